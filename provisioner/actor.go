@@ -1,0 +1,219 @@
+package provisioner
+
+import "slices"
+
+// Role is a kind of caller.
+type Role string
+
+// The roles, as the protocol's `callers` option names them.
+const (
+	RoleAnonymous   Role = "anonymous"
+	RoleDevice      Role = "device"
+	RoleGateway     Role = "gateway"
+	RoleStaff       Role = "staff"
+	RoleHelpdesk    Role = "helpdesk"
+	RolePlanner     Role = "planner"
+	RoleTenantAdmin Role = "tenant_admin"
+	RoleOperator    Role = "operator"
+	// RoleSystem is the control plane itself, when a lease runs out.
+	RoleSystem Role = "system"
+)
+
+// Grant is a role in a tenant; an operator's has no tenant and holds in all.
+type Grant struct {
+	Role   Role
+	Tenant string
+}
+
+// Actor is who calls, as authenticated. The zero Actor is anonymous.
+type Actor struct {
+	ID         string // device id, gateway name, person id or staff account
+	Name       string // for people to read
+	Grants     []Grant
+	Generation int64  // of a device's or gateway's certificate
+	Expired    bool   // the certificate has expired; only renewal is open
+	Source     string // network address, for the audit log and throttles
+	Language   string // "de" or "en"; empty: "de"
+}
+
+// System acts when no person does.
+func System(name string) Actor {
+	return Actor{ID: name, Name: name, Grants: []Grant{{Role: RoleSystem}}}
+}
+
+// Has reports whether the actor holds role in any tenant.
+func (a Actor) Has(role Role) bool {
+	if role == RoleAnonymous {
+		return true
+	}
+	return slices.ContainsFunc(a.Grants, func(g Grant) bool { return g.Role == role })
+}
+
+// MainRole is the strongest role, for records.
+func (a Actor) MainRole() Role {
+	for _, r := range []Role{RoleSystem, RoleOperator, RoleTenantAdmin, RoleHelpdesk, RolePlanner, RoleStaff, RoleGateway, RoleDevice} {
+		if a.Has(r) {
+			return r
+		}
+	}
+	return RoleAnonymous
+}
+
+// Action is something that a use case does for an actor.
+type Action string
+
+// Every action that Allow knows.
+const (
+	ActionEnrol               Action = "enrol"
+	ActionRenewCertificate    Action = "renew certificate"
+	ActionAttach              Action = "attach"
+	ActionJoinGateway         Action = "join gateway"
+	ActionSyncGateway         Action = "sync gateway"
+	ActionFindPeople          Action = "find people"
+	ActionReadPerson          Action = "read person"
+	ActionReadDevice          Action = "read device"
+	ActionRevokeDevice        Action = "revoke device"
+	ActionSuspendDevice       Action = "suspend device"
+	ActionRestoreDevice       Action = "restore device"
+	ActionRevokePerson        Action = "revoke person"
+	ActionListSessions        Action = "list sessions"
+	ActionReadConcurrency     Action = "read concurrency"
+	ActionReadGatewayLoad     Action = "read gateway load"
+	ActionDiff                Action = "diff"
+	ActionApply               Action = "apply"
+	ActionApplyInfrastructure Action = "apply infrastructure"
+	ActionCreateGatewayToken  Action = "create gateway token"
+	ActionListGateways        Action = "list gateways"
+	ActionSignIn              Action = "sign in"
+	ActionSignOut             Action = "sign out"
+	ActionWhoAmI              Action = "who am i"
+	ActionReflect             Action = "reflect"
+	ActionHealth              Action = "health"
+)
+
+// Object is what an action is about. Empty fields do not matter to it: an
+// object without a tenant is a question over all tenants, whose answer the
+// actor's Scope narrows.
+type Object struct {
+	Tenant  string
+	Device  string
+	Gateway string
+}
+
+// Allow decides whether actor may do action to object. It is the one place
+// that does. Each reason for a "no" has its own return:
+// nobody in particular is signed in; the certificate has expired; the role is
+// missing; or the object is another's, which reads like the role is missing,
+// so that nothing tells whether the object exists.
+func Allow(actor Actor, action Action, object Object) *Refusal {
+	roles := rolesFor(action)
+	if slices.Contains(roles, RoleAnonymous) {
+		return nil
+	}
+	if len(actor.Grants) == 0 {
+		return Refuse(CodeNotSignedIn)
+	}
+	if actor.Expired && action != ActionRenewCertificate {
+		return Refuse(CodeCertificateExpired)
+	}
+	for _, g := range actor.Grants {
+		if slices.Contains(roles, g.Role) && g.covers(actor, object) {
+			return nil
+		}
+	}
+	return Refuse(CodeNotAllowed)
+}
+
+// rolesFor lists who may do an action at all; for their own tenant, device or
+// gateway. The same lists stand in the .proto files; a test compares them.
+func rolesFor(action Action) []Role {
+	switch action {
+	case ActionEnrol, ActionJoinGateway, ActionSignIn, ActionHealth:
+		return []Role{RoleAnonymous}
+	case ActionRenewCertificate:
+		return []Role{RoleDevice, RoleGateway}
+	case ActionAttach:
+		return []Role{RoleDevice}
+	case ActionSyncGateway:
+		return []Role{RoleGateway}
+	case ActionFindPeople, ActionReadPerson, ActionReadDevice, ActionRestoreDevice, ActionRevokePerson, ActionListSessions:
+		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
+	case ActionRevokeDevice, ActionSuspendDevice:
+		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator, RoleSystem}
+	case ActionReadConcurrency:
+		return []Role{RolePlanner, RoleTenantAdmin, RoleOperator}
+	case ActionDiff, ActionApply:
+		return []Role{RoleTenantAdmin, RoleOperator}
+	case ActionReadGatewayLoad, ActionApplyInfrastructure, ActionCreateGatewayToken, ActionListGateways, ActionReflect:
+		return []Role{RoleOperator}
+	case ActionSignOut, ActionWhoAmI:
+		return []Role{RoleStaff, RoleHelpdesk, RolePlanner, RoleTenantAdmin, RoleOperator}
+	default:
+		return nil
+	}
+}
+
+// covers reports whether a grant reaches an object.
+func (g Grant) covers(actor Actor, object Object) bool {
+	switch g.Role {
+	case RoleOperator, RoleSystem:
+		return true
+	case RoleDevice:
+		return (object.Device == "" || object.Device == actor.ID) && (object.Tenant == "" || object.Tenant == g.Tenant)
+	case RoleGateway:
+		return object.Gateway == "" || object.Gateway == actor.ID
+	default:
+		return object.Tenant == "" || object.Tenant == g.Tenant
+	}
+}
+
+// Scope is the set of tenants that a query may touch. The zero Scope is empty
+// and reaches nothing.
+type Scope struct {
+	all     bool
+	tenants []string
+}
+
+// Everywhere is the scope of the control plane's own duties.
+func Everywhere() Scope { return Scope{all: true} }
+
+// Within is the scope of the named tenants.
+func Within(tenants ...string) Scope { return Scope{tenants: slices.Clone(tenants)} }
+
+// ScopeOf gives the tenants in which actor may do action.
+func ScopeOf(actor Actor, action Action) Scope {
+	var s Scope
+	roles := rolesFor(action)
+	for _, g := range actor.Grants {
+		if !slices.Contains(roles, g.Role) {
+			continue
+		}
+		if g.Role == RoleOperator || g.Role == RoleSystem {
+			return Everywhere()
+		}
+		if g.Tenant != "" && !slices.Contains(s.tenants, g.Tenant) {
+			s.tenants = append(s.tenants, g.Tenant)
+		}
+	}
+	slices.Sort(s.tenants)
+	return s
+}
+
+// Includes reports whether tenant lies in the scope.
+func (s Scope) Includes(tenant string) bool { return s.all || slices.Contains(s.tenants, tenant) }
+
+// Tenants lists the scope's tenants; all is true where it has no bounds.
+func (s Scope) Tenants() (tenants []string, all bool) { return slices.Clone(s.tenants), s.all }
+
+// Narrow keeps only tenant, if the scope includes it; an empty tenant keeps
+// the scope as it is.
+func (s Scope) Narrow(tenant string) Scope {
+	switch {
+	case tenant == "":
+		return s
+	case s.Includes(tenant):
+		return Within(tenant)
+	default:
+		return Scope{}
+	}
+}

@@ -1,0 +1,186 @@
+package provisioner
+
+// Entry is one line of the catalogue of refusals.
+type Entry struct {
+	Code    Code
+	Kind    RefusalKind
+	German  Text
+	English Text
+}
+
+// Text is what happened, and what to do next.
+type Text struct {
+	Sentence string
+	Next     string
+}
+
+// The codes. Their texts stand in Catalogue.
+const (
+	CodeSignInFailed         Code = "sign-in-failed"
+	CodeNotInGroup           Code = "not-in-group"
+	CodeAccessEnded          Code = "access-ended"
+	CodePasswordExpired      Code = "password-expired"
+	CodeDeviceLimit          Code = "device-limit"
+	CodeKeyInUse             Code = "wireguard-key-in-use"
+	CodeKeyInvalid           Code = "wireguard-key-invalid"
+	CodeCSRInvalid           Code = "certificate-request-invalid"
+	CodeNotSignedIn          Code = "not-signed-in"
+	CodeCertificateForeign   Code = "certificate-foreign"
+	CodeCertificateExpired   Code = "certificate-expired"
+	CodeCertificateNotYet    Code = "certificate-not-yet-valid"
+	CodeNotAllowed           Code = "not-allowed"
+	CodeNotFound             Code = "not-found"
+	CodeAmbiguous            Code = "ambiguous"
+	CodeInvalid              Code = "invalid"
+	CodeReasonMissing        Code = "reason-missing"
+	CodeTooLarge             Code = "message-too-large"
+	CodeDeviceRevoked        Code = "device-revoked"
+	CodeDeviceReplaced       Code = "device-replaced"
+	CodeDeviceSuspended      Code = "device-suspended"
+	CodeDeviceUnknown        Code = "device-unknown"
+	CodeDirectoryUnavailable Code = "directory-unavailable"
+	CodeNoLicence            Code = "no-licence"
+	CodeNoSeat               Code = "no-seat"
+	CodeNoGateway            Code = "no-gateway"
+	CodeGatewayFull          Code = "gateway-full"
+	CodeSessionUnknown       Code = "session-unknown"
+	CodeSessionClosed        Code = "session-closed"
+	CodeSessionElsewhere     Code = "session-elsewhere"
+	CodeSessionExpired       Code = "session-expired"
+	CodeGatewayNotReady      Code = "gateway-not-ready"
+	CodeStreamReplaced       Code = "stream-replaced"
+	CodeTokenInvalid         Code = "token-invalid"
+	CodeGatewayKeyChanged    Code = "gateway-key-changed"
+	CodeGatewayReplaced      Code = "gateway-replaced"
+	CodeDeclarationInvalid   Code = "declaration-invalid"
+	CodeTryLater             Code = "try-later"
+	CodeShuttingDown         Code = "shutting-down"
+	CodeProtocol             Code = "protocol"
+)
+
+// Catalogue lists every refusal. The German is for people who never heard of
+// a tunnel; the English for the same people.
+func Catalogue() []Entry {
+	return []Entry{
+		{CodeSignInFailed, KindUnauthenticated,
+			Text{"Die Anmeldung hat nicht geklappt.", "Prüfen Sie Benutzername und Passwort. Nach mehreren Fehlversuchen warten Sie bitte eine halbe Stunde. Klappt es dann nicht, sieht der Helpdesk den Grund."},
+			Text{"Signing in did not work.", "Check user name and password. After several wrong attempts please wait half an hour. If it still fails, the helpdesk can see why."}},
+		{CodeNotInGroup, KindForbidden,
+			Text{"Ihr Konto ist nicht für das Homeoffice freigeschaltet.", "Bitten Sie Ihre Vorgesetzten oder den Helpdesk um die Freischaltung (Gruppe {group})."},
+			Text{"Your account is not enabled for working from home.", "Ask your manager or the helpdesk to enable it (group {group})."}},
+		{CodeAccessEnded, KindForbidden,
+			Text{"Ihr Konto ist gesperrt oder abgelaufen ({why}).", "Wenden Sie sich an den Helpdesk."},
+			Text{"Your account is disabled or has expired ({why}).", "Contact the helpdesk."}},
+		{CodePasswordExpired, KindForbidden,
+			Text{"Ihr Passwort ist abgelaufen oder muss geändert werden.", "Ändern Sie das Passwort an einem Arbeitsplatz im Haus oder mit Hilfe des Helpdesks und melden Sie sich dann neu an."},
+			Text{"Your password has expired or must be changed.", "Change it at a workplace in the office or with the helpdesk, then sign in again."}},
+		{CodeDeviceLimit, KindExhausted,
+			Text{"Sie haben schon {limit} Laptops angemeldet; mehr sind nicht vorgesehen.", "Bitten Sie den Helpdesk, einen alten Laptop abzumelden."},
+			Text{"You have already enrolled {limit} laptops; no more are allowed.", "Ask the helpdesk to revoke an old one."}},
+		{CodeKeyInUse, KindConflict,
+			Text{"Der Schlüssel dieses Laptops wird schon von einem anderen Gerät benutzt.", "Starten Sie die Anmeldung neu: Dabei entsteht ein neuer Schlüssel. Wurde der Laptop kopiert, sagen Sie es dem Helpdesk."},
+			Text{"This laptop's key is already used by another device.", "Enrol again: that makes a new key. If the laptop was cloned, tell the helpdesk."}},
+		{CodeKeyInvalid, KindInvalid,
+			Text{"Der Schlüssel des Laptops ist unbrauchbar.", "Starten Sie die Anmeldung neu. Bleibt der Fehler, braucht der Laptop eine neue Version des Programms."},
+			Text{"The laptop's key is unusable.", "Enrol again. If the error stays, the laptop needs a newer version of the agent."}},
+		{CodeCSRInvalid, KindInvalid,
+			Text{"Die Anfrage nach einem Zertifikat ist unbrauchbar.", "Starten Sie die Anmeldung neu. Bleibt der Fehler, braucht das Gerät eine neue Version des Programms."},
+			Text{"The certificate request is unusable.", "Enrol again. If the error stays, the machine needs a newer version of the agent."}},
+		{CodeNotSignedIn, KindUnauthenticated,
+			Text{"Sie sind nicht angemeldet, oder Ihre Anmeldung ist abgelaufen.", "Melden Sie sich an: heimdraht login. Ein Laptop: heimdraht-agent enrol."},
+			Text{"You are not signed in, or your sign-in has expired.", "Sign in: heimdraht login. A laptop: heimdraht-agent enrol."}},
+		{CodeCertificateForeign, KindUnauthenticated,
+			Text{"Der Ausweis (Zertifikat) dieses Geräts stammt nicht von diesem Server.", "Prüfen Sie die Adresse des Servers, oder melden Sie das Gerät neu an: heimdraht-agent enrol."},
+			Text{"This machine's certificate was not issued by this server.", "Check the server's address, or enrol again: heimdraht-agent enrol."}},
+		{CodeCertificateExpired, KindUnauthenticated,
+			Text{"Der Ausweis (Zertifikat) dieses Geräts ist abgelaufen.", "Melden Sie sich mit Ihrem Passwort neu an: heimdraht-agent enrol. Gerät und Adresse bleiben."},
+			Text{"This machine's certificate has expired.", "Sign in again with your password: heimdraht-agent enrol. Device and address stay."}},
+		{CodeCertificateNotYet, KindUnauthenticated,
+			Text{"Der Ausweis (Zertifikat) dieses Geräts gilt noch nicht: Eine der beiden Uhren geht falsch.", "Stellen Sie die Uhr des Laptops. Stimmt sie, ist die des Servers zu prüfen."},
+			Text{"This machine's certificate is not valid yet: one of the two clocks is wrong.", "Set the laptop's clock. If it is right, the server's must be checked."}},
+		{CodeNotAllowed, KindForbidden,
+			Text{"Das dürfen Sie nicht, oder es gibt das nicht.", "Prüfen Sie die Angabe. Brauchen Sie das Recht, wenden Sie sich an Ihre Verwaltung des Zugangs."},
+			Text{"You may not do that, or there is no such thing.", "Check what you typed. If you need the right, ask your tenant's administrator."}},
+		{CodeNotFound, KindNotFound,
+			Text{"{what} gibt es nicht: {name}.", "Prüfen Sie die Angabe; heimdraht find hilft beim Suchen."},
+			Text{"There is no such {what}: {name}.", "Check what you typed; heimdraht find helps to search."}},
+		{CodeAmbiguous, KindInvalid,
+			Text{"{name} passt auf mehrere.", "Geben Sie mehr Zeichen an."},
+			Text{"{name} matches more than one.", "Give more characters."}},
+		{CodeInvalid, KindInvalid,
+			Text{"Die Angabe {field} ist nicht gültig: {why}.", "Berichtigen Sie die Angabe."},
+			Text{"The value of {field} is not valid: {why}.", "Correct it."}},
+		{CodeReasonMissing, KindInvalid,
+			Text{"Es fehlt der Grund.", "Geben Sie einen Grund an (--reason); er wird protokolliert."},
+			Text{"A reason is missing.", "State a reason (--reason); it is recorded."}},
+		{CodeTooLarge, KindInvalid,
+			Text{"Die Anfrage ist zu groß.", "Teilen Sie sie auf, oder kürzen Sie die Angaben."},
+			Text{"The request is too large.", "Split it, or shorten what you sent."}},
+		{CodeDeviceRevoked, KindForbidden,
+			Text{"Der Zugang dieses Laptops wurde beendet.", "Wenn Sie ihn weiter brauchen, melden Sie den Laptop neu an oder fragen Sie den Helpdesk."},
+			Text{"This laptop's access has been ended.", "If you still need it, enrol the laptop again or ask the helpdesk."}},
+		{CodeDeviceReplaced, KindForbidden,
+			Text{"Dieser Laptop wurde inzwischen neu angemeldet; die alten Schlüssel gelten nicht mehr.", "Benutzen Sie die neue Anmeldung. Waren Sie das nicht, sagen Sie es sofort dem Helpdesk."},
+			Text{"This laptop has been enrolled anew; the old keys are no longer valid.", "Use the new enrolment. If that was not you, tell the helpdesk at once."}},
+		{CodeDeviceSuspended, KindForbidden,
+			Text{"Der Zugang dieses Laptops ruht.", "Der Helpdesk kann ihn wieder freigeben."},
+			Text{"This laptop's access is suspended.", "The helpdesk can restore it."}},
+		{CodeDeviceUnknown, KindUnauthenticated,
+			Text{"Dieser Laptop ist hier nicht bekannt.", "Melden Sie ihn neu an: heimdraht-agent enrol."},
+			Text{"This laptop is not known here.", "Enrol it again: heimdraht-agent enrol."}},
+		{CodeDirectoryUnavailable, KindUnavailable,
+			Text{"Das Verzeichnis Ihrer Verwaltung antwortet nicht, und der letzte Stand ist zu alt.", "Versuchen Sie es in einigen Minuten wieder. Bestehende Verbindungen bleiben."},
+			Text{"Your administration's directory does not answer, and what is known is too old.", "Try again in a few minutes. Connections that stand stay."}},
+		{CodeNoLicence, KindForbidden,
+			Text{"Für Ihre Verwaltung ist zurzeit keine Lizenz hinterlegt.", "Ihre Verwaltung des Zugangs muss Lizenzen eintragen."},
+			Text{"Your administration has no licence on record at present.", "Your tenant's administrator must declare licences."}},
+		{CodeNoSeat, KindExhausted,
+			Text{"Alle {seats} Plätze sind belegt.", "Versuchen Sie es in einigen Minuten wieder."},
+			Text{"All {seats} seats are taken.", "Try again in a few minutes."}},
+		{CodeNoGateway, KindUnavailable,
+			Text{"Zurzeit ist kein Zugangsserver erreichbar.", "Versuchen Sie es in einigen Minuten wieder. Bleibt es so, weiß der Betrieb mehr."},
+			Text{"No gateway can be reached at present.", "Try again in a few minutes. If it stays so, ask the operator."}},
+		{CodeGatewayFull, KindExhausted,
+			Text{"Die Zugangsserver Ihrer Verwaltung sind voll belegt.", "Versuchen Sie es in einigen Minuten wieder."},
+			Text{"Your administration's gateways are full.", "Try again in a few minutes."}},
+		{CodeGatewayNotReady, KindUnavailable,
+			Text{"Der Zugangsserver hat die Verbindung nicht rechtzeitig eingerichtet.", "Versuchen Sie es gleich noch einmal."},
+			Text{"The gateway did not set up the connection in time.", "Try again at once."}},
+		{CodeSessionUnknown, KindNotFound,
+			Text{"Diese Verbindung gibt es nicht mehr.", "Verbinden Sie sich neu: heimdraht-agent up."},
+			Text{"This connection no longer exists.", "Connect again: heimdraht-agent up."}},
+		{CodeSessionClosed, KindConflict,
+			Text{"Sie haben die Verbindung beendet.", "Verbinden Sie sich neu, wenn Sie sie brauchen: heimdraht-agent up."},
+			Text{"You closed the connection.", "Connect again when you need it: heimdraht-agent up."}},
+		{CodeSessionElsewhere, KindConflict,
+			Text{"Dieser Laptop hat eine neue Verbindung geöffnet; diese hier ist beendet.", "Nichts zu tun."},
+			Text{"This laptop has opened a new connection; this one has ended.", "Nothing to do."}},
+		{CodeSessionExpired, KindConflict,
+			Text{"Die Verbindung wurde beendet, weil sich der Laptop lange nicht gemeldet hat.", "Verbinden Sie sich neu: heimdraht-agent up."},
+			Text{"The connection was ended because the laptop was silent for long.", "Connect again: heimdraht-agent up."}},
+		{CodeStreamReplaced, KindConflict,
+			Text{"Derselbe Laptop hat sich ein zweites Mal gemeldet.", "Läuft das Programm doppelt, beenden Sie eines. Wurde der Laptop kopiert, sagen Sie es dem Helpdesk."},
+			Text{"The same laptop has connected a second time.", "If the agent runs twice, stop one. If the laptop was cloned, tell the helpdesk."}},
+		{CodeTokenInvalid, KindUnauthenticated,
+			Text{"Der einmalige Schlüssel gilt nicht: falsch, abgelaufen oder schon benutzt.", "Lassen Sie sich einen neuen geben."},
+			Text{"The one-time token is not valid: wrong, expired or already used.", "Ask for a new one."}},
+		{CodeGatewayKeyChanged, KindConflict,
+			Text{"Der Zugangsserver meldet sich mit einem anderen Schlüssel als beim Beitritt.", "Lassen Sie ihn mit einem neuen einmaligen Schlüssel beitreten: heimdraht gateway token."},
+			Text{"The gateway shows another key than when it joined.", "Let it join again with a new token: heimdraht gateway token."}},
+		{CodeGatewayReplaced, KindForbidden,
+			Text{"Dieser Zugangsserver ist inzwischen neu beigetreten; der alte Ausweis gilt nicht mehr.", "Benutzen Sie den neuen Beitritt, oder lassen Sie ihn nochmals beitreten: heimdraht gateway token."},
+			Text{"This gateway has joined anew; the old certificate is no longer valid.", "Use the new one, or let it join again: heimdraht gateway token."}},
+		{CodeDeclarationInvalid, KindInvalid,
+			Text{"{object}: {why}.", "Berichtigen Sie die Datei und wenden Sie sie nochmals an."},
+			Text{"{object}: {why}.", "Correct the file and apply it again."}},
+		{CodeTryLater, KindUnavailable,
+			Text{"Der Server hat gerade zu viel zu tun.", "Versuchen Sie es gleich noch einmal."},
+			Text{"The server is too busy just now.", "Try again in a moment."}},
+		{CodeShuttingDown, KindUnavailable,
+			Text{"Der Server wird gerade neu gestartet.", "Bestehende Verbindungen bleiben. Versuchen Sie es gleich noch einmal."},
+			Text{"The server is being restarted.", "Connections that stand stay. Try again in a moment."}},
+		{CodeProtocol, KindInvalid,
+			Text{"Das Programm auf dem Gerät hat eine Nachricht geschickt, die hier nicht passt: {why}.", "Aktualisieren Sie das Programm auf dem Gerät."},
+			Text{"The agent sent a message that does not fit here: {why}.", "Update the agent."}},
+	}
+}

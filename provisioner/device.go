@@ -1,0 +1,125 @@
+package provisioner
+
+import (
+	"encoding/base64"
+	"errors"
+	"time"
+)
+
+// Key is a WireGuard public key (Curve25519, RFC 7748).
+type Key [32]byte
+
+// String is the base64 form that WireGuard's own tools print.
+func (k Key) String() string { return base64.StdEncoding.EncodeToString(k[:]) }
+
+// IsZero reports whether the key is absent.
+func (k Key) IsZero() bool { return k == Key{} }
+
+// ParseKey reads a public key of exactly 32 bytes that is not all zero.
+func ParseKey(b []byte) (Key, error) {
+	var k Key
+	if len(b) != len(k) {
+		return k, errors.New("a WireGuard key has 32 bytes")
+	}
+	copy(k[:], b)
+	if k.IsZero() {
+		return k, errors.New("the WireGuard key is all zero")
+	}
+	return k, nil
+}
+
+// Person is a member of staff. She is known by directory and stable id, never
+// by login or DN: who is deleted and made anew is somebody else.
+type Person struct {
+	ID          string
+	Directory   string
+	StableID    string
+	Login       string
+	DisplayName string
+	Mail        string
+}
+
+// Standing is what the directory last said of a person in a tenant.
+type Standing struct {
+	Person   string
+	Tenant   string
+	Groups   []string // those asked for (Tenant.GroupsAsked) she is in
+	Ended    string   // why her right has ended: a code; empty: it has not
+	ReadAt   time.Time
+	LastSeen time.Time // when she last proved her password; zero: never
+}
+
+// DeviceState is what a device may do.
+type DeviceState string
+
+// A device is active until access rests or ends; revoked is for good.
+const (
+	DeviceActive    DeviceState = "active"
+	DeviceSuspended DeviceState = "suspended"
+	DeviceRevoked   DeviceState = "revoked"
+)
+
+// Device is one person's account on one laptop.
+type Device struct {
+	ID           string
+	Tenant       string
+	Person       string
+	Generation   int64 // rises when the keys are replaced; certificates name it
+	Name         string
+	SerialNumber string // empty: could not be read
+	Platform     string
+	PublicKey    Key
+	AgentVersion string
+
+	// SuspendedBy says who took access, each with a reason: what the directory
+	// took comes back with the directory, what the helpdesk took does not.
+	SuspendedBy []Suspension
+	RevokedAt   time.Time // zero: not revoked
+	RevokedWhy  string
+
+	EnrolledAt          time.Time
+	CertificateNotAfter time.Time
+}
+
+// Suspension is one reason why access rests.
+type Suspension struct {
+	Source SuspensionSource
+	Reason string
+	Since  time.Time
+}
+
+// SuspensionSource is who took access.
+type SuspensionSource string
+
+// Who can suspend.
+const (
+	SuspendedByHelpdesk  SuspensionSource = "helpdesk"
+	SuspendedByDirectory SuspensionSource = "directory"
+)
+
+// State follows from the device's revocation and suspensions.
+func (d Device) State() DeviceState {
+	switch {
+	case !d.RevokedAt.IsZero():
+		return DeviceRevoked
+	case len(d.SuspendedBy) > 0:
+		return DeviceSuspended
+	default:
+		return DeviceActive
+	}
+}
+
+// MayUse decides whether a device that shows a certificate of generation may
+// go on: nil, or the refusal that says why not.
+func (d Device) MayUse(generation int64) *Refusal {
+	switch {
+	case d.State() == DeviceRevoked:
+		return Refuse(CodeDeviceRevoked)
+	case d.Generation != generation:
+		return Refuse(CodeDeviceReplaced)
+	case d.State() == DeviceSuspended:
+		return Refuse(CodeDeviceSuspended)
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,119 @@
+package provisioner
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Limits of time and number that hold unless configured otherwise.
+const (
+	Lease           = 5 * time.Minute
+	RenewEvery      = time.Minute // with 20 % jitter
+	GatewayGrace    = 12 * time.Hour
+	OnlineWithin    = 180 * time.Second // WireGuard's REJECT_AFTER_TIME
+	UnrenewedLimit  = 8 * time.Hour     // closed regardless
+	StandingGoodFor = 4 * time.Hour     // openings while the directory is down
+	OpeningWait     = 2 * time.Second   // for the gateway to install the peer
+	TunnelMTU       = 1420
+	Keepalive       = 25 * time.Second
+)
+
+// Session is the authorised presence of one device on one gateway.
+type Session struct {
+	ID           string
+	Device       string
+	Tenant       string
+	Person       string
+	Gateway      string
+	Pool         string // the licence pool whose seat it holds
+	AddressIndex int64  // within the gateway's aggregate
+	KeyVersion   int64  // of the session-key root its preshared key comes from
+	PublicKey    Key
+	Revision     int64 // at which the gateway was told to install it
+
+	OpenedAt   time.Time
+	LeaseUntil time.Time
+	RenewedAt  time.Time
+
+	// What the gateway last saw; zero: nothing yet.
+	ObservedAt    time.Time
+	LastHandshake time.Time
+	ReceivedBytes uint64
+	SentBytes     uint64
+
+	ClosedAt       time.Time // zero: open
+	ClosedWhy      Code
+	ClosedRevision int64
+}
+
+// Online reports whether a handshake at most 180 s old was seen.
+func (s Session) Online(now time.Time) bool {
+	return s.ClosedAt.IsZero() && !s.LastHandshake.IsZero() && now.Sub(s.LastHandshake) <= OnlineWithin
+}
+
+// ExpiryEvidence is what is known when a lease has run out.
+type ExpiryEvidence struct {
+	Now              time.Time
+	ServingSince     time.Time // when this control plane last resumed serving
+	GatewayConnected bool
+}
+
+// Expired decides whether a session ends by itself. Silence is no evidence: a
+// lease must have run out, counted from when serving resumed, and where the
+// gateway can be asked, an observation newer than the lease's end must show
+// that no handshake happened for 180 s.
+func (s Session) Expired(e ExpiryEvidence) bool {
+	if e.Now.Sub(s.RenewedAt) >= UnrenewedLimit && e.Now.Sub(e.ServingSince) >= Lease {
+		return true
+	}
+	end := s.LeaseUntil
+	if resumed := e.ServingSince.Add(Lease); resumed.After(end) {
+		end = resumed
+	}
+	if e.Now.Before(end) {
+		return false
+	}
+	if !e.GatewayConnected {
+		return true // the lease alone
+	}
+	return s.ObservedAt.After(end) && s.ObservedAt.Sub(s.LastHandshake) > OnlineWithin
+}
+
+// Gateway is one server that ends tunnels.
+type Gateway struct {
+	Name        string
+	Endpoint    string // host and UDP port
+	Sessions    int64  // at most
+	AggregateV4 netip.Prefix
+	AggregateV6 netip.Prefix
+	Tenants     []string
+	Masquerade  bool
+
+	PublicKey           Key   // zero: has not joined
+	Generation          int64 // rises with each join; certificates name it
+	JoinedAt            time.Time
+	CertificateNotAfter time.Time
+	AgentVersion        string
+	Open                int64 // sessions open now
+}
+
+// Change tells streams what moved. Its revision is its place in commit order.
+type Change struct {
+	Revision int64
+	Kind     ChangeKind
+	Tenant   string
+	Gateway  string
+	Device   string
+	Session  string
+}
+
+// ChangeKind says what a Change is about.
+type ChangeKind string
+
+// What can change for a gateway, a connected laptop or a certificate.
+const (
+	ChangeOpened  ChangeKind = "opened"  // a session: install its peer
+	ChangeClosed  ChangeKind = "closed"  // a session: remove its peer
+	ChangeDevice  ChangeKind = "device"  // state or generation of a device
+	ChangeGateway ChangeKind = "gateway" // declaration or keys of a gateway
+)

@@ -1,0 +1,172 @@
+package provisioner
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Tenant is one administration. Its name is its identity and never changes.
+type Tenant struct {
+	Name        string
+	DisplayName string
+	Land        string // of the Federal Republic, two letters; empty: none
+	Directory   string // name of the Directory it uses
+	Base        string // where its people are; empty: the directory's base
+	MailDomains []string
+	StaffGroup  string // whose members may enrol and open sessions
+	Roles       RoleGroups
+	Policy      Policy
+	Networks    []NetworkGrant
+}
+
+// RoleGroups names the directory group of each role; empty: nobody has it.
+type RoleGroups struct {
+	Helpdesk    string
+	Planner     string
+	TenantAdmin string
+}
+
+// Tunnel says what goes through it.
+type Tunnel string
+
+// The two kinds of tunnel.
+const (
+	TunnelSplit Tunnel = "split" // the granted networks
+	TunnelFull  Tunnel = "full"  // everything
+)
+
+// Policy is what a tenant decides for its people.
+type Policy struct {
+	DevicesPerPerson int // at least 1
+	Tunnel           Tunnel
+	DNSServers       []netip.Addr
+	DNSDomains       []string
+}
+
+// DefaultPolicy is what holds where a tenant's file is silent.
+func DefaultPolicy() Policy {
+	return Policy{DevicesPerPerson: 2, Tunnel: TunnelSplit}
+}
+
+// GroupAll in a NetworkGrant means everybody in the staff group.
+const GroupAll = "all"
+
+// NetworkGrant lets the members of a group reach destinations.
+type NetworkGrant struct {
+	Group string
+	Allow []Destination
+}
+
+// Destination is a prefix, and a port of it; port zero: every port.
+type Destination struct {
+	Prefix netip.Prefix
+	Port   uint16
+}
+
+// Directory is one LDAP service as it was declared.
+type Directory struct {
+	Name             string
+	Servers          []string // in order of preference
+	CAPEM            string   // empty: the system's authorities
+	BindDN           string
+	BindPasswordFile string // a path; the password is read where it is used
+	Base             string
+	Flavour          string // empty: found from the root DSE
+	Plain            bool   // ldap:// without StartTLS
+}
+
+// LicencePool is a number of seats bought together.
+type LicencePool struct {
+	Name             string
+	Model            PoolModel
+	Seats            int64
+	Burst            int64     // agreed beyond Seats, counted apart
+	From             time.Time // zero: always was
+	Until            time.Time // exclusive; zero: open end
+	Contract         string
+	CentsPerSeatYear int64
+	Shares           []PoolShare
+}
+
+// PoolModel says who holds a seat of a pool.
+type PoolModel string
+
+// PoolConcurrent seats are held by sessions, from open to close.
+const PoolConcurrent PoolModel = "concurrent"
+
+// PoolShare entitles a tenant to a pool.
+type PoolShare struct {
+	Tenant    string
+	Guarantee int64 // seats that are always there for it
+}
+
+// ValidAt reports whether the pool's contract runs at t.
+func (p LicencePool) ValidAt(t time.Time) bool {
+	return !t.Before(p.From) && (p.Until.IsZero() || t.Before(p.Until))
+}
+
+// GroupsAsked lists every group whose membership decides something for this
+// tenant: staff, roles and networks; each once.
+func (t Tenant) GroupsAsked() []string {
+	groups := []string{t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin}
+	for _, n := range t.Networks {
+		if n.Group != GroupAll {
+			groups = append(groups, n.Group)
+		}
+	}
+	groups = slices.DeleteFunc(groups, func(g string) bool { return g == "" })
+	slices.Sort(groups)
+	return slices.Compact(groups)
+}
+
+// InGroup reports whether group is among groups. Distinguished names are
+// compared without regard to case (RFC 4517, caseIgnoreMatch, which all
+// naming attributes in use follow).
+func InGroup(groups []string, group string) bool {
+	return group != "" && slices.ContainsFunc(groups, func(g string) bool { return strings.EqualFold(g, group) })
+}
+
+// IsStaff reports whether somebody in groups may use the tenant's access.
+func (t Tenant) IsStaff(groups []string) bool { return InGroup(groups, t.StaffGroup) }
+
+// GrantsOf gives the roles of a person in this tenant. Staff is among them for
+// members of the staff group.
+func (t Tenant) GrantsOf(groups []string) []Grant {
+	var grants []Grant
+	for _, r := range []struct {
+		role  Role
+		group string
+	}{
+		{RoleStaff, t.StaffGroup},
+		{RoleHelpdesk, t.Roles.Helpdesk},
+		{RolePlanner, t.Roles.Planner},
+		{RoleTenantAdmin, t.Roles.TenantAdmin},
+	} {
+		if InGroup(groups, r.group) {
+			grants = append(grants, Grant{Role: r.role, Tenant: t.Name})
+		}
+	}
+	return grants
+}
+
+// Destinations lists what somebody in groups may reach, sorted, each once.
+func (t Tenant) Destinations(groups []string) []Destination {
+	var all []Destination
+	for _, n := range t.Networks {
+		if n.Group == GroupAll || InGroup(groups, n.Group) {
+			all = append(all, n.Allow...)
+		}
+	}
+	slices.SortFunc(all, func(a, b Destination) int {
+		if c := a.Prefix.Addr().Compare(b.Prefix.Addr()); c != 0 {
+			return c
+		}
+		if c := a.Prefix.Bits() - b.Prefix.Bits(); c != 0 {
+			return c
+		}
+		return int(a.Port) - int(b.Port)
+	})
+	return slices.Compact(all)
+}
