@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Installs what the tests need from the distribution's packages, on Debian and Ubuntu. Says so first, skips what
+# is there, and leaves no service running: tests start their own slapd on loopback ports.
+set -euo pipefail
+
+# bind9-dnsutils: dig; gcc and libc6-dev: the race detector.
+wanted=(slapd slapd-contrib ldap-utils iproute2 iputils-ping bind9-dnsutils ca-certificates gcc libc6-dev)
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+	echo "This is not Debian or Ubuntu: tests that need one of these packages are skipped where it is missing: ${wanted[*]}"
+	exit 0
+fi
+
+missing=()
+for package in "${wanted[@]}"; do
+	status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+	[ "$status" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+	# Without a terminal sudo must not wait for a password.
+	if ! command -v sudo >/dev/null || { [ ! -t 0 ] && ! sudo -n true 2>/dev/null; }; then
+		echo "Tests need these packages, and installing them needs root: ${missing[*]}"
+		echo "Tests that need them are skipped."
+		exit 0
+	fi
+	as_root=(sudo)
+fi
+
+echo "Installing what tests need: ${missing[*]}"
+
+# Debian starts a service as soon as its package is installed, unless this script says no (exit 101).
+policy=/usr/sbin/policy-rc.d
+laid_down=
+if [ ! -e "$policy" ]; then
+	printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+	"${as_root[@]}" chmod 755 "$policy"
+	laid_down=1
+fi
+finish() {
+	[ -z "$laid_down" ] || "${as_root[@]}" rm -f "$policy"
+}
+trap finish EXIT
+
+"${as_root[@]}" apt-get update -q
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+
+# Nor may it start with the machine. Only where we brought it: a slapd that was here has its own purpose.
+if [[ " ${missing[*]} " == *' slapd '* ]]; then
+	if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
+		"${as_root[@]}" systemctl disable --now slapd
+	elif command -v update-rc.d >/dev/null; then
+		"${as_root[@]}" update-rc.d slapd disable
+	fi
+fi

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# go vet, tests included, of what runs on laptops, for the systems that laptops have. Without cgo, as it is built.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=()
+for directory in agent cmd/heimdraht-agent cmd/heimdraht; do
+	[ ! -d "$directory" ] || packages+=("./$directory/...")
+done
+[ ${#packages[@]} -gt 0 ] || exit 0
+
+for system in windows darwin; do
+	echo "go vet for $system: ${packages[*]}"
+	CGO_ENABLED=0 GOOS=$system GOARCH=amd64 "${GO:-go}" vet "${packages[@]}"
+done
