@@ -29,6 +29,7 @@ type Session struct {
 	AddressIndex int64  // within the gateway's aggregate
 	KeyVersion   int64  // of the session-key root its preshared key comes from
 	PublicKey    Key
+	Stream       string // the laptop's stream that holds it; of two the newer wins
 	Revision     int64 // at which the gateway was told to install it
 
 	OpenedAt   time.Time

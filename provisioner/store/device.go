@@ -1,0 +1,165 @@
+package store
+
+import (
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+)
+
+const selectDevice = `select d.id, d.tenant, d.person, d.generation, d.name, d.serial_number, d.platform, d.public_key, d.agent_version,
+	d.enrolled_at, d.certificate_not_after, d.revoked_at, d.revoked_why from device d `
+
+func scanDevice(s scanner) (d provisioner.Device, err error) {
+	var key string
+	var enrolled, notAfter, revoked int64
+	if err := s.Scan(&d.ID, &d.Tenant, &d.Person, &d.Generation, &d.Name, &d.SerialNumber, &d.Platform, &key, &d.AgentVersion,
+		&enrolled, &notAfter, &revoked, &d.RevokedWhy); err != nil {
+		return d, err
+	}
+	d.EnrolledAt, d.CertificateNotAfter, d.RevokedAt = at(enrolled), at(notAfter), at(revoked)
+	d.PublicKey, err = keyFromText(key)
+	return d, err
+}
+
+// Device reads by id, with its suspensions; ErrNone if there is none.
+func (r *Reader) Device(id string) (provisioner.Device, error) {
+	d, err := one(r.q, scanDevice, selectDevice+`where d.id = $1`, id)
+	if err != nil {
+		return d, err
+	}
+	return r.withSuspensions(d)
+}
+
+func (r *Reader) withSuspensions(d provisioner.Device) (provisioner.Device, error) {
+	var err error
+	d.SuspendedBy, err = all(r.q, func(s scanner) (v provisioner.Suspension, err error) {
+		var since int64
+		err = s.Scan(&v.Source, &v.Reason, &since)
+		v.Since = at(since)
+		return v, err
+	}, `select source, reason, since from suspension where device = $1 order by source`, d.ID)
+	return d, err
+}
+
+// DevicesByPrefix lists at most two devices in scope whose id begins so.
+func (r *Reader) DevicesByPrefix(scope provisioner.Scope, prefix string) ([]provisioner.Device, error) {
+	a := new(args)
+	where := `where d.id like ` + a.add(likeEscaper.Replace(prefix)+"%") + ` escape '!' and ` + a.scope(scope, "d.tenant")
+	return r.devices(selectDevice+where+` order by d.id limit 2`, a.list...)
+}
+
+// DevicesOf lists a person's devices in a tenant, the newest first, revoked
+// ones included.
+func (r *Reader) DevicesOf(person, tenant string) ([]provisioner.Device, error) {
+	return r.devices(selectDevice+`where d.person = $1 and d.tenant = $2 order by d.enrolled_at desc, d.id`, person, tenant)
+}
+
+// DeviceBySerial finds the living device of a person on a machine; ErrNone if
+// there is none.
+func (r *Reader) DeviceBySerial(tenant, person, serial string) (provisioner.Device, error) {
+	d, err := one(r.q, scanDevice, selectDevice+`where d.tenant = $1 and d.person = $2 and d.serial_number = $3 and d.serial_number <> '' and d.revoked_at = 0`,
+		tenant, person, serial)
+	if err != nil {
+		return d, err
+	}
+	return r.withSuspensions(d)
+}
+
+func (r *Reader) devices(query string, args ...any) ([]provisioner.Device, error) {
+	list, err := all(r.q, scanDevice, query, args...)
+	for i := 0; i < len(list) && err == nil; i++ {
+		list[i], err = r.withSuspensions(list[i])
+	}
+	return list, err
+}
+
+// LivingDevices counts a person's devices in a tenant that are not revoked.
+func (r *Reader) LivingDevices(person, tenant string) (int, error) {
+	n, err := one(r.q, value[int64], `select count(*) from device where person = $1 and tenant = $2 and revoked_at = 0`, person, tenant)
+	return int(n), err
+}
+
+// AddDevice writes a new device and claims its key. A key that anybody has
+// ever used is refused.
+func (w *Writer) AddDevice(d provisioner.Device) error {
+	if err := w.ClaimKey(d.PublicKey, "device "+d.ID); err != nil {
+		return err
+	}
+	return run(w.q, `insert into device (id, tenant, person, generation, name, serial_number, platform, public_key, agent_version,
+			enrolled_at, certificate_not_after, revoked_at, revoked_why, search)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, '', $12)`,
+		d.ID, d.Tenant, d.Person, d.Generation, d.Name, d.SerialNumber, d.Platform, d.PublicKey.String(), d.AgentVersion,
+		ms(d.EnrolledAt), ms(d.CertificateNotAfter), searchText(d.Name, d.SerialNumber, d.PublicKey.String()))
+}
+
+// ReplaceDevice writes new keys, generation, name and certificate of a device
+// that is enrolled again.
+func (w *Writer) ReplaceDevice(d provisioner.Device) error {
+	if err := w.ClaimKey(d.PublicKey, "device "+d.ID); err != nil {
+		return err
+	}
+	return run(w.q, `update device set generation = $1, name = $2, platform = $3, public_key = $4, agent_version = $5, enrolled_at = $6,
+		certificate_not_after = $7, search = $8 where id = $9`,
+		d.Generation, d.Name, d.Platform, d.PublicKey.String(), d.AgentVersion, ms(d.EnrolledAt), ms(d.CertificateNotAfter),
+		searchText(d.Name, d.SerialNumber, d.PublicKey.String()), d.ID)
+}
+
+// ClaimKey makes a WireGuard key somebody's for good. A key that anybody has
+// ever used is refused.
+func (w *Writer) ClaimKey(key provisioner.Key, owner string) error {
+	err := run(w.q, `insert into used_key (public_key, owner) values ($1, $2)`, key.String(), owner)
+	return w.store.refuseUnique(err, provisioner.CodeKeyInUse)
+}
+
+// KeyOwner tells who uses or used a key; ErrNone if nobody ever did.
+func (r *Reader) KeyOwner(key provisioner.Key) (string, error) {
+	return one(r.q, value[string], `select owner from used_key where public_key = $1`, key.String())
+}
+
+// NoteCertificate keeps until when the newest certificate of a device holds.
+func (w *Writer) NoteCertificate(device string, notAfter time.Time) error {
+	return run(w.q, `update device set certificate_not_after = $1 where id = $2`, ms(notAfter), device)
+}
+
+// NoteAgent keeps the version that a laptop's agent states.
+func (w *Writer) NoteAgent(device, version string) error {
+	return run(w.q, `update device set agent_version = $1 where id = $2 and agent_version <> $3`, version, device, version)
+}
+
+// RevokeDevice marks a device as revoked. It reports false if it was already.
+// The change is recorded; closing its session is the caller's next step.
+func (w *Writer) RevokeDevice(d provisioner.Device, why string) (bool, error) {
+	n, err := changed(w.q, `update device set revoked_at = $1, revoked_why = $2 where id = $3 and revoked_at = 0`, ms(w.Now), why, d.ID)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, w.deviceChanged(d)
+}
+
+// SuspendDevice lets access rest for one source; false if that source had
+// already taken it.
+func (w *Writer) SuspendDevice(d provisioner.Device, s provisioner.Suspension) (bool, error) {
+	n, err := changed(w.q, `insert into suspension (device, source, reason, since) values ($1, $2, $3, $4) on conflict (device, source) do nothing`,
+		d.ID, string(s.Source), s.Reason, ms(s.Since))
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, w.deviceChanged(d)
+}
+
+// RestoreDevice gives back what a source took; false if it had taken nothing.
+func (w *Writer) RestoreDevice(d provisioner.Device, source provisioner.SuspensionSource) (bool, error) {
+	n, err := changed(w.q, `delete from suspension where device = $1 and source = $2`, d.ID, string(source))
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, w.deviceChanged(d)
+}
+
+// DeviceReplaced records that the device's generation moved.
+func (w *Writer) DeviceReplaced(d provisioner.Device) error { return w.deviceChanged(d) }
+
+func (w *Writer) deviceChanged(d provisioner.Device) error {
+	_, err := w.Record(provisioner.Change{Kind: provisioner.ChangeDevice, Tenant: d.Tenant, Device: d.ID})
+	return err
+}

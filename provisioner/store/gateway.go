@@ -1,0 +1,175 @@
+package store
+
+import (
+	"encoding/base64"
+	"net/netip"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+)
+
+func keyFromText(s string) (k provisioner.Key, err error) {
+	if s == "" {
+		return k, nil
+	}
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		return k, err
+	}
+	return provisioner.ParseKey(b)
+}
+
+func prefixText(p netip.Prefix) string {
+	if !p.IsValid() {
+		return ""
+	}
+	return p.String()
+}
+
+func prefixFromText(s string) (netip.Prefix, error) {
+	if s == "" {
+		return netip.Prefix{}, nil
+	}
+	return netip.ParsePrefix(s)
+}
+
+// GatewayState is a gateway with what it last said.
+type GatewayState struct {
+	provisioner.Gateway
+	Connected  bool
+	ContactAt  time.Time
+	ObservedAt time.Time // end of its last whole pass of observations
+	Epoch      string    // of the revision acknowledged
+	Revision   int64
+}
+
+// ContactFresh is how long a gateway counts as connected without a sign of
+// life; it gives one each 2 s.
+const ContactFresh = 10 * time.Second
+
+// Reachable reports whether the gateway's stream is up and alive.
+func (g GatewayState) Reachable(now time.Time) bool {
+	return g.Connected && now.Sub(g.ContactAt) < ContactFresh
+}
+
+const selectGateway = `select g.name, g.endpoint, g.sessions, g.aggregate_v4, g.aggregate_v6, g.masquerade, g.public_key, g.generation,
+	g.joined_at, g.certificate_not_after, g.agent_version, g.open,
+	coalesce(c.connected, 0), coalesce(c.contact_at, 0), coalesce(c.observed_at, 0), coalesce(c.epoch, ''), coalesce(c.revision, 0)
+	from gateway g left join gateway_contact c on c.gateway = g.name `
+
+func scanGateway(s scanner) (g GatewayState, err error) {
+	var v4, v6, key string
+	var masquerade, joined, notAfter, connected, contact, observed int64
+	if err := s.Scan(&g.Name, &g.Endpoint, &g.Sessions, &v4, &v6, &masquerade, &key, &g.Generation,
+		&joined, &notAfter, &g.AgentVersion, &g.Open, &connected, &contact, &observed, &g.Epoch, &g.Revision); err != nil {
+		return g, err
+	}
+	g.Masquerade, g.Connected = masquerade != 0, connected != 0
+	g.JoinedAt, g.CertificateNotAfter, g.ContactAt, g.ObservedAt = at(joined), at(notAfter), at(contact), at(observed)
+	if g.AggregateV4, err = prefixFromText(v4); err != nil {
+		return g, err
+	}
+	if g.AggregateV6, err = prefixFromText(v6); err != nil {
+		return g, err
+	}
+	g.PublicKey, err = keyFromText(key)
+	return g, err
+}
+
+// Gateway reads by name, with its tenants; ErrNone if there is none.
+func (r *Reader) Gateway(name string) (GatewayState, error) {
+	g, err := one(r.q, scanGateway, selectGateway+`where g.name = $1`, name)
+	if err != nil {
+		return g, err
+	}
+	return r.withTenants(g)
+}
+
+func (r *Reader) withTenants(g GatewayState) (GatewayState, error) {
+	var err error
+	g.Tenants, err = all(r.q, value[string], `select tenant from gateway_tenant where gateway = $1 order by tenant`, g.Name)
+	return g, err
+}
+
+// Gateways lists all, by name, with their tenants.
+func (r *Reader) Gateways() ([]GatewayState, error) {
+	list, err := all(r.q, scanGateway, selectGateway+`order by g.name`)
+	for i := 0; i < len(list) && err == nil; i++ {
+		list[i], err = r.withTenants(list[i])
+	}
+	return list, err
+}
+
+// GatewaysOf lists those that serve a tenant, by name, without the list of
+// their tenants.
+func (r *Reader) GatewaysOf(tenant string) ([]GatewayState, error) {
+	return all(r.q, scanGateway, selectGateway+`join gateway_tenant t on t.gateway = g.name where t.tenant = $1 order by g.name`, tenant)
+}
+
+// PutGateway makes or changes what is declared of a gateway, and records the
+// change. What it brought along when it joined stays.
+func (w *Writer) PutGateway(g provisioner.Gateway) error {
+	if err := run(w.q, `insert into gateway (name, endpoint, sessions, aggregate_v4, aggregate_v6, masquerade,
+			public_key, generation, joined_at, certificate_not_after, agent_version, open)
+		values ($1, $2, $3, $4, $5, $6, '', 0, 0, 0, '', 0)
+		on conflict (name) do update set endpoint = excluded.endpoint, sessions = excluded.sessions,
+			aggregate_v4 = excluded.aggregate_v4, aggregate_v6 = excluded.aggregate_v6, masquerade = excluded.masquerade`,
+		g.Name, g.Endpoint, g.Sessions, prefixText(g.AggregateV4), prefixText(g.AggregateV6), boolInt(g.Masquerade)); err != nil {
+		return err
+	}
+	if err := run(w.q, `delete from gateway_tenant where gateway = $1`, g.Name); err != nil {
+		return err
+	}
+	for _, t := range g.Tenants {
+		if err := run(w.q, `insert into gateway_tenant (gateway, tenant) values ($1, $2)`, g.Name, t); err != nil {
+			return err
+		}
+	}
+	_, err := w.Record(provisioner.Change{Kind: provisioner.ChangeGateway, Gateway: g.Name})
+	return err
+}
+
+// JoinGateway keeps the keys of a gateway that joins: the next generation.
+func (w *Writer) JoinGateway(name string, key provisioner.Key, notAfter time.Time, version string) error {
+	if err := run(w.q, `update gateway set public_key = $1, generation = generation + 1, joined_at = $2, certificate_not_after = $3,
+		agent_version = $4 where name = $5`, key.String(), ms(w.Now), ms(notAfter), version, name); err != nil {
+		return err
+	}
+	_, err := w.Record(provisioner.Change{Kind: provisioner.ChangeGateway, Gateway: name})
+	return err
+}
+
+// NoteGatewayCertificate keeps until when the newest certificate holds.
+func (w *Writer) NoteGatewayCertificate(name string, notAfter time.Time) error {
+	return run(w.q, `update gateway set certificate_not_after = $1 where name = $2`, ms(notAfter), name)
+}
+
+// NoteGatewayAgent keeps the version that a gateway's agent states.
+func (w *Writer) NoteGatewayAgent(name, version string) error {
+	return run(w.q, `update gateway set agent_version = $1 where name = $2 and agent_version <> $3`, version, name, version)
+}
+
+// Contact is what is kept of a gateway's last words.
+type Contact struct {
+	Gateway    string
+	Connected  bool
+	ContactAt  time.Time
+	ObservedAt time.Time // zero: keep the one known
+	Epoch      string
+	Revision   int64
+}
+
+// PutContact writes a gateway's row.
+func (w *Writer) PutContact(c Contact) error {
+	return run(w.q, `insert into gateway_contact (gateway, connected, contact_at, observed_at, epoch, revision)
+		values ($1, $2, $3, $4, $5, $6)
+		on conflict (gateway) do update set connected = excluded.connected, contact_at = excluded.contact_at,
+			observed_at = case when excluded.observed_at > 0 then excluded.observed_at else gateway_contact.observed_at end,
+			epoch = excluded.epoch, revision = excluded.revision`,
+		c.Gateway, boolInt(c.Connected), ms(c.ContactAt), ms(c.ObservedAt), c.Epoch, c.Revision)
+}
+
+// DisconnectGateways marks all as not connected: after a start, nobody is.
+func (w *Writer) DisconnectGateways() error {
+	return run(w.q, `update gateway_contact set connected = 0 where connected <> 0`)
+}

@@ -1,0 +1,122 @@
+package store
+
+import (
+	"strings"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+)
+
+const selectPerson = `select id, directory, stable_id, login, display_name, mail from person `
+
+func scanPerson(s scanner) (p provisioner.Person, err error) {
+	err = s.Scan(&p.ID, &p.Directory, &p.StableID, &p.Login, &p.DisplayName, &p.Mail)
+	return p, err
+}
+
+// Person reads by id; ErrNone if there is none.
+func (r *Reader) Person(id string) (provisioner.Person, error) {
+	return one(r.q, scanPerson, selectPerson+`where id = $1`, id)
+}
+
+// KeepPerson makes the person known, or follows a changed name, login or mail
+// address of the one with the same directory and stable id. It gives the
+// person with the id that she has or gets. Nothing is written if nothing
+// changed.
+func (w *Writer) KeepPerson(p provisioner.Person) (provisioner.Person, error) {
+	known, err := one(w.q, scanPerson, selectPerson+`where directory = $1 and stable_id = $2`, p.Directory, p.StableID)
+	switch {
+	case err == nil:
+		p.ID = known.ID
+		if p == known {
+			return p, nil
+		}
+		return p, run(w.q, `update person set login = $1, display_name = $2, mail = $3, search = $4 where id = $5`,
+			p.Login, p.DisplayName, p.Mail, searchText(p.DisplayName, p.Login, p.Mail), p.ID)
+	case err == ErrNone: //nolint:errorlint // one returns it as it is
+		p.ID = provisioner.NewID()
+		return p, run(w.q, `insert into person (id, directory, stable_id, login, display_name, mail, search) values ($1, $2, $3, $4, $5, $6, $7)`,
+			p.ID, p.Directory, p.StableID, p.Login, p.DisplayName, p.Mail, searchText(p.DisplayName, p.Login, p.Mail))
+	default:
+		return p, err
+	}
+}
+
+const selectStanding = `select person, tenant, groups, ended, read_at from standing `
+
+func scanStanding(s scanner) (v provisioner.Standing, err error) {
+	var groups string
+	var read int64
+	if err := s.Scan(&v.Person, &v.Tenant, &groups, &v.Ended, &read); err != nil {
+		return v, err
+	}
+	v.ReadAt = at(read)
+	return v, fromJSON(groups, &v.Groups)
+}
+
+// Standing reads what the directory last said; ErrNone if nothing yet.
+func (r *Reader) Standing(person, tenant string) (provisioner.Standing, error) {
+	return one(r.q, scanStanding, selectStanding+`where person = $1 and tenant = $2`, person, tenant)
+}
+
+// PutStanding keeps what the directory said.
+func (w *Writer) PutStanding(v provisioner.Standing) error {
+	if v.Groups == nil {
+		v.Groups = []string{}
+	}
+	groups, err := toJSON(v.Groups)
+	if err != nil {
+		return err
+	}
+	return run(w.q, `insert into standing (person, tenant, groups, ended, read_at) values ($1, $2, $3, $4, $5)
+		on conflict (person, tenant) do update set groups = excluded.groups, ended = excluded.ended, read_at = excluded.read_at`,
+		v.Person, v.Tenant, groups, v.Ended, ms(v.ReadAt))
+}
+
+// FoundPerson is one row of a search.
+type FoundPerson struct {
+	Person    provisioner.Person
+	Tenant    string
+	Devices   int64 // not revoked
+	Connected bool
+}
+
+// FindPeople lists people of tenants in scope of whom some text or device
+// contains every word of the query, by name, at most limit.
+func (r *Reader) FindPeople(scope provisioner.Scope, query string, limit int) ([]FoundPerson, error) {
+	words := strings.Fields(Fold(query))
+	if len(words) == 0 {
+		return nil, nil
+	}
+	a := new(args)
+	where := `where ` + a.scope(scope, "s.tenant")
+	for _, w := range words {
+		pattern := "%" + likeEscaper.Replace(w) + "%"
+		prefix := likeEscaper.Replace(w) + "%"
+		where += ` and (p.search like ` + a.add(pattern) + ` escape '!' or p.id like ` + a.add(prefix) + ` escape '!'
+			or exists (select 1 from device d where d.person = p.id and d.tenant = s.tenant
+				and (d.search like ` + a.add(pattern) + ` escape '!' or d.id like ` + a.add(prefix) + ` escape '!')))`
+	}
+	return all(r.q, scanFound, `select p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail, s.tenant,
+			(select count(*) from device d where d.person = p.id and d.tenant = s.tenant and d.revoked_at = 0),
+			(select count(*) from device d join session x on x.device = d.id and x.closed_at = 0 where d.person = p.id and d.tenant = s.tenant)
+		from standing s join person p on p.id = s.person `+where+`
+		order by p.display_name, p.id, s.tenant limit `+a.add(limit), a.list...)
+}
+
+func scanFound(s scanner) (f FoundPerson, err error) {
+	var connected int64
+	err = s.Scan(&f.Person.ID, &f.Person.Directory, &f.Person.StableID, &f.Person.Login, &f.Person.DisplayName, &f.Person.Mail,
+		&f.Tenant, &f.Devices, &connected)
+	f.Connected = connected > 0
+	return f, err
+}
+
+// PersonIn reads a person with her tenants in scope.
+func (r *Reader) PersonIn(scope provisioner.Scope, id string) ([]FoundPerson, error) {
+	a := new(args)
+	where := `where p.id = ` + a.add(id) + ` and ` + a.scope(scope, "s.tenant")
+	return all(r.q, scanFound, `select p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail, s.tenant,
+			(select count(*) from device d where d.person = p.id and d.tenant = s.tenant and d.revoked_at = 0),
+			(select count(*) from device d join session x on x.device = d.id and x.closed_at = 0 where d.person = p.id and d.tenant = s.tenant)
+		from standing s join person p on p.id = s.person `+where+` order by s.tenant`, a.list...)
+}

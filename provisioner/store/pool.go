@@ -1,0 +1,82 @@
+package store
+
+import (
+	"github.com/heimdraht/heimdraht/provisioner"
+)
+
+// PoolState is a licence pool with what is held of it, as one tenant meets it.
+type PoolState struct {
+	Pool            provisioner.LicencePool
+	Held            int64
+	UnusedGuarantee int64 // over all tenants
+	// Of the tenant asked for; zero where none was.
+	Guarantee  int64
+	TenantHeld int64
+}
+
+func scanPool(s scanner) (p PoolState, err error) {
+	var text string
+	if err := s.Scan(&text, &p.Held, &p.UnusedGuarantee, &p.Guarantee, &p.TenantHeld); err != nil {
+		return p, err
+	}
+	return p, fromJSON(text, &p.Pool)
+}
+
+// Pools lists every licence pool, by name.
+func (r *Reader) Pools() ([]PoolState, error) {
+	return all(r.q, scanPool, `select declaration, held, unused_guarantee, 0, 0 from licence_pool order by name`)
+}
+
+// PoolsOf lists the pools a tenant is entitled to, by name.
+func (r *Reader) PoolsOf(tenant string) ([]PoolState, error) {
+	return all(r.q, scanPool, `select p.declaration, p.held, p.unused_guarantee, s.guarantee, s.held
+		from pool_share s join licence_pool p on p.name = s.pool where s.tenant = $1 order by p.name`, tenant)
+}
+
+// PutPool makes or changes a pool. Shares of tenants that the declaration no
+// longer names stay until their last seat is back, without guarantee.
+func (w *Writer) PutPool(p provisioner.LicencePool) error {
+	text, err := toJSON(p)
+	if err != nil {
+		return err
+	}
+	if err := run(w.q, `insert into licence_pool (name, seats, burst, valid_from, valid_until, declaration, held, unused_guarantee)
+		values ($1, $2, $3, $4, $5, $6, 0, 0)
+		on conflict (name) do update set seats = excluded.seats, burst = excluded.burst, valid_from = excluded.valid_from,
+			valid_until = excluded.valid_until, declaration = excluded.declaration`,
+		p.Name, p.Seats, p.Burst, ms(p.From), ms(p.Until), text); err != nil {
+		return err
+	}
+	if err := run(w.q, `delete from pool_share where pool = $1 and held = 0`, p.Name); err != nil {
+		return err
+	}
+	if err := run(w.q, `update pool_share set guarantee = 0 where pool = $1`, p.Name); err != nil {
+		return err
+	}
+	for _, s := range p.Shares {
+		if err := run(w.q, `insert into pool_share (pool, tenant, guarantee, held) values ($1, $2, $3, 0)
+			on conflict (pool, tenant) do update set guarantee = excluded.guarantee`, p.Name, s.Tenant, s.Guarantee); err != nil {
+			return err
+		}
+	}
+	return run(w.q, `update licence_pool set unused_guarantee = coalesce((select sum(case when guarantee > held then guarantee - held else 0 end)
+		from pool_share where pool = $1), 0) where name = $2`, p.Name, p.Name)
+}
+
+// TakeSeat counts one more seat held; whether it may was decided before.
+func (w *Writer) TakeSeat(pool, tenant string) error { return w.moveSeat(pool, tenant, 1) }
+
+// FreeSeat counts one seat less.
+func (w *Writer) FreeSeat(pool, tenant string) error { return w.moveSeat(pool, tenant, -1) }
+
+func (w *Writer) moveSeat(pool, tenant string, by int64) error {
+	type share struct{ guarantee, held int64 }
+	s, err := one(w.q, func(s scanner) (v share, err error) { err = s.Scan(&v.guarantee, &v.held); return v, err },
+		`update pool_share set held = held + $1 where pool = $2 and tenant = $3 returning guarantee, held`, by, pool, tenant)
+	if err != nil {
+		return err
+	}
+	unused := func(held int64) int64 { return max(0, s.guarantee-held) }
+	return run(w.q, `update licence_pool set held = held + $1, unused_guarantee = unused_guarantee + $2 where name = $3`,
+		by, unused(s.held)-unused(s.held-by), pool)
+}

@@ -1,0 +1,188 @@
+package store
+
+import (
+	"errors"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+)
+
+const selectSession = `select s.id, s.device, s.tenant, s.person, s.gateway, s.pool, s.address_index, s.key_version, s.public_key, s.stream, s.revision,
+	s.opened_at, s.lease_until, s.renewed_at, s.last_handshake, s.received_bytes, s.sent_bytes, s.closed_at, s.closed_why, s.closed_revision,
+	coalesce(c.observed_at, 0)
+	from session s left join gateway_contact c on c.gateway = s.gateway `
+
+func scanSession(r scanner) (s provisioner.Session, err error) {
+	var key string
+	var opened, lease, renewed, handshake, received, sent, closed, observed int64
+	if err := r.Scan(&s.ID, &s.Device, &s.Tenant, &s.Person, &s.Gateway, &s.Pool, &s.AddressIndex, &s.KeyVersion, &key, &s.Stream, &s.Revision,
+		&opened, &lease, &renewed, &handshake, &received, &sent, &closed, &s.ClosedWhy, &s.ClosedRevision, &observed); err != nil {
+		return s, err
+	}
+	s.OpenedAt, s.LeaseUntil, s.RenewedAt = at(opened), at(lease), at(renewed)
+	s.LastHandshake, s.ClosedAt, s.ObservedAt = at(handshake), at(closed), at(observed)
+	s.ReceivedBytes, s.SentBytes = uint64(received), uint64(sent) //nolint:gosec // written from uint64 below 2^63
+	s.PublicKey, err = keyFromText(key)
+	return s, err
+}
+
+// Session reads by id, open or closed; ErrNone if there is none.
+func (r *Reader) Session(id string) (provisioner.Session, error) {
+	return one(r.q, scanSession, selectSession+`where s.id = $1`, id)
+}
+
+// OpenSessionOf reads the open session of a device; ErrNone if there is none.
+func (r *Reader) OpenSessionOf(device string) (provisioner.Session, error) {
+	return one(r.q, scanSession, selectSession+`where s.device = $1 and s.closed_at = 0`, device)
+}
+
+// SessionsOnGateway lists open sessions of a gateway with ids above after, by
+// id, at most limit.
+func (r *Reader) SessionsOnGateway(gateway, after string, limit int) ([]provisioner.Session, error) {
+	return all(r.q, scanSession, selectSession+`where s.gateway = $1 and s.closed_at = 0 and s.id > $2 order by s.id limit $3`, gateway, after, limit)
+}
+
+// LeasesOver lists open sessions whose lease ended before t, oldest first.
+func (r *Reader) LeasesOver(t time.Time, limit int) ([]provisioner.Session, error) {
+	return all(r.q, scanSession, selectSession+`where s.closed_at = 0 and s.lease_until < $1 order by s.lease_until limit $2`, ms(t), limit)
+}
+
+// Debt is a session that a gateway may still hold a peer of.
+type Debt struct {
+	Session  string
+	Gateway  string
+	Revision int64 // at which it was closed
+}
+
+// DebtsOf lists a device's closed sessions whose gateways have not yet
+// acknowledged the closing.
+func (r *Reader) DebtsOf(device string) ([]Debt, error) {
+	return all(r.q, func(s scanner) (d Debt, err error) { err = s.Scan(&d.Session, &d.Gateway, &d.Revision); return d, err },
+		`select s.id, s.gateway, s.closed_revision from session s, allocation a
+		left join gateway_contact c on c.gateway = s.gateway
+		where s.device = $1 and s.closed_at > 0 and (c.gateway is null or c.epoch <> a.epoch or c.revision < s.closed_revision)
+		order by s.gateway, s.closed_revision`, device)
+}
+
+// OpenSession writes an opened session and records the change; the session
+// gets its revision. Seat and address were taken before.
+func (w *Writer) OpenSession(s *provisioner.Session) error {
+	var err error
+	s.Revision, err = w.Record(provisioner.Change{Kind: provisioner.ChangeOpened, Tenant: s.Tenant, Gateway: s.Gateway, Device: s.Device, Session: s.ID})
+	if err != nil {
+		return err
+	}
+	if err := run(w.q, `insert into session (id, device, tenant, person, gateway, pool, address_index, key_version, public_key, stream, revision,
+			opened_at, lease_until, renewed_at, last_handshake, received_bytes, sent_bytes, closed_at, closed_why, closed_revision)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, '', 0)`,
+		s.ID, s.Device, s.Tenant, s.Person, s.Gateway, s.Pool, s.AddressIndex, s.KeyVersion, s.PublicKey.String(), s.Stream, s.Revision,
+		ms(s.OpenedAt), ms(s.LeaseUntil), ms(s.RenewedAt)); err != nil {
+		return err
+	}
+	return run(w.q, `update gateway set open = open + 1 where name = $1`, s.Gateway)
+}
+
+// CloseSession ends an open session: seat and address are free at once, the
+// change is recorded. The session must have been read as open in this transaction.
+func (w *Writer) CloseSession(s provisioner.Session, why provisioner.Code) (revision int64, err error) {
+	if s.ClosedRevision, err = w.Record(provisioner.Change{
+		Kind: provisioner.ChangeClosed, Tenant: s.Tenant, Gateway: s.Gateway, Device: s.Device, Session: s.ID,
+	}); err != nil {
+		return 0, err
+	}
+	n, err := changed(w.q, `update session set closed_at = $1, closed_why = $2, closed_revision = $3 where id = $4 and closed_at = 0`,
+		ms(w.Now), string(why), s.ClosedRevision, s.ID)
+	if err != nil {
+		return 0, err
+	}
+	if n == 0 {
+		return 0, errSessionClosed
+	}
+	return s.ClosedRevision, errors.Join(
+		run(w.q, `update gateway set open = open - 1 where name = $1`, s.Gateway),
+		w.FreeSeat(s.Pool, s.Tenant),
+		w.FreeAddress(s.Gateway, s.Device, s.AddressIndex),
+	)
+}
+
+// CloseSessionOf ends the open session of a device; ErrNone if it has none.
+func (w *Writer) CloseSessionOf(device string, why provisioner.Code) (provisioner.Session, error) {
+	s, err := w.OpenSessionOf(device)
+	if err != nil {
+		return s, err
+	}
+	s.ClosedRevision, err = w.CloseSession(s, why)
+	return s, err
+}
+
+// RenewSession moves the lease of an open session that stream holds.
+func (w *Writer) RenewSession(id, device, stream string, leaseUntil time.Time) (bool, error) {
+	n, err := changed(w.q, `update session set lease_until = $1, renewed_at = $2 where id = $3 and device = $4 and stream = $5 and closed_at = 0`,
+		ms(leaseUntil), ms(w.Now), id, device, stream)
+	return n > 0, err
+}
+
+// ResumeSession gives an open session to a newer stream.
+func (w *Writer) ResumeSession(id, device, stream string, leaseUntil time.Time) (bool, error) {
+	n, err := changed(w.q, `update session set stream = $1, lease_until = $2, renewed_at = $3 where id = $4 and device = $5 and closed_at = 0`,
+		stream, ms(leaseUntil), ms(w.Now), id, device)
+	return n > 0, err
+}
+
+// Observed is what a gateway saw of one session since the last time.
+type Observed struct {
+	Session       string
+	LastHandshake time.Time // zero: nothing newer
+	ReceivedBytes uint64    // differences
+	SentBytes     uint64
+}
+
+// Observe adds what a gateway saw. Sessions of other gateways and closed ones
+// are left alone.
+func (w *Writer) Observe(gateway string, o Observed) error {
+	return run(w.q, `update session set last_handshake = case when $1 > last_handshake then $2 else last_handshake end,
+		received_bytes = received_bytes + $3, sent_bytes = sent_bytes + $4
+		where id = $5 and gateway = $6 and closed_at = 0`,
+		ms(o.LastHandshake), ms(o.LastHandshake), clip(o.ReceivedBytes), clip(o.SentBytes), o.Session, gateway)
+}
+
+// clip keeps a counter that a machine reported from overflowing a sum: no
+// interface moves a petabyte between two observations.
+func clip(n uint64) int64 { return int64(min(n, 1<<50)) } //nolint:gosec // bounded by min
+
+// SessionsIn lists open sessions in scope with ids above after, by id, at
+// most limit; an empty gateway means all.
+func (r *Reader) SessionsIn(scope provisioner.Scope, gateway, after string, limit int) ([]provisioner.Session, error) {
+	a := new(args)
+	where := `where s.closed_at = 0 and s.id > ` + a.add(after) + ` and ` + a.scope(scope, "s.tenant")
+	if gateway != "" {
+		where += ` and s.gateway = ` + a.add(gateway)
+	}
+	return all(r.q, scanSession, selectSession+where+` order by s.id limit `+a.add(limit), a.list...)
+}
+
+// CountSessions counts open sessions of tenants in scope. Tenants without any
+// are not among them.
+func (r *Reader) CountSessions(scope provisioner.Scope) (map[string]int64, error) {
+	a := new(args)
+	type row struct {
+		tenant string
+		n      int64
+	}
+	rows, err := all(r.q, func(s scanner) (v row, err error) { err = s.Scan(&v.tenant, &v.n); return v, err },
+		`select s.tenant, count(*) from session s where s.closed_at = 0 and `+a.scope(scope, "s.tenant")+` group by s.tenant`, a.list...)
+	counts := make(map[string]int64, len(rows))
+	for _, v := range rows {
+		counts[v.tenant] = v.n
+	}
+	return counts, err
+}
+
+// ForgetSessions deletes at most limit sessions that were closed before t and
+// owe nothing any more.
+func (w *Writer) ForgetSessions(t time.Time, limit int) (int64, error) {
+	return changed(w.q, `delete from session where id in (select id from session where closed_at > 0 and closed_at < $1 order by closed_at limit $2)`, ms(t), limit)
+}
+
+// errSessionClosed is a mistake of the caller and takes the request back.
+var errSessionClosed = errors.New("closing a session that was not open")

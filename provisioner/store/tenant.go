@@ -1,0 +1,78 @@
+package store
+
+import (
+	"slices"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+)
+
+// Directory reads a declared directory; ErrNone if there is none.
+func (r *Reader) Directory(name string) (provisioner.Directory, error) {
+	return one(r.q, scanDeclaration[provisioner.Directory], `select declaration from directory where name = $1`, name)
+}
+
+// Directories lists all, by name.
+func (r *Reader) Directories() ([]provisioner.Directory, error) {
+	return all(r.q, scanDeclaration[provisioner.Directory], `select declaration from directory order by name`)
+}
+
+// PutDirectory makes or changes a directory.
+func (w *Writer) PutDirectory(d provisioner.Directory) error {
+	text, err := toJSON(d)
+	if err != nil {
+		return err
+	}
+	return run(w.q, `insert into directory (name, declaration) values ($1, $2)
+		on conflict (name) do update set declaration = excluded.declaration`, d.Name, text)
+}
+
+// Tenant reads a tenant; ErrNone if there is none.
+func (r *Reader) Tenant(name string) (provisioner.Tenant, error) {
+	return one(r.q, scanDeclaration[provisioner.Tenant], `select declaration from tenant where name = $1`, name)
+}
+
+// Tenants lists those in scope, by name.
+func (r *Reader) Tenants(scope provisioner.Scope) ([]provisioner.Tenant, error) {
+	list, err := all(r.q, scanDeclaration[provisioner.Tenant], `select declaration from tenant order by name`)
+	return slices.DeleteFunc(list, func(t provisioner.Tenant) bool { return !scope.Includes(t.Name) }), err
+}
+
+// TenantOfMailDomain finds whose domain it is; ErrNone if nobody's.
+func (r *Reader) TenantOfMailDomain(domain string) (string, error) {
+	return one(r.q, value[string], `select tenant from mail_domain where domain = $1`, domain)
+}
+
+// PutTenant makes or changes a tenant and its mail domains. A domain that
+// leads to another tenant is refused.
+func (w *Writer) PutTenant(t provisioner.Tenant) error {
+	text, err := toJSON(t)
+	if err != nil {
+		return err
+	}
+	if err := run(w.q, `insert into tenant (name, directory, declaration) values ($1, $2, $3)
+		on conflict (name) do update set directory = excluded.directory, declaration = excluded.declaration`,
+		t.Name, t.Directory, text); err != nil {
+		return err
+	}
+	if err := run(w.q, `delete from mail_domain where tenant = $1`, t.Name); err != nil {
+		return err
+	}
+	for _, domain := range t.MailDomains {
+		if err := run(w.q, `insert into mail_domain (domain, tenant) values ($1, $2)`, domain, t.Name); err != nil {
+			if w.store.dialect.isUnique(err) {
+				return provisioner.Refuse(provisioner.CodeDeclarationInvalid,
+					"object", "tenant "+t.Name, "why", "the mail domain "+domain+" belongs to another tenant")
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func scanDeclaration[T any](s scanner) (v T, err error) {
+	var text string
+	if err := s.Scan(&text); err != nil {
+		return v, err
+	}
+	return v, fromJSON(text, &v)
+}
