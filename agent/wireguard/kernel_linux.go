@@ -1,0 +1,206 @@
+package wireguard
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+	"golang.zx2c4.com/wireguard/wgctrl"
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+)
+
+const (
+	// kernelPeers and kernelAllowedIPs are the most in one call. Above either, wgctrl sends one message a
+	// peer, which is twice as slow and, worse, loses the preshared key of a peer that is removed and added
+	// again in the same call.
+	kernelPeers      = 32
+	kernelAllowedIPs = 256
+)
+
+// kernelDevice is the kernel's WireGuard. The process is the only one that changes it.
+type kernelDevice struct {
+	name    string
+	client  *wgctrl.Client
+	stopped chan struct{}
+}
+
+// openKernel makes the interface, or takes over one that a killed process left.
+func openKernel(o Options) (backend, facts, error) {
+	// The link comes first: making it loads the kernel's module, and wgctrl looks for WireGuard only when it
+	// is made itself.
+	made, err := ensureLink(o)
+	if err != nil {
+		return nil, facts{}, err
+	}
+	k, port, err := startKernel(o)
+	if err != nil {
+		if made {
+			err = errors.Join(err, removeLink(o.Name))
+		}
+		return nil, facts{}, err
+	}
+	return k, facts{mode: Kernel, name: o.Name, listenPort: port}, nil
+}
+
+// ensureLink makes the link and says whether it did, or finds it.
+func ensureLink(o Options) (made bool, err error) {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU = o.Name, o.MTU
+	switch err := netlink.LinkAdd(&netlink.Wireguard{LinkAttrs: attrs}); {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, unix.EOPNOTSUPP):
+		return false, fmt.Errorf("%w: %w", ErrKernelUnsupported, err)
+	case !errors.Is(err, unix.EEXIST):
+		return false, fmt.Errorf("making the interface: %w", err)
+	}
+	link, err := netlink.LinkByName(o.Name)
+	if err != nil {
+		return false, fmt.Errorf("finding the interface: %w", err)
+	}
+	if link.Type() != "wireguard" {
+		return false, fmt.Errorf("there is an interface %s already, of type %s", o.Name, link.Type())
+	}
+	if err := netlink.LinkSetMTU(link, o.MTU); err != nil {
+		return false, fmt.Errorf("setting the MTU: %w", err)
+	}
+	return false, nil
+}
+
+// startKernel configures the device itself and switches the link on.
+func startKernel(o Options) (*kernelDevice, uint16, error) {
+	client, err := wgctrl.New()
+	if err != nil {
+		return nil, 0, fmt.Errorf("reaching the kernel's WireGuard: %w", err)
+	}
+	k := &kernelDevice{name: o.Name, client: client, stopped: make(chan struct{})}
+	private, port, mark := wgtypes.Key(o.PrivateKey), int(o.ListenPort), int(o.FirewallMark)
+	config := wgtypes.Config{PrivateKey: &private, FirewallMark: &mark}
+	if o.ListenPort != 0 {
+		config.ListenPort = &port
+	}
+	err = client.ConfigureDevice(o.Name, config)
+	if err == nil {
+		err = linkUp(o.Name)
+	}
+	var device *wgtypes.Device
+	if err == nil {
+		device, err = client.Device(o.Name)
+	}
+	if err != nil {
+		return nil, 0, errors.Join(fmt.Errorf("configuring the interface: %w", err), client.Close())
+	}
+	return k, uint16(device.ListenPort), nil
+}
+
+// removeLink deletes the interface. That it is gone already is what was wanted.
+func removeLink(name string) error {
+	link, err := netlink.LinkByName(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("finding the interface %s: %w", name, err)
+	}
+	if err := netlink.LinkDel(link); err != nil && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("removing the interface %s: %w", name, err)
+	}
+	return nil
+}
+
+func (k *kernelDevice) configure(changes []Change) error {
+	// Peers only: a call that also sets a field of the device, such as the mark, makes the kernel walk over
+	// all peers.
+	config := wgtypes.Config{Peers: make([]wgtypes.PeerConfig, len(changes))}
+	for i, change := range changes {
+		config.Peers[i] = kernelPeer(change)
+	}
+	if err := k.client.ConfigureDevice(k.name, config); err != nil {
+		return fmt.Errorf("configuring %s: %w", k.name, err)
+	}
+	return nil
+}
+
+// kernelPeer translates a change for wgctrl.
+func kernelPeer(change Change) wgtypes.PeerConfig {
+	peer := change.Peer
+	if change.Remove {
+		// UpdateOnly keeps the kernel from making a peer that is absent, only to remove it.
+		return wgtypes.PeerConfig{PublicKey: wgtypes.Key(peer.PublicKey), Remove: true, UpdateOnly: true}
+	}
+	preshared, keepalive := wgtypes.Key(peer.PresharedKey), peer.Keepalive
+	config := wgtypes.PeerConfig{
+		PublicKey: wgtypes.Key(peer.PublicKey), PresharedKey: &preshared, PersistentKeepaliveInterval: &keepalive,
+	}
+	if peer.Endpoint.IsValid() {
+		config.Endpoint = net.UDPAddrFromAddrPort(unmapped(peer.Endpoint))
+	}
+	if change.KeepAllowedIPs {
+		return config
+	}
+	config.ReplaceAllowedIPs = true
+	config.AllowedIPs = make([]net.IPNet, len(peer.AllowedIPs))
+	for i, prefix := range peer.AllowedIPs {
+		config.AllowedIPs[i] = net.IPNet{
+			IP:   prefix.Addr().AsSlice(),
+			Mask: net.CIDRMask(prefix.Bits(), prefix.Addr().BitLen()),
+		}
+	}
+	return config
+}
+
+func (k *kernelDevice) dump() ([]PeerStatus, error) {
+	device, err := k.client.Device(k.name)
+	if err != nil {
+		return nil, fmt.Errorf("asking the kernel for the peers of %s: %w", k.name, err)
+	}
+	peers := make([]PeerStatus, len(device.Peers))
+	for i := range device.Peers {
+		peers[i] = kernelStatus(&device.Peers[i])
+	}
+	return peers, nil
+}
+
+// kernelStatus translates a peer from wgctrl.
+func kernelStatus(peer *wgtypes.Peer) PeerStatus {
+	status := PeerStatus{
+		Peer: Peer{
+			PublicKey: Key(peer.PublicKey), PresharedKey: PresharedKey(peer.PresharedKey),
+			Keepalive: peer.PersistentKeepaliveInterval.Truncate(time.Second),
+		},
+		LastHandshake: peer.LastHandshakeTime,
+		Rx:            uint64(max(0, peer.ReceiveBytes)), Tx: uint64(max(0, peer.TransmitBytes)),
+	}
+	if peer.Endpoint != nil {
+		status.Endpoint = unmapped(peer.Endpoint.AddrPort())
+	}
+	for _, allowed := range peer.AllowedIPs {
+		addr, ok := netip.AddrFromSlice(allowed.IP)
+		ones, bits := allowed.Mask.Size()
+		if !ok || bits == 0 {
+			continue
+		}
+		if bits == 32 {
+			addr = addr.Unmap()
+		}
+		status.AllowedIPs = append(status.AllowedIPs, netip.PrefixFrom(addr, ones))
+	}
+	return status
+}
+
+func (k *kernelDevice) limits() (peers, allowedIPs int) { return kernelPeers, kernelAllowedIPs }
+
+func (k *kernelDevice) done() <-chan struct{} { return k.stopped }
+
+func (k *kernelDevice) close() error {
+	close(k.stopped)
+	err := removeLink(k.name)
+	if closing := k.client.Close(); closing != nil {
+		err = errors.Join(err, fmt.Errorf("closing the connection to the kernel: %w", closing))
+	}
+	return err
+}
