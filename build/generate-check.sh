@@ -7,8 +7,10 @@ fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
 
 buf generate -o "$fresh"
-# Both sides without the .proto files: a leftover .pb.go counts as a difference too.
-if ! diff -rq --exclude='*.proto' --exclude='*.binpb' "$fresh/proto" proto; then
+# The lists first: a .pb.go whose .proto file has gone is a difference too.
+list() { (cd "$1" && find . -name '*.pb.go' | sort); }
+if ! diff <(list "$fresh/proto") <(list proto) ||
+	! list "$fresh/proto" | (while read -r f; do cmp "$fresh/proto/$f" "proto/$f" || exit 1; done); then
 	echo 'generated files are not current: run make generate' >&2
 	exit 1
 fi

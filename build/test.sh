@@ -16,7 +16,7 @@ if [ -s "$HEIMDRAHT_SKIP_LOG" ]; then
 	echo
 	echo "Skipped tests, and why:"
 	awk -F'\t' -v root="$PWD/" '{ sub(root, "", $2); printf "  %s %s: %s\n", $2, $3, $1 }' "$HEIMDRAHT_SKIP_LOG" | sort -u
-else
+elif [ "$status" -eq 0 ]; then
 	echo "No test was skipped for want of something on this machine."
 fi
 exit "$status"

@@ -9,7 +9,7 @@ for directory in agent cmd/heimdraht-agent cmd/heimdraht; do
 done
 [ ${#packages[@]} -gt 0 ] || exit 0
 
-for system in windows darwin; do
+for system in windows/amd64 darwin/arm64; do
 	echo "go vet for $system: ${packages[*]}"
-	CGO_ENABLED=0 GOOS=$system GOARCH=amd64 "${GO:-go}" vet "${packages[@]}"
+	CGO_ENABLED=0 GOOS=${system%/*} GOARCH=${system#*/} "${GO:-go}" vet "${packages[@]}"
 done
