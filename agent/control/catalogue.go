@@ -1,0 +1,132 @@
+package control
+
+import (
+	"fmt"
+	"time"
+)
+
+// The codes of problems that an agent finds by itself.
+const (
+	CodeWrongPin          = "wrong-pin"
+	CodeServerUntrusted   = "server-untrusted"
+	CodeServerUnreachable = "server-unreachable"
+	CodeConnectionLost    = "connection-lost"
+	CodeServerOld         = "server-too-old"
+	CodeServerFault       = "server-fault"
+	CodeClockWrong        = "clock-wrong"
+	CodeStateUnusable     = "state-unusable"
+	CodeStateInUse        = "state-in-use"
+	CodeNotEnrolled       = "not-enrolled"
+	CodeConfigRefused     = "configuration-refused"
+)
+
+func wrongPin(server string, want, got Fingerprint) *Problem {
+	shown, gezeigt := "none that it could be compared with", "keine, die sich vergleichen ließe"
+	if !got.IsZero() {
+		shown, gezeigt = got.String(), got.String()
+	}
+	return &Problem{Code: CodeWrongPin,
+		German: Text{
+			fmt.Sprintf("Der Server %s ist nicht der erwartete: Seine Prüfsumme ist %s, erwartet wird %s. Es wurde nichts gesendet.", server, gezeigt, want),
+			"Vergleichen Sie die Adresse mit der, die Sie bekommen haben, Zeichen für Zeichen. Stimmt sie, sagen Sie es dem Helpdesk: Jemand könnte mitlesen wollen."},
+		English: Text{
+			fmt.Sprintf("The server %s is not the expected one: its fingerprint is %s, expected is %s. Nothing was sent.", server, shown, want),
+			"Compare the address with the one you were given, character by character. If it is right, tell the helpdesk: somebody may be trying to listen in."}}
+}
+
+func serverUntrusted(server, warum, why string) *Problem {
+	return &Problem{Code: CodeServerUntrusted,
+		German: Text{
+			fmt.Sprintf("Der Server %s kann sich nicht ausweisen: %s. Es wurde nichts gesendet.", server, warum),
+			"Prüfen Sie die Adresse. Stimmt sie, braucht der Betrieb diesen Satz."},
+		English: Text{
+			fmt.Sprintf("The server %s cannot prove who it is: %s. Nothing was sent.", server, why),
+			"Check the address. If it is right, give this sentence to the operator."}}
+}
+
+func serverUnreachable(servers string) *Problem {
+	return &Problem{Code: CodeServerUnreachable, RetryAfter: time.Second,
+		German: Text{
+			fmt.Sprintf("Der Server ist nicht erreichbar (%s).", servers),
+			"Prüfen Sie die Verbindung ins Internet und die Adresse. Es wird von selbst weiter versucht."},
+		English: Text{
+			fmt.Sprintf("The server cannot be reached (%s).", servers),
+			"Check the connection to the internet and the address. Trying goes on by itself."}}
+}
+
+func connectionLost() *Problem {
+	return &Problem{Code: CodeConnectionLost, RetryAfter: time.Second,
+		German:  Text{"Die Verbindung zum Server ist abgerissen.", "Nichts zu tun: Es wird von selbst weiter versucht."},
+		English: Text{"The connection to the server was lost.", "Nothing to do: trying goes on by itself."}}
+}
+
+func serverOld() *Problem {
+	return &Problem{Code: CodeServerOld,
+		German:  Text{"Der Server versteht diese Anfrage nicht: Er ist älter als dieses Programm, oder es ist ein anderer Dienst.", "Prüfen Sie die Adresse; sonst muss der Betrieb den Server aktualisieren."},
+		English: Text{"The server does not know this request: it is older than this program, or it is another service.", "Check the address; else the operator must update the server."}}
+}
+
+func serverFault(id string) *Problem {
+	nummer, number := "", ""
+	if id != "" {
+		nummer, number = " (Fehler "+id+")", " (fault "+id+")"
+	}
+	return &Problem{Code: CodeServerFault, RetryAfter: 10 * time.Second,
+		German:  Text{"Im Server ist etwas schiefgegangen" + nummer + ".", "Versuchen Sie es gleich noch einmal. Bleibt der Fehler, hilft dem Betrieb die Nummer weiter."},
+		English: Text{"Something went wrong in the server" + number + ".", "Try again in a moment. If the fault stays, its number helps the operator."}}
+}
+
+func clockWrong(now, from, until time.Time) *Problem {
+	const shape = "2006-01-02 15:04 MST"
+	n, f, u := now.UTC().Format(shape), from.UTC().Format(shape), until.UTC().Format(shape)
+	return &Problem{Code: CodeClockWrong,
+		German: Text{
+			fmt.Sprintf("Der Ausweis des Servers gilt von %s bis %s, die Uhr hier zeigt %s.", f, u, n),
+			"Stellen Sie die Uhr dieses Rechners. Stimmt sie, muss der Betrieb den Ausweis (Zertifikat) des Servers erneuern."},
+		English: Text{
+			fmt.Sprintf("The server's certificate is valid from %s to %s, and the clock here shows %s.", f, u, n),
+			"Set this machine's clock. If it is right, the operator must renew the server's certificate."}}
+}
+
+// ClockOff says that this machine's clock differs from the control plane's.
+// ahead is positive if it is fast.
+func ClockOff(ahead time.Duration) *Problem {
+	geht, is := "vor", "fast"
+	if ahead < 0 {
+		geht, is, ahead = "nach", "slow", -ahead
+	}
+	by := ahead.Round(time.Second)
+	return &Problem{Code: CodeClockWrong,
+		German:  Text{fmt.Sprintf("Die Uhr dieses Rechners geht %v %s.", by, geht), "Stellen Sie die Uhr, am besten von selbst über das Netz (NTP)."},
+		English: Text{fmt.Sprintf("This machine's clock is %v %s.", by, is), "Set it, best by itself over the network (NTP)."}}
+}
+
+// StateUnusable says that an agent's own files cannot be read or written.
+func StateUnusable(dir string, cause error) *Problem {
+	return &Problem{Code: CodeStateUnusable, Cause: cause,
+		German:  Text{fmt.Sprintf("Der Ordner %s kann nicht benutzt werden: %v.", dir, cause), "Er muss dem Programm gehören (Rechte 0700), und auf dem Datenträger muss Platz sein."},
+		English: Text{fmt.Sprintf("The folder %s cannot be used: %v.", dir, cause), "It must belong to the program (mode 0700), and the disk must have room."}}
+}
+
+// StateInUse says that another agent runs on the same files.
+func StateInUse(dir string, cause error) *Problem {
+	return &Problem{Code: CodeStateInUse, Cause: cause,
+		German:  Text{fmt.Sprintf("Mit dem Ordner %s arbeitet schon ein anderes Programm.", dir), "Läuft der Dienst schon? Dann ist nichts zu tun. Sonst beenden Sie das andere Programm."},
+		English: Text{fmt.Sprintf("Another program works with the folder %s already.", dir), "Does the service run already? Then there is nothing to do. Else stop the other program."}}
+}
+
+// NotEnrolled says that there is no certificate yet. command is what makes
+// one: "heimdraht-agent enrol".
+func NotEnrolled(command string) *Problem {
+	return &Problem{Code: CodeNotEnrolled,
+		German:  Text{"Dieser Rechner ist noch nicht angemeldet.", "Melden Sie ihn an: " + command + "."},
+		English: Text{"This machine is not enrolled yet.", "Enrol it: " + command + "."}}
+}
+
+// ConfigRefused says that the control plane sent what this agent does not
+// install.
+func ConfigRefused(cause error) *Problem {
+	return &Problem{Code: CodeConfigRefused, Cause: cause, RetryAfter: 30 * time.Second,
+		German:  Text{fmt.Sprintf("Der Server hat etwas geschickt, das hier nicht eingerichtet wird: %v.", cause), "Der Betrieb muss die Einstellungen auf dem Server berichtigen."},
+		English: Text{fmt.Sprintf("The server sent something that is not installed here: %v.", cause), "The operator must correct the settings on the server."}}
+}

@@ -1,0 +1,150 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+)
+
+// Problem is a "no" that a person can act upon: one that this machine found
+// itself, or a refusal of the control plane. It is an error.
+type Problem struct {
+	// Code is stable: programs and people on the phone rely on it.
+	Code string
+	// A refusal of the control plane comes in one language and stands in both.
+	German, English Text
+	// RetryAfter is the soonest that trying again by itself may help. Zero:
+	// somebody must do something first.
+	RetryAfter time.Duration
+	// Refused says that the control plane said it, not this machine.
+	Refused bool
+	// Cause is for the log. It may be nil.
+	Cause error
+}
+
+// Text is what happened and what to do next.
+type Text struct {
+	Sentence string
+	Next     string
+}
+
+// Error is the English text with the code and the cause.
+func (p *Problem) Error() string {
+	s := p.Code + ": " + strings.TrimSpace(p.English.Sentence+" "+p.English.Next)
+	if p.Cause != nil {
+		return fmt.Sprintf("%s (%v)", s, p.Cause)
+	}
+	return s
+}
+
+// Unwrap gives the cause.
+func (p *Problem) Unwrap() error { return p.Cause }
+
+// Is makes errors.Is compare codes.
+func (p *Problem) Is(target error) bool {
+	t, ok := target.(*Problem)
+	return ok && t.Code == p.Code
+}
+
+// Text is the text in "en", else in German.
+func (p *Problem) Text(language string) Text {
+	if strings.HasPrefix(strings.ToLower(language), "en") {
+		return p.English
+	}
+	return p.German
+}
+
+// Because returns a copy that keeps the cause, for the log.
+func (p *Problem) Because(cause error) *Problem {
+	q := *p
+	q.Cause = cause
+	return &q
+}
+
+// AsProblem finds a Problem in err's chain.
+func AsProblem(err error) (*Problem, bool) {
+	var p *Problem
+	ok := errors.As(err, &p)
+	return p, ok && p != nil
+}
+
+// maxText bounds what is kept of a control plane's words.
+const maxText = 1000
+
+// FromRefusal makes a Problem of a refusal that came as a message. Control
+// characters, which could play tricks on a terminal, are taken out.
+func FromRefusal(r *heimdrahtv1.Refusal) *Problem {
+	t := Text{Sentence: printable(r.GetSentence()), Next: printable(r.GetNextStep())}
+	return &Problem{
+		Code: printable(r.GetCode()), German: t, English: t, Refused: true,
+		RetryAfter: milliseconds(r.GetRetryAfterMs()),
+	}
+}
+
+// FromStatus turns what a call returned into a *Problem: the refusal that is
+// attached to it, a fault with its number, a server that is away or too old.
+// It returns nil for nil, and an error that is no status, or that says that
+// our own context ended, as it is.
+func FromStatus(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := AsProblem(err); ok {
+		return err
+	}
+	s, ok := status.FromError(err)
+	if !ok {
+		return err
+	}
+	for _, detail := range s.Details() {
+		switch d := detail.(type) {
+		case *heimdrahtv1.Refusal:
+			return FromRefusal(d)
+		case *heimdrahtv1.Fault:
+			return serverFault(printable(d.GetId())).Because(err)
+		}
+	}
+	switch s.Code() {
+	case codes.Canceled, codes.DeadlineExceeded:
+		return err
+	case codes.Unavailable:
+		return connectionLost().Because(err)
+	case codes.Unimplemented:
+		return serverOld().Because(err)
+	}
+	return serverFault("").Because(err)
+}
+
+func printable(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText]
+	}
+	return strings.Map(func(r rune) rune {
+		// C0, DEL and C1 controls, and the characters that turn text around
+		// on a screen.
+		switch {
+		case r < 0x20 || r >= 0x7f && r < 0xa0,
+			r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+// milliseconds reads a duration from the wire: never negative, at most a day.
+func milliseconds(ms int64) time.Duration {
+	const most = 24 * time.Hour
+	switch {
+	case ms <= 0:
+		return 0
+	case ms > most.Milliseconds():
+		return most
+	}
+	return time.Duration(ms) * time.Millisecond
+}
