@@ -1,0 +1,95 @@
+package config
+
+import (
+	"path"
+)
+
+// ControlPlane is the content of heimdrahtd.yaml. After loading every field
+// has a value, except where it says what empty means.
+type ControlPlane struct {
+	Listen        string   // of gRPC and pages: host:port, the host may be empty
+	Names         []string // DNS names and IP addresses for the server's own certificate; empty: the host's name
+	TLS           TLS
+	MetricsListen string // of metrics and health, without TLS: host:port
+	StateDir      string
+	Database      string // path of the SQLite file; empty in the file: heimdraht.db in StateDir
+	MasterKeyFile string // unseals the control-plane keys in the database
+	LogLevel      string // debug, info, warn or error
+}
+
+// TLS names a certificate of a public authority to serve with. Both empty: the
+// control plane's own authority issues one.
+type TLS struct {
+	CertFile string // PEM, with intermediates
+	KeyFile  string // PEM
+}
+
+// Defaults of the control plane's files.
+const (
+	ControlPlaneFile = "/etc/heimdraht/heimdrahtd.yaml"
+	databaseName     = "heimdraht.db"
+)
+
+// DefaultControlPlane is what holds where heimdrahtd.yaml is silent.
+func DefaultControlPlane() ControlPlane {
+	return ControlPlane{
+		Listen:        ":8443",
+		MetricsListen: "127.0.0.1:9443",
+		StateDir:      "/var/lib/heimdraht",
+		Database:      "/var/lib/heimdraht/" + databaseName,
+		MasterKeyFile: "/etc/heimdraht/master.key",
+		LogLevel:      "info",
+	}
+}
+
+// LoadControlPlane reads heimdrahtd.yaml. A file that is wrong gives Problems;
+// one that cannot be read an error that wraps the system's.
+func LoadControlPlane(file string) (ControlPlane, error) {
+	return load(file, parseControlPlane)
+}
+
+func parseControlPlane(m *mapping) ControlPlane {
+	c := DefaultControlPlane()
+	m.text("listen", &c.Listen, listen)
+	m.list("names", "host names or IP addresses", &c.Names, host)
+	if v, ok := m.ask("tls"); ok {
+		if t := v.mapping("tls").under("tls."); t != nil {
+			t.needText("cert_file", &c.TLS.CertFile, absolute)
+			t.needText("key_file", &c.TLS.KeyFile, absolute)
+			t.done()
+		}
+	}
+	m.text("metrics_listen", &c.MetricsListen, listen)
+	m.text("state_dir", &c.StateDir, absolute)
+	c.Database = path.Join(c.StateDir, databaseName)
+	m.text("database", &c.Database, absolute)
+	m.text("master_key_file", &c.MasterKeyFile, absolute)
+	m.text("log_level", &c.LogLevel, oneOf("debug", "info", "warn", "error"))
+	m.done()
+	return c
+}
+
+// load reads one file of one mapping.
+func load[T any](file string, parse func(*mapping) T) (T, error) {
+	var zero T
+	content, err := readFile(file)
+	if err != nil {
+		return zero, err
+	}
+	return parseFile(file, content, parse)
+}
+
+func parseFile[T any](file string, content []byte, parse func(*mapping) T) (T, error) {
+	var zero T
+	var problems Problems
+	s := source{name: file, problems: &problems}
+	var result T
+	if m := s.parse(content); m != nil {
+		result = parse(m)
+	}
+	if len(problems) > 0 {
+		sortProblems(problems, []string{file})
+		return zero, problems
+	}
+	return result, nil
+}

@@ -1,0 +1,145 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"text/template"
+)
+
+// WriteDefault writes heimdrahtd.yaml with a comment for each key, so that it
+// loads as c (names in lower case, paths cleaned). It never touches a file that exists (fs.ErrExist). The file is
+// readable by everybody: it names secrets' files and holds none.
+func WriteDefault(file string, c ControlPlane) error {
+	return write(file, controlPlaneTemplate, c, parseControlPlane)
+}
+
+// WriteGateway writes gateway.yaml as WriteDefault does.
+func WriteGateway(file string, g Gateway) error {
+	return write(file, gatewayTemplate, g, parseGatewayFile)
+}
+
+// WriteAgent writes agent.yaml as WriteDefault does.
+func WriteAgent(file string, a Agent) error {
+	return write(file, agentTemplate, a, parseAgentFile)
+}
+
+func write[T any](file, text string, values T, parse func(*mapping) T) (err error) {
+	t, err := template.New("").Funcs(template.FuncMap{"quote": strconv.Quote, "list": quotedList}).Parse(text)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	var content strings.Builder
+	if err := t.Execute(&content, values); err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	// What would not load must not lie there for the next start to find.
+	if _, err := parseFile(file, []byte(content.String()), parse); err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return fmt.Errorf("writing the configuration: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("writing %s: %w", file, err), os.Remove(file))
+		}
+	}()
+	_, err = f.WriteString(content.String())
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func quotedList(all []string) string {
+	var q []string
+	for _, s := range all {
+		q = append(q, strconv.Quote(s))
+	}
+	return "[" + strings.Join(q, ", ") + "]"
+}
+
+const controlPlaneTemplate = `# The control plane of Heimdraht. Directories, tenants, gateways and licences are
+# declared in files of their own: heimdraht apply -f FILE.
+# Check this file with: heimdrahtd check
+
+# Where laptops, gateways and people reach it (gRPC and pages, always TLS).
+listen: {{quote .Listen}}
+
+# The names and addresses under which they do. They stand in its certificate,
+# so a name that is missing here is refused by those who use it.
+{{if .Names}}names: {{list .Names}}{{else}}# names: ["vpn.stadt.example"]{{end}}
+
+# A certificate of a public authority; without one the control plane issues its
+# own, which laptops and gateways recognise by its fingerprint.
+{{if or .TLS.CertFile .TLS.KeyFile}}tls:
+  cert_file: {{quote .TLS.CertFile}}
+  key_file: {{quote .TLS.KeyFile}}{{else}}# tls:
+#   cert_file: "/etc/heimdraht/tls.crt"
+#   key_file: "/etc/heimdraht/tls.key"{{end}}
+
+# Metrics and health, without TLS: keep it on this machine.
+metrics_listen: {{quote .MetricsListen}}
+
+# What the control plane keeps, and its database in it.
+state_dir: {{quote .StateDir}}
+database: {{quote .Database}}
+
+# Unseals the keys in the database. Without this file a backup is worth nothing:
+# keep a copy of it, in another place than the backups.
+master_key_file: {{quote .MasterKeyFile}}
+
+# debug, info, warn or error
+log_level: {{quote .LogLevel}}
+`
+
+const gatewayTemplate = `# A VPN gateway of Heimdraht.
+
+# The control plane, in order of preference.
+server: {{list .Servers}}
+
+# SHA-256 of the control plane's CA certificate. Without it the server's
+# certificate must be publicly trusted.
+{{if .CASHA256}}ca_sha256: {{quote .CASHA256}}{{else}}# ca_sha256: "64 hexadecimal digits"{{end}}
+
+# What the gateway keeps: its key, its certificate, its peers.
+state_dir: {{quote .StateDir}}
+
+# The WireGuard interface, and its UDP port (0: the port that the gateway is
+# declared with).
+interface: {{quote .Interface}}
+listen_port: {{.ListenPort}}
+
+# auto: the kernel's WireGuard if it has one, else the embedded; kernel; userspace
+mode: {{quote (print .Mode)}}
+`
+
+const agentTemplate = `# The laptop agent of Heimdraht, usually laid down by device management.
+
+# The control plane, in order of preference.
+{{if .Servers}}server: {{list .Servers}}{{else}}# server: ["vpn.stadt.example:8443"]{{end}}
+
+# SHA-256 of the control plane's CA certificate. Without it the server's
+# certificate must be publicly trusted.
+{{if .CASHA256}}ca_sha256: {{quote .CASHA256}}{{else}}# ca_sha256: "64 hexadecimal digits"{{end}}
+
+# Without a tenant it follows from the mail address that is typed.
+{{if .Tenant}}tenant: {{quote .Tenant}}{{else}}# tenant: "stadt"{{end}}
+
+# boot, login or manual: when the laptop connects by itself
+start: {{quote (print .Start)}}
+
+# Without these the usual places of the operating system.
+{{if .StateDir}}state_dir: {{quote .StateDir}}{{else}}# state_dir: "/var/lib/heimdraht-agent"{{end}}
+{{if .Socket}}socket: {{quote .Socket}}{{else}}# socket: "/run/heimdraht/agent.sock"{{end}}
+
+# The WireGuard interface.
+interface: {{quote .Interface}}
+
+# Who may use the agent besides root; without it, who enrolled.
+{{if .User}}user: {{quote .User}}{{else}}# user: "erika"{{end}}
+
+# A SOCKS5 proxy to offer instead of an interface; needs no rights.
+{{if .UserspaceProxy}}userspace_proxy: {{quote .UserspaceProxy}}{{else}}# userspace_proxy: "127.0.0.1:1080"{{end}}
+`
