@@ -1,0 +1,34 @@
+package slapdtest
+
+import (
+	"bytes"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+)
+
+// startProcess starts a child that dies with the test binary. The kernel sends that signal when the thread that
+// made the child ends, so the goroutine keeps its thread until the child has ended.
+func startProcess(t testing.TB, program string, args ...string) *process {
+	t.Helper()
+	p := &process{output: &bytes.Buffer{}, done: make(chan struct{})}
+	p.cmd = exec.Command(program, args...) //nolint:noctx // it must outlive the test's context: cleanups still use it
+	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(p.done)
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = p.cmd.Wait() // it is killed: that it says so is no news
+		}
+	}()
+	if err := <-started; err != nil {
+		t.Fatalf("starting %s: %v", program, err)
+	}
+	return p
+}

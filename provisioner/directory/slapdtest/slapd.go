@@ -1,0 +1,215 @@
+package slapdtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/heimdraht/heimdraht/internal/testneed"
+	"github.com/heimdraht/heimdraht/provisioner/directory"
+)
+
+// Options say what kind of server a test wants. The zero value is one with the Members and nobody else.
+type Options struct {
+	People       int                 // generated people besides Members
+	LDIF         []byte              // the whole content; empty: LDIF(People)
+	SizeLimit    int                 // of the service account; zero: slapd's own, 500
+	Certificates *Certificates       // nil: made for this server
+	Config       func(string) string // changes the text of slapd.conf; nil: leaves it
+}
+
+// Server is a running slapd.
+type Server struct {
+	LDAPS        string // URL
+	LDAP         string // URL, for StartTLS or plain
+	CAPEM        []byte
+	PasswordFile string // contains ServicePassword
+
+	t       testing.TB
+	program string
+	config  string
+	process *process
+}
+
+// Start loads the content and starts a server, which ends with the test.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	program := testneed.Program(t, "slapd")
+	s := &Server{t: t, program: program}
+	s.prepare(o)
+	s.Run()
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// Configuration is what it takes to use this server, over LDAPS.
+func (s *Server) Configuration() directory.Config {
+	return directory.Config{
+		Name: "stadt", Servers: []string{s.LDAPS}, CAPEM: s.CAPEM, BindDN: ServiceDN, BindPasswordFile: s.PasswordFile, Base: PeopleBase,
+	}
+}
+
+func (s *Server) prepare(o Options) {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	certs := o.Certificates
+	if certs == nil {
+		made, err := NewCertificates(time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour))
+		s.must("making certificates", err)
+		certs = &made
+	}
+	content := o.LDIF
+	if content == nil {
+		content = LDIF(o.People)
+	}
+	text := configuration(dir, o.SizeLimit)
+	if o.Config != nil {
+		text = o.Config(text)
+	}
+	s.CAPEM = certs.CA
+	s.config = filepath.Join(dir, "slapd.conf")
+	s.PasswordFile = filepath.Join(dir, "service.pw")
+	for name, data := range map[string][]byte{
+		"slapd.conf": []byte(text), "data.ldif": content, "service.pw": []byte(ServicePassword + "\n"),
+		"ca.pem": certs.CA, "cert.pem": certs.Cert, "key.pem": certs.Key,
+	} {
+		s.must("writing "+name, os.WriteFile(filepath.Join(dir, name), data, 0o600))
+	}
+	s.must("making the database directory", os.Mkdir(filepath.Join(dir, "db"), 0o700))
+	// slapadd is slapd under another name, and not everybody's PATH has it.
+	load := exec.CommandContext(s.t.Context(), s.program, "-T", "add", "-q", "-w", "-f", s.config, "-l", filepath.Join(dir, "data.ldif"))
+	if out, err := load.CombinedOutput(); err != nil {
+		s.t.Fatalf("loading the directory: %v\n%s", err, out)
+	}
+}
+
+func (s *Server) must(what string, err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// Run starts the server, also again after Stop, on the same ports. It returns when the server answers.
+func (s *Server) Run() {
+	s.t.Helper()
+	for attempt := 1; ; attempt++ {
+		if s.LDAP == "" || attempt > 1 {
+			s.LDAP, s.LDAPS = "ldap://"+freeAddress(s.t), "ldaps://"+freeAddress(s.t)
+		}
+		s.process = startProcess(s.t, s.program, "-d", "0", "-f", s.config, "-h", s.LDAP+" "+s.LDAPS)
+		err := s.process.waitFor(s.t.Context(), strings.TrimPrefix(s.LDAP, "ldap://"), strings.TrimPrefix(s.LDAPS, "ldaps://"))
+		if err == nil {
+			return
+		}
+		s.process.kill()
+		// Somebody else may have taken a port between choosing and using it.
+		if attempt == 3 {
+			s.t.Fatalf("starting slapd: %v\n%s", err, s.process.output.String())
+		}
+	}
+}
+
+// Pause stops the process with SIGSTOP: connections stay open and nothing answers.
+func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused server go on.
+func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+
+// Stop kills the server. It is idempotent.
+func (s *Server) Stop() { s.process.kill() }
+
+func (s *Server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	s.must("signalling slapd", s.process.cmd.Process.Signal(sig))
+}
+
+// process is a child that has an owner: the goroutine that waits for it.
+type process struct {
+	cmd    *exec.Cmd
+	output *bytes.Buffer // complete when done is closed
+	done   chan struct{}
+}
+
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// waitFor returns when all addresses take connections.
+func (p *process) waitFor(ctx context.Context, addresses ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for len(addresses) > 0 {
+		var dialer net.Dialer
+		if c, err := dialer.DialContext(ctx, "tcp", addresses[0]); err == nil {
+			c.Close()
+			addresses = addresses[1:]
+			continue
+		}
+		select {
+		case <-tick.C:
+		case <-p.done:
+			return errors.New("it ended")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	var listen net.ListenConfig
+	l, err := listen.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("finding a free port: %v", err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func configuration(dir string, sizeLimit int) string {
+	limit := ""
+	if sizeLimit > 0 {
+		limit = fmt.Sprintf("limits dn.exact=%q size=%d\n", ServiceDN, sizeLimit)
+	}
+	return fmt.Sprintf(`include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+include /etc/ldap/schema/nis.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+moduleload ppolicy
+pidfile %[1]s/slapd.pid
+TLSCACertificateFile %[1]s/ca.pem
+TLSCertificateFile %[1]s/cert.pem
+TLSCertificateKeyFile %[1]s/key.pem
+database mdb
+suffix %[2]q
+rootdn %[3]q
+rootpw %[4]s
+directory %[1]s/db
+maxsize 1073741824
+dbnosync
+index objectClass eq
+index uid,cn,mail,member,uniqueMember,memberUid,entryUUID eq
+%[5]saccess to attrs=userPassword by anonymous auth by * none
+access to dn.exact=%[6]q by * none
+access to * by dn.exact=%[7]q read by anonymous auth by * none
+overlay ppolicy
+ppolicy_default "cn=standard,ou=Richtlinien,%[8]s"
+ppolicy_use_lockout
+`, dir, Base, AdminDN, AdminPassword, limit, HiddenGroup, ServiceDN, Base)
+}
