@@ -30,7 +30,7 @@ type Session struct {
 	KeyVersion   int64  // of the session-key root its preshared key comes from
 	PublicKey    Key
 	Stream       string // the laptop's stream that holds it; of two the newer wins
-	Revision     int64 // at which the gateway was told to install it
+	Revision     int64  // at which the gateway was told to install it
 
 	OpenedAt   time.Time
 	LeaseUntil time.Time

@@ -131,6 +131,19 @@ func InGroup(groups []string, group string) bool {
 // IsStaff reports whether somebody in groups may use the tenant's access.
 func (t Tenant) IsStaff(groups []string) bool { return InGroup(groups, t.StaffGroup) }
 
+// Admits decides whether somebody with this standing may enrol and open
+// sessions: nil, or the refusal that says why not.
+func (t Tenant) Admits(s Standing) *Refusal {
+	switch {
+	case s.Ended != "":
+		return Refuse(CodeAccessEnded, "why", s.Ended)
+	case !t.IsStaff(s.Groups):
+		return Refuse(CodeNotInGroup, "group", t.StaffGroup)
+	default:
+		return nil
+	}
+}
+
 // GrantsOf gives the roles of a person in this tenant. Staff is among them for
 // members of the staff group.
 func (t Tenant) GrantsOf(groups []string) []Grant {

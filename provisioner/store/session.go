@@ -42,9 +42,17 @@ func (r *Reader) SessionsOnGateway(gateway, after string, limit int) ([]provisio
 	return all(r.q, scanSession, selectSession+`where s.gateway = $1 and s.closed_at = 0 and s.id > $2 order by s.id limit $3`, gateway, after, limit)
 }
 
-// LeasesOver lists open sessions whose lease ended before t, oldest first.
-func (r *Reader) LeasesOver(t time.Time, limit int) ([]provisioner.Session, error) {
-	return all(r.q, scanSession, selectSession+`where s.closed_at = 0 and s.lease_until < $1 order by s.lease_until limit $2`, ms(t), limit)
+// LeasesOver lists open sessions whose lease ended from one time until before
+// another, oldest first.
+func (r *Reader) LeasesOver(from, until time.Time, limit int) ([]provisioner.Session, error) {
+	return all(r.q, scanSession, selectSession+`where s.closed_at = 0 and s.lease_until >= $1 and s.lease_until < $2 order by s.lease_until limit $3`,
+		ms(from), ms(until), limit)
+}
+
+// FormerGateway names the gateway where the device was last; ErrNone if it
+// never was on one.
+func (r *Reader) FormerGateway(device string) (string, error) {
+	return one(r.q, value[string], `select gateway from former_address where device = $1 order by used_at desc limit 1`, device)
 }
 
 // Debt is a session that a gateway may still hold a peer of.

@@ -64,6 +64,15 @@ func (w *Writer) AddRefusal(v RecentRefusal) error {
 		provisioner.NewID(), ms(w.Now), v.Tenant, v.Login, v.Person, v.Device, string(v.Code), v.Cause, v.Source)
 }
 
+// NoteDeviceRefusal keeps a refusal of a device in place of the former one with
+// the same code, so that a laptop that tries and tries fills nothing.
+func (w *Writer) NoteDeviceRefusal(v RecentRefusal) error {
+	if err := run(w.q, `delete from recent_refusal where device = $1 and code = $2`, v.Device, string(v.Code)); err != nil {
+		return err
+	}
+	return w.AddRefusal(v)
+}
+
 // RefusalsOf lists the last refusals of a person in a tenant, or under her
 // login or mail address, the latest first.
 func (r *Reader) RefusalsOf(p provisioner.Person, tenant string, limit int) ([]RecentRefusal, error) {

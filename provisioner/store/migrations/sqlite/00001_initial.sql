@@ -285,6 +285,7 @@ create table recent_refusal (
 );
 create index recent_refusal_person on recent_refusal (person, at);
 create index recent_refusal_login on recent_refusal (tenant, login, at);
+create index recent_refusal_device on recent_refusal (device, code);
 create index recent_refusal_at on recent_refusal (at);
 
 -- The tamper-evident log; its chain's head stands in allocation.

@@ -1,0 +1,105 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+const (
+	// slice is how many sessions one transaction touches, so that nothing
+	// waits long behind statistics.
+	slice = 200
+	// expireEvery is how often leases that ran out are looked at.
+	expireEvery = 5 * time.Second
+)
+
+// Seen is what a gateway saw of one session since the last time.
+type Seen = store.Observed
+
+// Observe keeps what the calling gateway saw.
+func (s *Service) Observe(ctx context.Context, actor provisioner.Actor, seen []Seen) error {
+	if refusal := provisioner.Allow(actor, provisioner.ActionSyncGateway, provisioner.Object{Gateway: actor.ID}); refusal != nil {
+		return refusal
+	}
+	for len(seen) > 0 {
+		n := min(slice, len(seen))
+		part := seen[:n]
+		seen = seen[n:]
+		if err := s.Store.Update(ctx, func(tx *store.Writer) error {
+			for _, o := range part {
+				if err := tx.Observe(actor.ID, o); err != nil {
+					return fmt.Errorf("keeping what gateway %s saw: %w", actor.ID, err)
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RunExpiry ends sessions whose time is over, until ctx ends.
+func (s *Service) RunExpiry(ctx context.Context) error {
+	for {
+		if err := s.expire(ctx); err != nil && ctx.Err() == nil {
+			s.Logger.Error("ending sessions whose lease has run out", "error", err)
+		}
+		timer := time.NewTimer(expireEvery + rand.N(expireEvery)/4) //nolint:gosec // jitter
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+	}
+}
+
+// expire looks once at every lease that has run out, in slices.
+func (s *Service) expire(ctx context.Context) error {
+	over := time.Now()
+	for after := (time.Time{}); ; {
+		list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]provisioner.Session, error) { return tx.LeasesOver(after, over, slice) })
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		if err := s.Store.Update(ctx, func(tx *store.Writer) error { return s.expireSome(tx, list) }); err != nil {
+			return err
+		}
+		last := list[len(list)-1].LeaseUntil
+		if len(list) < slice || !last.After(after) {
+			return nil
+		}
+		after = last
+	}
+}
+
+// expireSome decides again on what is true now, and closes.
+func (s *Service) expireSome(tx *store.Writer, list []provisioner.Session) error {
+	for _, old := range list {
+		session, err := tx.Session(old.ID)
+		if err != nil {
+			return err
+		}
+		if !session.ClosedAt.IsZero() || session.LeaseUntil.After(tx.Now) {
+			continue
+		}
+		gateway, err := tx.Gateway(session.Gateway)
+		if err != nil {
+			return err
+		}
+		evidence := provisioner.ExpiryEvidence{Now: tx.Now, ServingSince: s.servingSince, GatewayConnected: gateway.Reachable(tx.Now)}
+		if !session.Expired(evidence) {
+			continue
+		}
+		if _, err := tx.CloseSession(session, provisioner.CodeSessionExpired); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,386 @@
+// Package session opens, renews, closes and expires sessions: the authorised
+// presence of one device on one gateway.
+//
+// What always holds here:
+//   - An opening decides and writes in one transaction, after the allocation
+//     row is locked, so that it and a revocation can never both win, no seat
+//     is granted twice and no address either.
+//   - The directory is asked before that, outside of any transaction.
+//   - A session is answered as open only when its gateway has said that the
+//     peer is installed.
+//   - Nothing here logs or audits who was connected when: it would be a record
+//     of working hours.
+//
+// Not its business: who may enrol (enrolment), which pool (seat), how gateways
+// are told (rpc, from the changes the store records).
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// Standings says what the directory knows of a person now, or what it last
+// said where that is recent enough; else it refuses.
+type Standings interface {
+	Lookup(ctx context.Context, tenant provisioner.Tenant, person provisioner.Person) (provisioner.Standing, error)
+}
+
+// Confirmations waits for gateways.
+type Confirmations interface {
+	Wait(ctx context.Context, epoch string, debts []store.Debt) []provisioner.Confirmation
+}
+
+// PresharedKeys derives the key of a session; it is stored nowhere.
+type PresharedKeys interface {
+	Current() (version int64)
+	PresharedKey(version int64, sessionID string) ([32]byte, error)
+}
+
+// Options are what a Service needs.
+type Options struct {
+	Store         *store.Store
+	Standings     Standings
+	Confirmations Confirmations
+	Keys          PresharedKeys
+	Logger        *slog.Logger
+}
+
+// Service is the use cases of sessions.
+type Service struct {
+	Options
+	servingSince time.Time
+}
+
+// New makes the service; the time it is made is when serving resumed.
+func New(o Options) *Service { return &Service{Options: o, servingSince: time.Now()} }
+
+// gatewaysTried is how many gateways an opening asks before it gives up.
+const gatewaysTried = 3
+
+// OpenRequest asks for a session of the calling device.
+type OpenRequest struct {
+	Stream       string // names the laptop's stream: of two the newer wins
+	Resume       string // a session that the laptop still holds; may be empty
+	AgentVersion string
+}
+
+// Opened is a session with what the laptop must install.
+type Opened struct {
+	Session provisioner.Session
+	Tunnel  Tunnel
+	Resumed bool
+}
+
+// Open opens a session for the calling device, or gives the one named in
+// Resume to this stream if it is still open.
+func (s *Service) Open(ctx context.Context, actor provisioner.Actor, r OpenRequest) (Opened, error) {
+	if refusal := provisioner.Allow(actor, provisioner.ActionAttach, provisioner.Object{Device: actor.ID}); refusal != nil {
+		return Opened{}, refusal
+	}
+	if r.Resume != "" {
+		opened, err := s.resume(ctx, actor, r)
+		if err != nil || opened.Session.ID != "" {
+			return opened, err
+		}
+	}
+	opened, err := s.open(ctx, actor, r)
+	if refusal, ok := provisioner.AsRefusal(err); ok {
+		s.remember(ctx, actor, refusal)
+	}
+	return opened, err
+}
+
+func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenRequest) (Opened, error) {
+	tenant, standing, err := s.admit(ctx, actor)
+	if err != nil {
+		return Opened{}, err
+	}
+	var tried []string
+	for {
+		opened, err := s.write(ctx, actor, r, tenant, standing, tried)
+		if err != nil {
+			return Opened{}, err
+		}
+		if s.installed(ctx, opened.Session) {
+			return opened, nil
+		}
+		if err := s.end(ctx, opened.Session, provisioner.CodeGatewayNotReady); err != nil {
+			return Opened{}, err
+		}
+		tried = append(tried, opened.Session.Gateway)
+		if len(tried) == gatewaysTried || ctx.Err() != nil {
+			return Opened{}, provisioner.Refuse(provisioner.CodeGatewayNotReady).After(2 * time.Second)
+		}
+	}
+}
+
+// admit asks the directory, outside of any transaction, and decides whether
+// the person may connect at all.
+func (s *Service) admit(ctx context.Context, actor provisioner.Actor) (provisioner.Tenant, provisioner.Standing, error) {
+	var tenant provisioner.Tenant
+	var person provisioner.Person
+	err := s.Store.View(ctx, func(tx *store.Reader) error {
+		device, err := mayUse(tx, actor)
+		if err != nil {
+			return err
+		}
+		if tenant, err = tx.Tenant(device.Tenant); err != nil {
+			return fmt.Errorf("reading tenant %s: %w", device.Tenant, err)
+		}
+		person, err = tx.Person(device.Person)
+		return err
+	})
+	if err != nil {
+		return tenant, provisioner.Standing{}, err
+	}
+	standing, err := s.Standings.Lookup(ctx, tenant, person)
+	if err != nil {
+		return tenant, standing, err
+	}
+	if refusal := tenant.Admits(standing); refusal != nil {
+		return tenant, standing, refusal
+	}
+	return tenant, standing, nil
+}
+
+// mayUse reads the calling device and refuses one that is revoked, suspended
+// or replaced.
+func mayUse(tx *store.Reader, actor provisioner.Actor) (provisioner.Device, error) {
+	device, err := tx.Device(actor.ID)
+	if errors.Is(err, store.ErrNone) {
+		return device, provisioner.Refuse(provisioner.CodeDeviceUnknown)
+	}
+	if err != nil {
+		return device, fmt.Errorf("reading the device: %w", err)
+	}
+	if refusal := device.MayUse(actor.Generation); refusal != nil {
+		return device, refusal
+	}
+	return device, nil
+}
+
+// write decides and opens in one transaction.
+func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequest, tenant provisioner.Tenant,
+	standing provisioner.Standing, tried []string,
+) (opened Opened, err error) {
+	err = s.Store.Update(ctx, func(tx *store.Writer) error {
+		opened = Opened{}
+		device, err := mayUse(&tx.Reader, actor)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.CloseSessionOf(device.ID, provisioner.CodeSessionElsewhere); err != nil && !errors.Is(err, store.ErrNone) {
+			return fmt.Errorf("closing the former session: %w", err)
+		}
+		pool, err := choosePool(tx, tenant.Name)
+		if err != nil {
+			return err
+		}
+		gateway, index, err := place(tx, device, tried)
+		if err != nil {
+			return err
+		}
+		if err := tx.TakeSeat(pool, tenant.Name); err != nil {
+			return fmt.Errorf("taking a seat of %s: %w", pool, err)
+		}
+		opened.Session = provisioner.Session{
+			ID: provisioner.NewID(), Device: device.ID, Tenant: device.Tenant, Person: device.Person,
+			Gateway: gateway.Name, Pool: pool, AddressIndex: index, KeyVersion: s.Keys.Current(),
+			PublicKey: device.PublicKey, Stream: r.Stream,
+			OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease),
+		}
+		if err := tx.OpenSession(&opened.Session); err != nil {
+			return fmt.Errorf("writing the session: %w", err)
+		}
+		if err := tx.NoteAgent(device.ID, r.AgentVersion); err != nil {
+			return fmt.Errorf("noting the agent's version: %w", err)
+		}
+		opened.Tunnel, err = s.tunnel(opened.Session, gateway.Gateway, tenant, standing)
+		return err
+	})
+	return opened, err
+}
+
+// choosePool names the licence pool that gives the seat.
+func choosePool(tx *store.Writer, tenant string) (string, error) {
+	pools, err := tx.PoolsOf(tenant)
+	if err != nil {
+		return "", fmt.Errorf("reading the licence pools: %w", err)
+	}
+	offers := make([]seat.Offer, len(pools))
+	for i, p := range pools {
+		offers[i] = seat.Offer{Pool: p.Pool, Held: p.Held, UnusedGuarantee: p.UnusedGuarantee, Guarantee: p.Guarantee, TenantHeld: p.TenantHeld}
+	}
+	pool, refusal := seat.Choose(offers, tx.Now)
+	if refusal != nil {
+		return "", refusal
+	}
+	return pool, nil
+}
+
+// installed waits for the gateway to say that it has the peer.
+func (s *Service) installed(ctx context.Context, session provisioner.Session) bool {
+	ctx, cancel := context.WithTimeout(ctx, provisioner.OpeningWait)
+	defer cancel()
+	position, err := store.Read(ctx, s.Store, (*store.Reader).Position)
+	if err != nil {
+		s.Logger.Error("reading the epoch", "error", err)
+		return false
+	}
+	answers := s.Confirmations.Wait(ctx, position.Epoch, []store.Debt{{Gateway: session.Gateway, Revision: session.Revision}})
+	return len(answers) == 1 && answers[0].Confirmed
+}
+
+// resume gives an open session to a newer stream of its device. It gives
+// nothing, and no error, if the session is no longer open.
+func (s *Service) resume(ctx context.Context, actor provisioner.Actor, r OpenRequest) (opened Opened, err error) {
+	err = s.Store.Update(ctx, func(tx *store.Writer) error {
+		opened = Opened{}
+		device, err := mayUse(&tx.Reader, actor)
+		if err != nil {
+			return err
+		}
+		ok, err := tx.ResumeSession(r.Resume, device.ID, r.Stream, tx.Now.Add(provisioner.Lease))
+		if err != nil || !ok {
+			return err
+		}
+		if err := tx.NoteAgent(device.ID, r.AgentVersion); err != nil {
+			return err
+		}
+		session, err := tx.Session(r.Resume)
+		if err != nil {
+			return err
+		}
+		gateway, err := tx.Gateway(session.Gateway)
+		if err != nil {
+			return err
+		}
+		tenant, err := tx.Tenant(device.Tenant)
+		if err != nil {
+			return err
+		}
+		standing, err := tx.Standing(device.Person, device.Tenant)
+		if err != nil {
+			return err
+		}
+		tunnel, err := s.tunnel(session, gateway.Gateway, tenant, standing)
+		opened = Opened{Session: session, Tunnel: tunnel, Resumed: true}
+		return err
+	})
+	return opened, err
+}
+
+// Renew moves the lease of a session that this stream holds and gives its new
+// end.
+func (s *Service) Renew(ctx context.Context, actor provisioner.Actor, stream, id string) (time.Time, error) {
+	if refusal := provisioner.Allow(actor, provisioner.ActionAttach, provisioner.Object{Device: actor.ID}); refusal != nil {
+		return time.Time{}, refusal
+	}
+	var until time.Time
+	err := s.Store.Update(ctx, func(tx *store.Writer) error {
+		until = tx.Now.Add(provisioner.Lease)
+		ok, err := tx.RenewSession(id, actor.ID, stream, until)
+		if err != nil || ok {
+			return err
+		}
+		return whyNot(&tx.Reader, actor, stream, id)
+	})
+	return until, err
+}
+
+// Close ends a session at its owner's wish. Idempotent.
+func (s *Service) Close(ctx context.Context, actor provisioner.Actor, id string) error {
+	if refusal := provisioner.Allow(actor, provisioner.ActionAttach, provisioner.Object{Device: actor.ID}); refusal != nil {
+		return refusal
+	}
+	return s.Store.Update(ctx, func(tx *store.Writer) error {
+		session, err := tx.OpenSessionOf(actor.ID)
+		if errors.Is(err, store.ErrNone) || err == nil && session.ID != id {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.CloseSession(session, provisioner.CodeSessionClosed)
+		return err
+	})
+}
+
+// Check tells a stream whether its session, or with an empty id its device,
+// may go on: nil, or the refusal that says why not.
+func (s *Service) Check(ctx context.Context, actor provisioner.Actor, stream, id string) error {
+	return s.Store.View(ctx, func(tx *store.Reader) error {
+		if id == "" {
+			_, err := mayUse(tx, actor)
+			return err
+		}
+		return whyNot(tx, actor, stream, id)
+	})
+}
+
+// whyNot finds why a stream does not hold a session; nil if it does.
+func whyNot(tx *store.Reader, actor provisioner.Actor, stream, id string) error {
+	if _, err := mayUse(tx, actor); err != nil {
+		return err
+	}
+	session, err := tx.Session(id)
+	switch {
+	case errors.Is(err, store.ErrNone) || err == nil && session.Device != actor.ID:
+		return provisioner.Refuse(provisioner.CodeSessionUnknown)
+	case err != nil:
+		return err
+	case !session.ClosedAt.IsZero():
+		return provisioner.Refuse(session.ClosedWhy)
+	case session.Stream != stream:
+		return provisioner.Refuse(provisioner.CodeStreamReplaced)
+	default:
+		return nil
+	}
+}
+
+// end closes a session that is still open.
+func (s *Service) end(ctx context.Context, session provisioner.Session, why provisioner.Code) error {
+	return s.Store.UpdateUrgent(context.WithoutCancel(ctx), func(tx *store.Writer) error {
+		now, err := tx.Session(session.ID)
+		if errors.Is(err, store.ErrNone) || err == nil && !now.ClosedAt.IsZero() {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.CloseSession(now, why)
+		return err
+	})
+}
+
+// remember keeps the refusal of an opening for the helpdesk: the last one of
+// each kind.
+func (s *Service) remember(ctx context.Context, actor provisioner.Actor, refusal *provisioner.Refusal) {
+	cause := ""
+	if refusal.Cause != nil {
+		cause = refusal.Cause.Error()
+	}
+	err := s.Store.Update(context.WithoutCancel(ctx), func(tx *store.Writer) error {
+		device, err := tx.Device(actor.ID)
+		if errors.Is(err, store.ErrNone) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return tx.NoteDeviceRefusal(store.RecentRefusal{
+			Tenant: device.Tenant, Person: device.Person, Device: device.ID, Code: refusal.Code, Cause: cause, Source: actor.Source,
+		})
+	})
+	if err != nil {
+		s.Logger.Error("keeping a refusal for the helpdesk", "error", err)
+	}
+}
