@@ -41,6 +41,10 @@ type Query struct {
 	Login string
 	// Groups are the DNs of further groups whose membership is asked: roles, networks.
 	Groups []string
+	// Found, if not nil, is called with the one person whose login it is before her password is tried, so that
+	// tries can be counted under her stable id however the login was spelt. Its error ends the sign-in and is
+	// returned as it is.
+	Found func(Person) error
 }
 
 // Person is what a directory says of a member of staff.

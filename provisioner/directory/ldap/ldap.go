@@ -75,6 +75,11 @@ func (d *Directory) SignIn(ctx context.Context, q directory.Query, password stri
 		return directory.Person{}, err
 	}
 	person := found.person
+	if q.Found != nil {
+		if err := q.Found(person); err != nil {
+			return person, err
+		}
+	}
 	proof, err := d.prove(ctx, found.person, password)
 	if err != nil {
 		return person, err
