@@ -206,8 +206,11 @@ func (v value) text() (string, bool) {
 
 // whole reads a whole number in [least, most].
 func (v value) whole(least, most int64) (int64, bool) {
-	s, ok := v.scalar("!!int")
+	s, ok := v.scalar("!!int", "!!float")
 	digits := strings.TrimPrefix(s, "-")
+	if v.node.ShortTag() == "!!float" && strings.Trim(digits, "0123456789") != "" {
+		ok = false // whole numbers beyond 64 bits are floats to YAML
+	}
 	// Octal, hexadecimal and grouped numbers mean different things to
 	// different people: 010 is eight in YAML 1.1.
 	if ok && (strings.Trim(digits, "0123456789") != "" || len(digits) > 1 && digits[0] == '0') {

@@ -1,0 +1,219 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+type badFile struct{ name, file, want string }
+
+// What follows completes an object, so that each file has one mistake only.
+const (
+	restOfDirectory = `bind: {dn: "cn=x", password_file: /pw}, base: "o=x"`
+	restOfTenant    = `directory: d, staff_group: "cn=x"`
+	restOfPool      = `model: concurrent, seats: 10, tenants: {a: {}}`
+	restOfGateway   = `endpoint: "a.example:1", sessions: 5, aggregate: {v4: 10.0.0.0/24}`
+)
+
+func badDeclarations() []badFile {
+	directory := func(s string) string {
+		return "directories:\n- {name: d,\n  " + s + ",\n  " + restOfDirectory + "}"
+	}
+	tenant := func(s string) string { return "tenants:\n- {name: t,\n  " + s + ",\n  " + restOfTenant + "}" }
+	network := func(s string) string { return tenant("networks: [{group: all, allow: [\n" + s + "]}]") }
+	pool := func(s string) string { return "licence_pools:\n- {name: p,\n  " + s + ",\n  " + restOfPool + "}" }
+	gateway := func(s string) string {
+		return "gateways:\n- {name: g,\n  " + s + ",\n  " + restOfGateway + "}"
+	}
+	return []badFile{
+		// The file.
+		{"empty", "", "f.yaml: the file is empty"},
+		{"only a comment", "# nothing\n", "f.yaml: the file is empty"},
+		{"not keys", "- a\n", "f.yaml:1: the file: wanted keys and values, not a list"},
+		{"not UTF-8", "a: 1\nb: \xff", "f.yaml:2: not valid UTF-8: save the file as UTF-8"},
+		{"control character", "a:\n  - \"\x01\"", "f.yaml:2: the control character U+0001 does not belong here"},
+		{"tab", "tenants:\n\t- a", "f.yaml:2: not valid YAML: found character that cannot start any token"},
+		{"unclosed", "tenants: [1,\n", "f.yaml:2: not valid YAML: did not find expected node content"},
+		{"two documents", "# a\n---\ntenants: []\n---\ntenants: []\n", "f.yaml:4: a second document begins here: write one document a file"},
+		{"alias", "tenants: &a []\ngateways: *a", "f.yaml:2: gateways: aliases (*a) are not supported: write the value out"},
+		{"key twice", "tenants: []\n\ntenants: []", `f.yaml:3: "tenants" is given twice; the first is in line 1`},
+		{"list as a key", "? [a]\n: 1", "f.yaml:1: a key must be a single word"},
+		{"unknown key", "tennants: []", `f.yaml:1: unknown key "tennants" in the file; did you mean "tenants"?`},
+		{"unlike any key", "colour: red", `f.yaml:1: unknown key "colour" in the file; known are directories, tenants, licence_pools, gateways`},
+		{"no value", "tenants:\n", "f.yaml:1: tenants: has no value: wanted a list of tenants"},
+		{"text for an object", "tenants:\n- stadt", `f.yaml:2: tenants: wanted keys and values, not the text "stadt"`},
+
+		// Names.
+		{"capitals", "tenants:\n- {name: Stadt, " + restOfTenant + "}", `f.yaml:2: name: "Stadt" is not a name: 1 to 63 lower-case letters, digits and '-', not at an end`},
+		{"long name", "tenants:\n- {name: " + strings.Repeat("a", 64) + ", " + restOfTenant + "}", `f.yaml:2: name: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..." is not a name: 1 to 63 lower-case letters, digits and '-', not at an end`},
+		{"number as a name", "tenants:\n- {name: 5, " + restOfTenant + "}", "f.yaml:2: name: wanted a text, not the number 5: put it in quotes"},
+		{"no name", "tenants:\n- {" + restOfTenant + "}", `f.yaml:2: a tenant needs "name"`},
+		{"name twice", "tenants:\n- {name: t, " + restOfTenant + "}\n- {name: t, " + restOfTenant + "}", `f.yaml:3: name: "t" is declared twice; the first is in f.yaml:2`},
+
+		// Directories.
+		{"no servers", directory("servers: []"), "f.yaml:3: servers: the list is empty: name a server such as ldaps://dc1.stadt.example"},
+		{"one server as a text", directory("servers: ldaps://a.example"), `f.yaml:3: servers: wanted a list of addresses such as ldaps://dc1.stadt.example, not the text "ldaps://a.example"`},
+		{"other scheme", directory("servers: [http://a.example]"), `f.yaml:3: servers: "http://a.example" is not an address such as ldaps://dc1.stadt.example`},
+		{"password in the address", directory("servers: ['ldaps://cn:geheim@a.example']"), `f.yaml:3: servers: "ldaps://cn:xxxxx@a.example": write only scheme, host and port; user and base have keys of their own`},
+		{"base in the address", directory("servers: [ldaps://a.example/o=x]"), `f.yaml:3: servers: "ldaps://a.example/o=x": write only scheme, host and port; user and base have keys of their own`},
+		{"port of a server", directory("servers: ['ldaps://a.example:70000']"), `f.yaml:3: servers: "ldaps://a.example:70000": the port must be a number from 1 to 65535`},
+		{"server twice", directory("servers: [ldaps://a.example, ldaps://A.example]"), `f.yaml:3: servers: "ldaps://a.example" is listed twice`},
+		{"plain with TLS", directory("plain: true, servers: [ldap://b.example, ldaps://a.example]"), "f.yaml:3: plain: true is for ldap:// without TLS; ldaps://a.example has TLS"},
+		{"plain as a text", directory("plain: yes, servers: [ldap://b.example]"), `f.yaml:3: plain: wanted true or false, not the text "yes"`},
+		{"flavour", directory("flavour: open-ldap, servers: [ldap://b.example]"), `f.yaml:3: flavour: "open-ldap" is not active-directory, openldap, 389ds, edirectory or ucs; did you mean "openldap"?`},
+		{"password itself", "directories:\n- {name: d, servers: [ldap://a.example], base: o=x, bind: {dn: cn=x,\n  password: geheim}}", `f.yaml:2: bind needs "bind.password_file"
+f.yaml:3: unknown key "password" in bind; known are dn, password_file`},
+		{"empty bind DN", "directories:\n- {name: d, servers: [ldap://a.example], base: o=x, bind: {password_file: /x,\n  dn: ''}}", "f.yaml:3: bind.dn: is empty"},
+		{"relative password file", "directories:\n- {name: d, servers: [ldap://a.example], base: o=x, bind: {dn: cn=x,\n  password_file: pw}}", `f.yaml:3: bind.password_file: "pw" is not an absolute path`},
+		{"base", "directories:\n- {name: d, servers: [ldap://a.example], bind: {dn: cn=x, password_file: /x},\n  base: stadt.example}", `f.yaml:3: base: "stadt.example" is not a distinguished name such as OU=Personal,DC=stadt,DC=example`},
+		{"no CA file", directory("ca_file: /nonexistent/ca.pem, servers: [ldap://b.example]"), "f.yaml:3: ca_file: stat /nonexistent/ca.pem: no such file or directory"},
+
+		// Tenants.
+		{"land", tenant("land: Hessen"), `f.yaml:3: land: "Hessen" is not BB, BE, BW, BY, HB, HE, HH, MV, NI, NW, RP, SH, SL, SN, ST or TH`},
+		{"mail address for a domain", tenant("mail_domains: [x@stadt.example]"), `f.yaml:3: mail_domains: "x@stadt.example" is not a domain such as stadt.example (umlauts as xn--...)`},
+		{"mail domain twice", tenant("mail_domains: [a.example, A.example]"), `f.yaml:3: mail_domains: "a.example" is listed twice`},
+		{"mail domain of another", "tenants:\n- {name: t, mail_domains: [a.example], " + restOfTenant + "}\n- {name: u, mail_domains: [A.example], " + restOfTenant + "}", `f.yaml:3: mail_domains: "A.example" belongs to tenant t already, in f.yaml:2`},
+		{"group without type", "tenants:\n- {name: t, directory: d, staff_group: Homeoffice}", `f.yaml:2: staff_group: "Homeoffice" is not a distinguished name such as OU=Personal,DC=stadt,DC=example`},
+		{"misspelt role", tenant("roles: {help_desk: cn=x}"), `f.yaml:3: unknown key "help_desk" in roles; did you mean "helpdesk"?`},
+		{"policy key", tenant("policy: {device_per_person: 2}"), `f.yaml:3: unknown key "device_per_person" in policy; did you mean "devices_per_person"?`},
+		{"no devices", tenant("policy: {devices_per_person: 0}"), "f.yaml:3: policy.devices_per_person: 0 is out of range: from 1 to 100"},
+		{"octal", tenant("policy: {devices_per_person: 010}"), "f.yaml:3: policy.devices_per_person: write 010 as a plain decimal number"},
+		{"half a device", tenant("policy: {devices_per_person: 1.5}"), "f.yaml:3: policy.devices_per_person: wanted a whole number, not the number 1.5"},
+		{"tunnel", tenant("policy: {tunnel: splitt}"), `f.yaml:3: policy.tunnel: "splitt" is not split or full; did you mean "split"?`},
+		{"name server", tenant("policy: {dns: {servers: [ns.stadt.example]}}"), `f.yaml:3: policy.dns.servers: "ns.stadt.example" is not the IP address of a name server`},
+		{"domains without servers", tenant("policy: {dns: {domains: [stadt.example]}}"), `f.yaml:3: dns needs "policy.dns.servers": the servers that know the domains`},
+		{"newline in a search domain", tenant(`policy: {dns: {servers: [10.0.0.1], domains: ["a\nb"]}}`), "f.yaml:3: policy.dns.domains: must be one line without control characters"},
+		{"no networks", network(""), "f.yaml:3: networks.allow: the list is empty: name a network such as 10.1.0.0/16 or 10.1.0.7/32:443"},
+		{"network without length", network("10.1.0.1"), `f.yaml:4: networks.allow: "10.1.0.1" lacks a length; a single address is 10.1.0.1/32`},
+		{"bits behind the length", network("10.1.0.1/16"), `f.yaml:4: networks.allow: "10.1.0.1/16" has bits behind its length; the network is 10.1.0.0/16`},
+		{"length", network("10.1.0.0/33"), `f.yaml:4: networks.allow: "10.1.0.0/33" is not a network such as 10.1.0.0/16`},
+		{"port zero", network("'10.1.0.0/16:0'"), `f.yaml:4: networks.allow: "10.1.0.0/16:0": the port must be a number from 1 to 65535`},
+		{"port with sign", network("'10.1.0.0/16:+80'"), `f.yaml:4: networks.allow: "10.1.0.0/16:+80": the port must be a number from 1 to 65535`},
+		{"multicast", network("224.0.0.0/4"), `f.yaml:4: networks.allow: "224.0.0.0/4" is a multicast network: no tunnel carries it`},
+		{"mapped network", network("'::ffff:10.0.0.0/104'"), `f.yaml:4: networks.allow: "::ffff:10.0.0.0/104": write the IPv4 network itself`},
+		{"group twice", tenant("networks: [{group: 'cn=a', allow: [10.0.0.0/8]},\n  {group: 'CN=a', allow: [10.0.0.0/8]}]"), `f.yaml:4: networks.group: "CN=a" has networks already, in line 3: list all of a group's in one place`},
+
+		// Licence pools.
+		{"named", "licence_pools:\n- {name: p, seats: 1, tenants: {a: {}},\n  model: named}", `f.yaml:3: model: named seats are not counted by this version: only "concurrent" is`},
+		{"model", "licence_pools:\n- {name: p, seats: 1, tenants: {a: {}},\n  model: concurent}", `f.yaml:3: model: "concurent" is not concurrent; did you mean "concurrent"?`},
+		{"no seats", "licence_pools:\n- {name: p, model: concurrent, tenants: {a: {}},\n  seats: 0}", "f.yaml:3: seats: 0 is out of range: from 1 to 10000000"},
+		{"negative seats", "licence_pools:\n- {name: p, model: concurrent, tenants: {a: {}},\n  seats: -5}", "f.yaml:3: seats: -5 is out of range: from 1 to 10000000"},
+		{"absurd seats", "licence_pools:\n- {name: p, model: concurrent, tenants: {a: {}},\n  seats: 99999999999999999999}", "f.yaml:3: seats: 99999999999999999999 is out of range: from 1 to 10000000"},
+		{"grouped seats", "licence_pools:\n- {name: p, model: concurrent, tenants: {a: {}},\n  seats: 1_000}", "f.yaml:3: seats: write 1_000 as a plain decimal number"},
+		{"seats as a text", "licence_pools:\n- {name: p, model: concurrent, tenants: {a: {}},\n  seats: '12'}", `f.yaml:3: seats: wanted a whole number, not the text "12"`},
+		{"negative burst", pool("burst: -1"), "f.yaml:3: burst: -1 is out of range: from 0 to 10000000"},
+		{"no such day", pool("from: 2027-02-30"), `f.yaml:3: from: wanted a date such as 2027-12-31, not the text "2027-02-30"`},
+		{"date with a time", pool("from: 2027-02-03T00:00:00Z"), "f.yaml:3: from: wanted a date such as 2027-12-31, not the date 2027-02-03T00:00:00Z"},
+		{"German date", pool("until: 31.12.2027"), `f.yaml:3: until: wanted a date such as 2027-12-31, not the text "31.12.2027"`},
+		{"far date", pool("until: 9999-12-31"), "f.yaml:3: until: 9999-12-31 is out of range: from 1990 to 2100"},
+		{"until before from", pool("from: 2027-01-02, until: 2027-01-01"), "f.yaml:3: until: 2027-01-01 is before from"},
+		{"German amount", pool(`eur_per_seat_year: "18,50"`), `f.yaml:3: eur_per_seat_year: "18,50": write the amount with a point, such as 18.50`},
+		{"three decimals", pool("eur_per_seat_year: 18.505"), "f.yaml:3: eur_per_seat_year: 18.505 has more than two decimals"},
+		{"negative amount", pool("eur_per_seat_year: -1.00"), "f.yaml:3: eur_per_seat_year: -1.00 is negative"},
+		{"huge amount", pool("eur_per_seat_year: 1000001"), "f.yaml:3: eur_per_seat_year: 1000001 is out of range: at most 1000000"},
+		{"infinite amount", pool("eur_per_seat_year: .inf"), "f.yaml:3: eur_per_seat_year: wanted an amount in euros such as 18.50, not the number .inf"},
+		{"nobody's pool", "licence_pools:\n- {name: p, model: concurrent, seats: 1,\n  tenants: {}}", "f.yaml:3: tenants: is empty: name the tenants that may use the seats, such as {stadt: {guarantee: 10}}"},
+		{"guarantees", "licence_pools:\n- {name: p, model: concurrent, seats: 10,\n  tenants: {a: {guarantee: 6}, b: {guarantee: 5}}}", "f.yaml:3: tenants: the guarantees add up to 11, more than the 10 seats"},
+		{"share key", "licence_pools:\n- {name: p, model: concurrent, seats: 10,\n  tenants: {a: {garantee: 6}}}", `f.yaml:3: unknown key "garantee" in the share of tenant a; did you mean "guarantee"?`},
+		{"tenant in a pool", "licence_pools:\n- {name: p, model: concurrent, seats: 10,\n  tenants: {A: {}}}", `f.yaml:3: tenants: "A" is not a name: 1 to 63 lower-case letters, digits and '-', not at an end`},
+		{"tenant twice in a pool", "licence_pools:\n- {name: p, model: concurrent, seats: 10,\n  tenants: {a: {}, a: {}}}", `f.yaml:3: "a" is given twice; the first is in line 3`},
+
+		// Gateways.
+		{"endpoint", "gateways:\n- {name: g, sessions: 5, aggregate: {v4: 10.0.0.0/24},\n  endpoint: 'vpn_1:51820'}", `f.yaml:3: endpoint: "vpn_1:51820" is not a host with a port such as vpn.stadt.example:51820`},
+		{"endpoint with a scheme", "gateways:\n- {name: g, sessions: 5, aggregate: {v4: 10.0.0.0/24},\n  endpoint: 'udp://a.example'}", `f.yaml:3: endpoint: "udp://a.example": write host:port, without a scheme`},
+		{"endpoint's port", "gateways:\n- {name: g, sessions: 5, aggregate: {v4: 10.0.0.0/24},\n  endpoint: 'a.example:0'}", `f.yaml:3: endpoint: "a.example:0": the port must be a number from 1 to 65535`},
+		{"no aggregate", "gateways:\n- {name: g, sessions: 5, endpoint: a.example,\n  aggregate: {}}", "f.yaml:3: aggregate: needs v4, v6 or both"},
+		{"families crossed", "gateways:\n- {name: g, sessions: 5, endpoint: a.example,\n  aggregate: {v6: 10.0.0.0/24}}", "f.yaml:3: aggregate.v6: 10.0.0.0/24 is of the other family"},
+		{"small aggregate", "gateways:\n- {name: g, sessions: 257, endpoint: a.example,\n  aggregate: {v4: 10.0.0.0/24}}", "f.yaml:3: aggregate.v4: 10.0.0.0/24 has 256 addresses, fewer than the 257 sessions"},
+		{"loopback aggregate", "gateways:\n- {name: g, sessions: 5, endpoint: a.example,\n  aggregate: {v4: 127.0.0.0/8}}", "f.yaml:3: aggregate.v4: 127.0.0.0/8 cannot be given to laptops: use a private network of your own"},
+		{"overlap", "gateways:\n- {name: g, " + restOfGateway + "}\n- {name: h, endpoint: b.example, sessions: 5, aggregate: {v4: 10.0.0.128/25}}", "f.yaml:3: aggregate.v4: 10.0.0.128/25 overlaps with 10.0.0.0/24 of gateway g"},
+		{"masquerade", gateway("masquerade: 1"), "f.yaml:3: masquerade: wanted true or false, not the number 1"},
+		{"tenants of a gateway", gateway("tenants: {stadt: {}}"), "f.yaml:3: tenants: wanted a list of names of tenants, not keys and values"},
+	}
+}
+
+func TestBadDeclarations(t *testing.T) {
+	for _, c := range badDeclarations() {
+		t.Run(c.name, func(t *testing.T) {
+			l := loader{seen: map[string]seen{}}
+			l.add("f.yaml", []byte(c.file))
+			_, err := l.result([]string{"f.yaml"})
+			if err == nil {
+				t.Fatal("was accepted")
+			}
+			if diff := cmp.Diff(c.want, err.Error()); diff != "" {
+				t.Errorf("%s\n%s", c.file, diff)
+			}
+		})
+	}
+}
+
+func TestBadProcessFiles(t *testing.T) {
+	controlPlane := func(s string) error { _, err := parseFile("f.yaml", []byte(s), parseControlPlane); return err }
+	gateway := func(s string) error {
+		_, err := parseFile("f.yaml", []byte("server: a.example\n"+s), parseGatewayFile)
+		return err
+	}
+	agent := func(s string) error { _, err := parseFile("f.yaml", []byte(s), parseAgentFile); return err }
+	for _, c := range []struct {
+		name  string
+		parse func(string) error
+		file  string
+		want  string
+	}{
+		{"listen", controlPlane, "listen: 8443", "f.yaml:1: listen: wanted a text, not the number 8443: put it in quotes"},
+		{"listen without port", controlPlane, "listen: localhost", `f.yaml:1: listen: "localhost" is not an address to listen on such as :8443 or 10.0.0.5:8443`},
+		{"listen port", controlPlane, `listen: ":99999"`, `f.yaml:1: listen: ":99999": the port must be a number from 0 to 65535`},
+		{"names", controlPlane, "names: [a b]", `f.yaml:1: names: "a b" is neither a host name nor an IP address`},
+		{"names as a text", controlPlane, "names: a.example", `f.yaml:1: names: wanted a list of host names or IP addresses, not the text "a.example"`},
+		{"half a certificate", controlPlane, "tls:\n  cert_file: /a", `f.yaml:2: tls needs "tls.key_file"`},
+		{"relative", controlPlane, "state_dir: var", `f.yaml:1: state_dir: "var" is not an absolute path`},
+		{"level", controlPlane, "log_level: warning", `f.yaml:1: log_level: "warning" is not debug, info, warn or error; did you mean "warn"?`},
+		{"swapped letters", controlPlane, "satte_dir: /x", `f.yaml:1: unknown key "satte_dir" in the file; did you mean "state_dir"?`},
+		{"tenants here", controlPlane, "tenants: []", `f.yaml:1: unknown key "tenants" in the file; known are listen, names, tls, metrics_listen, state_dir, database, master_key_file, log_level`},
+
+		{"no server", func(s string) error { _, err := parseFile("f.yaml", []byte(s), parseGatewayFile); return err }, "mode: auto", `f.yaml:1: the file needs "server"`},
+		{"mode", gateway, "mode: netstack", `f.yaml:2: mode: "netstack" is not auto, kernel or userspace`},
+		{"port", gateway, "listen_port: 65536", "f.yaml:2: listen_port: 65536 is out of range: from 0 to 65535"},
+		{"pin", gateway, "ca_sha256: abc", "f.yaml:2: ca_sha256: is not a SHA-256 fingerprint: 64 hexadecimal digits"},
+		{"interface", gateway, "interface: heimdraht-gateway", `f.yaml:2: interface: "heimdraht-gateway" is not the name of an interface: 1 to 15 letters and digits`},
+
+		{"enrolment address", agent, "server: vpn.stadt.example#0af3", "f.yaml:1: server: write only vpn.stadt.example here, and what stands behind the # as ca_sha256"},
+		{"address with a scheme", agent, "server: [https://vpn.stadt.example]", `f.yaml:1: server: "https://vpn.stadt.example": write host:port, without a scheme`},
+		{"no servers", agent, "server: []", "f.yaml:1: server: the list is empty: name a server (host:port)"},
+		{"start", agent, "start: always", `f.yaml:1: start: "always" is not boot, login or manual`},
+		{"open proxy", agent, `userspace_proxy: ":1080"`, `f.yaml:1: userspace_proxy: ":1080" is open to other machines: use 127.0.0.1 or [::1]`},
+		{"proxy of a name", agent, `userspace_proxy: "127.evil.example:1080"`, `f.yaml:1: userspace_proxy: "127.evil.example:1080" is open to other machines: use 127.0.0.1 or [::1]`},
+		{"user", agent, "user: -rf", `f.yaml:1: user: "-rf" is not the name of an account`},
+		{"nothing", agent, "", "f.yaml: the file is empty"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := c.parse(c.file)
+			if err == nil {
+				t.Fatal("was accepted")
+			}
+			if diff := cmp.Diff(c.want, err.Error()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestAuthorities(t *testing.T) {
+	dir := t.TempDir()
+	const rest = "directories: [{name: d, servers: [ldap://a.example], bind: {dn: cn=x, password_file: /x}, base: o=x, ca_file: ca.pem}]"
+	file := writeFile(t, dir, "f.yaml", rest)
+	for _, c := range []struct{ content, want string }{
+		{"", "holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)"},
+		{"-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----\n", "holds a private key: it must hold nothing but certificates"},
+		{"-----BEGIN CERTIFICATE-----\nMC4=\n-----END CERTIFICATE-----\n", "x509: malformed certificate"},
+	} {
+		ca := writeFile(t, dir, "ca.pem", c.content)
+		_, err := LoadDeclaration(file)
+		if err == nil || !strings.HasPrefix(err.Error(), file+":1: ca_file: "+ca) || !strings.HasSuffix(err.Error(), c.want) {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
+	}
+}

@@ -1,0 +1,219 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+)
+
+func TestLoadDeclaration(t *testing.T) {
+	got, err := LoadDeclaration("testdata/stadt.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := os.ReadFile("testdata/ad-ca.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Declaration{
+		Directories: []provisioner.Directory{{
+			Name:             "stadt-ad",
+			Servers:          []string{"ldaps://dc1.stadt.example", "ldaps://dc2.stadt.example"},
+			CAPEM:            string(ca),
+			BindDN:           "CN=svc-vpn,OU=Dienste,DC=stadt,DC=example",
+			BindPasswordFile: "/etc/heimdraht/stadt-ad.pw",
+			Base:             "OU=Personal,DC=stadt,DC=example",
+		}},
+		Tenants: []provisioner.Tenant{{
+			Name:        "stadt",
+			DisplayName: "Stadt Beispiel",
+			Land:        "HE",
+			Directory:   "stadt-ad",
+			MailDomains: []string{"stadt.example"},
+			StaffGroup:  "CN=Homeoffice,OU=Gruppen,DC=stadt,DC=example",
+			Roles:       provisioner.RoleGroups{Helpdesk: "CN=Helpdesk,...", Planner: "CN=Planung,...", TenantAdmin: "CN=VPN-Admins,..."},
+			Policy: provisioner.Policy{
+				DevicesPerPerson: 2,
+				Tunnel:           provisioner.TunnelSplit,
+				DNSServers:       []netip.Addr{netip.MustParseAddr("10.1.0.53")},
+				DNSDomains:       []string{"stadt.example"},
+			},
+			Networks: []provisioner.NetworkGrant{
+				{Group: "all", Allow: []provisioner.Destination{{Prefix: netip.MustParsePrefix("10.1.0.0/16")}}},
+				{Group: "CN=Bauamt,...", Allow: []provisioner.Destination{{Prefix: netip.MustParsePrefix("10.2.0.10/32"), Port: 443}}},
+			},
+		}},
+		Pools: []provisioner.LicencePool{{
+			Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 1200, Burst: 50,
+			From:     time.Date(2026, 12, 31, 23, 0, 0, 0, time.UTC), // midnight in Germany
+			Until:    time.Date(2029, 12, 31, 23, 0, 0, 0, time.UTC), // the end of the 31st
+			Contract: "R-4711", CentsPerSeatYear: 1850,
+			Shares: []provisioner.PoolShare{{Tenant: "stadt", Guarantee: 800}},
+		}},
+		Gateways: []provisioner.Gateway{{
+			Name: "gw1", Endpoint: "vpn1.stadt.example:51820", Sessions: 1500,
+			AggregateV4: netip.MustParsePrefix("10.80.0.0/16"), AggregateV6: netip.MustParsePrefix("fd80:1::/48"),
+			Tenants: []string{"stadt"},
+		}},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLoadDeclarationForms(t *testing.T) {
+	dir := t.TempDir()
+	one := writeFile(t, dir, "one.yaml", `
+directories:
+- {name: d, servers: ["LDAP://DC1.Stadt.Example:3389", "ldaps://[2001:db8::5]"], bind: {dn: svc@stadt.example, password_file: /etc/pw}, base: "o=x", flavour: openldap}
+- {name: e, servers: ["ldap://10.0.0.1"], bind: {dn: 'STADT\svc', password_file: 'C:\pw'}, base: "o=x", plain: true}
+tenants:
+- name: t
+  directory: d
+  mail_domains: [STADT.Example]
+  staff_group: "cn=a"
+  policy: {tunnel: full, dns: {servers: ["fd00::53"], domains: [intern]}}
+  networks: [{group: all, allow: ["fd00::/64:443", "0.0.0.0/0"]}]
+`)
+	two := writeFile(t, dir, "two.yaml", `
+licence_pools:
+- {name: p, model: concurrent, seats: 3, until: "2027-03-28", eur_per_seat_year: 7, tenants: {b: , a: {}, c: {guarantee: 3}}}
+- {name: q, model: concurrent, seats: 3, eur_per_seat_year: 0.5, tenants: {b: {guarantee: 0}}}
+gateways:
+- {name: g, endpoint: "2001:DB8::1", sessions: 64, aggregate: {v6: "fd80::/122"}, masquerade: true}
+`)
+	got, err := LoadDeclaration(one, two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Declaration{
+		Directories: []provisioner.Directory{
+			{Name: "d", Servers: []string{"ldap://dc1.stadt.example:3389", "ldaps://[2001:db8::5]"}, BindDN: "svc@stadt.example", BindPasswordFile: "/etc/pw", Base: "o=x", Flavour: "openldap"},
+			{Name: "e", Servers: []string{"ldap://10.0.0.1"}, BindDN: `STADT\svc`, BindPasswordFile: `C:\pw`, Base: "o=x", Plain: true},
+		},
+		Tenants: []provisioner.Tenant{{
+			Name: "t", DisplayName: "t", Directory: "d", MailDomains: []string{"stadt.example"}, StaffGroup: "cn=a",
+			Policy: provisioner.Policy{DevicesPerPerson: 2, Tunnel: provisioner.TunnelFull, DNSServers: []netip.Addr{netip.MustParseAddr("fd00::53")}, DNSDomains: []string{"intern"}},
+			Networks: []provisioner.NetworkGrant{{Group: "all", Allow: []provisioner.Destination{
+				{Prefix: netip.MustParsePrefix("fd00::/64"), Port: 443}, {Prefix: netip.MustParsePrefix("0.0.0.0/0")}}}},
+		}},
+		Pools: []provisioner.LicencePool{
+			{Name: "p", Model: provisioner.PoolConcurrent, Seats: 3, Until: time.Date(2027, 3, 28, 22, 0, 0, 0, time.UTC), CentsPerSeatYear: 700,
+				Shares: []provisioner.PoolShare{{Tenant: "a"}, {Tenant: "b"}, {Tenant: "c", Guarantee: 3}}},
+			{Name: "q", Model: provisioner.PoolConcurrent, Seats: 3, CentsPerSeatYear: 50, Shares: []provisioner.PoolShare{{Tenant: "b"}}},
+		},
+		Gateways: []provisioner.Gateway{{Name: "g", Endpoint: "[2001:db8::1]:51820", Sessions: 64, AggregateV6: netip.MustParsePrefix("fd80::/122"), Masquerade: true}},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestLoadDeclarationTellsAll says that the mistakes of all files come
+// together, in the order of files and lines.
+func TestLoadDeclarationTellsAll(t *testing.T) {
+	dir := t.TempDir()
+	a := writeFile(t, dir, "a.yaml", "tenant:\n- x\ngateways: 3\n")
+	b := writeFile(t, dir, "b.yaml", "licence_pools:\n- {name: P}\n")
+	_, err := LoadDeclaration(b, a)
+	var problems Problems
+	if !errors.As(err, &problems) {
+		t.Fatalf("got %v", err)
+	}
+	want := strings.ReplaceAll(`DIR/b.yaml:2: name: "P" is not a name: 1 to 63 lower-case letters, digits and '-', not at an end
+DIR/b.yaml:2: a licence pool needs "model"
+DIR/b.yaml:2: a licence pool needs "seats"
+DIR/b.yaml:2: a licence pool needs "tenants"
+DIR/a.yaml:1: unknown key "tenant" in the file; did you mean "tenants"?
+DIR/a.yaml:3: gateways: wanted a list of gateways, not the number 3`, "DIR", dir)
+	if diff := cmp.Diff(want, err.Error()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLoadDeclarationWithoutFile(t *testing.T) {
+	_, err := LoadDeclaration(filepath.Join(t.TempDir(), "none.yaml"))
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestManyProblemsAreCut(t *testing.T) {
+	_, err := parseFile("f", []byte(strings.Repeat("a: 1\n", 30)), parseControlPlane)
+	if lines := strings.Split(err.Error(), "\n"); len(lines) != 21 || lines[20] != "and 10 more" {
+		t.Errorf("got %d lines, the last: %s", len(lines), lines[len(lines)-1])
+	}
+}
+
+func writeFile(t testing.TB, dir, name, content string) string {
+	t.Helper()
+	file := filepath.Join(dir, name)
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// FuzzLoadDeclaration demands of any bytes: no panic, no endless work, and
+// what is accepted is within the bounds that everybody behind relies on.
+func FuzzLoadDeclaration(f *testing.F) {
+	example, err := os.ReadFile("testdata/stadt.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(example)
+	for _, c := range badDeclarations() {
+		f.Add([]byte(c.file))
+	}
+	f.Add([]byte(strings.Repeat("[", 100_000)))
+	f.Add([]byte("a: &a [x,x]\nb: &b [*a,*a]\ntenants: [*b,*b]"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		l := loader{seen: map[string]seen{}}
+		// A directory that does not exist: no fuzzed path may open anything.
+		l.add("/nonexistent/f.yaml", content)
+		d, err := l.result([]string{"/nonexistent/f.yaml"})
+		if err != nil {
+			if err.Error() == "" {
+				t.Error("an error without words")
+			}
+			return
+		}
+		for _, x := range d.Tenants {
+			if x.Name == "" || x.Directory == "" || x.StaffGroup == "" || x.Policy.DevicesPerPerson < 1 {
+				t.Errorf("accepted %+v", x)
+			}
+			for _, n := range x.Networks {
+				for _, to := range n.Allow {
+					if !to.Prefix.IsValid() || to.Prefix.Masked() != to.Prefix {
+						t.Errorf("accepted %+v", to)
+					}
+				}
+			}
+		}
+		for _, x := range d.Pools {
+			if x.Name == "" || x.Seats < 1 || x.Burst < 0 || x.CentsPerSeatYear < 0 || !x.Until.IsZero() && !x.From.Before(x.Until) || len(x.Shares) == 0 {
+				t.Errorf("accepted %+v", x)
+			}
+		}
+		for _, x := range d.Gateways {
+			if x.Name == "" || x.Endpoint == "" || x.Sessions < 1 || !x.AggregateV4.IsValid() && !x.AggregateV6.IsValid() {
+				t.Errorf("accepted %+v", x)
+			}
+		}
+		for _, x := range d.Directories {
+			if x.Name == "" || len(x.Servers) == 0 || x.BindDN == "" || x.BindPasswordFile == "" || x.Base == "" {
+				t.Errorf("accepted %+v", x)
+			}
+		}
+	})
+}
