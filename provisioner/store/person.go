@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -32,7 +33,7 @@ func (w *Writer) KeepPerson(p provisioner.Person) (provisioner.Person, error) {
 		}
 		return p, run(w.q, `update person set login = $1, display_name = $2, mail = $3, search = $4 where id = $5`,
 			p.Login, p.DisplayName, p.Mail, searchText(p.DisplayName, p.Login, p.Mail), p.ID)
-	case err == ErrNone: //nolint:errorlint // one returns it as it is
+	case errors.Is(err, ErrNone):
 		p.ID = provisioner.NewID()
 		return p, run(w.q, `insert into person (id, directory, stable_id, login, display_name, mail, search) values ($1, $2, $3, $4, $5, $6, $7)`,
 			p.ID, p.Directory, p.StableID, p.Login, p.DisplayName, p.Mail, searchText(p.DisplayName, p.Login, p.Mail))

@@ -95,7 +95,7 @@ func one[T any](q querier, scan func(scanner) (T, error), query string, args ...
 	if err != nil {
 		return v, err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+	defer closing(rows, &err)
 	if !rows.Next() {
 		if err := rows.Err(); err != nil {
 			return v, err
@@ -111,7 +111,7 @@ func all[T any](q querier, scan func(scanner) (T, error), query string, args ...
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+	defer closing(rows, &err)
 	for rows.Next() {
 		v, err := scan(rows)
 		if err != nil {
@@ -120,6 +120,13 @@ func all[T any](q querier, scan func(scanner) (T, error), query string, args ...
 		list = append(list, v)
 	}
 	return list, rows.Err()
+}
+
+// closing closes rows and keeps what went wrong with it.
+func closing(rows *sql.Rows, err *error) {
+	if e := rows.Close(); e != nil {
+		*err = errors.Join(*err, e)
+	}
 }
 
 // value scans a row of one column.

@@ -68,6 +68,12 @@ func (q *queue) take() *update {
 	return nil
 }
 
+func (q *queue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.urgent) + len(q.normal)
+}
+
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -96,6 +102,9 @@ func (s *Store) submit(ctx context.Context, do func(*Writer) error, urgent bool)
 	// half-way would not know whether it was done.
 	return <-u.done
 }
+
+// Waiting is how many updates wait for the next transaction.
+func (s *Store) Waiting() int { return s.queue.waiting() }
 
 // writer owns the one connection that writes.
 type writer struct {

@@ -1,0 +1,189 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+func TestASessionTakesAndGivesBack(t *testing.T) {
+	s := fresh(t)
+	town(t, s)
+	var d provisioner.Device
+	var first provisioner.Session
+	update(t, s, func(tx *store.Writer) (err error) {
+		if d, err = laptop(tx, 1); err != nil {
+			return err
+		}
+		first, err = session(tx, d)
+		return err
+	})
+	if first.AddressIndex < 2 {
+		t.Errorf("address %d belongs to the gateway or the network", first.AddressIndex)
+	}
+	pool := func() store.PoolState {
+		return view(t, s, func(tx *store.Reader) ([]store.PoolState, error) { return tx.PoolsOf("stadt") })[0]
+	}
+	if p := pool(); p.Held != 1 || p.TenantHeld != 1 || p.UnusedGuarantee != 2 {
+		t.Errorf("open: %+v", p)
+	}
+	err := s.Update(context.Background(), func(tx *store.Writer) error { _, err := session(tx, d); return err })
+	if err == nil {
+		t.Error("a device opened a second session beside the first")
+	}
+	update(t, s, func(tx *store.Writer) error {
+		_, err := tx.CloseSessionOf(d.ID, provisioner.CodeSessionClosed)
+		return err
+	})
+	if p := pool(); p.Held != 0 || p.TenantHeld != 0 || p.UnusedGuarantee != 3 {
+		t.Errorf("closed: %+v", p)
+	}
+	if g := view(t, s, func(tx *store.Reader) (store.GatewayState, error) { return tx.Gateway("gw1") }); g.Open != 0 {
+		t.Errorf("gateway counts %d sessions", g.Open)
+	}
+	debts := view(t, s, func(tx *store.Reader) ([]store.Debt, error) { return tx.DebtsOf(d.ID) })
+	if len(debts) != 1 || debts[0].Session != first.ID || debts[0].Gateway != "gw1" {
+		t.Errorf("debts %v", debts)
+	}
+	position := view(t, s, (*store.Reader).Position)
+	for _, c := range []struct {
+		contact store.Contact
+		debts   int
+	}{
+		{store.Contact{Gateway: "gw1", Epoch: position.Epoch, Revision: debts[0].Revision - 1}, 1},
+		{store.Contact{Gateway: "gw1", Epoch: "another", Revision: debts[0].Revision + 10}, 1},
+		{store.Contact{Gateway: "gw1", Epoch: position.Epoch, Revision: debts[0].Revision}, 0},
+	} {
+		update(t, s, func(tx *store.Writer) error { return tx.PutContact(c.contact) })
+		if left := view(t, s, func(tx *store.Reader) ([]store.Debt, error) { return tx.DebtsOf(d.ID) }); len(left) != c.debts {
+			t.Errorf("%+v leaves %v", c.contact, left)
+		}
+	}
+	var again provisioner.Session
+	update(t, s, func(tx *store.Writer) (err error) { again, err = session(tx, d); return err })
+	if again.AddressIndex != first.AddressIndex {
+		t.Errorf("address %d, formerly %d", again.AddressIndex, first.AddressIndex)
+	}
+	if again.ID == first.ID {
+		t.Error("a session id returned")
+	}
+}
+
+// Whatever opens and closes: seats, addresses and counters agree with the
+// sessions that are open.
+func TestCountersAgreeWithOpenSessions(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		s := fresh(t)
+		defer func() { _ = s.Close() }()
+		town(t, s)
+		devices := make([]provisioner.Device, 5)
+		for i := range devices {
+			update(t, s, func(tx *store.Writer) (err error) { devices[i], err = laptop(tx, i); return err })
+		}
+		open := make(map[string]provisioner.Session)
+		for range rapid.IntRange(1, 30).Draw(r, "steps") {
+			d := devices[rapid.IntRange(0, len(devices)-1).Draw(r, "device")]
+			if _, ok := open[d.ID]; ok {
+				update(t, s, func(tx *store.Writer) error {
+					_, err := tx.CloseSessionOf(d.ID, provisioner.CodeSessionClosed)
+					return err
+				})
+				delete(open, d.ID)
+				continue
+			}
+			update(t, s, func(tx *store.Writer) error {
+				opened, err := session(tx, d)
+				open[d.ID] = opened
+				return err
+			})
+		}
+		used := make(map[int64]bool)
+		for _, v := range open {
+			if used[v.AddressIndex] {
+				r.Fatalf("address %d twice", v.AddressIndex)
+			}
+			used[v.AddressIndex] = true
+		}
+		p := view(t, s, func(tx *store.Reader) ([]store.PoolState, error) { return tx.PoolsOf("stadt") })[0]
+		g := view(t, s, func(tx *store.Reader) (store.GatewayState, error) { return tx.Gateway("gw1") })
+		n := int64(len(open))
+		if p.Held != n || p.TenantHeld != n || g.Open != n || p.UnusedGuarantee != max(0, 3-n) {
+			r.Fatalf("%d open, pool %+v, gateway %d", n, p, g.Open)
+		}
+		counts := view(t, s, func(tx *store.Reader) (map[string]int64, error) { return tx.CountSessions(provisioner.Everywhere()) })
+		if counts["stadt"] != n {
+			r.Fatalf("%d open, counted %v", n, counts)
+		}
+	})
+}
+
+func TestOnlyTheNewestStreamRenews(t *testing.T) {
+	s := fresh(t)
+	town(t, s)
+	var d provisioner.Device
+	var v provisioner.Session
+	update(t, s, func(tx *store.Writer) (err error) {
+		if d, err = laptop(tx, 1); err != nil {
+			return err
+		}
+		v, err = session(tx, d)
+		return err
+	})
+	renew := func(stream string) (ok bool) {
+		update(t, s, func(tx *store.Writer) (err error) {
+			ok, err = tx.RenewSession(v.ID, d.ID, stream, tx.Now.Add(provisioner.Lease))
+			return err
+		})
+		return ok
+	}
+	if !renew("stream") {
+		t.Error("the holder cannot renew")
+	}
+	update(t, s, func(tx *store.Writer) error {
+		ok, err := tx.ResumeSession(v.ID, d.ID, "newer", tx.Now.Add(provisioner.Lease))
+		if !ok {
+			t.Error("the newer stream cannot take the session")
+		}
+		return err
+	})
+	if renew("stream") || !renew("newer") {
+		t.Error("of two streams the newer does not win")
+	}
+}
+
+func TestRevokedIsForGood(t *testing.T) {
+	s := fresh(t)
+	town(t, s)
+	var d provisioner.Device
+	update(t, s, func(tx *store.Writer) (err error) { d, err = laptop(tx, 1); return err })
+	revoke := func() (done bool) {
+		if err := s.UpdateUrgent(context.Background(), func(tx *store.Writer) (err error) {
+			done, err = tx.RevokeDevice(d, "lost")
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return done
+	}
+	if !revoke() || revoke() {
+		t.Error("revoking is not one conditional update")
+	}
+	update(t, s, func(tx *store.Writer) error {
+		_, err := tx.RestoreDevice(d, provisioner.SuspendedByHelpdesk)
+		return err
+	})
+	got := view(t, s, func(tx *store.Reader) (provisioner.Device, error) { return tx.Device(d.ID) })
+	if got.State() != provisioner.DeviceRevoked || got.RevokedWhy != "lost" {
+		t.Errorf("%+v", got)
+	}
+	if _, err := store.Read(context.Background(), s, func(tx *store.Reader) (provisioner.Device, error) {
+		return tx.DeviceBySerial("stadt", d.Person, d.SerialNumber)
+	}); !errors.Is(err, store.ErrNone) {
+		t.Errorf("a revoked device is still found by its serial number: %v", err)
+	}
+}
