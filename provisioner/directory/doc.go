@@ -8,7 +8,8 @@
 //     *Error whose Fault is true, and takes nothing away from anybody.
 //   - What ends a right is judged here, in Go, from the attributes read and on our own clock: directories
 //     disagree about filters, and the date on which an account expires makes no event anywhere.
-//   - No password, and nothing a person typed into the login field (it may be a password), is part of an error.
+//   - No password, and nothing typed into the login field that the directory does not know as a login (it may be a
+//     password in the wrong field), is part of an error.
 //
 // Package ldap fulfils the contract over the wire, package memory from an LDIF text. How the answers become
 // refusals is not this package's business, nor is slowing down those who guess.

@@ -31,7 +31,7 @@ const (
 // Gone is an answer of Lookup: the directory was readable, and this stable id is not below the base.
 const Gone Cause = "gone"
 
-// Error is why a call to a directory failed. Neither it nor what it wraps contains a password or a typed login.
+// Error is why a call to a directory failed. Neither it nor what it wraps contains a password or an unknown login.
 type Error struct {
 	Cause     Cause
 	Directory string // the name of the directory

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"time"
@@ -78,8 +79,8 @@ func startTLS(raw net.Conn) error {
 		return err
 	}
 	// ReadPacket takes exactly one message off the line: whatever an attacker appended goes into the handshake,
-	// which then fails.
-	answer, err := ber.ReadPacket(raw)
+	// which then fails. Nobody is trusted yet, so the answer may not be long.
+	answer, err := ber.ReadPacket(io.LimitReader(raw, 64<<10))
 	if err != nil {
 		return err
 	}

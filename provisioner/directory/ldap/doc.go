@@ -10,5 +10,5 @@
 //     account is not tried again for a while with the same password, or it gets locked.
 //   - Every value in a filter is escaped. Only attributes of the directory at hand appear in filters; whether
 //     an account is in order is decided from attributes (package directory).
-//   - No password and no typed login appears in an error or a log line.
+//   - No password and no unknown login appears in an error or a log line.
 package ldap

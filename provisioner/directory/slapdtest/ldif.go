@@ -151,7 +151,7 @@ func (l *writer) groups(people int) {
 		l.group(circle(n), circle(n+1), rathaus("kreis"))
 	}
 	l.entry(UniqueGroup, "objectClass: groupOfUniqueNames", "cn: Eindeutig", "uniqueMember: "+rathaus("müller"))
-	l.entry(PosixGroup, "objectClass: posixGroup", "cn: posix", "gidNumber: 500", "memberUid: müller")
+	l.entry(PosixGroup, "objectClass: posixGroup", "cn: posix", "gidNumber: 500", "memberUid: kreis")
 	for n := range 4 {
 		l.group(fmt.Sprintf("cn=leer-%d,%s", n, GroupsBase))
 	}
