@@ -31,6 +31,8 @@ const maxAuthorities = 16
 type Store interface {
 	Save(name string, value any) error
 	Load(name string, value any) error
+	// Remove of what is not there is no error.
+	Remove(name string) error
 }
 
 // KeyRequest is a new certificate key and the request that proves its
@@ -102,9 +104,6 @@ func LoadIdentity(store Store) (*Identity, error) {
 	if err := store.Load(identityFile, &saved); err != nil {
 		return nil, fmt.Errorf("reading the client certificate: %w", err)
 	}
-	if len(saved.Key) == 0 { // forgotten
-		return nil, fmt.Errorf("reading the client certificate: %w", fs.ErrNotExist)
-	}
 	key, err := x509.ParsePKCS8PrivateKey(saved.Key)
 	if err != nil {
 		return nil, errors.New("reading the client certificate: its key is damaged")
@@ -132,10 +131,9 @@ func SaveIdentity(store Store, request *KeyRequest, issued *heimdrahtv1.Certific
 	return id, nil
 }
 
-// ForgetIdentity writes an empty identity over the one kept: its certificate
-// is of no more use.
+// ForgetIdentity removes the identity: its certificate is of no more use.
 func ForgetIdentity(store Store) error {
-	if err := store.Save(identityFile, savedIdentity{}); err != nil {
+	if err := store.Remove(identityFile); err != nil {
 		return fmt.Errorf("forgetting the client certificate: %w", err)
 	}
 	return nil

@@ -43,3 +43,11 @@ func (m *MemoryStore) Load(name string, value any) error {
 	}
 	return nil
 }
+
+// Remove implements Store.
+func (m *MemoryStore) Remove(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.values, name)
+	return nil
+}
