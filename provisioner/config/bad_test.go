@@ -62,7 +62,7 @@ func badDeclarations() []badFile {
 		{"server twice", directory("servers: [ldaps://a.example, ldaps://A.example]"), `f.yaml:3: servers: "ldaps://a.example" is listed twice`},
 		{"plain with TLS", directory("plain: true, servers: [ldap://b.example, ldaps://a.example]"), "f.yaml:3: plain: true is for ldap:// without TLS; ldaps://a.example has TLS"},
 		{"plain as a text", directory("plain: yes, servers: [ldap://b.example]"), `f.yaml:3: plain: wanted true or false, not the text "yes"`},
-		{"flavour", directory("flavour: open-ldap, servers: [ldap://b.example]"), `f.yaml:3: flavour: "open-ldap" is not active-directory, openldap, 389ds, edirectory or ucs; did you mean "openldap"?`},
+		{"flavour", directory("flavour: open-ldap, servers: [ldap://b.example]"), `f.yaml:3: flavour: "open-ldap" is not activedirectory, openldap, 389ds, edirectory or univention; did you mean "openldap"?`},
 		{"password itself", "directories:\n- {name: d, servers: [ldap://a.example], base: o=x, bind: {dn: cn=x,\n  password: geheim}}", `f.yaml:2: bind needs "bind.password_file"
 f.yaml:3: unknown key "password" in bind; known are dn, password_file`},
 		{"empty bind DN", "directories:\n- {name: d, servers: [ldap://a.example], base: o=x, bind: {password_file: /x,\n  dn: ''}}", "f.yaml:3: bind.dn: is empty"},

@@ -119,9 +119,10 @@ func (l *loader) once(v value, key, by string) {
 	}
 }
 
-// flavours of directories; without one it is found.
+// flavours of directories, as package directory names them; without one it is
+// found.
 func flavours() []string {
-	return []string{"active-directory", "openldap", "389ds", "edirectory", "ucs"}
+	return []string{"activedirectory", "openldap", "389ds", "edirectory", "univention"}
 }
 
 func (l *loader) directory(m *mapping, dir string) provisioner.Directory {
