@@ -21,6 +21,9 @@ type smallBind struct {
 	ip4, ip6 *net.UDPConn
 }
 
+// receiveBuffer is how many bytes may wait in the kernel to be decrypted.
+const receiveBuffer = 2 << 20
+
 func newSmallBind(source netip.Addr) *smallBind { return &smallBind{source: source.Unmap()} }
 
 // Open listens on the port, or on any free one if it is 0.
@@ -48,6 +51,9 @@ func (b *smallBind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 		if socket != nil {
 			receive = append(receive, receiveFrom(socket))
 			actual = localPort(socket)
+			// The kernel's default holds 90 packets, less than a TCP window; beyond it packets are lost. It is a
+			// limit and takes no memory by itself. A system that allows less gives what it allows.
+			_ = socket.SetReadBuffer(receiveBuffer)
 		}
 	}
 	return receive, actual, nil

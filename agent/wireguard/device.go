@@ -70,6 +70,10 @@ type Options struct {
 	// NameServers are the servers inside the tunnel that a Netstack device asks for names. None: it can
 	// dial addresses only.
 	NameServers []netip.Addr
+	// Foreign is given the TCP connections of peers to addresses that are not a Netstack device's own, so that a
+	// gateway can stand for everything behind it. Nil: they are refused. With it, the device cannot dial its
+	// own addresses.
+	Foreign Handler
 	// Source is the local address of the UDP socket. Zero: all of them. Not for Kernel. Load tests give
 	// each device its own address from 127.0.0.0/8, because WireGuard under load limits the handshakes of
 	// each source address.
@@ -107,8 +111,8 @@ func (o Options) withDefaults() (Options, error) {
 	if ownSocket && (o.Mode == Kernel || o.Mode == Auto) {
 		return o, errors.New("a source address and a small footprint are for the modes userspace and netstack, chosen by name")
 	}
-	if len(o.Addresses)+len(o.NameServers) > 0 && o.Mode != Netstack {
-		return o, errors.New("addresses and name servers are set on the host, except in mode netstack")
+	if (len(o.Addresses)+len(o.NameServers) > 0 || o.Foreign != nil) && o.Mode != Netstack {
+		return o, errors.New("addresses, name servers and foreign connections are the host's, except in mode netstack")
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -161,11 +165,15 @@ func Open(ctx context.Context, options Options) (*Device, error) {
 		return nil, fmt.Errorf("opening a WireGuard device: %w", err)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("opening the WireGuard interface %s: %w", o.Name, err)
+		return nil, fmt.Errorf("opening a WireGuard device: %w", err)
 	}
 	b, known, err := openBackend(o)
 	if err != nil {
-		return nil, fmt.Errorf("opening the WireGuard interface %s (%v): %w", o.Name, o.Mode, err)
+		what := "interface " + o.Name
+		if o.Mode == Netstack {
+			what = "device in this process"
+		}
+		return nil, fmt.Errorf("opening the WireGuard %s: %w", what, err)
 	}
 	d := &Device{facts: known, publicKey: o.PrivateKey.PublicKey(), log: o.Logger, backend: b, table: newAddressTable()}
 	inherited, err := b.dump()

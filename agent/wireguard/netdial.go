@@ -153,7 +153,7 @@ func (n *Net) ListenTCP(address netip.AddrPort) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening on %v inside the tunnel: %w", address, withErrno(err))
 	}
-	l := &stackListener{TCPListener: listener}
+	l := &stackListener{TCPListener: listener, network: n.ctx}
 	opened := make(chan struct{})
 	l.detach = context.AfterFunc(n.ctx, func() {
 		<-opened
@@ -188,16 +188,17 @@ func listenProtocol(address netip.AddrPort) tcpip.NetworkProtocolNumber {
 // that closes with its network.
 type stackListener struct {
 	*gonet.TCPListener
-	once   sync.Once
-	closed atomic.Bool
-	detach func() bool // ends the watch over the network
+	once    sync.Once
+	closed  atomic.Bool
+	network context.Context // ends with the network
+	detach  func() bool     // ends the watch over it
 }
 
 // Accept waits for a connection.
 func (l *stackListener) Accept() (net.Conn, error) {
 	conn, err := l.TCPListener.Accept()
 	if err != nil {
-		if l.closed.Load() {
+		if l.closed.Load() || l.network.Err() != nil {
 			return nil, net.ErrClosed
 		}
 		return nil, fmt.Errorf("accepting inside the tunnel: %w", err)
@@ -216,21 +217,18 @@ func (l *stackListener) Close() error {
 	return nil
 }
 
-// ForwardTCP hands connections to addresses that are not the device's own to the handler, with the address
-// that they were meant for, instead of refusing them: a gateway in this mode can so stand for everything
-// behind it. The handler runs in a goroutine of its own and owns the connection. A second call replaces the
-// handler; nil ends the forwarding.
-func (n *Net) ForwardTCP(handler func(conn net.Conn, to netip.AddrPort)) error {
-	enable := handler != nil
-	if err := n.stack.SetPromiscuousMode(nic, enable); err != nil {
+// Handler is given a connection that a peer opened to an address which is not the device's own. It runs in a
+// goroutine of its own and owns the connection.
+type Handler func(conn net.Conn, to netip.AddrPort)
+
+// acceptForeign makes the stack accept TCP connections to foreign addresses. It is called before any packet
+// moves: the stack reads what this writes without a lock.
+func (n *Net) acceptForeign(handler Handler) error {
+	if err := n.stack.SetPromiscuousMode(nic, true); err != nil {
 		return fmt.Errorf("accepting packets for other addresses: %v", err)
 	}
-	if err := n.stack.SetSpoofing(nic, enable); err != nil {
+	if err := n.stack.SetSpoofing(nic, true); err != nil {
 		return fmt.Errorf("answering from other addresses: %v", err)
-	}
-	if !enable {
-		n.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, nil)
-		return nil
 	}
 	// Handshakes in progress at a time; a client whose first packet finds no room sends it again.
 	const inFlight = 1024
@@ -243,7 +241,7 @@ func (n *Net) ForwardTCP(handler func(conn net.Conn, to netip.AddrPort)) error {
 	return nil
 }
 
-func (n *Net) forward(request *tcp.ForwarderRequest, handler func(net.Conn, netip.AddrPort)) {
+func (n *Net) forward(request *tcp.ForwarderRequest, handler Handler) {
 	id := request.ID()
 	var queue waiter.Queue
 	endpoint, err := request.CreateEndpoint(&queue)

@@ -50,15 +50,18 @@ type Net struct {
 // newNet makes the stack with the addresses and name servers of the options.
 func newNet(o Options) (*Net, error) {
 	// Packets that wait to be encrypted. The stack takes a full queue for a busy line and sends again.
-	queue, batch := 1024, 128
+	const queue = 1024
+	batch := 128
 	if o.SmallFootprint {
-		queue, batch = 128, 1
+		batch = 1
 	}
 	n := &Net{
 		stack: stack.New(stack.Options{
 			NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol},
 			TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4, icmp.NewProtocol6},
-			HandleLocal:        true,
+			// The stack could reach its own addresses by itself, but would then take everybody's packets for
+			// its own in forwarding, and drop them.
+			HandleLocal: o.Foreign == nil,
 		}),
 		link:  channel.New(queue, uint32(o.MTU), ""),
 		mtu:   o.MTU,
@@ -68,6 +71,12 @@ func newNet(o Options) (*Net, error) {
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	sack := tcpip.TCPSACKEnabled(true) // off unless asked for; without it one lost packet costs a round trip
 	err := n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &sack)
+	// gVisor's RACK (RFC 8985) gets lost after a burst of losses and goes on at one packet in each timeout, that
+	// is, stands still. Without it, SACK recovery (RFC 6675) does.
+	noRACK := tcpip.TCPRecovery(0)
+	if err == nil {
+		err = n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &noRACK)
+	}
 	if err == nil {
 		err = n.stack.CreateNIC(nic, n.link)
 	}
@@ -84,6 +93,12 @@ func newNet(o Options) (*Net, error) {
 		return nil, err
 	}
 	n.SetNameServers(o.NameServers)
+	if o.Foreign != nil {
+		if err := n.acceptForeign(o.Foreign); err != nil {
+			n.close()
+			return nil, err
+		}
+	}
 	return n, nil
 }
 
