@@ -72,6 +72,7 @@ func (h *Hub) Run(ctx context.Context, s *store.Store) error {
 		return fmt.Errorf("finding where the changes stand: %w", err)
 	}
 	seen := position.Revision
+	h.wakeAll() // whoever read before we began to follow may have missed something
 	for {
 		next, err := h.dispatch(ctx, s, seen)
 		if err != nil && ctx.Err() == nil {
@@ -115,6 +116,16 @@ func (h *Hub) wake(list []provisioner.Change) {
 			l.ring()
 		}
 		for l := range h.listeners[Device(c.Device)] {
+			l.ring()
+		}
+	}
+}
+
+func (h *Hub) wakeAll() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, set := range h.listeners {
+		for l := range set {
 			l.ring()
 		}
 	}

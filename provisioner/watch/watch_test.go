@@ -44,6 +44,11 @@ func newWorld(t *testing.T) *world {
 	ended := make(chan error, 2)
 	go func() { ended <- w.hub.Run(ctx, s) }()
 	go func() { ended <- w.contacts.Run(ctx) }()
+	started := w.hub.Listen(watch.Device("nobody"))
+	defer started.Close()
+	if !rings(started, 5*time.Second) {
+		t.Fatal("the hub does not start")
+	}
 	t.Cleanup(func() {
 		stop()
 		if err := errors.Join(<-ended, <-ended, s.Close()); err != nil {
@@ -133,6 +138,9 @@ func TestALostWakeUpIsMadeUpFor(t *testing.T) {
 	}()
 	l := hub.Listen(watch.Gateway("gw1"))
 	defer l.Close()
+	if !rings(l, 5*time.Second) {
+		t.Fatal("the hub does not start")
+	}
 	if err := s.Update(ctx, func(tx *store.Writer) error {
 		_, err := tx.Record(provisioner.Change{Kind: provisioner.ChangeGateway, Gateway: "gw1"})
 		return err
