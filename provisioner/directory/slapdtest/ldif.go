@@ -36,7 +36,7 @@ type Member struct {
 }
 
 // DN is where the person is.
-func (m Member) DN() string { return "uid=" + m.UID + ",ou=" + m.OU + "," + PeopleBase }
+func (m Member) DN() string { return "uid=" + strings.ReplaceAll(m.UID, ",", `\2C`) + ",ou=" + m.OU + "," + PeopleBase }
 
 // Members lists those people: each has a trait that a test asks about. All but "draussen" are in the staff group.
 func Members() []Member {
@@ -57,7 +57,7 @@ func Members() []Member {
 		twin,
 		person("tief", "Tim Tief", "tief-passwort"),
 		person("kreis", "Karla Kreis", "kreis-passwort"),
-		person("komma\\2c klammer", "Kim (Komma, Klammer)*", "komma-passwort"),
+		person("komma, klammer", "Kim (Komma, Klammer)*", "komma-passwort"),
 	}
 }
 
@@ -91,8 +91,7 @@ func LDIF(people int) []byte {
 	l.entry("cn=standard,ou=Richtlinien,"+Base, append(policy, "cn: standard", "pwdLockout: TRUE", "pwdMaxFailure: 3", "pwdMustChange: TRUE")...)
 	l.entry("cn=kurz,ou=Richtlinien,"+Base, append(policy, "cn: kurz", "pwdMaxAge: 3600", "pwdGraceAuthNLimit: 0")...)
 	for _, m := range Members() {
-		uid := strings.ReplaceAll(m.UID, `\2c`, ",")
-		l.person(m.DN(), uid, m.Name, m.Password, m.Attributes...)
+		l.person(m.DN(), m.UID, m.Name, m.Password, m.Attributes...)
 	}
 	for n := range people {
 		login, password := Person(n)
