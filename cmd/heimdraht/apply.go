@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"strconv"
+	"time"
+
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/config"
+)
+
+type applyCommand struct {
+	File   []string `short:"f" sep:"none" placeholder:"FILE" help:"${apply_file}"`
+	More   []string `arg:"" optional:"" name:"file" help:"${apply_more}"`
+	DryRun bool     `help:"${apply_dry_run}"`
+	Reason string   `help:"${reason}"`
+}
+
+// Run compares reviewed files with what the server has, and applies them.
+func (c *applyCommand) Run(ctx context.Context, a *app) error {
+	files := append(c.File, c.More...)
+	if len(c.File) == 0 {
+		return usageError{words{"welche Dateien? Nennen Sie sie mit -f", "which files? Name them with -f"}.in(a.language), "heimdraht apply"}
+	}
+	declared, err := config.LoadDeclaration(files...)
+	if err != nil {
+		return err
+	}
+	declaration := declarationOf(declared)
+	return a.withClient(ctx, func(ctx context.Context, k *client) error {
+		if c.DryRun {
+			r, err := k.adm.Diff(ctx, &heimdrahtv1.DiffRequest{Declaration: declaration})
+			if err != nil {
+				return err
+			}
+			return a.showDifferences(r.GetDifferences(), false)
+		}
+		r, err := k.adm.Apply(ctx, &heimdrahtv1.ApplyRequest{Declaration: declaration, Reason: c.Reason})
+		if err != nil {
+			return err
+		}
+		return a.showDifferences(r.GetDifferences(), true)
+	})
+}
+
+func (a *app) showDifferences(all []*heimdrahtv1.Difference, applied bool) error {
+	if a.form != formTable {
+		return list(a.printer, "differences", differenceColumns(), all, pair{"applied", applied})
+	}
+	last := ""
+	for _, d := range all {
+		object := d.GetKind() + " " + d.GetName()
+		switch {
+		case d.GetField() == "":
+			a.say(words{"%s (neu)", "%s (new)"}, object)
+		case object != last:
+			a.say(words{"%s", "%s"}, object)
+		}
+		last = object
+		if d.GetField() != "" {
+			a.say(words{"  %s: %s -> %s", "  %s: %s -> %s"}, d.GetField(), orDash(d.GetBefore()), orDash(d.GetAfter()))
+		}
+	}
+	switch {
+	case len(all) == 0:
+		a.hint(words{"Es ist schon alles so.", "Everything is so already."})
+	case applied:
+		a.hint(words{"Angewendet.", "Applied."})
+	default:
+		a.hint(words{"Nichts wurde geändert (--dry-run).", "Nothing was changed (--dry-run)."})
+	}
+	return nil
+}
+
+func differenceColumns() []column[*heimdrahtv1.Difference] {
+	return []column[*heimdrahtv1.Difference]{
+		{"kind", words{}, func(d *heimdrahtv1.Difference) any { return d.GetKind() }},
+		{"name", words{}, func(d *heimdrahtv1.Difference) any { return d.GetName() }},
+		{"field", words{}, func(d *heimdrahtv1.Difference) any { return d.GetField() }},
+		{"before", words{}, func(d *heimdrahtv1.Difference) any { return d.GetBefore() }},
+		{"after", words{}, func(d *heimdrahtv1.Difference) any { return d.GetAfter() }},
+	}
+}
+
+// declarationOf translates what the files say into the protocol.
+func declarationOf(d config.Declaration) *heimdrahtv1.Declaration {
+	var out heimdrahtv1.Declaration
+	for _, x := range d.Directories {
+		out.Directories = append(out.Directories, &heimdrahtv1.DirectoryDeclaration{
+			Name: x.Name, Servers: x.Servers, CaPem: x.CAPEM, BindDn: x.BindDN, BindPasswordFile: x.BindPasswordFile,
+			Base: x.Base, Flavour: x.Flavour, Plain: x.Plain,
+		})
+	}
+	for _, x := range d.Tenants {
+		out.Tenants = append(out.Tenants, tenantOf(x))
+	}
+	for _, x := range d.Pools {
+		out.LicencePools = append(out.LicencePools, poolOf(x))
+	}
+	for _, x := range d.Gateways {
+		out.Gateways = append(out.Gateways, &heimdrahtv1.GatewayDeclaration{
+			Name: x.Name, Endpoint: x.Endpoint, Sessions: x.Sessions, AggregateV4: prefixText(x.AggregateV4),
+			AggregateV6: prefixText(x.AggregateV6), Tenants: x.Tenants, Masquerade: x.Masquerade,
+		})
+	}
+	return &out
+}
+
+func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
+	out := &heimdrahtv1.TenantDeclaration{
+		Name: t.Name, DisplayName: t.DisplayName, Land: t.Land, Directory: t.Directory, Base: t.Base,
+		MailDomains: t.MailDomains, StaffGroup: t.StaffGroup,
+		Roles: &heimdrahtv1.Roles{Helpdesk: t.Roles.Helpdesk, Planner: t.Roles.Planner, TenantAdmin: t.Roles.TenantAdmin},
+		Policy: &heimdrahtv1.Policy{
+			DevicesPerPerson: uint32(t.Policy.DevicesPerPerson), Tunnel: string(t.Policy.Tunnel), DnsDomains: t.Policy.DNSDomains,
+		},
+	}
+	for _, s := range t.Policy.DNSServers {
+		out.Policy.DnsServers = append(out.Policy.DnsServers, s.String())
+	}
+	for _, n := range t.Networks {
+		g := &heimdrahtv1.NetworkGrant{Group: n.Group}
+		for _, to := range n.Allow {
+			g.Allow = append(g.Allow, destinationText(to))
+		}
+		out.Networks = append(out.Networks, g)
+	}
+	return out
+}
+
+func poolOf(p provisioner.LicencePool) *heimdrahtv1.LicencePoolDeclaration {
+	out := &heimdrahtv1.LicencePoolDeclaration{
+		Name: p.Name, Model: string(p.Model), Seats: p.Seats, Burst: p.Burst, Contract: p.Contract, CentsPerSeatYear: p.CentsPerSeatYear,
+	}
+	if !p.From.IsZero() {
+		out.From = dayText(p.From)
+	}
+	if !p.Until.IsZero() {
+		out.Until = dayText(p.Until.Add(-time.Nanosecond)) // exclusive there, included here
+	}
+	for _, s := range p.Shares {
+		out.Tenants = append(out.Tenants, &heimdrahtv1.PoolShare{Tenant: s.Tenant, Guarantee: s.Guarantee})
+	}
+	return out
+}
+
+func dayText(t time.Time) string {
+	year, month, day := provisioner.DayOf(t)
+	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)
+}
+
+func prefixText(p netip.Prefix) string {
+	if !p.IsValid() {
+		return ""
+	}
+	return p.String()
+}
+
+// destinationText is how a file writes a destination.
+func destinationText(d provisioner.Destination) string {
+	if d.Port == 0 {
+		return d.Prefix.String()
+	}
+	return d.Prefix.String() + ":" + strconv.Itoa(int(d.Port))
+}

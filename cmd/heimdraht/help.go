@@ -1,0 +1,83 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// helpTexts fill the ${names} in the grammar's tags.
+func helpTexts(l language) kong.Vars {
+	texts := map[string]words{
+		"heimdraht": {"Zugänge zum Homeoffice: suchen, prüfen, entziehen, zählen, einrichten.", "Home-office access: find, check, revoke, count, set up."},
+		"output":    {"Form der Ausgabe: Tabelle, oder JSON und CSV für Programme.", "Form of the answer: a table, or JSON and CSV for programs."},
+		"lang":      {"Sprache; sonst folgt sie aus LANG.", "Language; else it follows from LANG."},
+		"reason":    {"Warum; wird protokolliert.", "Why; it is recorded."},
+		"wait":      {"Wie lange auf die Zugangsserver warten, höchstens 60s.", "How long to wait for the gateways, at most 60s."},
+
+		"login":               {"Anmelden.", "Sign in."},
+		"login_address":       {"Adresse vom Betrieb: Server und Fingerabdruck. Ohne: wie beim letzten Mal.", "Address from the operator: server and fingerprint. Without: as last time."},
+		"login_tenant":        {"Verwaltung; sonst folgt sie aus der Mailadresse.", "Tenant; else it follows from the mail address."},
+		"login_login":         {"Benutzername oder Mailadresse.", "User name or mail address."},
+		"login_password_file": {"Passwort aus einer Datei; - für die Standardeingabe.", "Password from a file; - for standard input."},
+		"login_token":         {"Mit einem einmaligen Schlüssel anmelden; er wird erfragt.", "Sign in with a one-time token, which is asked for."},
+		"login_token_file":    {"Einmaliger Schlüssel aus einer Datei; - für die Standardeingabe.", "One-time token from a file; - for standard input."},
+		"logout":              {"Abmelden.", "Sign out."},
+		"whoami":              {"Zeigen, wer angemeldet ist.", "Show who is signed in."},
+
+		"find":       {"Menschen finden, nach einem Stück von Name, Login, Mail, Laptop, Seriennummer oder Adresse.", "Find people by a scrap of name, login, mail, laptop, serial number or address."},
+		"find_query": {"Das Stück.", "The scrap."},
+		"find_limit": {"Höchstens so viele, bis 200.", "At most this many, up to 200."},
+
+		"person":        {"Ein Mensch.", "A person."},
+		"person_show":   {"Einen Menschen zeigen, mit Laptops und den Gründen letzter Ablehnungen.", "Show a person, with laptops and the causes of recent refusals."},
+		"person_revoke": {"Alle Laptops eines Menschen endgültig sperren.", "Revoke every laptop of a person, for good."},
+		"person_id":     {"Person-ID (heimdraht find zeigt sie).", "Person id (heimdraht find shows it)."},
+		"person_tenant": {"Verwaltung; nötig nur, wenn mehrere möglich sind.", "Tenant; needed only if there can be more than one."},
+
+		"device":         {"Ein Laptop.", "A laptop."},
+		"device_show":    {"Einen Laptop zeigen.", "Show a laptop."},
+		"device_revoke":  {"Einen Laptop endgültig sperren, mit Bestätigung der Zugangsserver.", "Revoke a laptop for good, with the gateways' confirmation."},
+		"device_suspend": {"Den Zugang eines Laptops ruhen lassen.", "Suspend a laptop's access."},
+		"device_restore": {"Einen ruhenden Zugang zurückgeben.", "Give suspended access back."},
+		"device_id":      {"Geräte-ID, oder genug von ihrem Anfang.", "Device id, or enough of its beginning."},
+
+		"sessions":         {"Offene Verbindungen zeigen.", "Show the open sessions."},
+		"sessions_tenant":  {"Nur diese Verwaltung.", "Only this tenant."},
+		"sessions_gateway": {"Nur dieser Zugangsserver.", "Only this gateway."},
+		"sessions_limit":   {"Höchstens so viele; sonst alle.", "At most this many; else all."},
+		"concurrency":      {"Zählen, was gerade belegt ist.", "Count what is in use now."},
+
+		"apply":         {"Verzeichnisse, Verwaltungen, Lizenzen und Zugangsserver aus geprüften Dateien übernehmen.", "Apply directories, tenants, licences and gateways from reviewed files."},
+		"apply_file":    {"Datei; mehrfach möglich.", "File; may be repeated."},
+		"apply_more":    {"Weitere Dateien.", "Further files."},
+		"apply_dry_run": {"Nur zeigen, was sich ändern würde.", "Only show what would change."},
+
+		"gateway":       {"Ein Zugangsserver.", "A gateway."},
+		"gateway_token": {"Einmaligen Schlüssel machen, mit dem ein Zugangsserver beitritt.", "Make the one-time token with which a gateway joins."},
+		"gateway_list":  {"Zugangsserver zeigen.", "List the gateways."},
+		"gateway_name":  {"Name des Zugangsservers.", "The gateway's name."},
+
+		"version": {"Version zeigen.", "Show the version."},
+	}
+	vars := kong.Vars{}
+	for key, text := range texts {
+		vars[key] = text.in(l)
+	}
+	return vars
+}
+
+// translateHelp puts the few words that Kong brings along into German.
+func translateHelp(help string, l language) string {
+	if l != german {
+		return help
+	}
+	return strings.NewReplacer(
+		"Usage: ", "Aufruf: ",
+		"\nArguments:", "\nAngaben:",
+		"\nFlags:", "\nSchalter:",
+		"\nCommands:", "\nBefehle:",
+		"Show context-sensitive help.", "Diese Hilfe zeigen.",
+		`Run "heimdraht <command> --help" for more information on a command.`, "Mehr zu einem Befehl: heimdraht <command> --help",
+	).Replace(help)
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+)
+
+// The exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], world{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv})
+	stop()
+	os.Exit(status)
+}
+
+// world is what a process is given.
+type world struct {
+	in       *os.File
+	out, err *os.File
+	env      func(string) string
+}
+
+// commands is the grammar. The help stands in help.go, in both languages.
+type commands struct {
+	Login       loginCommand       `cmd:"" help:"${login}"`
+	Logout      logoutCommand      `cmd:"" help:"${logout}"`
+	Whoami      whoamiCommand      `cmd:"" help:"${whoami}"`
+	Find        findCommand        `cmd:"" help:"${find}"`
+	Person      personCommands     `cmd:"" help:"${person}"`
+	Device      deviceCommands     `cmd:"" help:"${device}"`
+	Sessions    sessionsCommand    `cmd:"" help:"${sessions}"`
+	Concurrency concurrencyCommand `cmd:"" help:"${concurrency}"`
+	Apply       applyCommand       `cmd:"" help:"${apply}"`
+	Gateway     gatewayCommands    `cmd:"" help:"${gateway}"`
+	Version     versionCommand     `cmd:"" help:"${version}"`
+
+	Output string `short:"o" enum:"table,json,csv" default:"table" placeholder:"table|json|csv" help:"${output}"`
+	Lang   string `enum:"de,en," default:"" placeholder:"de|en" help:"${lang}"`
+}
+
+// app is what a command works with.
+type app struct {
+	*printer
+	world world
+	log   *slog.Logger
+}
+
+func run(ctx context.Context, args []string, w world) int {
+	l := languageOf(args, w.env)
+	p := &printer{out: w.out, err: w.err, form: formTable, language: l, progress: term.IsTerminal(int(w.err.Fd()))}
+	a := &app{printer: p, world: w, log: slog.New(slog.DiscardHandler)}
+
+	var grammar commands
+	// Kong ends the process after --help; this one ends in main only.
+	helped := false
+	help := &strings.Builder{}
+	parser, err := kong.New(&grammar,
+		kong.Name("heimdraht"), kong.Description(helpTexts(l)["heimdraht"]), helpTexts(l),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Writers(help, io.Discard),
+		kong.Exit(func(int) { helped = true }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		return p.fail(fmt.Errorf("reading the command line: %w", err))
+	}
+	if len(args) == 0 {
+		return a.greet(parser, help)
+	}
+	parsed, err := parser.Parse(args)
+	if helped {
+		fmt.Fprint(w.out, translateHelp(help.String(), l))
+		return exitDone
+	}
+	if err != nil {
+		command := "heimdraht"
+		var wrong *kong.ParseError
+		if errors.As(err, &wrong) {
+			command = commandOf(wrong.Context)
+		}
+		return p.fail(usageError{err.Error(), command})
+	}
+	p.form = grammar.Output
+	return p.fail(parsed.Run(a))
+}
+
+// greet answers who typed the bare name: without a login the next step is to
+// log in, else the commands help.
+func (a *app) greet(parser *kong.Kong, help *strings.Builder) int {
+	if _, err := a.credentials(); err != nil {
+		if status := a.fail(err); status == exitFailed {
+			fmt.Fprintln(a.printer.err)
+		}
+	}
+	if parsed, err := kong.Trace(parser, nil); err == nil {
+		if err := parsed.PrintUsage(false); err != nil {
+			return a.fail(err)
+		}
+	}
+	fmt.Fprint(a.printer.err, translateHelp(help.String(), a.language))
+	return exitUsage
+}
+
+func commandOf(c *kong.Context) string {
+	if c == nil || c.Selected() == nil {
+		return "heimdraht"
+	}
+	return "heimdraht " + c.Selected().Path()
+}

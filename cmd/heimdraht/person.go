@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+)
+
+// timeOf is zero for a time that was not told.
+func timeOf(t *timestamppb.Timestamp) time.Time {
+	if !t.IsValid() {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
+
+type findCommand struct {
+	Query []string `arg:"" help:"${find_query}"`
+	Limit uint32   `default:"20" placeholder:"N" help:"${find_limit}"`
+}
+
+// Run finds people by scraps.
+func (c *findCommand) Run(ctx context.Context, a *app) error {
+	query := strings.TrimSpace(strings.Join(c.Query, " "))
+	if query == "" {
+		return usageError{words{"wonach? Die Suche ist leer", "what for? The query is empty"}.in(a.language), "heimdraht find"}
+	}
+	if c.Limit < 1 || c.Limit > 200 {
+		return usageError{words{"--limit geht von 1 bis 200", "--limit goes from 1 to 200"}.in(a.language), "heimdraht find"}
+	}
+	return a.withClient(ctx, func(ctx context.Context, k *client) error {
+		found, err := k.desk.FindPeople(ctx, &heimdrahtv1.FindPeopleRequest{Query: query, Limit: c.Limit})
+		if err != nil {
+			return err
+		}
+		if len(found.GetPeople()) == 0 {
+			a.hint(words{"Niemand passt auf %q.", "Nobody matches %q."}, query)
+		}
+		if err := list(a.printer, "people", personColumns(), found.GetPeople(), pair{"more", found.GetMore()}); err != nil {
+			return err
+		}
+		if found.GetMore() {
+			a.hint(words{"Es gibt mehr: Suchen Sie genauer, oder mit --limit.", "There are more: search more precisely, or with --limit."})
+		}
+		return nil
+	})
+}
+
+func personColumns() []column[*heimdrahtv1.Person] {
+	return []column[*heimdrahtv1.Person]{
+		{"name", words{"Name", "name"}, func(p *heimdrahtv1.Person) any { return p.GetDisplayName() }},
+		{"login", words{"Login", "login"}, func(p *heimdrahtv1.Person) any { return p.GetLogin() }},
+		{"mail", words{}, func(p *heimdrahtv1.Person) any { return p.GetMail() }},
+		{"tenant", words{"Verwaltung", "tenant"}, func(p *heimdrahtv1.Person) any { return p.GetTenant() }},
+		{"devices", words{"Laptops", "laptops"}, func(p *heimdrahtv1.Person) any { return int64(p.GetDevices()) }},
+		{"connected", words{"verbunden", "connected"}, func(p *heimdrahtv1.Person) any { return p.GetConnected() }},
+		{"person_id", words{"Person-ID", "person id"}, func(p *heimdrahtv1.Person) any { return p.GetPersonId() }},
+	}
+}
+
+type personCommands struct {
+	Show   personShowCommand   `cmd:"" help:"${person_show}"`
+	Revoke personRevokeCommand `cmd:"" help:"${person_revoke}"`
+}
+
+type personShowCommand struct {
+	ID     string `arg:"" name:"id" help:"${person_id}"`
+	Tenant string `help:"${person_tenant}"`
+}
+
+// Run shows a person with devices and the causes that refusals did not tell.
+func (c *personShowCommand) Run(ctx context.Context, a *app) error {
+	return a.withClient(ctx, func(ctx context.Context, k *client) error {
+		r, err := k.desk.GetPerson(ctx, &heimdrahtv1.GetPersonRequest{PersonId: c.ID, Tenant: c.Tenant})
+		if err != nil {
+			return err
+		}
+		return a.showPerson(r)
+	})
+}
+
+func (a *app) showPerson(r *heimdrahtv1.GetPersonResponse) error {
+	switch a.form {
+	case formJSON:
+		return a.json(orderedObject{
+			{"person", object(wholePersonColumns(), r)},
+			{"devices", objects(deviceColumns(), r.GetDevices())},
+			{"refusals", objects(refusalColumns(), r.GetRefusals())},
+		})
+	case formCSV: // has room for one list
+		return list(a.printer, "devices", deviceColumns(), r.GetDevices())
+	}
+	if err := card(a.printer, wholePersonColumns(), r); err != nil {
+		return err
+	}
+	if len(r.GetDevices()) == 0 {
+		a.say(words{"\nKein Laptop ist angemeldet.", "\nNo laptop is enrolled."})
+	} else {
+		a.say(words{"\nLaptops", "\nLaptops"})
+		if err := list(a.printer, "devices", deviceListColumns(), r.GetDevices()); err != nil {
+			return err
+		}
+	}
+	if len(r.GetRefusals()) == 0 {
+		return nil
+	}
+	a.say(words{"\nZuletzt abgelehnt", "\nRecently refused"})
+	return list(a.printer, "refusals", refusalColumns(), r.GetRefusals())
+}
+
+func wholePersonColumns() []column[*heimdrahtv1.GetPersonResponse] {
+	return []column[*heimdrahtv1.GetPersonResponse]{
+		{"name", words{"Name", "name"}, func(r *heimdrahtv1.GetPersonResponse) any { return r.GetPerson().GetDisplayName() }},
+		{"login", words{"Login", "login"}, func(r *heimdrahtv1.GetPersonResponse) any { return r.GetPerson().GetLogin() }},
+		{"mail", words{"Mail", "mail"}, func(r *heimdrahtv1.GetPersonResponse) any { return r.GetPerson().GetMail() }},
+		{"tenant", words{"Verwaltung", "tenant"}, func(r *heimdrahtv1.GetPersonResponse) any { return r.GetPerson().GetTenant() }},
+		{"person_id", words{"Person-ID", "person id"}, func(r *heimdrahtv1.GetPersonResponse) any { return r.GetPerson().GetPersonId() }},
+		{"connected", words{"verbunden", "connected"}, func(r *heimdrahtv1.GetPersonResponse) any { return r.GetPerson().GetConnected() }},
+		{"directory_status", words{"Verzeichnis", "directory"}, func(r *heimdrahtv1.GetPersonResponse) any { return r.GetDirectoryStatus() }},
+		{"directory_read_at", words{"gelesen", "read"}, func(r *heimdrahtv1.GetPersonResponse) any { return timeOf(r.GetDirectoryReadAt()) }},
+	}
+}
+
+func refusalColumns() []column[*heimdrahtv1.RecentRefusal] {
+	return []column[*heimdrahtv1.RecentRefusal]{
+		{"at", words{"wann", "when"}, func(r *heimdrahtv1.RecentRefusal) any { return timeOf(r.GetAt()) }},
+		{"code", words{"Code", "code"}, func(r *heimdrahtv1.RecentRefusal) any { return r.GetCode() }},
+		{"cause", words{"Grund", "cause"}, func(r *heimdrahtv1.RecentRefusal) any { return r.GetCause() }},
+		{"source", words{"von", "from"}, func(r *heimdrahtv1.RecentRefusal) any { return r.GetSource() }},
+	}
+}
