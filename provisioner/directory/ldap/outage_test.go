@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -406,4 +407,55 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	const people = 60 // more than there are connections
+	s := slapdtest.Start(t, slapdtest.Options{People: people})
+	cfg := s.Configuration()
+	d := open(t, cfg)
+	all := func(d directory.Directory, want directory.Cause) {
+		t.Helper()
+		var group sync.WaitGroup
+		for n := range people {
+			group.Go(func() {
+				login, password := slapdtest.Person(n)
+				p, err := d.SignIn(t.Context(), directory.Query{Login: login, StaffGroup: slapdtest.StaffGroup}, password)
+				wantCause(t, err, want)
+				if err == nil && p.DN != slapdtest.PersonDN(n) {
+					t.Errorf("%s was taken for %s", login, p.DN)
+				}
+			})
+		}
+		group.Wait()
+	}
+	all(d, "")
+
+	cfg.Timeout = impatient
+	hurried := open(t, cfg)
+	all(hurried, "")
+	s.Pause()
+	within(t, cfg.Timeout, "everybody giving up, also those who wait their turn", func() { all(hurried, directory.Unavailable) })
+	s.Resume()
+	all(hurried, "")
+
+	var calls sync.WaitGroup
+	calls.Go(func() { untilClosed(t, hurried) })
+	within(t, 0, "closing under load", func() { hurried.Close() })
+	calls.Wait()
+}
+
+// untilClosed signs people in while the directory is being closed: each call ends, well or as unavailable.
+func untilClosed(t *testing.T, d directory.Directory) {
+	t.Helper()
+	var group sync.WaitGroup
+	for n := range 30 {
+		group.Go(func() {
+			login, password := slapdtest.Person(n)
+			if _, err := d.SignIn(t.Context(), directory.Query{Login: login}, password); err != nil {
+				wantCause(t, err, directory.Unavailable)
+			}
+		})
+	}
+	group.Wait()
 }

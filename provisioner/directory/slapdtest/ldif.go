@@ -36,7 +36,9 @@ type Member struct {
 }
 
 // DN is where the person is.
-func (m Member) DN() string { return "uid=" + strings.ReplaceAll(m.UID, ",", `\2C`) + ",ou=" + m.OU + "," + PeopleBase }
+func (m Member) DN() string {
+	return "uid=" + strings.ReplaceAll(m.UID, ",", `\2C`) + ",ou=" + m.OU + "," + PeopleBase
+}
 
 // Members lists those people: each has a trait that a test asks about. All but "draussen" are in the staff group.
 func Members() []Member {
