@@ -26,9 +26,9 @@ type dialect interface {
 	isUnique(error) bool
 }
 
-// readerConnections is how many views run at once. Reads are short and the
-// cores are few; more connections only cost memory.
-const readerConnections = 8
+// concurrentViews is how many views run at once. Reads are short and the cores
+// are few; more connections only cost memory.
+const concurrentViews = 8
 
 type sqlite struct{ path string }
 
@@ -42,7 +42,7 @@ func (d sqlite) openWriter(ctx context.Context) (*sql.DB, error) {
 }
 
 func (d sqlite) openReaders(ctx context.Context) (*sql.DB, error) {
-	return d.open(ctx, readerConnections, "query_only(ON)")
+	return d.open(ctx, concurrentViews+1, "query_only(ON)")
 }
 
 func (d sqlite) open(ctx context.Context, connections int, pragmas ...string) (*sql.DB, error) {

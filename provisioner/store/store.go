@@ -34,6 +34,7 @@ type Options struct {
 // Store is an open database. All its methods may be called by many at once.
 type Store struct {
 	readers *sql.DB
+	viewing chan struct{} // one place for each View; preparing needs a connection besides
 	writers *sql.DB
 	dialect dialect
 	queue   *queue
@@ -68,7 +69,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Store{
-		readers: readers, writers: writers, dialect: d,
+		readers: readers, viewing: make(chan struct{}, concurrentViews), writers: writers, dialect: d,
 		queue: newQueue(), log: o.Logger, committed: o.Committed,
 		stmts: make(map[string]*sql.Stmt), stop: stop, done: make(chan struct{}),
 	}
@@ -111,6 +112,12 @@ var ErrClosed = errors.New("the database is closed")
 
 // View reads one consistent state. It always rolls back.
 func (s *Store) View(ctx context.Context, read func(*Reader) error) error {
+	select {
+	case s.viewing <- struct{}{}:
+		defer func() { <-s.viewing }()
+	case <-ctx.Done():
+		return fmt.Errorf("waiting to read: %w", ctx.Err())
+	}
 	tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return fmt.Errorf("beginning to read: %w", err)
@@ -129,7 +136,9 @@ func Read[T any](ctx context.Context, s *Store, read func(*Reader) (T, error)) (
 	return v, err
 }
 
-// prepared gives the statement of a query, prepared once for all readers.
+// prepared gives the statement of a query, prepared once for all readers. It
+// needs a connection of its own while those who view hold theirs and wait for
+// it: one at a time, so one more than there are views suffices.
 func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
