@@ -1,0 +1,127 @@
+package hostnet
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+)
+
+// FirewallMark is what a full tunnel's own encrypted packets must carry (wireguard.Options.FirewallMark), and what
+// Around puts on others that go around it. It is also the number of the routing table; both are wg-quick's,
+// which administrators know.
+const FirewallMark = 51820
+
+// Options say where the host keeps things. The zero value is the usual host, without a journal.
+type Options struct {
+	// StateDir holds the journal: what was changed, and the former resolv.conf. It must exist. Empty: nothing is
+	// remembered beyond this process, and resolv.conf is not touched.
+	StateDir string
+	// ResolvConf zero: /etc/resolv.conf.
+	ResolvConf string
+	// Bus is the address of the D-Bus system bus. Zero: the usual one.
+	Bus string
+	// Logger zero: slog.Default.
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.ResolvConf == "" {
+		o.ResolvConf = "/etc/resolv.conf"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+// Config is what one tunnel interface needs of the host.
+type Config struct {
+	// Interface is the name of the interface, which exists. Required.
+	Interface string
+	// Addresses of the interface, for example 10.80.0.1/32. Others are taken away from it.
+	Addresses []netip.Prefix
+	// MTU in bytes. Zero: it stays as it is.
+	MTU int
+	// Routes are the networks behind the interface: on a laptop those of the administration, on a gateway its
+	// aggregates. Without a full tunnel they must not cover the address of the WireGuard endpoint.
+	Routes []netip.Prefix
+	// FullTunnel sends everything through the interface, except the host's own networks and packets with the
+	// FirewallMark. One interface on a host can have it.
+	FullTunnel bool
+	// Forward makes the host a router, as gateways are. It is not undone by Clear: others may rely on it by then.
+	Forward bool
+	// DNS are the name servers to ask. Zero: those of the host stay alone.
+	DNS DNS
+}
+
+// DNS says which names are asked of which servers.
+type DNS struct {
+	// Servers in the order in which to ask them. None: DNS stays as it is.
+	Servers []netip.Addr
+	// Domains are the ones to ask of these servers, and to search for short names. None: all names.
+	//
+	// Only systemd-resolved can ask different servers for different domains. Where there is only a resolv.conf, all
+	// names are asked of these servers first, and of the host's former ones only if these do not answer.
+	Domains []string
+}
+
+func (c Config) validate() error {
+	if c.Interface == "" {
+		return errors.New("the interface has no name")
+	}
+	if c.MTU != 0 && (c.MTU < 576 || c.MTU > 65535) {
+		return fmt.Errorf("an MTU of %d bytes is not between 576 and 65,535", c.MTU)
+	}
+	for _, list := range [][]netip.Prefix{c.Addresses, c.Routes} {
+		for _, prefix := range list {
+			if !prefix.IsValid() || prefix.Addr().Is4In6() {
+				return fmt.Errorf("%v is no prefix", prefix)
+			}
+		}
+	}
+	for _, route := range c.Routes {
+		if route.Bits() == 0 {
+			return errors.New("a route to everything is a full tunnel")
+		}
+	}
+	if len(c.DNS.Domains) > 0 && len(c.DNS.Servers) == 0 {
+		return errors.New("domains without a name server to ask for them")
+	}
+	for _, server := range c.DNS.Servers {
+		if !server.IsValid() || server.Is4In6() {
+			return errors.New("a name server has no address")
+		}
+	}
+	for _, domain := range c.DNS.Domains {
+		// The domain ends up in a file of lines and words.
+		if strings.Trim(domain, ".") == "" || strings.ContainsFunc(domain, func(r rune) bool { return r <= ' ' || r == '#' || r == ';' || r == 0x7f }) {
+			return fmt.Errorf("%q is no domain", domain)
+		}
+	}
+	return nil
+}
+
+// hasFamily says whether one of the interface's addresses is of the family of like.
+func (c Config) hasFamily(like netip.Addr) bool {
+	for _, address := range c.Addresses {
+		if address.Addr().Is4() == like.Is4() {
+			return true
+		}
+	}
+	return false
+}
+
+// ConflictError says that a network is already reached in another way, as when the home network uses the addresses
+// of the office. The rest of the configuration is in force.
+type ConflictError struct {
+	// Network is the one that cannot be routed, Interface the one that has it.
+	Network   netip.Prefix
+	Interface string
+}
+
+// Error names the network and who has it.
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("the network %v is already reached over %s", e.Network, e.Interface)
+}

@@ -1,0 +1,135 @@
+package hostnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+
+	"github.com/vishvananda/netlink"
+)
+
+// dnsManager is who is told of name servers.
+type dnsManager string
+
+const (
+	// byResolved is systemd-resolved, which keeps servers and domains for each interface.
+	byResolved dnsManager = "systemd-resolved"
+	// byFile is the file resolv.conf itself.
+	byFile dnsManager = "resolv.conf"
+)
+
+// world is what the host's name resolution looks like, as answers to questions.
+type world struct {
+	// target is where resolv.conf points if it is a symbolic link.
+	target string
+	// ours says that resolv.conf was written by this package.
+	ours bool
+	// servers are the ones in resolv.conf.
+	servers []netip.Addr
+	// resolvedRuns says that systemd-resolved answers on the bus.
+	resolvedRuns bool
+}
+
+// manager decides who is told. resolved is told only if programs ask it: it may well run while resolv.conf names other
+// servers, and nothing would come of telling it then.
+func (w world) manager() dnsManager {
+	if !w.resolvedRuns || w.ours {
+		return byFile
+	}
+	// The links are /run/systemd/resolve/stub-resolv.conf, resolv.conf beside it, in which resolved lists the servers
+	// itself, and /usr/lib/systemd/resolv.conf.
+	dir := filepath.Dir(w.target)
+	if filepath.Base(dir) == "resolve" {
+		dir = filepath.Dir(dir)
+	}
+	if filepath.Base(dir) == "systemd" {
+		return byResolved
+	}
+	for _, server := range w.servers {
+		if server != stubListener && server != stubProxy {
+			return byFile
+		}
+	}
+	if len(w.servers) == 0 {
+		return byFile
+	}
+	return byResolved
+}
+
+// stubListener and stubProxy are where systemd-resolved listens for programs that ask a name server themselves.
+var (
+	stubListener = netip.AddrFrom4([4]byte{127, 0, 0, 53})
+	stubProxy    = netip.AddrFrom4([4]byte{127, 0, 0, 54})
+)
+
+// look asks the questions.
+func (h *Host) look(ctx context.Context) (world, error) {
+	now, err := readFormer(h.options.ResolvConf)
+	if err != nil {
+		return world{}, fmt.Errorf("looking at the host's name resolution: %w", err)
+	}
+	return world{
+		target: now.Link, ours: isOurs([]byte(now.Content)), servers: parseResolvConf([]byte(now.Content)).servers,
+		resolvedRuns: resolvedRuns(ctx, h.options.Bus),
+	}, nil
+}
+
+// setDNS tells the name servers to whom it concerns, and takes them back from whom it concerned before.
+func (h *Host) setDNS(ctx context.Context, link netlink.Link, want DNS) error {
+	if len(want.Servers) == 0 {
+		return h.clearDNS(ctx, link)
+	}
+	w, err := h.look(ctx)
+	if err != nil {
+		return err
+	}
+	manager := w.manager()
+	if h.done.DNS != "" && h.done.DNS != manager {
+		if err := h.clearDNS(ctx, link); err != nil {
+			return err
+		}
+		// What is there now is not what was there when manager was decided.
+		if w, err = h.look(ctx); err != nil {
+			return err
+		}
+		manager = w.manager()
+	}
+	next := h.done
+	next.DNS = manager
+	if err := h.record(next); err != nil {
+		return err
+	}
+	if manager == byResolved {
+		err = tellResolved(ctx, h.options.Bus, link.Attrs().Index, want, h.options.Logger)
+	} else {
+		err = h.writeResolvConf(want)
+	}
+	if err != nil {
+		return fmt.Errorf("setting the name servers by %s: %w", manager, err)
+	}
+	return nil
+}
+
+// clearDNS takes back what setDNS did.
+func (h *Host) clearDNS(ctx context.Context, link netlink.Link) (err error) {
+	switch h.done.DNS {
+	case "":
+		return nil
+	case byResolved:
+		if link != nil { // it forgets an interface that is gone by itself
+			err = revertResolved(ctx, h.options.Bus, link.Attrs().Index)
+		}
+	case byFile:
+		err = h.restoreResolvConf()
+	default:
+		err = errors.New("the journal names a manager that this version does not know")
+	}
+	if err != nil {
+		return fmt.Errorf("giving the name servers of %s back: %w", h.done.DNS, err)
+	}
+	next := h.done
+	next.DNS, next.ResolvConf = "", nil
+	return h.record(next)
+}

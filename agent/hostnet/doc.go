@@ -1,0 +1,16 @@
+// Package hostnet gives one tunnel interface its place on the host: addresses, MTU, routes, name servers,
+// and on a gateway forwarding.
+//
+// What always holds:
+//
+//   - Set makes the host as the configuration says, whatever it was before, and changes nothing that is right
+//     already. Clear undoes it. Both may be repeated and both pick up after a process that was killed at any
+//     instant: what was changed stands in a journal before it is changed.
+//   - Only what is this package's own is ever removed: addresses of the given interface, routes that carry this
+//     package's protocol number, rules of its priorities, a resolv.conf with its mark. Routes of others are
+//     never replaced; a conflict is an error that names it.
+//   - A full tunnel closes a family that has no address inside the tunnel, so that nothing slips past.
+//
+// Not its business: making the interface (package wireguard), packet filters. It works on Linux; on other
+// systems Set says that it does not.
+package hostnet

@@ -1,0 +1,158 @@
+package hostnet
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// families are asked one after the other: a listing of both at once leaves routes out.
+var families = [...]int{netlink.FAMILY_V4, netlink.FAMILY_V6}
+
+// settled repeats a listing that was interrupted because something changed meanwhile: half a listing is none.
+func settled[T any](list func() ([]T, error)) ([]T, error) {
+	const attempts = 10
+	for attempt := 1; ; attempt++ {
+		items, err := list()
+		if attempt == attempts || !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return items, err
+		}
+	}
+}
+
+func setLink(link netlink.Link, config Config) error {
+	if config.MTU != 0 && link.Attrs().MTU != config.MTU {
+		if err := netlink.LinkSetMTU(link, config.MTU); err != nil {
+			return fmt.Errorf("setting the MTU to %d: %w", config.MTU, err)
+		}
+	}
+	if link.Attrs().Flags&net.FlagUp == 0 {
+		if err := netlink.LinkSetUp(link); err != nil {
+			return fmt.Errorf("switching the interface on: %w", err)
+		}
+	}
+	return setAddresses(link, config.Addresses)
+}
+
+// setAddresses makes these the addresses of the interface. Link-local ones are the kernel's.
+func setAddresses(link netlink.Link, want []netip.Prefix) error {
+	missing := make(map[netip.Prefix]bool, len(want))
+	for _, address := range want {
+		missing[address] = true
+	}
+	for _, family := range families {
+		have, err := settled(func() ([]netlink.Addr, error) { return netlink.AddrList(link, family) })
+		if errors.Is(err, unix.EAFNOSUPPORT) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("listing the addresses: %w", err)
+		}
+		for _, address := range have {
+			prefix := prefixOf(address.IPNet)
+			if missing[prefix] {
+				delete(missing, prefix)
+				continue
+			}
+			if prefix.Addr().IsLinkLocalUnicast() {
+				continue
+			}
+			if err := netlink.AddrDel(link, &address); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+				return fmt.Errorf("taking the address %v away: %w", prefix, err)
+			}
+		}
+	}
+	for _, address := range want {
+		if !missing[address] {
+			continue
+		}
+		delete(missing, address)
+		// There is no neighbour in a tunnel who could have the same address: without the search for one, the address
+		// can be used at once.
+		entry := &netlink.Addr{IPNet: ipNetOf(address), Flags: unix.IFA_F_NODAD}
+		if err := netlink.AddrAdd(link, entry); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("giving it the address %v: %w", address, err)
+		}
+	}
+	return nil
+}
+
+// ipNetOf keeps the host bits, which an address has and a network has not.
+func ipNetOf(prefix netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: prefix.Addr().AsSlice(), Mask: net.CIDRMask(prefix.Bits(), prefix.Addr().BitLen())}
+}
+
+// prefixOf returns the invalid prefix for none.
+func prefixOf(network *net.IPNet) netip.Prefix {
+	if network == nil {
+		return netip.Prefix{}
+	}
+	ip, _ := netip.AddrFromSlice(network.IP)
+	bits, size := network.Mask.Size()
+	if size == 32 {
+		ip = ip.Unmap()
+	}
+	return netip.PrefixFrom(ip, bits)
+}
+
+// sysctlRoot is where the kernel's settings of this network namespace are.
+const sysctlRoot = "/proc/sys/net"
+
+// setSysctls sets what the configuration needs of the kernel and leaves everything else.
+func setSysctls(config Config) error {
+	if config.FullTunnel {
+		// Answers to marked packets come in on an interface by which the kernel would not answer unmarked ones; its
+		// reverse path filter must look at the mark too.
+		if err := sysctl("ipv4/conf/all/src_valid_mark", "1"); err != nil {
+			return err
+		}
+	}
+	if !config.Forward {
+		return nil
+	}
+	if err := sysctl("ipv4/ip_forward", "1"); err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(sysctlRoot, "ipv6")); err != nil {
+		return nil // a kernel without IPv6
+	}
+	// A router does not listen to other routers, unless it is told to: a gateway that has its default route from
+	// router advertisements would lose it.
+	listeners, err := filepath.Glob(filepath.Join(sysctlRoot, "ipv6/conf/*/accept_ra"))
+	if err != nil {
+		return fmt.Errorf("listing the interfaces: %w", err)
+	}
+	for _, path := range listeners {
+		name, err := filepath.Rel(sysctlRoot, path)
+		if err != nil {
+			return fmt.Errorf("listing the interfaces: %w", err)
+		}
+		value, err := os.ReadFile(path)
+		if err != nil || strings.TrimSpace(string(value)) != "1" {
+			continue // the interface is gone, or does not listen, or listens anyway
+		}
+		if err := sysctl(name, "2"); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return sysctl("ipv6/conf/all/forwarding", "1")
+}
+
+// sysctl writes only what is not so already: in a container it may be right and not ours to write.
+func sysctl(name, value string) error {
+	path := filepath.Join(sysctlRoot, name)
+	if now, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(now)) == value {
+		return nil
+	}
+	if err := os.WriteFile(path, []byte(value+"\n"), 0o644); err != nil {
+		return fmt.Errorf("setting the kernel's net.%s to %s: %w", strings.ReplaceAll(name, "/", "."), value, err)
+	}
+	return nil
+}
