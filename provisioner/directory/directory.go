@@ -9,7 +9,8 @@ import (
 )
 
 // Directory is one directory service. Its methods may be called concurrently; each ends within the configured
-// timeout or when its context does, whichever comes first. Errors are of type *Error.
+// timeout or when its context does, whichever comes first. Errors are of type *Error, but for those of
+// Query.Found.
 type Directory interface {
 	// SignIn finds the one person whose login it is and has the directory prove the password.
 	//

@@ -156,21 +156,17 @@ func parseGeneralized(s string) (time.Time, error) {
 	if digits != 10 && digits != 12 && digits != 14 {
 		return time.Time{}, errTime
 	}
-	zone, rest := "", s[digits:]
+	rest := s[digits:]
 	if rest != "" && (rest[0] == '.' || rest[0] == ',') { // a fraction does not matter to a date of expiry
 		rest = strings.TrimLeft(rest[1:], "0123456789")
 	}
-	switch {
-	case rest == "Z":
-		zone = "Z"
-	case len(rest) == 3:
-		zone = rest + "00"
-	case len(rest) == 5:
-		zone = rest
-	default:
+	if len(rest) == 3 { // a zone of full hours
+		rest += "00"
+	}
+	if rest != "Z" && len(rest) != 5 {
 		return time.Time{}, errTime
 	}
-	t, err := time.Parse(layout[:digits]+"Z0700", s[:digits]+zone)
+	t, err := time.Parse(layout[:digits]+"Z0700", s[:digits]+rest)
 	if err != nil {
 		return time.Time{}, errTime
 	}

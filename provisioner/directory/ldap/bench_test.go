@@ -64,8 +64,8 @@ func BenchmarkGoLDAP(b *testing.B) {
 		b.SetParallelism(4)
 		b.RunParallel(func(pb *testing.PB) {
 			search, bind := dial(b), dial(b)
-			defer search.Close()
-			defer bind.Close()
+			defer func() { _ = search.Close() }()
+			defer func() { _ = bind.Close() }()
 			if err := search.Bind(slapdtest.ServiceDN, slapdtest.ServicePassword); err != nil {
 				b.Error(err)
 				return
@@ -86,8 +86,8 @@ func BenchmarkGoLDAP(b *testing.B) {
 					return
 				}
 				signIn(b, search, bind, n.Add(1))
-				search.Close()
-				bind.Close()
+				_ = search.Close()
+				_ = bind.Close()
 			}
 		})
 	})

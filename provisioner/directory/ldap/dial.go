@@ -36,12 +36,6 @@ func (s *server) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := raw.SetDeadline(deadline); err != nil {
-			raw.Close()
-			return nil, fmt.Errorf("connecting: %w", err)
-		}
-	}
 	if s.startTLS {
 		// An expired context must also end the exchange before the handshake.
 		stop := context.AfterFunc(ctx, func() { raw.Close() })

@@ -123,10 +123,10 @@ func (d *Directory) judgeBind(result *goldap.SimpleBindResult, err error) (proof
 	}
 	switch answer.ResultCode {
 	case goldap.LDAPResultInvalidCredentials:
-		switch {
-		case policy == policyPasswordExpired: // told only after the password was compared
+		switch policy {
+		case policyPasswordExpired: // told only after the password was compared
 			return proof{expired: true}, nil
-		case policy == policyAccountLocked:
+		case policyAccountLocked:
 			return refuse(directory.Locked, "the directory has locked the account")
 		}
 		return judgeActiveDirectory(answer, refuse)

@@ -20,7 +20,7 @@ func open(t testing.TB, cfg directory.Config) *ldap.Directory {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { d.Close() })
+	t.Cleanup(func() { _ = d.Close() })
 	return d
 }
 

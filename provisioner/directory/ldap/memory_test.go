@@ -44,7 +44,7 @@ func serve(t *testing.T, o memory.Options) served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:contextcheck // ends in the cleanup, which the test's context does not reach
+	ctx, cancel := context.WithCancel(context.Background()) // ends in the cleanup, which the test's context does not reach
 	done := make(chan error, 1)
 	go func() {
 		done <- d.Serve(ctx, l, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12})
@@ -271,11 +271,11 @@ func TestServedDirectoryStops(t *testing.T) {
 
 func TestServedDirectoryKeepsToItsRules(t *testing.T) {
 	s := serve(t, memory.Options{Name: "stadt", Base: slapdtest.PeopleBase, LDIF: slapdtest.LDIF(50)})
-	c, err := goldap.DialURL(s.cfg.Servers[0], goldap.DialWithTLSConfig(&tls.Config{InsecureSkipVerify: true})) //nolint:gosec // a test's own server
+	c, err := goldap.DialURL(s.cfg.Servers[0], goldap.DialWithTLSConfig(&tls.Config{InsecureSkipVerify: true}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	search := func(base string, scope, limit int, filter string, attributes ...string) ([]*goldap.Entry, error) {
 		result, err := c.Search(goldap.NewSearchRequest(base, scope, goldap.NeverDerefAliases, limit, 0, false, filter, attributes, nil))
 		if result == nil {
@@ -344,4 +344,41 @@ func TestServedDirectoryKeepsToItsRules(t *testing.T) {
 	refused("a wrong password of the service account", c.Bind(slapdtest.ServiceDN, "falsch"), goldap.LDAPResultInvalidCredentials)
 	_, err = search(slapdtest.Base, goldap.ScopeWholeSubtree, 0, "(objectClass=*)")
 	refused("searching after a failed bind", err, goldap.LDAPResultInsufficientAccessRights)
+}
+
+func TestFoundIsCalledBeforeThePasswordIsTried(t *testing.T) {
+	s := serve(t, memory.Options{Name: "stadt", Base: slapdtest.PeopleBase, LDIF: slapdtest.LDIF(0)})
+	for name, d := range map[string]directory.Directory{"direct": s.Directory, "wire": open(t, s.cfg)} {
+		t.Run(name, func(t *testing.T) {
+			stop := errors.New("too many tries")
+			var found []string
+			q := directory.Query{Found: func(p directory.Person) error {
+				found = append(found, p.Login)
+				if len(found) == 2 {
+					return stop
+				}
+				return s.Join(slapdtest.Helpdesk, p.DN) // nothing is locked meanwhile
+			}}
+			for _, try := range []struct {
+				login, password string
+				want            directory.Cause
+			}{
+				{"WEIß", "weiss-passwort", ""},
+				{"weiß", "weiss-passwort", directory.CauseOf(stop)},
+				{"weiß", "falsch", directory.WrongPassword},
+				{"niemand", "falsch", directory.UnknownLogin},
+				{"zwilling", "falsch", directory.AmbiguousLogin},
+			} {
+				q.Login = try.login
+				p, err := d.SignIn(t.Context(), q, try.password)
+				wantCause(t, err, try.want)
+				if len(found) == 2 && try.password != "falsch" && (!errors.Is(err, stop) || p.StableID == "") {
+					t.Errorf("%+v, %v, want the error of Found and the person", p, err)
+				}
+			}
+			if diff := cmp.Diff([]string{"weiß", "weiß", "weiß"}, found); diff != "" {
+				t.Errorf("found (-want +got):\n%s", diff)
+			}
+		})
+	}
 }

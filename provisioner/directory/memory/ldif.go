@@ -62,7 +62,7 @@ func (p *parser) line(line string) error {
 		return nil
 	case p.open == nil:
 		if !strings.EqualFold(name, "dn") {
-			return fmt.Errorf("a record begins with dn:, not with %s:", name)
+			return fmt.Errorf("a record begins with dn, not with %s", name)
 		}
 		if folded, err := directory.FoldDN(value); err != nil || folded == "" {
 			return errors.Join(errors.New("the record's DN is not usable"), err)

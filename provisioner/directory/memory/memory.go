@@ -64,26 +64,47 @@ func (d *Directory) SignIn(ctx context.Context, q directory.Query, password stri
 		refused.Directory = d.name
 		return directory.Person{}, refused
 	}
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	base, err := d.ready(ctx, q.Base)
+	e, person, err := d.locate(ctx, q.Base, login)
 	if err != nil {
 		return directory.Person{}, err
+	}
+	if q.Found != nil { // outside of the lock: it may take its time
+		if err := q.Found(person); err != nil {
+			return person, err
+		}
+	}
+	return d.prove(ctx, q, e, person, password)
+}
+
+// locate finds the one person with a login.
+func (d *Directory) locate(ctx context.Context, base, login string) (*entry, directory.Person, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	base, err := d.ready(ctx, base)
+	if err != nil {
+		return nil, directory.Person{}, err
 	}
 	hits := d.withLogin(base, login)
 	switch {
 	case len(hits) == 0:
-		return directory.Person{}, d.answer(directory.UnknownLogin, "nobody has this login")
+		return nil, directory.Person{}, d.answer(directory.UnknownLogin, "nobody has this login")
 	case len(hits) > 1:
-		return directory.Person{}, d.answer(directory.AmbiguousLogin, "more than one entry has this login: "+hits[0].dn+", "+hits[1].dn)
+		return nil, directory.Person{}, d.answer(directory.AmbiguousLogin, "more than one entry has this login: "+hits[0].dn+", "+hits[1].dn)
 	}
 	person, err := d.person(hits[0])
-	if err != nil {
-		return directory.Person{}, err
+	return hits[0], person, err
+}
+
+// prove compares the password of a person found, and reads her groups.
+func (d *Directory) prove(ctx context.Context, q directory.Query, e *entry, person directory.Person, password string) (directory.Person, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if _, err := d.ready(ctx, q.Base); err != nil {
+		return person, err
 	}
-	v := d.try(hits[0], password, person.Status)
+	v := d.try(e, password, person.Status)
 	if composed := norm.NFC.String(password); v.cause == directory.WrongPassword && composed != password {
-		v = d.try(hits[0], composed, person.Status)
+		v = d.try(e, composed, person.Status)
 	}
 	if v.cause != "" {
 		return person, d.answer(v.cause, "the directory did not accept the password")
@@ -93,7 +114,7 @@ func (d *Directory) SignIn(ctx context.Context, q directory.Query, password stri
 	if q.StaffGroup != "" {
 		groups = append([]string{q.StaffGroup}, groups...)
 	}
-	if err := d.fillGroups(hits[0], &person, groups); err != nil {
+	if err := d.fillGroups(e, &person, groups); err != nil {
 		return person, err
 	}
 	if q.StaffGroup != "" && person.Missing(q.StaffGroup) {

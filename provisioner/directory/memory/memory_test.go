@@ -261,7 +261,7 @@ func TestParseLDIF(t *testing.T) {
 		t.Errorf("entries (-want +got):\n%s", diff)
 	}
 	for text, want := range map[string]string{
-		"cn: a":                               "LDIF, line 1: a record begins with dn:, not with cn:",
+		"cn: a":                               "LDIF, line 1: a record begins with dn, not with cn",
 		"version: 2":                          `LDIF, line 1: version "2" is not known, only 1 is`,
 		"dn: cn=a\n\ndn: cn=b\ncn: b":         `LDIF, line 2: the record "cn=a" has no attributes`,
 		"dn: cn=a":                            `LDIF, at the end: the record "cn=a" has no attributes`,

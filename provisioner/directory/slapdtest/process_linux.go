@@ -13,7 +13,7 @@ import (
 func startProcess(t testing.TB, program string, args ...string) *process {
 	t.Helper()
 	p := &process{output: &bytes.Buffer{}, done: make(chan struct{})}
-	p.cmd = exec.Command(program, args...) //nolint:noctx // it must outlive the test's context: cleanups still use it
+	p.cmd = exec.Command(program, args...) //nolint:noctx,gosec // it must outlive the test's context: cleanups still use it; the program is slapd
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	started := make(chan error)

@@ -12,7 +12,7 @@ import (
 func startProcess(t testing.TB, program string, args ...string) *process {
 	t.Helper()
 	p := &process{output: &bytes.Buffer{}, done: make(chan struct{})}
-	p.cmd = exec.Command(program, args...) //nolint:noctx // it must outlive the test's context: cleanups still use it
+	p.cmd = exec.Command(program, args...) //nolint:noctx,gosec // it must outlive the test's context: cleanups still use it; the program is slapd
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", program, err)
