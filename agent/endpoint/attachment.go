@@ -1,0 +1,318 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+)
+
+const (
+	// defaultRenewEvery is used if the control plane names no interval; the bounds keep a wrong one from
+	// becoming a storm, or a lease from running out.
+	defaultRenewEvery = time.Minute
+	minRenewEvery     = 200 * time.Millisecond
+	maxRenewEvery     = 10 * time.Minute
+	// openWithin is longer than a control plane needs to try several gateways, at 2 s each.
+	openWithin = 45 * time.Second
+	// answerWithin is how long a renewal may stay unanswered before the stream counts as broken.
+	answerWithin = 30 * time.Second
+	// probeWithin is the same after a change of network, when most likely it is.
+	probeWithin = 5 * time.Second
+	// goodbyeWithin is how long a closing waits to be heard. If it is not, the lease ends the session.
+	goodbyeWithin = 2 * time.Second
+	installWithin = 15 * time.Second
+	clockAllowed  = 2 * time.Minute
+)
+
+// stream is the laptop's end of Attach.
+type stream = grpc.BidiStreamingClient[heimdrahtv1.AttachRequest, heimdrahtv1.AttachResponse]
+
+// session is an open session that this laptop holds.
+type session struct {
+	id string
+	// wish is the one that this session fulfils.
+	wish       context.Context
+	settings   *settings
+	openedAt   time.Time
+	leaseUntil time.Time
+	renewEvery time.Duration
+}
+
+// errSilent says that the control plane does not answer on a stream that stands.
+var errSilent = errors.New("the control plane does not answer")
+
+// attachment is one Attach stream, from its opening to its end. Its timers run in one goroutine; nothing in
+// it is shared.
+type attachment struct {
+	endpoint *Endpoint
+	wish     context.Context
+	stream   stream
+	renew    *time.Timer // the next renewal is due
+	reopen   *time.Timer // the next opening is due, after a refusal that allowed one
+	answer   *time.Timer // an answer is overdue
+}
+
+// serve opens a session on the stream, or goes on with the one that is held, and keeps it until the stream
+// breaks, the control plane ends it, or the wish for it ends. The caller cancels the stream's context when
+// serve has returned, and must not use the stream itself.
+func (e *Endpoint) serve(wish context.Context, s stream, cancel context.CancelFunc) outcome {
+	a := &attachment{endpoint: e, wish: wish, stream: s, renew: stoppedTimer(), reopen: stoppedTimer(), answer: stoppedTimer()}
+	defer a.renew.Stop()
+	defer a.reopen.Stop()
+	defer a.answer.Stop()
+
+	received := make(chan *heimdrahtv1.AttachResponse)
+	broken := make(chan error, 1)
+	var receiver sync.WaitGroup
+	receiver.Go(func() { receive(s, received, broken) })
+	defer receiver.Wait()
+	defer cancel() // first of all: it ends the receiver
+
+	if err := a.open(); err != nil {
+		return e.judgeBroken(<-broken)
+	}
+	for {
+		var out outcome
+		var over bool
+		select {
+		case <-wish.Done():
+			a.goodbye(received, broken)
+			return outcome{drop: true}
+		case err := <-broken:
+			return e.judgeBroken(err)
+		case m := <-received:
+			out, over = a.obey(m)
+		case <-a.answer.C:
+			out, over = e.judgeBroken(errSilent), true
+		case <-a.renew.C:
+			a.sendRenewal(answerWithin)
+		case <-a.reopen.C:
+			// A failure to send shows on receiving, with its cause.
+			_ = a.open()
+		case <-e.nudged:
+			a.nudge()
+		}
+		if over {
+			return out
+		}
+	}
+}
+
+// receive hands on what comes until the stream ends.
+func receive(s stream, received chan<- *heimdrahtv1.AttachResponse, broken chan<- error) {
+	for {
+		m, err := s.Recv()
+		if err != nil {
+			broken <- err
+			return
+		}
+		select {
+		case received <- m:
+		case <-s.Context().Done():
+			broken <- s.Context().Err()
+			return
+		}
+	}
+}
+
+func (a *attachment) open() error {
+	request := &heimdrahtv1.OpenSession{AgentVersion: a.endpoint.options.Version}
+	if held := a.endpoint.heldSession(); held != nil {
+		request.Resume = held.id
+	}
+	a.answer.Reset(openWithin)
+	if err := a.stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Open{Open: request}}); err != nil {
+		return fmt.Errorf("asking for a session: %w", err)
+	}
+	return nil
+}
+
+// obey does what one message says. over: the stream is of no more use.
+func (a *attachment) obey(m *heimdrahtv1.AttachResponse) (out outcome, over bool) {
+	switch order := m.GetOrder().(type) {
+	case *heimdrahtv1.AttachResponse_Opened:
+		return a.opened(order.Opened)
+	case *heimdrahtv1.AttachResponse_Renewed:
+		a.renewed(order.Renewed)
+	case *heimdrahtv1.AttachResponse_Closed:
+		held := a.endpoint.heldSession()
+		if held == nil || held.id != order.Closed.GetSessionId() {
+			break // an older session of this laptop; it is gone here already
+		}
+		return a.ended(judgeClosed(control.FromRefusal(order.Closed.GetWhy())))
+	case *heimdrahtv1.AttachResponse_Refused:
+		return a.ended(judgeRefused(control.FromRefusal(order.Refused)))
+	}
+	// An order that this version does not know is for a newer one.
+	return outcome{}, false
+}
+
+// ended follows a refusal or a closing. The stream stays for the next opening, if there is to be one.
+func (a *attachment) ended(out outcome) (outcome, bool) {
+	a.answer.Stop()
+	a.renew.Stop()
+	if out.drop {
+		a.endpoint.dropSession()
+	}
+	if out.halt {
+		return out, true
+	}
+	a.endpoint.tell(out.problem)
+	pause := out.after
+	if pause == 0 {
+		pause = time.Second
+	}
+	a.reopen.Reset(later(pause))
+	return outcome{}, false
+}
+
+func (a *attachment) opened(m *heimdrahtv1.SessionOpened) (outcome, bool) {
+	e := a.endpoint
+	a.answer.Stop()
+	a.reopen.Stop()
+	id := m.GetSessionId()
+	next, err := checkConfiguration(m.GetConfiguration(), e.ownKey())
+	if err == nil && !validID(id) {
+		err = reject("der Name der Sitzung ist unbrauchbar", "the session's id is unusable")
+	}
+	if err != nil {
+		a.sendClose(id)
+		e.log.Warn("refused the configuration of a session", "error", err)
+		return outcome{problem: configurationRefused(err), drop: true, halt: true, roam: true}, true
+	}
+	held := e.heldSession()
+	fresh := held == nil || held.id != id
+	if fresh || !held.settings.equal(next) {
+		ctx, cancel := context.WithTimeout(a.stream.Context(), installWithin)
+		defer cancel()
+		if err := e.tunnel.install(ctx, next, fresh); err != nil {
+			a.sendClose(id)
+			e.log.Error("could not set up the tunnel", "error", err)
+			return outcome{problem: tunnelFailed(err), drop: true, halt: true, roam: true}, true
+		}
+	}
+	s := &session{id: id, wish: a.wish, settings: next, openedAt: time.Now(), leaseUntil: asTime(m.GetLeaseUntil()),
+		renewEvery: renewEvery(m.GetRenewEveryMs())}
+	if !fresh {
+		s.openedAt = held.openedAt
+	}
+	e.hold(s)
+	a.renew.Reset(control.Jitter(s.renewEvery, 0.2))
+	return outcome{}, false
+}
+
+func (a *attachment) renewed(m *heimdrahtv1.SessionRenewed) {
+	held := a.endpoint.heldSession()
+	if held == nil || held.id != m.GetSessionId() {
+		return
+	}
+	a.answer.Stop()
+	var off time.Duration
+	if server := m.GetServerTime(); server.IsValid() {
+		off = time.Since(server.AsTime())
+	}
+	a.endpoint.extend(held.id, asTime(m.GetLeaseUntil()), off)
+}
+
+// sendRenewal reports usage and asks for another lease.
+func (a *attachment) sendRenewal(within time.Duration) {
+	held := a.endpoint.heldSession()
+	if held == nil {
+		return
+	}
+	a.renew.Reset(control.Jitter(held.renewEvery, 0.2))
+	a.answer.Reset(within)
+	// A failure to send shows on receiving, with its cause.
+	_ = a.stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Renew{Renew: &heimdrahtv1.RenewSession{
+		SessionId: held.id, Usage: usage(a.endpoint.tunnel.reading()),
+	}}})
+}
+
+// nudge follows a change of network, or the person's word: a session is probed, a refused opening is tried
+// again at once.
+func (a *attachment) nudge() {
+	if a.endpoint.heldSession() != nil {
+		a.sendRenewal(probeWithin)
+		return
+	}
+	if a.reopen.Stop() {
+		_ = a.open()
+	}
+}
+
+func (a *attachment) sendClose(id string) {
+	// Whether it is heard or not, nothing here depends on it: unheard, the lease ends the session.
+	_ = a.stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Close{
+		Close: &heimdrahtv1.CloseSession{SessionId: id},
+	}})
+}
+
+// goodbye closes the session that is held, takes the tunnel away and waits a little for the answer.
+func (a *attachment) goodbye(received <-chan *heimdrahtv1.AttachResponse, broken <-chan error) {
+	held := a.endpoint.heldSession()
+	if held != nil {
+		a.sendClose(held.id)
+	}
+	a.endpoint.dropSession()
+	if held == nil {
+		return
+	}
+	awaitClosed(held.id, received, broken)
+	_ = a.stream.CloseSend()
+}
+
+// awaitClosed returns when the session's closing has been confirmed, and after goodbyeWithin at the latest.
+func awaitClosed(id string, received <-chan *heimdrahtv1.AttachResponse, broken <-chan error) {
+	patience := time.NewTimer(goodbyeWithin)
+	defer patience.Stop()
+	for {
+		select {
+		case m := <-received:
+			if m.GetClosed().GetSessionId() == id {
+				return
+			}
+		case <-broken:
+			return
+		case <-patience.C:
+			return
+		}
+	}
+}
+
+func usage(r reading) *heimdrahtv1.Usage {
+	u := &heimdrahtv1.Usage{ReceivedBytes: r.received, SentBytes: r.sent}
+	if !r.handshake.IsZero() {
+		age := max(time.Since(r.handshake).Milliseconds(), 0)
+		u.LastHandshakeAgeMs = &age
+	}
+	return u
+}
+
+func renewEvery(ms int64) time.Duration {
+	if ms <= 0 {
+		return defaultRenewEvery
+	}
+	if ms > maxRenewEvery.Milliseconds() {
+		return maxRenewEvery
+	}
+	return max(time.Duration(ms)*time.Millisecond, minRenewEvery)
+}
+
+// later is d or up to a fifth more: what was asked for is never undercut.
+func later(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (1 + 0.2*rand.Float64()))
+}
+
+func stoppedTimer() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}

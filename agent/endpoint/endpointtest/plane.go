@@ -1,0 +1,449 @@
+// Package endpointtest is a control plane for tests of laptops: it speaks the protocol over real TLS, with a CA of
+// its own, and runs a real gateway with a page behind it, all in this process and without root. It does the usual
+// until a test scripts it otherwise.
+//
+// What the usual is, it decides by itself: no directory, no seats, one device. How a real control plane decides
+// is not its business.
+package endpointtest
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/wireguard"
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+)
+
+const (
+	// Password is the right one, for every login.
+	Password = "Kaffee-und-Kuchen-7"
+	// Inside is the gateway's address inside the tunnel. A page with the text Page lies there on port 80.
+	Inside = "10.80.0.1"
+	// Page is what the page says.
+	Page = "the intranet"
+	// Laptop is the address that each laptop gets.
+	Laptop = "10.80.0.5"
+)
+
+// Script says in what the control plane differs from the usual. The zero value: in nothing. Its functions run
+// under the Plane's lock.
+type Script struct {
+	Lifetime   time.Duration // of client certificates; zero: 30 days
+	RenewEvery time.Duration // of sessions; zero: 1 s
+	// OnEnrol and OnRenewal refuse by returning an error, such as Refuse makes.
+	OnEnrol   func(*heimdrahtv1.EnrolRequest) error
+	OnRenewal func(*heimdrahtv1.RenewCertificateRequest) error
+	// OnOpen answers an opening; nil: as usual.
+	OnOpen func(*heimdrahtv1.OpenSession) *heimdrahtv1.AttachResponse
+	// Configure changes the configuration of a session that opens.
+	Configure func(*heimdrahtv1.TunnelConfiguration)
+	// StreamError refuses every stream.
+	StreamError error
+	// Silent leaves renewals unanswered.
+	Silent bool
+	// ClockAhead is how far the control plane's clock is ahead.
+	ClockAhead time.Duration
+}
+
+// Seen is what came from laptops so far.
+type Seen struct {
+	Enrolments []*heimdrahtv1.EnrolRequest
+	Renewals   []*heimdrahtv1.RenewCertificateRequest
+	Languages  []string // of streams
+	Streams    int
+	Openings   []*heimdrahtv1.OpenSession
+	Usages     []*heimdrahtv1.Usage
+	Closings   []string
+	// Session is the one that is open. Empty: none.
+	Session string
+}
+
+// Plane is the control plane and its gateway. All methods are safe for concurrent use, except Kill and Restart.
+type Plane struct {
+	heimdrahtv1.UnimplementedEnrolmentServiceServer
+	heimdrahtv1.UnimplementedSessionServiceServer
+
+	// Server is where it listens.
+	Server control.Server
+
+	t       testing.TB
+	ca      *x509.Certificate
+	caKey   ed25519.PrivateKey
+	gateway *wireguard.Device
+	grpc    *grpc.Server
+	events  chan string // what happened, in order
+
+	mu        sync.Mutex
+	script    Script
+	seen      Seen
+	laptopKey wireguard.Key
+	number    int // of sessions
+	streams   []heimdrahtv1.SessionService_AttachServer
+}
+
+// New starts a control plane and a gateway, which end with the test.
+func New(t testing.TB) *Plane {
+	t.Helper()
+	public, key, err := ed25519.GenerateKey(rand.Reader)
+	check(t, err)
+	p := &Plane{t: t, caKey: key, events: make(chan string, 1000)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, key)
+	check(t, err)
+	p.ca, err = x509.ParseCertificate(der)
+	check(t, err)
+	p.openGateway()
+	p.listen("127.0.0.1:0")
+	t.Cleanup(p.Kill)
+	return p
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *Plane) openGateway() {
+	key, err := wireguard.GeneratePrivateKey()
+	check(p.t, err)
+	p.gateway, err = wireguard.Open(context.Background(), wireguard.Options{
+		Mode: wireguard.Netstack, PrivateKey: key, Addresses: []netip.Addr{netip.MustParseAddr(Inside)},
+		SmallFootprint: true, Logger: slog.New(slog.DiscardHandler),
+	})
+	check(p.t, err)
+	p.t.Cleanup(func() { check(p.t, p.gateway.Close()) })
+	l, err := p.gateway.Net().ListenTCP(netip.MustParseAddrPort(Inside + ":80"))
+	check(p.t, err)
+	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, Page)
+	})}
+	served := make(chan struct{})
+	go func() { defer close(served); _ = server.Serve(l) }()
+	p.t.Cleanup(func() { _ = server.Close(); <-served })
+}
+
+// issue signs a certificate.
+func (p *Plane) issue(public any, usage x509.ExtKeyUsage, until time.Time) []byte {
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "test"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{usage},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, p.ca, public, p.caKey)
+	check(p.t, err)
+	return der
+}
+
+func (p *Plane) listen(address string) {
+	l, err := net.Listen("tcp", address)
+	check(p.t, err)
+	p.Server, err = control.ParseServer(l.Addr().String())
+	check(p.t, err)
+	public, key, err := ed25519.GenerateKey(rand.Reader)
+	check(p.t, err)
+	leaf := p.issue(public, x509.ExtKeyUsageServerAuth, time.Now().Add(time.Hour))
+	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{
+		MinVersion: tls.VersionTLS13, ClientAuth: tls.RequestClientCert, NextProtos: []string{"h2"},
+		Certificates: []tls.Certificate{{Certificate: [][]byte{leaf, p.ca.Raw}, PrivateKey: key}},
+	})))
+	heimdrahtv1.RegisterEnrolmentServiceServer(server, p)
+	heimdrahtv1.RegisterSessionServiceServer(server, p)
+	p.grpc = server
+	served := make(chan struct{})
+	go func() { defer close(served); _ = server.Serve(l) }()
+	p.t.Cleanup(func() { server.Stop(); <-served })
+}
+
+// Kill stops the control plane at once. The gateway goes on.
+func (p *Plane) Kill() { p.grpc.Stop() }
+
+// Restart starts it again where it was.
+func (p *Plane) Restart() { p.listen(p.Server.String()) }
+
+// Pin is the fingerprint of its CA.
+func (p *Plane) Pin() control.Fingerprint { return control.FingerprintOf(p.ca) }
+
+// Address is its enrolment address.
+func (p *Plane) Address() string { return control.Address{Server: p.Server, Pin: p.Pin()}.String() }
+
+// Script changes the script.
+func (p *Plane) Script(change func(*Script)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.script)
+}
+
+// Seen returns what came from laptops so far.
+func (p *Plane) Seen() Seen {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	seen := p.seen
+	seen.Enrolments, seen.Renewals = slices.Clone(seen.Enrolments), slices.Clone(seen.Renewals)
+	seen.Languages, seen.Openings = slices.Clone(seen.Languages), slices.Clone(seen.Openings)
+	seen.Usages, seen.Closings = slices.Clone(seen.Usages), slices.Clone(seen.Closings)
+	return seen
+}
+
+// Forget makes the control plane forget the open session, as one does that was restored from a backup.
+func (p *Plane) Forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen.Session = ""
+}
+
+func (p *Plane) happened(what string) {
+	select {
+	case p.events <- what:
+	default:
+	}
+}
+
+// Await waits until something happens: "enrol", "renew certificate", "attach", "opened", "answered" (by OnOpen), "renewed",
+// "silence", "closed".
+func (p *Plane) Await(what string) {
+	p.t.Helper()
+	patience := time.After(10 * time.Second)
+	for {
+		select {
+		case e := <-p.events:
+			if e == what {
+				return
+			}
+		case <-patience:
+			p.t.Fatalf("waited in vain for %q", what)
+		}
+	}
+}
+
+// Refuse is the status that carries a refusal.
+func Refuse(code codes.Code, r *heimdrahtv1.Refusal) error {
+	st, err := status.New(code, r.GetSentence()).WithDetails(r)
+	if err != nil {
+		return err
+	}
+	return st.Err()
+}
+
+func (p *Plane) certificate(csr []byte) (*heimdrahtv1.Certificate, error) {
+	request, err := x509.ParseCertificateRequest(csr)
+	if err != nil {
+		return nil, status.Error(codes.InvalidArgument, "csr")
+	}
+	lifetime := p.script.Lifetime
+	if lifetime == 0 {
+		lifetime = 30 * 24 * time.Hour
+	}
+	until := time.Now().Add(lifetime)
+	return &heimdrahtv1.Certificate{
+		Leaf: p.issue(request.PublicKey, x509.ExtKeyUsageClientAuth, until), Authorities: [][]byte{p.ca.Raw},
+		NotAfter: timestamppb.New(until), RenewAt: timestamppb.New(time.Now().Add(lifetime * 2 / 3)),
+	}, nil
+}
+
+// Enrol implements the EnrolmentService.
+func (p *Plane) Enrol(_ context.Context, r *heimdrahtv1.EnrolRequest) (*heimdrahtv1.EnrolResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen.Enrolments = append(p.seen.Enrolments, r)
+	p.happened("enrol")
+	if p.script.OnEnrol != nil {
+		if err := p.script.OnEnrol(r); err != nil {
+			return nil, err
+		}
+	}
+	if r.GetPassword() != Password {
+		return nil, Refuse(codes.Unauthenticated, &heimdrahtv1.Refusal{Code: "sign-in-failed", Sentence: "Die Anmeldung hat nicht geklappt.", NextStep: "Prüfen."})
+	}
+	c, err := p.certificate(r.GetCertificateRequest())
+	if err != nil {
+		return nil, err
+	}
+	replaced := p.laptopKey != wireguard.Key{}
+	if replaced {
+		p.removePeer()
+		p.seen.Session = ""
+	}
+	p.laptopKey = wireguard.Key(r.GetWireguardPublicKey())
+	return &heimdrahtv1.EnrolResponse{DeviceId: "d-1", Tenant: "stadt", PersonName: "Erika Beispiel", Certificate: c, Replaced: replaced}, nil
+}
+
+// RenewCertificate implements the EnrolmentService.
+func (p *Plane) RenewCertificate(ctx context.Context, r *heimdrahtv1.RenewCertificateRequest) (*heimdrahtv1.RenewCertificateResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen.Renewals = append(p.seen.Renewals, r)
+	p.happened("renew certificate")
+	if caller, ok := peer.FromContext(ctx); !ok || len(caller.AuthInfo.(credentials.TLSInfo).State.PeerCertificates) == 0 {
+		return nil, status.Error(codes.Unauthenticated, "no certificate")
+	}
+	if p.script.OnRenewal != nil {
+		if err := p.script.OnRenewal(r); err != nil {
+			return nil, err
+		}
+	}
+	c, err := p.certificate(r.GetCertificateRequest())
+	return &heimdrahtv1.RenewCertificateResponse{Certificate: c}, err
+}
+
+// Attach implements the SessionService.
+func (p *Plane) Attach(stream heimdrahtv1.SessionService_AttachServer) error {
+	p.mu.Lock()
+	p.streams = append(p.streams, stream)
+	p.seen.Streams++
+	if md, ok := metadata.FromIncomingContext(stream.Context()); ok {
+		p.seen.Languages = append(p.seen.Languages, md.Get("accept-language")...)
+	}
+	refusal := p.script.StreamError
+	p.mu.Unlock()
+	p.happened("attach")
+	if refusal != nil {
+		return refusal
+	}
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			return nil //nolint:nilerr // the laptop has gone
+		}
+		answer, what := p.answer(m)
+		p.happened(what)
+		if answer == nil {
+			continue
+		}
+		if err := stream.Send(answer); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *Plane) answer(m *heimdrahtv1.AttachRequest) (*heimdrahtv1.AttachResponse, string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch event := m.GetEvent().(type) {
+	case *heimdrahtv1.AttachRequest_Open:
+		p.seen.Openings = append(p.seen.Openings, event.Open)
+		if p.script.OnOpen != nil {
+			if answer := p.script.OnOpen(event.Open); answer != nil {
+				return answer, "answered"
+			}
+		}
+		return p.openSession(event.Open.GetResume()), "opened"
+	case *heimdrahtv1.AttachRequest_Renew:
+		p.seen.Usages = append(p.seen.Usages, event.Renew.GetUsage())
+		if p.script.Silent {
+			return nil, "silence"
+		}
+		now := time.Now().Add(p.script.ClockAhead)
+		return &heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Renewed{Renewed: &heimdrahtv1.SessionRenewed{
+			SessionId: event.Renew.GetSessionId(), LeaseUntil: timestamppb.New(now.Add(5 * time.Minute)), ServerTime: timestamppb.New(now),
+		}}}, "renewed"
+	case *heimdrahtv1.AttachRequest_Close:
+		p.seen.Closings = append(p.seen.Closings, event.Close.GetSessionId())
+		if event.Close.GetSessionId() == p.seen.Session {
+			p.removePeer()
+			p.seen.Session = ""
+		}
+		return Closed(event.Close.GetSessionId(), "session-closed", 0), "closed"
+	}
+	return nil, "unknown"
+}
+
+// openSession installs the peer on the gateway and answers with its configuration.
+func (p *Plane) openSession(resume string) *heimdrahtv1.AttachResponse {
+	resumed := resume != "" && resume == p.seen.Session
+	if !resumed {
+		p.number++
+		p.seen.Session = "s-" + string(rune('0'+p.number))
+	}
+	psk := make([]byte, 32)
+	for i := range psk {
+		psk[i] = byte(p.number + i)
+	}
+	if !resumed {
+		check(p.t, p.gateway.Apply(context.Background(), wireguard.Readd(wireguard.Peer{
+			PublicKey: p.laptopKey, PresharedKey: wireguard.PresharedKey(psk),
+			AllowedIPs: []netip.Prefix{netip.MustParsePrefix(Laptop + "/32")},
+		})))
+	}
+	public := p.gateway.PublicKey()
+	configuration := &heimdrahtv1.TunnelConfiguration{
+		Addresses: []string{Laptop + "/32"}, GatewayName: "gw1",
+		GatewayEndpoint:  netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), p.gateway.ListenPort()).String(),
+		GatewayPublicKey: public[:], PresharedKey: psk, AllowedIps: []string{"10.80.0.0/16"}, Mtu: 1420, PersistentKeepaliveS: 25,
+	}
+	if p.script.Configure != nil {
+		p.script.Configure(configuration)
+	}
+	every := p.script.RenewEvery
+	if every == 0 {
+		every = time.Second
+	}
+	return &heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Opened{Opened: &heimdrahtv1.SessionOpened{
+		SessionId: p.seen.Session, Configuration: configuration, Resumed: resumed,
+		LeaseUntil: timestamppb.New(time.Now().Add(5 * time.Minute)), RenewEveryMs: every.Milliseconds(),
+	}}}
+}
+
+func (p *Plane) removePeer() {
+	check(p.t, p.gateway.Apply(context.Background(), []wireguard.Change{{Remove: true, Peer: wireguard.Peer{PublicKey: p.laptopKey}}}))
+}
+
+// Order sends an order down the newest stream.
+func (p *Plane) Order(m *heimdrahtv1.AttachResponse) {
+	p.t.Helper()
+	p.mu.Lock()
+	stream := p.streams[len(p.streams)-1]
+	p.mu.Unlock()
+	check(p.t, stream.Send(m))
+}
+
+// Revoke does what revoking a device does: the peer goes, and the laptop is told.
+func (p *Plane) Revoke(code string) {
+	p.mu.Lock()
+	p.removePeer()
+	id := p.seen.Session
+	p.seen.Session = ""
+	p.mu.Unlock()
+	p.Order(Closed(id, code, 0))
+}
+
+// Closed is the order that a session has ended.
+func Closed(id, code string, retry time.Duration) *heimdrahtv1.AttachResponse {
+	return &heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Closed{Closed: &heimdrahtv1.SessionClosed{
+		SessionId: id, Why: &heimdrahtv1.Refusal{Code: code, Sentence: "Beendet.", NextStep: "Weiter.", RetryAfterMs: retry.Milliseconds()},
+	}}}
+}
+
+// Refused is the refusal of an opening.
+func Refused(code string, retry time.Duration) *heimdrahtv1.AttachResponse {
+	return &heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Refused{Refused: &heimdrahtv1.Refusal{
+		Code: code, Sentence: "Nein.", NextStep: "Weiter.", RetryAfterMs: retry.Milliseconds(),
+	}}}
+}

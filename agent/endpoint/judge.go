@@ -1,0 +1,79 @@
+package endpoint
+
+import (
+	"time"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+)
+
+// outcome is what the end of an attempt, or an order of the control plane, means for the laptop. The zero
+// outcome: nothing to say, try again after the usual pause.
+type outcome struct {
+	problem *control.Problem
+	// drop: the tunnel goes at once.
+	drop bool
+	// halt: no further attempt by itself, until the person asks for one.
+	halt bool
+	// roam: a changed network ends the halt too.
+	roam bool
+	// after is the shortest pause before the next attempt. Zero: as backoff says.
+	after time.Duration
+}
+
+// The codes of refusals that mean more to the laptop than their sentence. They are those of the protocol.
+const (
+	codeDeviceRevoked        = "device-revoked"
+	codeDeviceReplaced       = "device-replaced"
+	codeDeviceUnknown        = "device-unknown"
+	codeCertificateForeign   = "certificate-foreign"
+	codeCertificateExpired   = "certificate-expired"
+	codeNotAllowed           = "not-allowed"
+	codeNotSignedIn          = "not-signed-in"
+	codeSessionUnknown       = "session-unknown"
+	codeSessionExpired       = "session-expired"
+	codeStreamReplaced       = "stream-replaced"
+	codeTryLater             = "try-later"
+	codeShuttingDown         = "shutting-down"
+	codeDirectoryUnavailable = "directory-unavailable"
+)
+
+// isFinal names the refusals after which only a new enrolment, or the person's own word, can change the
+// answer. To ask again because the network changed would be a storm of useless questions.
+func isFinal(code string) bool {
+	switch code {
+	case codeDeviceRevoked, codeDeviceReplaced, codeDeviceUnknown, codeCertificateForeign, codeCertificateExpired,
+		codeNotAllowed, codeNotSignedIn, codeStreamReplaced:
+		return true
+	}
+	return false
+}
+
+// isPassing names the refusals that take nothing away: connections that stand stay.
+func isPassing(code string) bool {
+	return code == codeTryLater || code == codeShuttingDown || code == codeDirectoryUnavailable
+}
+
+// isLapse names the ends of a session that nobody ordered: the person still wants her connection.
+func isLapse(code string) bool { return code == codeSessionUnknown || code == codeSessionExpired }
+
+// judgeRefused judges the refusal of an opening.
+func judgeRefused(p *control.Problem) outcome {
+	out := outcome{problem: p, drop: !isPassing(p.Code), after: p.RetryAfter}
+	switch {
+	case isFinal(p.Code):
+		out.halt, out.after = true, 0
+	case p.RetryAfter == 0 && !isPassing(p.Code):
+		out.halt, out.roam = true, true
+	}
+	return out
+}
+
+// judgeClosed judges the end of the session by the control plane. The tunnel goes, whatever the reason.
+func judgeClosed(p *control.Problem) outcome {
+	out := judgeRefused(p)
+	out.drop = true
+	if isLapse(p.Code) {
+		out.halt, out.roam = false, false
+	}
+	return out
+}

@@ -1,0 +1,193 @@
+package endpoint
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/hostnet"
+	"github.com/heimdraht/heimdraht/agent/wireguard"
+)
+
+// The codes of problems that only a laptop has; package control has the rest.
+const (
+	CodeNotConnected    = "not-connected"
+	CodeNoRights        = "no-rights"
+	CodeNoTunnelDevice  = "no-tunnel-device"
+	CodeInterfaceTaken  = "interface-taken"
+	CodeTunnelFailed    = "tunnel-failed"
+	CodeUnsupported     = "unsupported-system"
+	CodeNetworkConflict = "network-conflict"
+	CodeTunnelLeft      = "tunnel-left"
+	CodeGatewaySilent   = "gateway-silent"
+	CodeGatewayNotFound = "gateway-not-found"
+	CodeServerSilent    = "server-silent"
+	CodeServerAway      = "server-away"
+	CodeServerMissing   = "server-missing"
+	CodeAddressInvalid  = "address-invalid"
+	CodeLoginMissing    = "login-missing"
+	CodePasswordMissing = "password-missing"
+	CodePasswordLong    = "password-too-long"
+)
+
+func configurationRefused(err error) *control.Problem {
+	r := &rejection{german: "sie ist unbrauchbar", english: "it is unusable"}
+	_ = errors.As(err, &r)
+	return &control.Problem{Code: control.CodeConfigRefused,
+		German: control.Text{
+			Sentence: "Der Server hat Einstellungen geschickt, die dieses Programm nicht übernimmt: " + r.german + ".",
+			Next:     "Geben Sie diesen Satz dem Helpdesk. Auf Ihrem Laptop wurde nichts geändert."},
+		English: control.Text{
+			Sentence: "The server sent settings that this program does not accept: " + r.english + ".",
+			Next:     "Give this sentence to the helpdesk. Nothing was changed on your laptop."}}
+}
+
+// tunnelFailed puts into words why the tunnel could not be set up on this machine.
+func tunnelFailed(err error) *control.Problem {
+	var p *control.Problem
+	var r *rejection
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &r):
+		return configurationRefused(err)
+	case errors.Is(err, fs.ErrPermission):
+		p = &control.Problem{Code: CodeNoRights,
+			German: control.Text{Sentence: "Das Programm darf auf diesem Laptop keine Netzverbindung einrichten.",
+				Next: "Starten Sie den Dienst: systemctl start heimdraht-agent. Ohne Rechte der Verwaltung: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."},
+			English: control.Text{Sentence: "The program may not set up a network connection on this laptop.",
+				Next: "Start the service: systemctl start heimdraht-agent. Without administrator rights: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."}}
+	case errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.EBUSY):
+		p = &control.Problem{Code: CodeInterfaceTaken,
+			German: control.Text{Sentence: "Die Netzverbindung wird schon von einem anderen Programm benutzt.",
+				Next: "Läuft das Programm doppelt, beenden Sie eines. Sonst starten Sie den Laptop neu."},
+			English: control.Text{Sentence: "The network connection is already used by another program.",
+				Next: "If the agent runs twice, stop one. Else restart the laptop."}}
+	case errors.Is(err, wireguard.ErrKernelUnsupported), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENODEV):
+		p = &control.Problem{Code: CodeNoTunnelDevice,
+			German: control.Text{Sentence: "Diesem Laptop fehlt, was er für die Verbindung braucht (/dev/net/tun).",
+				Next: "Laden Sie das Modul: modprobe tun. Geht das nicht: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."},
+			English: control.Text{Sentence: "This laptop lacks what the connection needs (/dev/net/tun).",
+				Next: "Load the module: modprobe tun. If that is impossible: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."}}
+	case errors.Is(err, errors.ErrUnsupported):
+		p = &control.Problem{Code: CodeUnsupported,
+			German: control.Text{Sentence: "Auf diesem Betriebssystem kann das Programm noch keine Netzverbindung einrichten.",
+				Next: "Benutzen Sie den Proxy: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."},
+			English: control.Text{Sentence: "On this operating system the program cannot set up a network connection yet.",
+				Next: "Use the proxy: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."}}
+	default:
+		p = &control.Problem{Code: CodeTunnelFailed,
+			German: control.Text{Sentence: fmt.Sprintf("Die Verbindung ließ sich auf diesem Laptop nicht einrichten: %v.", err),
+				Next: "Verbinden Sie sich noch einmal: heimdraht-agent up. Klappt es nicht, geben Sie diesen Satz dem Helpdesk."},
+			English: control.Text{Sentence: fmt.Sprintf("The connection could not be set up on this laptop: %v.", err),
+				Next: "Connect again: heimdraht-agent up. If that fails, give this sentence to the helpdesk."}}
+	}
+	return p.Because(err)
+}
+
+// tunnelLeft says that something of a tunnel that was taken down is still there. Its traffic is dead.
+func tunnelLeft(err error) *control.Problem {
+	return &control.Problem{Code: CodeTunnelLeft, Cause: err,
+		German: control.Text{Sentence: fmt.Sprintf("Die Verbindung ist beendet, aber die Netzeinstellungen des Laptops ließen sich nicht ganz zurückstellen: %v.", err),
+			Next: "Starten Sie den Laptop neu, wenn das Internet nicht mehr geht."},
+		English: control.Text{Sentence: fmt.Sprintf("The connection has ended, but the laptop's network settings could not be put back entirely: %v.", err),
+			Next: "Restart the laptop if the internet no longer works."}}
+}
+
+// networkConflict says that a part of the office is hidden behind a network of the same addresses.
+func networkConflict(c *hostnet.ConflictError) *control.Problem {
+	return &control.Problem{Code: CodeNetworkConflict, Cause: c,
+		German: control.Text{Sentence: fmt.Sprintf("Ein Teil des Hauses (%v) ist von hier nicht zu erreichen: Ihr Netz zu Hause benutzt dieselben Adressen.", c.Network),
+			Next: "Versuchen Sie ein anderes Netz, etwa das Ihres Handys, oder ändern Sie die Adressen im Router. Der Helpdesk hilft."},
+		English: control.Text{Sentence: fmt.Sprintf("A part of the office (%v) cannot be reached from here: your network at home uses the same addresses.", c.Network),
+			Next: "Try another network, such as your phone's, or change the addresses in your router. The helpdesk can help."}}
+}
+
+func notEnrolled() *control.Problem { return control.NotEnrolled("heimdraht-agent enrol") }
+
+func notConnected() *control.Problem {
+	return &control.Problem{Code: CodeNotConnected,
+		German:  control.Text{Sentence: "Sie sind nicht verbunden.", Next: "Verbinden Sie sich: heimdraht-agent up."},
+		English: control.Text{Sentence: "You are not connected.", Next: "Connect: heimdraht-agent up."}}
+}
+
+func gatewaySilent() *control.Problem {
+	return &control.Problem{Code: CodeGatewaySilent,
+		German: control.Text{Sentence: "Sie sind angemeldet, aber der Zugangsserver antwortet nicht.",
+			Next: "Das Netz, in dem Sie gerade sind, lässt die Verbindung vielleicht nicht durch (Hotel, Gast-WLAN). Versuchen Sie ein anderes, etwa das Ihres Handys. Hilft das nicht, rufen Sie den Helpdesk an."},
+		English: control.Text{Sentence: "You are signed in, but the gateway does not answer.",
+			Next: "The network you are in may not let the connection through (hotel, guest Wi-Fi). Try another one, such as your phone's. If that does not help, call the helpdesk."}}
+}
+
+func gatewayNotFound(host string) *control.Problem {
+	return &control.Problem{Code: CodeGatewayNotFound,
+		German: control.Text{Sentence: "Die Adresse des Zugangsservers (" + host + ") ist nicht zu finden.",
+			Next: "Prüfen Sie die Verbindung ins Internet. Es wird von selbst weiter versucht."},
+		English: control.Text{Sentence: "The gateway's address (" + host + ") cannot be found.",
+			Next: "Check the connection to the internet. Trying goes on by itself."}}
+}
+
+// gatewayInside says that the gateway lies in a network that is reached through it.
+func gatewayInside(host string) error {
+	return reject("der Zugangsserver (%s) liegt in einem Netz, das man nur durch ihn erreicht",
+		"the gateway (%s) lies in a network that is reached only through it", host)
+}
+
+// controlPlaneAway says that the tunnel stands by itself for the time being.
+func controlPlaneAway(cause error) *control.Problem {
+	return &control.Problem{Code: CodeServerAway, Cause: cause,
+		German: control.Text{Sentence: "Der Server, der die Verbindungen verwaltet, ist zurzeit nicht erreichbar. Ihre Verbindung steht weiter.",
+			Next: "Nichts zu tun."},
+		English: control.Text{Sentence: "The server that manages the connections cannot be reached at present. Your connection stands.",
+			Next: "Nothing to do."}}
+}
+
+func serverSilent() *control.Problem {
+	return &control.Problem{Code: CodeServerSilent,
+		German: control.Text{Sentence: "Der Server hat nicht rechtzeitig geantwortet.",
+			Next: "Versuchen Sie es in einigen Minuten wieder."},
+		English: control.Text{Sentence: "The server did not answer in time.",
+			Next: "Try again in a few minutes."}}
+}
+
+func serverMissing() *control.Problem {
+	return &control.Problem{Code: CodeServerMissing,
+		German: control.Text{Sentence: "Es ist nicht bekannt, bei welchem Server sich dieser Laptop anmelden soll.",
+			Next: "Geben Sie die Anmeldeadresse an, die Sie bekommen haben: heimdraht-agent enrol SERVER#PRÜFSUMME --login NAME."},
+		English: control.Text{Sentence: "It is not known with which server this laptop is to enrol.",
+			Next: "State the enrolment address that you were given: heimdraht-agent enrol SERVER#FINGERPRINT --login NAME."}}
+}
+
+func addressInvalid(err error) *control.Problem {
+	return &control.Problem{Code: CodeAddressInvalid, Cause: err,
+		German: control.Text{Sentence: "Die Anmeldeadresse ist nicht richtig geschrieben.",
+			Next: "Sie hat die Form SERVER#PRÜFSUMME oder SERVER:PORT#PRÜFSUMME; die Prüfsumme hat 64 Zeichen. Kopieren Sie sie am besten ganz."},
+		English: control.Text{Sentence: "The enrolment address is not written correctly.",
+			Next: "It has the form SERVER#FINGERPRINT or SERVER:PORT#FINGERPRINT; the fingerprint has 64 characters. Best copy it whole."}}
+}
+
+func loginMissing() *control.Problem {
+	return &control.Problem{Code: CodeLoginMissing,
+		German: control.Text{Sentence: "Der Benutzername fehlt, ist zu lang oder enthält unzulässige Zeichen.",
+			Next: "Geben Sie den Namen an, mit dem Sie sich im Haus anmelden: --login NAME."},
+		English: control.Text{Sentence: "The user name is missing, too long, or contains characters that are not allowed.",
+			Next: "State the name with which you sign in at the office: --login NAME."}}
+}
+
+func passwordMissing() *control.Problem {
+	return &control.Problem{Code: CodePasswordMissing,
+		German: control.Text{Sentence: "Das Passwort ist leer.",
+			Next: "Geben Sie das Passwort ein, mit dem Sie sich im Haus anmelden."},
+		English: control.Text{Sentence: "The password is empty.",
+			Next: "Type the password with which you sign in at the office."}}
+}
+
+func passwordLong() *control.Problem {
+	return &control.Problem{Code: CodePasswordLong,
+		German: control.Text{Sentence: "Das ist kein Passwort: Es ist zu lang oder hat mehrere Zeilen.",
+			Next: "Prüfen Sie die Datei: Sie enthält das Passwort in einer Zeile und sonst nichts."},
+		English: control.Text{Sentence: "That is no password: it is too long or has several lines.",
+			Next: "Check the file: it contains the password on one line and nothing else."}}
+}

@@ -1,0 +1,102 @@
+package endpoint
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+)
+
+// TestSituations names the situations a person can be in, and what she is told.
+func TestSituations(t *testing.T) {
+	now := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+	open := &session{id: "s1", openedAt: now.Add(-time.Hour), leaseUntil: now.Add(5 * time.Minute), settings: &settings{
+		GatewayName: "gw1", Host: "vpn1.stadt.example", Addresses: []netip.Addr{netip.MustParseAddr("10.80.0.5")},
+	}}
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	refusal := func(code string, retry time.Duration) *control.Problem {
+		said := control.Text{Sentence: "Gesagt: " + code + ".", Next: "Tun."}
+		return &control.Problem{Code: code, German: said, English: said, Refused: true, RetryAfter: retry}
+	}
+	away := &control.Problem{Code: "server-unreachable", RetryAfter: time.Second,
+		German: control.Text{Sentence: "Nicht erreichbar."}, English: control.Text{Sentence: "Unreachable."}}
+
+	tests := []struct {
+		name            string
+		situation       situation
+		state           State
+		code            string
+		german, english string
+		notes           string
+	}{
+		{"new laptop", situation{}, NotEnrolled, "not-enrolled",
+			"Dieser Rechner ist noch nicht angemeldet.", "This machine is not enrolled yet.", ""},
+		{"at rest", situation{enrolled: true}, Disconnected, "",
+			"Sie sind nicht verbunden.", "You are not connected.", ""},
+		{"at rest, resolv.conf not put back", situation{enrolled: true, problem: tunnelLeft(errSilent)}, Disconnected, "tunnel-left",
+			"Die Verbindung ist beendet, aber die Netzeinstellungen", "The connection has ended, but the laptop's network settings", ""},
+		{"just asked for", situation{enrolled: true, wanted: true}, Connecting, "",
+			"Die Verbindung wird aufgebaut.", "The connection is being set up.", ""},
+		{"no internet", situation{enrolled: true, wanted: true, problem: away}, Connecting, "server-unreachable",
+			"Nicht erreichbar.", "Unreachable.", ""},
+		{"revoked", situation{enrolled: true, wanted: true, halted: true, problem: refusal("device-revoked", 0)}, Refused, "device-revoked",
+			"Gesagt: device-revoked.", "Gesagt: device-revoked.", ""},
+		{"no seat, trying again", situation{enrolled: true, wanted: true, attached: true, problem: refusal("no-seat", time.Minute)}, Refused, "no-seat",
+			"Gesagt: no-seat.", "Gesagt: no-seat.", ""},
+		{"no rights on this machine", situation{enrolled: true, wanted: true, halted: true, problem: tunnelFailed(errSilent)}, Refused, "tunnel-failed",
+			"Die Verbindung ließ sich auf diesem Laptop nicht einrichten", "The connection could not be set up on this laptop", ""},
+		{"open, the gateway has not answered yet", situation{enrolled: true, wanted: true, attached: true, session: open,
+			tunnel: reading{installed: ago(2 * time.Second)}}, Connecting, "",
+			"Die Verbindung wird aufgebaut.", "The connection is being set up.", ""},
+		{"connected", situation{enrolled: true, wanted: true, attached: true, session: open,
+			tunnel: reading{installed: ago(time.Hour), handshake: ago(120 * time.Second)}}, Connected, "",
+			"Sie sind verbunden.", "You are connected.", ""},
+		{"connected, the handshake at its oldest", situation{enrolled: true, wanted: true, attached: true, session: open,
+			tunnel: reading{installed: ago(time.Hour), handshake: ago(180 * time.Second)}}, Connected, "",
+			"Sie sind verbunden.", "You are connected.", ""},
+		{"connected, control plane away", situation{enrolled: true, wanted: true, session: open, problem: away,
+			tunnel: reading{installed: ago(time.Hour), handshake: ago(time.Minute)}}, Connected, "",
+			"Sie sind verbunden.", "You are connected.", "server-away"},
+		{"connected, clock wrong", situation{enrolled: true, wanted: true, attached: true, session: open, clockOff: -time.Hour,
+			tunnel: reading{installed: ago(time.Hour), handshake: ago(time.Minute)}}, Connected, "",
+			"Sie sind verbunden.", "You are connected.", "clock-wrong"},
+		{"the gateway never answered", situation{enrolled: true, wanted: true, attached: true, session: open,
+			tunnel: reading{installed: ago(10 * time.Second)}}, NoAnswer, "gateway-silent",
+			"Sie sind angemeldet, aber der Zugangsserver antwortet nicht.", "You are signed in, but the gateway does not answer.", ""},
+		{"the gateway fell silent", situation{enrolled: true, wanted: true, attached: true, session: open,
+			tunnel: reading{installed: ago(time.Hour), handshake: ago(181 * time.Second)}}, NoAnswer, "gateway-silent",
+			"Sie sind angemeldet, aber der Zugangsserver antwortet nicht.", "You are signed in, but the gateway does not answer.", ""},
+		{"the gateway has no address", situation{enrolled: true, wanted: true, attached: true, session: open,
+			tunnel: reading{installed: ago(time.Second), unresolved: "vpn1.stadt.example"}}, NoAnswer, "gateway-not-found",
+			"Die Adresse des Zugangsservers (vpn1.stadt.example) ist nicht zu finden.", "The gateway's address (vpn1.stadt.example) cannot be found.", ""},
+		{"nothing answers", situation{enrolled: true, wanted: true, session: open, problem: away,
+			tunnel: reading{installed: ago(time.Hour), handshake: ago(time.Hour)}}, Connecting, "server-unreachable",
+			"Nicht erreichbar.", "Unreachable.", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			de, en := describe(test.situation, "de", now), describe(test.situation, "en", now)
+			if de.State != test.state || de.Code != test.code {
+				t.Errorf("got %s (%s), want %s (%s)", de.State, de.Code, test.state, test.code)
+			}
+			if !strings.HasPrefix(de.Sentence, test.german) || !strings.HasPrefix(en.Sentence, test.english) {
+				t.Errorf("said %q and %q", de.Sentence, en.Sentence)
+			}
+			if de.State != Connected && de.Code != "server-unreachable" && de.Next == "" {
+				t.Error("there is no next step")
+			}
+			got := ""
+			for _, n := range de.Notes {
+				got += n.Code
+			}
+			if got != test.notes {
+				t.Errorf("noted %q, want %q", got, test.notes)
+			}
+			if (test.situation.session != nil) != (de.Gateway == "gw1") {
+				t.Errorf("gateway %q", de.Gateway)
+			}
+		})
+	}
+}

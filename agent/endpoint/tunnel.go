@@ -1,0 +1,416 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/heimdraht/heimdraht/agent/hostnet"
+	"github.com/heimdraht/heimdraht/agent/wireguard"
+)
+
+const (
+	// aliveFor is how old a handshake may be at most for the gateway to count as there. With a keepalive of
+	// 25 s a live peer's is up to 125 s old.
+	aliveFor = 180 * time.Second
+	// tryEach is how long each of the gateway's addresses is tried. WireGuard repeats a handshake after 5 s.
+	tryEach = 8 * time.Second
+	// resolveWithin bounds the search for the gateway's name.
+	resolveWithin = 5 * time.Second
+	// firewallMark lets the encrypted packets past the routes of a full tunnel.
+	firewallMark = hostnet.FirewallMark
+)
+
+// Resolver finds the addresses of a host, as net.Resolver.LookupNetIP does with network "ip".
+type Resolver func(ctx context.Context, network, host string) ([]netip.Addr, error)
+
+// reading is what the tunnel's interface has to tell.
+type reading struct {
+	// installed is since when there is a tunnel. Zero: there is none.
+	installed time.Time
+	// handshake is the last sign of life of the gateway. Zero: none since the session opened.
+	handshake time.Time
+	// received and sent count bytes since the session opened, keepalives included.
+	received, sent uint64
+	// unresolved is the gateway's name if it has no address.
+	unresolved string
+	// conflicts are networks of the office that this laptop reaches in another way.
+	conflicts []*hostnet.ConflictError
+}
+
+// alive says whether the gateway was there lately.
+func (r reading) alive(now time.Time) bool {
+	return !r.handshake.IsZero() && now.Sub(r.handshake) <= aliveFor
+}
+
+// tunnel is the laptop's end of the encrypted connection. Its methods are safe for concurrent use.
+type tunnel interface {
+	// prepare opens the interface, so that what cannot work fails before a session takes a seat.
+	prepare(ctx context.Context, key wireguard.PrivateKey) error
+	// install makes the tunnel that of the settings. fresh: it belongs to another session than the present
+	// one, so that the peer is added anew and the counters begin at zero.
+	install(ctx context.Context, s *settings, fresh bool) error
+	// tend looks whether the gateway answers, and tries its other addresses if not.
+	tend(ctx context.Context)
+	reading() reading
+	// remove takes the peer and the host's settings away; traffic is dead when it returns, whatever it returns.
+	remove(ctx context.Context) error
+	// close takes the interface away too.
+	close() error
+	dial(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// hostTunnel is the real tunnel: a WireGuard device, and the host's network around it.
+type hostTunnel struct {
+	options wireguard.Options
+	network *hostnet.Host // nil in mode netstack
+	resolve Resolver
+	log     *slog.Logger
+
+	mu       sync.Mutex
+	device   *wireguard.Device
+	key      wireguard.PrivateKey
+	mtu      int // of an open netstack device
+	now      *settings
+	since    time.Time
+	observer *wireguard.Observer
+	sum      reading
+	gateways []netip.Addr // of the gateway, in the order of trying
+	turn     int
+	triedAt  time.Time
+}
+
+func newHostTunnel(o Options) *hostTunnel {
+	d := o.Device
+	d.Logger = o.Logger
+	if d.Mode != wireguard.Netstack {
+		if d.Name == "" {
+			d.Name = DefaultInterface
+		}
+		if !d.Source.IsValid() && !d.SmallFootprint {
+			d.FirewallMark = firewallMark
+		}
+	}
+	return &hostTunnel{options: d, network: o.Network, resolve: o.Resolve, log: o.Logger}
+}
+
+func (t *hostTunnel) prepare(ctx context.Context, key wireguard.PrivateKey) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.device != nil && t.key == key {
+		select {
+		case <-t.device.Done(): // somebody took the interface away
+		default:
+			return nil
+		}
+	}
+	return t.open(ctx, key, defaultMTU)
+}
+
+// open opens the device anew. The caller holds the lock.
+func (t *hostTunnel) open(ctx context.Context, key wireguard.PrivateKey, mtu int) error {
+	if err := t.shut(); err != nil {
+		return err
+	}
+	o := t.options
+	o.PrivateKey, o.MTU = key, mtu
+	device, err := wireguard.Open(ctx, o)
+	if err != nil {
+		return err
+	}
+	t.device, t.key, t.mtu = device, key, mtu
+	// An interface that a killed process left behind is taken over with its peers; a laptop has none to keep.
+	inherited, err := device.Peers(ctx)
+	if err == nil && len(inherited) > 0 {
+		err = device.Apply(ctx, wireguard.Plan(nil, wireguard.Installed(inherited)))
+	}
+	if err != nil {
+		return errors.Join(err, t.shut())
+	}
+	return nil
+}
+
+// shut closes the device. The caller holds the lock.
+func (t *hostTunnel) shut() error {
+	if t.device == nil {
+		return nil
+	}
+	device := t.device
+	t.device, t.now = nil, nil
+	return device.Close()
+}
+
+func (t *hostTunnel) install(ctx context.Context, s *settings, fresh bool) error {
+	gateways, err := t.locate(ctx, s)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.device == nil {
+		return errors.New("installing the tunnel: its interface is not open")
+	}
+	if len(gateways) == 0 && t.now != nil && t.now.Host == s.Host {
+		gateways = t.gateways // where it was is a better guess than none
+	}
+	if t.options.Mode == wireguard.Netstack && t.mtu != s.MTU {
+		if err := t.open(ctx, t.key, s.MTU); err != nil {
+			return fmt.Errorf("installing the tunnel: %w", err)
+		}
+	}
+	if fresh {
+		t.observer, t.sum, t.since = &wireguard.Observer{}, reading{}, time.Now()
+	} else {
+		// Adding the peer anew sets its counters to zero. If they cannot be read, bytes stay uncounted.
+		_ = t.observe(ctx)
+	}
+	former := t.now
+	t.now, t.gateways, t.turn = s, gateways, 0
+	if err := t.setHost(ctx, s); err != nil {
+		return fmt.Errorf("installing the tunnel: %w", err)
+	}
+	return t.connect(ctx, former)
+}
+
+// setHost gives the addresses, routes and name servers to the host, or to the device's own network.
+func (t *hostTunnel) setHost(ctx context.Context, s *settings) error {
+	if network := t.device.Net(); network != nil {
+		network.SetNameServers(s.DNSServers)
+		return network.SetAddresses(s.Addresses)
+	}
+	config := hostnet.Config{
+		Interface: t.device.Name(), MTU: s.MTU, FullTunnel: s.FullTunnel,
+		DNS: hostnet.DNS{Servers: s.DNSServers, Domains: s.DNSDomains},
+	}
+	for _, prefix := range s.AllowedIPs {
+		if prefix.Bits() > 0 { // the rest is what FullTunnel says
+			config.Routes = append(config.Routes, prefix)
+		}
+	}
+	for _, addr := range s.Addresses {
+		config.Addresses = append(config.Addresses, netip.PrefixFrom(addr, addr.BitLen()))
+	}
+	conflicts, err := onlyConflicts(t.network.Set(ctx, config))
+	t.sum.conflicts = conflicts
+	return err
+}
+
+// onlyConflicts tells networks that are reached in another way, with which a laptop can live, from failures.
+func onlyConflicts(err error) ([]*hostnet.ConflictError, error) {
+	if err == nil {
+		return nil, nil
+	}
+	if conflict, ok := err.(*hostnet.ConflictError); ok { //nolint:errorlint // each layer is looked at in turn
+		return []*hostnet.ConflictError{conflict}, nil
+	}
+	var parts []error
+	switch wrapper := err.(type) { //nolint:errorlint // each layer is looked at in turn
+	case interface{ Unwrap() []error }:
+		parts = wrapper.Unwrap()
+	case interface{ Unwrap() error }:
+		parts = []error{wrapper.Unwrap()}
+	}
+	if len(parts) == 0 {
+		return nil, err
+	}
+	var all []*hostnet.ConflictError
+	for _, part := range parts {
+		some, failure := onlyConflicts(part)
+		if failure != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+// connect adds the gateway as the one peer, anew: after the gateway has lost the peer, the laptop is back in
+// 6 ms so, and an update alone would take 15 s. The caller holds the lock.
+func (t *hostTunnel) connect(ctx context.Context, former *settings) error {
+	peer := wireguard.Peer{
+		PublicKey: t.now.PublicKey, PresharedKey: t.now.PresharedKey,
+		AllowedIPs: t.now.AllowedIPs, Keepalive: t.now.Keepalive,
+	}
+	if len(t.gateways) > 0 {
+		peer.Endpoint = netip.AddrPortFrom(t.gateways[t.turn%len(t.gateways)], t.now.Port)
+	}
+	changes := wireguard.Readd(peer)
+	if former != nil && former.PublicKey != peer.PublicKey {
+		t.observer.Forget(former.PublicKey)
+		gone := wireguard.Change{Remove: true, Peer: wireguard.Peer{PublicKey: former.PublicKey}}
+		changes = append([]wireguard.Change{gone}, changes...)
+	}
+	t.triedAt = time.Now()
+	if err := t.device.Apply(ctx, changes); err != nil {
+		return fmt.Errorf("installing the gateway: %w", err)
+	}
+	return nil
+}
+
+// locate finds the gateway's addresses. None is no error: the network may be away, and tend goes on looking.
+// A *rejection: they lie in what is reached through the gateway, so that its packets would go in circles.
+func (t *hostTunnel) locate(ctx context.Context, s *settings) ([]netip.Addr, error) {
+	var found []netip.Addr
+	if addr, err := netip.ParseAddr(s.Host); err == nil {
+		found = []netip.Addr{addr.Unmap()}
+	} else {
+		ctx, cancel := context.WithTimeout(ctx, resolveWithin)
+		defer cancel()
+		found, err = t.resolve(ctx, "ip", s.Host)
+		if err != nil {
+			t.log.Warn("could not find the gateway", "host", s.Host, "error", err)
+			return nil, nil
+		}
+	}
+	var outside []netip.Addr
+	for _, addr := range found {
+		if addr = addr.Unmap(); !slices.Contains(outside, addr) && (t.marked(s) || !covered(addr, s.AllowedIPs)) {
+			outside = append(outside, addr)
+		}
+	}
+	if len(found) > 0 && len(outside) == 0 {
+		return nil, gatewayInside(s.Host)
+	}
+	return outside, nil
+}
+
+// marked says whether encrypted packets find their way around the tunnel whatever goes through it: by their
+// mark under a full tunnel, or because the host knows no routes into a netstack.
+func (t *hostTunnel) marked(s *settings) bool {
+	return t.options.Mode == wireguard.Netstack || s.FullTunnel && t.options.FirewallMark != 0
+}
+
+func covered(addr netip.Addr, prefixes []netip.Prefix) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+func (t *hostTunnel) tend(ctx context.Context) {
+	t.mu.Lock()
+	s := t.now
+	if s == nil {
+		t.mu.Unlock()
+		return
+	}
+	if err := t.observe(ctx); err != nil && ctx.Err() == nil {
+		t.putBack(ctx, err)
+	}
+	silent := !t.sum.alive(time.Now()) && (len(t.gateways) == 0 || time.Since(t.triedAt) >= tryEach)
+	lastOne := t.turn+1 >= len(t.gateways)
+	t.mu.Unlock()
+	if !silent {
+		return
+	}
+	var again []netip.Addr
+	if lastOne { // all were tried: look whether the name has others now
+		again, _ = t.locate(ctx, s) // that it went inside is no news: none is none
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.now != s || t.device == nil {
+		return
+	}
+	t.turn++
+	if len(again) > 0 {
+		t.gateways, t.turn = again, 0
+	}
+	if err := t.connect(ctx, nil); err != nil && ctx.Err() == nil {
+		t.log.Warn("could not try another address of the gateway", "error", err)
+	}
+}
+
+// putBack opens the interface again, which somebody took away. The caller holds the lock.
+func (t *hostTunnel) putBack(ctx context.Context, cause error) {
+	t.log.Warn("the tunnel's interface is gone: putting it back", "error", cause)
+	s := t.now
+	err := t.open(ctx, t.key, t.mtu)
+	t.now = s
+	if err == nil {
+		t.observer = &wireguard.Observer{}
+		if err = t.setHost(ctx, s); err == nil {
+			err = t.connect(ctx, nil)
+		}
+	}
+	if err != nil {
+		t.log.Error("could not put the tunnel's interface back", "error", err)
+	}
+}
+
+// observe adds up what the interface moved. It fails if there is no interface. The caller holds the lock.
+func (t *hostTunnel) observe(ctx context.Context) error {
+	if t.device == nil {
+		return net.ErrClosed
+	}
+	dump, err := t.device.Peers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range t.observer.Observe(dump) {
+		t.sum.received += d.Rx
+		t.sum.sent += d.Tx
+		if d.LastHandshake.After(t.sum.handshake) {
+			t.sum.handshake = d.LastHandshake
+		}
+	}
+	return nil
+}
+
+func (t *hostTunnel) reading() reading {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.now == nil {
+		return reading{}
+	}
+	// If it cannot be read, what was read last still holds; tend puts a missing interface back.
+	_ = t.observe(context.Background())
+	r := t.sum
+	r.installed = t.since
+	if len(t.gateways) == 0 {
+		r.unresolved = t.now.Host
+	}
+	return r
+}
+
+func (t *hostTunnel) remove(ctx context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.now
+	t.now = nil
+	var err error
+	if s != nil && t.device != nil {
+		gone := []wireguard.Change{{Remove: true, Peer: wireguard.Peer{PublicKey: s.PublicKey}}}
+		if t.device.Apply(ctx, gone) != nil {
+			// An interface that does not let go of its peer has to go itself.
+			err = t.shut()
+		}
+	}
+	if t.network != nil {
+		// Without a tunnel too: a process that was killed may have left its settings behind.
+		err = errors.Join(err, t.network.Clear(ctx))
+	}
+	return err
+}
+
+func (t *hostTunnel) close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.shut()
+}
+
+func (t *hostTunnel) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	t.mu.Lock()
+	var inside *wireguard.Net
+	if t.device != nil && t.now != nil {
+		inside = t.device.Net()
+	}
+	t.mu.Unlock()
+	if inside == nil {
+		return nil, notConnected()
+	}
+	return inside.DialContext(ctx, network, address)
+}
