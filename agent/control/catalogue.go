@@ -45,7 +45,7 @@ func serverUntrusted(server, warum, why string) *Problem {
 }
 
 func serverUnreachable(servers string) *Problem {
-	return &Problem{Code: CodeServerUnreachable, RetryAfter: time.Second,
+	return &Problem{Code: CodeServerUnreachable, RetryAfter: 250 * time.Millisecond,
 		German: Text{
 			fmt.Sprintf("Der Server ist nicht erreichbar (%s).", servers),
 			"Prüfen Sie die Verbindung ins Internet und die Adresse. Es wird von selbst weiter versucht."},
@@ -55,7 +55,7 @@ func serverUnreachable(servers string) *Problem {
 }
 
 func connectionLost() *Problem {
-	return &Problem{Code: CodeConnectionLost, RetryAfter: time.Second,
+	return &Problem{Code: CodeConnectionLost, RetryAfter: 250 * time.Millisecond,
 		German:  Text{"Die Verbindung zum Server ist abgerissen.", "Nichts zu tun: Es wird von selbst weiter versucht."},
 		English: Text{"The connection to the server was lost.", "Nothing to do: trying goes on by itself."}}
 }

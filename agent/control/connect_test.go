@@ -248,7 +248,7 @@ func TestFromStatus(t *testing.T) {
 	}{
 		{refused.Err(), "not-in-group", "Nein. [2J ", 1500 * time.Millisecond},
 		{fault.Err(), CodeServerFault, "F-17", 10 * time.Second},
-		{status.Error(codes.Unavailable, "x"), CodeConnectionLost, "abgerissen", time.Second},
+		{status.Error(codes.Unavailable, "x"), CodeConnectionLost, "abgerissen", 250 * time.Millisecond},
 		{status.Error(codes.Unimplemented, "x"), CodeServerOld, "älter", 0},
 		{status.Error(codes.Internal, "x"), CodeServerFault, "schiefgegangen", 10 * time.Second},
 	} {

@@ -1,0 +1,420 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/state"
+	"github.com/heimdraht/heimdraht/agent/wireguard"
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+)
+
+const (
+	journalName = "peers"
+	keyName     = "wireguard"
+	statusName  = "status"
+	joinedName  = "joined"
+)
+
+// Options say what a gateway works with.
+type Options struct {
+	// Servers are the control planes, tried in this order. None: the one that
+	// the gateway joined.
+	Servers []control.Server
+	// State is where Join left the identity. It belongs to the gateway until
+	// Run has returned.
+	State *state.Dir
+	// Open makes the device: Host.Open or Netstack.Open.
+	Open func(context.Context, Setup) (Device, error)
+	// ListenPort zero: as the control plane says.
+	ListenPort uint16
+	// Version stands in the control plane's list of gateways.
+	Version string
+	// Language in which refusals should come. Empty: the server's choice.
+	Language string
+	// Dial nil: a net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Logger nil: slog.Default.
+	Logger *slog.Logger
+}
+
+// Gateway is one gateway.
+type Gateway struct {
+	o        Options
+	log      *slog.Logger
+	identity *control.Identity
+	key      wireguard.PrivateKey
+	journal  *state.Journal
+
+	// wakeInstaller and wakeSender hold at most one call each.
+	wakeInstaller, wakeSender chan struct{}
+
+	mu sync.Mutex
+	book
+	outbox
+	link
+
+	installer // touched by the installing goroutine alone
+}
+
+// book is what is wanted, what is installed, and what lies between. Guarded by
+// Gateway.mu.
+type book struct {
+	wanted    *wanted
+	pending   *pending
+	installed map[wireguard.Key]installed
+	// traces are the sessions that the device may hold, also those on their
+	// way there: who is told that a session is gone must not find it here.
+	traces map[string]wireguard.Key
+
+	configuration *configuration // nil: none yet
+	rawConfig     *heimdrahtv1.GatewayConfiguration
+	// clock is how far the control plane's clock is ahead of ours.
+	clock time.Duration
+
+	cutOff cutOff
+	// suspended: the grace time has run out, nothing may be installed until
+	// the control plane has brought us up to date.
+	suspended  bool
+	nextExpiry time.Time // zero: no session has an end
+
+	records     [][]byte // not yet in the journal
+	recordBytes int
+	noted       int64 // the number of the last change for the journal
+	rewrite     bool  // the journal has to be written anew
+
+	// movedEndpoints are sessions whose endpoint the journal does not know.
+	movedEndpoints map[string]struct{}
+}
+
+// installed is a peer that the device holds, as far as we know.
+type installed struct {
+	session string // empty: none of ours
+	peer    wireguard.Peer
+}
+
+// New reads what Join and earlier runs left. It connects to nothing and
+// installs nothing yet. The error is a control.Problem if somebody can act
+// upon it.
+func New(o Options) (*Gateway, error) {
+	g := &Gateway{
+		o: o, log: o.Logger,
+		wakeInstaller: make(chan struct{}, 1), wakeSender: make(chan struct{}, 1),
+	}
+	if g.log == nil {
+		g.log = slog.Default()
+	}
+	var err error
+	if g.identity, err = control.LoadIdentity(o.State); control.IsMissing(err) {
+		return nil, notJoined()
+	} else if err != nil {
+		return nil, control.StateUnusable(o.State.Path(), err)
+	}
+	if g.key, err = loadKey(o.State); err != nil {
+		return nil, control.StateUnusable(o.State.Path(), err)
+	}
+	if len(o.Servers) == 0 {
+		joined, err := loadJoined(o.State)
+		if err != nil {
+			return nil, control.StateUnusable(o.State.Path(), err)
+		}
+		if g.o.Servers, err = control.ParseServers([]string{joined.Server}); err != nil {
+			return nil, control.StateUnusable(o.State.Path(), err)
+		}
+	}
+	if err := g.remember(); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// remember replays the journal. One that cannot be read is set aside: without
+// it the gateway carries nobody until the control plane has told it anew,
+// which is safe.
+func (g *Gateway) remember() error {
+	m := newMemory()
+	journal, err := g.o.State.OpenJournal(journalName, m.replay)
+	if err != nil {
+		g.log.Error("the journal of peers cannot be used and is set aside; tunnels come back when the control plane answers", "error", err)
+		if err := g.o.State.SetAside(journalName); err != nil {
+			return control.StateUnusable(g.o.State.Path(), err)
+		}
+		m = newMemory()
+		if journal, err = g.o.State.OpenJournal(journalName, m.replay); err != nil {
+			return control.StateUnusable(g.o.State.Path(), err)
+		}
+	}
+	m.wanted.collecting = nil
+	g.journal = journal
+	g.book = book{
+		wanted: m.wanted, pending: newPending(), installed: make(map[wireguard.Key]installed),
+		rawConfig: m.configuration, movedEndpoints: make(map[string]struct{}),
+		traces: make(map[string]wireguard.Key), cutOff: resumeCutOff(m.contact, time.Now()),
+	}
+	g.compactedSize = journal.Size()
+	g.confirmed = make(map[string]struct{})
+	g.readings = make(map[string]reading)
+	if m.configuration != nil {
+		c, err := parseConfiguration(m.configuration)
+		if err != nil {
+			g.log.Error("the configuration in the journal is left out", "error", err)
+		} else {
+			g.configuration = &c
+		}
+	}
+	g.findNextExpiry()
+	if len(m.wanted.sessions) > 0 && g.cutOff.elapsed(time.Now()) >= g.grace() {
+		g.suspended = true
+		g.log.Warn("no contact for longer than the grace time: no peer is installed until the control plane answers",
+			"last_contact", g.cutOff.last.UTC(), "grace", g.grace())
+	}
+	return nil
+}
+
+// Run works until the context ends, and then closes the device, so that no
+// tunnel stands that nobody watches. It returns the context's error.
+func (g *Gateway) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return g.install(ctx) })
+	group.Go(func() error { return g.stayConnected(ctx) })
+	group.Go(func() error { return g.writeStatus(ctx) })
+	group.Go(func() error { return g.identity.KeepRenewed(ctx, g.log, g.connect) })
+	err := group.Wait()
+	return errors.Join(err, g.journal.Close())
+}
+
+// Status is what is known now. Safe for concurrent use, also with Run.
+func (g *Gateway) Status() Status {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.status(time.Now())
+}
+
+func (g *Gateway) grace() time.Duration {
+	if g.configuration == nil {
+		return defaultGrace
+	}
+	return g.configuration.grace
+}
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// receive takes in one message of the control plane. An error ends the
+// stream.
+func (g *Gateway) receive(m *heimdrahtv1.SyncResponse) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if c := m.GetConfiguration(); c != nil {
+		return g.receiveConfiguration(c)
+	}
+	touched, bad, err := g.wanted.receive(m)
+	for _, b := range bad {
+		g.log.Error("a peer is left out: the control plane sent what cannot be installed", "session", b.session, "reason", b.why)
+	}
+	switch {
+	case errors.Is(err, errUnfit):
+		g.wantSnapshot(err.Error())
+		return nil
+	case err != nil:
+		return control.ConfigRefused(err)
+	}
+	return g.take(m, touched)
+}
+
+// take notes what a message changed: for the journal, and for the installer.
+func (g *Gateway) take(m *heimdrahtv1.SyncResponse, touched []wireguard.Key) error {
+	switch order := m.GetOrder().(type) {
+	case *heimdrahtv1.SyncResponse_Delta:
+		if len(order.Delta.GetRemovedSessions())+len(order.Delta.GetPeers()) > 0 {
+			if err := g.note(m); err != nil {
+				return err
+			}
+		}
+		g.pending.addDelta(g.wanted.at, g.noted, touched, g.loses)
+		g.upToDate()
+	case *heimdrahtv1.SyncResponse_Removal:
+		if err := g.note(m); err != nil {
+			return err
+		}
+		for _, id := range order.Removal.GetSessions() {
+			if key, ok := g.traces[id]; ok {
+				touched = append(touched, key)
+			}
+		}
+		g.pending.addRemoval(order.Removal.GetSessions(), g.noted, touched, g.loses)
+	case *heimdrahtv1.SyncResponse_SnapshotBegin:
+		g.collectingSince = time.Now()
+	case *heimdrahtv1.SyncResponse_SnapshotEnd:
+		g.noteAnew()
+		g.pending.addDelta(g.wanted.at, g.noted, touched, g.loses)
+		g.askedAt = time.Time{}
+		g.upToDate()
+	}
+	g.findNextExpiry()
+	wake(g.wakeInstaller)
+	return nil
+}
+
+// upToDate lifts a suspension: the control plane has said what holds now.
+func (g *Gateway) upToDate() {
+	g.needSnapshot = ""
+	if !g.suspended {
+		return
+	}
+	g.suspended = false
+	g.touchAll()
+}
+
+// touchAll makes the installer look at every key, and forgets how far it was.
+func (g *Gateway) touchAll() {
+	var keys []wireguard.Key
+	for key := range g.wanted.byKey {
+		keys = append(keys, key)
+	}
+	for key := range g.installed {
+		if g.wanted.byKey[key] == nil {
+			keys = append(keys, key)
+		}
+	}
+	g.forgetProgress()
+	g.pending.addDelta(g.wanted.at, g.noted, keys, g.loses)
+	wake(g.wakeInstaller)
+}
+
+// forgetProgress takes back how far we said we were.
+func (g *Gateway) forgetProgress() {
+	g.acked = place{}
+	g.pending.forgetPlaces()
+}
+
+// loses says whether a key loses its peer, which goes before everything else.
+func (g *Gateway) loses(key wireguard.Key) bool {
+	s := g.desired(key)
+	if s == nil {
+		return true
+	}
+	have, ok := g.installed[key]
+	return ok && have.session != s.id
+}
+
+// desired is the session that a key must carry now, or nil.
+func (g *Gateway) desired(key wireguard.Key) *session {
+	s := g.wanted.of(key)
+	if s == nil || g.suspended || g.ended(s) {
+		return nil
+	}
+	return s
+}
+
+// ended judges by the control plane's clock.
+func (g *Gateway) ended(s *session) bool {
+	return !s.notAfter.IsZero() && !time.Now().Add(g.clock).Before(s.notAfter)
+}
+
+func (g *Gateway) findNextExpiry() {
+	g.nextExpiry = time.Time{}
+	for _, s := range g.wanted.sessions {
+		if s.notAfter.IsZero() || g.ended(s) {
+			continue
+		}
+		if g.nextExpiry.IsZero() || s.notAfter.Before(g.nextExpiry) {
+			g.nextExpiry = s.notAfter
+		}
+	}
+}
+
+func (g *Gateway) receiveConfiguration(m *heimdrahtv1.GatewayConfiguration) error {
+	c, err := parseConfiguration(m)
+	if err != nil {
+		return control.ConfigRefused(err)
+	}
+	if t := m.GetServerTime(); t.IsValid() {
+		g.clock = time.Until(t.AsTime())
+		if g.clock.Abs() > 2*time.Minute {
+			g.log.Warn("this machine's clock is wrong", "error", control.ClockOff(-g.clock))
+		}
+	}
+	changed := g.configuration == nil || !c.equal(*g.configuration)
+	g.configuration, g.rawConfig = &c, m
+	if changed {
+		if err := g.note(&heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_Configuration{Configuration: m}}); err != nil {
+			return err
+		}
+	}
+	if !g.connected {
+		g.connected = true
+		g.cutOff = cutOff{last: time.Now()}
+		if err := g.noteContact(); err != nil {
+			return err
+		}
+		g.log.Info("connected to the control plane", "server", g.server, "gateway", c.name)
+	}
+	if g.suspended {
+		g.wantSnapshot("the grace time had run out")
+	}
+	g.findNextExpiry()
+	wake(g.wakeInstaller)
+	return nil
+}
+
+func (c configuration) equal(d configuration) bool {
+	return c.name == d.name && c.listenPort == d.listenPort && c.mtu == d.mtu && c.grace == d.grace &&
+		c.masquerade == d.masquerade && fmt.Sprint(c.addresses) == fmt.Sprint(d.addresses)
+}
+
+const (
+	// maxRecordBytes is how much may wait for a slow disk; beyond it the
+	// journal is written anew from the state, which is smaller.
+	maxRecordBytes = 8 << 20
+)
+
+// note queues an order for the journal.
+func (g *Gateway) note(m *heimdrahtv1.SyncResponse) error {
+	record, err := encodeOrder(m)
+	if err != nil {
+		return err
+	}
+	g.noteRecord(record)
+	return nil
+}
+
+func (g *Gateway) noteRecord(record []byte) {
+	g.noted++
+	if g.rewrite {
+		return
+	}
+	g.records = append(g.records, record)
+	if g.recordBytes += len(record); g.recordBytes > maxRecordBytes {
+		g.noteAnew()
+	}
+}
+
+// noteAnew has the journal written anew from the state.
+func (g *Gateway) noteAnew() {
+	g.noted++
+	g.rewrite, g.records, g.recordBytes = true, nil, 0
+}
+
+func (g *Gateway) noteContact() error {
+	record, err := encodeRecord(recordContact, g.contact(time.Now()))
+	if err != nil {
+		return err
+	}
+	g.noteRecord(record)
+	g.contactNoted = time.Now()
+	wake(g.wakeInstaller)
+	return nil
+}

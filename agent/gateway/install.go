@@ -1,0 +1,609 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/wireguard"
+)
+
+const (
+	// maxRound is how many keys one round looks at: what a removal waits for
+	// at most.
+	maxRound = 128
+	// restoredKeepalive makes the gateway itself call a peer whose endpoint
+	// it remembers, so that the tunnel is back in milliseconds.
+	restoredKeepalive = 25 * time.Second
+
+	housekeepingEvery  = time.Second
+	contactEvery       = time.Minute // while connected
+	contactEveryCutOff = 5 * time.Minute
+	endpointsEvery     = 5 * time.Minute
+	// A journal is compacted when it has grown by this much and to four times
+	// what the last compaction left.
+	compactGrowth = 1 << 20
+	retryDevice   = 5 * time.Second
+	retryRound    = time.Second
+)
+
+// installer is the state of the goroutine that touches device and journal.
+type installer struct {
+	device   Device // nil: not open
+	lost     bool   // the interface was taken away
+	setup    Setup
+	facts    Facts // guarded by Gateway.mu
+	openedAt time.Time
+	// deviceProblem is why there is no device, guarded by Gateway.mu.
+	deviceProblem *control.Problem
+	// journalProblem is why nothing is kept, guarded by Gateway.mu.
+	journalProblem *control.Problem
+	notBefore      time.Time // of the next attempt to open it
+	pauseUntil     time.Time // after a round that failed
+
+	owners  map[netip.Prefix]wireguard.Key
+	blocked map[wireguard.Key]struct{} // could not be installed; tried again at each pass
+
+	journaled     int64 // the last number on disk
+	compactedSize int64
+	journalFailed bool      // what was appended is lost, unless it is written anew
+	journalRetry  time.Time // not before
+
+	observation
+	houseKeptAt   time.Time
+	endpointsKept time.Time
+}
+
+// install brings the device to the wanted state, and the state to the disk,
+// until the context ends.
+func (g *Gateway) install(ctx context.Context) error {
+	defer func() {
+		if err := errors.Join(g.leave(), g.closeDevice()); err != nil {
+			g.log.Error("leaving", "error", err)
+		}
+	}()
+	g.blocked = make(map[wireguard.Key]struct{})
+	g.nextPass = time.Now().Add(control.Jitter(passEvery, 0.2))
+	for {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		now := time.Now()
+		g.ensureDevice(ctx, now)
+		if now.Sub(g.houseKeptAt) >= housekeepingEvery {
+			g.houseKeptAt = now
+			g.keepHouse(now)
+		}
+		if !now.Before(g.nextPass) && g.device != nil {
+			g.observe(ctx, true)
+		}
+		if !now.Before(g.pauseUntil) {
+			more, err := g.round(ctx)
+			if err != nil && ctx.Err() == nil {
+				g.log.Error("peers are not as they should be; trying again", "error", err)
+				g.pauseUntil = time.Now().Add(control.Jitter(retryRound, 0.2))
+			}
+			if err == nil && more {
+				continue
+			}
+		}
+		g.rest(ctx)
+	}
+}
+
+// rest waits until there is something to do.
+func (g *Gateway) rest(ctx context.Context) {
+	timer := time.NewTimer(housekeepingEvery)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-g.wakeInstaller:
+	case <-g.deviceDone():
+	case <-timer.C:
+	}
+}
+
+func (g *Gateway) deviceDone() <-chan struct{} {
+	if g.device == nil {
+		return nil
+	}
+	return g.device.Done()
+}
+
+// ensureDevice opens the device as soon as a configuration is known, and
+// again when it has gone.
+func (g *Gateway) ensureDevice(ctx context.Context, now time.Time) {
+	select {
+	case <-g.deviceDone():
+		g.lost = true
+	default:
+	}
+	if g.lost {
+		g.log.Error("the interface was taken away; opening it anew")
+		if err := g.closeDevice(); err != nil {
+			g.log.Error("closing what is left of it", "error", err)
+		}
+	}
+	g.mu.Lock()
+	setup, known := g.wantedSetup()
+	g.mu.Unlock()
+	if !known || now.Before(g.notBefore) || g.device != nil && setup.equal(g.setup) {
+		return
+	}
+	err := g.adapt(ctx, setup)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err == nil {
+		g.deviceProblem = nil
+		return
+	}
+	g.notBefore = now.Add(control.Jitter(retryDevice, 0.2))
+	problem := deviceProblem(setup, err)
+	if g.deviceProblem == nil || g.deviceProblem.Code != problem.Code {
+		g.log.Error("the WireGuard interface is not ready; trying again", "error", problem)
+	}
+	g.deviceProblem = problem
+}
+
+func (g *Gateway) wantedSetup() (Setup, bool) {
+	c := g.configuration
+	if c == nil {
+		return Setup{}, false
+	}
+	s := Setup{PrivateKey: g.key, ListenPort: c.listenPort, MTU: c.mtu, Addresses: c.addresses, Masquerade: c.masquerade}
+	if g.o.ListenPort != 0 {
+		s.ListenPort = g.o.ListenPort
+	}
+	return s, true
+}
+
+// adapt makes the device what the setup says, and keeps tunnels standing if
+// that can be.
+func (g *Gateway) adapt(ctx context.Context, setup Setup) error {
+	if g.device != nil && setup.sameDevice(g.setup) {
+		if err := g.device.Configure(ctx, setup); err != nil {
+			return err
+		}
+		g.setup = setup
+		return nil
+	}
+	if err := g.closeDevice(); err != nil {
+		return err
+	}
+	device, err := g.o.Open(ctx, setup)
+	if err != nil {
+		return err
+	}
+	if err := device.Configure(ctx, setup); err != nil {
+		return errors.Join(err, device.Close())
+	}
+	start := time.Now()
+	dump, err := device.Peers(ctx)
+	if err != nil {
+		return errors.Join(err, device.Close())
+	}
+	g.dumpedAt, g.dumpTook = time.Now(), time.Since(start)
+	g.opened(device, setup, dump)
+	return nil
+}
+
+// opened takes stock of a device, which may have peers from before, and has
+// everything installed.
+func (g *Gateway) opened(device Device, setup Setup, dump []wireguard.PeerStatus) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.device, g.setup, g.facts, g.openedAt = device, setup, device.Facts(), time.Now()
+	g.observation.opened(dump)
+	g.installed = make(map[wireguard.Key]installed, len(dump))
+	g.owners = make(map[netip.Prefix]wireguard.Key)
+	for _, peer := range wireguard.Installed(dump) {
+		in := installed{peer: peer}
+		// The preshared key is a session's own, so that it tells whether the
+		// peer is still that session's.
+		if s := g.wanted.of(peer.PublicKey); s != nil && s.peer.PresharedKey == peer.PresharedKey {
+			in.session = s.id
+		}
+		g.setInstalled(peer.PublicKey, in)
+		if in.session != "" {
+			g.traces[in.session] = peer.PublicKey
+		}
+	}
+	g.log.Info("WireGuard interface is up", "interface", g.facts.Interface, "mode", g.facts.Mode, "port", g.facts.ListenPort,
+		"peers", len(dump), "to_install", len(g.wanted.byKey))
+	g.touchAll()
+	// Removals from before a restart are on disk. They are done as soon as
+	// what the device brought along has been cleared away.
+	var dead []string
+	for id := range g.wanted.tombstones {
+		dead = append(dead, id)
+	}
+	if len(dead) > 0 {
+		g.pending.addRemoval(dead, g.noted, keysOf(g.installed), g.loses)
+	}
+}
+
+func (g *Gateway) setInstalled(key wireguard.Key, in installed) {
+	g.setAbsent(key)
+	g.installed[key] = in
+	for _, prefix := range in.peer.AllowedIPs {
+		g.owners[prefix] = key
+	}
+}
+
+func (g *Gateway) setAbsent(key wireguard.Key) {
+	for _, prefix := range g.installed[key].peer.AllowedIPs {
+		if g.owners[prefix] == key {
+			delete(g.owners, prefix)
+		}
+	}
+	delete(g.installed, key)
+}
+
+func (g *Gateway) closeDevice() error {
+	g.lost = false
+	if g.device == nil {
+		return nil
+	}
+	err := g.device.Close()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.device, g.facts = nil, Facts{}
+	g.forgetProgress()
+	clear(g.installed)
+	clear(g.traces)
+	return err
+}
+
+// step is what one round does with one key.
+type step struct {
+	entry *entry
+	want  *session // nil: nothing
+}
+
+// round looks at some keys, urgent ones first: device, then disk, then the
+// word that it is done. more says that there is more to do at once.
+func (g *Gateway) round(ctx context.Context) (more bool, err error) {
+	g.mu.Lock()
+	var steps []step
+	if g.device != nil {
+		steps = g.takeSteps()
+	}
+	changes, failed := g.plan(steps)
+	records, noted, rewrite := g.takeRecords()
+	g.mu.Unlock()
+
+	if len(steps) == 0 && noted == g.journaled {
+		g.settle(nil, result{})
+		return false, nil
+	}
+	if slices.ContainsFunc(changes, func(c wireguard.Change) bool { return c.Remove }) && g.cheapDump() {
+		g.observe(ctx, false)
+	}
+	err = g.apply(ctx, changes, failed)
+	g.keep(records, noted, rewrite)
+	g.settle(steps, result{err: err, failed: failed})
+	return err == nil, err
+}
+
+// takeSteps takes the keys of one round. Who holds an address that another
+// key is to get comes along, so that the address is given up first.
+func (g *Gateway) takeSteps() []step {
+	entries := g.pending.take(maxRound)
+	steps := make([]step, 0, len(entries))
+	for i := 0; i < len(entries); i++ {
+		want := g.desired(entries[i].key)
+		steps = append(steps, step{entry: entries[i], want: want})
+		if want == nil {
+			continue
+		}
+		g.traces[want.id] = want.peer.PublicKey
+		for _, prefix := range want.peer.AllowedIPs {
+			owner, ok := g.owners[prefix]
+			if !ok || owner == entries[i].key {
+				continue
+			}
+			if e := g.pending.takeKey(owner); e != nil {
+				entries = append(entries, e)
+			}
+		}
+	}
+	return steps
+}
+
+// failures are changes that could not be made, by key.
+type failures map[wireguard.Key]error
+
+// plan says what the device must do for the steps.
+func (g *Gateway) plan(steps []step) ([]wireguard.Change, failures) {
+	failed := make(failures)
+	claimed := make(map[netip.Prefix]wireguard.Key)
+	var removals []wireguard.Change
+	var want, have []wireguard.Peer
+	for _, s := range steps {
+		key := s.entry.key
+		now, there := g.installed[key]
+		switch {
+		case s.want == nil && there:
+			removals = append(removals, wireguard.Change{Remove: true, Peer: wireguard.Peer{PublicKey: key}})
+			continue
+		case s.want == nil:
+			continue
+		}
+		if rival, taken := conflict(claimed, s.want); taken {
+			failed[key] = fmt.Errorf("session %s is to get an address of the peer %v", s.want.id, rival)
+			if there { // it must not keep what it had, either
+				removals = append(removals, wireguard.Change{Remove: true, Peer: wireguard.Peer{PublicKey: key}})
+			}
+			continue
+		}
+		peer := s.want.peer
+		if there && now.session == s.want.id && now.peer.PresharedKey == peer.PresharedKey {
+			peer.Keepalive = now.peer.Keepalive
+			have = append(have, now.peer)
+		} else {
+			if there {
+				// Another session: the old one must be dead at once, which a
+				// change of keys alone does not bring about.
+				removals = append(removals, wireguard.Change{Remove: true, Peer: wireguard.Peer{PublicKey: key}})
+			}
+			if peer.Endpoint.IsValid() {
+				peer.Keepalive = restoredKeepalive
+			}
+		}
+		want = append(want, peer)
+	}
+	return append(removals, wireguard.Plan(want, have)...), failed
+}
+
+// conflict claims the addresses of a session, or says who has one already.
+func conflict(claimed map[netip.Prefix]wireguard.Key, s *session) (wireguard.Key, bool) {
+	for _, prefix := range s.peer.AllowedIPs {
+		if rival, ok := claimed[prefix]; ok && rival != s.peer.PublicKey {
+			return rival, true
+		}
+	}
+	for _, prefix := range s.peer.AllowedIPs {
+		claimed[prefix] = s.peer.PublicKey
+	}
+	return wireguard.Key{}, false
+}
+
+// apply changes the device and notes what could not be done.
+func (g *Gateway) apply(ctx context.Context, changes []wireguard.Change, failed failures) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	err := g.device.Apply(ctx, changes)
+	if isGone(err) {
+		g.lost = true
+		return err
+	}
+	var partly *wireguard.ApplyError
+	if !errors.As(err, &partly) || ctx.Err() != nil {
+		return err
+	}
+	for _, f := range partly.Failed {
+		failed[f.Change.Peer.PublicKey] = f.Err
+	}
+	return nil
+}
+
+// isGone says whether the interface was taken away: the kernel tells nobody.
+func isGone(err error) bool {
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV)
+}
+
+// result is what became of a round's changes.
+type result struct {
+	err    error // nothing is known to be done
+	failed failures
+}
+
+// settle enters what was done, and says so.
+func (g *Gateway) settle(steps []step, r result) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	retry := false
+	for _, s := range steps {
+		key := s.entry.key
+		if r.err != nil {
+			g.pending.putBack(s.entry)
+			continue
+		}
+		failure := r.failed[key]
+		if s.want == nil && failure != nil {
+			g.log.Error("a peer could not be removed; trying again", "peer", key, "error", failure)
+			g.pending.putBack(s.entry)
+			retry = true
+			continue
+		}
+		g.enter(key, s.want, failure)
+		g.pending.done(s.entry)
+	}
+	if retry {
+		g.pauseUntil = time.Now().Add(control.Jitter(retryRound, 0.2))
+	}
+	upto, moved, sessions := g.pending.reap(g.journaled)
+	if moved {
+		g.acked, g.ackDue = upto, true
+	}
+	for _, id := range sessions {
+		if _, dead := g.wanted.tombstones[id]; dead {
+			g.confirmed[id] = struct{}{}
+		}
+	}
+	g.gone = append(g.gone, sessions...)
+	if moved || len(sessions) > 0 {
+		wake(g.wakeSender)
+	}
+}
+
+// enter notes what the device holds for a key now.
+func (g *Gateway) enter(key wireguard.Key, want *session, failure error) {
+	before, there := g.installed[key]
+	if there && (want == nil || failure != nil || before.session != want.id) {
+		g.observer.Forget(key)
+		delete(g.odd, key)
+	}
+	delete(g.blocked, key)
+	if there && (want == nil || before.session != want.id) {
+		delete(g.traces, before.session)
+	}
+	switch {
+	case failure != nil:
+		g.log.Error("a session cannot be installed", "session", want.id, "error", failure)
+		g.blocked[key] = struct{}{}
+		delete(g.traces, want.id)
+		g.setAbsent(key)
+	case want == nil:
+		g.setAbsent(key)
+	default:
+		peer := want.peer
+		if before.session == want.id {
+			peer.Keepalive = before.peer.Keepalive
+		} else if peer.Endpoint.IsValid() {
+			peer.Keepalive = restoredKeepalive
+		}
+		g.setInstalled(key, installed{session: want.id, peer: peer})
+	}
+}
+
+// takeRecords takes what the journal lacks.
+func (g *Gateway) takeRecords() (records [][]byte, noted int64, rewrite iter.Seq[[]byte]) {
+	noted = g.noted
+	if g.journalFailed && time.Now().Before(g.journalRetry) {
+		return nil, g.journaled, nil
+	}
+	if g.journalFailed || g.journal.Size() > g.compactedSize*4+compactGrowth {
+		g.rewrite = true
+	}
+	if noted == g.journaled {
+		return nil, noted, nil
+	}
+	if !g.rewrite {
+		records, g.records, g.recordBytes = g.records, nil, 0
+		return records, noted, nil
+	}
+	m := memory{wanted: g.wanted, configuration: g.rawConfig, contact: g.contact(time.Now())}
+	all, err := m.compacted()
+	if err != nil {
+		g.log.Error("the journal cannot be written anew", "error", err)
+		return nil, g.journaled, nil
+	}
+	g.rewrite, g.records, g.recordBytes = false, nil, 0
+	clear(g.movedEndpoints)
+	return nil, noted, all
+}
+
+// keep brings the records to the disk. While that fails nothing is
+// acknowledged; tunnels go on, and removals are still made.
+func (g *Gateway) keep(records [][]byte, noted int64, rewrite iter.Seq[[]byte]) {
+	var err error
+	switch {
+	case noted == g.journaled:
+		return
+	case rewrite != nil:
+		if err = g.journal.Compact(rewrite); err == nil {
+			g.compactedSize = g.journal.Size()
+		}
+	default:
+		err = g.journal.Append(records...)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err == nil {
+		g.journaled, g.journalFailed, g.journalProblem = noted, false, nil
+		return
+	}
+	g.journalRetry = time.Now().Add(control.Jitter(retryRound, 0.2))
+	if !g.journalFailed {
+		g.log.Error("peers are not kept on disk; nothing is acknowledged until they are", "error", err)
+	}
+	g.journalFailed, g.journalProblem = true, control.StateUnusable(g.o.State.Path(), err)
+}
+
+// keepHouse does what is due by the clock.
+func (g *Gateway) keepHouse(now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.connected && !g.suspended && len(g.wanted.sessions) > 0 && g.cutOff.elapsed(now) >= g.grace() {
+		g.log.Warn("no contact for longer than the grace time: all peers are removed", "grace", g.grace())
+		g.suspended = true
+		g.forgetProgress()
+		g.pending.touch(keysOf(g.installed), g.loses)
+	}
+	if !g.nextExpiry.IsZero() && !now.Add(g.clock).Before(g.nextExpiry) {
+		var ended []wireguard.Key
+		for _, s := range g.wanted.sessions {
+			if _, there := g.installed[s.peer.PublicKey]; there && g.ended(s) {
+				ended = append(ended, s.peer.PublicKey)
+			}
+		}
+		g.pending.touch(ended, g.loses)
+		g.findNextExpiry()
+	}
+	for id := range g.confirmed {
+		if _, dead := g.wanted.tombstones[id]; !dead {
+			delete(g.confirmed, id)
+		}
+	}
+	every := contactEveryCutOff
+	if g.connected {
+		every = contactEvery
+	}
+	if g.contactNoted.IsZero() {
+		g.contactNoted = now
+	}
+	var err error
+	if now.Sub(g.contactNoted) >= every && !g.cutOff.last.IsZero() {
+		err = g.noteContact()
+	}
+	if now.Sub(g.endpointsKept) >= endpointsEvery {
+		g.endpointsKept = now
+		err = errors.Join(err, g.noteEndpoints())
+	}
+	if err != nil {
+		g.log.Error("the journal lacks something", "error", err)
+	}
+}
+
+func (g *Gateway) noteEndpoints() error {
+	endpoints := make(endpointRecord)
+	for id := range g.movedEndpoints {
+		if s := g.wanted.sessions[id]; s != nil {
+			endpoints[id] = s.peer.Endpoint
+		}
+	}
+	clear(g.movedEndpoints)
+	if len(endpoints) == 0 {
+		return nil
+	}
+	record, err := encodeRecord(recordEndpoint, endpoints)
+	if err != nil {
+		return err
+	}
+	g.noteRecord(record)
+	return nil
+}
+
+// leave keeps the last contact and the endpoints, so that a restart finds its
+// peers.
+func (g *Gateway) leave() error {
+	g.mu.Lock()
+	err := errors.Join(g.noteContact(), g.noteEndpoints())
+	records, noted, rewrite := g.takeRecords()
+	g.mu.Unlock()
+	g.keep(records, noted, rewrite)
+	return err
+}
+
+func keysOf(m map[wireguard.Key]installed) []wireguard.Key { return slices.Collect(maps.Keys(m)) }

@@ -1,0 +1,178 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/heimdraht/heimdraht/agent/wireguard"
+)
+
+// memoryDevice is a device at the edge: a table of peers that can be slow,
+// fail, and be meddled with.
+type memoryDevice struct {
+	mu       sync.Mutex
+	peers    map[wireguard.Key]wireguard.PeerStatus
+	setup    Setup
+	opened   int
+	closed   chan struct{}
+	delay    time.Duration                // of each call to Apply
+	refuse   func(wireguard.Change) error // nil: nothing
+	trace    []wireguard.Change           // what was applied, in order
+	applied  map[wireguard.Key]time.Time  // when a key was last changed
+	dumpTime time.Duration
+	dumps    []time.Time
+	short    bool // the next dump lacks a peer
+}
+
+func newMemoryDevice() *memoryDevice {
+	return &memoryDevice{peers: make(map[wireguard.Key]wireguard.PeerStatus), applied: make(map[wireguard.Key]time.Time)}
+}
+
+func (d *memoryDevice) open(_ context.Context, setup Setup) (Device, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.opened++
+	d.setup = setup
+	d.closed = make(chan struct{})
+	return d, nil
+}
+
+// Apply implements Device, in calls of 32 as the kernel's.
+func (d *memoryDevice) Apply(ctx context.Context, changes []wireguard.Change) error {
+	failed := &wireguard.ApplyError{}
+	for chunk := range slices.Chunk(changes, 32) {
+		if d.delay > 0 {
+			select {
+			case <-time.After(d.delay):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		d.mu.Lock()
+		if d.isClosed() {
+			d.mu.Unlock()
+			return net.ErrClosed
+		}
+		for _, c := range chunk {
+			if err := d.change(c); err != nil {
+				delete(d.peers, c.Peer.PublicKey)
+				failed.Failed = append(failed.Failed, &wireguard.ChangeError{Change: c, Err: err})
+			}
+		}
+		d.mu.Unlock()
+	}
+	if len(failed.Failed) > 0 {
+		return fmt.Errorf("applying: %w", failed)
+	}
+	return nil
+}
+
+func (d *memoryDevice) isClosed() bool {
+	select {
+	case <-d.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+func (d *memoryDevice) change(c wireguard.Change) error {
+	key := c.Peer.PublicKey
+	if d.refuse != nil {
+		if err := d.refuse(c); err != nil {
+			return err
+		}
+	}
+	d.trace = append(d.trace, c)
+	d.applied[key] = time.Now()
+	if c.Remove {
+		delete(d.peers, key)
+		return nil
+	}
+	s, there := d.peers[key]
+	if there && s.PresharedKey != c.Peer.PresharedKey {
+		return errors.New("test: the session of a live peer was changed in place")
+	}
+	ips := s.AllowedIPs
+	s.Peer.PublicKey, s.PresharedKey, s.Keepalive = key, c.Peer.PresharedKey, c.Peer.Keepalive
+	if c.Peer.Endpoint.IsValid() {
+		s.Endpoint = c.Peer.Endpoint
+	}
+	if !c.KeepAllowedIPs || !there {
+		ips = slices.Clone(c.Peer.AllowedIPs)
+	}
+	s.AllowedIPs = ips
+	for other, o := range d.peers {
+		if other != key && slices.ContainsFunc(o.AllowedIPs, func(p netip.Prefix) bool { return slices.Contains(ips, p) }) {
+			return wireguard.ErrAddressTaken
+		}
+	}
+	d.peers[key] = s
+	return nil
+}
+
+// Peers implements Device.
+func (d *memoryDevice) Peers(context.Context) ([]wireguard.PeerStatus, error) {
+	if d.dumpTime > 0 {
+		time.Sleep(d.dumpTime)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dumps = append(d.dumps, time.Now())
+	var out []wireguard.PeerStatus
+	for _, s := range d.peers {
+		s.AllowedIPs = slices.Clone(s.AllowedIPs)
+		out = append(out, s)
+	}
+	if d.short && len(out) > 0 {
+		d.short = false
+		out = out[1:]
+	}
+	return out, nil
+}
+
+func (d *memoryDevice) Configure(_ context.Context, setup Setup) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.setup = setup
+	return nil
+}
+
+func (d *memoryDevice) Facts() Facts { return Facts{Interface: "hd0", Mode: "memory"} }
+
+func (d *memoryDevice) Done() <-chan struct{} { return d.closed }
+
+// Close takes the peers with it, as a removed interface does.
+func (d *memoryDevice) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.isClosed() {
+		close(d.closed)
+		clear(d.peers)
+	}
+	return nil
+}
+
+// meddle changes the device behind everybody's back.
+func (d *memoryDevice) meddle(f func(peers map[wireguard.Key]wireguard.PeerStatus)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f(d.peers)
+}
+
+// holds is what is installed, as text.
+func (d *memoryDevice) holds() map[string]string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := make(map[string]string)
+	for key, s := range d.peers {
+		out[key.String()] = s.PresharedKey.Base64() + fmt.Sprint(s.AllowedIPs)
+	}
+	return out
+}

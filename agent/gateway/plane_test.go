@@ -1,0 +1,416 @@
+package gateway
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"math/big"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/wireguard"
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+)
+
+// plane is a control plane that speaks the protocol to gateways, and can be
+// told to speak it badly. It has a model of what it wants.
+type plane struct {
+	heimdrahtv1.UnimplementedGatewayServiceServer
+	heimdrahtv1.UnimplementedEnrolmentServiceServer
+	t    testing.TB
+	ca   *x509.Certificate
+	key  ed25519.PrivateKey
+	cert tls.Certificate
+
+	mu       sync.Mutex
+	config   *heimdrahtv1.GatewayConfiguration
+	epoch    string
+	revision int64
+	oldest   int64 // deltas reach back to here
+	sessions map[string]*heimdrahtv1.Peer
+	log      []change
+	hold     bool // send nothing by itself
+	pageSize int
+	refuse   error // answers streams
+	token    string
+
+	moved  chan struct{}                  // closed and renewed when the model moves
+	orders chan *heimdrahtv1.SyncResponse // sent as they are
+	drop   context.CancelFunc             // ends the present stream
+
+	hellos       []*heimdrahtv1.SyncHello
+	ack          *heimdrahtv1.SyncAcknowledgement
+	acks         int
+	gone         map[string]time.Time
+	wanted       []string // reasons of SnapshotWanted
+	observations []*heimdrahtv1.SyncObservation
+	snapshots    int
+}
+
+type change struct {
+	revision int64
+	removed  []string
+	added    []*heimdrahtv1.Peer
+}
+
+func newPlane(t testing.TB) *plane {
+	t.Helper()
+	public, key, err := ed25519.GenerateKey(rand.Reader)
+	check(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(10, 0, 0), KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, key)
+	check(t, err)
+	ca, err := x509.ParseCertificate(der)
+	check(t, err)
+	p := &plane{
+		t: t, ca: ca, key: key, epoch: "epoch-1", revision: 1, sessions: make(map[string]*heimdrahtv1.Peer),
+		pageSize: maxPage, token: "token-1", moved: make(chan struct{}), gone: make(map[string]time.Time),
+		orders: make(chan *heimdrahtv1.SyncResponse),
+		config: &heimdrahtv1.GatewayConfiguration{
+			Name: "gw1", Addresses: []string{"10.80.0.1/16", "fd80:1::1/48"}, Mtu: 1420,
+		},
+	}
+	serverPublic, serverKey, err := ed25519.GenerateKey(rand.Reader)
+	check(t, err)
+	leaf := p.issue(serverPublic, x509.ExtKeyUsageServerAuth)
+	p.cert = tls.Certificate{Certificate: [][]byte{leaf, ca.Raw}, PrivateKey: serverKey}
+	return p
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *plane) issue(public any, usage x509.ExtKeyUsage) []byte {
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(5, 0, 0),
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{usage},
+	}, p.ca, public, p.key)
+	check(p.t, err)
+	return der
+}
+
+// serve answers on the listener and returns what stops it.
+func (p *plane) serve(l net.Listener) (stop func()) {
+	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{p.cert}, ClientAuth: tls.RequestClientCert,
+	})))
+	heimdrahtv1.RegisterGatewayServiceServer(s, p)
+	heimdrahtv1.RegisterEnrolmentServiceServer(s, p)
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	return func() {
+		s.Stop()
+		if err := <-done; err != nil {
+			p.t.Error(err)
+		}
+	}
+}
+
+func (p *plane) address(server control.Server) control.Address {
+	return control.Address{Server: server, Pin: control.FingerprintOf(p.ca)}
+}
+
+// Join implements the service.
+func (p *plane) Join(_ context.Context, in *heimdrahtv1.JoinRequest) (*heimdrahtv1.JoinResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if in.GetToken() != p.token {
+		s, err := status.New(codes.Unauthenticated, "token").WithDetails(&heimdrahtv1.Refusal{
+			Code: "token-invalid", Sentence: "The token is not valid.", NextStep: "Ask for a new one."})
+		check(p.t, err)
+		return nil, s.Err()
+	}
+	p.token = ""
+	request, err := x509.ParseCertificateRequest(in.GetCertificateRequest())
+	if err != nil || len(in.GetWireguardPublicKey()) != 32 {
+		return nil, status.Error(codes.InvalidArgument, "request")
+	}
+	leaf := p.issue(request.PublicKey, x509.ExtKeyUsageClientAuth)
+	return &heimdrahtv1.JoinResponse{Gateway: p.config.GetName(), Certificate: &heimdrahtv1.Certificate{
+		Leaf: leaf, Authorities: [][]byte{p.ca.Raw}, NotAfter: timestamppb.New(time.Now().AddDate(5, 0, 0)),
+		RenewAt: timestamppb.New(time.Now().AddDate(4, 0, 0)),
+	}}, nil
+}
+
+// Sync implements the service.
+func (p *plane) Sync(stream heimdrahtv1.GatewayService_SyncServer) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	p.mu.Lock()
+	if p.refuse != nil {
+		defer p.mu.Unlock()
+		return p.refuse
+	}
+	p.drop = cancel
+	hello := first.GetHello()
+	p.hellos = append(p.hellos, hello)
+	queue := []*heimdrahtv1.SyncResponse{{Order: &heimdrahtv1.SyncResponse_Configuration{Configuration: p.config}}}
+	sent := hello.GetRevision()
+	snapshot := hello.GetEpoch() != p.epoch || sent > p.revision || sent < p.oldest
+	p.mu.Unlock()
+
+	asked := make(chan struct{}, 1)
+	go func() {
+		defer cancel()
+		for {
+			m, err := stream.Recv()
+			if err != nil {
+				return
+			}
+			if p.note(m) {
+				select {
+				case asked <- struct{}{}:
+				default:
+				}
+			}
+		}
+	}()
+	for {
+		p.mu.Lock()
+		moved := p.moved
+		if !p.hold {
+			if snapshot {
+				queue = append(queue, p.snapshot()...)
+				sent, snapshot = p.revision, false
+			} else if sent < p.revision {
+				queue = append(queue, p.delta(sent))
+				sent = p.revision
+			}
+		}
+		p.mu.Unlock()
+		for _, m := range queue {
+			if err := stream.Send(m); err != nil {
+				return err
+			}
+		}
+		queue = nil
+		select {
+		case <-ctx.Done():
+			return status.Error(codes.Unavailable, "dropped")
+		case <-moved:
+		case <-asked:
+			snapshot = true
+		case m := <-p.orders:
+			queue = append(queue, m)
+		}
+	}
+}
+
+// note remembers what the gateway said; true: it wants a snapshot.
+func (p *plane) note(m *heimdrahtv1.SyncRequest) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch e := m.GetEvent().(type) {
+	case *heimdrahtv1.SyncRequest_Acknowledgement:
+		p.ack = e.Acknowledgement
+		p.acks++
+		for _, id := range e.Acknowledgement.GetRemovedSessions() {
+			p.gone[id] = time.Now()
+		}
+	case *heimdrahtv1.SyncRequest_Observation:
+		p.observations = append(p.observations, e.Observation)
+	case *heimdrahtv1.SyncRequest_SnapshotWanted:
+		p.wanted = append(p.wanted, e.SnapshotWanted.GetReason())
+		return true
+	}
+	return false
+}
+
+func (p *plane) snapshot() []*heimdrahtv1.SyncResponse {
+	p.snapshots++
+	out := []*heimdrahtv1.SyncResponse{{Order: &heimdrahtv1.SyncResponse_SnapshotBegin{SnapshotBegin: &heimdrahtv1.SnapshotBegin{
+		Epoch: p.epoch, Revision: p.revision}}}}
+	all := slices.Collect(maps.Values(p.sessions))
+	for page := range slices.Chunk(all, p.pageSize) {
+		out = append(out, &heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_SnapshotPage{
+			SnapshotPage: &heimdrahtv1.SnapshotPage{Peers: page}}})
+	}
+	return append(out, &heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_SnapshotEnd{SnapshotEnd: &heimdrahtv1.SnapshotEnd{
+		Epoch: p.epoch, Revision: p.revision, Peers: int64(len(all))}}})
+}
+
+// delta gathers the changes after a revision into their net effect.
+func (p *plane) delta(after int64) *heimdrahtv1.SyncResponse {
+	d := &heimdrahtv1.Delta{Epoch: p.epoch, After: after, Upto: p.revision}
+	touched := make(map[string]bool)
+	for _, c := range p.log {
+		if c.revision <= after {
+			continue
+		}
+		for _, id := range c.removed {
+			touched[id] = true
+		}
+		for _, peer := range c.added {
+			touched[peer.GetSessionId()] = true
+		}
+	}
+	for id := range touched {
+		if peer := p.sessions[id]; peer != nil {
+			d.Peers = append(d.Peers, peer)
+		} else {
+			d.RemovedSessions = append(d.RemovedSessions, id)
+		}
+	}
+	return &heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_Delta{Delta: d}}
+}
+
+// change moves the model by one revision.
+func (p *plane) change(removed []string, added ...*heimdrahtv1.Peer) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.revision++
+	for _, id := range removed {
+		delete(p.sessions, id)
+	}
+	for _, peer := range added {
+		p.sessions[peer.GetSessionId()] = peer
+	}
+	p.log = append(p.log, change{p.revision, removed, added})
+	p.stir()
+	return p.revision
+}
+
+func (p *plane) stir() {
+	close(p.moved)
+	p.moved = make(chan struct{})
+}
+
+// with changes a setting.
+func (p *plane) with(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f()
+	p.stir()
+}
+
+func (p *plane) disconnect() {
+	p.mu.Lock()
+	drop := p.drop
+	p.mu.Unlock()
+	if drop != nil {
+		drop()
+	}
+}
+
+// order sends a message as it is.
+func (p *plane) order(ctx context.Context, m *heimdrahtv1.SyncResponse) {
+	select {
+	case p.orders <- m:
+	case <-ctx.Done():
+		p.t.Error("nobody took the order")
+	}
+}
+
+func removalOrder(epoch string, revision int64, ids ...string) *heimdrahtv1.SyncResponse {
+	return &heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_Removal{Removal: &heimdrahtv1.Removal{
+		Epoch: epoch, Revision: revision, Sessions: ids}}}
+}
+
+func beginOrder(epoch string, revision int64) *heimdrahtv1.SyncResponse {
+	return &heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_SnapshotBegin{SnapshotBegin: &heimdrahtv1.SnapshotBegin{
+		Epoch: epoch, Revision: revision}}}
+}
+
+func pageOrder(peers ...*heimdrahtv1.Peer) *heimdrahtv1.SyncResponse {
+	return &heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_SnapshotPage{SnapshotPage: &heimdrahtv1.SnapshotPage{Peers: peers}}}
+}
+
+func endOrder(epoch string, revision, peers int64) *heimdrahtv1.SyncResponse {
+	return &heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_SnapshotEnd{SnapshotEnd: &heimdrahtv1.SnapshotEnd{
+		Epoch: epoch, Revision: revision, Peers: peers}}}
+}
+
+// seenGone is when a session was acknowledged as removed. Zero: not yet.
+func (p *plane) seenGone(id string) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gone[id]
+}
+
+// peer is session number n of key k: with its own preshared key and addresses
+// of the key.
+func peer(n, k int) *heimdrahtv1.Peer {
+	return &heimdrahtv1.Peer{
+		SessionId: fmt.Sprintf("s%d", n), PublicKey: keyOf(k).bytes(), PresharedKey: keyOf(1<<20 + n).bytes(),
+		AllowedIps: []string{addressOf(k), fmt.Sprintf("fd80:1::%x/128", k+16)},
+	}
+}
+
+func addressOf(k int) string { return fmt.Sprintf("10.80.%d.%d/32", (k+16)>>8, (k+16)&255) }
+
+type testKey wireguard.Key
+
+func keyOf(n int) (k testKey) {
+	binary.BigEndian.PutUint64(k[:], uint64(n)+1)
+	k[31] = 7
+	return k
+}
+
+func (k testKey) bytes() []byte { return k[:] }
+
+// pipes is a listener without a network, for synctest.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case p.conns <- server:
+		return client, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	select {
+	case <-p.closed:
+	default:
+		close(p.closed)
+	}
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }

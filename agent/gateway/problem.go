@@ -1,0 +1,73 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+	"time"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+)
+
+// The codes of problems that only gateways have.
+const (
+	CodeNotJoined    = "not-joined"
+	CodeJoined       = "already-joined"
+	CodePortInUse    = "port-in-use"
+	CodeNoRights     = "no-rights"
+	CodeInterface    = "interface-failed"
+	CodeStreamEnded  = "stream-ended"
+	codeTokenMissing = "token-missing"
+	joinCommand      = "heimdraht-gateway join SERVER#FINGERPRINT"
+	tokenCommand     = "heimdraht gateway token NAME"
+)
+
+func notJoined() *control.Problem {
+	return &control.Problem{Code: CodeNotJoined,
+		German:  control.Text{Sentence: "Dieser Zugangsserver gehört noch zu keinem Server.", Next: "Lassen Sie ihn beitreten: " + joinCommand + ". Den einmaligen Schlüssel macht dort: " + tokenCommand + "."},
+		English: control.Text{Sentence: "This gateway belongs to no control plane yet.", Next: "Let it join one: " + joinCommand + ". The one-time token is made there: " + tokenCommand + "."}}
+}
+
+func alreadyJoined(server string) *control.Problem {
+	return &control.Problem{Code: CodeJoined,
+		German:  control.Text{Sentence: "Dieser Zugangsserver gehört schon zu " + server + ".", Next: "Soll er neu beitreten, mit neuen Schlüsseln, sagen Sie es mit --again."},
+		English: control.Text{Sentence: "This gateway belongs to " + server + " already.", Next: "If it shall join anew, with new keys, say so with --again."}}
+}
+
+func tokenMissing() *control.Problem {
+	return &control.Problem{Code: codeTokenMissing,
+		German:  control.Text{Sentence: "Der einmalige Schlüssel fehlt.", Next: "Er wird auf dem Server gemacht: " + tokenCommand + "."},
+		English: control.Text{Sentence: "The one-time token is missing.", Next: "It is made on the control plane: " + tokenCommand + "."}}
+}
+
+func streamEnded(cause error) *control.Problem {
+	return &control.Problem{Code: CodeStreamEnded, Cause: cause, RetryAfter: 250 * time.Millisecond,
+		German:  control.Text{Sentence: "Der Server hat die Verbindung beendet.", Next: "Nichts zu tun: Es wird von selbst weiter versucht."},
+		English: control.Text{Sentence: "The control plane ended the connection.", Next: "Nothing to do: trying goes on by itself."}}
+}
+
+// deviceProblem says why there is no interface, and what to do.
+func deviceProblem(setup Setup, err error) *control.Problem {
+	if p, ok := control.AsProblem(err); ok {
+		return p
+	}
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return &control.Problem{Code: CodePortInUse, Cause: err, RetryAfter: retryDevice,
+			German:  control.Text{Sentence: fmt.Sprintf("Der UDP-Port %d ist belegt.", setup.ListenPort), Next: "Beenden Sie das andere Programm (ss -lunp zeigt es), oder geben Sie dem Zugangsserver einen anderen Port."},
+			English: control.Text{Sentence: fmt.Sprintf("UDP port %d is in use.", setup.ListenPort), Next: "Stop the other program (ss -lunp shows it), or give the gateway another port."}}
+	case errors.Is(err, fs.ErrPermission):
+		return &control.Problem{Code: CodeNoRights, Cause: err, RetryAfter: retryDevice,
+			German:  control.Text{Sentence: "Das Programm darf keine Netzwerkschnittstelle anlegen.", Next: "Starten Sie es als Dienst (systemctl start heimdraht-gateway) oder als root: Es braucht CAP_NET_ADMIN."},
+			English: control.Text{Sentence: "The program may not make a network interface.", Next: "Start it as a service (systemctl start heimdraht-gateway) or as root: it needs CAP_NET_ADMIN."}}
+	}
+	return &control.Problem{Code: CodeInterface, Cause: err, RetryAfter: retryDevice,
+		German:  control.Text{Sentence: fmt.Sprintf("Die WireGuard-Schnittstelle kommt nicht zustande: %v.", err), Next: "Es wird von selbst weiter versucht. Fehlt /dev/net/tun oder das Modul wireguard, muss es die Maschine bekommen."},
+		English: control.Text{Sentence: fmt.Sprintf("The WireGuard interface cannot be made: %v.", err), Next: "Trying goes on by itself. If /dev/net/tun or the module wireguard is missing, the machine must get it."}}
+}
+
+func storedProblem(p *control.Problem) StatusProblem {
+	return StatusProblem{Code: p.Code, GermanSentence: p.German.Sentence, GermanNext: p.German.Next,
+		Sentence: p.English.Sentence, Next: p.English.Next}
+}

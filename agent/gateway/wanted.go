@@ -1,0 +1,252 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/heimdraht/heimdraht/agent/wireguard"
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+)
+
+// errUnfit says that a message does not continue the state we hold: a
+// snapshot is needed.
+var errUnfit = errors.New("does not fit")
+
+// wanted is the state that the control plane wants, as far as we were told.
+// Its methods are pure: messages in, keys to look at again out.
+type wanted struct {
+	at       place
+	sessions map[string]*session
+	byKey    map[wireguard.Key]*session
+	// tombstones are sessions removed ahead of `at`, with the place at which
+	// they were closed.
+	tombstones map[string]place
+	// collecting is a snapshot whose end mark has not come. Nil: none.
+	collecting *snapshot
+}
+
+type snapshot struct {
+	at       place
+	received int64
+	sessions []*session
+}
+
+func newWanted() *wanted {
+	return &wanted{
+		sessions:   make(map[string]*session),
+		byKey:      make(map[wireguard.Key]*session),
+		tombstones: make(map[string]place),
+	}
+}
+
+// of is the session that a key should carry, or nil.
+func (w *wanted) of(key wireguard.Key) *session { return w.byKey[key] }
+
+// applyDelta takes a delta that fits at exactly our place; else the error
+// wraps errUnfit and nothing has changed.
+func (w *wanted) applyDelta(d delta) ([]wireguard.Key, error) {
+	if d.epoch != w.at.epoch || d.after != w.at.revision {
+		return nil, fmt.Errorf("a delta after %d in epoch %s %w at %d in epoch %s",
+			d.after, d.epoch, errUnfit, w.at.revision, w.at.epoch)
+	}
+	if len(w.sessions)+len(d.added) > maxSessions+len(d.removed) {
+		return nil, fmt.Errorf("a delta makes more than %d peers", maxSessions)
+	}
+	return w.advance(d.upto, d.removed, d.added), nil
+}
+
+// advance makes the changes of a delta: removals first, so that an address or
+// a key can go from one session to the next.
+func (w *wanted) advance(upto place, removed []string, added []*session) []wireguard.Key {
+	var touched []wireguard.Key
+	for _, id := range removed {
+		touched = append(touched, w.drop(id)...)
+	}
+	for _, s := range added {
+		touched = append(touched, w.put(s)...)
+	}
+	w.at = upto
+	w.bury()
+	return touched
+}
+
+// applyRemoval takes sessions away at once, whatever our place is.
+func (w *wanted) applyRemoval(r removal) ([]wireguard.Key, error) {
+	if len(w.tombstones)+len(r.sessions) > maxTombstones {
+		return nil, fmt.Errorf("more than %d sessions were removed ahead of their revision", maxTombstones)
+	}
+	var touched []wireguard.Key
+	for _, id := range r.sessions {
+		touched = append(touched, w.drop(id)...)
+		if w.ahead(r.at) && !w.tombstones[id].reached(r.at) {
+			w.tombstones[id] = r.at
+		}
+	}
+	return touched, nil
+}
+
+func (w *wanted) begin(at place) { w.collecting = &snapshot{at: at} }
+
+// page adds to the snapshot. size is how many peers it held, bad ones
+// included.
+func (w *wanted) page(sessions []*session, size int) error {
+	c := w.collecting
+	if c == nil {
+		return fmt.Errorf("a page without a snapshot %w", errUnfit)
+	}
+	c.received += int64(size)
+	if size > maxPage {
+		return fmt.Errorf("a page of a snapshot holds %d peers, more than %d", size, maxPage)
+	}
+	if c.received > maxSessions {
+		return fmt.Errorf("a snapshot holds more than %d peers", maxSessions)
+	}
+	c.sessions = append(c.sessions, sessions...)
+	return nil
+}
+
+// end makes the collected snapshot our state, if it is whole.
+func (w *wanted) end(at place, peers int64) ([]wireguard.Key, error) {
+	c := w.collecting
+	w.collecting = nil
+	if c == nil {
+		return nil, fmt.Errorf("the end of a snapshot without its beginning %w", errUnfit)
+	}
+	if c.at != at || c.received != peers {
+		return nil, fmt.Errorf("a snapshot of %d peers at %d, announced as %d at %d, %w",
+			c.received, at.revision, peers, c.at.revision, errUnfit)
+	}
+	return w.replace(at, c.sessions), nil
+}
+
+// replace returns the keys whose session is another one afterwards.
+func (w *wanted) replace(at place, sessions []*session) []wireguard.Key {
+	before := w.byKey
+	if at.epoch != w.at.epoch {
+		// In another epoch, the revisions of the old tombstones say nothing.
+		for id, closed := range w.tombstones {
+			if closed.epoch != at.epoch {
+				delete(w.tombstones, id)
+			}
+		}
+	}
+	w.at = at
+	w.sessions = make(map[string]*session, len(sessions))
+	w.byKey = make(map[wireguard.Key]*session, len(sessions))
+	for _, s := range sessions {
+		w.put(s)
+	}
+	var touched []wireguard.Key
+	for key, was := range before {
+		is := w.byKey[key]
+		if is != nil && is.id == was.id {
+			is.peer.Endpoint = was.peer.Endpoint
+		}
+		if is == nil || !same(was, is) {
+			touched = append(touched, key)
+		}
+	}
+	for key := range w.byKey {
+		if before[key] == nil {
+			touched = append(touched, key)
+		}
+	}
+	w.bury()
+	return touched
+}
+
+// put takes a session in, unless it is known to be closed. A session that
+// shares its key with another one takes its place.
+func (w *wanted) put(s *session) []wireguard.Key {
+	if _, dead := w.tombstones[s.id]; dead {
+		return nil
+	}
+	var touched []wireguard.Key
+	if old := w.sessions[s.id]; old != nil {
+		if old.peer.PublicKey == s.peer.PublicKey {
+			s.peer.Endpoint = old.peer.Endpoint
+		}
+		touched = w.drop(s.id)
+	}
+	if rival := w.byKey[s.peer.PublicKey]; rival != nil {
+		delete(w.sessions, rival.id)
+	}
+	w.sessions[s.id] = s
+	w.byKey[s.peer.PublicKey] = s
+	return append(touched, s.peer.PublicKey)
+}
+
+func (w *wanted) drop(id string) []wireguard.Key {
+	s := w.sessions[id]
+	if s == nil {
+		return nil
+	}
+	delete(w.sessions, id)
+	if w.byKey[s.peer.PublicKey] == s {
+		delete(w.byKey, s.peer.PublicKey)
+	}
+	return []wireguard.Key{s.peer.PublicKey}
+}
+
+// bury forgets the tombstones that our revision has passed: no message that
+// fits from here on can name their sessions.
+func (w *wanted) bury() {
+	for id, closed := range w.tombstones {
+		if !w.ahead(closed) {
+			delete(w.tombstones, id)
+		}
+	}
+}
+
+// ahead says whether a message may still come that is older than the place.
+func (w *wanted) ahead(of place) bool {
+	return !w.at.reached(of) || w.collecting != nil && !w.collecting.at.reached(of)
+}
+
+// same says whether two sessions want the same of the device.
+func same(a, b *session) bool {
+	return a.id == b.id && a.peer.PublicKey == b.peer.PublicKey && a.peer.PresharedKey == b.peer.PresharedKey &&
+		a.notAfter.Equal(b.notAfter) && slices.Equal(a.peer.AllowedIPs, b.peer.AllowedIPs)
+}
+
+// receive takes one message that concerns the peers. bad are the peers that
+// were left out. An error that wraps errUnfit wants a snapshot; any other says
+// that the message makes no sense.
+func (w *wanted) receive(m *heimdrahtv1.SyncResponse) (touched []wireguard.Key, bad []badPeer, err error) {
+	switch order := m.GetOrder().(type) {
+	case *heimdrahtv1.SyncResponse_Delta:
+		d, err := parseDelta(order.Delta)
+		if err != nil {
+			return nil, nil, err
+		}
+		touched, err = w.applyDelta(d)
+		return touched, d.bad, err
+	case *heimdrahtv1.SyncResponse_Removal:
+		r, err := parseRemoval(order.Removal)
+		if err != nil {
+			return nil, nil, err
+		}
+		touched, err = w.applyRemoval(r)
+		return touched, nil, err
+	case *heimdrahtv1.SyncResponse_SnapshotBegin:
+		at, err := parsePlace(order.SnapshotBegin.GetEpoch(), order.SnapshotBegin.GetRevision())
+		if err != nil {
+			return nil, nil, fmt.Errorf("a snapshot: %w", err)
+		}
+		w.begin(at)
+		return nil, nil, nil
+	case *heimdrahtv1.SyncResponse_SnapshotPage:
+		peers := order.SnapshotPage.GetPeers()
+		good, bad := parsePeers(peers)
+		return nil, bad, w.page(good, len(peers))
+	case *heimdrahtv1.SyncResponse_SnapshotEnd:
+		at, err := parsePlace(order.SnapshotEnd.GetEpoch(), order.SnapshotEnd.GetRevision())
+		if err != nil {
+			return nil, nil, fmt.Errorf("a snapshot: %w", err)
+		}
+		touched, err = w.end(at, order.SnapshotEnd.GetPeers())
+		return touched, nil, err
+	}
+	return nil, nil, errors.New("an order of an unknown kind")
+}
