@@ -1,0 +1,288 @@
+package signin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/directory"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// Credentials are what a person typed.
+type Credentials struct {
+	Tenant   string // empty: it follows from the mail domain in Login
+	Login    string
+	Password Password
+}
+
+// Proof is a person whose password is proven.
+type Proof struct {
+	Tenant   provisioner.Tenant
+	Person   provisioner.Person
+	Standing provisioner.Standing
+}
+
+// Prove finds out by password who somebody is, and that she may use the
+// tenant's access. Until the password is proven, every refusal is
+// sign-in-failed and leaves at a full half second. After that it is
+// access-ended, password-expired or not-in-group.
+func (s *Service) Prove(ctx context.Context, actor provisioner.Actor, c Credentials) (Proof, error) {
+	return s.prove(ctx, actor, c, func(p Proof) *provisioner.Refusal { return p.Tenant.Admits(p.Standing) })
+}
+
+// evenly is the grid on which refusals leave.
+const evenly = 500 * time.Millisecond
+
+func (s *Service) prove(ctx context.Context, actor provisioner.Actor, c Credentials, admit func(Proof) *provisioner.Refusal) (Proof, error) {
+	began := time.Now()
+	if refusal := provisioner.Allow(actor, provisioner.ActionSignIn, provisioner.Object{}); refusal != nil {
+		return Proof{}, refusal
+	}
+	t := try{service: s, actor: actor, credentials: c, admit: admit}
+	proof, err := t.run(ctx)
+	if t.proven || err == nil {
+		return proof, err
+	}
+	var f *failure
+	if errors.As(err, &f) {
+		t.remember(ctx, f)
+		err = provisioner.Refuse(provisioner.CodeSignInFailed).Because(f)
+	}
+	if gone := waitEvenly(ctx, began); gone != nil {
+		return Proof{}, gone
+	}
+	return Proof{}, err
+}
+
+// waitEvenly returns at the next full half second after began.
+func waitEvenly(ctx context.Context, began time.Time) error {
+	timer := time.NewTimer(evenly - time.Since(began)%evenly)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// try is one try to sign in, and what is known of it so far.
+type try struct {
+	service     *Service
+	actor       provisioner.Actor
+	credentials Credentials
+	admit       func(Proof) *provisioner.Refusal
+
+	login     string // as typed, without outer spaces
+	tenant    provisioner.Tenant
+	directory provisioner.Directory
+	counts    []count           // reserved
+	found     *directory.Person // whose login it is; nil: not known
+	proven    bool
+}
+
+// run gives a *failure as long as the password is not proven, a refusal or a
+// fault.
+func (t *try) run(ctx context.Context) (Proof, error) {
+	login, refused := directory.Typed(t.credentials.Login, string(t.credentials.Password))
+	if refused != nil {
+		return Proof{}, t.refusedAsTyped(ctx, refused)
+	}
+	t.login = login
+	if err := t.findTenant(ctx); err != nil {
+		return Proof{}, err
+	}
+	if err := t.reserve(ctx, sourceCount(t.actor.Source), loginCount(t.tenant.Name, foldLogin(login), t.cost())); err != nil {
+		return Proof{}, err
+	}
+	// Who goes away before the answer has made a try all the same.
+	person, err := t.ask(context.WithoutCancel(ctx))
+	if err != nil {
+		return Proof{}, t.unproven(ctx, err)
+	}
+	t.proven, t.found = true, &person
+	return t.admitted(ctx, person)
+}
+
+// refusedAsTyped is about what no directory is asked. Whose login it is still
+// helps the helpdesk.
+func (t *try) refusedAsTyped(ctx context.Context, refused *directory.Error) error {
+	if refused.Cause == directory.EmptyPassword || refused.Cause == directory.PasswordTooLong {
+		t.login, _ = directory.Typed(t.credentials.Login, "x")
+		var unknown *failure
+		if err := t.findTenant(ctx); err != nil && !errors.As(err, &unknown) {
+			return err
+		}
+	}
+	return failureOf(refused)
+}
+
+func (t *try) cost() int64 { return costOf(t.credentials.Password) }
+
+// reserve counts the try in advance.
+func (t *try) reserve(ctx context.Context, counts ...count) error {
+	err := t.service.reserve(ctx, counts...)
+	var full *throttled
+	switch {
+	case errors.As(err, &full):
+		return failureOf(full)
+	case err != nil:
+		return fmt.Errorf("counting a try to sign in: %w", err)
+	}
+	t.counts = append(t.counts, counts...)
+	return nil
+}
+
+// findTenant finds the tenant by name, else by mail domain, and its directory.
+func (t *try) findTenant(ctx context.Context) error {
+	return t.service.Store.View(ctx, func(tx *store.Reader) (err error) {
+		name := strings.ToLower(strings.TrimSpace(t.credentials.Tenant))
+		if name == "" {
+			at := strings.LastIndexByte(t.login, '@')
+			name, err = tx.TenantOfMailDomain(strings.ToLower(t.login[at+1:]))
+			if errors.Is(err, store.ErrNone) {
+				return &failure{cause: causeUnknownTenant}
+			}
+			if err != nil {
+				return fmt.Errorf("finding the tenant of a mail domain: %w", err)
+			}
+		}
+		t.tenant, err = tx.Tenant(name)
+		if errors.Is(err, store.ErrNone) {
+			return &failure{cause: causeUnknownTenant}
+		}
+		if err != nil {
+			return fmt.Errorf("reading a tenant: %w", err)
+		}
+		if t.directory, err = tx.Directory(t.tenant.Directory); err != nil {
+			return fmt.Errorf("reading the directory of tenant %s: %w", name, err)
+		}
+		return nil
+	})
+}
+
+// ask has the directory prove the password.
+func (t *try) ask(ctx context.Context) (person directory.Person, err error) {
+	err = t.service.Directories.Use(t.directory, func(d directory.Directory) error {
+		person, err = d.SignIn(ctx, directory.Query{
+			Base: t.tenant.Base, StaffGroup: t.tenant.StaffGroup, Login: t.login, Groups: t.tenant.GroupsAsked(),
+			Found: func(p directory.Person) error {
+				t.found = &p
+				return t.reserve(ctx, personCount(p, t.directory.Name, t.cost()))
+			},
+		}, string(t.credentials.Password))
+		return err
+	})
+	return person, err
+}
+
+// unproven sorts the directory's answer. Tries that it did not answer are
+// taken back.
+func (t *try) unproven(ctx context.Context, err error) error {
+	var f *failure // of the counting in between
+	if !errors.As(err, &f) {
+		f = failureOf(err)
+	}
+	if !f.fault && f.cause != causeLoginThrottled {
+		return f
+	}
+	undo := t.service.Store.Update(context.WithoutCancel(ctx), func(tx *store.Writer) error { return takeBack(tx, t.counts) })
+	if undo != nil {
+		return fmt.Errorf("taking back the count of a try to sign in: %w", undo)
+	}
+	t.counts = nil
+	return f
+}
+
+// admitted keeps what the directory said of a proven person and decides
+// whether that suffices.
+func (t *try) admitted(ctx context.Context, found directory.Person) (proof Proof, err error) {
+	var refusal *provisioner.Refusal
+	err = t.service.Store.Update(ctx, func(tx *store.Writer) error {
+		if err := forgive(tx, t.counts); err != nil {
+			return fmt.Errorf("forgetting wrong tries: %w", err)
+		}
+		person, standing, err := keep(tx, t.tenant, found)
+		if err != nil {
+			return err
+		}
+		proof = Proof{Tenant: t.tenant, Person: person, Standing: standing}
+		if refusal = t.decide(proof, found.Status); refusal == nil {
+			return nil
+		}
+		return tx.AddRefusal(store.RecentRefusal{
+			Tenant: t.tenant.Name, Login: store.Fold(person.Login), Person: person.ID, Code: refusal.Code, Source: t.actor.Source,
+		})
+	})
+	if err != nil {
+		return Proof{}, fmt.Errorf("keeping what the directory said: %w", err)
+	}
+	if refusal != nil {
+		return Proof{}, refusal
+	}
+	return proof, nil
+}
+
+func (t *try) decide(p Proof, status directory.Status) *provisioner.Refusal {
+	switch {
+	case p.Standing.Ended != "":
+		return provisioner.Refuse(provisioner.CodeAccessEnded, "why", p.Standing.Ended)
+	case status.PasswordExpired || status.MustChangePassword:
+		return provisioner.Refuse(provisioner.CodePasswordExpired)
+	default:
+		return t.admit(p)
+	}
+}
+
+// remember writes a failure down for the helpdesk and the log.
+func (t *try) remember(ctx context.Context, f *failure) {
+	log := t.service.Logger
+	if f.fault {
+		log.Warn("a directory did not answer a sign-in", "tenant", t.tenant.Name, "error", f)
+	} else {
+		log.Info("a sign-in failed", "tenant", t.tenant.Name, "cause", string(f.cause), "source", t.actor.Source)
+	}
+	log.Debug("the login of the failed sign-in", "login", t.login)
+	if len(t.counts) == 0 && !t.service.uncounted.Allow() {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	row := store.RecentRefusal{Tenant: t.tenant.Name, Code: provisioner.CodeSignInFailed, Cause: f.Told(), Source: t.actor.Source}
+	err := t.name(ctx, &row)
+	if err == nil {
+		err = t.service.Store.Update(ctx, func(tx *store.Writer) error { return tx.AddRefusal(row) })
+	}
+	if err != nil {
+		log.Error("keeping a refusal for the helpdesk", "error", err)
+	}
+}
+
+// name says in a record who it was. What was typed is kept only if it is the
+// login or mail address of somebody known: people type passwords into that
+// field.
+func (t *try) name(ctx context.Context, row *store.RecentRefusal) error {
+	if t.found != nil {
+		row.Login = store.Fold(t.found.Login)
+		return nil
+	}
+	typed := store.Fold(t.login)
+	if t.tenant.Name == "" || typed == "" {
+		return nil
+	}
+	list, err := store.Read(ctx, t.service.Store, func(tx *store.Reader) ([]store.FoundPerson, error) {
+		return tx.FindPeople(provisioner.Within(t.tenant.Name), typed, 20)
+	})
+	if err != nil {
+		return fmt.Errorf("looking whose login it is: %w", err)
+	}
+	for _, p := range list {
+		if typed == store.Fold(p.Person.Login) || typed == store.Fold(p.Person.Mail) {
+			row.Login, row.Person = typed, p.Person.ID
+		}
+	}
+	return nil
+}
