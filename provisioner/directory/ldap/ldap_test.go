@@ -139,6 +139,8 @@ func TestStatus(t *testing.T) {
 		{"altpasswort", "altpasswort-passwort", "", directory.Status{PasswordExpired: true}},
 		{"altpasswort", "falsch", directory.WrongPassword, directory.Status{}},
 		{"abgelaufen", "abgelaufen-passwort", "", directory.Status{Ended: directory.EndExpired, EndsAt: time.Unix(18000*86400, 0).UTC()}},
+		{"entsperrt", "falsch", directory.Locked, directory.Status{SignInBlocked: true}},
+		{"entsperrt", "entsperrt-passwort", "", directory.Status{}}, // the mark is there, the lock has ended
 		{"gesperrt", "gesperrt-passwort", directory.Locked, directory.Status{Ended: directory.EndLocked}},
 	} {
 		t.Run(tt.login, func(t *testing.T) {

@@ -73,7 +73,7 @@ func TestThreeDirectoriesSayTheSame(t *testing.T) {
 	}
 	for _, m := range slapdtest.Members() {
 		questions = append(questions, question{m.UID, "falsch"})
-		if m.UID != "altpasswort" { // the age of passwords is slapd's own arithmetic
+		if m.UID != "altpasswort" && m.UID != "entsperrt" { // the ages of passwords and locks are slapd's own arithmetic
 			questions = append(questions, question{m.UID, m.Password})
 		}
 	}

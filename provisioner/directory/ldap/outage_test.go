@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -342,4 +343,29 @@ func untilClosed(t *testing.T, d directory.Directory) {
 		})
 	}
 	group.Wait()
+}
+
+func TestNothingRunsOnAfterClose(t *testing.T) {
+	s := slapdtest.Start(t, slapdtest.Options{})
+	before := runtime.NumGoroutine()
+	cfg := s.Configuration()
+	cfg.Timeout = impatient
+	d := open(t, cfg)
+	signIn(t, d, "weiß", "weiss-passwort")
+	s.Pause()
+	_, err := d.SignIn(t.Context(), directory.Query{Login: "weiß"}, "weiss-passwort")
+	wantCause(t, err, directory.Unavailable)
+	_ = d.Close()
+	s.Resume()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(10 * time.Second)
+	for runtime.NumGoroutine() > before {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), stacks[:runtime.Stack(stacks, true)])
+		}
+	}
 }

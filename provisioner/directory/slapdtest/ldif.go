@@ -55,6 +55,7 @@ func Members() []Member {
 		person("abgelaufen", "Anna Abgelaufen", "abgelaufen-passwort", "objectClass: shadowAccount", "shadowExpire: 18000"),
 		person("neuling", "Nina Neuling", "neuling-passwort", "pwdReset: TRUE"),
 		person("altpasswort", "Alma Alt", "altpasswort-passwort", "pwdPolicySubentry: cn=kurz,ou=Richtlinien,"+Base, "pwdChangedTime: 20200101000000Z"),
+		person("entsperrt", "Emil Entsperrt", "entsperrt-passwort", "pwdPolicySubentry: cn=kurz,ou=Richtlinien,"+Base, "pwdAccountLockedTime: 20200101000000Z"),
 		person("zwilling", "Zoe Zwilling", "zwilling-passwort"),
 		twin,
 		person("tief", "Tim Tief", "tief-passwort"),
@@ -91,7 +92,8 @@ func LDIF(people int) []byte {
 	l.entry(ServiceDN, "objectClass: organizationalRole", "objectClass: simpleSecurityObject", "cn: svc-vpn", "userPassword: "+ssha(ServicePassword))
 	policy := []string{"objectClass: device", "objectClass: pwdPolicy", "pwdAttribute: userPassword"}
 	l.entry("cn=standard,ou=Richtlinien,"+Base, append(policy, "cn: standard", "pwdLockout: TRUE", "pwdMaxFailure: 3", "pwdMustChange: TRUE")...)
-	l.entry("cn=kurz,ou=Richtlinien,"+Base, append(policy, "cn: kurz", "pwdMaxAge: 3600", "pwdGraceAuthNLimit: 0")...)
+	l.entry("cn=kurz,ou=Richtlinien,"+Base, append(policy, "cn: kurz", "pwdMaxAge: 3600", "pwdGraceAuthNLimit: 0",
+		"pwdLockout: TRUE", "pwdLockoutDuration: 60")...)
 	for _, m := range Members() {
 		l.person(m.DN(), m.UID, m.Name, m.Password, m.Attributes...)
 	}
