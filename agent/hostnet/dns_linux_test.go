@@ -387,6 +387,8 @@ func TestResolved(t *testing.T) {
 		fmt.Sprintf("default route %d true", index),
 		fmt.Sprintf("revert %d", index),
 	}
+	fake.mu.Lock()
+	defer fake.mu.Unlock()
 	if diff := cmp.Diff(want, fake.calls); diff != "" {
 		t.Errorf("resolved was told (-want +got):\n%s", diff)
 	}

@@ -168,9 +168,14 @@ func TestSplitTunnel(t *testing.T) {
 			t.Errorf("resolv.conf: %q", read(t, path))
 		}
 
-		// Another session, with another address and other networks.
+		// Another session, with another address and other networks. A route that somebody else made stays.
+		foreign := &netlink.Route{LinkIndex: link(t, "hd0").Attrs().Index, Dst: ipNetOf(netip.MustParsePrefix("10.99.0.0/16")), Protocol: unix.RTPROT_STATIC}
+		must(t, netlink.RouteAdd(foreign))
 		config.Addresses, config.Routes, config.DNS = parse("10.80.1.2/32"), parse("10.2.0.0/16"), DNS{}
 		must(t, h.Set(t.Context(), config))
+		if got := way(t, "10.99.0.1", 0); got != "hd0" {
+			t.Errorf("the route of somebody else is gone: %s", got)
+		}
 		for to, want := range map[string]string{"10.1.77.1": "lan0", "10.2.0.10": "hd0", "fd80:9::1": "lan0"} {
 			if got := way(t, to, 0); got != want {
 				t.Errorf("then %s goes over %s, want %s", to, got, want)
@@ -286,11 +291,16 @@ func TestGateway(t *testing.T) {
 		learns := filepath.Join(sysctlRoot, "ipv6/conf/lan0/accept_ra")
 		write(t, learns, "1\n")
 		h := openHost(t, Options{StateDir: t.TempDir()})
+		// Two addresses of one subnet, of which the kernel would drop the second with the first.
+		must(t, h.Set(t.Context(), Config{Interface: "hd0", Addresses: parse("10.80.0.2/16", "10.80.0.1/16")}))
 		config := Config{
 			Interface: "hd0", Addresses: parse("10.80.0.1/16", "fd80:1::1/48"), Routes: parse("10.80.0.0/16", "fd80:1::/48", "10.81.0.0/16"), Forward: true,
 		}
 		for range 2 {
 			must(t, h.Set(t.Context(), config))
+		}
+		if now := snapshot(t); !strings.Contains(now, "address hd0 10.80.0.1/16") || strings.Contains(now, "10.80.0.2") {
+			t.Errorf("addresses are wrong:\n%s", now)
 		}
 		for path, want := range map[string]string{"ipv4/ip_forward": "1\n", "ipv6/conf/all/forwarding": "1\n", "ipv6/conf/lan0/accept_ra": "2\n"} {
 			if got := read(t, filepath.Join(sysctlRoot, path)); got != want {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -42,38 +43,22 @@ func setLink(link netlink.Link, config Config) error {
 }
 
 // setAddresses makes these the addresses of the interface. Link-local ones are the kernel's.
+//
+// The new ones come first: with its last address of a family an interface loses the routes of that family, those of
+// others too. And they come once more at the end: with the first address of a subnet go the others.
 func setAddresses(link netlink.Link, want []netip.Prefix) error {
-	missing := make(map[netip.Prefix]bool, len(want))
-	for _, address := range want {
-		missing[address] = true
+	if err := addAddresses(link, want); err != nil {
+		return err
 	}
-	for _, family := range families {
-		have, err := settled(func() ([]netlink.Addr, error) { return netlink.AddrList(link, family) })
-		if errors.Is(err, unix.EAFNOSUPPORT) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("listing the addresses: %w", err)
-		}
-		for _, address := range have {
-			prefix := prefixOf(address.IPNet)
-			if missing[prefix] {
-				delete(missing, prefix)
-				continue
-			}
-			if prefix.Addr().IsLinkLocalUnicast() {
-				continue
-			}
-			if err := netlink.AddrDel(link, &address); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
-				return fmt.Errorf("taking the address %v away: %w", prefix, err)
-			}
-		}
+	removed, err := removeOtherAddresses(link, want)
+	if err != nil || !removed {
+		return err
 	}
+	return addAddresses(link, want)
+}
+
+func addAddresses(link netlink.Link, want []netip.Prefix) error {
 	for _, address := range want {
-		if !missing[address] {
-			continue
-		}
-		delete(missing, address)
 		// There is no neighbour in a tunnel who could have the same address: without the search for one, the address
 		// can be used at once.
 		entry := &netlink.Addr{IPNet: ipNetOf(address), Flags: unix.IFA_F_NODAD}
@@ -82,6 +67,26 @@ func setAddresses(link netlink.Link, want []netip.Prefix) error {
 		}
 	}
 	return nil
+}
+
+func removeOtherAddresses(link netlink.Link, want []netip.Prefix) (removed bool, err error) {
+	for _, family := range families {
+		have, err := settled(func() ([]netlink.Addr, error) { return netlink.AddrList(link, family) })
+		if err != nil {
+			return removed, fmt.Errorf("listing the addresses: %w", err)
+		}
+		for _, address := range have {
+			prefix := prefixOf(address.IPNet)
+			if prefix.Addr().IsLinkLocalUnicast() || slices.Contains(want, prefix) {
+				continue
+			}
+			removed = true
+			if err := netlink.AddrDel(link, &address); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+				return removed, fmt.Errorf("taking the address %v away: %w", prefix, err)
+			}
+		}
+	}
+	return removed, nil
 }
 
 // ipNetOf keeps the host bits, which an address has and a network has not.
