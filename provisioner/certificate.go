@@ -15,9 +15,5 @@ type Certificate struct {
 	Leaf        []byte   // DER
 	Authorities [][]byte // DER of every CA that may have signed the control plane's certificate
 	NotAfter    time.Time
-	RenewAt     time.Time // see RenewAt; zero until it is set
+	RenewAt     time.Time // when to ask for the next one
 }
-
-// RenewAt is when the next certificate should be asked for: after two thirds
-// of the time from its issue to its end.
-func RenewAt(issued, notAfter time.Time) time.Time { return issued.Add(notAfter.Sub(issued) * 2 / 3) }
