@@ -2,6 +2,7 @@ package store
 
 import (
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/capacity"
 )
 
 // PoolState is a licence pool with what is held of it, as one tenant meets it.
@@ -31,6 +32,17 @@ func (r *Reader) Pools() ([]PoolState, error) {
 func (r *Reader) PoolsOf(tenant string) ([]PoolState, error) {
 	return all(r.q, scanPool, `select p.declaration, p.held, p.unused_guarantee, s.guarantee, s.held
 		from pool_share s join licence_pool p on p.name = s.pool where s.tenant = $1 order by p.name`, tenant)
+}
+
+// Held lists how many seats of each pool the tenants in scope hold, those that
+// hold none included.
+func (r *Reader) Held(scope provisioner.Scope) ([]capacity.Held, error) {
+	a := new(args)
+	return all(r.q, func(s scanner) (h capacity.Held, err error) {
+		err = s.Scan(&h.Pool, &h.Tenant, &h.Seats)
+		return h, err
+	},
+		`select pool, tenant, held from pool_share where `+a.scope(scope, "tenant")+` order by pool, tenant`, a.list...)
 }
 
 // PutPool makes or changes a pool. Shares of tenants that the declaration no

@@ -1,0 +1,86 @@
+// Package capacity works with numbers about how much is used.
+//
+// What always holds here: it is pure, and knows of no person.
+//
+// Not its business: who may ask (the root package), and where numbers come
+// from (store).
+package capacity
+
+// Smallest is the smallest number of people that planners are told. Below it a
+// number speaks of individuals.
+const Smallest = 5
+
+// Held is how many seats of a pool a tenant holds.
+type Held struct {
+	Pool   string
+	Tenant string
+	Seats  int64
+}
+
+// Withheld decides which tenants' and pools' totals a planner is not told,
+// given everything that makes them up. A total below Smallest is withheld, and
+// so is every other one from which it, or one of the parts, could be computed:
+// tenants and pools that share seats stand or fall together. Zero is a small
+// number too: it tells that nobody works.
+func Withheld(tenants []string, parts []Held) (withheldTenants, withheldPools map[string]bool) {
+	groups := newGroups()
+	totals := make(map[node]int64)
+	for _, t := range tenants {
+		groups.find(node{tenant: t})
+		totals[node{tenant: t}] = 0
+	}
+	small := make(map[node]bool) // by any member of a group
+	for _, p := range parts {
+		t, q := node{tenant: p.Tenant}, node{pool: p.Pool}
+		groups.join(t, q)
+		totals[t] += p.Seats
+		totals[q] += p.Seats
+		if p.Seats < Smallest {
+			small[t] = true
+		}
+	}
+	for n, total := range totals {
+		if total < Smallest {
+			small[n] = true
+		}
+	}
+	smallGroups := make(map[node]bool)
+	for n := range small {
+		smallGroups[groups.find(n)] = true
+	}
+	withheldTenants, withheldPools = make(map[string]bool), make(map[string]bool)
+	for n := range totals {
+		switch {
+		case !smallGroups[groups.find(n)]:
+		case n.tenant != "":
+			withheldTenants[n.tenant] = true
+		default:
+			withheldPools[n.pool] = true
+		}
+	}
+	return withheldTenants, withheldPools
+}
+
+// node is a tenant or a pool.
+type node struct{ tenant, pool string }
+
+// groups is a union-find forest over tenants and pools.
+type groups map[node]node
+
+func newGroups() groups { return make(groups) }
+
+func (g groups) find(n node) node {
+	up, known := g[n]
+	if !known {
+		g[n] = n
+		return n
+	}
+	if up == n {
+		return n
+	}
+	root := g.find(up)
+	g[n] = root
+	return root
+}
+
+func (g groups) join(a, b node) { g[g.find(a)] = g.find(b) }

@@ -1,0 +1,293 @@
+// Package helpdesk shows people, devices and sessions to those who help, and
+// numbers to those who plan.
+//
+// What always holds here:
+//   - Nothing is shown of tenants outside the caller's scope, not even that it
+//     exists: a foreign id is answered like one that nobody has.
+//   - Planners get numbers, and none that speaks of individuals.
+//   - Nothing is changed.
+//
+// Not its business: taking and giving access (enrolment).
+package helpdesk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/session"
+	"github.com/heimdraht/heimdraht/provisioner/signin"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// Options are what a Service needs.
+type Options struct {
+	Store  *store.Store
+	Logger *slog.Logger
+}
+
+// Service is the use cases of looking.
+type Service struct{ Options }
+
+// New makes the service.
+func New(o Options) *Service { return &Service{o} }
+
+// How much one answer holds.
+const (
+	defaultPeople   = 20
+	maxPeople       = 200
+	defaultSessions = 100
+	maxSessions     = 1000
+	maxQuery        = 200 // bytes
+	shownRefusals   = 10
+	// ShortestPrefix is how much of an id must be given.
+	ShortestPrefix = 6
+)
+
+// Person is somebody with everything the helpdesk may see.
+type Person struct {
+	store.FoundPerson
+	Standing provisioner.Standing
+	Devices  []Device
+	Refusals []Refusal
+}
+
+// Refusal is a recent refusal, with a cause that its receiver was not told.
+type Refusal struct {
+	At     time.Time
+	Code   provisioner.Code
+	Cause  string // in the asking person's language
+	Source string
+}
+
+// Device is a device with its person and session.
+type Device struct {
+	provisioner.Device
+	PersonName string
+	Session    *Session // nil: none is open
+}
+
+// Session is an open session.
+type Session struct {
+	provisioner.Session
+	PersonName string
+	DeviceName string
+	Addresses  []netip.Prefix
+	Online     bool
+}
+
+// FindPeople lists people of whom a name, login, mail address or device
+// contains every word of query; more tells that there were more than limit (0:
+// 20, at most 200).
+func (s *Service) FindPeople(ctx context.Context, actor provisioner.Actor, query string, limit int) (found []store.FoundPerson, more bool, err error) {
+	if refusal := provisioner.Allow(actor, provisioner.ActionFindPeople, provisioner.Object{}); refusal != nil {
+		return nil, false, refusal
+	}
+	if len(query) > maxQuery {
+		return nil, false, provisioner.Refuse(provisioner.CodeInvalid, "field", "query", "why", "it is too long")
+	}
+	limit = within(limit, defaultPeople, maxPeople)
+	scope := provisioner.ScopeOf(actor, provisioner.ActionFindPeople)
+	found, err = store.Read(ctx, s.Store, func(tx *store.Reader) ([]store.FoundPerson, error) {
+		return tx.FindPeople(scope, query, limit+1)
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("finding people: %w", err)
+	}
+	if len(found) > limit {
+		return found[:limit], true, nil
+	}
+	return found, false, nil
+}
+
+func within(n, standard, most int) int {
+	if n <= 0 {
+		return standard
+	}
+	return min(n, most)
+}
+
+// Person shows somebody in a tenant. The tenant may be empty if the caller
+// sees the person in one only.
+func (s *Service) Person(ctx context.Context, actor provisioner.Actor, tenant, id string) (p Person, err error) {
+	if refusal := provisioner.Allow(actor, provisioner.ActionReadPerson, provisioner.Object{Tenant: tenant}); refusal != nil {
+		return p, refusal
+	}
+	scope := provisioner.ScopeOf(actor, provisioner.ActionReadPerson).Narrow(tenant)
+	err = s.Store.View(ctx, func(tx *store.Reader) error {
+		found, err := tx.PersonIn(scope, id)
+		if err != nil {
+			return err
+		}
+		switch len(found) {
+		case 0:
+			return provisioner.Refuse(provisioner.CodeNotFound, "what", what(actor, "person"), "name", id)
+		case 1:
+			p.FoundPerson = found[0]
+		default:
+			return provisioner.Refuse(provisioner.CodeAmbiguous, "name", id)
+		}
+		return s.fill(tx, actor, &p)
+	})
+	return p, err
+}
+
+func (s *Service) fill(tx *store.Reader, actor provisioner.Actor, p *Person) (err error) {
+	if p.Standing, err = tx.Standing(p.Person.ID, p.Tenant); err != nil {
+		return fmt.Errorf("reading what the directory said: %w", err)
+	}
+	devices, err := tx.DevicesOf(p.Person.ID, p.Tenant)
+	if err != nil {
+		return fmt.Errorf("reading the person's devices: %w", err)
+	}
+	for _, d := range devices {
+		shown, err := show(tx, d, p.Person.DisplayName)
+		if err != nil {
+			return err
+		}
+		p.Devices = append(p.Devices, shown)
+	}
+	refusals, err := tx.RefusalsOf(p.Person, p.Tenant, shownRefusals)
+	if err != nil {
+		return fmt.Errorf("reading the last refusals: %w", err)
+	}
+	for _, r := range refusals {
+		p.Refusals = append(p.Refusals, Refusal{At: r.At, Code: r.Code, Cause: signin.Cause(r.Cause, actor.Language), Source: r.Source})
+	}
+	return nil
+}
+
+// Device shows a device by its id, or by enough of its beginning to be unique.
+func (s *Service) Device(ctx context.Context, actor provisioner.Actor, id string) (d Device, err error) {
+	if refusal := provisioner.Allow(actor, provisioner.ActionReadDevice, provisioner.Object{}); refusal != nil {
+		return d, refusal
+	}
+	scope := provisioner.ScopeOf(actor, provisioner.ActionReadDevice)
+	err = s.Store.View(ctx, func(tx *store.Reader) error {
+		device, err := FindDevice(tx, actor, scope, id)
+		if err != nil {
+			return err
+		}
+		person, err := tx.Person(device.Person)
+		if err != nil {
+			return fmt.Errorf("reading whose device it is: %w", err)
+		}
+		d, err = show(tx, device, person.DisplayName)
+		return err
+	})
+	return d, err
+}
+
+// FindDevice reads the one device in scope whose id begins so. None, too short
+// a beginning, and one outside of the scope are one refusal.
+func FindDevice(tx *store.Reader, actor provisioner.Actor, scope provisioner.Scope, id string) (provisioner.Device, error) {
+	id = strings.ToLower(strings.TrimSpace(id))
+	var found []provisioner.Device
+	if len(id) >= ShortestPrefix {
+		var err error
+		if found, err = tx.DevicesByPrefix(scope, id); err != nil {
+			return provisioner.Device{}, fmt.Errorf("finding a device: %w", err)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return provisioner.Device{}, provisioner.Refuse(provisioner.CodeNotFound, "what", what(actor, "device"), "name", id)
+	case 1:
+		return found[0], nil
+	default:
+		return provisioner.Device{}, provisioner.Refuse(provisioner.CodeAmbiguous, "name", id)
+	}
+}
+
+// what names a kind of thing in the asking person's language.
+func what(actor provisioner.Actor, kind string) string {
+	if actor.Language == "en" {
+		return kind
+	}
+	return map[string]string{"person": "Diese Person", "device": "Dieses Gerät"}[kind]
+}
+
+func show(tx *store.Reader, d provisioner.Device, person string) (Device, error) {
+	shown := Device{Device: d, PersonName: person}
+	open, err := tx.OpenSessionOf(d.ID)
+	if errors.Is(err, store.ErrNone) {
+		return shown, nil
+	}
+	if err != nil {
+		return shown, fmt.Errorf("reading a device's session: %w", err)
+	}
+	g, err := tx.Gateway(open.Gateway)
+	if err != nil {
+		return shown, fmt.Errorf("reading a session's gateway: %w", err)
+	}
+	shown.Session = showSession(open, g.Gateway, person, d.Name)
+	return shown, nil
+}
+
+func showSession(v provisioner.Session, g provisioner.Gateway, person, device string) *Session {
+	return &Session{Session: v, PersonName: person, DeviceName: device, Addresses: session.Addresses(v, g), Online: v.Online(time.Now())}
+}
+
+// SessionsRequest asks for open sessions.
+type SessionsRequest struct {
+	Tenant  string // empty: every tenant in scope
+	Gateway string // empty: every gateway
+	Limit   int    // 0: 100, at most 1,000
+	After   string // the id that the former answer ended with
+}
+
+// Sessions lists open sessions by id; next is what to ask After for more,
+// empty at the end.
+func (s *Service) Sessions(ctx context.Context, actor provisioner.Actor, r SessionsRequest) (list []Session, next string, err error) {
+	if refusal := provisioner.Allow(actor, provisioner.ActionListSessions, provisioner.Object{Tenant: r.Tenant}); refusal != nil {
+		return nil, "", refusal
+	}
+	limit := within(r.Limit, defaultSessions, maxSessions)
+	scope := provisioner.ScopeOf(actor, provisioner.ActionListSessions).Narrow(r.Tenant)
+	err = s.Store.View(ctx, func(tx *store.Reader) error {
+		open, err := tx.SessionsIn(scope, r.Gateway, r.After, limit+1)
+		if err != nil {
+			return fmt.Errorf("reading sessions: %w", err)
+		}
+		if len(open) > limit {
+			open = open[:limit]
+			next = open[limit-1].ID
+		}
+		gateways := make(map[string]provisioner.Gateway)
+		for _, v := range open {
+			shown, err := nameSession(tx, v, gateways)
+			if err != nil {
+				return err
+			}
+			list = append(list, *shown)
+		}
+		return nil
+	})
+	return list, next, err
+}
+
+func nameSession(tx *store.Reader, v provisioner.Session, gateways map[string]provisioner.Gateway) (*Session, error) {
+	g, ok := gateways[v.Gateway]
+	if !ok {
+		read, err := tx.Gateway(v.Gateway)
+		if err != nil {
+			return nil, fmt.Errorf("reading a session's gateway: %w", err)
+		}
+		g = read.Gateway
+		gateways[v.Gateway] = g
+	}
+	person, err := tx.Person(v.Person)
+	if err != nil {
+		return nil, fmt.Errorf("reading whose session it is: %w", err)
+	}
+	device, err := tx.Device(v.Device)
+	if err != nil {
+		return nil, fmt.Errorf("reading a session's device: %w", err)
+	}
+	return showSession(v, g, person.DisplayName, device.Name), nil
+}
