@@ -2,7 +2,10 @@ package slapdtest
 
 import (
 	"bytes"
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
@@ -31,4 +34,23 @@ func startProcess(t testing.TB, program string, args ...string) *process {
 		t.Fatalf("starting %s: %v", program, err)
 	}
 	return p
+}
+
+// stopped reports whether all threads rest in a stop (proc_pid_stat(5): the state follows the name in brackets).
+func (p *process) stopped() bool {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
+	if err != nil || len(files) == 0 {
+		return false
+	}
+	for _, f := range files {
+		line, err := os.ReadFile(f)
+		if err != nil {
+			return false
+		}
+		end := bytes.LastIndexByte(line, ')')
+		if end < 0 || !bytes.HasPrefix(line[end:], []byte(") T")) {
+			return false
+		}
+	}
+	return true
 }

@@ -120,8 +120,23 @@ func (s *Server) Run() {
 	}
 }
 
-// Pause stops the process with SIGSTOP: connections stay open and nothing answers.
-func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+// Pause stops the process with SIGSTOP: connections stay open and nothing answers. It returns when each of the
+// server's threads has stopped, which takes a moment after the signal.
+func (s *Server) Pause() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !s.process.stopped() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			s.t.Fatalf("slapd does not stop: %v", ctx.Err())
+		}
+	}
+}
 
 // Resume lets a paused server go on.
 func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
