@@ -84,8 +84,8 @@ func (j *Journal) use(f *os.File, replay func([]byte) error) error {
 		return err
 	}
 	if end < info.Size() {
-		// At once: a shorter frame written over it would leave a rest that
-		// looks like damage.
+		// Nothing stale may lie behind the end: what is looked for there is
+		// damage.
 		if err := f.Truncate(end); err != nil {
 			return fmt.Errorf("cutting off an interrupted write: %w", err)
 		}

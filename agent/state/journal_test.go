@@ -114,6 +114,9 @@ func TestJournalCutAtEveryByte(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("%s at %d (-want +got):\n%s", what, cut, diff)
 			}
+			if info, err := os.Stat(path); err != nil || info.Size() != j.Size() {
+				t.Fatalf("%s at %d: %d bytes in the file, %d in the journal, %v", what, cut, info.Size(), j.Size(), err)
+			}
 			if err := errors.Join(j.Append([]byte("after")), j.Close()); err != nil {
 				t.Fatal(err)
 			}
