@@ -24,6 +24,8 @@ const (
 	tendSoon, tendSeldom = time.Second, 20 * time.Second
 	// settleAfter lets a burst of changes of the network (address, route, address) end first.
 	settleAfter = 500 * time.Millisecond
+	// restAfter keeps a network that changes all the time from becoming a storm.
+	restAfter = 5 * time.Second
 )
 
 // plane is the control plane.
@@ -306,5 +308,8 @@ func (e *Endpoint) followNetwork(ctx context.Context) error {
 		e.mu.Unlock()
 		e.nudge()
 		e.tunnel.tend(ctx)
+		if err := control.Sleep(ctx, restAfter); err != nil {
+			return err
+		}
 	}
 }

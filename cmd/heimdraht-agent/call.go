@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/endpoint"
+)
+
+// Daemon and commands speak HTTP with JSON over a Unix socket: the standard library has both ends, with limits
+// and deadlines, and any tool can look at it.
+const (
+	statusPath = "/v1/status"
+	upPath     = "/v1/up"
+	downPath   = "/v1/down"
+	enrolPath  = "/v1/enrol"
+	// maxCall and maxAnswer bound what either end reads.
+	maxCall   = 16 << 10
+	maxAnswer = 256 << 10
+)
+
+// wishCall asks for a connection, or for none.
+type wishCall struct {
+	// Language of the sentences, "de" or "en".
+	Language string `json:"language,omitempty"`
+}
+
+// enrolCall asks for an enrolment. It does not print its password.
+type enrolCall struct {
+	Language string `json:"language,omitempty"`
+	Address  string `json:"address,omitempty"`
+	Tenant   string `json:"tenant,omitempty"`
+	Login    string `json:"login"`
+	Password string `json:"password"`
+	// ForUID is whose laptop it is to be. Only root may say that; nil: the caller's.
+	ForUID *int `json:"for_uid,omitempty"`
+}
+
+// Format leaves the password out, whatever the verb.
+func (c enrolCall) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "a call to enrol") }
+
+// LogValue leaves the password out.
+func (c enrolCall) LogValue() slog.Value { return slog.StringValue("a call to enrol") }
+
+// answer is what the daemon says to every call.
+type answer struct {
+	// Problem nil: it was done.
+	Problem  *said              `json:"problem,omitempty"`
+	Status   *endpoint.Status   `json:"status,omitempty"`
+	Enrolled *endpoint.Enrolled `json:"enrolled,omitempty"`
+	// Proxy is where the SOCKS5 proxy listens. Empty: there is none.
+	Proxy string `json:"proxy,omitempty"`
+}
+
+// said is a problem in the caller's language.
+type said struct {
+	Code     string `json:"code"`
+	Sentence string `json:"sentence"`
+	Next     string `json:"next_step,omitempty"`
+}
+
+func inLanguage(err error, language string) *said {
+	p, ok := control.AsProblem(err)
+	if !ok {
+		return &said{Code: codeFailed, Sentence: err.Error()}
+	}
+	t := p.Text(language)
+	return &said{Code: p.Code, Sentence: t.Sentence, Next: t.Next}
+}
+
+// problem is the said as an error.
+func (s *said) problem() *control.Problem {
+	t := control.Text{Sentence: s.Sentence, Next: s.Next}
+	return &control.Problem{Code: s.Code, German: t, English: t}
+}
+
+// decodeCall reads a call: one JSON object, nothing unknown, nothing after it.
+func decodeCall(r io.Reader, call any) error {
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	if err := d.Decode(call); err != nil {
+		return errors.New("reading a call: it is no such call") // the cause could quote a password
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("reading a call: something follows it")
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+)
+
+// callWithin is longer than the daemon takes for anything.
+const callWithin = 90 * time.Second
+
+// caller is a command's side of the socket.
+type caller struct {
+	socket string
+	uid    int
+}
+
+func (a *app) daemon() *caller { return &caller{socket: a.socketPath(), uid: a.uid} }
+
+func (c *caller) status(ctx context.Context, l language) (*answer, error) {
+	return c.call(ctx, http.MethodGet, statusPath+"?language="+string(l), nil)
+}
+
+func (c *caller) up(ctx context.Context, l language) (*answer, error) {
+	return c.call(ctx, http.MethodPost, upPath, wishCall{Language: string(l)})
+}
+
+func (c *caller) down(ctx context.Context, l language) (*answer, error) {
+	return c.call(ctx, http.MethodPost, downPath, wishCall{Language: string(l)})
+}
+
+func (c *caller) enrol(ctx context.Context, call enrolCall) (*answer, error) {
+	got, err := c.call(ctx, http.MethodPost, enrolPath, call)
+	if err == nil && got.Enrolled == nil {
+		return nil, daemonSilent(errors.New("the answer says nothing of the enrolment"))
+	}
+	return got, err
+}
+
+// call asks the daemon. Errors are *control.Problem, or that of the context.
+func (c *caller) call(ctx context.Context, method, path string, call any) (*answer, error) {
+	bounded, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	got, err := c.exchange(bounded, method, path, call)
+	switch {
+	case err == nil:
+		return got, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, daemonMissing()
+	case errors.Is(err, fs.ErrPermission):
+		return nil, notYours()
+	}
+	return nil, err
+}
+
+func (c *caller) exchange(ctx context.Context, method, path string, call any) (*answer, error) {
+	var body bytes.Buffer
+	if call != nil {
+		if err := json.NewEncoder(&body).Encode(call); err != nil {
+			return nil, fmt.Errorf("writing the call: %w", err)
+		}
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, &body)
+	if err != nil {
+		return nil, fmt.Errorf("writing the call: %w", err)
+	}
+	client := &http.Client{Transport: &http.Transport{DialContext: c.dial, DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		var p interface{ Is(error) bool }
+		if errors.As(err, &p) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ECONNREFUSED) {
+			return nil, err
+		}
+		return nil, daemonSilent(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	var got answer
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(&got); err != nil {
+		return nil, daemonSilent(err)
+	}
+	if got.Problem != nil {
+		return nil, got.Problem.problem()
+	}
+	if got.Status == nil {
+		return nil, daemonSilent(errors.New("the answer is empty"))
+	}
+	return &got, nil
+}
+
+// dial connects, and looks who listens before anything is sent: the call may carry a password.
+func (c *caller) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.socket)
+	if err != nil {
+		return nil, err
+	}
+	uid, err := peerUID(conn)
+	if err == nil && uid != 0 && uid != c.uid {
+		err = daemonForeign()
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}

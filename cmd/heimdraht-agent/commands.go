@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/endpoint"
+)
+
+type enrolCommand struct {
+	Address      string `arg:"" optional:"" name:"server#fingerprint" help:"${enrol_address}"`
+	Tenant       string `placeholder:"NAME" help:"${enrol_tenant}"`
+	Login        string `placeholder:"NAME" help:"${enrol_login}"`
+	PasswordFile string `placeholder:"FILE|-" help:"${enrol_password_file}"`
+}
+
+// Run enrols the laptop. The daemon is asked first if it is there: nobody should type a password for nothing.
+func (c *enrolCommand) Run(ctx context.Context, a *app) error {
+	d := a.daemon()
+	if _, err := d.status(ctx, a.language); err != nil {
+		return err
+	}
+	login, err := c.Login, error(nil)
+	if login == "" {
+		if login, err = a.login(ctx); err != nil {
+			return err
+		}
+	}
+	password, err := a.password(ctx, c.PasswordFile)
+	if err != nil {
+		return err
+	}
+	got, err := d.enrol(ctx, enrolCall{
+		Language: string(a.language), Address: c.Address, Tenant: c.Tenant, Login: login, Password: password, ForUID: a.sudoer(),
+	})
+	if err != nil {
+		return err
+	}
+	a.say(greeting(*got.Enrolled).in(a.language))
+	if got.Status.State == endpoint.Disconnected {
+		a.say(words{"Verbinden Sie sich: heimdraht-agent up", "Connect: heimdraht-agent up"}.in(a.language))
+	}
+	return nil
+}
+
+// sudoer is the user behind sudo: the laptop is to be that user's, not root's.
+func (a *app) sudoer() *int {
+	if a.uid != 0 {
+		return nil
+	}
+	if uid, err := strconv.Atoi(a.env("SUDO_UID")); err == nil && uid > 0 {
+		return &uid
+	}
+	return nil
+}
+
+func greeting(e endpoint.Enrolled) words {
+	name := e.Person
+	if name == "" {
+		name = e.DeviceID
+	}
+	switch {
+	case e.Renewed:
+		return words{"Willkommen zurück, " + name + ". Die Anmeldung dieses Laptops ist erneuert.", "Welcome back, " + name + ". This laptop's enrolment has been renewed."}
+	case e.Replaced:
+		return words{"Guten Tag, " + name + ". Dieser Laptop ist neu angemeldet; die frühere Anmeldung gilt nicht mehr.", "Hello, " + name + ". This laptop has been enrolled anew; the earlier enrolment is void."}
+	}
+	return words{"Guten Tag, " + name + ". Dieser Laptop ist angemeldet.", "Hello, " + name + ". This laptop is enrolled."}
+}
+
+type upCommand struct{}
+
+// Run connects, and waits until it is connected or refused.
+func (upCommand) Run(ctx context.Context, a *app) error {
+	got, err := a.daemon().up(ctx, a.language)
+	if err != nil {
+		return err
+	}
+	a.present(got)
+	return nil
+}
+
+type downCommand struct{}
+
+// Run disconnects.
+func (downCommand) Run(ctx context.Context, a *app) error {
+	got, err := a.daemon().down(ctx, a.language)
+	if err != nil {
+		return err
+	}
+	a.present(got)
+	return nil
+}
+
+type statusCommand struct {
+	Output string `short:"o" enum:"text,json" default:"text" placeholder:"text|json" help:"${output}"`
+	Watch  bool   `help:"${watch}"`
+}
+
+// watchEvery is how often a watched status is asked for.
+const watchEvery = time.Second
+
+// Run shows how the laptop stands. That it is not connected is an answer, not a failure.
+func (c *statusCommand) Run(ctx context.Context, a *app) error {
+	d := a.daemon()
+	last := ""
+	for {
+		got, err := d.status(ctx, a.language)
+		if err != nil {
+			return err
+		}
+		if key := essence(*got.Status); key != last {
+			if last != "" && c.Output == "text" {
+				a.say("")
+			}
+			last = key
+			if err := c.show(a, got); err != nil {
+				return err
+			}
+		}
+		if !c.Watch {
+			return nil
+		}
+		if control.Sleep(ctx, watchEvery) != nil {
+			return nil // the person has seen enough
+		}
+	}
+}
+
+func (c *statusCommand) show(a *app, got *answer) error {
+	if c.Output == "text" {
+		a.present(got)
+		return nil
+	}
+	encoder := json.NewEncoder(a.out)
+	if !c.Watch {
+		encoder.SetIndent("", "  ")
+	}
+	if err := encoder.Encode(got.Status); err != nil {
+		return fmt.Errorf("writing the status: %w", err)
+	}
+	return nil
+}
+
+// essence is what must change for a watched status to be shown again. Bytes and ages change all the time.
+func essence(s endpoint.Status) string {
+	parts := []string{string(s.State), s.Code, s.Sentence, s.Gateway, fmt.Sprint(s.Addresses), strconv.FormatBool(s.ControlPlane)}
+	for _, n := range s.Notes {
+		parts = append(parts, n.Code)
+	}
+	return strings.Join(parts, "\x00")
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/user"
+	"runtime"
+	"strconv"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/endpoint"
+	"github.com/heimdraht/heimdraht/agent/hostnet"
+	"github.com/heimdraht/heimdraht/agent/proxy"
+	"github.com/heimdraht/heimdraht/agent/state"
+	"github.com/heimdraht/heimdraht/agent/wireguard"
+	"github.com/heimdraht/heimdraht/provisioner/config"
+)
+
+type runCommand struct {
+	Config         string `placeholder:"FILE" help:"${run_config}"`
+	State          string `placeholder:"DIR" help:"${run_state}"`
+	UserspaceProxy string `placeholder:"HOST:PORT" help:"${run_proxy}"`
+	SerialNumber   string `placeholder:"TEXT" help:"${run_serial}"`
+	Verbose        bool   `short:"v" help:"${run_verbose}"`
+}
+
+// Run is the daemon. It ends with the context, with the session closed and the tunnel gone.
+func (c *runCommand) Run(ctx context.Context, a *app) (err error) {
+	settings, err := c.settings()
+	if err != nil {
+		return err
+	}
+	level := slog.LevelInfo
+	if c.Verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
+
+	dir, err := openState(a.statePath(c.State, settings))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+
+	parts, err := c.assemble(ctx, a, settings, dir, log)
+	if err != nil {
+		return err
+	}
+	log.Info("the laptop's agent runs", "version", version(), "socket", parts.door.socket, "proxy", parts.door.proxy)
+	return parts.run(ctx)
+}
+
+// settings reads agent.yaml. Where none is asked for by name, none need be there.
+func (c *runCommand) settings() (config.Agent, error) {
+	file := c.Config
+	if file == "" {
+		file = systemConfig
+	}
+	settings, err := config.LoadAgent(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && c.Config == "":
+		settings = config.DefaultAgent()
+	case err != nil:
+		var invalid config.Problems
+		if !errors.As(err, &invalid) {
+			err = fileUnusable(file, words{plain(err).Error(), plain(err).Error()})
+		}
+		return config.Agent{}, err
+	}
+	if c.UserspaceProxy != "" {
+		settings.UserspaceProxy = c.UserspaceProxy
+	}
+	return settings, nil
+}
+
+func openState(path string) (*state.Dir, error) {
+	dir, err := state.Open(path)
+	switch {
+	case err == nil:
+		return dir, nil
+	case errors.Is(err, state.ErrInUse):
+		return nil, control.StateInUse(path, err)
+	}
+	return nil, control.StateUnusable(path, err)
+}
+
+// daemon is what runs.
+type daemon struct {
+	laptop  *endpoint.Endpoint
+	door    *door
+	calls   net.Listener
+	proxy   *proxy.Server // nil: none
+	clients net.Listener
+}
+
+func (c *runCommand) assemble(ctx context.Context, a *app, settings config.Agent, dir *state.Dir, log *slog.Logger) (*daemon, error) {
+	fixed, err := fixedUser(settings.User)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := loadOwnership(dir, a.uid, fixed)
+	if err != nil {
+		return nil, control.StateUnusable(dir.Path(), err)
+	}
+	options, err := c.options(a, settings, dir, log)
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon{}
+	if settings.UserspaceProxy != "" {
+		if d.clients, err = proxy.Listen(ctx, settings.UserspaceProxy); err != nil {
+			return nil, proxyPort(settings.UserspaceProxy, innermost(err))
+		}
+	}
+	options.NetworkChanged = endpoint.WatchNetwork(ctx, settings.Interface, log)
+	if d.laptop, err = endpoint.New(options); err != nil {
+		return nil, errors.Join(err, closeListener(d.clients))
+	}
+	d.door = &door{laptop: d.laptop, owner: owner, socket: a.listenPath(settings), log: log}
+	if d.clients != nil {
+		d.proxy = &proxy.Server{Dial: d.laptop.DialContext, Logger: log}
+		d.door.proxy = d.clients.Addr().String()
+	}
+	if d.calls, err = listen(d.door.socket); err != nil {
+		return nil, errors.Join(err, closeListener(d.clients))
+	}
+	return d, nil
+}
+
+func closeListener(l net.Listener) error {
+	if l == nil {
+		return nil
+	}
+	return l.Close()
+}
+
+// innermost is what the system says, without what our own layers add for logs.
+func innermost(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		var call *os.SyscallError
+		if errors.As(op.Err, &call) {
+			return call.Err
+		}
+		return op.Err
+	}
+	if errors.Is(err, proxy.ErrNotLoopback) {
+		return proxy.ErrNotLoopback
+	}
+	return err
+}
+
+// fixedUser is the number of the account that agent.yaml names, or -1.
+func fixedUser(name string) (int, error) {
+	if name == "" {
+		return -1, nil
+	}
+	account, err := user.Lookup(name)
+	if err != nil {
+		return 0, noAccount(name).Because(err)
+	}
+	uid, err := strconv.Atoi(account.Uid)
+	if err != nil {
+		return 0, noAccount(name).Because(err)
+	}
+	return uid, nil
+}
+
+// options say what kind of laptop this is.
+func (c *runCommand) options(a *app, settings config.Agent, dir *state.Dir, log *slog.Logger) (endpoint.Options, error) {
+	o := endpoint.Options{
+		Store: dir, Tenant: settings.Tenant, Connect: settings.Start == config.StartBoot,
+		DeviceName: hostName(), SerialNumber: c.SerialNumber, Platform: runtime.GOOS, Version: version(),
+		Language: string(a.language), Logger: log,
+	}
+	if o.SerialNumber == "" {
+		o.SerialNumber = serialNumber()
+	}
+	var err error
+	if o.Servers, err = control.ParseServers(settings.Servers); err != nil {
+		return o, fmt.Errorf("reading the servers in agent.yaml: %w", err)
+	}
+	if settings.CASHA256 != "" {
+		if o.Pin, err = control.ParseFingerprint(settings.CASHA256); err != nil {
+			return o, fmt.Errorf("reading ca_sha256 in agent.yaml: %w", err)
+		}
+	}
+	if settings.UserspaceProxy != "" {
+		o.Device = wireguard.Options{Mode: wireguard.Netstack}
+		return o, nil
+	}
+	o.Device = wireguard.Options{Mode: wireguard.Auto, Name: settings.Interface}
+	if o.Network, err = hostnet.Open(hostnet.Options{StateDir: dir.Path(), Logger: log}); err != nil {
+		return o, control.StateUnusable(dir.Path(), err)
+	}
+	return o, nil
+}
+
+func (d *daemon) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	// The commands are answered until the tunnel is gone, so that nobody is told of a tunnel that is not there.
+	open, shut := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go(func() error {
+		defer shut()
+		return d.laptop.Run(ctx)
+	})
+	g.Go(func() error { return d.door.serve(open, d.calls) })
+	if d.proxy != nil {
+		g.Go(func() error { return d.proxy.Serve(ctx, d.clients) })
+	}
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("running the laptop's agent: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/endpoint"
+)
+
+const (
+	// upWithin is how long a person waits for a connection before being told what is in the way.
+	upWithin   = 25 * time.Second
+	downWithin = 20 * time.Second
+	// dialWithin bounds the look for another daemon on the socket.
+	dialWithin = 2 * time.Second
+	// ownerFile is the name under which the store keeps whose laptop this is.
+	ownerFile = "owner"
+)
+
+// laptop is what the door opens to: an *endpoint.Endpoint.
+type laptop = endpoint.Endpoint
+
+// door is the daemon's side of the socket. Every call is checked by what the kernel says of the caller.
+type door struct {
+	laptop *laptop
+	owner  *ownership
+	socket string
+	proxy  string // where the SOCKS5 proxy listens; empty: nowhere
+	log    *slog.Logger
+}
+
+// ownership is whose laptop this is.
+type ownership struct {
+	store control.Store
+	self  int // the daemon's own user
+	fixed int // the user whom the configuration names; -1: none
+
+	mu    sync.Mutex
+	owner int // who enrolled; -1: nobody yet
+}
+
+// savedOwner is the file.
+type savedOwner struct {
+	UID int `json:"uid"`
+}
+
+func loadOwnership(store control.Store, self, fixed int) (*ownership, error) {
+	o := &ownership{store: store, self: self, fixed: fixed, owner: -1}
+	var saved savedOwner
+	err := store.Load(ownerFile, &saved)
+	if errors.Is(err, fs.ErrNotExist) {
+		return o, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading whose laptop this is: %w", err)
+	}
+	o.owner = saved.UID
+	return o, nil
+}
+
+// user is the one besides root, or -1 as long as nobody is. The configuration goes before all else; a daemon
+// without root's rights is its own user's.
+func (o *ownership) user() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.fixed >= 0:
+		return o.fixed
+	case o.self > 0:
+		return o.self
+	}
+	return o.owner
+}
+
+// may says whether a user may talk to the daemon. A laptop that is nobody's yet may be enrolled by anybody who
+// sits at it; what the person may do, the password proves.
+func (o *ownership) may(uid int, enrolling bool) bool {
+	user := o.user()
+	return uid == 0 || uid == user || user < 0 && enrolling
+}
+
+// take makes the laptop that of the user who has enrolled it.
+func (o *ownership) take(uid int) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.store.Save(ownerFile, savedOwner{UID: uid}); err != nil {
+		return fmt.Errorf("keeping whose laptop this is: %w", err)
+	}
+	o.owner = uid
+	return nil
+}
+
+// listen opens the socket. What an earlier daemon left behind is removed; one that still runs is not disturbed.
+func listen(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, socketUnusable(path, err)
+	}
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode()&fs.ModeSocket == 0 {
+			return nil, socketUnusable(path, errors.New("it is another file"))
+		}
+		if conn, err := net.DialTimeout("unix", path, dialWithin); err == nil {
+			return nil, errors.Join(daemonRunning(path), conn.Close())
+		} else if !errors.Is(err, syscall.ECONNREFUSED) {
+			return nil, socketUnusable(path, err)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, socketUnusable(path, err)
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, socketUnusable(path, err)
+	}
+	return l, nil
+}
+
+// admit sets the socket's rights: for the user, or for everybody as long as the laptop is nobody's.
+func (d *door) admit() error {
+	user, mode := d.owner.user(), fs.FileMode(0o600)
+	if user < 0 {
+		mode = 0o666
+	} else if user != d.owner.self {
+		if err := os.Chown(d.socket, user, -1); err != nil {
+			return fmt.Errorf("giving the socket to the laptop's user: %w", err)
+		}
+	}
+	if err := os.Chmod(d.socket, mode); err != nil {
+		return fmt.Errorf("setting the socket's rights: %w", err)
+	}
+	return nil
+}
+
+// serve answers calls until the context ends.
+func (d *door) serve(ctx context.Context, l net.Listener) error {
+	if err := d.admit(); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	server := &http.Server{
+		Handler:           d.handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      callWithin,
+		IdleTimeout:       5 * time.Second,
+		MaxHeaderBytes:    8 << 10,
+		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			uid, err := peerUID(conn)
+			if err != nil {
+				d.log.Warn("could not tell who calls", "error", err)
+				uid = -1
+			}
+			return context.WithValue(ctx, callerKey{}, uid)
+		},
+	}
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(closed)
+		_ = server.Close()
+	})
+	err := server.Serve(l)
+	if !stop() {
+		<-closed
+	}
+	if errors.Is(err, http.ErrServerClosed) && ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("answering calls: %w", err)
+}
+
+type callerKey struct{}
+
+func (d *door) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, r *http.Request) {
+		language := r.URL.Query().Get("language")
+		d.answer(w, r, language, true, func(int) (*endpoint.Enrolled, error) { return nil, nil })
+	})
+	mux.HandleFunc("POST "+upPath, func(w http.ResponseWriter, r *http.Request) {
+		d.wish(w, r, upWithin, func(ctx context.Context) error { return d.laptop.Up(ctx) })
+	})
+	mux.HandleFunc("POST "+downPath, func(w http.ResponseWriter, r *http.Request) {
+		d.wish(w, r, downWithin, func(ctx context.Context) error { return d.laptop.Down(ctx) })
+	})
+	mux.HandleFunc("POST "+enrolPath, d.enrol)
+	return mux
+}
+
+// wish does what changes whether a connection is wanted.
+func (d *door) wish(w http.ResponseWriter, r *http.Request, within time.Duration, do func(context.Context) error) {
+	var call wishCall
+	if !d.read(w, r, &call) {
+		return
+	}
+	d.answer(w, r, call.Language, false, func(int) (*endpoint.Enrolled, error) {
+		ctx, cancel := context.WithTimeout(r.Context(), within)
+		defer cancel()
+		d.speak(call.Language)
+		return nil, do(ctx)
+	})
+}
+
+func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
+	var call enrolCall
+	if !d.read(w, r, &call) {
+		return
+	}
+	d.answer(w, r, call.Language, true, func(uid int) (*endpoint.Enrolled, error) {
+		d.speak(call.Language)
+		got, err := d.laptop.Enrol(r.Context(), endpoint.EnrolRequest{
+			Address: call.Address, Tenant: call.Tenant, Login: call.Login, Password: call.Password,
+		})
+		if err != nil {
+			return nil, err
+		}
+		if uid == 0 && call.ForUID != nil && *call.ForUID >= 0 {
+			uid = *call.ForUID
+		}
+		if err := d.owner.take(uid); err != nil {
+			return nil, err
+		}
+		return &got, d.admit()
+	})
+}
+
+// speak chooses the language in which the control plane is asked from now on.
+func (d *door) speak(language string) {
+	if language == string(german) || language == string(english) {
+		d.laptop.SetLanguage(language)
+	}
+}
+
+// read reads a call, or says that it is none.
+func (d *door) read(w http.ResponseWriter, r *http.Request, call any) bool {
+	if err := decodeCall(http.MaxBytesReader(w, r.Body, maxCall), call); err != nil {
+		d.write(w, http.StatusBadRequest, answer{Problem: inLanguage(err, "")})
+		return false
+	}
+	return true
+}
+
+// answer does what was asked if the caller may, and says how the laptop stands then.
+func (d *door) answer(w http.ResponseWriter, r *http.Request, language string, enrolling bool, do func(uid int) (*endpoint.Enrolled, error)) {
+	uid, ok := r.Context().Value(callerKey{}).(int)
+	if !ok || uid < 0 || !d.owner.may(uid, enrolling) {
+		d.write(w, http.StatusForbidden, answer{Problem: inLanguage(notYours(), language)})
+		return
+	}
+	enrolled, err := do(uid)
+	status := d.laptop.Status(language)
+	a := answer{Status: &status, Enrolled: enrolled, Proxy: d.proxy}
+	if err != nil {
+		a.Problem = inLanguage(err, language)
+	}
+	d.write(w, http.StatusOK, a)
+}
+
+func (d *door) write(w http.ResponseWriter, code int, a answer) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	if err := json.NewEncoder(w).Encode(a); err != nil && !errors.Is(err, io.ErrClosedPipe) {
+		d.log.Debug("could not answer a call", "error", err)
+	}
+}

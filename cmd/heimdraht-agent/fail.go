@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"unicode"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/provisioner/config"
+)
+
+// The codes of problems that only this program has.
+const (
+	codeFailed         = "failed"
+	codeUsage          = "wrong-usage"
+	codeInterrupted    = "interrupted"
+	codeFileUnusable   = "file-unusable"
+	codeConfigInvalid  = "configuration-invalid"
+	codeDaemonMissing  = "service-not-running"
+	codeDaemonRunning  = "service-running"
+	codeDaemonForeign  = "service-foreign"
+	codeDaemonSilent   = "service-silent"
+	codeNotYours       = "not-your-laptop"
+	codeSocketUnusable = "socket-unusable"
+	codeProxyPort      = "proxy-port"
+	codeNoAccount      = "no-such-account"
+)
+
+// usageError says that the command line cannot be right.
+type usageError struct {
+	what    string
+	command string // whose --help tells more
+}
+
+func (e usageError) Error() string { return e.what }
+
+func problem(code string, sentence, next words) *control.Problem {
+	return &control.Problem{
+		Code:    code,
+		German:  control.Text{Sentence: sentence.de, Next: next.de},
+		English: control.Text{Sentence: sentence.en, Next: next.en},
+	}
+}
+
+func daemonMissing() *control.Problem {
+	return problem(codeDaemonMissing,
+		words{"Der Dienst läuft nicht.", "The service is not running."},
+		words{"Starten Sie ihn: systemctl start heimdraht-agent. Ohne Rechte der Verwaltung: heimdraht-agent run --userspace-proxy 127.0.0.1:1080.",
+			"Start it: systemctl start heimdraht-agent. Without administrator rights: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."})
+}
+
+func daemonRunning(socket string) *control.Problem {
+	return problem(codeDaemonRunning,
+		words{"Der Dienst läuft schon (" + socket + ").", "The service is running already (" + socket + ")."},
+		words{"Nichts zu tun: heimdraht-agent status.", "Nothing to do: heimdraht-agent status."})
+}
+
+func daemonForeign() *control.Problem {
+	return problem(codeDaemonForeign,
+		words{"Der Dienst gehört weder dem System noch Ihnen. Es wurde nichts gesendet.", "The service belongs neither to the system nor to you. Nothing was sent."},
+		words{"Prüfen Sie, was Sie bei --socket angegeben haben. Sonst sagen Sie es dem Helpdesk: Jemand könnte Ihr Passwort wollen.",
+			"Check what you stated for --socket. Else tell the helpdesk: somebody may be after your password."})
+}
+
+func daemonSilent(err error) *control.Problem {
+	return problem(codeDaemonSilent,
+		words{"Der Dienst antwortet nicht.", "The service does not answer."},
+		words{"Starten Sie ihn neu: systemctl restart heimdraht-agent.", "Restart it: systemctl restart heimdraht-agent."}).Because(err)
+}
+
+func notYours() *control.Problem {
+	return problem(codeNotYours,
+		words{"Dieser Laptop ist für jemand anderen angemeldet.", "This laptop is enrolled for somebody else."},
+		words{"Melden Sie sich am Laptop mit dem Konto an, mit dem er angemeldet wurde. Soll er Ihnen gehören, hilft der Helpdesk.",
+			"Sign in to the laptop with the account that enrolled it. If it is to be yours, the helpdesk can help."})
+}
+
+func socketUnusable(path string, err error) *control.Problem {
+	return problem(codeSocketUnusable,
+		words{fmt.Sprintf("%s lässt sich nicht benutzen: %v.", path, plain(err)), fmt.Sprintf("%s cannot be used: %v.", path, plain(err))},
+		words{"Geben Sie einen anderen Ort an: --socket DATEI.", "State another place: --socket FILE."}).Because(err)
+}
+
+func proxyPort(address string, err error) *control.Problem {
+	return problem(codeProxyPort,
+		words{fmt.Sprintf("Auf %s lässt sich kein Proxy anbieten: %v.", address, plain(err)), fmt.Sprintf("No proxy can be offered on %s: %v.", address, plain(err))},
+		words{"Läuft dort schon ein Programm, nehmen Sie einen anderen Port: --userspace-proxy 127.0.0.1:1081.",
+			"If a program runs there already, take another port: --userspace-proxy 127.0.0.1:1081."}).Because(err)
+}
+
+func noAccount(name string) *control.Problem {
+	return problem(codeNoAccount,
+		words{"Das Konto " + name + " aus agent.yaml gibt es auf diesem Laptop nicht.", "The account " + name + " in agent.yaml does not exist on this laptop."},
+		words{"Berichtigen Sie user: in agent.yaml.", "Correct user: in agent.yaml."})
+}
+
+// fileUnusable says that a file that was named cannot be used. It holds nothing of what is in it.
+func fileUnusable(file string, why words) *control.Problem {
+	return problem(codeFileUnusable,
+		words{fmt.Sprintf("Die Datei %s lässt sich nicht benutzen: %s.", file, why.de), fmt.Sprintf("The file %s cannot be used: %s.", file, why.en)},
+		words{"Prüfen Sie Namen, Rechte und Inhalt der Datei.", "Check the file's name, its rights and what is in it."})
+}
+
+// plain leaves out what an error of the system repeats.
+func plain(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// fail prints an error and gives the exit status; nil is done.
+func (a *app) fail(err error) int {
+	var usage usageError
+	var invalid config.Problems
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &usage):
+		a.complain(codeUsage, usage.what, words{"Hilfe: ", "Help: "}.in(a.language)+usage.command+" --help")
+		return exitUsage
+	case errors.As(err, &invalid):
+		a.complain(codeConfigInvalid, invalid.Error(), words{"Berichtigen Sie die Datei.", "Correct the file."}.in(a.language))
+	case errors.Is(err, context.Canceled):
+		a.complain(codeInterrupted, words{"Abgebrochen.", "Interrupted."}.in(a.language), "")
+	default:
+		if p, ok := control.AsProblem(err); ok {
+			t := p.Text(string(a.language))
+			a.complain(p.Code, t.Sentence, t.Next)
+		} else {
+			a.complain(codeFailed, err.Error(), "")
+		}
+	}
+	return exitFailed
+}
+
+// complain prints what happened, what to do, and the code.
+func (a *app) complain(code, sentence, next string) {
+	fmt.Fprintf(a.err, "%s: %s\n", words{"Fehler", "Error"}.in(a.language), harmless(sentence))
+	if next != "" {
+		fmt.Fprintln(a.err, harmless(next))
+	}
+	fmt.Fprintf(a.err, "(%s)\n", harmless(code))
+}
+
+// harmless takes out what a terminal would obey. Line breaks stay.
+func harmless(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}

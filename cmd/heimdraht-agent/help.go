@@ -1,0 +1,57 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// helpTexts fill the ${names} in the grammar's tags.
+func helpTexts(l language) kong.Vars {
+	texts := map[string]words{
+		"heimdraht-agent": {"Von zu Hause ins Haus: anmelden, verbinden, nachsehen.", "From home to the office: enrol, connect, look."},
+		"socket":          {"Wo der Dienst zu erreichen ist; sonst am üblichen Ort.", "Where the service is reached; else at the usual place."},
+		"lang":            {"Sprache; sonst folgt sie aus LANG.", "Language; else it follows from LANG."},
+
+		"enrol":               {"Diesen Laptop anmelden, einmal.", "Enrol this laptop, once."},
+		"enrol_address":       {"Anmeldeadresse, die Sie bekommen haben. Ohne: wie auf dem Laptop eingerichtet.", "The enrolment address that you were given. Without: as set up on the laptop."},
+		"enrol_tenant":        {"Verwaltung; sonst folgt sie aus der Mailadresse.", "Tenant; else it follows from the mail address."},
+		"enrol_login":         {"Benutzername oder Mailadresse wie im Haus; ohne wird gefragt.", "User name or mail address as in the office; asked for if missing."},
+		"enrol_password_file": {"Passwort aus einer Datei, - für die Standardeingabe; ohne wird gefragt.", "Password from a file, - for standard input; asked for if missing."},
+
+		"up":     {"Verbinden.", "Connect."},
+		"down":   {"Trennen.", "Disconnect."},
+		"status": {"Sagen, wie es steht und was zu tun ist.", "Say how things stand and what to do."},
+		"output": {"Form der Ausgabe: Text, oder JSON für Programme.", "Form of the answer: text, or JSON for programs."},
+		"watch":  {"Zuschauen, bis Strg-C.", "Go on watching, until Ctrl-C."},
+
+		"run":         {"Der Dienst selbst; gewöhnlich startet ihn das System.", "The service itself; usually the system starts it."},
+		"run_config":  {"Einstellungen des Laptops.", "Settings of the laptop."},
+		"run_state":   {"Ordner für Schlüssel und Zertifikat.", "Folder for keys and certificate."},
+		"run_proxy":   {"Ohne Rechte der Verwaltung: kein Netz für alle Programme, sondern ein SOCKS5-Proxy auf dieser Adresse.", "Without administrator rights: no network for all programs, but a SOCKS5 proxy on this address."},
+		"run_serial":  {"Seriennummer des Geräts; sonst sagt sie das Gerät.", "The machine's serial number; else the machine says it."},
+		"run_verbose": {"Mehr ins Protokoll schreiben.", "Write more to the log."},
+
+		"version": {"Version zeigen.", "Show the version."},
+	}
+	vars := kong.Vars{}
+	for key, text := range texts {
+		vars[key] = text.in(l)
+	}
+	return vars
+}
+
+// translateHelp puts the few words that Kong brings along into German.
+func translateHelp(help string, l language) string {
+	if l != german {
+		return help
+	}
+	return strings.NewReplacer(
+		"Usage: ", "Aufruf: ",
+		"\nArguments:", "\nAngaben:",
+		"\nFlags:", "\nSchalter:",
+		"\nCommands:", "\nBefehle:",
+		"Show context-sensitive help.", "Diese Hilfe zeigen.",
+		`Run "heimdraht-agent <command> --help" for more information on a command.`, "Mehr zu einem Befehl: heimdraht-agent <command> --help",
+	).Replace(help)
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], world{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv, uid: os.Geteuid()})
+	stop()
+	os.Exit(status)
+}
+
+// world is what a process is given.
+type world struct {
+	in       *os.File
+	out, err io.Writer
+	env      func(string) string
+	uid      int // -1 where there are none
+}
+
+// commands is the grammar. The help stands in help.go, in both languages.
+type commands struct {
+	Enrol   enrolCommand   `cmd:"" help:"${enrol}"`
+	Up      upCommand      `cmd:"" help:"${up}"`
+	Down    downCommand    `cmd:"" help:"${down}"`
+	Status  statusCommand  `cmd:"" help:"${status}"`
+	Run     runCommand     `cmd:"" help:"${run}"`
+	Version versionCommand `cmd:"" help:"${version}"`
+
+	Socket string `placeholder:"FILE" help:"${socket}"`
+	Lang   string `enum:"de,en," default:"" placeholder:"de|en" help:"${lang}"`
+}
+
+// app is what a command works with.
+type app struct {
+	world
+	language language
+	socket   string // as the flag has it; empty: the usual place
+}
+
+// run runs one command and returns the exit status.
+func run(ctx context.Context, args []string, w world) int {
+	l := languageOf(args, w.env)
+	a := &app{world: w, language: l}
+	var grammar commands
+	// Kong ends the process after --help; this one ends in main only.
+	helped := false
+	help := &strings.Builder{}
+	parser, err := kong.New(&grammar,
+		kong.Name("heimdraht-agent"), kong.Description(helpTexts(l)["heimdraht-agent"]), helpTexts(l),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Writers(help, io.Discard),
+		kong.Exit(func(int) { helped = true }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		return a.fail(fmt.Errorf("reading the command line: %w", err))
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if helped {
+		fmt.Fprint(w.out, translateHelp(help.String(), l))
+		return exitDone
+	}
+	if err != nil {
+		return a.fail(usageError{what: err.Error(), command: commandOf(err)})
+	}
+	a.socket = grammar.Socket
+	return a.fail(parsed.Run(a))
+}
+
+// commandOf names the command whose help tells more.
+func commandOf(err error) string {
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
+		return "heimdraht-agent " + wrong.Context.Selected().Path()
+	}
+	return "heimdraht-agent"
+}
+
+type versionCommand struct{}
+
+// Run shows which program this is.
+func (versionCommand) Run(a *app) error {
+	_, err := fmt.Fprintln(a.out, "heimdraht-agent", version())
+	return err
+}
+
+// version is what the Go toolchain recorded of the source.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// say prints one line.
+func (a *app) say(line string) { fmt.Fprintln(a.out, harmless(line)) }
+
+// present prints a status for people: the sentence, the next step, then what the helpdesk may ask for.
+func (a *app) present(got *answer) {
+	s := got.Status
+	a.say(s.Sentence)
+	if s.Next != "" {
+		a.say(s.Next)
+	}
+	for _, n := range s.Notes {
+		a.say(strings.TrimSpace(n.Sentence + " " + n.Next))
+	}
+	line := func(label words, value string) {
+		if value != "" {
+			a.say(fmt.Sprintf("  %-*s %s", labelWidth(a.language), label.in(a.language), value))
+		}
+	}
+	line(words{"Grund", "reason"}, s.Code)
+	line(words{"Person", "person"}, joined(s.Person, s.Tenant))
+	line(words{"Zugangsserver", "gateway"}, s.Gateway)
+	var addresses []string
+	for _, addr := range s.Addresses {
+		addresses = append(addresses, addr.String())
+	}
+	line(words{"Adresse", "address"}, strings.Join(addresses, ", "))
+	if got.Proxy != "" {
+		line(words{"Proxy", "proxy"}, "SOCKS5 "+got.Proxy)
+	}
+	line(words{"Seit", "since"}, a.clock(s.Since))
+	line(words{"Verlängert bis", "lease until"}, a.clock(s.LeaseUntil))
+	if s.HandshakeAge != nil {
+		age := fmt.Sprintf("%d s", *s.HandshakeAge)
+		line(words{"Lebenszeichen", "sign of life"}, words{"vor " + age, age + " ago"}.in(a.language))
+	}
+	if s.Gateway != "" {
+		received, sent := bytesText(s.ReceivedBytes, a.language), bytesText(s.SentBytes, a.language)
+		line(words{"Daten", "data"}, words{received + " empfangen, " + sent + " gesendet", received + " received, " + sent + " sent"}.in(a.language))
+	}
+}
+
+func labelWidth(l language) int {
+	if l == german {
+		return utf8.RuneCountInString("Verlängert bis")
+	}
+	return utf8.RuneCountInString("sign of life")
+}
+
+func joined(person, tenant string) string {
+	if person == "" || tenant == "" {
+		return person + tenant
+	}
+	return person + " (" + tenant + ")"
+}
+
+// clock writes a time as people of the language do, in the laptop's own zone.
+func (a *app) clock(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format(words{"02.01.2006 15:04", "2006-01-02 15:04"}.in(a.language))
+}
+
+// bytesText rounds as people read: 1.2 MB.
+func bytesText(n uint64, l language) string {
+	const unit = 1000
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, names := float64(n)/unit, []string{"kB", "MB", "GB", "TB", "PB", "EB"}
+	for value >= unit && len(names) > 1 {
+		value, names = value/unit, names[1:]
+	}
+	text := fmt.Sprintf("%.1f %s", value, names[0])
+	if l == german {
+		text = strings.Replace(text, ".", ",", 1)
+	}
+	return text
+}
