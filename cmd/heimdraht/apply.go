@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"net/netip"
 	"strconv"
 	"time"
@@ -25,6 +27,10 @@ func (c *applyCommand) Run(ctx context.Context, a *app) error {
 		return usageError{words{"welche Dateien? Nennen Sie sie mit -f", "which files? Name them with -f"}.in(a.language), "heimdraht apply"}
 	}
 	declared, err := config.LoadDeclaration(files...)
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return unreadable(path.Path, err)
+	}
 	if err != nil {
 		return err
 	}

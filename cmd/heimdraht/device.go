@@ -223,11 +223,13 @@ func (a *app) sayTaken(t taken) {
 }
 
 func (a *app) sayState(d *heimdrahtv1.Device) {
-	state := map[heimdrahtv1.DeviceState]words{
-		heimdrahtv1.DeviceState_DEVICE_STATE_ACTIVE:    {"hat Zugang", "has access"},
-		heimdrahtv1.DeviceState_DEVICE_STATE_SUSPENDED: {"ruht", "is suspended"},
-		heimdrahtv1.DeviceState_DEVICE_STATE_REVOKED:   {"hat keinen Zugang mehr", "is revoked"},
-	}[d.GetState()]
+	state := words{"hat Zugang", "has access"}
+	switch d.GetState() {
+	case heimdrahtv1.DeviceState_DEVICE_STATE_SUSPENDED:
+		state = words{"ruht", "is suspended"}
+	case heimdrahtv1.DeviceState_DEVICE_STATE_REVOKED:
+		state = words{"hat keinen Zugang mehr", "is revoked"}
+	}
 	a.say(words{"%s von %s (%s) %s", "%s of %s (%s) %s"}, d.GetName(), d.GetPersonName(), d.GetDeviceId(), state.in(a.language))
 }
 
@@ -245,8 +247,17 @@ func confirmationColumns() []column[*heimdrahtv1.GatewayConfirmation] {
 	}
 }
 
-func stateName(d *heimdrahtv1.Device) string {
-	return strings.ToLower(strings.TrimPrefix(d.GetState().String(), "DEVICE_STATE_"))
+func stateOf(d *heimdrahtv1.Device) shown {
+	switch d.GetState() {
+	case heimdrahtv1.DeviceState_DEVICE_STATE_ACTIVE:
+		return shown{"active", words{"aktiv", "active"}}
+	case heimdrahtv1.DeviceState_DEVICE_STATE_SUSPENDED:
+		return shown{"suspended", words{"ruht", "suspended"}}
+	case heimdrahtv1.DeviceState_DEVICE_STATE_REVOKED:
+		return shown{"revoked", words{"gesperrt", "revoked"}}
+	default: // of a newer server
+		return shown{"unknown", words{"unbekannt", "unknown"}}
+	}
 }
 
 // deviceColumns are everything about a device.
@@ -255,7 +266,7 @@ func deviceColumns() []column[*heimdrahtv1.Device] {
 		{"name", words{"Laptop", "laptop"}, func(d *heimdrahtv1.Device) any { return d.GetName() }},
 		{"person_name", words{"Person", "person"}, func(d *heimdrahtv1.Device) any { return d.GetPersonName() }},
 		{"tenant", words{"Verwaltung", "tenant"}, func(d *heimdrahtv1.Device) any { return d.GetTenant() }},
-		{"state", words{"Zustand", "state"}, func(d *heimdrahtv1.Device) any { return stateName(d) }},
+		{"state", words{"Zustand", "state"}, func(d *heimdrahtv1.Device) any { return stateOf(d) }},
 		{"state_reason", words{"Grund", "reason"}, func(d *heimdrahtv1.Device) any { return d.GetStateReason() }},
 		{"serial_number", words{"Seriennummer", "serial number"}, func(d *heimdrahtv1.Device) any { return d.GetSerialNumber() }},
 		{"platform", words{"System", "platform"}, func(d *heimdrahtv1.Device) any { return d.GetPlatform() }},
@@ -276,7 +287,7 @@ func deviceColumns() []column[*heimdrahtv1.Device] {
 func deviceListColumns() []column[*heimdrahtv1.Device] {
 	return []column[*heimdrahtv1.Device]{
 		{"name", words{"Laptop", "laptop"}, func(d *heimdrahtv1.Device) any { return d.GetName() }},
-		{"state", words{"Zustand", "state"}, func(d *heimdrahtv1.Device) any { return stateName(d) }},
+		{"state", words{"Zustand", "state"}, func(d *heimdrahtv1.Device) any { return stateOf(d) }},
 		{"serial_number", words{"Seriennummer", "serial number"}, func(d *heimdrahtv1.Device) any { return d.GetSerialNumber() }},
 		{"enrolled_at", words{"angemeldet", "enrolled"}, func(d *heimdrahtv1.Device) any { return timeOf(d.GetEnrolledAt()) }},
 		{"gateway", words{"verbunden über", "connected by"}, func(d *heimdrahtv1.Device) any { return d.GetSession().GetGateway() }},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -27,6 +28,7 @@ const (
 	codeNotSignedIn   = "not-signed-in"
 	codeNotConfirmed  = "not-confirmed"
 	codeFileInvalid   = "file-invalid"
+	codeFileUnusable  = "file-unusable"
 	codeFailed        = "failed"
 	codeInterrupted   = "interrupted"
 	codeNoAnswer      = "no-answer"
@@ -40,6 +42,23 @@ func problem(code string, sentence, next words) *control.Problem {
 		German:  control.Text{Sentence: sentence.de, Next: next.de},
 		English: control.Text{Sentence: sentence.en, Next: next.en},
 	}
+}
+
+// fileUnusable says that a file that was named cannot be used. why holds nothing
+// of what is in it.
+func fileUnusable(file, warum, why string) *control.Problem {
+	return problem(codeFileUnusable,
+		words{fmt.Sprintf("Die Datei %s lässt sich nicht benutzen: %s.", file, warum), fmt.Sprintf("The file %s cannot be used: %s.", file, why)},
+		words{"Prüfen Sie Namen, Rechte und Inhalt der Datei.", "Check the file's name, its rights and what is in it."})
+}
+
+// unreadable is fileUnusable for what the operating system says.
+func unreadable(file string, err error) *control.Problem {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return fileUnusable(file, err.Error(), err.Error())
 }
 
 // fail prints an error and gives the exit status; nil is done.

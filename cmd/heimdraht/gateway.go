@@ -61,11 +61,11 @@ func (gatewayListCommand) Run(ctx context.Context, a *app) error {
 		if len(r.GetGateways()) == 0 {
 			a.hint(words{"Kein Zugangsserver ist eingetragen: heimdraht apply -f DATEI", "No gateway is declared: heimdraht apply -f FILE"})
 		}
-		return list(a.printer, "gateways", gatewayColumns(a.language), r.GetGateways())
+		return list(a.printer, "gateways", gatewayColumns(), r.GetGateways())
 	})
 }
 
-func gatewayColumns(l language) []column[*heimdrahtv1.Gateway] {
+func gatewayColumns() []column[*heimdrahtv1.Gateway] {
 	return []column[*heimdrahtv1.Gateway]{
 		{"name", words{"Name", "name"}, func(g *heimdrahtv1.Gateway) any { return g.GetName() }},
 		{"endpoint", words{"Adresse", "endpoint"}, func(g *heimdrahtv1.Gateway) any { return g.GetEndpoint() }},
@@ -76,23 +76,26 @@ func gatewayColumns(l language) []column[*heimdrahtv1.Gateway] {
 		{"revision", words{}, func(g *heimdrahtv1.Gateway) any { return g.GetRevision() }},
 		{"acknowledged_revision", words{}, func(g *heimdrahtv1.Gateway) any { return g.GetAcknowledgedRevision() }},
 		{"behind", words{"Rückstand", "behind"}, func(g *heimdrahtv1.Gateway) any {
+			if !g.GetJoined() {
+				return nil
+			}
 			return max(0, g.GetRevision()-g.GetAcknowledgedRevision())
 		}},
 		{"last_contact", words{"zuletzt gesehen", "last contact"}, func(g *heimdrahtv1.Gateway) any { return timeOf(g.GetLastContact()) }},
 		{"certificate_not_after", words{"Zertifikat bis", "certificate until"}, func(g *heimdrahtv1.Gateway) any { return timeOf(g.GetCertificateNotAfter()) }},
 		{"agent_version", words{"Version", "version"}, func(g *heimdrahtv1.Gateway) any { return g.GetAgentVersion() }},
 		{"tenants", words{}, func(g *heimdrahtv1.Gateway) any { return g.GetTenants() }},
-		{"state", words{"Zustand", "state"}, func(g *heimdrahtv1.Gateway) any { return gatewayState(g).in(l) }},
+		{"state", words{"Zustand", "state"}, func(g *heimdrahtv1.Gateway) any { return gatewayState(g) }},
 	}
 }
 
-func gatewayState(g *heimdrahtv1.Gateway) words {
+func gatewayState(g *heimdrahtv1.Gateway) shown {
 	switch {
 	case g.GetConnected():
-		return words{"verbunden", "connected"}
+		return shown{"connected", words{"verbunden", "connected"}}
 	case g.GetJoined():
-		return words{"abgeschnitten", "cut off"}
+		return shown{"cut_off", words{"abgeschnitten", "cut off"}}
 	default:
-		return words{"nicht beigetreten", "not joined"}
+		return shown{"not_joined", words{"nicht beigetreten", "not joined"}}
 	}
 }

@@ -80,7 +80,7 @@ func run(ctx context.Context, args []string, w world) int {
 	if err != nil {
 		return p.fail(fmt.Errorf("reading the command line: %w", err))
 	}
-	if len(args) == 0 {
+	if bare(args) {
 		return a.greet(parser, help)
 	}
 	parsed, err := parser.Parse(args)
@@ -98,6 +98,19 @@ func run(ctx context.Context, args []string, w world) int {
 	}
 	p.form = grammar.Output
 	return p.fail(parsed.Run(a))
+}
+
+// bare reports that nothing is asked for: at most the language is told.
+func bare(args []string) bool {
+	switch len(args) {
+	case 0:
+		return true
+	case 1:
+		return strings.HasPrefix(args[0], "--lang=")
+	case 2:
+		return args[0] == "--lang"
+	}
+	return false
 }
 
 // greet answers who typed the bare name: without a login the next step is to

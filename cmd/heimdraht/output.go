@@ -50,11 +50,18 @@ type printer struct {
 }
 
 // column is one property of T: one definition for table, JSON and CSV. of
-// gives a string, bool, int64, time.Time, []string or *heimdrahtv1.Count.
+// gives a string, bool, int64, time.Time, []string, *heimdrahtv1.Count, shown,
+// or nil for what does not apply.
 type column[T any] struct {
 	key     string // in JSON and CSV; never changes
 	heading words  // empty: not for people
 	of      func(T) any
+}
+
+// shown is a value that has a name for programs and words for people.
+type shown struct {
+	program string
+	people  words
 }
 
 // list prints rows. extra are further keys of the JSON object.
@@ -157,6 +164,10 @@ func (p *printer) table(rows [][]cell) error {
 // cell shows a value to a person.
 func (p *printer) cell(value any) cell {
 	switch v := value.(type) {
+	case nil:
+		return cell{text: "-"}
+	case shown:
+		return cell{text: v.people.in(p.language)}
 	case string:
 		return cell{text: orDash(harmless(v))}
 	case []string:
@@ -252,6 +263,8 @@ func forPrograms(value any) any {
 			return []string{}
 		}
 		return v
+	case shown:
+		return v.program
 	case *heimdrahtv1.Count:
 		if v.GetWithheld() {
 			return nil

@@ -97,10 +97,11 @@ func (a *app) showPerson(r *heimdrahtv1.GetPersonResponse) error {
 	if err := card(a.printer, wholePersonColumns(), r); err != nil {
 		return err
 	}
+	a.say(words{})
 	if len(r.GetDevices()) == 0 {
-		a.say(words{"\nKein Laptop ist angemeldet.", "\nNo laptop is enrolled."})
+		a.say(words{"Kein Laptop ist angemeldet.", "No laptop is enrolled."})
 	} else {
-		a.say(words{"\nLaptops", "\nLaptops"})
+		a.say(words{"Laptops", "Laptops"})
 		if err := list(a.printer, "devices", deviceListColumns(), r.GetDevices()); err != nil {
 			return err
 		}
@@ -108,7 +109,8 @@ func (a *app) showPerson(r *heimdrahtv1.GetPersonResponse) error {
 	if len(r.GetRefusals()) == 0 {
 		return nil
 	}
-	a.say(words{"\nZuletzt abgelehnt", "\nRecently refused"})
+	a.say(words{})
+	a.say(words{"Zuletzt abgelehnt", "Recently refused"})
 	return list(a.printer, "refusals", refusalColumns(), r.GetRefusals())
 }
 
@@ -121,7 +123,7 @@ func wholePersonColumns() []column[*heimdrahtv1.GetPersonResponse] {
 		{"person_id", words{"Person-ID", "person id"}, func(r *heimdrahtv1.GetPersonResponse) any { return r.GetPerson().GetPersonId() }},
 		{"connected", words{"verbunden", "connected"}, func(r *heimdrahtv1.GetPersonResponse) any { return r.GetPerson().GetConnected() }},
 		{"directory_status", words{"Verzeichnis", "directory"}, func(r *heimdrahtv1.GetPersonResponse) any { return r.GetDirectoryStatus() }},
-		{"directory_read_at", words{"gelesen", "read"}, func(r *heimdrahtv1.GetPersonResponse) any { return timeOf(r.GetDirectoryReadAt()) }},
+		{"directory_read_at", words{"Stand", "as of"}, func(r *heimdrahtv1.GetPersonResponse) any { return timeOf(r.GetDirectoryReadAt()) }},
 	}
 }
 

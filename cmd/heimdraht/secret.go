@@ -21,17 +21,18 @@ const longestSecret = 4096
 func (a *app) secret(ctx context.Context, file, flag string, question words) (string, error) {
 	switch {
 	case file == "-":
-		return readSecret(a.world.in, words{"Standardeingabe", "standard input"}.in(a.language))
+		return readSecret(a.world.in, "-")
 	case file != "":
 		f, err := os.Open(file)
 		if err != nil {
-			return "", fmt.Errorf("reading a secret: %w", err)
+			return "", unreadable(file, err)
 		}
 		defer f.Close()
 		return readSecret(f, file)
 	}
 	s, err := a.ask(ctx, question, flag, func(fd int) (string, error) {
 		b, err := term.ReadPassword(fd)
+		fmt.Fprintln(a.printer.err) // the return key was not echoed either
 		return string(b), err
 	})
 	if err == nil && s == "" {
@@ -40,20 +41,20 @@ func (a *app) secret(ctx context.Context, file, flag string, question words) (st
 	return s, err
 }
 
-// readSecret takes the first line. More lines are a mistake: the wrong file.
+// readSecret takes the only line. More lines are a mistake: the wrong file.
 func readSecret(r io.Reader, name string) (string, error) {
 	b, err := io.ReadAll(io.LimitReader(r, longestSecret+1))
 	if err != nil {
-		return "", fmt.Errorf("reading a secret: %w", err)
+		return "", unreadable(name, err)
 	}
 	b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
 	switch {
 	case len(b) == 0:
-		return "", fmt.Errorf("reading a secret: %s is empty", name)
+		return "", fileUnusable(name, "sie ist leer", "it is empty")
 	case len(b) > longestSecret:
-		return "", fmt.Errorf("reading a secret: %s holds more than %d bytes", name, longestSecret)
+		return "", fileUnusable(name, fmt.Sprintf("sie hat mehr als %d Bytes", longestSecret), fmt.Sprintf("it has more than %d bytes", longestSecret))
 	case bytes.ContainsAny(b, "\n\r\x00"):
-		return "", fmt.Errorf("reading a secret: %s holds more than one line", name)
+		return "", fileUnusable(name, "sie hat mehr als eine Zeile", "it has more than one line")
 	}
 	return string(b), nil
 }
