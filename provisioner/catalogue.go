@@ -52,6 +52,7 @@ const (
 	CodeTokenInvalid         Code = "token-invalid"
 	CodeGatewayKeyChanged    Code = "gateway-key-changed"
 	CodeGatewayReplaced      Code = "gateway-replaced"
+	CodeGatewayMoved         Code = "gateway-moved"
 	CodeDeclarationInvalid   Code = "declaration-invalid"
 	CodeTryLater             Code = "try-later"
 	CodeShuttingDown         Code = "shutting-down"
@@ -170,6 +171,9 @@ func Catalogue() []Entry {
 		{CodeGatewayReplaced, KindForbidden,
 			Text{"Dieser Zugangsserver ist inzwischen neu beigetreten; der alte Ausweis gilt nicht mehr.", "Benutzen Sie den neuen Beitritt, oder lassen Sie ihn nochmals beitreten: heimdraht gateway token."},
 			Text{"This gateway has joined anew; the old certificate is no longer valid.", "Use the new one, or let it join again: heimdraht gateway token."}},
+		{CodeGatewayMoved, KindConflict,
+			Text{"Der Zugangsserver wurde neu eingerichtet; die Verbindung wird neu aufgebaut.", "Nichts zu tun."},
+			Text{"The gateway was set up anew; the connection is being opened again.", "Nothing to do."}},
 		{CodeDeclarationInvalid, KindInvalid,
 			Text{"{object}: {why}.", "Berichtigen Sie die Datei und wenden Sie sie nochmals an."},
 			Text{"{object}: {why}.", "Correct the file and apply it again."}},

@@ -80,6 +80,18 @@ func (s Session) Expired(e ExpiryEvidence) bool {
 	return s.ObservedAt.After(end) && s.ObservedAt.Sub(s.LastHandshake) > OnlineWithin
 }
 
+// WhyClosed is what a laptop is told of its closed session. After some ends it
+// may open the next one by itself: nobody wanted them to be disconnected.
+func (s Session) WhyClosed() *Refusal {
+	r := Refuse(s.ClosedWhy)
+	switch s.ClosedWhy {
+	case CodeSessionExpired, CodeGatewayMoved, CodeGatewayNotReady:
+		return r.After(time.Second)
+	default:
+		return r
+	}
+}
+
 // Gateway is one server that ends tunnels.
 type Gateway struct {
 	Name        string

@@ -16,10 +16,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/enrolment"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
 	"github.com/heimdraht/heimdraht/provisioner/store"
@@ -45,13 +45,14 @@ const (
 	maxSessions     = 1000
 	maxQuery        = 200 // bytes
 	shownRefusals   = 10
-	// ShortestPrefix is how much of an id must be given.
-	ShortestPrefix = 6
 )
+
+// Found is somebody in a tenant, with how many devices she has.
+type Found = store.FoundPerson
 
 // Person is somebody with everything the helpdesk may see.
 type Person struct {
-	store.FoundPerson
+	Found
 	Standing provisioner.Standing
 	Devices  []Device
 	Refusals []Refusal
@@ -84,7 +85,7 @@ type Session struct {
 // FindPeople lists people of whom a name, login, mail address or device
 // contains every word of query; more tells that there were more than limit (0:
 // 20, at most 200).
-func (s *Service) FindPeople(ctx context.Context, actor provisioner.Actor, query string, limit int) (found []store.FoundPerson, more bool, err error) {
+func (s *Service) FindPeople(ctx context.Context, actor provisioner.Actor, query string, limit int) (found []Found, more bool, err error) {
 	if refusal := provisioner.Allow(actor, provisioner.ActionFindPeople, provisioner.Object{}); refusal != nil {
 		return nil, false, refusal
 	}
@@ -93,7 +94,7 @@ func (s *Service) FindPeople(ctx context.Context, actor provisioner.Actor, query
 	}
 	limit = within(limit, defaultPeople, maxPeople)
 	scope := provisioner.ScopeOf(actor, provisioner.ActionFindPeople)
-	found, err = store.Read(ctx, s.Store, func(tx *store.Reader) ([]store.FoundPerson, error) {
+	found, err = store.Read(ctx, s.Store, func(tx *store.Reader) ([]Found, error) {
 		return tx.FindPeople(scope, query, limit+1)
 	})
 	if err != nil {
@@ -115,22 +116,9 @@ func within(n, standard, most int) int {
 // Person shows somebody in a tenant. The tenant may be empty if the caller
 // sees the person in one only.
 func (s *Service) Person(ctx context.Context, actor provisioner.Actor, tenant, id string) (p Person, err error) {
-	if refusal := provisioner.Allow(actor, provisioner.ActionReadPerson, provisioner.Object{Tenant: tenant}); refusal != nil {
-		return p, refusal
-	}
-	scope := provisioner.ScopeOf(actor, provisioner.ActionReadPerson).Narrow(tenant)
-	err = s.Store.View(ctx, func(tx *store.Reader) error {
-		found, err := tx.PersonIn(scope, id)
-		if err != nil {
+	err = s.Store.View(ctx, func(tx *store.Reader) (err error) {
+		if p.Found, err = enrolment.FindPerson(tx, actor, provisioner.ActionReadPerson, id, tenant); err != nil {
 			return err
-		}
-		switch len(found) {
-		case 0:
-			return provisioner.Refuse(provisioner.CodeNotFound, "what", what(actor, "person"), "name", id)
-		case 1:
-			p.FoundPerson = found[0]
-		default:
-			return provisioner.Refuse(provisioner.CodeAmbiguous, "name", id)
 		}
 		return s.fill(tx, actor, &p)
 	})
@@ -164,12 +152,8 @@ func (s *Service) fill(tx *store.Reader, actor provisioner.Actor, p *Person) (er
 
 // Device shows a device by its id, or by enough of its beginning to be unique.
 func (s *Service) Device(ctx context.Context, actor provisioner.Actor, id string) (d Device, err error) {
-	if refusal := provisioner.Allow(actor, provisioner.ActionReadDevice, provisioner.Object{}); refusal != nil {
-		return d, refusal
-	}
-	scope := provisioner.ScopeOf(actor, provisioner.ActionReadDevice)
 	err = s.Store.View(ctx, func(tx *store.Reader) error {
-		device, err := FindDevice(tx, actor, scope, id)
+		device, err := enrolment.FindDevice(tx, actor, provisioner.ActionReadDevice, id)
 		if err != nil {
 			return err
 		}
@@ -181,35 +165,6 @@ func (s *Service) Device(ctx context.Context, actor provisioner.Actor, id string
 		return err
 	})
 	return d, err
-}
-
-// FindDevice reads the one device in scope whose id begins so. None, too short
-// a beginning, and one outside of the scope are one refusal.
-func FindDevice(tx *store.Reader, actor provisioner.Actor, scope provisioner.Scope, id string) (provisioner.Device, error) {
-	id = strings.ToLower(strings.TrimSpace(id))
-	var found []provisioner.Device
-	if len(id) >= ShortestPrefix {
-		var err error
-		if found, err = tx.DevicesByPrefix(scope, id); err != nil {
-			return provisioner.Device{}, fmt.Errorf("finding a device: %w", err)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return provisioner.Device{}, provisioner.Refuse(provisioner.CodeNotFound, "what", what(actor, "device"), "name", id)
-	case 1:
-		return found[0], nil
-	default:
-		return provisioner.Device{}, provisioner.Refuse(provisioner.CodeAmbiguous, "name", id)
-	}
-}
-
-// what names a kind of thing in the asking person's language.
-func what(actor provisioner.Actor, kind string) string {
-	if actor.Language == "en" {
-		return kind
-	}
-	return map[string]string{"person": "Diese Person", "device": "Dieses Gerät"}[kind]
 }
 
 func show(tx *store.Reader, d provisioner.Device, person string) (Device, error) {

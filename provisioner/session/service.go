@@ -338,7 +338,7 @@ func whyNot(tx *store.Reader, actor provisioner.Actor, stream, id string) error 
 	case err != nil:
 		return err
 	case !session.ClosedAt.IsZero():
-		return provisioner.Refuse(session.ClosedWhy)
+		return session.WhyClosed()
 	case session.Stream != stream:
 		return provisioner.Refuse(provisioner.CodeStreamReplaced)
 	default:

@@ -93,3 +93,12 @@ func (w *Writer) FreeAddress(gateway, device string, index int64) error {
 		on conflict (device, gateway) do update set address_index = excluded.address_index, used_at = excluded.used_at`,
 		device, gateway, index, ms(w.Now))
 }
+
+// ForgetAddresses gives back all blocks of a gateway whose aggregate moves. No
+// session may be open on it.
+func (w *Writer) ForgetAddresses(gateway string) error {
+	if err := run(w.q, `delete from address_block where gateway = $1`, gateway); err != nil {
+		return err
+	}
+	return run(w.q, `delete from former_address where gateway = $1`, gateway)
+}

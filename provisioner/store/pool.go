@@ -28,6 +28,11 @@ func (r *Reader) Pools() ([]PoolState, error) {
 	return all(r.q, scanPool, `select declaration, held, unused_guarantee, 0, 0 from licence_pool order by name`)
 }
 
+// Pool reads the declaration of a pool; ErrNone if there is none.
+func (r *Reader) Pool(name string) (provisioner.LicencePool, error) {
+	return one(r.q, scanDeclaration[provisioner.LicencePool], `select declaration from licence_pool where name = $1`, name)
+}
+
 // PoolsOf lists the pools a tenant is entitled to, by name.
 func (r *Reader) PoolsOf(tenant string) ([]PoolState, error) {
 	return all(r.q, scanPool, `select p.declaration, p.held, p.unused_guarantee, s.guarantee, s.held

@@ -42,6 +42,12 @@ func (r *Reader) SessionsOnGateway(gateway, after string, limit int) ([]provisio
 	return all(r.q, scanSession, selectSession+`where s.gateway = $1 and s.closed_at = 0 and s.id > $2 order by s.id limit $3`, gateway, after, limit)
 }
 
+// SessionsOpenedBefore lists open sessions of a gateway that were opened before
+// t, at most limit.
+func (r *Reader) SessionsOpenedBefore(gateway string, t time.Time, limit int) ([]provisioner.Session, error) {
+	return all(r.q, scanSession, selectSession+`where s.gateway = $1 and s.closed_at = 0 and s.opened_at < $2 order by s.id limit $3`, gateway, ms(t), limit)
+}
+
 // LeasesOver lists open sessions whose lease ended from one time until before
 // another, oldest first.
 func (r *Reader) LeasesOver(from, until time.Time, limit int) ([]provisioner.Session, error) {

@@ -42,6 +42,13 @@ func (r *Reader) TenantOfMailDomain(domain string) (string, error) {
 	return one(r.q, value[string], `select tenant from mail_domain where domain = $1`, domain)
 }
 
+// TenantHasPeople reports whether the directory has ever told of anybody in a
+// tenant.
+func (r *Reader) TenantHasPeople(tenant string) (bool, error) {
+	n, err := one(r.q, value[int64], `select count(*) from (select 1 from standing where tenant = $1 limit 1) t`, tenant)
+	return n > 0, err
+}
+
 // PutTenant makes or changes a tenant and its mail domains. A domain that
 // leads to another tenant is refused.
 func (w *Writer) PutTenant(t provisioner.Tenant) error {

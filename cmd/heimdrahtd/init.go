@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/heimdraht/heimdraht/provisioner/app"
+	"github.com/heimdraht/heimdraht/provisioner/config"
+)
+
+type initCommand struct {
+	Name      []string `placeholder:"NAME" help:"DNS names and addresses under which laptops and gateways reach this server. Asked for on a terminal."`
+	Listen    string   `placeholder:"HOST:PORT" help:"Where to listen. Default: :8443"`
+	StateDir  string   `placeholder:"DIR" help:"Where the database goes. Default: /var/lib/heimdraht"`
+	MasterKey string   `placeholder:"FILE" help:"Where the master key goes. Default: /etc/heimdraht/master.key"`
+	Metrics   string   `placeholder:"HOST:PORT" help:"Where metrics and health are served. Default: 127.0.0.1:9443"`
+	TokenFile string   `placeholder:"FILE" help:"Write the operator's token into this new file instead of showing it."`
+}
+
+// Run implements the command. It never touches what is there already.
+func (i initCommand) Run(ctx context.Context, grammar *commands, s streams) error {
+	c := config.DefaultControlPlane()
+	for _, given := range []struct {
+		value string
+		to    *string
+	}{{i.Listen, &c.Listen}, {i.StateDir, &c.StateDir}, {i.MasterKey, &c.MasterKeyFile}, {i.Metrics, &c.MetricsListen}} {
+		if given.value != "" {
+			*given.to = given.value
+		}
+	}
+	c.Database = filepath.Join(c.StateDir, "heimdraht.db")
+	if _, err := os.Stat(grammar.Config); err == nil {
+		return &app.SetupError{What: grammar.Config + " is there already", Next: "To look whether all is well: heimdrahtd check. To begin anew, move the file away first."}
+	}
+	names, err := i.names(s)
+	if err != nil {
+		return err
+	}
+	c.Names = names
+	if err := os.MkdirAll(filepath.Dir(grammar.Config), 0o755); err != nil {
+		return &app.SetupError{What: "cannot make the directory of the configuration", Next: "Run as root, or name another place with --config.", Err: err}
+	}
+	made, err := app.Init(ctx, c)
+	if err != nil {
+		return err
+	}
+	if err := config.WriteDefault(grammar.Config, c); err != nil {
+		return &app.SetupError{What: "cannot write the configuration", Next: "Run as root, or name another place with --config.", Err: err}
+	}
+	return i.report(s.out, grammar.Config, c, made)
+}
+
+// names asks for what init cannot know.
+func (i initCommand) names(s streams) ([]string, error) {
+	if len(i.Name) > 0 {
+		return i.Name, nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("reading this machine's name: %w", err)
+	}
+	if !term.IsTerminal(int(s.in.Fd())) {
+		return nil, &app.SetupError{
+			What: "nobody is there to be asked under which name laptops and gateways reach this server",
+			Next: "Say it: heimdrahtd init --name vpn.stadt.example",
+		}
+	}
+	fmt.Fprintf(s.err, "Under which names or addresses do laptops and gateways reach this server?\nSeveral with spaces between them [%s]: ", host)
+	line, err := bufio.NewReader(s.in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("reading the answer: %w", err)
+	}
+	if names := strings.Fields(line); len(names) > 0 {
+		return names, nil
+	}
+	return []string{host}, nil
+}
+
+func (i initCommand) report(w io.Writer, file string, c config.ControlPlane, made app.Initial) error {
+	fmt.Fprintf(w, "Configuration  %s\nMaster key     %s  (keep a copy in another place than the backups)\nDatabase       %s\nFingerprint    %s\n\n",
+		file, c.MasterKeyFile, c.Database, made.Fingerprint)
+	if err := showToken(w, i.TokenFile, made.Token, made.Expires); err != nil {
+		return err
+	}
+	_, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("reading the port to listen on: %w", err)
+	}
+	fmt.Fprintf(w, "Next:\n    heimdrahtd check && heimdrahtd run\n    heimdraht login %s#%s\n", net.JoinHostPort(c.Names[0], port), made.Fingerprint)
+	return nil
+}

@@ -1,0 +1,218 @@
+// Command heimdrahtd is the control plane of Heimdraht.
+//
+//	heimdrahtd init            ask what is needed, write configuration and keys, show the first operator's token
+//	heimdrahtd check           say of configuration, database, directories and certificates what is wrong
+//	heimdrahtd run             serve until SIGTERM
+//	heimdrahtd operator-token  make another one-time token for an operator
+//	heimdrahtd version
+//
+// Output rules: what was asked for goes to standard output, everything else to
+// standard error; errors say what happened, why, and what to do. The exit
+// status is 0 for done, 1 for failed, 2 for wrong usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/heimdraht/heimdraht/provisioner/app"
+	"github.com/heimdraht/heimdraht/provisioner/config"
+)
+
+// The exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(status)
+}
+
+// streams are the standard ones.
+type streams struct {
+	in       *os.File
+	out, err io.Writer
+}
+
+type commands struct {
+	Init          initCommand    `cmd:"" help:"Ask what is needed, write configuration and keys, and show the first operator's one-time token."`
+	Check         checkCommand   `cmd:"" help:"Say of configuration, keys, database, certificates and directories, a line each, ok or what is wrong."`
+	Run           runCommand     `cmd:"" help:"Serve until SIGTERM or Ctrl-C."`
+	OperatorToken tokenCommand   `cmd:"" help:"Make another one-time token for an operator. A former one that nobody has used dies."`
+	Version       versionCommand `cmd:"" help:"Show the version."`
+	Config        string         `default:"${config}" placeholder:"FILE" help:"The configuration file. Default: ${config}"`
+}
+
+func run(ctx context.Context, args []string, s streams) int {
+	var grammar commands
+	ended := -1
+	parser, err := kong.New(&grammar,
+		kong.Name("heimdrahtd"), kong.Description("The control plane of Heimdraht: VPN access for people who work from home."),
+		kong.Vars{"config": config.ControlPlaneFile},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Writers(s.out, s.err), kong.Exit(func(status int) { ended = status }),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s),
+	)
+	if err != nil {
+		return fail(s.err, fmt.Errorf("reading the command line: %w", err))
+	}
+	parsed, err := parser.Parse(args)
+	if ended >= 0 {
+		return ended
+	}
+	if err != nil {
+		fmt.Fprintf(s.err, "heimdrahtd: %v\nHelp: heimdrahtd --help\n", err)
+		return exitUsage
+	}
+	return fail(s.err, parsed.Run(&grammar))
+}
+
+// errSaid says that the command has failed and has already said why.
+var errSaid = errors.New("failed")
+
+// fail prints an error and gives the exit status; nil is done.
+func fail(w io.Writer, err error) int {
+	var setup *app.SetupError
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errSaid):
+	case errors.As(err, &setup):
+		fmt.Fprintf(w, "heimdrahtd: %v\n%s\n", err, setup.Next)
+	default:
+		fmt.Fprintf(w, "heimdrahtd: %v\n", err)
+	}
+	return exitFailed
+}
+
+func (c *commands) load() (config.ControlPlane, error) {
+	loaded, err := config.LoadControlPlane(c.Config)
+	if errors.Is(err, os.ErrNotExist) {
+		return loaded, &app.SetupError{What: "there is no configuration " + c.Config, Next: "Make it with: heimdrahtd init, or name it with --config."}
+	}
+	return loaded, err
+}
+
+type runCommand struct{}
+
+// Run implements the command.
+func (runCommand) Run(ctx context.Context, grammar *commands, s streams) error {
+	c, err := grammar.load()
+	if err != nil {
+		return err
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return fmt.Errorf("reading log_level: %w", err)
+	}
+	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level, ReplaceAttr: inUTC}))
+	a, err := app.New(ctx, app.Options{Config: c, Logger: log})
+	if err != nil {
+		return err
+	}
+	return a.Run(ctx)
+}
+
+// inUTC prints the time of log lines in UTC, so that those of several machines
+// can be laid side by side.
+func inUTC(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		a.Value = slog.TimeValue(a.Value.Time().UTC())
+	}
+	return a
+}
+
+type checkCommand struct{}
+
+// Run implements the command.
+func (checkCommand) Run(ctx context.Context, grammar *commands, s streams) error {
+	failed := false
+	say := func(f app.Finding) {
+		word := "ok   "
+		if !f.OK {
+			word, failed = "WRONG", true
+		}
+		fmt.Fprintf(s.out, "%s  %-15s  %s\n", word, f.What, f.Detail)
+		if f.Next != "" {
+			fmt.Fprintf(s.out, "       %-15s  -> %s\n", "", f.Next)
+		}
+	}
+	c, err := grammar.load()
+	if err != nil {
+		f := app.Finding{What: "configuration", Detail: err.Error()}
+		var setup *app.SetupError
+		if errors.As(err, &setup) {
+			f.Next = setup.Next
+		}
+		say(f)
+		return errSaid
+	}
+	say(app.Finding{What: "configuration", OK: true, Detail: grammar.Config})
+	app.Check(ctx, c, say)
+	if failed {
+		return errSaid
+	}
+	return nil
+}
+
+type tokenCommand struct {
+	TokenFile string `placeholder:"FILE" help:"Write the token into this new file instead of showing it."`
+}
+
+// Run implements the command.
+func (t tokenCommand) Run(ctx context.Context, grammar *commands, s streams) error {
+	c, err := grammar.load()
+	if err != nil {
+		return err
+	}
+	token, expires, err := app.OperatorToken(ctx, c)
+	if err != nil {
+		return err
+	}
+	return showToken(s.out, t.TokenFile, token, expires)
+}
+
+// showToken shows a token once, or writes it where only its owner reads it.
+func showToken(w io.Writer, file, token string, expires time.Time) error {
+	if file == "" {
+		fmt.Fprintf(w, "One-time token for the operator, until %s:\n\n    %s\n\n", expires.Local().Format("2006-01-02 15:04"), token)
+		return nil
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return &app.SetupError{What: "cannot write the token", Next: "Name a file that is not there yet, in a directory that is.", Err: err}
+	}
+	_, err = fmt.Fprintln(f, token)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("writing the token: %w", err)
+	}
+	fmt.Fprintf(w, "The one-time token for the operator lies in %s, until %s.\n", file, expires.Local().Format("2006-01-02 15:04"))
+	return nil
+}
+
+type versionCommand struct{}
+
+// Run implements the command.
+func (versionCommand) Run(s streams) error {
+	version := "(unknown)"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version
+	}
+	_, err := fmt.Fprintln(s.out, "heimdrahtd", version)
+	return err
+}

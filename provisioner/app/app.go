@@ -1,0 +1,230 @@
+// Package app wires the control plane together and runs it: New, Run, and
+// nothing left behind after Run has returned. It is embeddable: the demo, the
+// load generator and tests run a whole control plane in their own process.
+//
+// What always holds here: what Run starts, it ends. A control plane without
+// its master key refuses to start.
+//
+// Not its business: deciding anything.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/config"
+	"github.com/heimdraht/heimdraht/provisioner/directory"
+	"github.com/heimdraht/heimdraht/provisioner/directory/ldap"
+	"github.com/heimdraht/heimdraht/provisioner/enrolment"
+	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
+	"github.com/heimdraht/heimdraht/provisioner/rpc"
+	"github.com/heimdraht/heimdraht/provisioner/session"
+	"github.com/heimdraht/heimdraht/provisioner/signin"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/tenancy"
+	"github.com/heimdraht/heimdraht/provisioner/watch"
+)
+
+// drainTime is how long calls under way may take when the control plane stops.
+const drainTime = 10 * time.Second
+
+// Options say which control plane to run.
+type Options struct {
+	Config config.ControlPlane
+	Logger *slog.Logger // nil: slog.Default
+	// OpenDirectory opens a declared directory. Nil: over LDAP.
+	OpenDirectory signin.Opener
+}
+
+// App is a control plane.
+type App struct {
+	config   config.ControlPlane
+	log      *slog.Logger
+	store    *store.Store
+	hub      *watch.Hub
+	contacts *watch.Contacts
+	keys     *keys
+	signIn   *signin.Service
+	registry *signin.Registry
+	sessions *session.Service
+	server   *rpc.Server
+	listener net.Listener
+	metrics  net.Listener
+}
+
+// New opens everything and listens, so that what is wrong is known before
+// anything runs. Run must follow; if it does not, Close.
+func New(ctx context.Context, o Options) (_ *App, err error) {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.OpenDirectory == nil {
+		o.OpenDirectory = func(d provisioner.Directory) (directory.Directory, error) {
+			return ldap.New(signin.ConfigOf(d), o.Logger.With("directory", d.Name))
+		}
+	}
+	a := &App{config: o.Config, log: o.Logger, hub: watch.NewHub(o.Logger)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	master, err := loadMaster(o.Config.MasterKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	if a.store, err = openStore(ctx, o.Config, a.hub, o.Logger); err != nil {
+		return nil, err
+	}
+	if a.keys, err = openKeys(ctx, a.store, master); err != nil {
+		return nil, err
+	}
+	if err := a.store.Update(ctx, func(tx *store.Writer) error { return tx.DisconnectGateways() }); err != nil {
+		return nil, fmt.Errorf("noting that no gateway is connected yet: %w", err)
+	}
+	if err := a.wire(o); err != nil {
+		return nil, err
+	}
+	if a.listener, err = listen(ctx, "listen", o.Config.Listen); err != nil {
+		return nil, err
+	}
+	if a.metrics, err = listen(ctx, "metrics_listen", o.Config.MetricsListen); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *App) wire(o Options) error {
+	a.contacts = watch.NewContacts(a.store, a.log)
+	a.registry = signin.NewRegistry(o.OpenDirectory)
+	a.signIn = signin.New(signin.Options{Store: a.store, Directories: a.registry, Logger: a.log})
+	a.sessions = session.New(session.Options{
+		Store: a.store, Standings: a.signIn, Confirmations: a.contacts, Keys: a.keys, Logger: a.log,
+	})
+	tls, err := a.keys.serverTLS(a.config)
+	if err != nil {
+		return err
+	}
+	a.server = rpc.New(rpc.Options{
+		TLS: tls, Certificates: a.keys, SignIn: a.signIn,
+		Enrolment: enrolment.New(enrolment.Options{
+			Store: a.store, SignIn: a.signIn, Certificates: a.keys, Confirmations: a.contacts, Logger: a.log,
+		}),
+		Sessions: a.sessions,
+		Tenancy:  tenancy.New(tenancy.Options{Store: a.store, Certificates: a.keys, Logger: a.log}),
+		Helpdesk: helpdesk.New(helpdesk.Options{Store: a.store, Logger: a.log}),
+		Hub:      a.hub, Contacts: a.contacts, Logger: a.log,
+	})
+	return nil
+}
+
+// Close gives back what New opened, for those who do not call Run.
+func (a *App) Close() error {
+	var errs []error
+	for _, l := range []net.Listener{a.listener, a.metrics} {
+		if l != nil {
+			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if a.registry != nil {
+		errs = append(errs, a.registry.Close())
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Run serves until ctx ends, then drains: streams are told, calls under way
+// may end, tunnels stay. It returns nil after an orderly end.
+func (a *App) Run(ctx context.Context) error {
+	a.log.Info("control plane serves", "address", a.Address(), "fingerprint", a.Fingerprint())
+	// Duties outlive the server's last calls: they write down what those said.
+	duties, endDuties := context.WithCancel(context.WithoutCancel(ctx))
+	defer endDuties()
+	group, ctx := errgroup.WithContext(ctx)
+	for _, duty := range []func(context.Context) error{
+		func(ctx context.Context) error { return a.hub.Run(ctx, a.store) },
+		a.contacts.Run, a.sessions.RunExpiry, a.signIn.RunForgetting, a.tidy,
+	} {
+		group.Go(func() error { return duty(duties) })
+	}
+	group.Go(func() error { return a.server.Serve(a.listener) })
+	group.Go(func() error { return a.serveMetrics(ctx) })
+	group.Go(func() error {
+		<-ctx.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		a.server.Stop(drain)
+		endDuties()
+		return nil
+	})
+	err := errors.Join(group.Wait(), a.Close())
+	a.log.Info("control plane has stopped")
+	return err
+}
+
+// Address is where it listens, host and port.
+func (a *App) Address() string { return a.listener.Addr().String() }
+
+// Fingerprint is the pin by which laptops and gateways know the control plane:
+// SHA-256 of its CA certificate, in hexadecimal digits.
+func (a *App) Fingerprint() string { return a.keys.fingerprint() }
+
+// NewOperatorToken makes a one-time token with which an operator signs in.
+func (a *App) NewOperatorToken(ctx context.Context) (token string, expires time.Time, err error) {
+	return a.signIn.NewOperatorToken(ctx)
+}
+
+// How long is kept what has an end, and how much goes in one transaction.
+const (
+	keepSessions = 7 * 24 * time.Hour
+	keepChanges  = 100_000
+	tidyEvery    = 10 * time.Minute
+	tidySlice    = 500
+)
+
+// tidy deletes in slices what has been kept long enough.
+func (a *App) tidy(ctx context.Context) error {
+	for {
+		timer := time.NewTimer(tidyEvery/2 + rand.N(tidyEvery)) //nolint:gosec // jitter
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+		if err := a.tidyOnce(ctx); err != nil && ctx.Err() == nil {
+			a.log.Error("deleting what has been kept long enough", "error", err)
+		}
+	}
+}
+
+func (a *App) tidyOnce(ctx context.Context) error {
+	for _, slice := range []func(*store.Writer) (int64, error){
+		func(tx *store.Writer) (int64, error) { return tx.ForgetSessions(tx.Now.Add(-keepSessions), tidySlice) },
+		func(tx *store.Writer) (int64, error) { return tx.TrimChanges(tx.Revision()-keepChanges, tidySlice) },
+	} {
+		for {
+			var n int64
+			err := a.store.Update(ctx, func(tx *store.Writer) (err error) { n, err = slice(tx); return err })
+			if err != nil {
+				return err
+			}
+			if n < tidySlice {
+				break
+			}
+		}
+	}
+	return nil
+}

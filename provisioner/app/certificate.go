@@ -1,0 +1,103 @@
+package app
+
+import (
+	"crypto/tls"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner/ca"
+	"github.com/heimdraht/heimdraht/provisioner/config"
+)
+
+// serverTLS is how the control plane shows itself: with the certificate of a
+// public authority if one is configured, else with one of its own authority.
+func (k *keys) serverTLS(c config.ControlPlane) (*tls.Config, error) {
+	if c.TLS.CertFile != "" {
+		f := &fileCertificate{certFile: c.TLS.CertFile, keyFile: c.TLS.KeyFile}
+		if _, err := f.get(nil); err != nil {
+			return nil, &SetupError{What: "cannot use the certificate in `tls`", Next: "See that both files are there, readable, PEM, and belong together.", Err: err}
+		}
+		return &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: f.get}, nil
+	}
+	names := c.Names
+	if len(names) == 0 {
+		host, err := os.Hostname()
+		if err != nil {
+			return nil, fmt.Errorf("reading this machine's name: %w", err)
+		}
+		names = []string{host}
+	}
+	o := &ownCertificate{authority: k.authority, names: names}
+	if _, err := o.get(nil); err != nil {
+		return nil, &SetupError{What: "cannot issue the server's certificate", Next: "Check `names` in the configuration, and this machine's clock.", Err: err}
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: o.get}, nil
+}
+
+// ownCertificate issues the server's certificate anew when two thirds of its
+// time are over. Its key lives in this process only.
+type ownCertificate struct {
+	authority *ca.Authority
+	names     []string
+
+	mu      sync.Mutex
+	current *tls.Certificate
+}
+
+func (o *ownCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := time.Now()
+	if o.current != nil && now.Before(o.current.Leaf.NotAfter.Add(-ca.Lifetime/3)) && now.After(o.current.Leaf.NotBefore) {
+		return o.current, nil
+	}
+	issued, err := o.authority.NewServer(o.names, now)
+	if err != nil {
+		if o.current != nil {
+			return o.current, nil // better than none; a clock that jumped may come back
+		}
+		return nil, err
+	}
+	o.current = &issued
+	return o.current, nil
+}
+
+// lookEvery is how often files are looked at for a renewed certificate.
+const lookEvery = time.Minute
+
+// fileCertificate follows a certificate that something else renews in place.
+type fileCertificate struct {
+	certFile, keyFile string
+
+	mu      sync.Mutex
+	current *tls.Certificate
+	looked  time.Time
+	changed time.Time // of the certificate's file, when it was read
+}
+
+func (f *fileCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.current != nil && time.Since(f.looked) < lookEvery {
+		return f.current, nil
+	}
+	f.looked = time.Now()
+	info, err := os.Stat(f.certFile)
+	if err == nil && f.current != nil && info.ModTime().Equal(f.changed) {
+		return f.current, nil
+	}
+	var read tls.Certificate
+	if err == nil {
+		read, err = tls.LoadX509KeyPair(f.certFile, f.keyFile)
+	}
+	if err != nil {
+		if f.current != nil {
+			return f.current, nil // half written, perhaps: the next look finds it whole
+		}
+		return nil, err
+	}
+	f.current, f.changed = &read, info.ModTime()
+	return f.current, nil
+}

@@ -1,0 +1,156 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/config"
+	"github.com/heimdraht/heimdraht/provisioner/directory/ldap"
+	"github.com/heimdraht/heimdraht/provisioner/signin"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// Finding is one line of a check.
+type Finding struct {
+	What   string
+	OK     bool
+	Detail string
+	Next   string // what to do; empty where all is well
+}
+
+const (
+	// checkTime is how long one directory may take.
+	checkTime = 30 * time.Second
+	// soon is when the end of a certificate is near enough to be said.
+	soon = 14 * 24 * time.Hour
+)
+
+// Check looks at everything the control plane needs, changes nothing, and says
+// each finding as it is found. It may run while the control plane does.
+func Check(ctx context.Context, c config.ControlPlane, say func(Finding)) {
+	master, err := loadMaster(c.MasterKeyFile)
+	sayOf(say, "master key", err, c.MasterKeyFile)
+	if _, missing := os.Stat(c.Database); missing != nil {
+		sayOf(say, "database", noDatabase(c, missing), "")
+		return
+	}
+	err = withStore(ctx, c, func(s *store.Store) error {
+		position, err := store.Read(ctx, s, (*store.Reader).Position)
+		if err != nil {
+			return err
+		}
+		sayOf(say, "database", nil, fmt.Sprintf("%s, at revision %d", c.Database, position.Revision))
+		if master != nil {
+			k, err := openKeys(ctx, s, master)
+			sayOf(say, "keys", err, "the master key opens them")
+			if err == nil {
+				checkCertificate(c, k, say)
+			}
+		}
+		return checkDeclared(ctx, s, say)
+	})
+	if err != nil {
+		sayOf(say, "database", err, "")
+	}
+}
+
+// sayOf is a finding that is well if err is nil.
+func sayOf(say func(Finding), what string, err error, detail string) {
+	f := Finding{What: what, OK: err == nil, Detail: detail}
+	if err != nil {
+		f.Detail = err.Error()
+	}
+	var setup *SetupError
+	if errors.As(err, &setup) {
+		f.Next = setup.Next
+	}
+	say(f)
+}
+
+func checkCertificate(c config.ControlPlane, k *keys, say func(Finding)) {
+	config, err := k.serverTLS(c)
+	if err != nil {
+		sayOf(say, "certificate", err, "")
+		return
+	}
+	certificate, err := config.GetCertificate(&tls.ClientHelloInfo{})
+	if err != nil {
+		sayOf(say, "certificate", err, "")
+		return
+	}
+	leaf := certificate.Leaf
+	detail := fmt.Sprintf("for %v, until %s; fingerprint of the authority %s", c.Names, leaf.NotAfter.Format(time.DateOnly), k.fingerprint())
+	switch now := time.Now(); {
+	case now.Before(leaf.NotBefore):
+		say(Finding{What: "certificate", Detail: "valid only from " + leaf.NotBefore.Format(time.RFC3339), Next: "Set this machine's clock."})
+	case now.After(leaf.NotAfter.Add(-soon)):
+		say(Finding{What: "certificate", Detail: "ends on " + leaf.NotAfter.Format(time.DateOnly), Next: "Renew the certificate named in `tls`."})
+	default:
+		sayOf(say, "certificate", nil, detail)
+	}
+}
+
+// checkDeclared looks at directories, tenants and gateways.
+func checkDeclared(ctx context.Context, s *store.Store, say func(Finding)) error {
+	var directories []provisioner.Directory
+	var tenants []provisioner.Tenant
+	var gateways []store.GatewayState
+	err := s.View(ctx, func(tx *store.Reader) (err error) {
+		if directories, err = tx.Directories(); err != nil {
+			return err
+		}
+		if tenants, err = tx.Tenants(provisioner.Everywhere()); err != nil {
+			return err
+		}
+		gateways, err = tx.Gateways()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(tenants) == 0 {
+		say(Finding{What: "tenants", OK: true, Detail: "none is declared yet", Next: "Declare one: heimdraht apply -f FILE"})
+	}
+	for _, d := range directories {
+		checkDirectory(ctx, d, tenants, say)
+	}
+	for _, g := range gateways {
+		f := Finding{What: "gateway " + g.Name, OK: !g.PublicKey.IsZero(), Detail: "joined, certificate until " + g.CertificateNotAfter.Format(time.DateOnly)}
+		if !f.OK {
+			f.Detail, f.Next = "has not joined", "Make a token: heimdraht gateway token "+g.Name
+		}
+		say(f)
+	}
+	return nil
+}
+
+func checkDirectory(ctx context.Context, d provisioner.Directory, tenants []provisioner.Tenant, say func(Finding)) {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	what := "directory " + d.Name
+	l, err := ldap.New(signin.ConfigOf(d), slog.New(slog.DiscardHandler))
+	if err != nil {
+		sayOf(say, what, err, "")
+		return
+	}
+	bases := map[string]bool{d.Base: true}
+	for _, t := range tenants {
+		if t.Directory == d.Name && t.Base != "" {
+			bases[t.Base] = true
+		}
+	}
+	for base := range bases {
+		for _, f := range l.Check(ctx, base) {
+			say(Finding{What: what, OK: f.OK, Detail: f.What + ": " + f.Detail})
+		}
+	}
+	if err := l.Close(); err != nil {
+		sayOf(say, what, err, "")
+	}
+}

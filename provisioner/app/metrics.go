@@ -1,0 +1,111 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// serveMetrics serves metrics and health, for this machine only, until ctx
+// ends.
+func (a *App) serveMetrics(ctx context.Context) error {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newCollector(a))
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", a.healthz)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
+	ended := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer ended()
+	if err := server.Serve(a.metrics); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving metrics on %s: %w", a.metrics.Addr(), err)
+	}
+	return nil
+}
+
+// healthz answers 200 while the database answers.
+func (a *App) healthz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if _, err := store.Read(ctx, a.store, (*store.Reader).Position); err != nil {
+		a.log.Error("health", "error", err)
+		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n")) // who asked may have gone
+}
+
+// collector reads the numbers when they are asked for. None of them is about a
+// tenant: a small one's would tell of people.
+type collector struct {
+	app                                                        *App
+	revision, waiting, connected, sessions, limit, held, seats *prometheus.Desc
+}
+
+func newCollector(a *App) *collector {
+	d := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("heimdraht_"+name, help, labels, nil)
+	}
+	return &collector{
+		app:       a,
+		revision:  d("revision", "Number of the last change."),
+		waiting:   d("store_waiting_updates", "Updates that wait for the next transaction."),
+		connected: d("gateway_connected", "1 while the gateway's stream is up and alive.", "gateway"),
+		sessions:  d("gateway_sessions", "Sessions open on the gateway.", "gateway"),
+		limit:     d("gateway_sessions_limit", "Sessions that the gateway may have.", "gateway"),
+		held:      d("licence_pool_seats_held", "Seats held by sessions.", "pool"),
+		seats:     d("licence_pool_seats", "Seats owned, without burst.", "pool"),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	err := c.app.store.View(ctx, func(tx *store.Reader) error {
+		position, err := tx.Position()
+		if err != nil {
+			return err
+		}
+		gauge(c.revision, float64(position.Revision))
+		gateways, err := tx.Gateways()
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		for _, g := range gateways {
+			up := 0.0
+			if g.Reachable(now) {
+				up = 1
+			}
+			gauge(c.connected, up, g.Name)
+			gauge(c.sessions, float64(g.Open), g.Name)
+			gauge(c.limit, float64(g.Sessions), g.Name)
+		}
+		pools, err := tx.Pools()
+		for _, p := range pools {
+			gauge(c.held, float64(p.Held), p.Pool.Name)
+			gauge(c.seats, float64(p.Pool.Seats), p.Pool.Name)
+		}
+		return err
+	})
+	gauge(c.waiting, float64(c.app.store.Waiting()))
+	if err != nil {
+		c.app.log.Error("reading metrics", "error", err)
+		ch <- prometheus.NewInvalidMetric(c.revision, err)
+	}
+}

@@ -1,0 +1,101 @@
+package provisionertest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+)
+
+// Where people and groups are.
+const (
+	base   = "dc=stadt,dc=example"
+	People = "ou=Personal," + base
+	Groups = "ou=Gruppen," + base
+)
+
+// DN is somebody's entry.
+func DN(login string) string { return "uid=" + login + "," + People }
+
+// GroupDN is a group's entry.
+func GroupDN(name string) string { return "cn=" + name + "," + Groups }
+
+// town is the directory's content.
+func town() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "dn: %s\nobjectClass: dcObject\nobjectClass: organization\ndc: stadt\no: Stadt Beispiel\n\n", base)
+	for _, ou := range []string{"Personal", "Gruppen"} {
+		fmt.Fprintf(&b, "dn: ou=%s,%s\nobjectClass: organizationalUnit\nou: %s\n\n", ou, base, ou)
+	}
+	for i, login := range []string{Staff, Second, Outsider, Helpdesk, Planner, Admin, Stranger, Disabled} {
+		fmt.Fprintf(&b, "dn: %s\nobjectClass: inetOrgPerson\nuid: %s\ncn: %s\nsn: %s\ndisplayName: %s Beispiel\nmail: %s@stadt.example\nentryUUID: 6d1e3a52-0f4b-4c57-9d0e-2f1a52f6b%03d\nuserPassword: %s\n",
+			DN(login), login, login, login, login, login, i, Password)
+		if login == Disabled {
+			b.WriteString("pwdAccountLockedTime: 000001010000Z\n")
+		}
+		b.WriteString("\n")
+	}
+	for _, g := range []struct {
+		name    string
+		members []string
+	}{
+		{"Homeoffice", []string{Staff, Second, Helpdesk, Disabled}},
+		{"Helpdesk", []string{Helpdesk}}, {"Planung", []string{Planner}}, {"Verwaltung", []string{Admin}},
+		{"Nachbarn", []string{Stranger}},
+	} {
+		fmt.Fprintf(&b, "dn: %s\nobjectClass: groupOfNames\ncn: %s\n", GroupDN(g.name), g.name)
+		for _, m := range g.members {
+			fmt.Fprintf(&b, "member: %s\n", DN(m))
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// Declaration is what Start applies: both tenants, a pool and a gateway for
+// the first one.
+func Declaration() *heimdrahtv1.Declaration {
+	return &heimdrahtv1.Declaration{
+		Directories: []*heimdrahtv1.DirectoryDeclaration{{
+			Name: "stadt-ldap", Servers: []string{"ldaps://ldap.stadt.example"}, BindDn: "cn=heimdraht," + base,
+			BindPasswordFile: "/etc/heimdraht/stadt.pw", Base: People,
+		}},
+		Tenants: []*heimdrahtv1.TenantDeclaration{
+			{
+				Name: Tenant, DisplayName: "Stadt Beispiel", Land: "HE", Directory: "stadt-ldap", MailDomains: []string{"stadt.example"},
+				StaffGroup: GroupDN("Homeoffice"),
+				Roles:      &heimdrahtv1.Roles{Helpdesk: GroupDN("Helpdesk"), Planner: GroupDN("Planung"), TenantAdmin: GroupDN("Verwaltung")},
+				Policy:     &heimdrahtv1.Policy{DevicesPerPerson: 2, Tunnel: "split"},
+				Networks:   []*heimdrahtv1.NetworkGrant{{Group: "all", Allow: []string{"10.1.0.0/16"}}},
+			},
+			{
+				Name: Other, DisplayName: "Nachbarstadt", Land: "HE", Directory: "stadt-ldap",
+				StaffGroup: GroupDN("Nachbarn"), Roles: &heimdrahtv1.Roles{Helpdesk: GroupDN("Nachbarn")},
+				Policy: &heimdrahtv1.Policy{DevicesPerPerson: 2, Tunnel: "split"},
+			},
+		},
+		LicencePools: []*heimdrahtv1.LicencePoolDeclaration{{
+			Name: "vpn", Model: "concurrent", Seats: 3, Tenants: []*heimdrahtv1.PoolShare{{Tenant: Tenant}},
+		}},
+		Gateways: []*heimdrahtv1.GatewayDeclaration{{
+			Name: "gw1", Endpoint: "vpn1.stadt.example:51820", Sessions: 100,
+			AggregateV4: "10.80.0.0/16", AggregateV6: "fd80:1::/48", Tenants: []string{Tenant},
+		}},
+	}
+}
+
+func (s *Server) declare(token string) {
+	s.t.Helper()
+	ctx := context.Background()
+	conn := s.Dial(nil)
+	answer, err := heimdrahtv1.NewAuthServiceClient(conn).RedeemToken(ctx, &heimdrahtv1.RedeemTokenRequest{Token: token})
+	if err != nil {
+		s.t.Fatal("signing in the operator: ", err)
+	}
+	s.Operator = answer.GetToken().GetToken()
+	if _, err := heimdrahtv1.NewAdminServiceClient(conn).Apply(As(ctx, s.Operator),
+		&heimdrahtv1.ApplyRequest{Reason: "test", Declaration: Declaration()}); err != nil {
+		s.t.Fatal("applying the declaration: ", err)
+	}
+}

@@ -1,0 +1,214 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/tenancy"
+)
+
+type adminHandler struct {
+	heimdrahtv1.UnimplementedAdminServiceServer
+	tenancy *tenancy.Service
+}
+
+func (h *adminHandler) Diff(ctx context.Context, r *heimdrahtv1.DiffRequest) (*heimdrahtv1.DiffResponse, error) {
+	d, err := toDeclaration(r.GetDeclaration())
+	if err != nil {
+		return nil, err
+	}
+	list, err := h.tenancy.Diff(ctx, actorOf(ctx), d)
+	if err != nil {
+		return nil, err
+	}
+	return &heimdrahtv1.DiffResponse{Differences: fromDifferences(list)}, nil
+}
+
+func (h *adminHandler) Apply(ctx context.Context, r *heimdrahtv1.ApplyRequest) (*heimdrahtv1.ApplyResponse, error) {
+	d, err := toDeclaration(r.GetDeclaration())
+	if err != nil {
+		return nil, err
+	}
+	list, err := h.tenancy.Apply(ctx, actorOf(ctx), d, r.GetReason())
+	if err != nil {
+		return nil, err
+	}
+	return &heimdrahtv1.ApplyResponse{Differences: fromDifferences(list)}, nil
+}
+
+func (h *adminHandler) CreateGatewayToken(ctx context.Context, r *heimdrahtv1.CreateGatewayTokenRequest) (*heimdrahtv1.CreateGatewayTokenResponse, error) {
+	token, expires, err := h.tenancy.CreateGatewayToken(ctx, actorOf(ctx), r.GetGateway())
+	if err != nil {
+		return nil, err
+	}
+	return &heimdrahtv1.CreateGatewayTokenResponse{Token: token, ExpiresAt: timestamppb.New(expires)}, nil
+}
+
+func (h *adminHandler) ListGateways(ctx context.Context, _ *heimdrahtv1.ListGatewaysRequest) (*heimdrahtv1.ListGatewaysResponse, error) {
+	list, revision, err := h.tenancy.Gateways(ctx, actorOf(ctx))
+	if err != nil {
+		return nil, err
+	}
+	answer := new(heimdrahtv1.ListGatewaysResponse)
+	now := time.Now()
+	for _, g := range list {
+		answer.Gateways = append(answer.Gateways, &heimdrahtv1.Gateway{
+			Name: g.Name, Endpoint: g.Endpoint, Joined: !g.PublicKey.IsZero(), Connected: g.Reachable(now),
+			Sessions: g.Open, Capacity: g.Sessions, AcknowledgedRevision: g.Revision, Revision: revision,
+			LastContact: stamp(g.ContactAt), CertificateNotAfter: stamp(g.CertificateNotAfter), AgentVersion: g.AgentVersion, Tenants: g.Tenants,
+		})
+	}
+	return answer, nil
+}
+
+// Join lets a gateway in.
+func (h *gatewayHandler) Join(ctx context.Context, r *heimdrahtv1.JoinRequest) (*heimdrahtv1.JoinResponse, error) {
+	joined, err := h.tenancy.JoinGateway(ctx, actorOf(ctx), tenancy.JoinRequest{
+		Token: r.GetToken(), CertificateRequest: r.GetCertificateRequest(), PublicKey: r.GetWireguardPublicKey(), AgentVersion: r.GetAgentVersion(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &heimdrahtv1.JoinResponse{Gateway: joined.Gateway, Certificate: fromCertificate(joined.Certificate)}, nil
+}
+
+func fromDifferences(list []tenancy.Difference) []*heimdrahtv1.Difference {
+	out := make([]*heimdrahtv1.Difference, len(list))
+	for i, d := range list {
+		out[i] = &heimdrahtv1.Difference{Kind: d.Kind, Name: d.Name, Field: d.Field, Before: d.Before, After: d.After}
+	}
+	return out
+}
+
+// toDeclaration reads a declaration; texts that are no prefixes, addresses or
+// dates are refused with the object's name.
+func toDeclaration(m *heimdrahtv1.Declaration) (d tenancy.Declaration, err error) {
+	for _, v := range m.GetDirectories() {
+		d.Directories = append(d.Directories, provisioner.Directory{
+			Name: v.GetName(), Servers: v.GetServers(), CAPEM: v.GetCaPem(), BindDN: v.GetBindDn(),
+			BindPasswordFile: v.GetBindPasswordFile(), Base: v.GetBase(), Flavour: v.GetFlavour(), Plain: v.GetPlain(),
+		})
+	}
+	for _, v := range m.GetTenants() {
+		t, err := toTenant(v)
+		if err != nil {
+			return d, err
+		}
+		d.Tenants = append(d.Tenants, t)
+	}
+	for _, v := range m.GetLicencePools() {
+		p, err := toPool(v)
+		if err != nil {
+			return d, err
+		}
+		d.Pools = append(d.Pools, p)
+	}
+	for _, v := range m.GetGateways() {
+		g := provisioner.Gateway{Name: v.GetName(), Endpoint: v.GetEndpoint(), Sessions: v.GetSessions(), Tenants: v.GetTenants(), Masquerade: v.GetMasquerade()}
+		if g.AggregateV4, err = toPrefix(v.GetAggregateV4()); err == nil {
+			g.AggregateV6, err = toPrefix(v.GetAggregateV6())
+		}
+		if err != nil {
+			return d, unreadable("gateway "+v.GetName(), err)
+		}
+		d.Gateways = append(d.Gateways, g)
+	}
+	return d, nil
+}
+
+func unreadable(object string, err error) error {
+	return provisioner.Refuse(provisioner.CodeDeclarationInvalid, "object", printable(object), "why", printable(err.Error()))
+}
+
+func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
+	t := provisioner.Tenant{
+		Name: m.GetName(), DisplayName: m.GetDisplayName(), Land: m.GetLand(), Directory: m.GetDirectory(), Base: m.GetBase(),
+		MailDomains: m.GetMailDomains(), StaffGroup: m.GetStaffGroup(),
+		Roles: provisioner.RoleGroups{
+			Helpdesk: m.GetRoles().GetHelpdesk(), Planner: m.GetRoles().GetPlanner(), TenantAdmin: m.GetRoles().GetTenantAdmin(),
+		},
+		Policy: provisioner.Policy{
+			DevicesPerPerson: int(m.GetPolicy().GetDevicesPerPerson()), Tunnel: provisioner.Tunnel(m.GetPolicy().GetTunnel()),
+			DNSDomains: m.GetPolicy().GetDnsDomains(),
+		},
+	}
+	for _, s := range m.GetPolicy().GetDnsServers() {
+		a, err := netip.ParseAddr(s)
+		if err != nil {
+			return t, unreadable("tenant "+t.Name, err)
+		}
+		t.Policy.DNSServers = append(t.Policy.DNSServers, a)
+	}
+	for _, n := range m.GetNetworks() {
+		grant := provisioner.NetworkGrant{Group: n.GetGroup()}
+		for _, s := range n.GetAllow() {
+			destination, err := toDestination(s)
+			if err != nil {
+				return t, unreadable("tenant "+t.Name, err)
+			}
+			grant.Allow = append(grant.Allow, destination)
+		}
+		t.Networks = append(t.Networks, grant)
+	}
+	return t, nil
+}
+
+func toPool(m *heimdrahtv1.LicencePoolDeclaration) (provisioner.LicencePool, error) {
+	p := provisioner.LicencePool{
+		Name: m.GetName(), Model: provisioner.PoolModel(m.GetModel()), Seats: m.GetSeats(), Burst: m.GetBurst(),
+		Contract: m.GetContract(), CentsPerSeatYear: m.GetCentsPerSeatYear(),
+	}
+	for _, s := range m.GetTenants() {
+		p.Shares = append(p.Shares, provisioner.PoolShare{Tenant: s.GetTenant(), Guarantee: s.GetGuarantee()})
+	}
+	var err error
+	if p.From, err = toDay(m.GetFrom(), 0); err == nil {
+		p.Until, err = toDay(m.GetUntil(), 1)
+	}
+	if err != nil {
+		return p, unreadable("licence pool "+p.Name, err)
+	}
+	return p, nil
+}
+
+// toDay is when a calendar day, or the one `later` days after it, begins.
+func toDay(s string, later int) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	day, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return provisioner.DayBegins(day.Year(), day.Month(), day.Day()+later), nil
+}
+
+func toPrefix(s string) (netip.Prefix, error) {
+	if s == "" {
+		return netip.Prefix{}, nil
+	}
+	return netip.ParsePrefix(s)
+}
+
+// toDestination reads a prefix, optionally with ":port" behind its length.
+func toDestination(s string) (d provisioner.Destination, err error) {
+	address, rest, _ := strings.Cut(s, "/")
+	length, port, hasPort := strings.Cut(rest, ":")
+	if hasPort {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return d, fmt.Errorf("%q has no port from 1 to 65535 behind the colon", s)
+		}
+		d.Port = uint16(n)
+	}
+	d.Prefix, err = netip.ParsePrefix(address + "/" + length)
+	return d, err
+}

@@ -1,0 +1,97 @@
+package rpc
+
+import (
+	"context"
+
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/enrolment"
+	"github.com/heimdraht/heimdraht/provisioner/signin"
+)
+
+type enrolmentHandler struct {
+	heimdrahtv1.UnimplementedEnrolmentServiceServer
+	enrolment *enrolment.Service
+}
+
+func (h *enrolmentHandler) Enrol(ctx context.Context, r *heimdrahtv1.EnrolRequest) (*heimdrahtv1.EnrolResponse, error) {
+	e, err := h.enrolment.Enrol(ctx, actorOf(ctx), enrolment.EnrolRequest{
+		Credentials:        signin.Credentials{Tenant: r.GetTenant(), Login: r.GetLogin(), Password: signin.Password(r.GetPassword())},
+		CertificateRequest: r.GetCertificateRequest(), PublicKey: r.GetWireguardPublicKey(),
+		DeviceName: r.GetDeviceName(), SerialNumber: r.GetSerialNumber(), Platform: r.GetPlatform(), AgentVersion: r.GetAgentVersion(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &heimdrahtv1.EnrolResponse{
+		DeviceId: e.Device.ID, Tenant: e.Device.Tenant, PersonName: e.PersonName, Certificate: fromCertificate(e.Certificate), Replaced: e.Replaced,
+	}, nil
+}
+
+func (h *enrolmentHandler) RenewCertificate(ctx context.Context, r *heimdrahtv1.RenewCertificateRequest) (*heimdrahtv1.RenewCertificateResponse, error) {
+	c, err := h.enrolment.RenewCertificate(ctx, actorOf(ctx), enrolment.RenewRequest{
+		CertificateRequest: r.GetCertificateRequest(), Login: r.GetLogin(), Password: signin.Password(r.GetPassword()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &heimdrahtv1.RenewCertificateResponse{Certificate: fromCertificate(c)}, nil
+}
+
+func fromCertificate(c provisioner.Certificate) *heimdrahtv1.Certificate {
+	return &heimdrahtv1.Certificate{Leaf: c.Leaf, Authorities: c.Authorities, NotAfter: stamp(c.NotAfter), RenewAt: stamp(c.RenewAt)}
+}
+
+func (h *helpdeskHandler) RevokeDevice(ctx context.Context, r *heimdrahtv1.RevokeDeviceRequest) (*heimdrahtv1.RevokeDeviceResponse, error) {
+	taken, err := h.enrolment.Revoke(ctx, actorOf(ctx), enrolment.TakeRequest{Device: r.GetDeviceId(), Reason: r.GetReason(), Wait: wait(r.GetWaitMs())})
+	if err != nil {
+		return nil, err
+	}
+	d, err := h.device(ctx, taken.Device)
+	return &heimdrahtv1.RevokeDeviceResponse{Device: d, Confirmations: fromConfirmations(taken.Confirmations)}, err
+}
+
+func (h *helpdeskHandler) SuspendDevice(ctx context.Context, r *heimdrahtv1.SuspendDeviceRequest) (*heimdrahtv1.SuspendDeviceResponse, error) {
+	taken, err := h.enrolment.Suspend(ctx, actorOf(ctx), enrolment.TakeRequest{Device: r.GetDeviceId(), Reason: r.GetReason(), Wait: wait(r.GetWaitMs())})
+	if err != nil {
+		return nil, err
+	}
+	d, err := h.device(ctx, taken.Device)
+	return &heimdrahtv1.SuspendDeviceResponse{Device: d, Confirmations: fromConfirmations(taken.Confirmations)}, err
+}
+
+func (h *helpdeskHandler) RestoreDevice(ctx context.Context, r *heimdrahtv1.RestoreDeviceRequest) (*heimdrahtv1.RestoreDeviceResponse, error) {
+	device, err := h.enrolment.Restore(ctx, actorOf(ctx), enrolment.RestoreRequest{Device: r.GetDeviceId(), Reason: r.GetReason()})
+	if err != nil {
+		return nil, err
+	}
+	d, err := h.device(ctx, device)
+	return &heimdrahtv1.RestoreDeviceResponse{Device: d}, err
+}
+
+func (h *helpdeskHandler) RevokePerson(ctx context.Context, r *heimdrahtv1.RevokePersonRequest) (*heimdrahtv1.RevokePersonResponse, error) {
+	taken, err := h.enrolment.RevokePerson(ctx, actorOf(ctx), enrolment.RevokePersonRequest{
+		Person: r.GetPersonId(), Tenant: r.GetTenant(), Reason: r.GetReason(), Wait: wait(r.GetWaitMs()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer := &heimdrahtv1.RevokePersonResponse{Confirmations: fromConfirmations(taken.Confirmations)}
+	for _, device := range taken.Devices {
+		d, err := h.device(ctx, device)
+		if err != nil {
+			return nil, err
+		}
+		answer.Devices = append(answer.Devices, d)
+	}
+	return answer, nil
+}
+
+// device shows a device that the caller has just dealt with, with its person.
+func (h *helpdeskHandler) device(ctx context.Context, d provisioner.Device) (*heimdrahtv1.Device, error) {
+	shown, err := h.helpdesk.Device(ctx, actorOf(ctx), d.ID)
+	if err != nil {
+		return nil, err
+	}
+	return fromDevice(shown), nil
+}

@@ -1,0 +1,61 @@
+package rpc
+
+import (
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner"
+)
+
+// actionOf names the action behind a method. A method without one is refused
+// to everybody.
+func actionOf(method string) (provisioner.Action, bool) {
+	switch method {
+	case heimdrahtv1.EnrolmentService_Enrol_FullMethodName:
+		return provisioner.ActionEnrol, true
+	case heimdrahtv1.EnrolmentService_RenewCertificate_FullMethodName:
+		return provisioner.ActionRenewCertificate, true
+	case heimdrahtv1.SessionService_Attach_FullMethodName:
+		return provisioner.ActionAttach, true
+	case heimdrahtv1.GatewayService_Join_FullMethodName:
+		return provisioner.ActionJoinGateway, true
+	case heimdrahtv1.GatewayService_Sync_FullMethodName:
+		return provisioner.ActionSyncGateway, true
+	case heimdrahtv1.HelpdeskService_FindPeople_FullMethodName:
+		return provisioner.ActionFindPeople, true
+	case heimdrahtv1.HelpdeskService_GetPerson_FullMethodName:
+		return provisioner.ActionReadPerson, true
+	case heimdrahtv1.HelpdeskService_GetDevice_FullMethodName:
+		return provisioner.ActionReadDevice, true
+	case heimdrahtv1.HelpdeskService_RevokeDevice_FullMethodName:
+		return provisioner.ActionRevokeDevice, true
+	case heimdrahtv1.HelpdeskService_SuspendDevice_FullMethodName:
+		return provisioner.ActionSuspendDevice, true
+	case heimdrahtv1.HelpdeskService_RestoreDevice_FullMethodName:
+		return provisioner.ActionRestoreDevice, true
+	case heimdrahtv1.HelpdeskService_RevokePerson_FullMethodName:
+		return provisioner.ActionRevokePerson, true
+	case heimdrahtv1.HelpdeskService_ListSessions_FullMethodName:
+		return provisioner.ActionListSessions, true
+	case heimdrahtv1.CapacityService_GetConcurrency_FullMethodName:
+		return provisioner.ActionReadConcurrency, true
+	case heimdrahtv1.AdminService_Diff_FullMethodName:
+		return provisioner.ActionDiff, true
+	case heimdrahtv1.AdminService_Apply_FullMethodName:
+		return provisioner.ActionApply, true
+	case heimdrahtv1.AdminService_CreateGatewayToken_FullMethodName:
+		return provisioner.ActionCreateGatewayToken, true
+	case heimdrahtv1.AdminService_ListGateways_FullMethodName:
+		return provisioner.ActionListGateways, true
+	case heimdrahtv1.AuthService_RedeemToken_FullMethodName, heimdrahtv1.AuthService_Login_FullMethodName:
+		return provisioner.ActionSignIn, true
+	case heimdrahtv1.AuthService_Logout_FullMethodName:
+		return provisioner.ActionSignOut, true
+	case heimdrahtv1.AuthService_WhoAmI_FullMethodName:
+		return provisioner.ActionWhoAmI, true
+	case "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/List":
+		return provisioner.ActionHealth, true
+	case "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo":
+		return provisioner.ActionReflect, true
+	default:
+		return "", false
+	}
+}

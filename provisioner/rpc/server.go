@@ -1,0 +1,120 @@
+package rpc
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"time"
+
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner/enrolment"
+	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
+	"github.com/heimdraht/heimdraht/provisioner/session"
+	"github.com/heimdraht/heimdraht/provisioner/signin"
+	"github.com/heimdraht/heimdraht/provisioner/tenancy"
+	"github.com/heimdraht/heimdraht/provisioner/watch"
+)
+
+// Options are what a Server needs.
+type Options struct {
+	TLS          *tls.Config // with the server's certificate
+	Certificates Certificates
+	SignIn       *signin.Service
+	Enrolment    *enrolment.Service
+	Sessions     *session.Service
+	Tenancy      *tenancy.Service
+	Helpdesk     *helpdesk.Service
+	Hub          *watch.Hub
+	Contacts     *watch.Contacts
+	Logger       *slog.Logger
+}
+
+// What a connection may cost. A laptop holds one for as long as it is on, so
+// buffers are small; none may ping more often than once a minute.
+const (
+	maxMessage       = 4 << 20 // bytes: a declaration of 500 tenants fits
+	maxStreams       = 16      // calls at once on one connection
+	writeBuffer      = 4096
+	handshakeTimeout = 30 * time.Second
+	pingNoMoreOften  = 50 * time.Second
+	pingIdle         = 2 * time.Minute
+	pingAnswer       = 30 * time.Second
+)
+
+// Server serves the protocol.
+type Server struct {
+	grpc    *grpc.Server
+	health  *health.Server
+	streams *streams
+}
+
+// New makes a server; Serve makes it listen.
+func New(o Options) *Server {
+	g := gate{certificates: o.Certificates, tokens: o.SignIn, log: o.Logger}
+	recovered := recovery.WithRecoveryHandlerContext(func(_ context.Context, p any) error {
+		return fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+	})
+	s := &Server{streams: newStreams(), health: health.NewServer()}
+	s.grpc = grpc.NewServer(
+		grpc.Creds(credentials.NewTLS(clientCertificates(o.TLS))),
+		grpc.ChainUnaryInterceptor(g.unary, recovery.UnaryServerInterceptor(recovered)),
+		grpc.ChainStreamInterceptor(g.stream, recovery.StreamServerInterceptor(recovered)),
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.ReadBufferSize(0),
+		grpc.WriteBufferSize(writeBuffer),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingIdle, Timeout: pingAnswer}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingNoMoreOften, PermitWithoutStream: true}),
+	)
+	heimdrahtv1.RegisterAuthServiceServer(s.grpc, &authHandler{signIn: o.SignIn})
+	heimdrahtv1.RegisterEnrolmentServiceServer(s.grpc, &enrolmentHandler{enrolment: o.Enrolment})
+	heimdrahtv1.RegisterSessionServiceServer(s.grpc, &sessionHandler{sessions: o.Sessions, hub: o.Hub, streams: s.streams})
+	heimdrahtv1.RegisterGatewayServiceServer(s.grpc, &gatewayHandler{
+		tenancy: o.Tenancy, sessions: o.Sessions, hub: o.Hub, contacts: o.Contacts, streams: s.streams, log: o.Logger,
+	})
+	heimdrahtv1.RegisterHelpdeskServiceServer(s.grpc, &helpdeskHandler{helpdesk: o.Helpdesk, enrolment: o.Enrolment})
+	heimdrahtv1.RegisterCapacityServiceServer(s.grpc, &capacityHandler{helpdesk: o.Helpdesk})
+	heimdrahtv1.RegisterAdminServiceServer(s.grpc, &adminHandler{tenancy: o.Tenancy})
+	healthpb.RegisterHealthServer(s.grpc, s.health)
+	reflection.RegisterV1(s.grpc)
+	return s
+}
+
+// Serve listens until Stop. The listener is closed then.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.grpc.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("serving on %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+// Stop takes no new calls, tells the streams that the server goes, waits for
+// the calls under way until ctx ends, and cuts off what is left. Tunnels stay.
+func (s *Server) Stop(ctx context.Context) {
+	s.health.Shutdown()
+	s.streams.end()
+	done := make(chan struct{})
+	go func() {
+		s.grpc.GracefulStop()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		s.grpc.Stop()
+		<-done
+	}
+}

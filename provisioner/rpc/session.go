@@ -1,0 +1,234 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/session"
+	"github.com/heimdraht/heimdraht/provisioner/watch"
+)
+
+// eventsEvery is how often one laptop is listened to at the most; a healthy
+// one speaks once a minute.
+const eventsEvery = 50 * time.Millisecond
+
+type sessionHandler struct {
+	heimdrahtv1.UnimplementedSessionServiceServer
+	sessions *session.Service
+	hub      *watch.Hub
+	streams  *streams
+}
+
+type attachStream = grpc.BidiStreamingServer[heimdrahtv1.AttachRequest, heimdrahtv1.AttachResponse]
+
+// attachment is one laptop's stream.
+type attachment struct {
+	*sessionHandler
+	stream  attachStream
+	actor   provisioner.Actor
+	id      string // names the stream: of two of one device the newer wins
+	session string // the one held; empty: none
+}
+
+// Attach serves a laptop's stream until it breaks or the device may not go on.
+func (h *sessionHandler) Attach(stream attachStream) error {
+	a := &attachment{sessionHandler: h, stream: stream, actor: actorOf(stream.Context()), id: provisioner.NewID()}
+	ctx, release := h.streams.hold(stream.Context(), "device "+a.actor.ID)
+	defer release()
+	listener := h.hub.Listen(watch.Device(a.actor.ID))
+	defer listener.Close()
+	if err := h.sessions.Check(ctx, a.actor, a.id, ""); err != nil {
+		return err
+	}
+	events, broken := receive(ctx, stream.Recv)
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	<-pause.C
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case err := <-broken:
+			return err
+		case <-listener.C:
+			if err := a.check(ctx); err != nil {
+				return err
+			}
+		case event := <-events:
+			if err := a.handle(ctx, event); err != nil {
+				return err
+			}
+			pause.Reset(eventsEvery)
+			select {
+			case <-ctx.Done():
+			case <-pause.C:
+			}
+		}
+	}
+}
+
+// receive reads a stream into a channel without room, so that a caller who
+// sends faster than it is served waits in the transport. broken gets nil when
+// the caller has ended its side in order.
+func receive[T any](ctx context.Context, recv func() (T, error)) (events <-chan T, broken <-chan error) {
+	e, b := make(chan T), make(chan error, 1)
+	go func() {
+		for {
+			event, err := recv()
+			if errors.Is(err, io.EOF) {
+				err = nil
+				b <- err
+				return
+			}
+			if err != nil {
+				b <- err
+				return
+			}
+			select {
+			case e <- event:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return e, b
+}
+
+func (a *attachment) handle(ctx context.Context, event *heimdrahtv1.AttachRequest) error {
+	switch e := event.GetEvent().(type) {
+	case *heimdrahtv1.AttachRequest_Open:
+		return a.open(ctx, e.Open)
+	case *heimdrahtv1.AttachRequest_Renew:
+		return a.renew(ctx, e.Renew.GetSessionId())
+	case *heimdrahtv1.AttachRequest_Close:
+		return a.close(ctx, e.Close.GetSessionId())
+	default:
+		return provisioner.Refuse(provisioner.CodeProtocol, "why", "an event of an unknown kind")
+	}
+}
+
+func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error {
+	if len(e.GetResume()) > maxID || len(e.GetAgentVersion()) > maxText {
+		return provisioner.Refuse(provisioner.CodeProtocol, "why", "an id or version that is too long")
+	}
+	opened, err := a.sessions.Open(ctx, a.actor, session.OpenRequest{Stream: a.id, Resume: e.GetResume(), AgentVersion: e.GetAgentVersion()})
+	if refusal, ok := provisioner.AsRefusal(err); ok && !endsStream(refusal) {
+		a.session = "" // a former session, if there was one, was closed or is unknown
+		return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Refused{Refused: fromRefusal(refusal, a.actor.Language)}})
+	}
+	if err != nil {
+		return err
+	}
+	a.session = opened.Session.ID
+	if err := a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Opened{Opened: &heimdrahtv1.SessionOpened{
+		SessionId:     opened.Session.ID,
+		Configuration: fromTunnel(opened.Tunnel),
+		LeaseUntil:    timestamppb.New(opened.Session.LeaseUntil),
+		RenewEveryMs:  provisioner.RenewEvery.Milliseconds(),
+		Resumed:       opened.Resumed,
+	}}}); err != nil {
+		return err
+	}
+	// What happened between the transaction and now rang the listener.
+	return nil
+}
+
+func (a *attachment) renew(ctx context.Context, id string) error {
+	until, err := a.sessions.Renew(ctx, a.actor, a.id, id)
+	if refusal, ok := provisioner.AsRefusal(err); ok {
+		return a.closed(id, refusal)
+	}
+	if err != nil {
+		return err
+	}
+	return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Renewed{Renewed: &heimdrahtv1.SessionRenewed{
+		SessionId: id, LeaseUntil: timestamppb.New(until), ServerTime: timestamppb.Now(),
+	}}})
+}
+
+func (a *attachment) close(ctx context.Context, id string) error {
+	if err := a.sessions.Close(ctx, a.actor, id); err != nil {
+		return err
+	}
+	if a.session == id {
+		a.session = ""
+	}
+	return a.send(closedOrder(id, provisioner.Refuse(provisioner.CodeSessionClosed), a.actor.Language))
+}
+
+// check looks whether what the stream holds still stands.
+func (a *attachment) check(ctx context.Context) error {
+	err := a.sessions.Check(ctx, a.actor, a.id, a.session)
+	if refusal, ok := provisioner.AsRefusal(err); ok {
+		return a.closed(a.session, refusal)
+	}
+	return err
+}
+
+// closed tells the laptop that a session is no more. If the device itself may
+// not go on, the stream ends with the same refusal.
+func (a *attachment) closed(id string, why *provisioner.Refusal) error {
+	if a.session == id {
+		a.session = ""
+	}
+	if id != "" && why.Code != provisioner.CodeStreamReplaced {
+		if err := a.send(closedOrder(id, why, a.actor.Language)); err != nil {
+			return err
+		}
+	}
+	if endsStream(why) {
+		return why
+	}
+	return nil
+}
+
+func closedOrder(id string, why *provisioner.Refusal, language string) *heimdrahtv1.AttachResponse {
+	return &heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Closed{Closed: &heimdrahtv1.SessionClosed{
+		SessionId: id, Why: fromRefusal(why, language),
+	}}}
+}
+
+// endsStream tells refusals of the device from those of one session.
+func endsStream(r *provisioner.Refusal) bool {
+	switch r.Code {
+	case provisioner.CodeDeviceRevoked, provisioner.CodeDeviceReplaced, provisioner.CodeDeviceSuspended, provisioner.CodeDeviceUnknown,
+		provisioner.CodeStreamReplaced, provisioner.CodeNotAllowed, provisioner.CodeNotSignedIn, provisioner.CodeProtocol:
+		return true
+	default:
+		return false
+	}
+}
+
+func (a *attachment) send(m *heimdrahtv1.AttachResponse) error { return a.stream.Send(m) }
+
+func fromTunnel(t session.Tunnel) *heimdrahtv1.TunnelConfiguration {
+	return &heimdrahtv1.TunnelConfiguration{
+		Addresses:            texts(t.Addresses),
+		GatewayName:          t.Gateway,
+		GatewayEndpoint:      t.Endpoint,
+		GatewayPublicKey:     t.PublicKey[:],
+		PresharedKey:         t.PresharedKey[:],
+		AllowedIps:           texts(t.AllowedIPs),
+		FullTunnel:           t.Full,
+		DnsServers:           texts(t.DNSServers),
+		DnsDomains:           t.DNSDomains,
+		Mtu:                  uint32(t.MTU),                     //nolint:gosec // a small constant
+		PersistentKeepaliveS: uint32(t.Keepalive / time.Second), //nolint:gosec // a small constant
+	}
+}
+
+// texts prints a list.
+func texts[T interface{ String() string }](list []T) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = v.String()
+	}
+	return out
+}

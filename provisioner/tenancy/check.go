@@ -1,0 +1,228 @@
+package tenancy
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/address"
+)
+
+// What one declaration may hold.
+const (
+	maxText     = 500 // bytes of a name or DN
+	maxCA       = 64 << 10
+	maxList     = 1000
+	maxSeats    = 1_000_000
+	maxSessions = 1_000_000
+	maxDevices  = 100
+)
+
+// invalid refuses an object of a declaration.
+func invalid(kind, name, why string, args ...any) *provisioner.Refusal {
+	if !isName(name) {
+		name = "(unnamed)"
+	}
+	return provisioner.Refuse(provisioner.CodeDeclarationInvalid, "object", kind+" "+name, "why", fmt.Sprintf(why, args...))
+}
+
+// isName is a name as it may stand in files, certificates and addresses.
+func isName(s string) bool {
+	return s != "" && len(s) <= 63 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" && s[0] != '-'
+}
+
+// check judges a declaration by itself. It must be normal.
+func check(d Declaration) *provisioner.Refusal {
+	for _, v := range d.Directories {
+		if refusal := checkDirectory(v); refusal != nil {
+			return refusal
+		}
+	}
+	for _, v := range d.Tenants {
+		if refusal := checkTenant(v); refusal != nil {
+			return refusal
+		}
+	}
+	for _, v := range d.Pools {
+		if refusal := checkPool(v); refusal != nil {
+			return refusal
+		}
+	}
+	for _, v := range d.Gateways {
+		if refusal := checkGateway(v); refusal != nil {
+			return refusal
+		}
+	}
+	return checkTwice(d)
+}
+
+func checkTwice(d Declaration) *provisioner.Refusal {
+	seen := make(map[[2]string]bool)
+	for _, object := range d.names() {
+		if seen[object] {
+			return invalid(object[0], object[1], "it is declared twice")
+		}
+		seen[object] = true
+	}
+	return nil
+}
+
+// names lists kind and name of every object.
+func (d Declaration) names() (list [][2]string) {
+	for _, v := range d.Directories {
+		list = append(list, [2]string{kindDirectory, v.Name})
+	}
+	for _, v := range d.Tenants {
+		list = append(list, [2]string{kindTenant, v.Name})
+	}
+	for _, v := range d.Pools {
+		list = append(list, [2]string{kindPool, v.Name})
+	}
+	for _, v := range d.Gateways {
+		list = append(list, [2]string{kindGateway, v.Name})
+	}
+	return list
+}
+
+func tooLong(texts ...string) bool {
+	return slices.ContainsFunc(texts, func(s string) bool { return len(s) > maxText || strings.ContainsAny(s, "\x00\r\n") })
+}
+
+func checkDirectory(d provisioner.Directory) *provisioner.Refusal {
+	switch {
+	case !isName(d.Name):
+		return invalid(kindDirectory, d.Name, "a name has lower-case letters, digits and hyphens, at most 63")
+	case len(d.Servers) == 0 || len(d.Servers) > 16:
+		return invalid(kindDirectory, d.Name, "it needs 1 to 16 servers")
+	case tooLong(d.BindDN, d.BindPasswordFile, d.Base, d.Flavour) || tooLong(d.Servers...) || len(d.CAPEM) > maxCA:
+		return invalid(kindDirectory, d.Name, "a value is too long, or has a line break")
+	case d.BindDN == "" || d.Base == "":
+		return invalid(kindDirectory, d.Name, "bind.dn and base must be given")
+	case !strings.HasPrefix(d.BindPasswordFile, "/"):
+		return invalid(kindDirectory, d.Name, "bind.password_file must be an absolute path on the control plane's machine")
+	}
+	for _, s := range d.Servers {
+		if !strings.HasPrefix(s, "ldaps://") && !strings.HasPrefix(s, "ldap://") {
+			return invalid(kindDirectory, d.Name, "the server %q begins neither with ldaps:// nor with ldap://", s)
+		}
+	}
+	return nil
+}
+
+func checkTenant(t provisioner.Tenant) *provisioner.Refusal {
+	switch {
+	case !isName(t.Name):
+		return invalid(kindTenant, t.Name, "a name has lower-case letters, digits and hyphens, at most 63")
+	case tooLong(t.DisplayName, t.Land, t.Directory, t.Base, t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin) ||
+		tooLong(t.MailDomains...) || tooLong(t.Policy.DNSDomains...):
+		return invalid(kindTenant, t.Name, "a value is too long, or has a line break")
+	case t.StaffGroup == "":
+		return invalid(kindTenant, t.Name, "staff_group must be given: it says who may work from home")
+	case t.Policy.DevicesPerPerson < 1 || t.Policy.DevicesPerPerson > maxDevices:
+		return invalid(kindTenant, t.Name, "policy.devices_per_person must be from 1 to %d", maxDevices)
+	case t.Policy.Tunnel != provisioner.TunnelSplit && t.Policy.Tunnel != provisioner.TunnelFull:
+		return invalid(kindTenant, t.Name, "policy.tunnel must be split or full")
+	case len(t.MailDomains) > maxList || len(t.Networks) > maxList || len(t.Policy.DNSServers) > 8 || len(t.Policy.DNSDomains) > 64:
+		return invalid(kindTenant, t.Name, "a list is too long")
+	case len(slices.Compact(slices.Clone(t.MailDomains))) != len(t.MailDomains):
+		return invalid(kindTenant, t.Name, "a mail domain stands twice")
+	}
+	for _, n := range t.Networks {
+		if n.Group == "" || tooLong(n.Group) || len(n.Allow) > maxList {
+			return invalid(kindTenant, t.Name, "a network needs a group, and at most %d destinations", maxList)
+		}
+		for _, a := range n.Allow {
+			if !a.Prefix.IsValid() || a.Prefix != a.Prefix.Masked() || a.Prefix.Bits() == 0 {
+				return invalid(kindTenant, t.Name, "%v is no network that can be granted", a.Prefix)
+			}
+		}
+	}
+	return nil
+}
+
+func checkPool(p provisioner.LicencePool) *provisioner.Refusal {
+	switch {
+	case !isName(p.Name):
+		return invalid(kindPool, p.Name, "a name has lower-case letters, digits and hyphens, at most 63")
+	case p.Model != provisioner.PoolConcurrent:
+		return invalid(kindPool, p.Name, "model must be concurrent")
+	case p.Seats < 0 || p.Seats > maxSeats || p.Burst < 0 || p.Burst > maxSeats:
+		return invalid(kindPool, p.Name, "seats and burst must be from 0 to %d", maxSeats)
+	case p.CentsPerSeatYear < 0:
+		return invalid(kindPool, p.Name, "eur_per_seat_year must not be negative")
+	case tooLong(p.Contract):
+		return invalid(kindPool, p.Name, "the contract's reference is too long, or has a line break")
+	case !p.Until.IsZero() && !p.From.Before(p.Until):
+		return invalid(kindPool, p.Name, "it ends before it begins")
+	case len(p.Shares) == 0:
+		return invalid(kindPool, p.Name, "tenants must be given: nobody could use it")
+	}
+	var guaranteed int64
+	for i, s := range p.Shares {
+		if s.Guarantee < 0 || s.Guarantee > maxSeats {
+			return invalid(kindPool, p.Name, "the guarantee of %s must be from 0 to %d", s.Tenant, maxSeats)
+		}
+		if i > 0 && p.Shares[i-1].Tenant == s.Tenant {
+			return invalid(kindPool, p.Name, "the tenant %s stands twice", s.Tenant)
+		}
+		guaranteed += s.Guarantee
+	}
+	if guaranteed > p.Seats {
+		return invalid(kindPool, p.Name, "the guarantees add up to %d seats, there are %d", guaranteed, p.Seats)
+	}
+	return nil
+}
+
+func checkGateway(g provisioner.Gateway) *provisioner.Refusal {
+	host, port, err := net.SplitHostPort(g.Endpoint)
+	number, bad := strconv.ParseUint(port, 10, 16)
+	switch {
+	case !isName(g.Name):
+		return invalid(kindGateway, g.Name, "a name has lower-case letters, digits and hyphens, at most 63")
+	case err != nil || bad != nil || host == "" || number == 0 || tooLong(g.Endpoint):
+		return invalid(kindGateway, g.Name, "endpoint must be a host and a UDP port")
+	case g.Sessions < 1 || g.Sessions > maxSessions:
+		return invalid(kindGateway, g.Name, "sessions must be from 1 to %d", maxSessions)
+	case len(g.Tenants) == 0:
+		return invalid(kindGateway, g.Name, "tenants must be given: nobody could use it")
+	case len(slices.Compact(slices.Clone(g.Tenants))) != len(g.Tenants):
+		return invalid(kindGateway, g.Name, "a tenant stands twice")
+	}
+	if err := (address.Aggregate{V4: g.AggregateV4, V6: g.AggregateV6}).Validate(); err != nil {
+		return invalid(kindGateway, g.Name, "aggregate: %v", err)
+	}
+	return nil
+}
+
+// owned is a prefix and whose it is.
+type owned struct {
+	prefix netip.Prefix
+	owner  string
+}
+
+// overlap finds two prefixes of different owners that overlap.
+func overlap(list []owned) (a, b owned, found bool) {
+	slices.SortFunc(list, func(a, b owned) int {
+		if c := a.prefix.Addr().Compare(b.prefix.Addr()); c != 0 {
+			return c
+		}
+		return a.prefix.Bits() - b.prefix.Bits()
+	})
+	var around []owned // prefixes that contain the present one, widest first
+	for _, p := range list {
+		for len(around) > 0 && !around[len(around)-1].prefix.Overlaps(p.prefix) {
+			around = around[:len(around)-1]
+		}
+		for _, q := range around {
+			if q.owner != p.owner {
+				return q, p, true
+			}
+		}
+		around = append(around, p)
+	}
+	return a, b, false
+}

@@ -1,0 +1,179 @@
+package tenancy
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+)
+
+// Difference is one thing that applying changes. An object that is new has one
+// difference, without a field.
+type Difference struct {
+	Kind          string // "directory", "tenant", "licence pool", "gateway"
+	Name          string
+	Field         string // as in the file
+	Before, After string
+}
+
+// The kinds of objects.
+const (
+	kindDirectory = "directory"
+	kindTenant    = "tenant"
+	kindPool      = "licence pool"
+	kindGateway   = "gateway"
+)
+
+// field is a field of an object as a text that tells it from every other value.
+type field struct{ name, value string }
+
+// compare lists in which fields after differs from before.
+func compare(kind, name string, before, after []field) []Difference {
+	var list []Difference
+	for i := range after {
+		if before[i].value != after[i].value {
+			list = append(list, Difference{Kind: kind, Name: name, Field: after[i].name, Before: before[i].value, After: after[i].value})
+		}
+	}
+	return list
+}
+
+func directoryFields(d provisioner.Directory) []field {
+	return []field{
+		{"servers", strings.Join(d.Servers, ", ")},
+		{"ca_file", digest(d.CAPEM)},
+		{"bind.dn", d.BindDN},
+		{"bind.password_file", d.BindPasswordFile},
+		{"base", d.Base},
+		{"flavour", d.Flavour},
+		{"tls", map[bool]string{true: "none"}[d.Plain]},
+	}
+}
+
+// digest names a long text.
+func digest(text string) string {
+	if text == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(text))
+	return "SHA-256 " + hex.EncodeToString(sum[:8]) + "…"
+}
+
+func tenantFields(t provisioner.Tenant) []field {
+	return []field{
+		{"display_name", t.DisplayName},
+		{"land", t.Land},
+		{"directory", t.Directory},
+		{"base", t.Base},
+		{"mail_domains", strings.Join(t.MailDomains, ", ")},
+		{"staff_group", t.StaffGroup},
+		{"roles.helpdesk", t.Roles.Helpdesk},
+		{"roles.planner", t.Roles.Planner},
+		{"roles.tenant_admin", t.Roles.TenantAdmin},
+		{"policy.devices_per_person", strconv.Itoa(t.Policy.DevicesPerPerson)},
+		{"policy.tunnel", string(t.Policy.Tunnel)},
+		{"policy.dns.servers", join(t.Policy.DNSServers, netip.Addr.String)},
+		{"policy.dns.domains", strings.Join(t.Policy.DNSDomains, ", ")},
+		{"networks", join(t.Networks, grantText)},
+	}
+}
+
+// adminMayChange lists the fields of a tenant that its own administrator
+// decides. Who its people are and what they reach is the operator's.
+func adminMayChange(name string) bool {
+	return name == "display_name" || name == "staff_group" || strings.HasPrefix(name, "roles.") || strings.HasPrefix(name, "policy.")
+}
+
+func grantText(g provisioner.NetworkGrant) string {
+	return g.Group + ": " + join(g.Allow, destinationText)
+}
+
+func destinationText(d provisioner.Destination) string {
+	if d.Port == 0 {
+		return d.Prefix.String()
+	}
+	return d.Prefix.String() + ":" + strconv.Itoa(int(d.Port))
+}
+
+func join[T any](list []T, text func(T) string) string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = text(v)
+	}
+	return strings.Join(out, ", ")
+}
+
+func poolFields(p provisioner.LicencePool) []field {
+	return []field{
+		{"model", string(p.Model)},
+		{"seats", strconv.FormatInt(p.Seats, 10)},
+		{"burst", strconv.FormatInt(p.Burst, 10)},
+		{"from", dayText(p.From)},
+		{"until", dayText(p.Until.Add(-time.Nanosecond))}, // exclusive here, included in the file
+		{"contract", p.Contract},
+		{"eur_per_seat_year", fmt.Sprintf("%d.%02d", p.CentsPerSeatYear/100, p.CentsPerSeatYear%100)},
+		{"tenants", join(p.Shares, func(s provisioner.PoolShare) string { return s.Tenant + ": " + strconv.FormatInt(s.Guarantee, 10) })},
+	}
+}
+
+// dayText is the calendar day of a contract's date; empty: open.
+func dayText(t time.Time) string {
+	if t.Year() <= 1 {
+		return ""
+	}
+	year, month, day := provisioner.DayOf(t)
+	return fmt.Sprintf("%04d-%02d-%02d", year, month, day)
+}
+
+func gatewayFields(g provisioner.Gateway) []field {
+	return []field{
+		{"endpoint", g.Endpoint},
+		{"sessions", strconv.FormatInt(g.Sessions, 10)},
+		{"aggregate.v4", prefixText(g.AggregateV4)},
+		{"aggregate.v6", prefixText(g.AggregateV6)},
+		{"tenants", strings.Join(g.Tenants, ", ")},
+		{"masquerade", strconv.FormatBool(g.Masquerade)},
+	}
+}
+
+func prefixText(p netip.Prefix) string {
+	if !p.IsValid() {
+		return ""
+	}
+	return p.String()
+}
+
+// normal brings a declaration to the one form in which it is compared and
+// stored: lists without order sorted, defaults filled in.
+func normal(d Declaration) Declaration {
+	d = Declaration{
+		Directories: slices.Clone(d.Directories), Tenants: slices.Clone(d.Tenants),
+		Pools: slices.Clone(d.Pools), Gateways: slices.Clone(d.Gateways),
+	}
+	for i := range d.Tenants {
+		t := &d.Tenants[i]
+		t.MailDomains = slices.Clone(t.MailDomains)
+		for j, m := range t.MailDomains {
+			t.MailDomains[j] = strings.ToLower(m)
+		}
+		slices.Sort(t.MailDomains)
+		standard := provisioner.DefaultPolicy()
+		t.Policy.DevicesPerPerson = cmp.Or(t.Policy.DevicesPerPerson, standard.DevicesPerPerson)
+		t.Policy.Tunnel = cmp.Or(t.Policy.Tunnel, standard.Tunnel)
+	}
+	for i := range d.Pools {
+		p := &d.Pools[i]
+		p.Shares = slices.SortedFunc(slices.Values(p.Shares), func(a, b provisioner.PoolShare) int { return strings.Compare(a.Tenant, b.Tenant) })
+	}
+	for i := range d.Gateways {
+		d.Gateways[i].Tenants = slices.Sorted(slices.Values(d.Gateways[i].Tenants))
+	}
+	return d
+}
