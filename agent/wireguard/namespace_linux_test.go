@@ -28,6 +28,22 @@ import (
 // roleVariable tells a process of the test which part it plays.
 const roleVariable = "HEIMDRAHT_TEST_ROLE"
 
+// alone runs the test in a process and a network namespace of its own.
+func alone(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	if os.Getenv(roleVariable) != "" {
+		address(t, "lo") // without it, Go takes the host for one without IPv6
+		test(t)
+		return
+	}
+	testneed.Root(t)
+	testneed.File(t, "/dev/net/tun")
+	out, err := inNamespace(t.Context(), t, "gateway").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Fatalf("in a network namespace: %v\n%s", err, out)
+	}
+}
+
 // inNamespace returns the command that runs the same test in another part and in a new network namespace.
 func inNamespace(ctx context.Context, t *testing.T, role string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1", "-test.timeout=90s", "-test.v")
@@ -68,21 +84,15 @@ func testKey(t testing.TB, n byte) PrivateKey {
 }
 
 func TestDevicesOnTUN(t *testing.T) {
-	if os.Getenv(roleVariable) != "" {
-		address(t, "lo") // without it, Go takes the host for one without IPv6
-	}
-	switch os.Getenv(roleVariable) {
-	case "gateway":
-		gatewayOnTUN(t, Userspace)
-	case "laptop":
+	alone(t, func(t *testing.T) { between(t, Userspace) })
+}
+
+// between tests a gateway in the given mode against a laptop on a TUN.
+func between(t *testing.T, mode Mode) {
+	if os.Getenv(roleVariable) == "laptop" {
 		laptopOnTUN(t)
-	default:
-		testneed.Root(t)
-		testneed.File(t, "/dev/net/tun")
-		out, err := inNamespace(t.Context(), t, "gateway").CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-			t.Fatalf("in network namespaces: %v\n%s", err, out)
-		}
+	} else {
+		gatewayOnTUN(t, mode)
 	}
 }
 
@@ -100,7 +110,7 @@ func laptopOnTUN(t *testing.T) {
 		answer := "ok"
 		switch words := strings.Fields(commands.Text()); words[0] {
 		case "up":
-			address(t, "eth", "192.0.2.2/24")
+			address(t, "far", "192.0.2.2/24")
 			address(t, "hd0", "10.80.1.1/16", "fd80:1::1:1/48")
 			must(t, d.Apply(t.Context(), []Change{{Peer: gateway}}))
 		case "readd":
@@ -170,12 +180,11 @@ func gatewayOnTUN(t *testing.T, mode Mode) {
 		}
 	}
 
-	must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth", MTU: 1500, TxQLen: 1000}, PeerName: "far"}))
+	must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "near", MTU: 1500, TxQLen: 1000}, PeerName: "far"}))
 	far, err := netlink.LinkByName("far")
 	must(t, err)
 	must(t, netlink.LinkSetNsPid(far, laptop.Process.Pid))
-	rename(t, laptop.Process.Pid)
-	address(t, "eth", "192.0.2.1/24")
+	address(t, "near", "192.0.2.1/24")
 
 	d, err := Open(t.Context(), Options{Mode: mode, Name: "hd0", PrivateKey: testKey(t, 1), ListenPort: 51820})
 	must(t, err)
@@ -235,17 +244,6 @@ func gatewayOnTUN(t *testing.T, mode Mode) {
 	}
 }
 
-// rename gives the laptop's end of the wire its name, which is taken here. That end has moved already: the kernel answers
-// when it has.
-func rename(t *testing.T, pid int) {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), testneed.Program(t, "nsenter"), "-t", fmt.Sprint(pid), "-n",
-		testneed.Program(t, "ip"), "link", "set", "far", "name", "eth").CombinedOutput()
-	if err != nil {
-		t.Fatalf("renaming an interface: %v: %s", err, out)
-	}
-}
-
 // echoDatagrams answers on UDP port 7 of all addresses until the test ends.
 func echoDatagrams(t *testing.T) {
 	t.Helper()
@@ -273,54 +271,40 @@ func echoDatagrams(t *testing.T) {
 
 // TestInterfaceTakenAway: whoever deletes the interface ends the device, and its owner is told.
 func TestInterfaceTakenAway(t *testing.T) {
-	if os.Getenv(roleVariable) == "" {
-		testneed.Root(t)
-		testneed.File(t, "/dev/net/tun")
-		out, err := inNamespace(t.Context(), t, "gateway").CombinedOutput()
-		if err != nil {
-			t.Fatalf("in a network namespace: %v\n%s", err, out)
+	alone(t, func(t *testing.T) {
+		d := open(t, Options{Mode: Userspace, Name: "hd0"})
+		link, err := netlink.LinkByName("hd0")
+		must(t, err)
+		must(t, netlink.LinkDel(link))
+		select {
+		case <-d.Done():
+		case <-time.After(patience):
+			t.Fatal("the device goes on without its interface")
 		}
-		return
-	}
-	d := open(t, Options{Mode: Userspace, Name: "hd0"})
-	link, err := netlink.LinkByName("hd0")
-	must(t, err)
-	must(t, netlink.LinkDel(link))
-	select {
-	case <-d.Done():
-	case <-time.After(patience):
-		t.Fatal("the device goes on without its interface")
-	}
-	if err := d.Apply(t.Context(), []Change{{Peer: Peer{PublicKey: key(1)}}}); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("error %v, want net.ErrClosed", err)
-	}
+		if err := d.Apply(t.Context(), []Change{{Peer: Peer{PublicKey: key(1)}}}); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("error %v, want net.ErrClosed", err)
+		}
+	})
 }
 
 // TestAutoIsNeverNetstack opens what there is: the kernel's WireGuard, or a TUN.
 func TestAutoIsNeverNetstack(t *testing.T) {
-	if os.Getenv(roleVariable) == "" {
-		testneed.Root(t)
-		testneed.File(t, "/dev/net/tun")
-		out, err := inNamespace(t.Context(), t, "gateway").CombinedOutput()
-		if err != nil {
-			t.Fatalf("in a network namespace: %v\n%s", err, out)
+	alone(t, func(t *testing.T) {
+		d := open(t, Options{Name: "hd0"})
+		if d.Mode() != Userspace && d.Mode() != Kernel {
+			t.Errorf("mode %v", d.Mode())
 		}
-		return
-	}
-	d := open(t, Options{Name: "hd0"})
-	if d.Mode() != Userspace && d.Mode() != Kernel {
-		t.Errorf("mode %v", d.Mode())
-	}
-	if _, err := netlink.LinkByName("hd0"); err != nil {
-		t.Errorf("no interface for the host's programs: %v", err)
-	}
-	// A second one of the same name is refused, and the first one stays.
-	private, err := GeneratePrivateKey()
-	must(t, err)
-	if d.Mode() == Userspace {
-		if _, err := Open(t.Context(), Options{Mode: Userspace, Name: "hd0", PrivateKey: private}); !errors.Is(err, unix.EBUSY) {
-			t.Errorf("a second device: error %v, want EBUSY", err)
+		if _, err := netlink.LinkByName("hd0"); err != nil {
+			t.Errorf("no interface for the host's programs: %v", err)
 		}
-	}
-	apply(t, d, Change{Peer: Peer{PublicKey: key(1)}})
+		// A second one of the same name is refused, and the first one stays.
+		private, err := GeneratePrivateKey()
+		must(t, err)
+		if d.Mode() == Userspace {
+			if _, err := Open(t.Context(), Options{Mode: Userspace, Name: "hd0", PrivateKey: private}); !errors.Is(err, unix.EBUSY) {
+				t.Errorf("a second device: error %v, want EBUSY", err)
+			}
+		}
+		apply(t, d, Change{Peer: Peer{PublicKey: key(1)}})
+	})
 }
