@@ -1,0 +1,17 @@
+// Package enrolment makes laptops known, keeps their certificates and those of
+// gateways alive, and takes and gives back access.
+//
+// What always holds here:
+//   - A device is enrolled only for a person whose password was proven in this
+//     call, and with a WireGuard key that nobody has ever used.
+//   - Taking access is one conditional update ahead of everything that waits.
+//     It closes the device's session and writes the audit record in the same
+//     transaction, and answers with what each gateway has confirmed. Doing it
+//     again changes nothing and waits again.
+//   - A revoked device stays revoked: enrolling again makes another one. A
+//     suspended device stays suspended, however often it is enrolled.
+//   - Of a device in another tenant nobody learns that it exists.
+//
+// Not its business: who somebody is (signin), how certificates are made (ca),
+// how gateways are told (rpc).
+package enrolment

@@ -1,0 +1,179 @@
+package enrolment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/audit"
+	"github.com/heimdraht/heimdraht/provisioner/signin"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// EnrolRequest asks that a laptop be known.
+type EnrolRequest struct {
+	Credentials        signin.Credentials
+	CertificateRequest []byte // PKCS #10 with an Ed25519 key
+	PublicKey          []byte // WireGuard's, 32 bytes
+	DeviceName         string // empty: its serial number
+	SerialNumber       string // empty: could not be read
+	Platform           string
+	AgentVersion       string
+}
+
+// Enrolled is a laptop that is known now.
+type Enrolled struct {
+	Device      provisioner.Device
+	PersonName  string // to greet her by
+	Certificate provisioner.Certificate
+	Replaced    bool // an earlier enrolment of this laptop
+}
+
+// Enrol registers a laptop's keys for a person who proves her password. The
+// same person on the same serial number replaces the device: same id, next
+// generation, its session closed, the old keys dead. Refusals are those of
+// signin.Service.Prove, and after the password is proven wireguard-key-invalid,
+// wireguard-key-in-use, certificate-request-invalid, invalid, device-limit and
+// device-suspended.
+func (s *Service) Enrol(ctx context.Context, actor provisioner.Actor, r EnrolRequest) (Enrolled, error) {
+	if refusal := provisioner.Allow(actor, provisioner.ActionEnrol, provisioner.Object{}); refusal != nil {
+		return Enrolled{}, refusal
+	}
+	proof, err := s.SignIn.Prove(ctx, actor, r.Credentials)
+	if err != nil {
+		return Enrolled{}, err
+	}
+	e := enrolling{service: s, actor: asPerson(actor, proof), proof: proof, request: r}
+	enrolled, err := e.run(ctx)
+	if refusal, ok := provisioner.AsRefusal(err); ok {
+		s.remember(ctx, actor, proof, refusal)
+	}
+	return enrolled, err
+}
+
+// asPerson is the actor once her password is proven, for the records.
+func asPerson(actor provisioner.Actor, proof signin.Proof) provisioner.Actor {
+	actor.ID, actor.Name = proof.Person.ID, proof.Person.DisplayName
+	actor.Grants = []provisioner.Grant{{Role: provisioner.RoleStaff, Tenant: proof.Tenant.Name}}
+	return actor
+}
+
+// enrolling is one enrolment.
+type enrolling struct {
+	service *Service
+	actor   provisioner.Actor // the person
+	proof   signin.Proof
+	request EnrolRequest
+	laptop  laptop
+}
+
+func (e *enrolling) run(ctx context.Context) (enrolled Enrolled, err error) {
+	var refusal *provisioner.Refusal
+	if e.laptop, refusal = laptopOf(e.request); refusal != nil {
+		return enrolled, refusal
+	}
+	err = e.service.Store.Update(ctx, func(tx *store.Writer) error {
+		enrolled = Enrolled{PersonName: e.proof.Person.DisplayName}
+		former, err := tx.DeviceBySerial(e.proof.Tenant.Name, e.proof.Person.ID, e.laptop.serial)
+		switch {
+		case errors.Is(err, store.ErrNone):
+			enrolled.Device, enrolled.Certificate, err = e.add(tx)
+		case err == nil:
+			enrolled.Replaced = true
+			enrolled.Device, enrolled.Certificate, err = e.replace(tx, former)
+		}
+		if err != nil {
+			return err
+		}
+		d := enrolled.Device
+		return tx.Audit(store.Event{
+			Actor: e.actor, Tenant: d.Tenant, Action: string(provisioner.ActionEnrol), Object: objectOf(d),
+			Details: map[string]string{"generation": strconv.FormatInt(d.Generation, 10)},
+		})
+	})
+	if err != nil {
+		return Enrolled{}, fmt.Errorf("enrolling a laptop: %w", err)
+	}
+	return enrolled, nil
+}
+
+func objectOf(d provisioner.Device) audit.Object {
+	return audit.Object{Kind: "device", ID: d.ID, Name: d.Name}
+}
+
+// add makes a new device, if the person may have one more.
+func (e *enrolling) add(tx *store.Writer) (provisioner.Device, provisioner.Certificate, error) {
+	d := provisioner.Device{
+		ID: provisioner.NewID(), Tenant: e.proof.Tenant.Name, Person: e.proof.Person.ID, Generation: 1, SerialNumber: e.laptop.serial,
+	}
+	list, err := tx.DevicesOf(d.Person, d.Tenant)
+	if err != nil {
+		return d, provisioner.Certificate{}, fmt.Errorf("reading the person's devices: %w", err)
+	}
+	living := slices.DeleteFunc(list, func(d provisioner.Device) bool { return d.State() == provisioner.DeviceRevoked })
+	if e.laptop.serial == "" && slices.ContainsFunc(living, suspendedWithoutSerial) {
+		// It may be that very laptop, and suspension is not to be shaken off.
+		return d, provisioner.Certificate{}, provisioner.Refuse(provisioner.CodeDeviceSuspended)
+	}
+	if limit := max(1, e.proof.Tenant.Policy.DevicesPerPerson); len(living) >= limit {
+		return d, provisioner.Certificate{}, provisioner.Refuse(provisioner.CodeDeviceLimit, "limit", strconv.Itoa(limit))
+	}
+	certificate, err := e.issue(tx, &d)
+	if err != nil {
+		return d, certificate, err
+	}
+	return d, certificate, tx.AddDevice(d)
+}
+
+func suspendedWithoutSerial(d provisioner.Device) bool {
+	return d.SerialNumber == "" && d.State() == provisioner.DeviceSuspended
+}
+
+// replace gives a device new keys. What rests, rests on.
+func (e *enrolling) replace(tx *store.Writer, d provisioner.Device) (provisioner.Device, provisioner.Certificate, error) {
+	d.Generation++
+	certificate, err := e.issue(tx, &d)
+	if err != nil {
+		return d, certificate, err
+	}
+	if _, err := tx.CloseSessionOf(d.ID, provisioner.CodeDeviceReplaced); err != nil && !errors.Is(err, store.ErrNone) {
+		return d, certificate, fmt.Errorf("closing the session of the replaced device: %w", err)
+	}
+	if err := tx.ReplaceDevice(d); err != nil {
+		return d, certificate, err
+	}
+	return d, certificate, tx.DeviceReplaced(d)
+}
+
+// issue fills in what is new of the device and issues its certificate.
+func (e *enrolling) issue(tx *store.Writer, d *provisioner.Device) (provisioner.Certificate, error) {
+	d.Name, d.Platform, d.AgentVersion, d.PublicKey = e.laptop.name, e.laptop.platform, e.laptop.version, e.laptop.key
+	d.EnrolledAt = tx.Now
+	certificate, err := e.service.Certificates.Issue(e.request.CertificateRequest, holderOf(*d), tx.Now)
+	d.CertificateNotAfter = certificate.NotAfter
+	return certificate, err
+}
+
+func holderOf(d provisioner.Device) provisioner.Holder {
+	return provisioner.Holder{Role: provisioner.RoleDevice, Tenant: d.Tenant, ID: d.ID, Generation: d.Generation}
+}
+
+// remember keeps a refusal after the password was proven for the helpdesk.
+func (s *Service) remember(ctx context.Context, actor provisioner.Actor, proof signin.Proof, refusal *provisioner.Refusal) {
+	cause := ""
+	if refusal.Cause != nil {
+		cause = audit.CleanText(refusal.Cause.Error(), 200)
+	}
+	err := s.Store.Update(context.WithoutCancel(ctx), func(tx *store.Writer) error {
+		return tx.AddRefusal(store.RecentRefusal{
+			Tenant: proof.Tenant.Name, Login: store.Fold(proof.Person.Login), Person: proof.Person.ID,
+			Code: refusal.Code, Cause: cause, Source: actor.Source,
+		})
+	})
+	if err != nil {
+		s.Logger.Error("keeping a refusal for the helpdesk", "error", err)
+	}
+}

@@ -1,0 +1,38 @@
+package enrolment
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/signin"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// Certificates issues client certificates. A request (PKCS #10, RFC 2986) that
+// is no good is the refusal certificate-request-invalid. It must not block:
+// it is called in a transaction.
+type Certificates interface {
+	Issue(request []byte, holder provisioner.Holder, now time.Time) (provisioner.Certificate, error)
+}
+
+// Confirmations waits for gateways until ctx ends.
+type Confirmations interface {
+	Wait(ctx context.Context, epoch string, debts []store.Debt) []provisioner.Confirmation
+}
+
+// Options are what a Service needs.
+type Options struct {
+	Store         *store.Store
+	SignIn        *signin.Service
+	Certificates  Certificates
+	Confirmations Confirmations
+	Logger        *slog.Logger
+}
+
+// Service is the use cases of enrolment.
+type Service struct{ Options }
+
+// New makes the service.
+func New(o Options) *Service { return &Service{o} }

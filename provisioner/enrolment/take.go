@@ -1,0 +1,255 @@
+package enrolment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/audit"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// How long gateways are waited for.
+const (
+	defaultWait = 5 * time.Second
+	longestWait = time.Minute
+)
+
+// TakeRequest takes the access of a device.
+type TakeRequest struct {
+	Device string // id, or a unique beginning of at least six characters
+	Reason string // recorded
+	// Wait is how long to wait for the gateways. Zero: 5 s; at most a minute.
+	Wait time.Duration
+}
+
+// Taken says what became of a device, and which gateways have confirmed that
+// its peer is gone. Gateways that held none are not named.
+type Taken struct {
+	Device        provisioner.Device
+	Confirmations []provisioner.Confirmation
+}
+
+// Revoke ends a device for good.
+func (s *Service) Revoke(ctx context.Context, actor provisioner.Actor, r TakeRequest) (Taken, error) {
+	return s.takeOne(ctx, actor, provisioner.ActionRevokeDevice, r, revoke)
+}
+
+// Suspend lets the access of a device rest. A revoked device is refused with
+// device-revoked.
+func (s *Service) Suspend(ctx context.Context, actor provisioner.Actor, r TakeRequest) (Taken, error) {
+	return s.takeOne(ctx, actor, provisioner.ActionSuspendDevice, r, suspend)
+}
+
+// taking is how access of a device is taken: it reports whether anything
+// changed.
+type taking func(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error)
+
+func revoke(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error) {
+	changed, err := tx.RevokeDevice(d, reason)
+	if err != nil || !changed {
+		return false, err
+	}
+	return true, closed(tx, actor, d, provisioner.ActionRevokeDevice, reason, provisioner.CodeDeviceRevoked)
+}
+
+func suspend(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error) {
+	if d.State() == provisioner.DeviceRevoked {
+		return false, provisioner.Refuse(provisioner.CodeDeviceRevoked)
+	}
+	changed, err := tx.SuspendDevice(d, provisioner.Suspension{Source: sourceOf(actor), Reason: reason, Since: tx.Now})
+	if err != nil || !changed {
+		return false, err
+	}
+	return true, closed(tx, actor, d, provisioner.ActionSuspendDevice, reason, provisioner.CodeDeviceSuspended)
+}
+
+// sourceOf tells what people take from what the control plane takes because
+// the directory says so.
+func sourceOf(actor provisioner.Actor) provisioner.SuspensionSource {
+	if actor.Has(provisioner.RoleSystem) {
+		return provisioner.SuspendedByDirectory
+	}
+	return provisioner.SuspendedByHelpdesk
+}
+
+// closed ends the device's session and records what was done.
+func closed(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, action provisioner.Action, reason string, why provisioner.Code) error {
+	if _, err := tx.CloseSessionOf(d.ID, why); err != nil && !errors.Is(err, store.ErrNone) {
+		return fmt.Errorf("closing the session: %w", err)
+	}
+	return tx.Audit(store.Event{
+		Actor: actor, Tenant: d.Tenant, Action: string(action), Object: objectOf(d), Reason: reason,
+		Details: map[string]string{"person": d.Person, "revision": strconv.FormatInt(tx.Revision(), 10)},
+	})
+}
+
+// owed is what gateways have not confirmed yet.
+type owed struct {
+	epoch string
+	debts []store.Debt
+}
+
+func (o *owed) add(tx *store.Writer, device string) error {
+	list, err := tx.DebtsOf(device)
+	if err != nil {
+		return fmt.Errorf("finding the gateways that may still hold the peer: %w", err)
+	}
+	o.epoch, o.debts = tx.Epoch(), append(o.debts, list...)
+	return nil
+}
+
+func (s *Service) takeOne(ctx context.Context, actor provisioner.Actor, action provisioner.Action, r TakeRequest, take taking) (Taken, error) {
+	if refusal := provisioner.Allow(actor, action, provisioner.Object{}); refusal != nil {
+		return Taken{}, refusal
+	}
+	reason := audit.CleanReason(r.Reason)
+	if reason == "" {
+		return Taken{}, provisioner.Refuse(provisioner.CodeReasonMissing)
+	}
+	var device provisioner.Device
+	var open owed
+	err := s.Store.UpdateUrgent(ctx, func(tx *store.Writer) (err error) {
+		open = owed{}
+		if device, err = FindDevice(&tx.Reader, actor, action, r.Device); err != nil {
+			return err
+		}
+		if _, err := take(tx, actor, device, reason); err != nil {
+			return err
+		}
+		if err := open.add(tx, device.ID); err != nil {
+			return err
+		}
+		device, err = tx.Device(device.ID)
+		return err
+	})
+	if err != nil {
+		return Taken{}, fmt.Errorf("%s: %w", action, err)
+	}
+	return Taken{Device: device, Confirmations: s.wait(ctx, r.Wait, open)}, nil
+}
+
+// wait gives the gateways their time. What they owe is durable by now.
+func (s *Service) wait(ctx context.Context, patience time.Duration, open owed) []provisioner.Confirmation {
+	if len(open.debts) == 0 {
+		return nil
+	}
+	if patience <= 0 {
+		patience = defaultWait
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(patience, longestWait))
+	defer cancel()
+	return s.Confirmations.Wait(ctx, open.epoch, open.debts)
+}
+
+// RestoreRequest gives back the access of a device.
+type RestoreRequest struct {
+	Device string
+	Reason string // recorded
+}
+
+// Restore gives back what Suspend took, and nothing else: what the directory
+// took stays taken, and a revoked device is refused with device-revoked. To
+// restore a device that does not rest changes nothing.
+func (s *Service) Restore(ctx context.Context, actor provisioner.Actor, r RestoreRequest) (provisioner.Device, error) {
+	const action = provisioner.ActionRestoreDevice
+	if refusal := provisioner.Allow(actor, action, provisioner.Object{}); refusal != nil {
+		return provisioner.Device{}, refusal
+	}
+	reason := audit.CleanReason(r.Reason)
+	if reason == "" {
+		return provisioner.Device{}, provisioner.Refuse(provisioner.CodeReasonMissing)
+	}
+	var device provisioner.Device
+	err := s.Store.Update(ctx, func(tx *store.Writer) (err error) {
+		if device, err = FindDevice(&tx.Reader, actor, action, r.Device); err != nil {
+			return err
+		}
+		if device.State() == provisioner.DeviceRevoked {
+			return provisioner.Refuse(provisioner.CodeDeviceRevoked)
+		}
+		changed, err := tx.RestoreDevice(device, sourceOf(actor))
+		if err != nil || !changed {
+			return err
+		}
+		if err := tx.Audit(store.Event{
+			Actor: actor, Tenant: device.Tenant, Action: string(action), Object: objectOf(device), Reason: reason,
+			Details: map[string]string{"person": device.Person, "revision": strconv.FormatInt(tx.Revision(), 10)},
+		}); err != nil {
+			return err
+		}
+		device, err = tx.Device(device.ID)
+		return err
+	})
+	if err != nil {
+		return provisioner.Device{}, fmt.Errorf("%s: %w", action, err)
+	}
+	return device, nil
+}
+
+// RevokePersonRequest revokes every device of a person in a tenant.
+type RevokePersonRequest struct {
+	Person string // id
+	Tenant string // may be empty where only one is possible
+	Reason string
+	Wait   time.Duration // as in TakeRequest
+}
+
+// TakenFromPerson says what became of a person's devices, revoked ones
+// included, the newest first.
+type TakenFromPerson struct {
+	Devices       []provisioner.Device
+	Confirmations []provisioner.Confirmation
+}
+
+// RevokePerson revokes every device of a person in a tenant. She may enrol
+// again while the directory says that she may: to end that is the directory's.
+func (s *Service) RevokePerson(ctx context.Context, actor provisioner.Actor, r RevokePersonRequest) (TakenFromPerson, error) {
+	const action = provisioner.ActionRevokePerson
+	if refusal := provisioner.Allow(actor, action, provisioner.Object{}); refusal != nil {
+		return TakenFromPerson{}, refusal
+	}
+	reason := audit.CleanReason(r.Reason)
+	if reason == "" {
+		return TakenFromPerson{}, provisioner.Refuse(provisioner.CodeReasonMissing)
+	}
+	var taken TakenFromPerson
+	var open owed
+	err := s.Store.UpdateUrgent(ctx, func(tx *store.Writer) error {
+		taken, open = TakenFromPerson{}, owed{}
+		found, err := FindPerson(&tx.Reader, actor, action, r.Person, r.Tenant)
+		if err != nil {
+			return err
+		}
+		list, err := tx.DevicesOf(found.Person.ID, found.Tenant)
+		if err != nil {
+			return fmt.Errorf("reading the person's devices: %w", err)
+		}
+		changed := false
+		for _, d := range list {
+			one, err := revoke(tx, actor, d, reason)
+			if err != nil {
+				return err
+			}
+			changed = changed || one
+			if err := open.add(tx, d.ID); err != nil {
+				return err
+			}
+		}
+		if taken.Devices, err = tx.DevicesOf(found.Person.ID, found.Tenant); err != nil || !changed {
+			return err
+		}
+		return tx.Audit(store.Event{
+			Actor: actor, Tenant: found.Tenant, Action: string(action), Reason: reason,
+			Object: audit.Object{Kind: "person", ID: found.Person.ID, Name: found.Person.DisplayName},
+		})
+	})
+	if err != nil {
+		return TakenFromPerson{}, fmt.Errorf("%s: %w", action, err)
+	}
+	taken.Confirmations = s.wait(ctx, r.Wait, open)
+	return taken, nil
+}
