@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// say prints one line.
-func (a *app) say(line string) { fmt.Fprintln(a.out, harmless(line)) }
+// say prints one line, whatever is in it.
+func (a *app) say(line string) { fmt.Fprintln(a.out, harmless(strings.ReplaceAll(line, "\n", " "))) }
 
 // present prints a status for people: the sentence, the next step, then what the helpdesk may ask for.
 func (a *app) present(got *answer) {

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/endpoint"
+	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
+	"github.com/heimdraht/heimdraht/agent/wireguard"
+)
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// openDoor runs a laptop and its door. fixed is the user whom the configuration names, or -1.
+func openDoor(t *testing.T, plane *endpointtest.Plane, store control.Store, fixed int) *door {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "hd")
+	check(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	check(t, os.Chmod(dir, 0o755))
+	log := slog.New(slog.DiscardHandler)
+	laptop, err := endpoint.New(endpoint.Options{
+		Store: store, Servers: []control.Server{plane.Server}, Pin: plane.Pin(),
+		Device: wireguard.Options{Mode: wireguard.Netstack, SmallFootprint: true}, Logger: log,
+	})
+	check(t, err)
+	owner, err := loadOwnership(store, os.Geteuid(), fixed)
+	check(t, err)
+	d := &door{laptop: laptop, owner: owner, socket: filepath.Join(dir, "agent.sock"), log: log}
+	l, err := listen(d.socket)
+	check(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 2)
+	go func() { done <- laptop.Run(ctx) }()
+	go func() { done <- d.serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	// The socket listens from before serve; its rights are set when it answers.
+	_, err = d.ask().status(t.Context(), english)
+	check(t, err)
+	return d
+}
+
+func (d *door) ask() *caller { return &caller{socket: d.socket, uid: os.Geteuid()} }
+
+func enrolment() enrolCall {
+	return enrolCall{Language: "en", Login: "erika", Password: endpointtest.Password}
+}
+
+// TestMalformedCalls are answered, not obeyed.
+func TestMalformedCalls(t *testing.T) {
+	plane := endpointtest.New(t)
+	d := openDoor(t, plane, &control.MemoryStore{}, -1)
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DialContext: d.ask().dial}}
+	for _, test := range []struct {
+		method, path, body string
+		want               int
+	}{
+		{"POST", enrolPath, "", http.StatusBadRequest},
+		{"POST", enrolPath, "{", http.StatusBadRequest},
+		{"POST", enrolPath, `{"login":"a","password":"b","more":1}`, http.StatusBadRequest},
+		{"POST", enrolPath, `{"login":"a","password":"b"}{}`, http.StatusBadRequest},
+		{"POST", enrolPath, `{"login":"a","password":"` + strings.Repeat("x", maxCall) + `"}`, http.StatusBadRequest},
+		{"POST", upPath, `[]`, http.StatusBadRequest},
+		{"GET", upPath, "", http.StatusMethodNotAllowed},
+		{"POST", statusPath, "{}", http.StatusMethodNotAllowed},
+		{"GET", "/", "", http.StatusNotFound},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), test.method, "http://agent"+test.path, strings.NewReader(test.body))
+		check(t, err)
+		response, err := client.Do(request)
+		check(t, err)
+		body, err := io.ReadAll(response.Body)
+		check(t, errors.Join(err, response.Body.Close()))
+		if response.StatusCode != test.want {
+			t.Errorf("%s %s %.40s: %d %s", test.method, test.path, test.body, response.StatusCode, body)
+		}
+	}
+	if n := len(plane.Seen().Enrolments); n != 0 {
+		t.Errorf("the control plane was asked %d times", n)
+	}
+}
+
+func FuzzDecodeCall(f *testing.F) {
+	f.Add([]byte(`{"language":"de","login":"erika","password":"geheim","for_uid":0}`))
+	f.Add([]byte(`{"login":null}`))
+	f.Add([]byte(`{}{}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var call enrolCall
+		err := decodeCall(bytes.NewReader(raw), &call)
+		if err != nil && call.Password != "" && len(call.Password) > 8 && strings.Contains(err.Error(), call.Password) {
+			t.Error("the error quotes the password")
+		}
+		var wish wishCall
+		_ = decodeCall(bytes.NewReader(raw), &wish)
+	})
+}
+
+// FuzzPresent: whatever the daemon's socket answers, a command neither panics nor passes on what a terminal obeys.
+func FuzzPresent(f *testing.F) {
+	f.Add("Beendet.", "gw1", uint64(1234567))
+	f.Add("\x1b[2J\n", "\u009b31m\n\n\n\n\n\n\n", uint64(0))
+	f.Fuzz(func(t *testing.T, sentence, gateway string, n uint64) {
+		var out bytes.Buffer
+		a := &app{world: world{out: &out, err: &out}, language: german}
+		a.present(&answer{Status: &endpoint.Status{Sentence: sentence, Gateway: gateway, ReceivedBytes: n, Since: time.Unix(int64(n%1e9), 0)}})
+		lines := strings.Count(out.String(), "\n")
+		if lines > 6 {
+			t.Errorf("%d lines: %q", lines, out.String())
+		}
+		if strings.ContainsAny(out.String(), "\x1b\u009b\x07\r") {
+			t.Errorf("%q", out.String())
+		}
+	})
+}
+
+func TestSerialNumbers(t *testing.T) {
+	for raw, want := range map[string]string{
+		"5CG1234ABC\n": "5CG1234ABC", "PF-3X9K2L": "PF-3X9K2L",
+		"": "", "None": "", "To Be Filled By O.E.M.": "", "0": "", "00000000": "", "Default string": "",
+		"System Serial Number": "", "123456789": "", "xxxxxxxx": "", "a\x1b[2Jb": "",
+	} {
+		if got := usableSerial(raw); got != want {
+			t.Errorf("%q: %q, want %q", raw, got, want)
+		}
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0 B", 999: "999 B", 1000: "1,0 kB", 1_234_567: "1,2 MB", 3_000_000_000: "3,0 GB", 1 << 63: "9,2 EB"} {
+		if got := bytesText(n, german); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}
