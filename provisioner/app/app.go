@@ -36,9 +36,16 @@ import (
 // drainTime is how long calls under way may take when the control plane stops.
 const drainTime = 10 * time.Second
 
+// Config is the process's configuration, for those who embed a control plane
+// without a file.
+type Config = config.ControlPlane
+
+// DefaultConfig is what holds where a file is silent.
+func DefaultConfig() Config { return config.DefaultControlPlane() }
+
 // Options say which control plane to run.
 type Options struct {
-	Config config.ControlPlane
+	Config Config
 	Logger *slog.Logger // nil: slog.Default
 	// OpenDirectory opens a declared directory. Nil: over LDAP.
 	OpenDirectory signin.Opener

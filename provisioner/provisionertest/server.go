@@ -29,7 +29,6 @@ import (
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/app"
-	"github.com/heimdraht/heimdraht/provisioner/config"
 	"github.com/heimdraht/heimdraht/provisioner/directory"
 	"github.com/heimdraht/heimdraht/provisioner/directory/memory"
 )
@@ -55,7 +54,7 @@ const (
 type Server struct {
 	App       *app.App
 	Directory *memory.Directory
-	Config    config.ControlPlane
+	Config    app.Config
 	Operator  string // a staff token
 
 	t    testing.TB
@@ -71,7 +70,7 @@ func Start(t testing.TB, log *slog.Logger) *Server {
 		log = slog.New(slog.DiscardHandler)
 	}
 	dir := t.TempDir()
-	c := config.DefaultControlPlane()
+	c := app.DefaultConfig()
 	c.Listen, c.MetricsListen, c.Names = "127.0.0.1:0", "127.0.0.1:0", []string{"127.0.0.1", "localhost"}
 	c.StateDir = filepath.Join(dir, "state")
 	c.Database, c.MasterKeyFile = filepath.Join(c.StateDir, "heimdraht.db"), filepath.Join(dir, "master.key")
