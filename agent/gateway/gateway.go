@@ -52,7 +52,7 @@ type Gateway struct {
 	log      *slog.Logger
 	identity *control.Identity
 	key      wireguard.PrivateKey
-	journal  *state.Journal
+	journal  journal
 
 	// wakeInstaller and wakeSender hold at most one call each.
 	wakeInstaller, wakeSender chan struct{}

@@ -26,8 +26,8 @@ func TestSnapshotThenDeltas(t *testing.T) {
 		w.plane.change([]string{"s1"}, peer(3, 3))
 		synctest.Wait()
 		w.exact()
-		if w.plane.ack.GetRevision() != 3 || w.plane.ack.GetEpoch() != "epoch-1" {
-			t.Errorf("acknowledged %v", w.plane.ack)
+		if w.plane.lastAck().GetRevision() != 3 || w.plane.lastAck().GetEpoch() != "epoch-1" {
+			t.Errorf("acknowledged %v", w.plane.lastAck())
 		}
 		if w.plane.snapshots != 1 {
 			t.Errorf("%d snapshots were needed, want the first one only", w.plane.snapshots)
@@ -42,10 +42,10 @@ func TestSnapshotThenDeltas(t *testing.T) {
 
 func TestLifeSigns(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		before := w.plane.acks
+		before := w.plane.ackCount()
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
-		if n := w.plane.acks - before; n != 10 {
+		if n := w.plane.ackCount() - before; n != 10 {
 			t.Errorf("%d acknowledgements in 20 s, want one each 2 s", n)
 		}
 	})
@@ -55,8 +55,8 @@ func TestEmptyDeltaAdvances(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.plane.change(nil)
 		synctest.Wait()
-		if w.plane.ack.GetRevision() != 2 {
-			t.Errorf("acknowledged %v", w.plane.ack)
+		if w.plane.lastAck().GetRevision() != 2 {
+			t.Errorf("acknowledged %v", w.plane.lastAck())
 		}
 	})
 }
@@ -75,11 +75,11 @@ func TestRemovalBeatsWhatWaits(t *testing.T) {
 		if len(w.device.holds()) != 0 {
 			t.Fatal("the removed peer is still there")
 		}
-		if w.plane.gone["s1"].IsZero() || w.plane.gone["never-seen"].IsZero() {
-			t.Errorf("acknowledged as removed: %v", w.plane.gone)
+		if w.plane.allGone()["s1"].IsZero() || w.plane.allGone()["never-seen"].IsZero() {
+			t.Errorf("acknowledged as removed: %v", w.plane.allGone())
 		}
-		if w.plane.ack.GetRevision() != 2 {
-			t.Errorf("a removal moved the revision: %v", w.plane.ack)
+		if w.plane.lastAck().GetRevision() != 2 {
+			t.Errorf("a removal moved the revision: %v", w.plane.lastAck())
 		}
 		late := peer(1, 1)
 		late.AllowedIps = []string{"10.80.9.9/32"}
@@ -109,8 +109,8 @@ func TestLostDeltaLeadsToASnapshot(t *testing.T) {
 		w.plane.change(nil, peer(1, 1))
 		synctest.Wait()
 		w.exact()
-		if len(w.plane.wanted) != 1 || w.plane.snapshots != 2 {
-			t.Errorf("asked %q, %d snapshots", w.plane.wanted, w.plane.snapshots)
+		if len(w.plane.asked()) != 1 || w.plane.snapshots != 2 {
+			t.Errorf("asked %q, %d snapshots", w.plane.asked(), w.plane.snapshots)
 		}
 	})
 }
@@ -141,8 +141,8 @@ func TestSnapshotWithoutItsEndChangesNothing(t *testing.T) {
 		if n := len(w.device.holds()); n != 1 {
 			t.Errorf("%d peers after the snapshot, want the one that was not removed", n)
 		}
-		if w.plane.ack.GetRevision() != 9 {
-			t.Errorf("acknowledged %v", w.plane.ack)
+		if w.plane.lastAck().GetRevision() != 9 {
+			t.Errorf("acknowledged %v", w.plane.lastAck())
 		}
 	})
 }
@@ -155,8 +155,8 @@ func TestSnapshotThatLacksPeersIsAskedForAgain(t *testing.T) {
 		w.plane.order(t.Context(), endOrder("epoch-1", 2, 1))
 		synctest.Wait()
 		w.exact()
-		if len(w.plane.wanted) != 1 {
-			t.Errorf("asked %q", w.plane.wanted)
+		if len(w.plane.asked()) != 1 {
+			t.Errorf("asked %q", w.plane.asked())
 		}
 	})
 }
@@ -167,7 +167,7 @@ func TestSnapshotThatNeverEnds(t *testing.T) {
 		w.plane.order(t.Context(), beginOrder("epoch-1", 9))
 		time.Sleep(3 * time.Minute)
 		synctest.Wait()
-		if n := len(w.plane.hellos); n != 2 {
+		if n := len(w.plane.greetings()); n != 2 {
 			t.Errorf("%d streams, want a second one", n)
 		}
 	})
@@ -190,8 +190,8 @@ func TestNewEpochAndGatewayAhead(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		w.exact()
-		if w.plane.ack.GetEpoch() != "epoch-2" || w.plane.ack.GetRevision() != 2 {
-			t.Errorf("acknowledged %v", w.plane.ack)
+		if w.plane.lastAck().GetEpoch() != "epoch-2" || w.plane.lastAck().GetRevision() != 2 {
+			t.Errorf("acknowledged %v", w.plane.lastAck())
 		}
 		// The same without a new epoch, which a copied file brings about.
 		w.plane.with(func() { w.plane.revision = 1; w.plane.log = nil })
@@ -244,7 +244,7 @@ func TestRemovalDoesNotWaitForBulk(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.plane.change(nil, peer(1, 1))
 		synctest.Wait()
-		w.device.delay = 100 * time.Millisecond // each call of 32
+		w.device.with(func() { w.device.delay = 100 * time.Millisecond }) // each call of 32
 		var crowd []*heimdrahtv1.Peer
 		for i := 100; i < 5100; i++ {
 			crowd = append(crowd, peer(i, i))
@@ -261,8 +261,8 @@ func TestRemovalDoesNotWaitForBulk(t *testing.T) {
 		if took := w.plane.seenGone("s1").Sub(begun); took > time.Second {
 			t.Errorf("a removal took %v behind 5,000 additions", took)
 		}
-		if w.plane.ack.GetRevision() > 2 {
-			t.Errorf("acknowledged %d while additions wait", w.plane.ack.GetRevision())
+		if w.plane.lastAck().GetRevision() > 2 {
+			t.Errorf("acknowledged %d while additions wait", w.plane.lastAck().GetRevision())
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -275,7 +275,7 @@ func TestRemovalDoesNotWaitForBulk(t *testing.T) {
 // A slow device is brought to the newest state, and what waits stays bounded.
 func TestSlowDeviceSkipsStates(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.device.delay = time.Minute
+		w.device.with(func() { w.device.delay = time.Minute })
 		for i := range 3000 {
 			if i%2 == 0 {
 				w.plane.change(nil, peer(i, 1))
@@ -294,8 +294,8 @@ func TestSlowDeviceSkipsStates(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		w.exact()
-		if w.plane.ack.GetRevision() != w.plane.revision {
-			t.Errorf("acknowledged %d of %d", w.plane.ack.GetRevision(), w.plane.revision)
+		if w.plane.lastAck().GetRevision() != w.plane.revision {
+			t.Errorf("acknowledged %d of %d", w.plane.lastAck().GetRevision(), w.plane.revision)
 		}
 	})
 }
@@ -377,20 +377,22 @@ func TestConfigurationChanges(t *testing.T) {
 func TestPeerThatTheDeviceRefuses(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		bad := peer(1, 1)
-		w.device.refuse = func(c wireguard.Change) error {
-			if !c.Remove && c.Peer.PublicKey == wireguard.Key(bad.GetPublicKey()) {
-				return errors.New("test: no")
+		w.device.with(func() {
+			w.device.refuse = func(c wireguard.Change) error {
+				if !c.Remove && c.Peer.PublicKey == wireguard.Key(bad.GetPublicKey()) {
+					return errors.New("test: no")
+				}
+				return nil
 			}
-			return nil
-		}
+		})
 		malformed := peer(4, 4)
 		malformed.PublicKey = []byte{1}
 		w.plane.change(nil, bad, peer(2, 2), peer(3, 3), malformed)
 		synctest.Wait()
-		if n := len(w.device.holds()); n != 2 || w.plane.ack.GetRevision() != 2 {
-			t.Errorf("%d peers, acknowledged %v", n, w.plane.ack)
+		if n := len(w.device.holds()); n != 2 || w.plane.lastAck().GetRevision() != 2 {
+			t.Errorf("%d peers, acknowledged %v", n, w.plane.lastAck())
 		}
-		w.device.meddle(func(map[wireguard.Key]wireguard.PeerStatus) { w.device.refuse = nil })
+		w.device.with(func() { w.device.refuse = nil })
 		time.Sleep(2 * passEvery)
 		synctest.Wait()
 		if n := len(w.device.holds()); n != 3 {
@@ -404,27 +406,29 @@ func TestRemovalThatTheDeviceRefuses(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.plane.change(nil, peer(1, 1))
 		synctest.Wait()
-		w.device.refuse = func(c wireguard.Change) error {
-			if c.Remove {
-				return errors.New("test: no")
+		w.device.with(func() {
+			w.device.refuse = func(c wireguard.Change) error {
+				if c.Remove {
+					return errors.New("test: no")
+				}
+				return nil
 			}
-			return nil
-		}
+		})
 		// The device at the edge drops what it refuses; put it back.
 		kept := maps.Clone(w.device.peers)
 		w.plane.order(t.Context(), removalOrder("epoch-1", 3, "s1"))
 		w.plane.change([]string{"s1"})
 		synctest.Wait()
 		w.device.meddle(func(peers map[wireguard.Key]wireguard.PeerStatus) { maps.Copy(peers, kept) })
-		if !w.plane.seenGone("s1").IsZero() || w.plane.ack.GetRevision() != 2 {
-			t.Errorf("acknowledged %v, gone %v", w.plane.ack, w.plane.gone)
+		if !w.plane.seenGone("s1").IsZero() || w.plane.lastAck().GetRevision() != 2 {
+			t.Errorf("acknowledged %v, gone %v", w.plane.lastAck(), w.plane.allGone())
 		}
-		w.device.meddle(func(map[wireguard.Key]wireguard.PeerStatus) { w.device.refuse = nil })
+		w.device.with(func() { w.device.refuse = nil })
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		w.exact()
-		if w.plane.seenGone("s1").IsZero() || w.plane.ack.GetRevision() != 3 {
-			t.Errorf("acknowledged %v, gone %v", w.plane.ack, w.plane.gone)
+		if w.plane.seenGone("s1").IsZero() || w.plane.lastAck().GetRevision() != 3 {
+			t.Errorf("acknowledged %v, gone %v", w.plane.lastAck(), w.plane.allGone())
 		}
 	})
 }

@@ -24,6 +24,14 @@ const (
 	recordEndpoint = 'E' // an endpointRecord
 )
 
+// journal is a state.Journal, or one that fails in a test.
+type journal interface {
+	Append(records ...[]byte) error
+	Compact(records iter.Seq[[]byte]) error
+	Size() int64
+	Close() error
+}
+
 // contactRecord says when the control plane was last heard, and for how long
 // we had been cut off when it was written: the latter counts should the clock
 // have been set back meanwhile.

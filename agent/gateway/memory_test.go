@@ -47,9 +47,12 @@ func (d *memoryDevice) open(_ context.Context, setup Setup) (Device, error) {
 func (d *memoryDevice) Apply(ctx context.Context, changes []wireguard.Change) error {
 	failed := &wireguard.ApplyError{}
 	for chunk := range slices.Chunk(changes, 32) {
-		if d.delay > 0 {
+		d.mu.Lock()
+		delay := d.delay
+		d.mu.Unlock()
+		if delay > 0 {
 			select {
-			case <-time.After(d.delay):
+			case <-time.After(delay):
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -119,9 +122,10 @@ func (d *memoryDevice) change(c wireguard.Change) error {
 
 // Peers implements Device.
 func (d *memoryDevice) Peers(context.Context) ([]wireguard.PeerStatus, error) {
-	if d.dumpTime > 0 {
-		time.Sleep(d.dumpTime)
-	}
+	d.mu.Lock()
+	takes := d.dumpTime
+	d.mu.Unlock()
+	time.Sleep(takes) // without the lock, for which no bubble lets time pass
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.dumps = append(d.dumps, time.Now())
@@ -164,6 +168,13 @@ func (d *memoryDevice) meddle(f func(peers map[wireguard.Key]wireguard.PeerStatu
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	f(d.peers)
+}
+
+// with changes how the device behaves.
+func (d *memoryDevice) with(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f()
 }
 
 // holds is what is installed, as text.

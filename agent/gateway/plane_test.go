@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"math/big"
@@ -123,7 +124,7 @@ func (p *plane) serve(l net.Listener) (stop func()) {
 	go func() { done <- s.Serve(l) }()
 	return func() {
 		s.Stop()
-		if err := <-done; err != nil {
+		if err := <-done; err != nil && !errors.Is(err, net.ErrClosed) {
 			p.t.Error(err)
 		}
 	}
@@ -347,6 +348,36 @@ func endOrder(epoch string, revision, peers int64) *heimdrahtv1.SyncResponse {
 		Epoch: epoch, Revision: revision, Peers: peers}}}
 }
 
+func (p *plane) lastAck() *heimdrahtv1.SyncAcknowledgement {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ack
+}
+
+func (p *plane) ackCount() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.acks
+}
+
+func (p *plane) greetings() []*heimdrahtv1.SyncHello {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.hellos)
+}
+
+func (p *plane) asked() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.wanted)
+}
+
+func (p *plane) allGone() map[string]time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.gone)
+}
+
 // seenGone is when a session was acknowledged as removed. Zero: not yet.
 func (p *plane) seenGone(id string) time.Time {
 	p.mu.Lock()
@@ -377,11 +408,30 @@ func (k testKey) bytes() []byte { return k[:] }
 
 // pipes is a listener without a network, for synctest.
 type pipes struct {
-	conns  chan net.Conn
+	conns chan net.Conn
+
+	mu     sync.Mutex
 	closed chan struct{}
 }
 
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
+func newPipes() *pipes {
+	p := &pipes{conns: make(chan net.Conn)}
+	p.open()
+	return p
+}
+
+// open lets a closed listener listen again.
+func (p *pipes) open() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = make(chan struct{})
+}
+
+func (p *pipes) done() chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
 
 func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	client, server := net.Pipe()
@@ -390,7 +440,7 @@ func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		return client, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-p.closed:
+	case <-p.done():
 		return nil, net.ErrClosed
 	}
 }
@@ -399,12 +449,14 @@ func (p *pipes) Accept() (net.Conn, error) {
 	select {
 	case c := <-p.conns:
 		return c, nil
-	case <-p.closed:
+	case <-p.done():
 		return nil, net.ErrClosed
 	}
 }
 
 func (p *pipes) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	select {
 	case <-p.closed:
 	default:

@@ -32,6 +32,7 @@ type world struct {
 	done    chan error
 	state   *state.Dir
 	ctx     context.Context
+	prepare func(*Gateway) // before it runs; nil: nothing
 }
 
 func newWorld(t testing.TB, ctx context.Context, dir string) *world {
@@ -50,7 +51,9 @@ func newWorld(t testing.TB, ctx context.Context, dir string) *world {
 }
 
 // start runs the gateway.
-func (w *world) start() {
+func (w *world) start() { w.startWith(w.device.open) }
+
+func (w *world) startWith(open func(context.Context, Setup) (Device, error)) {
 	w.t.Helper()
 	var err error
 	w.state, err = state.Open(w.dir)
@@ -60,9 +63,12 @@ func (w *world) start() {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
 	w.gateway, err = New(Options{
-		State: w.state, Open: w.device.open, Version: "test", Dial: w.pipes.dial, Logger: logger,
+		State: w.state, Open: open, Version: "test", Dial: w.pipes.dial, Logger: logger,
 	})
 	check(w.t, err)
+	if w.prepare != nil {
+		w.prepare(w.gateway)
+	}
 	ctx, cancel := context.WithCancel(w.ctx)
 	w.cancel, w.done = cancel, make(chan error, 1)
 	go func() { w.done <- w.gateway.Run(ctx) }()
