@@ -48,7 +48,7 @@ func (w world) manager() dnsManager {
 		return byResolved
 	}
 	for _, server := range w.servers {
-		if server != stubListener && server != stubProxy {
+		if server.String() != stubListener && server.String() != stubProxy {
 			return byFile
 		}
 	}
@@ -59,9 +59,9 @@ func (w world) manager() dnsManager {
 }
 
 // stubListener and stubProxy are where systemd-resolved listens for programs that ask a name server themselves.
-var (
-	stubListener = netip.AddrFrom4([4]byte{127, 0, 0, 53})
-	stubProxy    = netip.AddrFrom4([4]byte{127, 0, 0, 54})
+const (
+	stubListener = "127.0.0.53"
+	stubProxy    = "127.0.0.54"
 )
 
 // look asks the questions.

@@ -87,7 +87,7 @@ func snapshot(t *testing.T) string {
 	names := map[int]string{}
 	for _, l := range links {
 		names[l.Attrs().Index] = l.Attrs().Name
-		for _, family := range families {
+		for _, family := range families() {
 			list, err := netlink.AddrList(l, family)
 			must(t, err)
 			for _, a := range list {
@@ -95,7 +95,7 @@ func snapshot(t *testing.T) string {
 			}
 		}
 	}
-	for _, family := range families {
+	for _, family := range families() {
 		list, err := netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
 		must(t, err)
 		for _, r := range list {

@@ -15,7 +15,7 @@ import (
 )
 
 // families are asked one after the other: a listing of both at once leaves routes out.
-var families = [...]int{netlink.FAMILY_V4, netlink.FAMILY_V6}
+func families() []int { return []int{netlink.FAMILY_V4, netlink.FAMILY_V6} }
 
 // settled repeats a listing that was interrupted because something changed meanwhile: half a listing is none.
 func settled[T any](list func() ([]T, error)) ([]T, error) {
@@ -70,7 +70,7 @@ func addAddresses(link netlink.Link, want []netip.Prefix) error {
 }
 
 func removeOtherAddresses(link netlink.Link, want []netip.Prefix) (removed bool, err error) {
-	for _, family := range families {
+	for _, family := range families() {
 		have, err := settled(func() ([]netlink.Addr, error) { return netlink.AddrList(link, family) })
 		if err != nil {
 			return removed, fmt.Errorf("listing the addresses: %w", err)
@@ -125,7 +125,7 @@ func setSysctls(config Config) error {
 	if err := sysctl("ipv4/ip_forward", "1"); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(sysctlRoot, "ipv6")); err != nil {
+	if _, err := os.Stat(filepath.Join(sysctlRoot, "ipv6")); errors.Is(err, os.ErrNotExist) {
 		return nil // a kernel without IPv6
 	}
 	// A router does not listen to other routers, unless it is told to: a gateway that has its default route from

@@ -34,7 +34,8 @@ func readFormer(path string) (former, error) {
 		}
 	}
 	content, err := os.ReadFile(path)
-	if err != nil && !(f.Link != "" && errors.Is(err, fs.ErrNotExist)) {
+	dangling := f.Link != "" && errors.Is(err, fs.ErrNotExist)
+	if err != nil && !dangling {
 		return former{}, err
 	}
 	f.Content = string(content)
@@ -109,7 +110,8 @@ func replaceByLink(path, target string) error {
 // own, as in containers and in `ip netns exec`, or its directory is read-only; there it is written in place.
 func replaceOrRewrite(path string, content []byte, mode fs.FileMode) error {
 	err := replaceFile(path, content, mode)
-	if err == nil || !(errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EXDEV) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES)) {
+	fixed := errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EXDEV) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EACCES)
+	if !fixed {
 		return err
 	}
 	if rewriting := os.WriteFile(path, content, mode); rewriting != nil {

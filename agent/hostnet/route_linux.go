@@ -27,7 +27,7 @@ func setRoutes(link netlink.Link, want []netip.Prefix) error {
 		missing[network.Masked()] = true
 	}
 	var errs []error
-	for _, family := range families {
+	for _, family := range families() {
 		filter := &netlink.Route{LinkIndex: link.Attrs().Index, Table: unix.RT_TABLE_MAIN, Protocol: routeProtocol}
 		have, err := routes(family, filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE|netlink.RT_FILTER_PROTOCOL)
 		if err != nil {
@@ -94,7 +94,7 @@ func setFullTunnel(link netlink.Link, config Config) error {
 		netip.PrefixFrom(netip.IPv4Unspecified(), 0),
 		netip.PrefixFrom(netip.IPv6Unspecified(), 0),
 	}
-	for i, family := range families {
+	for i, family := range families() {
 		route := netlink.Route{Dst: ipNetOf(everything[i]), Table: fullTunnelTable, Protocol: routeProtocol}
 		if config.hasFamily(everything[i].Addr()) {
 			route.LinkIndex, route.Scope = link.Attrs().Index, netlink.SCOPE_LINK
@@ -171,7 +171,7 @@ func fullTunnelRules(family int) []*netlink.Rule {
 // everything through that the main table allows, and that is what is wanted now.
 func clearFullTunnel() error {
 	var errs []error
-	for _, family := range families {
+	for _, family := range families() {
 		for _, rule := range fullTunnelRules(family) {
 			if err := netlink.RuleDel(rule); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAFNOSUPPORT) {
 				errs = append(errs, fmt.Errorf("removing the rule for a full tunnel: %w", err))

@@ -104,7 +104,7 @@ func (s *Server) logger() *slog.Logger {
 
 // pause waits a moment and says whether to go on.
 func pause(ctx context.Context) bool {
-	timer := time.NewTimer(50*time.Millisecond + rand.N(100*time.Millisecond))
+	timer := time.NewTimer(50*time.Millisecond + rand.N(100*time.Millisecond)) //nolint:gosec // spreads load, guards nothing
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -125,11 +125,11 @@ func (s *Server) serve(ctx context.Context, client net.Conn) error {
 	target, err := s.Dial(dialling, "tcp", address)
 	cancel()
 	if err != nil {
-		_, answering := client.Write(appendReply(nil, replyFor(err), nil))
+		_, answering := client.Write(encodeReply(replyFor(err), nil))
 		return errors.Join(withoutAddress(err), answering)
 	}
 	defer closeWith(ctx, target)()
-	if _, err := client.Write(appendReply(nil, replyDone, target.LocalAddr())); err != nil {
+	if _, err := client.Write(encodeReply(replyDone, target.LocalAddr())); err != nil {
 		return fmt.Errorf("answering a request: %w", err)
 	}
 	return relay(client, target)
@@ -163,7 +163,7 @@ func hello(client net.Conn) (string, error) {
 	address, err := readRequest(client)
 	var bad *badRequest
 	if errors.As(err, &bad) {
-		_, answering := client.Write(appendReply(nil, bad.reply, nil))
+		_, answering := client.Write(encodeReply(bad.reply, nil))
 		err = errors.Join(err, answering)
 	}
 	if err != nil {

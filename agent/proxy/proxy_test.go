@@ -248,7 +248,7 @@ func TestEndsWithItsContext(t *testing.T) {
 			t.Errorf("the %s client was not cut off: %v", name, err)
 		}
 	}
-	if _, err := far.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := far.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the target was not cut off: %v", err)
 	}
 }
@@ -304,7 +304,7 @@ func FuzzGreeting(f *testing.F) {
 }
 
 func TestReplyNamesTheLocalAddress(t *testing.T) {
-	got := appendReply(nil, replyDone, net.TCPAddrFromAddrPort(netip.MustParseAddrPort("[fd80::1]:258")))
+	got := encodeReply(replyDone, net.TCPAddrFromAddrPort(netip.MustParseAddrPort("[fd80::1]:258")))
 	want := "\x05\x00\x00\x04\xfd\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x01\x02"
 	if string(got) != want {
 		t.Errorf("answer %q, want %q", got, want)

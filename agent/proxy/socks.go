@@ -128,8 +128,8 @@ func isHost(host string) bool {
 	return host != "" && !strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("[]/%@", r) })
 }
 
-// appendReply writes an answer with the local address of the connection that was made, or none.
-func appendReply(b []byte, answer reply, bound net.Addr) []byte {
+// encodeReply writes an answer with the local address of the connection that was made, or none.
+func encodeReply(answer reply, bound net.Addr) []byte {
 	address := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 	if bound != nil {
 		if parsed, err := netip.ParseAddrPort(bound.String()); err == nil {
@@ -140,7 +140,7 @@ func appendReply(b []byte, answer reply, bound net.Addr) []byte {
 	if address.Addr().Is4() {
 		kind = addressIPv4
 	}
-	b = append(b, version, byte(answer), 0, kind)
+	b := []byte{version, byte(answer), 0, kind}
 	b = append(b, address.Addr().AsSlice()...)
 	return binary.BigEndian.AppendUint16(b, address.Port())
 }

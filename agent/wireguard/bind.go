@@ -40,7 +40,9 @@ func (b *smallBind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 		if err == nil {
 			break
 		}
-		b.closeLocked()
+		if closing := b.closeLocked(); closing != nil {
+			return nil, 0, errors.Join(err, closing)
+		}
 		if port != 0 || attempt == attempts || !errors.Is(err, syscall.EADDRINUSE) {
 			return nil, 0, err
 		}

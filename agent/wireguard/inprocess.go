@@ -115,10 +115,10 @@ func quietLogger(log *slog.Logger) *device.Logger {
 		Verbosef: device.DiscardLogf,
 		Errorf: func(format string, args ...any) {
 			if strings.HasPrefix(format, "%v - ") {
-				log.Debug("wireguard-go: " + fmt.Sprintf(format, args...))
+				log.Debug("wireguard-go reports a problem with a peer", "problem", fmt.Sprintf(format, args...))
 				return
 			}
-			log.Warn("wireguard-go: " + fmt.Sprintf(format, args...))
+			log.Warn("wireguard-go reports a problem", "problem", fmt.Sprintf(format, args...))
 		},
 	}
 }
