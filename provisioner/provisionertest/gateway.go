@@ -115,6 +115,9 @@ func (g *Gateway) sync(ctx context.Context, first func()) error {
 			return err
 		}
 		answer := g.obey(order)
+		if order.GetConfiguration() != nil && hello.GetEpoch() != "" {
+			first() // there may be nothing else to tell
+		}
 		if answer != nil {
 			if err := stream.Send(answer); err != nil && !errors.Is(err, io.EOF) {
 				return err

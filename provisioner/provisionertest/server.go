@@ -10,6 +10,7 @@ package provisionertest
 
 import (
 	"context"
+	"crypto/ecdh"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
@@ -183,11 +184,13 @@ func NewRequest(t testing.TB) (ed25519.PrivateKey, []byte) {
 	return key, csr
 }
 
-// NewWireGuardKey draws a public key.
+// NewWireGuardKey makes a key and gives its public half.
 func NewWireGuardKey() []byte {
-	key := make([]byte, 32)
-	_, _ = rand.Read(key)
-	return key
+	key, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err) // crypto/rand does not fail
+	}
+	return key.PublicKey().Bytes()
 }
 
 // Laptop is an enrolled device.
