@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -23,6 +25,8 @@ var update = flag.Bool("update", false, "write the outputs as they are into the 
 //
 //	requests FILE   writes what the control plane was asked since the last time
 //	signin          signs in, so that a script begins with what it is about
+//	refused ARG...  runs the program, which must end with status 1
+//	misused ARG...  runs the program, which must end with status 2
 //	halt            stops the control plane
 //	modes PATH...   fails unless only the user can read these
 func TestScripts(t *testing.T) {
@@ -64,7 +68,9 @@ func TestScripts(t *testing.T) {
 				ts.Check(ts.Exec("heimdraht", "login", f.address, "--login", "erika", "--password-file", "password"))
 				f.takeRequests()
 			},
-			"halt": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value("halt").(func())() },
+			"refused": func(ts *testscript.TestScript, _ bool, args []string) { exits(ts, exitFailed, args) },
+			"misused": func(ts *testscript.TestScript, _ bool, args []string) { exits(ts, exitUsage, args) },
+			"halt":    func(ts *testscript.TestScript, _ bool, _ []string) { ts.Value("halt").(func())() },
 			"modes": func(ts *testscript.TestScript, _ bool, args []string) {
 				for _, a := range args {
 					info, err := os.Stat(ts.MkAbs(a))
@@ -76,4 +82,12 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
+}
+
+func exits(ts *testscript.TestScript, status int, args []string) {
+	err := ts.Exec("heimdraht", args...)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != status {
+		ts.Fatalf("ended with %v, want exit status %d", err, status)
+	}
 }
