@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -84,12 +83,12 @@ func (e *Endpoint) serve(wish context.Context, s stream, cancel context.CancelFu
 		var over bool
 		select {
 		case <-wish.Done():
-			a.goodbye(received, broken)
+			a.goodbye(wish, received, broken)
 			return outcome{drop: true}
 		case err := <-broken:
 			return e.judgeBroken(err)
 		case m := <-received:
-			out, over = a.obey(m)
+			out, over = a.obey(wish, m)
 		case <-a.answer.C:
 			out, over = e.judgeBroken(errSilent), true
 		case <-a.renew.C:
@@ -136,10 +135,10 @@ func (a *attachment) open() error {
 }
 
 // obey does what one message says. over: the stream is of no more use.
-func (a *attachment) obey(m *heimdrahtv1.AttachResponse) (out outcome, over bool) {
+func (a *attachment) obey(ctx context.Context, m *heimdrahtv1.AttachResponse) (out outcome, over bool) {
 	switch order := m.GetOrder().(type) {
 	case *heimdrahtv1.AttachResponse_Opened:
-		return a.opened(order.Opened)
+		return a.opened(ctx, order.Opened)
 	case *heimdrahtv1.AttachResponse_Renewed:
 		a.renewed(order.Renewed)
 	case *heimdrahtv1.AttachResponse_Closed:
@@ -147,20 +146,20 @@ func (a *attachment) obey(m *heimdrahtv1.AttachResponse) (out outcome, over bool
 		if held == nil || held.id != order.Closed.GetSessionId() {
 			break // an older session of this laptop; it is gone here already
 		}
-		return a.ended(judgeClosed(control.FromRefusal(order.Closed.GetWhy())))
+		return a.ended(ctx, judgeClosed(control.FromRefusal(order.Closed.GetWhy())))
 	case *heimdrahtv1.AttachResponse_Refused:
-		return a.ended(judgeRefused(control.FromRefusal(order.Refused)))
+		return a.ended(ctx, judgeRefused(control.FromRefusal(order.Refused)))
 	}
 	// An order that this version does not know is for a newer one.
 	return outcome{}, false
 }
 
 // ended follows a refusal or a closing. The stream stays for the next opening, if there is to be one.
-func (a *attachment) ended(out outcome) (outcome, bool) {
+func (a *attachment) ended(ctx context.Context, out outcome) (outcome, bool) {
 	a.answer.Stop()
 	a.renew.Stop()
 	if out.drop {
-		a.endpoint.dropSession()
+		a.endpoint.dropSession(ctx)
 	}
 	if out.halt {
 		return out, true
@@ -174,7 +173,7 @@ func (a *attachment) ended(out outcome) (outcome, bool) {
 	return outcome{}, false
 }
 
-func (a *attachment) opened(m *heimdrahtv1.SessionOpened) (outcome, bool) {
+func (a *attachment) opened(ctx context.Context, m *heimdrahtv1.SessionOpened) (outcome, bool) {
 	e := a.endpoint
 	a.answer.Stop()
 	a.reopen.Stop()
@@ -191,9 +190,9 @@ func (a *attachment) opened(m *heimdrahtv1.SessionOpened) (outcome, bool) {
 	held := e.heldSession()
 	fresh := held == nil || held.id != id
 	if fresh || !held.settings.equal(next) {
-		ctx, cancel := context.WithTimeout(a.stream.Context(), installWithin)
+		installing, cancel := context.WithTimeout(ctx, installWithin)
 		defer cancel()
-		if err := e.tunnel.install(ctx, next, fresh); err != nil {
+		if err := e.tunnel.install(installing, next, fresh); err != nil {
 			a.sendClose(id)
 			e.log.Error("could not set up the tunnel", "error", err)
 			return outcome{problem: tunnelFailed(err), drop: true, halt: true, roam: true}, true
@@ -256,33 +255,35 @@ func (a *attachment) sendClose(id string) {
 }
 
 // goodbye closes the session that is held, takes the tunnel away and waits a little for the answer.
-func (a *attachment) goodbye(received <-chan *heimdrahtv1.AttachResponse, broken <-chan error) {
+func (a *attachment) goodbye(ctx context.Context, received <-chan *heimdrahtv1.AttachResponse, broken <-chan error) {
 	held := a.endpoint.heldSession()
 	if held != nil {
 		a.sendClose(held.id)
 	}
-	a.endpoint.dropSession()
+	a.endpoint.dropSession(ctx)
 	if held == nil {
 		return
 	}
-	awaitClosed(held.id, received, broken)
+	if err := awaitClosed(held.id, received, broken); err != nil {
+		a.endpoint.log.Debug("the end of the session was not confirmed", "error", err)
+	}
 	_ = a.stream.CloseSend()
 }
 
-// awaitClosed returns when the session's closing has been confirmed, and after goodbyeWithin at the latest.
-func awaitClosed(id string, received <-chan *heimdrahtv1.AttachResponse, broken <-chan error) {
+// awaitClosed returns when the session's closing has been confirmed. It fails after goodbyeWithin at the latest.
+func awaitClosed(id string, received <-chan *heimdrahtv1.AttachResponse, broken <-chan error) error {
 	patience := time.NewTimer(goodbyeWithin)
 	defer patience.Stop()
 	for {
 		select {
 		case m := <-received:
 			if m.GetClosed().GetSessionId() == id {
-				return
+				return nil
 			}
-		case <-broken:
-			return
+		case err := <-broken:
+			return err
 		case <-patience.C:
-			return
+			return errSilent
 		}
 	}
 }
@@ -308,7 +309,7 @@ func renewEvery(ms int64) time.Duration {
 
 // later is d or up to a fifth more: what was asked for is never undercut.
 func later(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (1 + 0.2*rand.Float64()))
+	return control.Jitter(d+d/10, 1.0/11)
 }
 
 func stoppedTimer() *time.Timer {

@@ -334,9 +334,9 @@ func (e *Endpoint) tell(p *control.Problem) {
 	e.touch()
 }
 
-// dropSession takes the tunnel away and lets go of the session.
-func (e *Endpoint) dropSession() {
-	ctx, cancel := context.WithTimeout(context.Background(), installWithin)
+// dropSession takes the tunnel away and lets go of the session, even if the context has ended.
+func (e *Endpoint) dropSession(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), installWithin)
 	defer cancel()
 	err := e.tunnel.remove(ctx)
 	e.mu.Lock()

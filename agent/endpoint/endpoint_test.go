@@ -3,6 +3,9 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"net/netip"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -314,4 +317,76 @@ func TestStartsConnected(t *testing.T) {
 		t.Errorf("remembered %+v", st)
 	}
 	check(t, page(t, second, 5*time.Second))
+}
+
+// TestSecondAddress: a gateway's name has two addresses, of which the first is dead.
+func TestSecondAddress(t *testing.T) {
+	t.Parallel()
+	s := newHarness(t)
+	e := s.laptop(func(o *Options) {
+		o.Resolve = func(_ context.Context, _, host string) ([]netip.Addr, error) {
+			if host != "vpn1.stadt.example" {
+				return nil, errors.New("no such host")
+			}
+			return []netip.Addr{netip.MustParseAddr("127.99.0.1"), netip.MustParseAddr("127.0.0.1")}, nil
+		}
+	})
+	s.enrol(e)
+	s.Script(func(x *endpointtest.Script) {
+		x.Configure = func(c *heimdrahtv1.TunnelConfiguration) {
+			c.GatewayEndpoint = strings.Replace(c.GatewayEndpoint, "127.0.0.1", "vpn1.stadt.example", 1)
+		}
+	})
+	s.up(e)
+	check(t, page(t, e, 5*time.Second))
+}
+
+// TestGatewayWithoutAddress: the session stands, the sentence says what is missing, and it heals.
+func TestGatewayWithoutAddress(t *testing.T) {
+	t.Parallel()
+	s := newHarness(t)
+	var known atomic.Bool
+	e := s.laptop(func(o *Options) {
+		o.Resolve = func(context.Context, string, string) ([]netip.Addr, error) {
+			if !known.Load() {
+				return nil, errors.New("no network")
+			}
+			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+		}
+	})
+	s.enrol(e)
+	s.Script(func(x *endpointtest.Script) {
+		x.Configure = func(c *heimdrahtv1.TunnelConfiguration) {
+			c.GatewayEndpoint = strings.Replace(c.GatewayEndpoint, "127.0.0.1", "vpn1.stadt.example", 1)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if err := e.Up(ctx); !isProblem(err, CodeGatewayNotFound) {
+		t.Errorf("up: %v", err)
+	}
+	known.Store(true)
+	eventually(t, e, "the connection", inState(Connected))
+}
+
+// TestNewPolicy: a configuration that changes while the session is open is installed without another session.
+func TestNewPolicy(t *testing.T) {
+	t.Parallel()
+	s := newHarness(t)
+	e := s.laptop(nil)
+	s.enrol(e)
+	s.up(e)
+	s.Script(func(x *endpointtest.Script) {
+		x.Configure = func(c *heimdrahtv1.TunnelConfiguration) { c.AllowedIps = []string{"10.99.0.0/16"} }
+	})
+	s.Kill()
+	eventually(t, e, "the note", func(s Status) bool { return len(s.Notes) == 1 })
+	s.Restart()
+	eventually(t, e, "the stream", func(s Status) bool { return s.ControlPlane })
+	if err := page(t, e, time.Second); err == nil {
+		t.Error("a network that is not allowed any more is still reached")
+	}
+	if seen := s.Seen(); seen.Session != "s-1" {
+		t.Errorf("%s is open", seen.Session)
+	}
 }

@@ -81,7 +81,7 @@ func (e *Endpoint) keepConnected(ctx context.Context) error {
 		wish, changed := e.presentWish()
 		if first || wish != former {
 			e.leave(ctx, former)
-			former = wish
+			former = wish //nolint:fatcontext // kept to be compared, not to be derived from
 			continue
 		}
 		if wish == nil {
@@ -92,9 +92,9 @@ func (e *Endpoint) keepConnected(ctx context.Context) error {
 				return ctx.Err()
 			}
 		}
-		out := e.attempt(wish)
+		out := e.attempt(wish) //nolint:contextcheck // a wish is derived from Run's context
 		if out.drop {
-			e.dropSession()
+			e.dropSession(ctx)
 		}
 		switch {
 		case wish.Err() != nil:
@@ -102,7 +102,7 @@ func (e *Endpoint) keepConnected(ctx context.Context) error {
 			e.halt(out)
 		default:
 			e.tell(out.problem)
-			e.pause(wish, e.backoff.Next(out.after))
+			e.pause(wish, e.backoff.Next(out.after)) //nolint:contextcheck // a wish is derived from Run's context
 		}
 	}
 }
@@ -187,7 +187,7 @@ func (e *Endpoint) pause(wish context.Context, d time.Duration) {
 // leave ends what a former wish has left: session, tunnel and interface.
 func (e *Endpoint) leave(ctx context.Context, former context.Context) {
 	held := e.heldSession()
-	e.dropSession()
+	e.dropSession(ctx)
 	if held != nil && former != nil {
 		e.farewell(ctx, held)
 	}
@@ -267,12 +267,11 @@ func (e *Endpoint) keepRenewed(ctx context.Context) error {
 	for {
 		e.mu.Lock()
 		identity, changed := e.identity, e.changed
-		var mine context.Context
-		if identity != nil {
-			mine, e.endIdentity = context.WithCancel(ctx)
-		}
+		mine, end := context.WithCancel(ctx)
+		e.endIdentity = end
 		e.mu.Unlock()
 		if identity == nil {
+			end()
 			select {
 			case <-changed:
 				continue
@@ -280,7 +279,9 @@ func (e *Endpoint) keepRenewed(ctx context.Context) error {
 				return ctx.Err()
 			}
 		}
-		if err := identity.KeepRenewed(mine, e.log, e.connect); ctx.Err() != nil {
+		err := identity.KeepRenewed(mine, e.log, e.connect)
+		end()
+		if ctx.Err() != nil {
 			return err
 		}
 	}

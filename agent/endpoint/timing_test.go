@@ -231,7 +231,7 @@ func identityOnPaper(t *testing.T) *control.Identity {
 
 // pass lets time pass.
 func pass(d time.Duration) {
-	time.Sleep(d) // of the bubble
+	<-time.After(d) // of the bubble
 	synctest.Wait()
 }
 

@@ -78,7 +78,7 @@ func TestOnTheHost(t *testing.T) {
 	s := newHarness(t)
 	stateDir := t.TempDir()
 	resolvConf := filepath.Join(t.TempDir(), "resolv.conf")
-	check(t, os.WriteFile(resolvConf, []byte("nameserver 192.0.2.1\n"), 0o644)) //nolint:gosec // as the real one
+	check(t, os.WriteFile(resolvConf, []byte("nameserver 192.0.2.1\n"), 0o644))
 	host, err := hostnet.Open(hostnet.Options{StateDir: stateDir, ResolvConf: resolvConf, Bus: "unix:path=/nonexistent"})
 	check(t, err)
 	before := network(t, resolvConf)
@@ -173,11 +173,11 @@ func TestWithoutRights(t *testing.T) {
 		dir, err := os.MkdirTemp("", "hd")
 		check(t, err)
 		t.Cleanup(func() { _ = os.RemoveAll(dir) })
-		check(t, os.Chmod(dir, 0o777)) //nolint:gosec // the other user works in it
+		check(t, os.Chmod(dir, 0o777))
 		program := filepath.Join(dir, "test")
 		raw, err := os.ReadFile(os.Args[0])
 		check(t, err)
-		check(t, os.WriteFile(program, raw, 0o755)) //nolint:gosec // the other user runs it
+		check(t, os.WriteFile(program, raw, 0o755))
 		command := exec.CommandContext(t.Context(), program, "-test.run=^TestWithoutRightsInside$", "-test.v", "-test.timeout=60s")
 		command.Env, command.Dir = []string{"ENDPOINT_STRANGER=" + dir, "TMPDIR=" + dir}, dir
 		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

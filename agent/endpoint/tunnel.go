@@ -19,8 +19,9 @@ const (
 	// aliveFor is how old a handshake may be at most for the gateway to count as there. With a keepalive of
 	// 25 s a live peer's is up to 125 s old.
 	aliveFor = 180 * time.Second
-	// tryEach is how long each of the gateway's addresses is tried. WireGuard repeats a handshake after 5 s.
-	tryEach = 8 * time.Second
+	// tryEach is how long each of the gateway's addresses is tried. WireGuard repeats a handshake after 5 s; where
+	// there are other addresses to try, one handshake must do: networks with half an IPv6 are many.
+	tryEach, tryShort = 8 * time.Second, 3 * time.Second
 	// resolveWithin bounds the search for the gateway's name.
 	resolveWithin = 5 * time.Second
 	// firewallMark lets the encrypted packets past the routes of a full tunnel.
@@ -72,6 +73,8 @@ type hostTunnel struct {
 	network *hostnet.Host // nil in mode netstack
 	resolve Resolver
 	log     *slog.Logger
+	// always does not end: a reading takes a millisecond, and there is nobody who would give up on it.
+	always context.Context
 
 	mu       sync.Mutex
 	device   *wireguard.Device
@@ -97,7 +100,7 @@ func newHostTunnel(o Options) *hostTunnel {
 			d.FirewallMark = firewallMark
 		}
 	}
-	return &hostTunnel{options: d, network: o.Network, resolve: o.Resolve, log: o.Logger}
+	return &hostTunnel{options: d, network: o.Network, resolve: o.Resolve, log: o.Logger, always: context.Background()}
 }
 
 func (t *hostTunnel) prepare(ctx context.Context, key wireguard.PrivateKey) error {
@@ -300,7 +303,11 @@ func (t *hostTunnel) tend(ctx context.Context) {
 	if err := t.observe(ctx); err != nil && ctx.Err() == nil {
 		t.putBack(ctx, err)
 	}
-	silent := !t.sum.alive(time.Now()) && (len(t.gateways) == 0 || time.Since(t.triedAt) >= tryEach)
+	patience := tryEach
+	if len(t.gateways) > 1 {
+		patience = tryShort
+	}
+	silent := !t.sum.alive(time.Now()) && (len(t.gateways) == 0 || time.Since(t.triedAt) >= patience)
 	lastOne := t.turn+1 >= len(t.gateways)
 	t.mu.Unlock()
 	if !silent {
@@ -367,7 +374,7 @@ func (t *hostTunnel) reading() reading {
 		return reading{}
 	}
 	// If it cannot be read, what was read last still holds; tend puts a missing interface back.
-	_ = t.observe(context.Background())
+	_ = t.observe(t.always)
 	r := t.sum
 	r.installed = t.since
 	if len(t.gateways) == 0 {

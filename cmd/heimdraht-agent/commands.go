@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint"
 )
 
@@ -25,11 +24,13 @@ func (c *enrolCommand) Run(ctx context.Context, a *app) error {
 	if _, err := d.status(ctx, a.language); err != nil {
 		return err
 	}
-	login, err := c.Login, error(nil)
+	login := c.Login
 	if login == "" {
-		if login, err = a.login(ctx); err != nil {
+		typed, err := a.login(ctx)
+		if err != nil {
 			return err
 		}
+		login = typed
 	}
 	password, err := a.password(ctx, c.PasswordFile)
 	if err != nil {
@@ -126,8 +127,10 @@ func (c *statusCommand) Run(ctx context.Context, a *app) error {
 		if !c.Watch {
 			return nil
 		}
-		if control.Sleep(ctx, watchEvery) != nil {
-			return nil // the person has seen enough
+		select {
+		case <-ctx.Done(): // the person has seen enough
+			return nil
+		case <-time.After(watchEvery):
 		}
 	}
 }

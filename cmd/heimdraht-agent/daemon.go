@@ -128,7 +128,7 @@ func (c *runCommand) assemble(ctx context.Context, a *app, settings config.Agent
 		d.proxy = &proxy.Server{Dial: d.laptop.DialContext, Logger: log}
 		d.door.proxy = d.clients.Addr().String()
 	}
-	if d.calls, err = listen(d.door.socket); err != nil {
+	if d.calls, err = listen(ctx, d.door.socket); err != nil {
 		return nil, errors.Join(err, closeListener(d.clients))
 	}
 	return d, nil

@@ -104,7 +104,7 @@ func (o *ownership) take(uid int) error {
 }
 
 // listen opens the socket. What an earlier daemon left behind is removed; one that still runs is not disturbed.
-func listen(path string) (net.Listener, error) {
+func listen(ctx context.Context, path string) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, socketUnusable(path, err)
 	}
@@ -112,7 +112,7 @@ func listen(path string) (net.Listener, error) {
 		if info.Mode()&fs.ModeSocket == 0 {
 			return nil, socketUnusable(path, errors.New("it is another file"))
 		}
-		if conn, err := net.DialTimeout("unix", path, dialWithin); err == nil {
+		if conn, err := (&net.Dialer{Timeout: dialWithin}).DialContext(ctx, "unix", path); err == nil {
 			return nil, errors.Join(daemonRunning(path), conn.Close())
 		} else if !errors.Is(err, syscall.ECONNREFUSED) {
 			return nil, socketUnusable(path, err)
@@ -121,7 +121,7 @@ func listen(path string) (net.Listener, error) {
 			return nil, socketUnusable(path, err)
 		}
 	}
-	l, err := net.Listen("unix", path)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, socketUnusable(path, err)
 	}
@@ -176,10 +176,10 @@ func (d *door) serve(ctx context.Context, l net.Listener) error {
 	if !stop() {
 		<-closed
 	}
-	if errors.Is(err, http.ErrServerClosed) && ctx.Err() != nil {
-		return nil
+	if !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("answering calls: %w", err)
 	}
-	return fmt.Errorf("answering calls: %w", err)
+	return nil
 }
 
 type callerKey struct{}
@@ -190,11 +190,12 @@ func (d *door) handler() http.Handler {
 		language := r.URL.Query().Get("language")
 		d.answer(w, r, language, true, func(int) (*endpoint.Enrolled, error) { return nil, nil })
 	})
+	// What a person wishes outlives the call in which it is said.
 	mux.HandleFunc("POST "+upPath, func(w http.ResponseWriter, r *http.Request) {
-		d.wish(w, r, upWithin, func(ctx context.Context) error { return d.laptop.Up(ctx) })
+		d.wish(w, r, upWithin, func(ctx context.Context) error { return d.laptop.Up(ctx) }) //nolint:contextcheck // see above
 	})
 	mux.HandleFunc("POST "+downPath, func(w http.ResponseWriter, r *http.Request) {
-		d.wish(w, r, downWithin, func(ctx context.Context) error { return d.laptop.Down(ctx) })
+		d.wish(w, r, downWithin, func(ctx context.Context) error { return d.laptop.Down(ctx) }) //nolint:contextcheck // see above
 	})
 	mux.HandleFunc("POST "+enrolPath, d.enrol)
 	return mux
@@ -219,7 +220,7 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, true, func(uid int) (*endpoint.Enrolled, error) {
+	d.answer(w, r, call.Language, true, func(uid int) (*endpoint.Enrolled, error) { //nolint:contextcheck // what runs in its name outlives the call
 		d.speak(call.Language)
 		got, err := d.laptop.Enrol(r.Context(), endpoint.EnrolRequest{
 			Address: call.Address, Tenant: call.Tenant, Login: call.Login, Password: call.Password,

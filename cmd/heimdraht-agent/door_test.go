@@ -42,7 +42,7 @@ func openDoor(t *testing.T, plane *endpointtest.Plane, store control.Store, fixe
 	owner, err := loadOwnership(store, os.Geteuid(), fixed)
 	check(t, err)
 	d := &door{laptop: laptop, owner: owner, socket: filepath.Join(dir, "agent.sock"), log: log}
-	l, err := listen(d.socket)
+	l, err := listen(t.Context(), d.socket)
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 2)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 	"unicode"
@@ -140,12 +141,15 @@ func (a *app) fail(err error) int {
 
 // complain prints what happened, what to do, and the code.
 func (a *app) complain(code, sentence, next string) {
-	fmt.Fprintf(a.err, "%s: %s\n", words{"Fehler", "Error"}.in(a.language), harmless(sentence))
+	text := words{"Fehler", "Error"}.in(a.language) + ": " + harmless(sentence) + "\n"
 	if next != "" {
-		fmt.Fprintln(a.err, harmless(next))
+		text += harmless(next) + "\n"
 	}
-	fmt.Fprintf(a.err, "(%s)\n", harmless(code))
+	show(a.err, text+"("+harmless(code)+")\n")
 }
+
+// show writes to a person's terminal. That it is gone, nobody is there to be told.
+func show(w io.Writer, text string) { _, _ = io.WriteString(w, text) }
 
 // harmless takes out what a terminal would obey. Line breaks stay.
 func harmless(s string) string {

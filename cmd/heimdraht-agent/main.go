@@ -79,7 +79,7 @@ func run(ctx context.Context, args []string, w world) int {
 	}
 	parsed, err := parser.Parse(args)
 	if helped {
-		fmt.Fprint(w.out, translateHelp(help.String(), l))
+		show(w.out, translateHelp(help.String(), l))
 		return exitDone
 	}
 	if err != nil {

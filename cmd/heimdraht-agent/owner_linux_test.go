@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -27,7 +26,7 @@ func as(t *testing.T, uid uint32, socket, what string) string {
 	program := filepath.Join(filepath.Dir(socket), "caller")
 	raw, err := os.ReadFile(os.Args[0])
 	check(t, err)
-	check(t, os.WriteFile(program, raw, 0o755)) //nolint:gosec // the other user must be able to run it
+	check(t, os.WriteFile(program, raw, 0o755))
 	command := exec.CommandContext(t.Context(), program, "-test.run=^TestCallAsAnother$", "-test.v")
 	command.Env = []string{"CALL_SOCKET=" + socket, "CALL=" + what}
 	command.Dir = "/"
@@ -57,7 +56,7 @@ func TestCallAsAnother(t *testing.T) {
 		check(t, err)
 		b, err := io.ReadAll(conn)
 		check(t, err)
-		fmt.Printf("RESULT %d bytes\n", len(b))
+		t.Logf("RESULT %d bytes", len(b))
 		return
 	case "status":
 		_, err = c.status(ctx, english)
@@ -74,7 +73,7 @@ func TestCallAsAnother(t *testing.T) {
 	} else if err != nil {
 		result = err.Error()
 	}
-	fmt.Println("RESULT", result)
+	t.Log("RESULT", result)
 }
 
 // TestWhoMayCall: root and the laptop's own person, nobody else.
@@ -142,7 +141,7 @@ func TestForeignDaemon(t *testing.T) {
 	check(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	check(t, os.Chown(dir, stranger, stranger))
-	check(t, os.Chmod(dir, 0o755)) //nolint:gosec // the other user's program lies in it
+	check(t, os.Chmod(dir, 0o755))
 	socket := filepath.Join(dir, "agent.sock")
 	heard := make(chan string, 1)
 	go func() { heard <- as(t, stranger, socket, "listen") }()

@@ -8,7 +8,7 @@ import (
 )
 
 // say prints one line, whatever is in it.
-func (a *app) say(line string) { fmt.Fprintln(a.out, harmless(strings.ReplaceAll(line, "\n", " "))) }
+func (a *app) say(line string) { show(a.out, harmless(strings.ReplaceAll(line, "\n", " "))+"\n") }
 
 // present prints a status for people: the sentence, the next step, then what the helpdesk may ask for.
 func (a *app) present(got *answer) {

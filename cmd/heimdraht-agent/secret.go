@@ -21,7 +21,7 @@ func (a *app) password(ctx context.Context, file string) (string, error) {
 	case "":
 		return a.ask(ctx, words{"Passwort: ", "Password: "}, "--password-file", func(fd int) (string, error) {
 			b, err := term.ReadPassword(fd)
-			fmt.Fprintln(a.err)
+			show(a.err, "\n")
 			return string(b), err
 		})
 	case "-":
@@ -83,7 +83,7 @@ func (a *app) ask(ctx context.Context, question words, flag string, read func(fd
 			command: "heimdraht-agent enrol",
 		}
 	}
-	fmt.Fprint(a.err, question.in(a.language))
+	show(a.err, question.in(a.language))
 	type answer struct {
 		text string
 		err  error
@@ -96,7 +96,7 @@ func (a *app) ask(ctx context.Context, question words, flag string, read func(fd
 	}()
 	select {
 	case <-ctx.Done():
-		fmt.Fprintln(a.err)
+		show(a.err, "\n")
 		return "", errors.Join(ctx.Err(), term.Restore(fd, before))
 	case got := <-answered:
 		if got.err != nil {

@@ -39,7 +39,7 @@ import (
 
 const (
 	// Password is the right one, for every login.
-	Password = "Kaffee-und-Kuchen-7"
+	Password = "Kaffee-und-Kuchen-7" //nolint:gosec // a password of nobody
 	// Inside is the gateway's address inside the tunnel. A page with the text Page lies there on port 80.
 	Inside = "10.80.0.1"
 	// Page is what the page says.
@@ -95,6 +95,7 @@ type Plane struct {
 	gateway *wireguard.Device
 	grpc    *grpc.Server
 	events  chan string // what happened, in order
+	always  context.Context
 
 	mu        sync.Mutex
 	script    Script
@@ -109,7 +110,7 @@ func New(t testing.TB) *Plane {
 	t.Helper()
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	check(t, err)
-	p := &Plane{t: t, caKey: key, events: make(chan string, 1000)}
+	p := &Plane{t: t, caKey: key, events: make(chan string, 1000), always: context.Background()}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
@@ -134,8 +135,9 @@ func check(t testing.TB, err error) {
 func (p *Plane) openGateway() {
 	key, err := wireguard.GeneratePrivateKey()
 	check(p.t, err)
-	p.gateway, err = wireguard.Open(context.Background(), wireguard.Options{
+	p.gateway, err = wireguard.Open(p.always, wireguard.Options{
 		Mode: wireguard.Netstack, PrivateKey: key, Addresses: []netip.Addr{netip.MustParseAddr(Inside)},
+		Source:         netip.MustParseAddr("127.0.0.1"), // and no other loopback address
 		SmallFootprint: true, Logger: slog.New(slog.DiscardHandler),
 	})
 	check(p.t, err)
@@ -163,7 +165,7 @@ func (p *Plane) issue(public any, usage x509.ExtKeyUsage, until time.Time) []byt
 }
 
 func (p *Plane) listen(address string) {
-	l, err := net.Listen("tcp", address)
+	l, err := (&net.ListenConfig{}).Listen(p.always, "tcp", address)
 	check(p.t, err)
 	p.Server, err = control.ParseServer(l.Addr().String())
 	check(p.t, err)
@@ -387,7 +389,7 @@ func (p *Plane) openSession(resume string) *heimdrahtv1.AttachResponse {
 		psk[i] = byte(p.number + i)
 	}
 	if !resumed {
-		check(p.t, p.gateway.Apply(context.Background(), wireguard.Readd(wireguard.Peer{
+		check(p.t, p.gateway.Apply(p.always, wireguard.Readd(wireguard.Peer{
 			PublicKey: p.laptopKey, PresharedKey: wireguard.PresharedKey(psk),
 			AllowedIPs: []netip.Prefix{netip.MustParsePrefix(Laptop + "/32")},
 		})))
@@ -412,7 +414,7 @@ func (p *Plane) openSession(resume string) *heimdrahtv1.AttachResponse {
 }
 
 func (p *Plane) removePeer() {
-	check(p.t, p.gateway.Apply(context.Background(), []wireguard.Change{{Remove: true, Peer: wireguard.Peer{PublicKey: p.laptopKey}}}))
+	check(p.t, p.gateway.Apply(p.always, []wireguard.Change{{Remove: true, Peer: wireguard.Peer{PublicKey: p.laptopKey}}}))
 }
 
 // Order sends an order down the newest stream.
