@@ -2,8 +2,6 @@ package enrolment
 
 import (
 	"cmp"
-	"crypto/ecdh"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,9 +26,9 @@ type laptop struct {
 }
 
 func laptopOf(r EnrolRequest) (laptop, *provisioner.Refusal) {
-	key, refusal := checkKey(r.PublicKey)
-	if refusal != nil {
-		return laptop{}, refusal
+	key, err := provisioner.AcceptKey(r.PublicKey)
+	if err != nil {
+		return laptop{}, provisioner.Refuse(provisioner.CodeKeyInvalid).Because(err)
 	}
 	serial := serialOf(r.SerialNumber)
 	if len([]rune(serial)) > serialLimit {
@@ -61,46 +59,4 @@ func serialOf(typed string) string {
 		return ""
 	}
 	return serial
-}
-
-// checkKey reads a WireGuard public key. Of the many encodings that name one
-// point (RFC 7748, section 5) only one is let through, or a dead key could
-// come back in other clothes; and none with which everybody would share one
-// secret (section 6.1).
-func checkKey(b []byte) (provisioner.Key, *provisioner.Refusal) {
-	invalid := func(why error) *provisioner.Refusal {
-		return provisioner.Refuse(provisioner.CodeKeyInvalid).Because(why)
-	}
-	key, err := provisioner.ParseKey(b)
-	if err != nil {
-		return key, invalid(err)
-	}
-	if !canonical(key) {
-		return key, invalid(errors.New("the key is not in its one canonical form"))
-	}
-	public, err := ecdh.X25519().NewPublicKey(key[:])
-	if err != nil {
-		return key, invalid(err)
-	}
-	some, err := ecdh.X25519().NewPrivateKey(slices.Repeat([]byte{1}, 32))
-	if err != nil {
-		return key, invalid(err)
-	}
-	if _, err := some.ECDH(public); err != nil {
-		return key, invalid(err) // a point of low order
-	}
-	return key, nil
-}
-
-// canonical reports whether the little-endian number is below 2^255-19.
-func canonical(k provisioner.Key) bool {
-	if k[31] != 0x7f {
-		return k[31] < 0x7f
-	}
-	for i := 30; i > 0; i-- {
-		if k[i] != 0xff {
-			return true
-		}
-	}
-	return k[0] < 0xed
 }

@@ -117,6 +117,10 @@ func (a *applying) directory(d provisioner.Directory) error {
 }
 
 func (a *applying) tenant(t provisioner.Tenant) error {
+	// Before it is compared, or equal and unequal would tell of its existence.
+	if refusal := provisioner.Allow(a.actor, a.action, provisioner.Object{Tenant: t.Name}); refusal != nil {
+		return refusal
+	}
 	stored, err := a.tx.Tenant(t.Name)
 	old, err := before(stored, err, tenantFields)
 	if err != nil {

@@ -168,7 +168,7 @@ func (s *Service) JoinGateway(ctx context.Context, actor provisioner.Actor, r Jo
 	if refusal := provisioner.Allow(actor, provisioner.ActionJoinGateway, provisioner.Object{}); refusal != nil {
 		return Joined{}, refusal
 	}
-	key, err := provisioner.ParseKey(r.PublicKey)
+	key, err := provisioner.AcceptKey(r.PublicKey)
 	if err != nil {
 		return Joined{}, provisioner.Refuse(provisioner.CodeKeyInvalid).Because(err)
 	}
@@ -205,7 +205,11 @@ func (s *Service) JoinGateway(ctx context.Context, actor provisioner.Actor, r Jo
 	if err != nil {
 		return Joined{}, fmt.Errorf("letting a gateway join: %w", err)
 	}
-	return joined, s.closeSessions(ctx, joined.Gateway, key)
+	if err := s.closeSessions(ctx, joined.Gateway, key); err != nil {
+		// It has joined: sessions that are left end when nobody is heard on them.
+		s.Logger.Error("after a gateway has joined anew", "gateway", joined.Gateway, "error", err)
+	}
+	return joined, nil
 }
 
 // slice is how many sessions one transaction closes.
