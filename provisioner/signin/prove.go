@@ -143,6 +143,9 @@ func (t *try) findTenant(ctx context.Context) error {
 		name := strings.ToLower(strings.TrimSpace(t.credentials.Tenant))
 		if name == "" {
 			at := strings.LastIndexByte(t.login, '@')
+			if at < 0 {
+				return &failure{cause: causeUnknownTenant}
+			}
 			name, err = tx.TenantOfMailDomain(strings.ToLower(t.login[at+1:]))
 			if errors.Is(err, store.ErrNone) {
 				return &failure{cause: causeUnknownTenant}

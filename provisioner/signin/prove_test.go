@@ -41,6 +41,7 @@ func TestProveRefuses(t *testing.T) {
 		{name: "unknown tenant", typed: signin.Credentials{Tenant: "nirgends", Login: "eva", Password: evasPassword}, want: provisioner.CodeSignInFailed, after: evenly, cause: "unknown-tenant", unasked: true},
 		{name: "unknown mail domain", typed: signin.Credentials{Login: "eva@nirgends.example", Password: evasPassword}, want: provisioner.CodeSignInFailed, after: evenly, cause: "unknown-tenant", unasked: true},
 		{name: "no tenant and no mail domain", typed: signin.Credentials{Login: "eva", Password: evasPassword}, want: provisioner.CodeSignInFailed, after: evenly, cause: "unknown-tenant", unasked: true},
+		{name: "a mail domain is no login", typed: signin.Credentials{Login: "stadt.example", Password: evasPassword}, want: provisioner.CodeSignInFailed, after: evenly, cause: "unknown-tenant", unasked: true},
 		{name: "other tenant's name", typed: signin.Credentials{Tenant: "dorf", Login: "eva", Password: evasPassword}, want: provisioner.CodeSignInFailed, after: evenly, cause: "unknown-login", unasked: true},
 		{name: "directory down", typed: eva(evasPassword), prepare: func(w *world) { w.ldap.falls(directory.Unavailable) }, want: provisioner.CodeSignInFailed, after: evenly, cause: "unavailable", unasked: true},
 		{name: "directory misconfigured", typed: eva(evasPassword), prepare: func(w *world) { w.ldap.falls(directory.Misconfigured) }, want: provisioner.CodeSignInFailed, after: evenly, cause: "misconfigured", unasked: true},
