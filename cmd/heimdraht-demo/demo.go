@@ -65,7 +65,6 @@ type demo struct {
 	plane    *app.App
 	operator *control.Conn
 	token    string // the operator's
-	helpdesk string // the helpdesk's token
 	udp      netip.AddrPort
 	device   chan *wireguard.Device // the gateway's, once it is open
 	gate     *wireguard.Device

@@ -33,7 +33,7 @@ func loadMaster(file string) (*keyring.MasterKey, error) {
 
 // makeMaster makes the master key unless it is there.
 func makeMaster(file string) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // the file itself is private
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return &SetupError{What: "cannot make the directory of the master key", Next: "Run as root, or name another place with --master-key.", Err: err}
 	}
 	if _, err := keyring.Create(file); err != nil && !errors.Is(err, fs.ErrExist) {

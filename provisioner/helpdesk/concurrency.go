@@ -72,10 +72,10 @@ func (s *Service) Concurrency(ctx context.Context, actor provisioner.Actor, tena
 		}
 		c.count(names, held, pools)
 		c.withhold(actor, names, held)
-		if provisioner.Allow(actor, provisioner.ActionReadGatewayLoad, provisioner.Object{}) != nil {
-			return nil
+		if refused := provisioner.Allow(actor, provisioner.ActionReadGatewayLoad, provisioner.Object{}); refused == nil {
+			return c.addGateways(tx)
 		}
-		return c.addGateways(tx)
+		return nil
 	})
 	return c, err
 }

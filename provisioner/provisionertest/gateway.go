@@ -72,7 +72,9 @@ func (g *Gateway) Run() {
 func (g *Gateway) Stop() {
 	if g.stop != nil {
 		g.stop()
-		<-g.done
+		if err := <-g.done; err == nil {
+			g.server.t.Error("a gateway's stream ended in order")
+		}
 		g.stop = nil
 	}
 }

@@ -57,7 +57,7 @@ func town() string {
 // the first one.
 func Declaration() *heimdrahtv1.Declaration {
 	return &heimdrahtv1.Declaration{
-		Directories: []*heimdrahtv1.DirectoryDeclaration{{
+		Directories: []*heimdrahtv1.DirectoryDeclaration{{ //nolint:gosec // a path, no password
 			Name: "stadt-ldap", Servers: []string{"ldaps://ldap.stadt.example"}, BindDn: "cn=heimdraht," + base,
 			BindPasswordFile: "/etc/heimdraht/stadt.pw", Base: People,
 		}},

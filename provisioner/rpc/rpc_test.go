@@ -411,11 +411,11 @@ func TestMalformedAndOversizeMessagesHurtNobody(t *testing.T) {
 	s := provisionertest.Start(t, nil)
 	conn := s.Dial(nil)
 	const method = heimdrahtv1.EnrolmentService_Enrol_FullMethodName
-	err := conn.Invoke(t.Context(), method, bytes.Repeat([]byte{0xff}, 100), new([]byte), grpc.ForceCodec(raw{})) //nolint:staticcheck // the one way to send nonsense
+	err := conn.Invoke(t.Context(), method, bytes.Repeat([]byte{0xff}, 100), new([]byte), grpc.ForceCodec(raw{}))
 	if c := status.Code(err); c != codes.Internal && c != codes.InvalidArgument {
 		t.Errorf("nonsense: %v", err)
 	}
-	err = conn.Invoke(t.Context(), method, make([]byte, 5<<20), new([]byte), grpc.ForceCodec(raw{})) //nolint:staticcheck // as above
+	err = conn.Invoke(t.Context(), method, make([]byte, 5<<20), new([]byte), grpc.ForceCodec(raw{}))
 	if status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("5 MB: %v", err)
 	}

@@ -219,8 +219,8 @@ func fromTunnel(t session.Tunnel) *heimdrahtv1.TunnelConfiguration {
 		FullTunnel:           t.Full,
 		DnsServers:           texts(t.DNSServers),
 		DnsDomains:           t.DNSDomains,
-		Mtu:                  uint32(t.MTU),                     //nolint:gosec // a small constant
-		PersistentKeepaliveS: uint32(t.Keepalive / time.Second), //nolint:gosec // a small constant
+		Mtu:                  uint32(t.MTU),
+		PersistentKeepaliveS: uint32(t.Keepalive / time.Second),
 	}
 }
 

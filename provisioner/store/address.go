@@ -15,7 +15,7 @@ type addressBlock struct {
 func scanBlock(s scanner) (b addressBlock, err error) {
 	var used int64
 	err = s.Scan(&b.number, &used)
-	b.used = address.Block(uint64(used)) //nolint:gosec // one bit an address, the sign is the last one
+	b.used = address.Block(uint64(used)) // one bit an address, the sign is the last one
 	return b, err
 }
 
@@ -56,7 +56,7 @@ func (w *Writer) takeFrom(gateway string, b addressBlock, want int) (int64, erro
 	if !ok {
 		return 0, ErrNoAddress
 	}
-	err := run(w.q, `update address_block set used = $1 where gateway = $2 and block = $3`, int64(b.used), gateway, b.number) //nolint:gosec // see scanBlock
+	err := run(w.q, `update address_block set used = $1 where gateway = $2 and block = $3`, int64(b.used), gateway, b.number)
 	return b.number*address.BlockSize + int64(offset), err
 }
 
@@ -74,7 +74,7 @@ func (w *Writer) newBlock(gateway, tenant string, aggregate address.Aggregate) (
 	}
 	b = addressBlock{number: number, used: aggregate.NewBlock(int(number))}
 	return b, run(w.q, `insert into address_block (gateway, block, tenant, used) values ($1, $2, $3, $4)`,
-		gateway, number, tenant, int64(b.used)) //nolint:gosec // see scanBlock
+		gateway, number, tenant, int64(b.used))
 }
 
 // FreeAddress gives an address back and remembers whose it was.
@@ -86,7 +86,7 @@ func (w *Writer) FreeAddress(gateway, device string, index int64) error {
 		return err
 	}
 	block.used.Release(offset)
-	if err := run(w.q, `update address_block set used = $1 where gateway = $2 and block = $3`, int64(block.used), gateway, number); err != nil { //nolint:gosec // see scanBlock
+	if err := run(w.q, `update address_block set used = $1 where gateway = $2 and block = $3`, int64(block.used), gateway, number); err != nil {
 		return err
 	}
 	return run(w.q, `insert into former_address (device, gateway, address_index, used_at) values ($1, $2, $3, $4)

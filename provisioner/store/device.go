@@ -44,7 +44,7 @@ func (r *Reader) withSuspensions(d provisioner.Device) (provisioner.Device, erro
 // DevicesByPrefix lists at most two devices in scope whose id begins so.
 func (r *Reader) DevicesByPrefix(scope provisioner.Scope, prefix string) ([]provisioner.Device, error) {
 	a := new(args)
-	where := `where d.id like ` + a.add(likeEscaper.Replace(prefix)+"%") + ` escape '!' and ` + a.scope(scope, "d.tenant")
+	where := `where d.id like ` + a.add(likeLiteral(prefix)+"%") + ` escape '!' and ` + a.scope(scope, "d.tenant")
 	return r.devices(selectDevice+where+` order by d.id limit 2`, a.list...)
 }
 

@@ -91,8 +91,8 @@ func (r *Reader) FindPeople(scope provisioner.Scope, query string, limit int) ([
 	a := new(args)
 	where := `where ` + a.scope(scope, "s.tenant")
 	for _, w := range words {
-		pattern := "%" + likeEscaper.Replace(w) + "%"
-		prefix := likeEscaper.Replace(w) + "%"
+		pattern := "%" + likeLiteral(w) + "%"
+		prefix := likeLiteral(w) + "%"
 		where += ` and (p.search like ` + a.add(pattern) + ` escape '!' or p.id like ` + a.add(prefix) + ` escape '!'
 			or exists (select 1 from device d where d.person = p.id and d.tenant = s.tenant
 				and (d.search like ` + a.add(pattern) + ` escape '!' or d.id like ` + a.add(prefix) + ` escape '!')))`

@@ -28,7 +28,7 @@ func (p pooled) query(query string, args ...any) (*sql.Rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.tx.StmtContext(p.ctx, st).QueryContext(p.ctx, args...)
+	return p.tx.StmtContext(p.ctx, st).QueryContext(p.ctx, args...) //nolint:sqlclosecheck // one and all close them; the transaction closes the statement
 }
 
 func (pooled) exec(string, ...any) (sql.Result, error) {
@@ -54,7 +54,7 @@ func (p pinned) prepare(query string) (*sql.Stmt, error) {
 }
 
 func (p pinned) query(query string, args ...any) (*sql.Rows, error) {
-	st, err := p.prepare(query)
+	st, err := p.prepare(query) //nolint:sqlclosecheck // kept for the next time; the writer closes them all
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (p pinned) query(query string, args ...any) (*sql.Rows, error) {
 }
 
 func (p pinned) exec(query string, args ...any) (sql.Result, error) {
-	st, err := p.prepare(query)
+	st, err := p.prepare(query) //nolint:sqlclosecheck // kept for the next time; the writer closes them all
 	if err != nil {
 		return nil, err
 	}

@@ -12,17 +12,16 @@ import (
 // Fold brings text to the form in which it is searched: composed, lower case,
 // umlauts and ß written out, so that Müller, MÜLLER and Mueller are one.
 func Fold(s string) string {
-	return umlauts.Replace(strings.ToLower(norm.NFC.String(s)))
+	return strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "ß", "ss").Replace(strings.ToLower(norm.NFC.String(s)))
 }
 
 // searchText is what a search looks through.
 func searchText(parts ...string) string { return Fold(strings.Join(parts, " ")) }
 
-// These are constants in all but name: replacers are made once and never change.
-var (
-	umlauts     = strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "ß", "ss")
-	likeEscaper = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_")
-)
+// likeLiteral is text as it stands in a LIKE pattern with escape '!'.
+func likeLiteral(s string) string {
+	return strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(s)
+}
 
 // args numbers the placeholders of a query that is put together, in order of
 // appearance: some drivers bind by number, others by appearance.

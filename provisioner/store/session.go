@@ -21,7 +21,7 @@ func scanSession(r scanner) (s provisioner.Session, err error) {
 	}
 	s.OpenedAt, s.LeaseUntil, s.RenewedAt = at(opened), at(lease), at(renewed)
 	s.LastHandshake, s.ClosedAt, s.ObservedAt = at(handshake), at(closed), at(observed)
-	s.ReceivedBytes, s.SentBytes = uint64(received), uint64(sent) //nolint:gosec // written from uint64 below 2^63
+	s.ReceivedBytes, s.SentBytes = uint64(received), uint64(sent)
 	s.PublicKey, err = keyFromText(key)
 	return s, err
 }
@@ -162,7 +162,7 @@ func (w *Writer) Observe(gateway string, o Observed) error {
 
 // clip keeps a counter that a machine reported from overflowing a sum: no
 // interface moves a petabyte between two observations.
-func clip(n uint64) int64 { return int64(min(n, 1<<50)) } //nolint:gosec // bounded by min
+func clip(n uint64) int64 { return int64(min(n, 1<<50)) }
 
 // SessionsIn lists open sessions in scope with ids above after, by id, at
 // most limit; an empty gateway means all.

@@ -145,7 +145,7 @@ func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	if st, ok := s.stmts[query]; ok {
 		return st, nil
 	}
-	st, err := s.readers.PrepareContext(ctx, query)
+	st, err := s.readers.PrepareContext(ctx, query) //nolint:sqlclosecheck // kept for the next time; Close closes them all
 	if err == nil {
 		s.stmts[query] = st
 	}

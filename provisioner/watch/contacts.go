@@ -176,7 +176,7 @@ func (c *Contacts) Wait(ctx context.Context, epoch string, debts []store.Debt) [
 		}
 		c.mu.Unlock()
 		if len(open) == 0 || ctx.Err() != nil {
-			return c.report(names, confirmed)
+			return c.report(ctx, names, confirmed)
 		}
 		select {
 		case <-ctx.Done():
@@ -218,13 +218,14 @@ func (c *Contacts) lookUp(ctx context.Context, epoch string, open map[string][]s
 	}
 }
 
-func (c *Contacts) report(names []string, confirmed map[string]time.Duration) []provisioner.Confirmation {
+func (c *Contacts) report(ctx context.Context, names []string, confirmed map[string]time.Duration) []provisioner.Confirmation {
+	ctx = context.WithoutCancel(ctx) // its end is what the report is about
 	list := make([]provisioner.Confirmation, 0, len(names))
 	for _, name := range names {
 		after, ok := confirmed[name]
 		v := provisioner.Confirmation{Gateway: name, Confirmed: ok, After: after}
 		if !ok {
-			v.GraceUntil = c.graceOf(name)
+			v.GraceUntil = c.graceOf(ctx, name)
 		}
 		list = append(list, v)
 	}
@@ -233,8 +234,8 @@ func (c *Contacts) report(names []string, confirmed map[string]time.Duration) []
 
 // graceOf tells when a gateway that cannot be reached drops its peers by
 // itself: a grace time after its last contact.
-func (c *Contacts) graceOf(gateway string) time.Time {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func (c *Contacts) graceOf(ctx context.Context, gateway string) time.Time {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	g, err := store.Read(ctx, c.store, func(tx *store.Reader) (store.GatewayState, error) { return tx.Gateway(gateway) })
 	if err != nil {

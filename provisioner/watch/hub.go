@@ -43,9 +43,8 @@ func Device(id string) Topic { return Topic{"device", id} }
 
 // Hub follows the store's changes and wakes those whom they concern.
 type Hub struct {
-	store *store.Store
-	log   *slog.Logger
-	poke  chan struct{}
+	log  *slog.Logger
+	poke chan struct{}
 
 	mu        sync.Mutex
 	listeners map[Topic]map[*Listener]struct{}
