@@ -23,7 +23,7 @@ func (c *sessionsCommand) Run(ctx context.Context, a *app) error {
 	}
 	return a.withClient(ctx, func(ctx context.Context, k *client) error {
 		var all []*heimdrahtv1.Session
-		more := false
+		var more bool
 		for token := ""; ; {
 			page := sessionsPage
 			if c.Limit > 0 {

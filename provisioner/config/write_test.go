@@ -99,9 +99,8 @@ func roundTrip[T any](t *rapid.T, dir string, want T, write func(string, T) erro
 		}
 		return
 	}
-	defer os.Remove(file)
 	got, err := load(file)
-	if err != nil {
+	if err := errors.Join(err, os.Remove(file)); err != nil {
 		t.Fatal(err)
 	}
 	// Loading brings names and paths into their one form.
