@@ -15,7 +15,6 @@ import (
 	"net"
 	"slices"
 	"sync"
-	"testing"
 	"time"
 
 	"google.golang.org/grpc"
@@ -34,7 +33,7 @@ import (
 type plane struct {
 	heimdrahtv1.UnimplementedGatewayServiceServer
 	heimdrahtv1.UnimplementedEnrolmentServiceServer
-	t    testing.TB
+	t    tb
 	ca   *x509.Certificate
 	key  ed25519.PrivateKey
 	cert tls.Certificate
@@ -70,7 +69,7 @@ type change struct {
 	added    []*heimdrahtv1.Peer
 }
 
-func newPlane(t testing.TB) *plane {
+func newPlane(t tb) *plane {
 	t.Helper()
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	check(t, err)
@@ -97,7 +96,7 @@ func newPlane(t testing.TB) *plane {
 	return p
 }
 
-func check(t testing.TB, err error) {
+func check(t tb, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -197,7 +196,7 @@ func (p *plane) Sync(stream heimdrahtv1.GatewayService_SyncServer) error {
 		p.mu.Lock()
 		moved := p.moved
 		if !p.hold {
-			if snapshot {
+			if snapshot || sent < p.oldest {
 				queue = append(queue, p.snapshot()...)
 				sent, snapshot = p.revision, false
 			} else if sent < p.revision {
@@ -466,3 +465,12 @@ func (p *pipes) Close() error {
 }
 
 func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
+
+// tb is what tests and properties have in common.
+type tb interface {
+	Helper()
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}

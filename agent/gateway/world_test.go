@@ -21,7 +21,7 @@ import (
 // world is a control plane, a gateway and its device in one bubble of
 // synctest.
 type world struct {
-	t       testing.TB
+	t       tb
 	plane   *plane
 	pipes   *pipes
 	stop    func()
@@ -35,7 +35,7 @@ type world struct {
 	prepare func(*Gateway) // before it runs; nil: nothing
 }
 
-func newWorld(t testing.TB, ctx context.Context, dir string) *world {
+func newWorld(t tb, ctx context.Context, dir string) *world {
 	t.Helper()
 	w := &world{t: t, ctx: ctx, plane: newPlane(t), pipes: newPipes(), device: newMemoryDevice(), dir: dir}
 	w.stop = w.plane.serve(w.pipes)
