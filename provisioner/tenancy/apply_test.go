@@ -1,0 +1,336 @@
+package tenancy_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/tenancy"
+)
+
+func TestApply(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.Diff(t.Context(), operator(), region()); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.revision(t) + int64(len(w.events(t))); n != 0 {
+		t.Errorf("looking at differences changed something")
+	}
+	want := []tenancy.Difference{
+		{Kind: "directory", Name: "ad"}, {Kind: "tenant", Name: "stadt"}, {Kind: "tenant", Name: "dorf"},
+		{Kind: "licence pool", Name: "vpn"}, {Kind: "gateway", Name: "gw1"}, {Kind: "gateway", Name: "gw2"},
+	}
+	if diff := cmp.Diff(want, w.applies(t, region())); diff != "" {
+		t.Errorf("first time (-want +got):\n%s", diff)
+	}
+	log := w.events(t)
+	if len(log) != len(want) || !strings.Contains(log[0], `"action":"apply"`) || !strings.Contains(log[0], `"reason":"as agreed"`) {
+		t.Errorf("audit log %q", log)
+	}
+
+	// Again, in another order of what has no order: nothing.
+	again := region()
+	again.Pools[0].Shares[0], again.Pools[0].Shares[1] = again.Pools[0].Shares[1], again.Pools[0].Shares[0]
+	again.Gateways[0].Tenants = []string{"dorf", "stadt"}
+	again.Tenants[0].MailDomains = []string{"Stadt.Example"}
+	again.Tenants[0].Policy = provisioner.Policy{}
+	revision := w.revision(t)
+	if list := w.applies(t, again); len(list) != 0 || w.revision(t) != revision || len(w.events(t)) != len(log) {
+		t.Errorf("applying again changed %+v", list)
+	}
+}
+
+// Each field that can be declared is compared, told under its name in the
+// file, and stored.
+func TestEveryFieldIsCompared(t *testing.T) {
+	for _, c := range []struct {
+		change        func(*tenancy.Declaration)
+		kind, field   string
+		before, after string
+	}{
+		{func(d *tenancy.Declaration) { d.Directories[0].Servers = []string{"ldaps://dc3.stadt.example"} }, "directory", "servers", "ldaps://dc1.stadt.example, ldaps://dc2.stadt.example", "ldaps://dc3.stadt.example"},
+		{func(d *tenancy.Declaration) { d.Directories[0].CAPEM = "" }, "directory", "ca_file", "*", ""},
+		{func(d *tenancy.Declaration) { d.Directories[0].BindDN = "CN=other" }, "directory", "bind.dn", "CN=svc,DC=stadt", "CN=other"},
+		{func(d *tenancy.Declaration) { d.Directories[0].BindPasswordFile = "/x" }, "directory", "bind.password_file", "/etc/heimdraht/ad.pw", "/x"},
+		{func(d *tenancy.Declaration) { d.Directories[0].Base = "DC=x" }, "directory", "base", "DC=stadt", "DC=x"},
+		{func(d *tenancy.Declaration) { d.Directories[0].Flavour = "openldap" }, "directory", "flavour", "", "openldap"},
+		{func(d *tenancy.Declaration) { d.Directories[0].Plain = true }, "directory", "tls", "", "none"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].DisplayName = "X" }, "tenant", "display_name", "Gemeinde stadt", "X"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Land = "BY" }, "tenant", "land", "HE", "BY"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Base = "OU=x" }, "tenant", "base", "", "OU=x"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].MailDomains = []string{"a.example", "b.example"} }, "tenant", "mail_domains", "stadt.example", "a.example, b.example"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].StaffGroup = "CN=x" }, "tenant", "staff_group", "CN=stadt", "CN=x"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Roles.Helpdesk = "CN=x" }, "tenant", "roles.helpdesk", "CN=help", "CN=x"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Roles.Planner = "CN=x" }, "tenant", "roles.planner", "", "CN=x"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Roles.TenantAdmin = "CN=x" }, "tenant", "roles.tenant_admin", "", "CN=x"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.DevicesPerPerson = 3 }, "tenant", "policy.devices_per_person", "2", "3"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.Tunnel = provisioner.TunnelFull }, "tenant", "policy.tunnel", "split", "full"},
+		{func(d *tenancy.Declaration) {
+			d.Tenants[0].Policy.DNSServers = []netip.Addr{netip.MustParseAddr("10.1.0.53")}
+		}, "tenant", "policy.dns.servers", "", "10.1.0.53"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.DNSDomains = []string{"stadt.example"} }, "tenant", "policy.dns.domains", "", "stadt.example"},
+		{func(d *tenancy.Declaration) {
+			d.Tenants[0].Networks = []provisioner.NetworkGrant{{Group: "CN=bau", Allow: []provisioner.Destination{{Prefix: netip.MustParsePrefix("10.1.0.10/32"), Port: 443}}}}
+		}, "tenant", "networks", "all: 10.1.0.0/16", "CN=bau: 10.1.0.10/32:443"},
+		{func(d *tenancy.Declaration) { d.Pools[0].Seats = 120 }, "licence pool", "seats", "100", "120"},
+		{func(d *tenancy.Declaration) { d.Pools[0].Burst = 0 }, "licence pool", "burst", "5", "0"},
+		{func(d *tenancy.Declaration) { d.Pools[0].From = time.Time{} }, "licence pool", "from", "2027-01-01", ""},
+		{func(d *tenancy.Declaration) { d.Pools[0].Until = time.Time{} }, "licence pool", "until", "2029-12-31", ""},
+		{func(d *tenancy.Declaration) { d.Pools[0].Contract = "R-1" }, "licence pool", "contract", "R-4711", "R-1"},
+		{func(d *tenancy.Declaration) { d.Pools[0].CentsPerSeatYear = 1905 }, "licence pool", "eur_per_seat_year", "18.50", "19.05"},
+		{func(d *tenancy.Declaration) { d.Pools[0].Shares[0].Guarantee = 0 }, "licence pool", "tenants", "dorf: 0, stadt: 80", "dorf: 0, stadt: 0"},
+		{func(d *tenancy.Declaration) { d.Gateways[0].Endpoint = "192.0.2.1:443" }, "gateway", "endpoint", "gw1.stadt.example:51820", "192.0.2.1:443"},
+		{func(d *tenancy.Declaration) { d.Gateways[0].Sessions = 7 }, "gateway", "sessions", "100", "7"},
+		{func(d *tenancy.Declaration) { d.Gateways[0].AggregateV4 = netip.MustParsePrefix("10.90.0.0/16") }, "gateway", "aggregate.v4", "10.80.0.0/16", "10.90.0.0/16"},
+		{func(d *tenancy.Declaration) { d.Gateways[0].AggregateV6 = netip.MustParsePrefix("fd80:1::/48") }, "gateway", "aggregate.v6", "", "fd80:1::/48"},
+		{func(d *tenancy.Declaration) { d.Gateways[0].Tenants = []string{"stadt"} }, "gateway", "tenants", "dorf, stadt", "stadt"},
+		{func(d *tenancy.Declaration) { d.Gateways[0].Masquerade = true }, "gateway", "masquerade", "false", "true"},
+	} {
+		t.Run(c.kind+" "+c.field, func(t *testing.T) {
+			w := newWorld(t)
+			w.applies(t, region())
+			d := region()
+			c.change(&d)
+			predicted, err := w.Diff(t.Context(), operator(), d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list := w.applies(t, d)
+			if diff := cmp.Diff(predicted, list); diff != "" {
+				t.Errorf("predicted otherwise (-predicted +done):\n%s", diff)
+			}
+			if len(list) != 1 || list[0].Kind != c.kind || list[0].Field != c.field || list[0].After != c.after || c.before != "*" && list[0].Before != c.before {
+				t.Errorf("differences %+v", list)
+			}
+			if more := w.applies(t, d); len(more) != 0 {
+				t.Errorf("it was not stored: %+v", more)
+			}
+		})
+	}
+}
+
+// Every declaration that is refused leaves everything as it was.
+func TestApplyRefuses(t *testing.T) {
+	prefix := netip.MustParsePrefix
+	for _, c := range []struct {
+		name   string
+		change func(*tenancy.Declaration)
+		object string
+	}{
+		{"unnamed directory", func(d *tenancy.Declaration) { d.Directories[0].Name = "" }, "directory (unnamed)"},
+		{"name of a tenant with a slash", func(d *tenancy.Declaration) { d.Tenants[0].Name = "a/b" }, "tenant (unnamed)"},
+		{"endless name", func(d *tenancy.Declaration) { d.Gateways[0].Name = strings.Repeat("a", 64) }, "gateway (unnamed)"},
+		{"no servers", func(d *tenancy.Declaration) { d.Directories[0].Servers = nil }, "directory ad"},
+		{"http server", func(d *tenancy.Declaration) { d.Directories[0].Servers = []string{"http://x"} }, "directory ad"},
+		{"password file without a path", func(d *tenancy.Declaration) { d.Directories[0].BindPasswordFile = "ad.pw" }, "directory ad"},
+		{"line break in a DN", func(d *tenancy.Declaration) { d.Tenants[0].StaffGroup = "CN=a\nCN=b" }, "tenant stadt"},
+		{"unknown directory", func(d *tenancy.Declaration) { d.Tenants[0].Directory = "nirgends" }, "tenant stadt"},
+		{"no staff group", func(d *tenancy.Declaration) { d.Tenants[0].StaffGroup = "" }, "tenant stadt"},
+		{"negative devices", func(d *tenancy.Declaration) { d.Tenants[0].Policy.DevicesPerPerson = -1 }, "tenant stadt"},
+		{"unknown tunnel", func(d *tenancy.Declaration) { d.Tenants[0].Policy.Tunnel = "half" }, "tenant stadt"},
+		{"a mail domain of two tenants", func(d *tenancy.Declaration) { d.Tenants[1].MailDomains = []string{"STADT.example"} }, "tenant dorf"},
+		{"a mail domain twice", func(d *tenancy.Declaration) { d.Tenants[0].MailDomains = []string{"a.example", "A.example"} }, "tenant stadt"},
+		{"a network with host bits", func(d *tenancy.Declaration) { d.Tenants[0].Networks[0].Allow[0].Prefix = prefix("10.1.0.1/16") }, "tenant stadt"},
+		{"everything as a network", func(d *tenancy.Declaration) { d.Tenants[0].Networks[0].Allow[0].Prefix = prefix("0.0.0.0/0") }, "tenant stadt"},
+		{"named seats", func(d *tenancy.Declaration) { d.Pools[0].Model = "named" }, "licence pool vpn"},
+		{"negative seats", func(d *tenancy.Declaration) { d.Pools[0].Seats = -1 }, "licence pool vpn"},
+		{"more guaranteed than there is", func(d *tenancy.Declaration) { d.Pools[0].Shares[1].Guarantee = 21 }, "licence pool vpn"},
+		{"a tenant twice in a pool", func(d *tenancy.Declaration) { d.Pools[0].Shares[1].Tenant = "stadt" }, "licence pool vpn"},
+		{"an unknown tenant in a pool", func(d *tenancy.Declaration) { d.Pools[0].Shares[1].Tenant = "nirgends" }, "licence pool vpn"},
+		{"a pool that ends before it begins", func(d *tenancy.Declaration) { d.Pools[0].Until = d.Pools[0].From }, "licence pool vpn"},
+		{"an endpoint without a port", func(d *tenancy.Declaration) { d.Gateways[0].Endpoint = "vpn1.stadt.example" }, "gateway gw1"},
+		{"port 0", func(d *tenancy.Declaration) { d.Gateways[0].Endpoint = "vpn1.stadt.example:0" }, "gateway gw1"},
+		{"no sessions", func(d *tenancy.Declaration) { d.Gateways[0].Sessions = 0 }, "gateway gw1"},
+		{"no aggregate", func(d *tenancy.Declaration) { d.Gateways[0].AggregateV4 = netip.Prefix{} }, "gateway gw1"},
+		{"an unknown tenant on a gateway", func(d *tenancy.Declaration) { d.Gateways[0].Tenants = []string{"nirgends"} }, "gateway gw1"},
+		{"an object twice", func(d *tenancy.Declaration) { d.Gateways[1] = d.Gateways[0] }, "gateway gw1"},
+		{"aggregates that overlap", func(d *tenancy.Declaration) { d.Gateways[1].AggregateV4 = prefix("10.80.128.0/17") }, "gateway gw2"},
+		{"tenants' networks that overlap on a gateway", func(d *tenancy.Declaration) { d.Tenants[1].Networks[0].Allow[0].Prefix = prefix("10.1.2.0/24") }, "gateway gw1"},
+		{"a network within the aggregate", func(d *tenancy.Declaration) { d.Tenants[1].Networks[0].Allow[0].Prefix = prefix("10.80.2.0/24") }, "gateway gw1"},
+	} {
+		for _, stored := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, stored %v", c.name, stored), func(t *testing.T) {
+				w := newWorld(t)
+				if stored {
+					w.applies(t, region())
+				}
+				revision, events := w.revision(t), len(w.events(t))
+				d := region()
+				d.Tenants[0].DisplayName = "changed besides"
+				c.change(&d)
+				_, err := w.Apply(t.Context(), operator(), d, "x")
+				refusal, _ := provisioner.AsRefusal(err)
+				if codeOf(err) != provisioner.CodeDeclarationInvalid || refusal.Args["object"] != c.object || refusal.Args["why"] == "" {
+					t.Fatalf("got %v", err)
+				}
+				if _, err := w.Diff(t.Context(), operator(), d); codeOf(err) != provisioner.CodeDeclarationInvalid {
+					t.Errorf("the difference was shown: %v", err)
+				}
+				if w.revision(t) != revision || len(w.events(t)) != events {
+					t.Error("something of it was kept")
+				}
+				tenants := read(t, w, func(tx *store.Reader) ([]provisioner.Tenant, error) { return tx.Tenants(provisioner.Everywhere()) })
+				for _, v := range tenants {
+					if v.DisplayName == "changed besides" {
+						t.Error("half of it was kept")
+					}
+				}
+			})
+		}
+	}
+}
+
+// Networks of tenants that share no gateway may overlap.
+func TestOverlapOnDifferentGateways(t *testing.T) {
+	w := newWorld(t)
+	d := region()
+	d.Gateways[0].Tenants, d.Gateways[1].Tenants = []string{"dorf"}, []string{"stadt"}
+	d.Tenants[1].Networks[0].Allow[0].Prefix = netip.MustParsePrefix("10.1.0.0/16")
+	w.applies(t, d)
+	d.Gateways[0].Tenants = []string{"dorf", "stadt"}
+	if _, err := w.Apply(t.Context(), operator(), tenancy.Declaration{Gateways: d.Gateways[:1]}, "x"); codeOf(err) != provisioner.CodeDeclarationInvalid {
+		t.Errorf("put together afterwards: %v", err)
+	}
+}
+
+func TestWhatUseForbids(t *testing.T) {
+	w := newWorld(t)
+	w.applies(t, region())
+	w.opens(t)
+	second := region().Directories[0]
+	second.Name = "ad2"
+	w.applies(t, tenancy.Declaration{Directories: []provisioner.Directory{second}})
+	for name, change := range map[string]func(*tenancy.Declaration){
+		"the directory of a tenant with people":      func(d *tenancy.Declaration) { d.Tenants[0].Directory = "ad2" },
+		"the aggregate of a gateway with a session":  func(d *tenancy.Declaration) { d.Gateways[0].AggregateV4 = netip.MustParsePrefix("10.90.0.0/16") },
+		"an aggregate more, while a session is open": func(d *tenancy.Declaration) { d.Gateways[0].AggregateV6 = netip.MustParsePrefix("fd80::/48") },
+	} {
+		d := region()
+		change(&d)
+		if _, err := w.Apply(t.Context(), operator(), d, "x"); codeOf(err) != provisioner.CodeDeclarationInvalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	d := region()
+	d.Tenants[1].Directory = "ad2"
+	d.Gateways[1].AggregateV4 = netip.MustParsePrefix("10.90.0.0/16")
+	if list := w.applies(t, d); len(list) != 2 {
+		t.Errorf("what nobody uses may change: %+v", list)
+	}
+}
+
+func TestWhoMayApply(t *testing.T) {
+	only := func(d tenancy.Declaration) tenancy.Declaration {
+		return tenancy.Declaration{Tenants: d.Tenants[:1]}
+	}
+	for _, c := range []struct {
+		name   string
+		actor  provisioner.Actor
+		change func(tenancy.Declaration) tenancy.Declaration
+		want   provisioner.Code
+	}{
+		{"nobody", provisioner.Actor{}, only, provisioner.CodeNotSignedIn},
+		{"staff", as(provisioner.RoleStaff, "stadt"), only, provisioner.CodeNotAllowed},
+		{"helpdesk", as(provisioner.RoleHelpdesk, "stadt"), only, provisioner.CodeNotAllowed},
+		{"planner", as(provisioner.RolePlanner, "stadt"), only, provisioner.CodeNotAllowed},
+		{"a gateway", as(provisioner.RoleGateway, ""), only, provisioner.CodeNotAllowed},
+		{"administrator: policy, roles, group and name", as(provisioner.RoleTenantAdmin, "stadt"), func(d tenancy.Declaration) tenancy.Declaration {
+			v := &d.Tenants[0]
+			v.DisplayName, v.StaffGroup, v.Roles.Planner, v.Policy.Tunnel = "X", "CN=x", "CN=y", provisioner.TunnelFull
+			return only(d)
+		}, ""},
+		{"administrator: the whole file, as it is stored, but for the other tenant", as(provisioner.RoleTenantAdmin, "stadt"), func(d tenancy.Declaration) tenancy.Declaration {
+			d.Tenants[0].DisplayName = "X"
+			d.Tenants = d.Tenants[:1]
+			return d
+		}, ""},
+		{"administrator: networks", as(provisioner.RoleTenantAdmin, "stadt"), func(d tenancy.Declaration) tenancy.Declaration {
+			d.Tenants[0].Networks = nil
+			return only(d)
+		}, provisioner.CodeNotAllowed},
+		{"administrator: mail domains", as(provisioner.RoleTenantAdmin, "stadt"), func(d tenancy.Declaration) tenancy.Declaration {
+			d.Tenants[0].MailDomains = []string{"dorf.example"}
+			return only(d)
+		}, provisioner.CodeNotAllowed},
+		{"administrator: base", as(provisioner.RoleTenantAdmin, "stadt"), func(d tenancy.Declaration) tenancy.Declaration {
+			d.Tenants[0].Base = "OU=dorf"
+			return only(d)
+		}, provisioner.CodeNotAllowed},
+		{"administrator: another tenant", as(provisioner.RoleTenantAdmin, "stadt"), func(d tenancy.Declaration) tenancy.Declaration {
+			d.Tenants[1].DisplayName = "X"
+			return tenancy.Declaration{Tenants: d.Tenants[1:]}
+		}, provisioner.CodeNotAllowed},
+		{"administrator: another tenant, as it is stored", as(provisioner.RoleTenantAdmin, "stadt"), func(d tenancy.Declaration) tenancy.Declaration {
+			return tenancy.Declaration{Tenants: d.Tenants[1:]}
+		}, provisioner.CodeNotAllowed},
+		{"administrator: a new tenant", as(provisioner.RoleTenantAdmin, "stadt"), func(tenancy.Declaration) tenancy.Declaration {
+			return tenancy.Declaration{Tenants: []provisioner.Tenant{tenantOf("neu")}}
+		}, provisioner.CodeNotAllowed},
+		{"administrator: directory", as(provisioner.RoleTenantAdmin, "stadt"), func(d tenancy.Declaration) tenancy.Declaration {
+			d.Directories[0].Servers = []string{"ldaps://evil.example"}
+			return tenancy.Declaration{Directories: d.Directories}
+		}, provisioner.CodeNotAllowed},
+		{"administrator: licences", as(provisioner.RoleTenantAdmin, "stadt"), func(d tenancy.Declaration) tenancy.Declaration {
+			d.Pools[0].Seats = 1000
+			return tenancy.Declaration{Pools: d.Pools}
+		}, provisioner.CodeNotAllowed},
+		{"administrator: gateway", as(provisioner.RoleTenantAdmin, "stadt"), func(d tenancy.Declaration) tenancy.Declaration {
+			d.Gateways[0].Masquerade = true
+			return tenancy.Declaration{Gateways: d.Gateways}
+		}, provisioner.CodeNotAllowed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.applies(t, region())
+			events := len(w.events(t))
+			d := c.change(region())
+			if _, err := w.Diff(t.Context(), c.actor, d); codeOf(err) != c.want {
+				t.Errorf("diff: got %v, want %q", err, c.want)
+			}
+			if _, err := w.Apply(t.Context(), c.actor, d, "x"); codeOf(err) != c.want {
+				t.Errorf("apply: got %v, want %q", err, c.want)
+			}
+			if changed := len(w.events(t)) > events; changed != (c.want == "") {
+				t.Errorf("something changed: %v", changed)
+			}
+		})
+	}
+}
+
+// Any sequence of declarations: what Diff says is what Apply does, a second
+// time there is nothing, and what is refused changes nothing.
+func TestApplyIsIdempotent(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		w := newWorld(t)
+		for range rapid.IntRange(1, 4).Draw(rt, "declarations") {
+			d := region()
+			d.Tenants[0].Policy.DevicesPerPerson = rapid.IntRange(-1, 3).Draw(rt, "devices")
+			d.Pools[0].Seats = rapid.Int64Range(70, 90).Draw(rt, "seats")
+			d.Gateways[1].AggregateV4 = netip.MustParsePrefix(rapid.SampledFrom([]string{"10.80.0.0/17", "10.81.0.0/16", "10.2.0.0/20"}).Draw(rt, "aggregate"))
+			d.Gateways[1].Tenants = rapid.SampledFrom([][]string{{"stadt"}, {"dorf"}, {"dorf", "stadt"}}).Draw(rt, "tenants")
+			before := w.revision(t)
+			predicted, refused := w.Diff(t.Context(), operator(), d)
+			done, err := w.Apply(t.Context(), operator(), d, "x")
+			if codeOf(err) != codeOf(refused) || cmp.Diff(predicted, done) != "" {
+				rt.Fatalf("predicted %v, %v; done %v, %v", predicted, refused, done, err)
+			}
+			if err != nil {
+				if codeOf(err) != provisioner.CodeDeclarationInvalid || w.revision(t) != before {
+					rt.Fatalf("refused with %v at revision %d after %d", err, w.revision(t), before)
+				}
+				continue
+			}
+			after, events := w.revision(t), len(w.events(t))
+			if more, err := w.Apply(t.Context(), operator(), d, "x"); err != nil || len(more) != 0 || w.revision(t) != after || len(w.events(t)) != events {
+				rt.Fatalf("again: %v, %v", more, err)
+			}
+		}
+	})
+}
