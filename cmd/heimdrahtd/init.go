@@ -46,6 +46,10 @@ func (i initCommand) Run(ctx context.Context, grammar *commands, s streams) erro
 		return err
 	}
 	c.Names = names
+	// Before keys are made: what is half begun could not be begun again.
+	if err := c.Validate(); err != nil {
+		return &app.SetupError{What: "these values cannot be used", Next: "Correct them and begin again; nothing was made.", Err: err}
+	}
 	if err := os.MkdirAll(filepath.Dir(grammar.Config), 0o755); err != nil {
 		return &app.SetupError{What: "cannot make the directory of the configuration", Next: "Run as root, or name another place with --config.", Err: err}
 	}

@@ -73,6 +73,7 @@ f.yaml:3: unknown key "password" in bind; known are dn, password_file`},
 		// Tenants.
 		{"land", tenant("land: Hessen"), `f.yaml:3: land: "Hessen" is not BB, BE, BW, BY, HB, HE, HH, MV, NI, NW, RP, SH, SL, SN, ST or TH`},
 		{"mail address for a domain", tenant("mail_domains: [x@stadt.example]"), `f.yaml:3: mail_domains: "x@stadt.example" is not a domain such as stadt.example (umlauts as xn--...)`},
+		{"underscore in a mail domain", tenant("mail_domains: [a_b.example]"), `f.yaml:3: mail_domains: "a_b.example" is not a domain such as stadt.example (umlauts as xn--...)`},
 		{"mail domain twice", tenant("mail_domains: [a.example, A.example]"), `f.yaml:3: mail_domains: "a.example" is listed twice`},
 		{"mail domain of another", "tenants:\n- {name: t, mail_domains: [a.example], " + restOfTenant + "}\n- {name: u, mail_domains: [A.example], " + restOfTenant + "}", `f.yaml:3: mail_domains: "A.example" belongs to tenant t already, in f.yaml:2`},
 		{"group without type", "tenants:\n- {name: t, directory: d, staff_group: Homeoffice}", `f.yaml:2: staff_group: "Homeoffice" is not a distinguished name such as OU=Personal,DC=stadt,DC=example`},
@@ -121,7 +122,7 @@ f.yaml:3: unknown key "password" in bind; known are dn, password_file`},
 		{"tenant twice in a pool", "licence_pools:\n- {name: p, model: concurrent, seats: 10,\n  tenants: {a: {}, a: {}}}", `f.yaml:3: "a" is given twice; the first is in line 3`},
 
 		// Gateways.
-		{"endpoint", "gateways:\n- {name: g, sessions: 5, aggregate: {v4: 10.0.0.0/24},\n  endpoint: 'vpn_1:51820'}", `f.yaml:3: endpoint: "vpn_1:51820" is not a host with a port such as vpn.stadt.example:51820`},
+		{"endpoint", "gateways:\n- {name: g, sessions: 5, aggregate: {v4: 10.0.0.0/24},\n  endpoint: 'vpn-:51820'}", `f.yaml:3: endpoint: "vpn-:51820" is not a host with a port such as vpn.stadt.example:51820`},
 		{"endpoint with a scheme", "gateways:\n- {name: g, sessions: 5, aggregate: {v4: 10.0.0.0/24},\n  endpoint: 'udp://a.example'}", `f.yaml:3: endpoint: "udp://a.example": write host:port, without a scheme`},
 		{"endpoint's port", "gateways:\n- {name: g, sessions: 5, aggregate: {v4: 10.0.0.0/24},\n  endpoint: 'a.example:0'}", `f.yaml:3: endpoint: "a.example:0": the port must be a number from 1 to 65535`},
 		{"no aggregate", "gateways:\n- {name: g, sessions: 5, endpoint: a.example,\n  aggregate: {}}", "f.yaml:3: aggregate: needs v4, v6 or both"},

@@ -60,7 +60,7 @@ func distinguishedName(v value, s string) (string, bool) {
 // domain is a DNS name of at least two labels, in lower case.
 func domain(v value, s string) (string, bool) {
 	d := strings.ToLower(s)
-	if !isHostName(d) || !strings.Contains(d, ".") || isAddress(d) {
+	if !isHostName(d) || !strings.Contains(d, ".") || strings.Contains(d, "_") || isAddress(d) {
 		v.failf("%q is not a domain such as stadt.example (umlauts as xn--...)", quoted(s))
 		return "", false
 	}
@@ -82,15 +82,16 @@ func isAddress(s string) bool {
 	return err == nil && a.Zone() == ""
 }
 
-// isHostName follows RFC 1123: a last label of digits alone would be taken for
-// an address.
+// isHostName follows RFC 1123, and lets an underscore pass: it is no host name,
+// but networks have them. A last label of digits alone would be taken for an
+// address.
 func isHostName(s string) bool {
 	if len(s) > 253 {
 		return false
 	}
 	labels := strings.Split(s, ".")
 	for _, l := range labels {
-		if !regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`).MatchString(l) {
+		if !regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$`).MatchString(l) {
 			return false
 		}
 	}

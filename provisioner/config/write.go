@@ -26,17 +26,31 @@ func WriteAgent(file string, a Agent) error {
 	return write(file, agentTemplate, a, parseAgentFile)
 }
 
-func write[T any](file, text string, values T, parse func(*mapping) T) (err error) {
+// Validate says what WriteDefault would refuse, as Problems, and touches
+// nothing: for those who make other things first.
+func (c ControlPlane) Validate() error {
+	_, err := render("heimdrahtd.yaml", controlPlaneTemplate, c, parseControlPlane)
+	return err
+}
+
+// render gives the content of a file. What would not load must not lie there
+// for the next start to find.
+func render[T any](file, text string, values T, parse func(*mapping) T) (string, error) {
 	t, err := template.New("").Funcs(template.FuncMap{"quote": strconv.Quote, "list": quotedList}).Parse(text)
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", file, err)
+		return "", err
 	}
 	var content strings.Builder
 	if err := t.Execute(&content, values); err != nil {
-		return fmt.Errorf("writing %s: %w", file, err)
+		return "", err
 	}
-	// What would not load must not lie there for the next start to find.
-	if _, err := parseFile(file, []byte(content.String()), parse); err != nil {
+	_, err = parseFile(file, []byte(content.String()), parse)
+	return content.String(), err
+}
+
+func write[T any](file, text string, values T, parse func(*mapping) T) (err error) {
+	content, err := render(file, text, values, parse)
+	if err != nil {
 		return fmt.Errorf("writing %s: %w", file, err)
 	}
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
@@ -48,7 +62,7 @@ func write[T any](file, text string, values T, parse func(*mapping) T) (err erro
 			err = errors.Join(fmt.Errorf("writing %s: %w", file, err), os.Remove(file))
 		}
 	}()
-	_, err = f.WriteString(content.String())
+	_, err = f.WriteString(content)
 	return errors.Join(err, f.Sync(), f.Close())
 }
 

@@ -124,3 +124,19 @@ func TestWriteNeverOverwrites(t *testing.T) {
 		t.Error("the file was overwritten")
 	}
 }
+
+func TestValidateRefusesWhatWriteWould(t *testing.T) {
+	c := DefaultControlPlane()
+	c.Names = []string{"my_host", "10.0.0.5"}
+	if err := c.Validate(); err != nil {
+		t.Errorf("refused: %v", err)
+	}
+	c.Names = []string{"rat haus"}
+	var problems Problems
+	if err := c.Validate(); !errors.As(err, &problems) || !strings.Contains(err.Error(), `names: "rat haus" is neither a host name nor an IP address`) {
+		t.Errorf("got %v", err)
+	}
+	if err := WriteDefault(filepath.Join(t.TempDir(), "f.yaml"), c); !errors.As(err, &problems) {
+		t.Errorf("got %v", err)
+	}
+}
