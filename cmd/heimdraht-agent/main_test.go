@@ -76,6 +76,7 @@ func setUp(t *testing.T) func(*testscript.Env) error {
 		env.Setenv("WRONGADDRESS", plane.Server.String()+"#"+strings.Repeat("ab", 32))
 		env.Setenv("BADADDRESS", plane.Server.String()+"#abc")
 		env.Setenv("LANG", "en_GB.UTF-8")
+		env.Setenv("GORACE", "atexit_sleep_ms=10") // the race detector's second at every exit adds up
 		env.Setenv("TZ", "Europe/Berlin")
 		// Socket names are short: 108 bytes at most. A folder of this name holds the sockets of one script.
 		dir, err := os.MkdirTemp("", "hd")

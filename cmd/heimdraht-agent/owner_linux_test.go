@@ -28,7 +28,7 @@ func as(t *testing.T, uid uint32, socket, what string) string {
 	check(t, err)
 	check(t, os.WriteFile(program, raw, 0o755))
 	command := exec.CommandContext(t.Context(), program, "-test.run=^TestCallAsAnother$", "-test.v")
-	command.Env = []string{"CALL_SOCKET=" + socket, "CALL=" + what}
+	command.Env = []string{"CALL_SOCKET=" + socket, "CALL=" + what, "GORACE=atexit_sleep_ms=10"}
 	command.Dir = "/"
 	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	out, err := command.CombinedOutput()
