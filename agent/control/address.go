@@ -165,7 +165,7 @@ func checkHost(host string) error {
 		}
 		for i := range len(label) {
 			c := label[i]
-			if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+			if c != '-' && c != '_' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
 				return fmt.Errorf("%q is no host name (write an internationalised one in its xn-- form)", host)
 			}
 		}

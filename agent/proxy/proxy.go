@@ -104,7 +104,7 @@ func (s *Server) logger() *slog.Logger {
 
 // pause waits a moment and says whether to go on.
 func pause(ctx context.Context) bool {
-	timer := time.NewTimer(50*time.Millisecond + rand.N(100*time.Millisecond)) //nolint:gosec // spreads load, guards nothing
+	timer := time.NewTimer(50*time.Millisecond + rand.N(100*time.Millisecond))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -204,7 +204,7 @@ const (
 // tidy deletes in slices what has been kept long enough.
 func (a *App) tidy(ctx context.Context) error {
 	for {
-		timer := time.NewTimer(tidyEvery/2 + rand.N(tidyEvery)) //nolint:gosec // jitter
+		timer := time.NewTimer(tidyEvery/2 + rand.N(tidyEvery))
 		select {
 		case <-ctx.Done():
 			timer.Stop()

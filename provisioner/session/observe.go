@@ -50,7 +50,7 @@ func (s *Service) RunExpiry(ctx context.Context) error {
 		if err := s.expire(ctx); err != nil && ctx.Err() == nil {
 			s.Logger.Error("ending sessions whose lease has run out", "error", err)
 		}
-		timer := time.NewTimer(expireEvery + rand.N(expireEvery)/4) //nolint:gosec // jitter
+		timer := time.NewTimer(expireEvery + rand.N(expireEvery)/4)
 		select {
 		case <-ctx.Done():
 			timer.Stop()

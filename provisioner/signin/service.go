@@ -47,7 +47,7 @@ const (
 // ctx ends.
 func (s *Service) RunForgetting(ctx context.Context) error {
 	for {
-		timer := time.NewTimer(forgetEvery/2 + rand.N(forgetEvery)) //nolint:gosec // jitter
+		timer := time.NewTimer(forgetEvery/2 + rand.N(forgetEvery))
 		select {
 		case <-ctx.Done():
 			timer.Stop()

@@ -199,11 +199,11 @@ func TestUrgentGoesFirst(t *testing.T) {
 	<-held
 	submit("import", s.Update, func() {})
 	for s.Waiting() < 1 {
-		time.Sleep(time.Millisecond) //nolint:forbidigo // polls a state that nothing announces
+		time.Sleep(time.Millisecond) // real: nothing announces that an update waits
 	}
 	submit("revocation", s.UpdateUrgent, func() {})
 	for s.Waiting() < 2 {
-		time.Sleep(time.Millisecond) //nolint:forbidigo // as above
+		time.Sleep(time.Millisecond) // real: as above
 	}
 	close(hold)
 	group.Wait()

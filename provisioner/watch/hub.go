@@ -78,7 +78,7 @@ func (h *Hub) Run(ctx context.Context, s *store.Store) error {
 			h.log.Error("reading changes", "after", seen, "error", err)
 		}
 		seen = next
-		timer := time.NewTimer(pollEvery/2 + rand.N(pollEvery)) //nolint:gosec // jitter
+		timer := time.NewTimer(pollEvery/2 + rand.N(pollEvery))
 		select {
 		case <-ctx.Done():
 			timer.Stop()

@@ -193,7 +193,7 @@ func (s *server) rest(failed bool) {
 	defer s.mu.Unlock()
 	s.restsTo = time.Time{}
 	if failed {
-		s.restsTo = time.Now().Add(restFor/2 + rand.N(restFor/2)) //nolint:gosec // jitter, no secret
+		s.restsTo = time.Now().Add(restFor/2 + rand.N(restFor/2))
 	}
 }
 
