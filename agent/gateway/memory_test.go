@@ -125,7 +125,7 @@ func (d *memoryDevice) Peers(context.Context) ([]wireguard.PeerStatus, error) {
 	d.mu.Lock()
 	takes := d.dumpTime
 	d.mu.Unlock()
-	time.Sleep(takes) // without the lock, for which no bubble lets time pass
+	time.Sleep(takes) // real: only outside bubbles; without the lock, for which no bubble lets time pass
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.dumps = append(d.dumps, time.Now())

@@ -1,0 +1,89 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/heimdraht/heimdraht/agent/firewall"
+	"github.com/heimdraht/heimdraht/agent/hostnet"
+	"github.com/heimdraht/heimdraht/agent/wireguard"
+)
+
+// Host opens an interface that the host's programs and networks can use. It
+// needs root's rights, or CAP_NET_ADMIN.
+type Host struct {
+	// Interface is the name, "hd0".
+	Interface string
+	// Mode zero: the kernel's WireGuard if there is one, else the embedded.
+	Mode wireguard.Mode
+	// Logger nil: slog.Default.
+	Logger *slog.Logger
+}
+
+// Open is a value for Options.Open.
+func (h Host) Open(ctx context.Context, setup Setup) (Device, error) {
+	network, err := hostnet.Open(hostnet.Options{Logger: h.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("preparing the host's network: %w", err)
+	}
+	device, err := wireguard.Open(ctx, wireguard.Options{
+		Mode: h.Mode, Name: h.Interface, PrivateKey: setup.PrivateKey,
+		ListenPort: setup.ListenPort, MTU: setup.MTU, Logger: h.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	log := h.Logger
+	if log == nil {
+		log = slog.Default()
+	}
+	return &hostDevice{Device: device, network: network, log: log}, nil
+}
+
+// hostDevice is an interface with its place on the host.
+type hostDevice struct {
+	*wireguard.Device
+	network     *hostnet.Host
+	log         *slog.Logger
+	masqueraded bool
+}
+
+// Configure implements Device. Addresses carry the length of the aggregate, so
+// that the host routes it to the interface.
+func (d *hostDevice) Configure(ctx context.Context, setup Setup) error {
+	err := d.network.Set(ctx, hostnet.Config{
+		Interface: d.Name(), Addresses: setup.Addresses, MTU: setup.MTU, Forward: true,
+	})
+	if err != nil {
+		return err
+	}
+	if setup.Masquerade {
+		d.masqueraded = true
+		return firewall.Masquerade(d.Name(), setup.Addresses)
+	}
+	if !d.masqueraded {
+		// A killed process may have left the table; on a host that has no
+		// packet filter to ask, there is none.
+		if err := firewall.Clear(); err != nil {
+			d.log.Debug("no table of a former process is looked for", "error", err)
+		}
+		return nil
+	}
+	d.masqueraded = false
+	return firewall.Clear()
+}
+
+// Facts implements Device.
+func (d *hostDevice) Facts() Facts { return factsOf(d.Device) }
+
+// Close implements Device.
+func (d *hostDevice) Close() error {
+	err := errors.Join(d.network.Clear(context.Background()), d.Device.Close())
+	if d.masqueraded {
+		d.masqueraded = false
+		err = errors.Join(err, firewall.Clear())
+	}
+	return err
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// helpTexts fill the ${names} in the grammar's tags.
+func helpTexts(l language) kong.Vars {
+	texts := map[string]words{
+		"heimdraht-gateway": {"Zugangsserver: tritt einem Server bei und hält die Tunnel so, wie dieser sagt.", "A VPN gateway: joins a control plane and keeps the tunnels as it says."},
+		"config":            {"Datei mit den Einstellungen.", "File with the settings."},
+		"state":             {"Ordner für Schlüssel und Bekanntes; sonst der aus den Einstellungen.", "Folder for keys and what is known; else the one in the settings."},
+		"lang":              {"Sprache; sonst folgt sie aus LANG.", "Language; else it follows from LANG."},
+
+		"join":            {"Einem Server beitreten, mit einem einmaligen Schlüssel.", "Join a control plane, with a one-time token."},
+		"join_address":    {"Adresse vom Betrieb: Server und Fingerabdruck.", "Address from the operator: server and fingerprint."},
+		"join_token_file": {"Einmaliger Schlüssel aus einer Datei; - für die Standardeingabe. Sonst wird er erfragt.", "One-time token from a file; - for standard input. Else it is asked for."},
+		"join_again":      {"Auch wenn der Zugangsserver schon beigetreten ist; mit neuen Schlüsseln.", "Even if the gateway has joined before; with new keys."},
+
+		"run":           {"Arbeiten, bis das Programm beendet wird.", "Work until the program is ended."},
+		"run_userspace": {"WireGuard im Programm selbst statt im Kern des Systems.", "WireGuard in the program itself instead of the kernel."},
+		"run_verbose":   {"Mehr ins Protokoll schreiben.", "Log more."},
+
+		"status":        {"Zeigen, wie es steht.", "Show how things are."},
+		"status_output": {"Form der Ausgabe: Text, oder JSON für Programme.", "Form of the answer: text, or JSON for programs."},
+		"version":       {"Zeigen, welches Programm das ist.", "Show which program this is."},
+	}
+	vars := make(kong.Vars, len(texts))
+	for name, text := range texts {
+		vars[name] = text.in(l)
+	}
+	return vars
+}
+
+// translateHelp puts the few words that Kong brings along into German.
+func translateHelp(help string, l language) string {
+	if l != german {
+		return help
+	}
+	return strings.NewReplacer(
+		"Usage: ", "Aufruf: ",
+		"\nArguments:", "\nAngaben:",
+		"\nFlags:", "\nSchalter:",
+		"\nCommands:", "\nBefehle:",
+		"Show context-sensitive help.", "Diese Hilfe zeigen.",
+		`Run "heimdraht-gateway <command> --help" for more information on a command.`, "Mehr zu einem Befehl: heimdraht-gateway <command> --help",
+	).Replace(help)
+}
