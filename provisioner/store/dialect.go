@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 
 	"github.com/pressly/goose/v3"
 	sqlitedriver "modernc.org/sqlite"
@@ -38,6 +39,15 @@ func (sqlite) begin() string        { return "begin immediate" }
 func (sqlite) lock() string         { return "" } // begin immediate has locked everything
 
 func (d sqlite) openWriter(ctx context.Context) (*sql.DB, error) {
+	// Made here, so that nobody else can read it; SQLite gives its other files
+	// the same mode.
+	f, err := os.OpenFile(d.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
 	return d.open(ctx, 1, "synchronous(FULL)", "foreign_keys(ON)", "journal_mode(WAL)")
 }
 

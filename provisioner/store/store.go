@@ -23,6 +23,10 @@ var migrations embed.FS
 type Options struct {
 	// Path of the SQLite file; it is made if it is not there.
 	Path string
+	// SchemaAsIs refuses a database whose schema is not this program's
+	// (ErrSchema), where it would else be brought up to date: for those who only
+	// look, while an older program may be running on it.
+	SchemaAsIs bool
 	// Committed is called after each commit that moved the revision, with the
 	// newest one, from the writer's goroutine: it must not block. Nil: nobody
 	// is told.
@@ -60,7 +64,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the database %s: %w", o.Path, err)
 	}
-	if err := migrate(ctx, writers, d); err != nil {
+	if err := migrate(ctx, writers, d, o.SchemaAsIs); err != nil {
 		return nil, errors.Join(fmt.Errorf("bringing the schema of %s up to date: %w", o.Path, err), writers.Close())
 	}
 	readers, err := d.openReaders(ctx)
@@ -152,7 +156,11 @@ func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	return st, err
 }
 
-func migrate(ctx context.Context, db *sql.DB, d dialect) error {
+// ErrSchema says that the database has the schema of another version of the
+// program.
+var ErrSchema = errors.New("the schema is of another version of the program")
+
+func migrate(ctx context.Context, db *sql.DB, d dialect, asIs bool) error {
 	dir, err := fs.Sub(migrations, "migrations/"+d.name())
 	if err != nil {
 		return err
@@ -166,7 +174,10 @@ func migrate(ctx context.Context, db *sql.DB, d dialect) error {
 		return err
 	}
 	if current > target {
-		return fmt.Errorf("the database has schema version %d, this program knows %d: run the newer program", current, target)
+		return fmt.Errorf("%w: the database has version %d, this program knows %d: run the newer program", ErrSchema, current, target)
+	}
+	if asIs && current < target {
+		return fmt.Errorf("%w: the database has version %d, this program knows %d: heimdrahtd run brings it up to date", ErrSchema, current, target)
 	}
 	_, err = p.Up(ctx)
 	return err

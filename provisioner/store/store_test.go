@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -217,6 +218,11 @@ func TestUpdatesAreDurableAndViewsWriteNothing(t *testing.T) {
 	s := open(t, path)
 	town(t, s)
 	before := view(t, s, (*store.Reader).Position)
+	for _, file := range []string{path, path + "-wal"} {
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, %v: others may read it", file, info.Mode(), err)
+		}
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
