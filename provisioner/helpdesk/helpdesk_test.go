@@ -257,8 +257,9 @@ func TestConcurrency(t *testing.T) {
 // No planner, whatever she may also be, can compute a number below five from
 // what one answer, or the answers for each tenant together, tell her.
 func TestPlannersCannotCompute(t *testing.T) {
+	w := newWorld(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		w := newWorld(t)
+		w.disconnects(t)
 		parts := map[string]int{
 			"stadt vpn": rapid.IntRange(0, 8).Draw(rt, "stadt vpn"), "stadt rds": rapid.IntRange(0, 8).Draw(rt, "stadt rds"),
 			"dorf vpn": rapid.IntRange(0, 8).Draw(rt, "dorf vpn"),

@@ -107,9 +107,25 @@ func (w *world) connected(t testing.TB, tenant, pool string, n int) {
 	t.Helper()
 	for i := range n {
 		login := fmt.Sprintf("%s-%s-%d", tenant, pool, i)
-		w.person(t, tenant, login, login)
+		if _, known := w.persons[tenant+"/"+login]; !known {
+			w.person(t, tenant, login, login)
+		}
 		w.connects(t, tenant+"/"+login, pool)
 	}
+}
+
+// disconnects closes every session.
+func (w *world) disconnects(t testing.TB) {
+	t.Helper()
+	w.update(t, func(tx *store.Writer) error {
+		for who, s := range w.open {
+			if _, err := tx.CloseSessionOf(s.Device, provisioner.CodeSessionClosed); err != nil {
+				return err
+			}
+			delete(w.open, who)
+		}
+		return nil
+	})
 }
 
 func as(role provisioner.Role, tenant string) provisioner.Actor {

@@ -108,11 +108,11 @@ func TestTokensExpire(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(8*time.Hour - time.Second) // virtual
+		pass(8*time.Hour - time.Second)
 		if _, err := w.service.Authenticate(t.Context(), signed.Token); err != nil {
 			t.Errorf("a second before its end: %v", err)
 		}
-		time.Sleep(time.Second) // virtual
+		pass(time.Second)
 		if _, err := w.service.Authenticate(t.Context(), signed.Token); codeOf(err) != provisioner.CodeNotSignedIn {
 			t.Errorf("at its end: %v", err)
 		}
@@ -154,7 +154,7 @@ func TestRolesEndWithTheGroup(t *testing.T) {
 					t.Fatal(err)
 				}
 				c.change(w.ldap)
-				time.Sleep(time.Minute) // virtual
+				pass(time.Minute)
 				_, err = w.service.Authenticate(t.Context(), signed.Token)
 				if codeOf(err) != c.want {
 					t.Errorf("got %v, want %q", err, c.want)
@@ -197,7 +197,7 @@ func TestOperatorToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(24 * time.Hour) // virtual
+		pass(24 * time.Hour)
 		if _, err := redeem(third); codeOf(err) != provisioner.CodeTokenInvalid {
 			t.Errorf("a token a day old: %v", err)
 		}
@@ -246,7 +246,7 @@ func TestLookup(t *testing.T) {
 				if c.change != nil {
 					c.change(w.ldap)
 				}
-				time.Sleep(c.after) // virtual
+				pass(c.after)
 				got, err := w.service.Lookup(t.Context(), proof.Tenant, proof.Person)
 				if codeOf(err) != c.code {
 					t.Fatalf("got %v, want %q", err, c.code)

@@ -274,3 +274,6 @@ func grantsIn(tenant string, roles ...provisioner.Role) []provisioner.Grant {
 	}
 	return slices.Clone(list)
 }
+
+// pass lets time go by in a synctest bubble, where none is waited for.
+func pass(d time.Duration) { <-time.After(d) }

@@ -307,8 +307,8 @@ func TestWhoMayApply(t *testing.T) {
 // Any sequence of declarations: what Diff says is what Apply does, a second
 // time there is nothing, and what is refused changes nothing.
 func TestApplyIsIdempotent(t *testing.T) {
+	w := newWorld(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		w := newWorld(t)
 		for range rapid.IntRange(1, 4).Draw(rt, "declarations") {
 			d := region()
 			d.Tenants[0].Policy.DevicesPerPerson = rapid.IntRange(-1, 3).Draw(rt, "devices")

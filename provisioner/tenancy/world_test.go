@@ -170,3 +170,6 @@ func codeOf(err error) provisioner.Code {
 	}
 	return ""
 }
+
+// pass lets time go by in a synctest bubble, where none is waited for.
+func pass(d time.Duration) { <-time.After(d) }
