@@ -28,7 +28,7 @@ const (
 	housekeepingEvery  = time.Second
 	contactEvery       = time.Minute // while connected
 	contactEveryCutOff = 5 * time.Minute
-	endpointsEvery     = 5 * time.Minute
+	endpointsEvery     = time.Minute
 	// A journal is compacted when it has grown by this much and to four times
 	// what the last compaction left.
 	compactGrowth = 1 << 20
@@ -67,7 +67,7 @@ type installer struct {
 // until the context ends.
 func (g *Gateway) install(ctx context.Context) error {
 	defer func() {
-		if err := errors.Join(g.leave(), g.closeDevice()); err != nil {
+		if err := errors.Join(g.leave(context.WithoutCancel(ctx)), g.closeDevice()); err != nil {
 			g.log.Error("leaving", "error", err)
 		}
 	}()
@@ -597,7 +597,10 @@ func (g *Gateway) noteEndpoints() error {
 
 // leave keeps the last contact and the endpoints, so that a restart finds its
 // peers.
-func (g *Gateway) leave() error {
+func (g *Gateway) leave(ctx context.Context) error {
+	if g.device != nil && !g.lost {
+		g.observe(ctx, false)
+	}
 	g.mu.Lock()
 	err := errors.Join(g.noteContact(), g.noteEndpoints())
 	records, noted, rewrite := g.takeRecords()

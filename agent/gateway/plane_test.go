@@ -54,6 +54,7 @@ type plane struct {
 	orders chan *heimdrahtv1.SyncResponse // sent as they are
 	drop   context.CancelFunc             // ends the present stream
 
+	heard        chan struct{} // closed and renewed when a gateway spoke
 	hellos       []*heimdrahtv1.SyncHello
 	ack          *heimdrahtv1.SyncAcknowledgement
 	acks         int
@@ -83,7 +84,7 @@ func newPlane(t tb) *plane {
 	check(t, err)
 	p := &plane{
 		t: t, ca: ca, key: key, epoch: "epoch-1", revision: 1, sessions: make(map[string]*heimdrahtv1.Peer),
-		pageSize: maxPage, token: "token-1", moved: make(chan struct{}), gone: make(map[string]time.Time),
+		pageSize: maxPage, token: "token-1", moved: make(chan struct{}), heard: make(chan struct{}), gone: make(map[string]time.Time),
 		orders: make(chan *heimdrahtv1.SyncResponse),
 		config: &heimdrahtv1.GatewayConfiguration{
 			Name: "gw1", Addresses: []string{"10.80.0.1/16", "fd80:1::1/48"}, Mtu: 1420,
@@ -227,6 +228,8 @@ func (p *plane) Sync(stream heimdrahtv1.GatewayService_SyncServer) error {
 func (p *plane) note(m *heimdrahtv1.SyncRequest) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	close(p.heard)
+	p.heard = make(chan struct{})
 	switch e := m.GetEvent().(type) {
 	case *heimdrahtv1.SyncRequest_Acknowledgement:
 		p.ack = e.Acknowledgement

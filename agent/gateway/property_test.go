@@ -52,7 +52,7 @@ func TestAlwaysEndsExact(t *testing.T) {
 type model struct {
 	w       *world
 	rt      *rapid.T
-	free    int      // next session number
+	free    int // next session number
 	epochs  int
 	removed []string // acknowledged or removed by order, in this epoch
 }
