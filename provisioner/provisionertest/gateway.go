@@ -18,7 +18,7 @@ type Gateway struct {
 	Certificate tls.Certificate
 	PublicKey   []byte
 
-	server *Server
+	client *Client
 	stop   context.CancelFunc
 	done   chan error
 
@@ -31,21 +31,21 @@ type Gateway struct {
 }
 
 // JoinGateway lets the declared gateway join; Run connects it.
-func (s *Server) JoinGateway(name string) *Gateway {
-	s.t.Helper()
+func (c *Client) JoinGateway(name string) *Gateway {
+	c.t.Helper()
 	ctx := context.Background()
-	token, err := heimdrahtv1.NewAdminServiceClient(s.Dial(nil)).CreateGatewayToken(As(ctx, s.Operator),
+	token, err := heimdrahtv1.NewAdminServiceClient(c.Dial(nil)).CreateGatewayToken(As(ctx, c.Operator),
 		&heimdrahtv1.CreateGatewayTokenRequest{Gateway: name})
 	if err != nil {
-		s.t.Fatal("making a gateway's token: ", err)
+		c.t.Fatal("making a gateway's token: ", err)
 	}
-	key, csr := NewRequest(s.t)
-	g := &Gateway{server: s, PublicKey: NewWireGuardKey(), peers: make(map[string]*heimdrahtv1.Peer)}
-	answer, err := heimdrahtv1.NewGatewayServiceClient(s.Dial(nil)).Join(ctx, &heimdrahtv1.JoinRequest{
+	key, csr := NewRequest(c.t)
+	g := &Gateway{client: c, PublicKey: NewWireGuardKey(), peers: make(map[string]*heimdrahtv1.Peer)}
+	answer, err := heimdrahtv1.NewGatewayServiceClient(c.Dial(nil)).Join(ctx, &heimdrahtv1.JoinRequest{
 		Token: token.GetToken(), CertificateRequest: csr, WireguardPublicKey: g.PublicKey, AgentVersion: "test",
 	})
 	if err != nil {
-		s.t.Fatal("joining: ", err)
+		c.t.Fatal("joining: ", err)
 	}
 	g.Certificate = tls.Certificate{Certificate: [][]byte{answer.GetCertificate().GetLeaf()}, PrivateKey: key}
 	return g
@@ -53,18 +53,18 @@ func (s *Server) JoinGateway(name string) *Gateway {
 
 // Run connects the gateway and returns when it has been told its first state.
 func (g *Gateway) Run() {
-	g.server.t.Helper()
+	g.client.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	g.stop, g.done = stop, make(chan error, 1)
 	first := make(chan struct{})
 	go func() { g.done <- g.sync(ctx, sync.OnceFunc(func() { close(first) })) }()
-	g.server.t.Cleanup(g.Stop)
+	g.client.t.Cleanup(g.Stop)
 	select {
 	case <-first:
 	case err := <-g.done:
-		g.server.t.Fatal("a gateway's stream broke: ", err)
+		g.client.t.Fatal("a gateway's stream broke: ", err)
 	case <-time.After(10 * time.Second):
-		g.server.t.Fatal("a gateway was told nothing")
+		g.client.t.Fatal("a gateway was told nothing")
 	}
 }
 
@@ -73,7 +73,7 @@ func (g *Gateway) Stop() {
 	if g.stop != nil {
 		g.stop()
 		if err := <-g.done; err == nil {
-			g.server.t.Error("a gateway's stream ended in order")
+			g.client.t.Error("a gateway's stream ended in order")
 		}
 		g.stop = nil
 	}
@@ -101,7 +101,7 @@ func (g *Gateway) Peer(session string) *heimdrahtv1.Peer {
 }
 
 func (g *Gateway) sync(ctx context.Context, first func()) error {
-	stream, err := heimdrahtv1.NewGatewayServiceClient(g.server.Dial(&g.Certificate)).Sync(ctx)
+	stream, err := heimdrahtv1.NewGatewayServiceClient(g.client.Dial(&g.Certificate)).Sync(ctx)
 	if err != nil {
 		return err
 	}

@@ -10,21 +10,9 @@ package provisionertest
 
 import (
 	"context"
-	"crypto/ecdh"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/hex"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"testing"
-
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/metadata"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -50,24 +38,42 @@ const (
 	Disabled = "dora" // her account is disabled
 )
 
-// Server is a running control plane with one declared tenant and gateway.
+// Server is a running control plane with one declared tenant and gateway, and
+// a client of it.
 type Server struct {
+	*Client
+
 	App       *app.App
 	Directory *memory.Directory
 	Config    app.Config
-	Operator  string // a staff token
 
-	t    testing.TB
 	log  *slog.Logger
 	stop context.CancelFunc
 	done chan error
 }
 
+// Options say what to start beyond the town's own people.
+type Options struct {
+	Logger *slog.Logger // nil: the log goes nowhere
+	People int          // more staff, with the logins that Login gives
+	// Declaration is what is applied. Nil: Declaration().
+	Declaration *heimdrahtv1.Declaration
+}
+
 // Start starts one. Its log goes nowhere; set log for another place.
 func Start(t testing.TB, log *slog.Logger) *Server {
 	t.Helper()
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+	return StartWith(t, Options{Logger: log})
+}
+
+// StartWith starts one.
+func StartWith(t testing.TB, o Options) *Server {
+	t.Helper()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Declaration == nil {
+		o.Declaration = Declaration()
 	}
 	dir := t.TempDir()
 	c := app.DefaultConfig()
@@ -78,14 +84,11 @@ func Start(t testing.TB, log *slog.Logger) *Server {
 	if err != nil {
 		t.Fatal("making a control plane: ", err)
 	}
-	m, err := memory.New(memory.Options{Name: "stadt-ldap", Base: People, LDIF: []byte(town())})
-	if err != nil {
-		t.Fatal("reading the town: ", err)
-	}
-	s := &Server{t: t, log: log, Config: c, Directory: m}
+	s := &Server{Client: Connect(t, "", made.Fingerprint), log: o.Logger, Config: c, Directory: Directory(t, o.People)}
 	s.Run()
 	t.Cleanup(s.Stop)
-	s.declare(made.Token)
+	s.Redeem(made.Token)
+	s.Apply(o.Declaration)
 	return s
 }
 
@@ -100,6 +103,7 @@ func (s *Server) Run() {
 		s.t.Fatal("starting the control plane: ", err)
 	}
 	s.App, s.Config.Listen = a, a.Address()
+	s.Moved(a.Address())
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop, s.done = stop, make(chan error, 1)
 	go func() { s.done <- a.Run(ctx) }()
@@ -121,118 +125,3 @@ func (s *Server) Stop() {
 type unclosed struct{ *memory.Directory }
 
 func (unclosed) Close() error { return nil }
-
-// Dial connects with the server's CA as the only one trusted. A nil
-// certificate: without one.
-func (s *Server) Dial(certificate *tls.Certificate) *grpc.ClientConn {
-	s.t.Helper()
-	c := &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true, VerifyConnection: s.verify} //nolint:gosec // verified by pin
-	if certificate != nil {
-		c.Certificates = []tls.Certificate{*certificate}
-	}
-	conn, err := grpc.NewClient("passthrough:///"+s.App.Address(), grpc.WithTransportCredentials(credentials.NewTLS(c)))
-	if err != nil {
-		s.t.Fatal("connecting: ", err)
-	}
-	s.t.Cleanup(func() { _ = conn.Close() }) // the test may have closed it
-	return conn
-}
-
-func (s *Server) verify(state tls.ConnectionState) error {
-	roots := x509.NewCertPool()
-	for _, c := range state.PeerCertificates {
-		if sum := sha256.Sum256(c.Raw); hex.EncodeToString(sum[:]) == s.App.Fingerprint() {
-			roots.AddCert(c)
-		}
-	}
-	host, _, err := net.SplitHostPort(s.App.Address())
-	if err != nil {
-		return err
-	}
-	_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, DNSName: host})
-	return err
-}
-
-// As makes calls in the name of whom a token stands for, in English.
-func As(ctx context.Context, token string) context.Context {
-	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token, "accept-language", "en")
-}
-
-// Login signs somebody in at the command line and gives the token.
-func (s *Server) Login(tenant, login string) string {
-	s.t.Helper()
-	answer, err := heimdrahtv1.NewAuthServiceClient(s.Dial(nil)).Login(context.Background(),
-		&heimdrahtv1.LoginRequest{Tenant: tenant, Login: login, Password: Password})
-	if err != nil {
-		s.t.Fatalf("signing in %s: %v", login, err)
-	}
-	return answer.GetToken().GetToken()
-}
-
-// NewRequest makes a key and a certificate request for it.
-func NewRequest(t testing.TB) (ed25519.PrivateKey, []byte) {
-	t.Helper()
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key, csr
-}
-
-// NewWireGuardKey makes a key and gives its public half.
-func NewWireGuardKey() []byte {
-	key, err := ecdh.X25519().GenerateKey(rand.Reader)
-	if err != nil {
-		panic(err) // crypto/rand does not fail
-	}
-	return key.PublicKey().Bytes()
-}
-
-// Laptop is an enrolled device.
-type Laptop struct {
-	ID          string
-	Certificate tls.Certificate
-	PublicKey   []byte
-}
-
-// Enrol enrols a laptop of somebody.
-func (s *Server) Enrol(login, serial string) Laptop {
-	s.t.Helper()
-	key, csr := NewRequest(s.t)
-	l := Laptop{PublicKey: NewWireGuardKey()}
-	answer, err := heimdrahtv1.NewEnrolmentServiceClient(s.Dial(nil)).Enrol(context.Background(), &heimdrahtv1.EnrolRequest{
-		Tenant: Tenant, Login: login, Password: Password, CertificateRequest: csr, WireguardPublicKey: l.PublicKey,
-		DeviceName: "laptop of " + login, SerialNumber: serial, Platform: "linux", AgentVersion: "test",
-	})
-	if err != nil {
-		s.t.Fatalf("enrolling a laptop of %s: %v", login, err)
-	}
-	l.ID = answer.GetDeviceId()
-	l.Certificate = tls.Certificate{Certificate: [][]byte{answer.GetCertificate().GetLeaf()}, PrivateKey: key}
-	return l
-}
-
-// Attach opens a laptop's stream.
-func (s *Server) Attach(ctx context.Context, l Laptop) heimdrahtv1.SessionService_AttachClient {
-	s.t.Helper()
-	stream, err := heimdrahtv1.NewSessionServiceClient(s.Dial(&l.Certificate)).Attach(
-		metadata.AppendToOutgoingContext(ctx, "accept-language", "en"))
-	if err != nil {
-		s.t.Fatal("attaching: ", err)
-	}
-	return stream
-}
-
-// Open opens a session on a stream.
-func Open(stream heimdrahtv1.SessionService_AttachClient, resume string) (*heimdrahtv1.AttachResponse, error) {
-	err := stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Open{Open: &heimdrahtv1.OpenSession{Resume: resume, AgentVersion: "test"}}})
-	answer, broken := stream.Recv()
-	if broken != nil {
-		return nil, broken // says better why than Send does
-	}
-	return answer, err
-}

@@ -1,11 +1,12 @@
 package provisionertest
 
 import (
-	"context"
 	"fmt"
 	"strings"
+	"testing"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner/directory/memory"
 )
 
 // Where people and groups are.
@@ -21,15 +22,33 @@ func DN(login string) string { return "uid=" + login + "," + People }
 // GroupDN is a group's entry.
 func GroupDN(name string) string { return "cn=" + name + "," + Groups }
 
+// Login is that of the n-th of the additional staff, from 0.
+func Login(n int) string { return fmt.Sprintf("staff%05d", n) }
+
+// Directory is the town's, in memory, with additional staff.
+func Directory(t testing.TB, people int) *memory.Directory {
+	t.Helper()
+	m, err := memory.New(memory.Options{Name: "stadt-ldap", Base: People, LDIF: []byte(town(people))})
+	if err != nil {
+		t.Fatal("reading the town: ", err)
+	}
+	return m
+}
+
 // town is the directory's content.
-func town() string {
+func town(people int) string {
+	staff := []string{Staff, Second, Helpdesk, Disabled}
+	all := []string{Staff, Second, Outsider, Helpdesk, Planner, Admin, Stranger, Disabled}
+	for n := range people {
+		staff, all = append(staff, Login(n)), append(all, Login(n))
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "dn: %s\nobjectClass: dcObject\nobjectClass: organization\ndc: stadt\no: Stadt Beispiel\n\n", base)
 	for _, ou := range []string{"Personal", "Gruppen"} {
 		fmt.Fprintf(&b, "dn: ou=%s,%s\nobjectClass: organizationalUnit\nou: %s\n\n", ou, base, ou)
 	}
-	for i, login := range []string{Staff, Second, Outsider, Helpdesk, Planner, Admin, Stranger, Disabled} {
-		fmt.Fprintf(&b, "dn: %s\nobjectClass: inetOrgPerson\nuid: %s\ncn: %s\nsn: %s\ndisplayName: %s Beispiel\nmail: %s@stadt.example\nentryUUID: 6d1e3a52-0f4b-4c57-9d0e-2f1a52f6b%03d\nuserPassword: %s\n",
+	for i, login := range all {
+		fmt.Fprintf(&b, "dn: %s\nobjectClass: inetOrgPerson\nuid: %s\ncn: %s\nsn: %s\ndisplayName: %s Beispiel\nmail: %s@stadt.example\nentryUUID: 6d1e3a52-0f4b-4c57-9d0e-2f1a%08d\nuserPassword: %s\n",
 			DN(login), login, login, login, login, login, i, Password)
 		if login == Disabled {
 			b.WriteString("pwdAccountLockedTime: 000001010000Z\n")
@@ -40,7 +59,7 @@ func town() string {
 		name    string
 		members []string
 	}{
-		{"Homeoffice", []string{Staff, Second, Helpdesk, Disabled}},
+		{"Homeoffice", staff},
 		{"Helpdesk", []string{Helpdesk}}, {"Planung", []string{Planner}}, {"Verwaltung", []string{Admin}},
 		{"Nachbarn", []string{Stranger}},
 	} {
@@ -82,20 +101,5 @@ func Declaration() *heimdrahtv1.Declaration {
 			Name: "gw1", Endpoint: "vpn1.stadt.example:51820", Sessions: 100,
 			AggregateV4: "10.80.0.0/16", AggregateV6: "fd80:1::/48", Tenants: []string{Tenant},
 		}},
-	}
-}
-
-func (s *Server) declare(token string) {
-	s.t.Helper()
-	ctx := context.Background()
-	conn := s.Dial(nil)
-	answer, err := heimdrahtv1.NewAuthServiceClient(conn).RedeemToken(ctx, &heimdrahtv1.RedeemTokenRequest{Token: token})
-	if err != nil {
-		s.t.Fatal("signing in the operator: ", err)
-	}
-	s.Operator = answer.GetToken().GetToken()
-	if _, err := heimdrahtv1.NewAdminServiceClient(conn).Apply(As(ctx, s.Operator),
-		&heimdrahtv1.ApplyRequest{Reason: "test", Declaration: Declaration()}); err != nil {
-		s.t.Fatal("applying the declaration: ", err)
 	}
 }

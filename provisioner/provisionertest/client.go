@@ -1,0 +1,201 @@
+package provisionertest
+
+import (
+	"context"
+	"crypto/ecdh"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"net"
+	"sync"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+)
+
+// Client speaks the protocol with a control plane, in this process or another.
+type Client struct {
+	Operator string // a staff token, once Redeem was called
+
+	t           testing.TB
+	fingerprint string
+
+	mu      sync.Mutex
+	address string
+}
+
+// Connect makes a client of the control plane at an address, host and port,
+// whose CA certificate has the fingerprint. It connects with the first call.
+func Connect(t testing.TB, address, fingerprint string) *Client {
+	return &Client{t: t, address: address, fingerprint: fingerprint}
+}
+
+// Moved says that the control plane is at another address now. Connections that
+// are there stay.
+func (c *Client) Moved(address string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.address = address
+}
+
+// Address is where the control plane is, host and port.
+func (c *Client) Address() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.address
+}
+
+// Dial connects with the server's CA as the only one trusted. A nil
+// certificate: without one.
+func (c *Client) Dial(certificate *tls.Certificate) *grpc.ClientConn {
+	c.t.Helper()
+	secure := &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true, VerifyConnection: c.verify} //nolint:gosec // verified by pin
+	if certificate != nil {
+		secure.Certificates = []tls.Certificate{*certificate}
+	}
+	conn, err := grpc.NewClient("passthrough:///"+c.Address(), grpc.WithTransportCredentials(credentials.NewTLS(secure)))
+	if err != nil {
+		c.t.Fatal("connecting: ", err)
+	}
+	c.t.Cleanup(func() { _ = conn.Close() }) // the test may have closed it
+	return conn
+}
+
+func (c *Client) verify(state tls.ConnectionState) error {
+	roots := x509.NewCertPool()
+	for _, shown := range state.PeerCertificates {
+		if sum := sha256.Sum256(shown.Raw); hex.EncodeToString(sum[:]) == c.fingerprint {
+			roots.AddCert(shown)
+		}
+	}
+	host, _, err := net.SplitHostPort(c.Address())
+	if err != nil {
+		return err
+	}
+	_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, DNSName: host})
+	return err
+}
+
+// As makes calls in the name of whom a token stands for, in English.
+func As(ctx context.Context, token string) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token, "accept-language", "en")
+}
+
+// Login signs somebody in at the command line and gives the token.
+func (c *Client) Login(tenant, login string) string {
+	c.t.Helper()
+	answer, err := heimdrahtv1.NewAuthServiceClient(c.Dial(nil)).Login(context.Background(),
+		&heimdrahtv1.LoginRequest{Tenant: tenant, Login: login, Password: Password})
+	if err != nil {
+		c.t.Fatalf("signing in %s: %v", login, err)
+	}
+	return answer.GetToken().GetToken()
+}
+
+// NewRequest makes a key and a certificate request for it.
+func NewRequest(t testing.TB) (ed25519.PrivateKey, []byte) {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key, csr
+}
+
+// NewWireGuardKey makes a key and gives its public half.
+func NewWireGuardKey() []byte {
+	key, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err) // crypto/rand does not fail
+	}
+	return key.PublicKey().Bytes()
+}
+
+// Laptop is an enrolled device.
+type Laptop struct {
+	ID          string
+	Certificate tls.Certificate
+	PublicKey   []byte
+
+	request []byte // for its certificate
+}
+
+// Enrol enrols a laptop of somebody.
+func (c *Client) Enrol(login, serial string) Laptop {
+	c.t.Helper()
+	l, err := TryEnrol(context.Background(), c.Dial(nil), NewLaptop(c.t), login, serial)
+	if err != nil {
+		c.t.Fatalf("enrolling a laptop of %s: %v", login, err)
+	}
+	return l
+}
+
+// NewLaptop is one with keys that nobody knows yet.
+func NewLaptop(t testing.TB) Laptop {
+	t.Helper()
+	key, csr := NewRequest(t)
+	return Laptop{PublicKey: NewWireGuardKey(), Certificate: tls.Certificate{PrivateKey: key}, request: csr}
+}
+
+// TryEnrol enrols a new laptop of somebody over a connection, for those who
+// expect that it may fail.
+func TryEnrol(ctx context.Context, conn *grpc.ClientConn, l Laptop, login, serial string) (Laptop, error) {
+	answer, err := heimdrahtv1.NewEnrolmentServiceClient(conn).Enrol(ctx, &heimdrahtv1.EnrolRequest{
+		Tenant: Tenant, Login: login, Password: Password, CertificateRequest: l.request, WireguardPublicKey: l.PublicKey,
+		DeviceName: "laptop of " + login, SerialNumber: serial, Platform: "linux", AgentVersion: "test",
+	})
+	l.ID = answer.GetDeviceId()
+	l.Certificate.Certificate = [][]byte{answer.GetCertificate().GetLeaf()}
+	return l, err
+}
+
+// Attach opens a laptop's stream.
+func (c *Client) Attach(ctx context.Context, l Laptop) heimdrahtv1.SessionService_AttachClient {
+	c.t.Helper()
+	stream, err := heimdrahtv1.NewSessionServiceClient(c.Dial(&l.Certificate)).Attach(
+		metadata.AppendToOutgoingContext(ctx, "accept-language", "en"))
+	if err != nil {
+		c.t.Fatal("attaching: ", err)
+	}
+	return stream
+}
+
+// Open opens a session on a stream.
+func Open(stream heimdrahtv1.SessionService_AttachClient, resume string) (*heimdrahtv1.AttachResponse, error) {
+	err := stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Open{Open: &heimdrahtv1.OpenSession{Resume: resume, AgentVersion: "test"}}})
+	answer, broken := stream.Recv()
+	if broken != nil {
+		return nil, broken // says better why than Send does
+	}
+	return answer, err
+}
+
+// Redeem signs in the operator with a one-time token.
+func (c *Client) Redeem(token string) {
+	c.t.Helper()
+	answer, err := heimdrahtv1.NewAuthServiceClient(c.Dial(nil)).RedeemToken(context.Background(), &heimdrahtv1.RedeemTokenRequest{Token: token})
+	if err != nil {
+		c.t.Fatal("signing in the operator: ", err)
+	}
+	c.Operator = answer.GetToken().GetToken()
+}
+
+// Apply applies a declaration in the operator's name.
+func (c *Client) Apply(d *heimdrahtv1.Declaration) {
+	c.t.Helper()
+	if _, err := heimdrahtv1.NewAdminServiceClient(c.Dial(nil)).Apply(As(context.Background(), c.Operator),
+		&heimdrahtv1.ApplyRequest{Reason: "test", Declaration: d}); err != nil {
+		c.t.Fatal("applying the declaration: ", err)
+	}
+}
