@@ -26,7 +26,8 @@ type initCommand struct {
 	TokenFile string   `placeholder:"FILE" help:"Write the operator's token into this new file instead of showing it."`
 }
 
-// Run implements the command. It never touches what is there already.
+// Run implements the command. It never touches what is there already, but goes
+// on from where an earlier one was interrupted.
 func (i initCommand) Run(ctx context.Context, grammar *commands, s streams) error {
 	c := config.DefaultControlPlane()
 	for _, given := range []struct {
@@ -39,7 +40,7 @@ func (i initCommand) Run(ctx context.Context, grammar *commands, s streams) erro
 	}
 	c.Database = filepath.Join(c.StateDir, "heimdraht.db")
 	if _, err := os.Stat(grammar.Config); err == nil {
-		return &app.SetupError{What: grammar.Config + " is there already", Next: "To look whether all is well: heimdrahtd check. To begin anew, move the file away first."}
+		return &app.SetupError{What: grammar.Config + " is there already", Next: "To look whether all is well: heimdrahtd check. Another token for an operator: heimdrahtd operator-token. To begin anew, move the file away, and database and master key too."}
 	}
 	names, err := i.names(s)
 	if err != nil {
@@ -50,17 +51,39 @@ func (i initCommand) Run(ctx context.Context, grammar *commands, s streams) erro
 	if err := c.Validate(); err != nil {
 		return &app.SetupError{What: "these values cannot be used", Next: "Correct them and begin again; nothing was made.", Err: err}
 	}
-	if err := os.MkdirAll(filepath.Dir(grammar.Config), 0o755); err != nil {
-		return &app.SetupError{What: "cannot make the directory of the configuration", Next: "Run as root, or name another place with --config.", Err: err}
+	if err := placeFor(grammar.Config); err != nil {
+		return &app.SetupError{What: "cannot write the configuration", Next: "Run as root, or name another place with --config.", Err: err}
+	}
+	if _, err := os.Lstat(i.TokenFile); i.TokenFile != "" && err == nil {
+		return tokenFileThere(i.TokenFile)
 	}
 	made, err := app.Init(ctx, c)
 	if err != nil {
 		return err
 	}
+	// The configuration is written last: while it is missing, init can be repeated.
+	if i.TokenFile != "" {
+		if err := writeToken(i.TokenFile, made.Token); err != nil {
+			return err
+		}
+	}
 	if err := config.WriteDefault(grammar.Config, c); err != nil {
 		return &app.SetupError{What: "cannot write the configuration", Next: "Run as root, or name another place with --config.", Err: err}
 	}
 	return i.report(s.out, grammar.Config, c, made)
+}
+
+// placeFor makes the directory of a file and sees that files can be made there.
+func placeFor(file string) error {
+	dir := filepath.Dir(file)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	probe, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // names asks for what init cannot know.
@@ -92,9 +115,7 @@ func (i initCommand) names(s streams) ([]string, error) {
 func (i initCommand) report(w io.Writer, file string, c config.ControlPlane, made app.Initial) error {
 	fmt.Fprintf(w, "Configuration  %s\nMaster key     %s  (keep a copy in another place than the backups)\nDatabase       %s\nFingerprint    %s\n\n",
 		file, c.MasterKeyFile, c.Database, made.Fingerprint)
-	if err := showToken(w, i.TokenFile, made.Token, made.Expires); err != nil {
-		return err
-	}
+	showToken(w, i.TokenFile, made.Token, made.Expires)
 	_, port, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return fmt.Errorf("reading the port to listen on: %w", err)

@@ -38,6 +38,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends it without waiting for calls under way
 	status := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
 	stop()
 	os.Exit(status)
@@ -180,29 +181,50 @@ func (t tokenCommand) Run(ctx context.Context, grammar *commands, s streams) err
 	if err != nil {
 		return err
 	}
+	if _, err := os.Lstat(t.TokenFile); t.TokenFile != "" && err == nil {
+		return tokenFileThere(t.TokenFile) // before the former token dies
+	}
 	token, expires, err := app.OperatorToken(ctx, c)
 	if err != nil {
 		return err
 	}
-	return showToken(s.out, t.TokenFile, token, expires)
+	if t.TokenFile != "" {
+		if err := writeToken(t.TokenFile, token); err != nil {
+			return err
+		}
+	}
+	showToken(s.out, t.TokenFile, token, expires)
+	return nil
 }
 
-// showToken shows a token once, or writes it where only its owner reads it.
-func showToken(w io.Writer, file, token string, expires time.Time) error {
+// showToken shows a token once, or says in which file it lies.
+func showToken(w io.Writer, file, token string, expires time.Time) {
+	until := expires.Local().Format("2006-01-02 15:04")
 	if file == "" {
-		fmt.Fprintf(w, "One-time token for the operator, until %s:\n\n    %s\n\n", expires.Local().Format("2006-01-02 15:04"), token)
-		return nil
+		fmt.Fprintf(w, "One-time token for the operator, until %s:\n\n    %s\n\n", until, token)
+		return
 	}
+	fmt.Fprintf(w, "The one-time token for the operator lies in %s, until %s.\n", file, until)
+}
+
+// writeToken writes a token into a new file, where only its owner reads it.
+func writeToken(file, token string) error {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return tokenFileThere(file)
+	}
 	if err != nil {
-		return &app.SetupError{What: "cannot write the token", Next: "Name a file that is not there yet, in a directory that is.", Err: err}
+		return &app.SetupError{What: "cannot write the token", Next: "Name with --token-file a file in a directory that is there and that you may write into.", Err: err}
 	}
 	_, err = fmt.Fprintln(f, token)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("writing the token: %w", err)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("writing the token: %w", errors.Join(err, os.Remove(file)))
 	}
-	fmt.Fprintf(w, "The one-time token for the operator lies in %s, until %s.\n", file, expires.Local().Format("2006-01-02 15:04"))
 	return nil
+}
+
+func tokenFileThere(file string) error {
+	return &app.SetupError{What: file + " is there already, and a token never overwrites a file", Next: "Name another file with --token-file, or remove that one."}
 }
 
 type versionCommand struct{}

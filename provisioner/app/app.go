@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -55,6 +56,7 @@ type Options struct {
 type App struct {
 	config   config.ControlPlane
 	log      *slog.Logger
+	lock     *os.File // of the database
 	store    *store.Store
 	hub      *watch.Hub
 	contacts *watch.Contacts
@@ -88,11 +90,24 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.store, err = openStore(ctx, o.Config, a.hub, o.Logger); err != nil {
+	if _, err := os.Stat(o.Config.Database); err != nil {
+		return nil, noDatabase(o.Config, err)
+	}
+	if a.lock, err = lockDatabase(o.Config); err != nil {
+		return nil, err
+	}
+	if a.store, err = openStore(ctx, o.Config, store.Options{Committed: a.hub.Poke, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
 	if a.keys, err = openKeys(ctx, a.store, master); err != nil {
 		return nil, err
+	}
+	clock, err := lookAtClock(ctx, a.store)
+	if err != nil {
+		return nil, fmt.Errorf("comparing the clock with the database: %w", err)
+	}
+	if !clock.OK { // and goes on: who is connected must not lose her tunnel over it
+		o.Logger.Error("the clock is wrong", "why", clock.Detail, "next", clock.Next)
 	}
 	if err := a.store.Update(ctx, func(tx *store.Writer) error { return tx.DisconnectGateways() }); err != nil {
 		return nil, fmt.Errorf("noting that no gateway is connected yet: %w", err)
@@ -148,6 +163,10 @@ func (a *App) Close() error {
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
+	}
+	if a.lock != nil {
+		errs = append(errs, a.lock.Close()) // last: until now the database was in use
+		a.lock = nil
 	}
 	return errors.Join(errs...)
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -31,7 +32,11 @@ func (k *keys) serverTLS(c config.ControlPlane) (*tls.Config, error) {
 	}
 	o := &ownCertificate{authority: k.authority, names: names}
 	if _, err := o.get(nil); err != nil {
-		return nil, &SetupError{What: "cannot issue the server's certificate", Next: "Check `names` in the configuration, and this machine's clock.", Err: err}
+		e := &SetupError{What: "cannot issue the server's certificate", Next: "Check `names` in the configuration.", Err: err}
+		if errors.Is(err, ca.ErrAuthorityDates) {
+			e.Next = "Set this machine's clock."
+		}
+		return nil, e
 	}
 	return &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: o.get}, nil
 }

@@ -40,12 +40,17 @@ func Check(ctx context.Context, c config.ControlPlane, say func(Finding)) {
 		sayOf(say, "database", noDatabase(c, missing), "")
 		return
 	}
-	err = withStore(ctx, c, func(s *store.Store) error {
+	err = beside(ctx, c, func(s *store.Store) error {
 		position, err := store.Read(ctx, s, (*store.Reader).Position)
 		if err != nil {
 			return err
 		}
 		sayOf(say, "database", nil, fmt.Sprintf("%s, at revision %d", c.Database, position.Revision))
+		clock, err := lookAtClock(ctx, s)
+		if err != nil {
+			return err
+		}
+		say(clock)
 		if master != nil {
 			k, err := openKeys(ctx, s, master)
 			sayOf(say, "keys", err, "the master key opens them")
@@ -71,6 +76,33 @@ func sayOf(say func(Finding), what string, err error, detail string) {
 		f.Next = setup.Next
 	}
 	say(f)
+}
+
+// clockDrift is how far the clock may lie behind the database.
+const clockDrift = time.Minute
+
+// lookAtClock holds the clock against the last record of the audit log: one that
+// was set back would give out leases and certificates that have ended already.
+func lookAtClock(ctx context.Context, s *store.Store) (Finding, error) {
+	var last time.Time
+	err := s.View(ctx, func(tx *store.Reader) error {
+		head, err := tx.AuditHead()
+		if err != nil || head.Seq == 0 {
+			return err
+		}
+		records, err := tx.AuditRecords(head.Seq-1, 1)
+		if err == nil && len(records) == 1 {
+			last = records[0].At
+		}
+		return err
+	})
+	now := time.Now()
+	f := Finding{What: "clock", OK: !now.Before(last.Add(-clockDrift)), Detail: "not behind the database"}
+	if !f.OK {
+		f.Detail = fmt.Sprintf("it says %s, and the last record in the database is of %s", now.UTC().Format(time.RFC3339), last.Format(time.RFC3339))
+		f.Next = "Set this machine's clock, and see that it is kept right (timedatectl)."
+	}
+	return f, err
 }
 
 func checkCertificate(c config.ControlPlane, k *keys, say func(Finding)) {

@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner/config"
+	"github.com/heimdraht/heimdraht/provisioner/keyring"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
 	"github.com/heimdraht/heimdraht/provisioner/store"
-	"github.com/heimdraht/heimdraht/provisioner/watch"
 )
 
 // Initial is what a new control plane begins with.
@@ -21,51 +23,84 @@ type Initial struct {
 	Expires     time.Time // of the token
 }
 
-// Init makes the master key, the database and the keys in it. A database that
-// is there already is refused; a master key that is there already is used, so
-// that an Init that was interrupted can be repeated.
+// Init makes the master key, the database, the keys in it, and a one-time token
+// for the first operator. A database in which something has been declared is
+// refused. What an Init that was interrupted left behind is used, so that it can
+// be repeated; the token it may have shown is dead then.
 func Init(ctx context.Context, c config.ControlPlane) (made Initial, err error) {
-	if _, err := os.Stat(c.Database); err == nil {
-		return made, &SetupError{What: "there is a database already: " + c.Database, Next: "Move it away if it is really not needed any more, or name another --state-dir."}
-	}
 	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
 		return made, &SetupError{What: "cannot make " + c.StateDir, Next: "Run as root, or name another place with --state-dir.", Err: err}
 	}
-	if err := makeMaster(c.MasterKeyFile); err != nil {
+	if err := writable(filepath.Dir(c.Database)); err != nil {
 		return made, err
 	}
-	err = withStore(ctx, c, func(s *store.Store) error {
-		k, err := makeKeys(ctx, s, c.MasterKeyFile)
-		if err != nil {
-			return err
+	lock, err := lockDatabase(c)
+	if err != nil {
+		return made, err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	// The key comes first: a database without one was not begun here.
+	if _, err := os.Stat(c.Database); errors.Is(err, fs.ErrNotExist) {
+		if err := makeMaster(c.MasterKeyFile); err != nil {
+			return made, err
 		}
-		made.Fingerprint = k.fingerprint()
-		made.Token, made.Expires, err = signin.New(signin.Options{Store: s, Logger: slog.New(slog.DiscardHandler)}).NewOperatorToken(ctx)
-		return err
-	})
+	}
+	master, err := loadMaster(c.MasterKeyFile)
+	if err != nil {
+		return made, err
+	}
+	s, err := openStore(ctx, c, store.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return made, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	k, err := firstKeys(ctx, s, master, c)
+	if err != nil {
+		return made, err
+	}
+	made.Fingerprint = k.fingerprint()
+	made.Token, made.Expires, err = newOperatorToken(ctx, s)
 	return made, err
 }
 
-// OperatorToken makes a one-time token while no control plane need run.
+// firstKeys makes the keys of a new database, or opens those of one that is as
+// good as new.
+func firstKeys(ctx context.Context, s *store.Store, master *keyring.MasterKey, c config.ControlPlane) (*keys, error) {
+	var position store.Position
+	var made []store.SealedKey
+	if err := s.View(ctx, func(tx *store.Reader) (err error) {
+		if position, err = tx.Position(); err != nil {
+			return err
+		}
+		made, err = tx.Keys(keyring.PurposeCA)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	switch {
+	case position.Revision > 0:
+		return nil, &SetupError{What: "there is a database already, in use: " + c.Database, Next: "Move it away if it is really not needed any more, or name another --state-dir."}
+	case len(made) > 0:
+		return openKeys(ctx, s, master)
+	default:
+		return makeKeys(ctx, s, master, position.Instance)
+	}
+}
+
+// OperatorToken makes a one-time token, whether or not a control plane runs.
 func OperatorToken(ctx context.Context, c config.ControlPlane) (token string, expires time.Time, err error) {
 	if _, err := os.Stat(c.Database); err != nil {
 		return "", expires, noDatabase(c, err)
 	}
-	err = withStore(ctx, c, func(s *store.Store) error {
-		token, expires, err = signin.New(signin.Options{Store: s, Logger: slog.New(slog.DiscardHandler)}).NewOperatorToken(ctx)
+	err = beside(ctx, c, func(s *store.Store) error {
+		token, expires, err = newOperatorToken(ctx, s)
 		return err
 	})
 	return token, expires, err
 }
 
-func withStore(ctx context.Context, c config.ControlPlane, use func(*store.Store) error) (err error) {
-	log := slog.New(slog.DiscardHandler)
-	s, err := openStore(ctx, c, watch.NewHub(log), log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	return use(s)
+func newOperatorToken(ctx context.Context, s *store.Store) (token string, expires time.Time, err error) {
+	return signin.New(signin.Options{Store: s, Logger: slog.New(slog.DiscardHandler)}).NewOperatorToken(ctx)
 }
 
 func noDatabase(c config.ControlPlane, err error) error {

@@ -52,16 +52,8 @@ type keys struct {
 }
 
 // makeKeys makes the keys of a new database.
-func makeKeys(ctx context.Context, s *store.Store, masterFile string) (*keys, error) {
-	master, err := loadMaster(masterFile)
-	if err != nil {
-		return nil, err
-	}
-	position, err := store.Read(ctx, s, (*store.Reader).Position)
-	if err != nil {
-		return nil, err
-	}
-	authority, err := ca.New(position.Instance, time.Now())
+func makeKeys(ctx context.Context, s *store.Store, master *keyring.MasterKey, instance string) (*keys, error) {
+	authority, err := ca.New(instance, time.Now())
 	if err != nil {
 		return nil, err
 	}

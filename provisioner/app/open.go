@@ -12,7 +12,6 @@ import (
 
 	"github.com/heimdraht/heimdraht/provisioner/config"
 	"github.com/heimdraht/heimdraht/provisioner/store"
-	"github.com/heimdraht/heimdraht/provisioner/watch"
 )
 
 // SetupError is something about the machine or the configuration that the
@@ -49,15 +48,29 @@ func listen(ctx context.Context, key, address string) (net.Listener, error) {
 }
 
 // openStore opens the database of a control plane that init has made.
-func openStore(ctx context.Context, c config.ControlPlane, hub *watch.Hub, log *slog.Logger) (*store.Store, error) {
+func openStore(ctx context.Context, c config.ControlPlane, o store.Options) (*store.Store, error) {
 	if err := writable(filepath.Dir(c.Database)); err != nil {
 		return nil, err
 	}
-	s, err := store.Open(ctx, store.Options{Path: c.Database, Committed: hub.Poke, Logger: log})
+	o.Path = c.Database
+	s, err := store.Open(ctx, o)
+	if errors.Is(err, store.ErrSchema) {
+		return nil, &SetupError{What: "cannot use the database", Next: "Use the heimdrahtd that runs on it, or restart that with this version.", Err: err}
+	}
 	if err != nil {
 		return nil, &SetupError{What: "cannot open the database", Next: "See that the file is whole and belongs to this user, and that the disk is not full.", Err: err}
 	}
 	return s, nil
+}
+
+// beside opens the database while a control plane may run on it, for one use.
+func beside(ctx context.Context, c config.ControlPlane, use func(*store.Store) error) (err error) {
+	s, err := openStore(ctx, c, store.Options{SchemaAsIs: true, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return use(s)
 }
 
 // writable reports what keeps the control plane from writing into dir.
