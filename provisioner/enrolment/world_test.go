@@ -167,7 +167,7 @@ func (w *world) revision(t testing.TB) int64 {
 func (w *world) events(t testing.TB) []string {
 	t.Helper()
 	var lines []string
-	for _, r := range read(t, w, func(tx *store.Reader) ([]audit.Record, error) { return tx.AuditRecords(0, 1000) }) {
+	for _, r := range read(t, w, func(tx *store.Reader) ([]audit.Record, error) { return tx.AuditRecords(0, 1_000_000) }) {
 		lines = append(lines, string(r.Payload))
 	}
 	return lines

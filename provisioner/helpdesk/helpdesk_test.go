@@ -254,6 +254,22 @@ func TestConcurrency(t *testing.T) {
 	}
 }
 
+func TestConcurrencyOfOneTenant(t *testing.T) {
+	w := newWorld(t)
+	w.connected(t, "stadt", "vpn", 2)
+	w.connected(t, "dorf", "vpn", 1)
+	got, err := w.Concurrency(t.Context(), as(provisioner.RoleOperator, ""), "dorf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]helpdesk.TenantUse{{Tenant: "dorf", Sessions: helpdesk.Count{Value: 1}}}, got.Tenants); diff != "" {
+		t.Errorf("tenants (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]helpdesk.PoolUse{{Pool: "vpn", Seats: 100, Burst: 5, Held: helpdesk.Count{Value: 1}}}, got.Pools); diff != "" {
+		t.Errorf("pools (-want +got):\n%s", diff)
+	}
+}
+
 // No planner, whatever she may also be, can compute a number below five from
 // what one answer, or the answers for each tenant together, tell her.
 func TestPlannersCannotCompute(t *testing.T) {
