@@ -6,8 +6,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/heimdraht/heimdraht/provisioner"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner"
 )
 
 // Whatever bytes come as a declaration: a value or a refusal, never a fault.
