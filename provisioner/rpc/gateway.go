@@ -31,7 +31,8 @@ type syncer struct {
 	*gatewayHandler
 	stream  syncStream
 	actor   provisioner.Actor
-	gateway provisioner.Gateway
+	name    string              // the gateway's; both sides of the stream read it
+	gateway provisioner.Gateway // as it is declared now; speak's alone
 	log     *slog.Logger
 
 	wake   *watch.Listener
@@ -61,7 +62,7 @@ func (h *gatewayHandler) Sync(stream syncStream) error {
 	}
 	ctx, release := h.streams.hold(stream.Context(), "gateway "+g.Name)
 	s := &syncer{
-		gatewayHandler: h, stream: stream, actor: actor, gateway: g, log: h.log.With("gateway", g.Name),
+		gatewayHandler: h, stream: stream, actor: actor, name: g.Name, gateway: g, log: h.log.With("gateway", g.Name),
 		wake: h.hub.Listen(watch.Gateway(g.Name)), wanted: make(chan string, 1),
 		epoch: hello.GetEpoch(), revision: hello.GetRevision(),
 	}
@@ -232,7 +233,7 @@ func (s *syncer) listen(ctx context.Context) error {
 		switch e := event.GetEvent().(type) {
 		case *heimdrahtv1.SyncRequest_Acknowledgement:
 			a := e.Acknowledgement
-			s.contacts.Acknowledged(s.gateway.Name, a.GetEpoch(), a.GetRevision(), a.GetRemovedSessions())
+			s.contacts.Acknowledged(s.name, a.GetEpoch(), a.GetRevision(), a.GetRemovedSessions())
 		case *heimdrahtv1.SyncRequest_Observation:
 			select {
 			case observations <- e.Observation:
@@ -267,7 +268,7 @@ func (s *syncer) observe(ctx context.Context, o *heimdrahtv1.SyncObservation) {
 		return
 	}
 	if o.GetComplete() {
-		s.contacts.Observed(s.gateway.Name)
+		s.contacts.Observed(s.name)
 	}
 }
 
