@@ -52,6 +52,10 @@ func (c *Client) Address() string {
 	return c.address
 }
 
+// Fingerprint is the SHA-256 of the control plane's CA certificate, as
+// enrolment addresses carry it.
+func (c *Client) Fingerprint() string { return c.fingerprint }
+
 // Dial connects with the server's CA as the only one trusted. A nil
 // certificate: without one.
 func (c *Client) Dial(certificate *tls.Certificate) *grpc.ClientConn {
