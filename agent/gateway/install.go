@@ -28,7 +28,10 @@ const (
 	housekeepingEvery  = time.Second
 	contactEvery       = time.Minute // while connected
 	contactEveryCutOff = 5 * time.Minute
-	endpointsEvery     = time.Minute
+	// endpointsEvery is how often the journal learns where peers have moved. A
+	// peer whose endpoint it lacks when the gateway is killed comes back only
+	// when the laptop calls, which takes up to two minutes.
+	endpointsEvery = 5 * time.Second
 	// A journal is compacted when it has grown by this much and to four times
 	// what the last compaction left.
 	compactGrowth = 1 << 20
