@@ -14,7 +14,12 @@ const (
 	base   = "dc=stadt,dc=example"
 	People = "ou=Personal," + base
 	Groups = "ou=Gruppen," + base
+
+	serviceDN = "cn=heimdraht," + base
 )
+
+// ServicePassword is that of the service account which searches the directory.
+const ServicePassword = "sucht-nur-2027" //nolint:gosec // of a directory that does not exist
 
 // DN is somebody's entry.
 func DN(login string) string { return "uid=" + login + "," + People }
@@ -47,6 +52,7 @@ func town(people int) string {
 	for _, ou := range []string{"Personal", "Gruppen"} {
 		fmt.Fprintf(&b, "dn: ou=%s,%s\nobjectClass: organizationalUnit\nou: %s\n\n", ou, base, ou)
 	}
+	fmt.Fprintf(&b, "dn: %s\nobjectClass: applicationProcess\nobjectClass: simpleSecurityObject\ncn: heimdraht\nuserPassword: %s\n\n", serviceDN, ServicePassword)
 	for i, login := range all {
 		fmt.Fprintf(&b, "dn: %s\nobjectClass: inetOrgPerson\nuid: %s\ncn: %s\nsn: %s\ndisplayName: %s Beispiel\nmail: %s@stadt.example\nentryUUID: 6d1e3a52-0f4b-4c57-9d0e-2f1a%08d\nuserPassword: %s\n",
 			DN(login), login, login, login, login, login, i, Password)
@@ -77,7 +83,7 @@ func town(people int) string {
 func Declaration() *heimdrahtv1.Declaration {
 	return &heimdrahtv1.Declaration{
 		Directories: []*heimdrahtv1.DirectoryDeclaration{{ //nolint:gosec // a path, no password
-			Name: "stadt-ldap", Servers: []string{"ldaps://ldap.stadt.example"}, BindDn: "cn=heimdraht," + base,
+			Name: "stadt-ldap", Servers: []string{"ldaps://ldap.stadt.example"}, BindDn: serviceDN,
 			BindPasswordFile: "/etc/heimdraht/stadt.pw", Base: People,
 		}},
 		Tenants: []*heimdrahtv1.TenantDeclaration{
