@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -117,8 +119,18 @@ func checkCertificate(c config.ControlPlane, k *keys, say func(Finding)) {
 		return
 	}
 	leaf := certificate.Leaf
-	detail := fmt.Sprintf("for %v, until %s; fingerprint of the authority %s", c.Names, leaf.NotAfter.Format(time.DateOnly), k.fingerprint())
+	names := c.Names
+	if len(names) == 0 {
+		names = leaf.DNSNames
+	}
+	detail := fmt.Sprintf("for %s, until %s; fingerprint of the authority %s", strings.Join(names, ", "), leaf.NotAfter.Format(time.DateOnly), k.fingerprint())
+	unnamed := slices.DeleteFunc(slices.Clone(c.Names), func(name string) bool { return leaf.VerifyHostname(name) == nil })
 	switch now := time.Now(); {
+	case len(unnamed) > 0:
+		say(Finding{
+			What: "certificate", Detail: "it does not name " + strings.Join(unnamed, ", "),
+			Next: "Have it issued for every name in `names`, or take out those that nobody uses.",
+		})
 	case now.Before(leaf.NotBefore):
 		say(Finding{What: "certificate", Detail: "valid only from " + leaf.NotBefore.Format(time.RFC3339), Next: "Set this machine's clock."})
 	case now.After(leaf.NotAfter.Add(-soon)):

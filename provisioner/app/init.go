@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/config"
 	"github.com/heimdraht/heimdraht/provisioner/keyring"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
@@ -67,9 +68,13 @@ func Init(ctx context.Context, c config.ControlPlane) (made Initial, err error) 
 // good as new.
 func firstKeys(ctx context.Context, s *store.Store, master *keyring.MasterKey, c config.ControlPlane) (*keys, error) {
 	var position store.Position
+	var declared []provisioner.Directory
 	var made []store.SealedKey
 	if err := s.View(ctx, func(tx *store.Reader) (err error) {
 		if position, err = tx.Position(); err != nil {
+			return err
+		}
+		if declared, err = tx.Directories(); err != nil {
 			return err
 		}
 		made, err = tx.Keys(keyring.PurposeCA)
@@ -78,7 +83,7 @@ func firstKeys(ctx context.Context, s *store.Store, master *keyring.MasterKey, c
 		return nil, err
 	}
 	switch {
-	case position.Revision > 0:
+	case position.Revision > 0 || len(declared) > 0:
 		return nil, &SetupError{What: "there is a database already, in use: " + c.Database, Next: "Move it away if it is really not needed any more, or name another --state-dir."}
 	case len(made) > 0:
 		return openKeys(ctx, s, master)
