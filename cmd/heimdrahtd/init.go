@@ -120,6 +120,14 @@ func (i initCommand) report(w io.Writer, file string, c config.ControlPlane, mad
 	if err != nil {
 		return fmt.Errorf("reading the port to listen on: %w", err)
 	}
-	fmt.Fprintf(w, "Next:\n    heimdrahtd check && heimdrahtd run\n    heimdraht login %s#%s\n", net.JoinHostPort(c.Names[0], port), made.Fingerprint)
+	program, token := "heimdrahtd", "--token"
+	if file != config.ControlPlaneFile {
+		program += " --config " + file
+	}
+	if i.TokenFile != "" {
+		token += "-file " + i.TokenFile
+	}
+	fmt.Fprintf(w, "Next:\n    %[1]s check && %[1]s run\n    heimdraht login %[2]s %[3]s#%[4]s\n",
+		program, token, net.JoinHostPort(c.Names[0], port), made.Fingerprint)
 	return nil
 }
