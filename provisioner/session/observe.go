@@ -63,19 +63,15 @@ func (s *Service) RunExpiry(ctx context.Context) error {
 // expire looks once at every lease that has run out, in slices.
 func (s *Service) expire(ctx context.Context) error {
 	over := time.Now()
-	for after := (time.Time{}); ; {
-		list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]provisioner.Session, error) { return tx.LeasesOver(after, over, slice) })
+	for last := (provisioner.Session{}); ; {
+		list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]provisioner.Session, error) { return tx.LeasesOver(over, last, slice) })
 		if err != nil || len(list) == 0 {
 			return err
 		}
 		if err := s.Store.Update(ctx, func(tx *store.Writer) error { return s.expireSome(tx, list) }); err != nil {
 			return err
 		}
-		last := list[len(list)-1].LeaseUntil
-		if len(list) < slice || !last.After(after) {
-			return nil
-		}
-		after = last
+		last = list[len(list)-1]
 	}
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/heimdraht/heimdraht/provisioner/address"
 )
@@ -82,6 +83,9 @@ func (w *Writer) newBlock(gateway, tenant string, aggregate address.Aggregate) (
 func (w *Writer) FreeAddress(gateway, device string, index int64) error {
 	number, offset := index/address.BlockSize, int(index%address.BlockSize)
 	block, err := one(w.q, scanBlock, `select block, used from address_block where gateway = $1 and block = $2`, gateway, number)
+	if errors.Is(err, ErrNone) {
+		return offTheBooks(fmt.Sprintf("address %d of %s", index, gateway))
+	}
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,10 @@
 package store
 
 import (
+	"errors"
+	"fmt"
+	"slices"
+
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/capacity"
 )
@@ -33,10 +37,14 @@ func (r *Reader) Pool(name string) (provisioner.LicencePool, error) {
 	return one(r.q, scanDeclaration[provisioner.LicencePool], `select declaration from licence_pool where name = $1`, name)
 }
 
-// PoolsOf lists the pools a tenant is entitled to, by name.
+// PoolsOf lists the pools a tenant is entitled to, by name. Those from which it
+// only still holds seats are not among them.
 func (r *Reader) PoolsOf(tenant string) ([]PoolState, error) {
-	return all(r.q, scanPool, `select p.declaration, p.held, p.unused_guarantee, s.guarantee, s.held
+	list, err := all(r.q, scanPool, `select p.declaration, p.held, p.unused_guarantee, s.guarantee, s.held
 		from pool_share s join licence_pool p on p.name = s.pool where s.tenant = $1 order by p.name`, tenant)
+	return slices.DeleteFunc(list, func(p PoolState) bool {
+		return !slices.ContainsFunc(p.Pool.Shares, func(s provisioner.PoolShare) bool { return s.Tenant == tenant })
+	}), err
 }
 
 // Held lists how many seats of each pool the tenants in scope hold, those that
@@ -90,6 +98,9 @@ func (w *Writer) moveSeat(pool, tenant string, by int64) error {
 	type share struct{ guarantee, held int64 }
 	s, err := one(w.q, func(s scanner) (v share, err error) { err = s.Scan(&v.guarantee, &v.held); return v, err },
 		`update pool_share set held = held + $1 where pool = $2 and tenant = $3 returning guarantee, held`, by, pool, tenant)
+	if errors.Is(err, ErrNone) {
+		return offTheBooks("seat of " + tenant + " in " + pool)
+	}
 	if err != nil {
 		return err
 	}
@@ -97,3 +108,7 @@ func (w *Writer) moveSeat(pool, tenant string, by int64) error {
 	return run(w.q, `update licence_pool set held = held + $1, unused_guarantee = unused_guarantee + $2 where name = $3`,
 		by, unused(s.held)-unused(s.held-by), pool)
 }
+
+// offTheBooks says that something is held or wanted of which there is no row: a
+// mistake of ours, which must not read like ErrNone, an answer.
+func offTheBooks(what string) error { return fmt.Errorf("there is no row for the %s", what) }

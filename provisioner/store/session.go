@@ -43,16 +43,31 @@ func (r *Reader) SessionsOnGateway(gateway, after string, limit int) ([]provisio
 }
 
 // SessionsOpenedBefore lists open sessions of a gateway that were opened before
-// t, at most limit.
-func (r *Reader) SessionsOpenedBefore(gateway string, t time.Time, limit int) ([]provisioner.Session, error) {
-	return all(r.q, scanSession, selectSession+`where s.gateway = $1 and s.closed_at = 0 and s.opened_at < $2 order by s.id limit $3`, gateway, ms(t), limit)
+// a revision, at most limit.
+func (r *Reader) SessionsOpenedBefore(gateway string, revision int64, limit int) ([]provisioner.Session, error) {
+	return all(r.q, scanSession, selectSession+`where s.gateway = $1 and s.closed_at = 0 and s.revision < $2 order by s.id limit $3`,
+		gateway, revision, limit)
 }
 
-// LeasesOver lists open sessions whose lease ended from one time until before
-// another, oldest first.
-func (r *Reader) LeasesOver(from, until time.Time, limit int) ([]provisioner.Session, error) {
-	return all(r.q, scanSession, selectSession+`where s.closed_at = 0 and s.lease_until >= $1 and s.lease_until < $2 order by s.lease_until limit $3`,
-		ms(from), ms(until), limit)
+// LeasesOver lists open sessions whose lease ended before a time, oldest first,
+// from behind the last one of the former list; the zero Session begins.
+func (r *Reader) LeasesOver(before time.Time, last provisioner.Session, limit int) ([]provisioner.Session, error) {
+	// Renewals that shared a transaction end in the same millisecond: the id
+	// decides among them.
+	from := ms(last.LeaseUntil)
+	return all(r.q, scanSession, selectSession+`where s.closed_at = 0 and s.lease_until < $1
+		and (s.lease_until > $2 or (s.lease_until = $3 and s.id > $4)) order by s.lease_until, s.id limit $5`, ms(before), from, from, last.ID, limit)
+}
+
+// LatelyClosed tells when the nth last closed session of a device was closed;
+// the zero time if fewer are known.
+func (r *Reader) LatelyClosed(device string, n int) (time.Time, error) {
+	closed, err := one(r.q, value[int64], `select closed_at from session where device = $1 and closed_at > 0
+		order by closed_revision desc limit 1 offset $2`, device, n-1)
+	if errors.Is(err, ErrNone) {
+		return time.Time{}, nil
+	}
+	return at(closed), err
 }
 
 // FormerGateway names the gateway where the device was last; ErrNone if it
@@ -154,14 +169,20 @@ type Observed struct {
 // Observe adds what a gateway saw. Sessions of other gateways and closed ones
 // are left alone.
 func (w *Writer) Observe(gateway string, o Observed) error {
+	received, sent := clip(o.ReceivedBytes), clip(o.SentBytes)
 	return run(w.q, `update session set last_handshake = case when $1 > last_handshake then $2 else last_handshake end,
-		received_bytes = received_bytes + $3, sent_bytes = sent_bytes + $4
-		where id = $5 and gateway = $6 and closed_at = 0`,
-		ms(o.LastHandshake), ms(o.LastHandshake), clip(o.ReceivedBytes), clip(o.SentBytes), o.Session, gateway)
+		received_bytes = case when received_bytes > $3 then received_bytes else received_bytes + $4 end,
+		sent_bytes = case when sent_bytes > $5 then sent_bytes else sent_bytes + $6 end
+		where id = $7 and gateway = $8 and closed_at = 0`,
+		ms(o.LastHandshake), ms(o.LastHandshake), mostBytes, received, mostBytes, sent, o.Session, gateway)
 }
 
-// clip keeps a counter that a machine reported from overflowing a sum: no
-// interface moves a petabyte between two observations.
+// mostBytes is where counting ends: a sum that overflowed could not be read
+// any more.
+const mostBytes int64 = 1 << 60
+
+// clip bounds what a machine reported: no interface moves a petabyte between
+// two observations.
 func clip(n uint64) int64 { return int64(min(n, 1<<50)) }
 
 // SessionsIn lists open sessions in scope with ids above after, by id, at
@@ -175,25 +196,9 @@ func (r *Reader) SessionsIn(scope provisioner.Scope, gateway, after string, limi
 	return all(r.q, scanSession, selectSession+where+` order by s.id limit `+a.add(limit), a.list...)
 }
 
-// CountSessions counts open sessions of tenants in scope. Tenants without any
-// are not among them.
-func (r *Reader) CountSessions(scope provisioner.Scope) (map[string]int64, error) {
-	a := new(args)
-	type row struct {
-		tenant string
-		n      int64
-	}
-	rows, err := all(r.q, func(s scanner) (v row, err error) { err = s.Scan(&v.tenant, &v.n); return v, err },
-		`select s.tenant, count(*) from session s where s.closed_at = 0 and `+a.scope(scope, "s.tenant")+` group by s.tenant`, a.list...)
-	counts := make(map[string]int64, len(rows))
-	for _, v := range rows {
-		counts[v.tenant] = v.n
-	}
-	return counts, err
-}
-
-// ForgetSessions deletes at most limit sessions that were closed before t and
-// owe nothing any more.
+// ForgetSessions deletes at most limit sessions that were closed before t. A
+// gateway that has not acknowledged them by then has dropped their peers when
+// its grace time was over.
 func (w *Writer) ForgetSessions(t time.Time, limit int) (int64, error) {
 	return changed(w.q, `delete from session where id in (select id from session where closed_at > 0 and closed_at < $1 order by closed_at limit $2)`, ms(t), limit)
 }

@@ -3,7 +3,9 @@ package store_test
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -115,11 +117,105 @@ func TestCountersAgreeWithOpenSessions(t *testing.T) {
 		if p.Held != n || p.TenantHeld != n || g.Open != n || p.UnusedGuarantee != max(0, 3-n) {
 			r.Fatalf("%d open, pool %+v, gateway %d", n, p, g.Open)
 		}
-		counts := view(t, s, func(tx *store.Reader) (map[string]int64, error) { return tx.CountSessions(provisioner.Everywhere()) })
-		if counts["stadt"] != n {
-			r.Fatalf("%d open, counted %v", n, counts)
-		}
 	})
+}
+
+// What a machine reports is added up for as long as a session is open; a sum
+// that overflowed could not be read any more, and with it no session at all.
+func TestCountersOfASessionStayReadable(t *testing.T) {
+	s := fresh(t)
+	town(t, s)
+	var v provisioner.Session
+	update(t, s, func(tx *store.Writer) error {
+		d, err := laptop(tx, 1)
+		if err != nil {
+			return err
+		}
+		if v, err = session(tx, d); err != nil {
+			return err
+		}
+		for range 10_000 {
+			if err := tx.Observe("gw1", store.Observed{Session: v.ID, ReceivedBytes: math.MaxUint64, SentBytes: math.MaxUint64}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	got := view(t, s, func(tx *store.Reader) (provisioner.Session, error) { return tx.Session(v.ID) })
+	if got.ReceivedBytes < 1<<50 || got.SentBytes < 1<<50 {
+		t.Errorf("counted %d received, %d sent", got.ReceivedBytes, got.SentBytes)
+	}
+}
+
+// A tenant that a pool no longer names keeps the seats it holds and gets none
+// besides.
+func TestATenantThatLosesItsShareGetsNoMoreSeats(t *testing.T) {
+	s := fresh(t)
+	town(t, s)
+	var d provisioner.Device
+	update(t, s, func(tx *store.Writer) (err error) {
+		if d, err = laptop(tx, 1); err != nil {
+			return err
+		}
+		_, err = session(tx, d)
+		return err
+	})
+	update(t, s, func(tx *store.Writer) error {
+		return tx.PutPool(provisioner.LicencePool{Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 100})
+	})
+	if offers := view(t, s, func(tx *store.Reader) ([]store.PoolState, error) { return tx.PoolsOf("stadt") }); len(offers) > 0 {
+		t.Errorf("it is still offered %+v", offers)
+	}
+	update(t, s, func(tx *store.Writer) error {
+		_, err := tx.CloseSessionOf(d.ID, provisioner.CodeSessionClosed)
+		return err
+	})
+	if p := view(t, s, (*store.Reader).Pools)[0]; p.Held != 0 || p.UnusedGuarantee != 0 {
+		t.Errorf("after its last seat is back: %+v", p)
+	}
+}
+
+func TestLeasesOverComesInPages(t *testing.T) {
+	s := fresh(t)
+	town(t, s)
+	const n, page = 10, 3
+	update(t, s, func(tx *store.Writer) error { // in one transaction: all leases end together
+		for i := range n {
+			d, err := laptop(tx, i)
+			if err != nil {
+				return err
+			}
+			if _, err := session(tx, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	seen := make(map[string]bool)
+	var last provisioner.Session
+	for {
+		list := view(t, s, func(tx *store.Reader) ([]provisioner.Session, error) {
+			return tx.LeasesOver(time.Now().Add(provisioner.Lease+time.Second), last, page)
+		})
+		if len(list) == 0 {
+			break
+		}
+		for _, v := range list {
+			if seen[v.ID] {
+				t.Fatalf("session %s twice", v.ID)
+			}
+			seen[v.ID] = true
+		}
+		last = list[len(list)-1]
+	}
+	if len(seen) != n {
+		t.Errorf("%d of %d sessions came", len(seen), n)
+	}
+	if early := view(t, s, func(tx *store.Reader) ([]provisioner.Session, error) {
+		return tx.LeasesOver(time.Now(), provisioner.Session{}, page)
+	}); len(early) > 0 {
+		t.Errorf("%d leases are over already", len(early))
+	}
 }
 
 func TestOnlyTheNewestStreamRenews(t *testing.T) {

@@ -176,6 +176,7 @@ func (s *Service) JoinGateway(ctx context.Context, actor provisioner.Actor, r Jo
 		return Joined{}, provisioner.Refuse(provisioner.CodeInvalid, "field", "agent_version", "why", inLanguage(actor, "zu lang", "too long"))
 	}
 	var joined Joined
+	var revision int64
 	err = s.Store.Update(ctx, func(tx *store.Writer) error {
 		name, err := tx.UseOneTimeToken(r.Token, store.TokenGateway)
 		if err != nil {
@@ -196,6 +197,7 @@ func (s *Service) JoinGateway(ctx context.Context, actor provisioner.Actor, r Jo
 		if err := tx.JoinGateway(name, key, joined.Certificate.NotAfter, audit.CleanText(r.AgentVersion, maxVersion)); err != nil {
 			return err
 		}
+		revision = tx.Revision()
 		actor := provisioner.Actor{ID: name, Name: name, Source: actor.Source, Grants: []provisioner.Grant{{Role: provisioner.RoleGateway}}}
 		return tx.Audit(store.Event{
 			Actor: actor, Action: string(provisioner.ActionJoinGateway), Object: audit.Object{Kind: "gateway", ID: name},
@@ -205,7 +207,7 @@ func (s *Service) JoinGateway(ctx context.Context, actor provisioner.Actor, r Jo
 	if err != nil {
 		return Joined{}, fmt.Errorf("letting a gateway join: %w", err)
 	}
-	if err := s.closeSessions(ctx, joined.Gateway, key); err != nil {
+	if err := s.closeSessions(ctx, joined.Gateway, key, revision); err != nil {
 		// It has joined: sessions that are left end when nobody is heard on them.
 		s.Logger.Error("after a gateway has joined anew", "gateway", joined.Gateway, "error", err)
 	}
@@ -215,16 +217,17 @@ func (s *Service) JoinGateway(ctx context.Context, actor provisioner.Actor, r Jo
 // slice is how many sessions one transaction closes.
 const slice = 100
 
-// closeSessions ends the sessions of a gateway's former key, in slices.
-func (s *Service) closeSessions(ctx context.Context, gateway string, key provisioner.Key) error {
-	for began := time.Now(); ; {
+// closeSessions ends the sessions of a gateway's former key, which were opened
+// before the revision at which it joined, in slices.
+func (s *Service) closeSessions(ctx context.Context, gateway string, key provisioner.Key, joined int64) error {
+	for {
 		var n int
 		err := s.Store.Update(context.WithoutCancel(ctx), func(tx *store.Writer) error {
 			g, err := tx.Gateway(gateway)
 			if err != nil || g.PublicKey != key {
 				return err // it has joined once more meanwhile, and that one closes
 			}
-			list, err := tx.SessionsOpenedBefore(gateway, began, slice)
+			list, err := tx.SessionsOpenedBefore(gateway, joined, slice)
 			n = len(list)
 			for _, v := range list {
 				if _, err := tx.CloseSession(v, provisioner.CodeGatewayMoved); err != nil {
