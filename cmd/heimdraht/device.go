@@ -218,7 +218,7 @@ func (a *app) sayTaken(t taken) {
 		}
 	}
 	if len(t.devices) > 0 && len(t.confirmations) == 0 {
-		a.say(words{"Kein Zugangsserver hatte den Zugang eingerichtet.", "No gateway held the access."})
+		a.say(words{"Kein Zugangsserver hält den Zugang noch offen.", "No gateway holds the access any more."})
 	}
 }
 
