@@ -176,8 +176,10 @@ func TestConnectToSomethingElse(t *testing.T) {
 			if err != nil {
 				return
 			}
-			c.Write([]byte("220 mail.stadt.example ESMTP\r\n"))
-			c.Close()
+			_, err = c.Write([]byte("220 mail.stadt.example ESMTP\r\n"))
+			if err = errors.Join(err, c.Close()); err != nil {
+				t.Error(err)
+			}
 		}
 	}()
 	server := Server{Host: "127.0.0.1", Port: uint16(l.Addr().(*net.TCPAddr).Port)}
@@ -258,7 +260,7 @@ func TestFromStatus(t *testing.T) {
 		}
 	}
 	for _, err := range []error{nil, context.Canceled, errors.New("x"), status.Error(codes.Canceled, "x")} {
-		if got := FromStatus(err); got != err {
+		if got := FromStatus(err); got != err { //nolint:errorlint // the very same error
 			t.Errorf("FromStatus(%v) = %v", err, got)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -118,7 +117,7 @@ func TestKeepRenewed(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() {
-			done <- id.KeepRenewed(ctx, slog.New(slog.NewTextHandler(io.Discard, nil)), func(ctx context.Context) (*Conn, error) {
+			done <- id.KeepRenewed(ctx, slog.New(slog.DiscardHandler), func(ctx context.Context) (*Conn, error) {
 				return Connect(ctx, Options{Servers: []Server{{Host: "localhost", Port: 8443}}, Identity: id, Dial: pipes.dial})
 			})
 		}()

@@ -263,7 +263,11 @@ func (g *Gateway) take(m *heimdrahtv1.SyncResponse, touched []wireguard.Key) err
 		g.askedAt = time.Time{}
 		g.upToDate()
 	}
-	g.findNextExpiry()
+	for _, key := range touched {
+		if s := g.wanted.of(key); s != nil {
+			g.expires(s)
+		}
+	}
 	wake(g.wakeInstaller)
 	return nil
 }
@@ -324,15 +328,22 @@ func (g *Gateway) ended(s *session) bool {
 	return !s.notAfter.IsZero() && !time.Now().Add(g.clock).Before(s.notAfter)
 }
 
+// findNextExpiry looks at all sessions. One that ends later than found, or not
+// at all any more, does no harm: the next look finds out.
 func (g *Gateway) findNextExpiry() {
 	g.nextExpiry = time.Time{}
 	for _, s := range g.wanted.sessions {
-		if s.notAfter.IsZero() || g.ended(s) {
-			continue
-		}
-		if g.nextExpiry.IsZero() || s.notAfter.Before(g.nextExpiry) {
-			g.nextExpiry = s.notAfter
-		}
+		g.expires(s)
+	}
+}
+
+// expires notes when a session ends, if it is the next one to end.
+func (g *Gateway) expires(s *session) {
+	if s.notAfter.IsZero() || g.ended(s) {
+		return
+	}
+	if g.nextExpiry.IsZero() || s.notAfter.Before(g.nextExpiry) {
+		g.nextExpiry = s.notAfter
 	}
 }
 

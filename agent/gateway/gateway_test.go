@@ -285,7 +285,7 @@ func TestSlowDeviceSkipsStates(t *testing.T) {
 			synctest.Wait()
 		}
 		w.gateway.mu.Lock()
-		waiting, batches := w.gateway.pending.len(), len(w.gateway.pending.deltas)
+		waiting, batches := len(w.gateway.pending.entries), len(w.gateway.pending.deltas)
 		w.gateway.mu.Unlock()
 		if waiting > 1 || batches > maxBatches {
 			t.Errorf("%d keys and %d batches wait", waiting, batches)

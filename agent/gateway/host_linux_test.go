@@ -63,7 +63,7 @@ func TestHost(t *testing.T) {
 	// Another port in use is said by its name.
 	taken, err := net.ListenUDP("udp", &net.UDPAddr{Port: 4711})
 	check(t, err)
-	defer taken.Close()
+	defer closing(t, taken)
 	other := setup
 	other.ListenPort = 4711
 	if _, err := (Host{Interface: "hd1", Mode: wireguard.Userspace}).Open(ctx, other); deviceProblem(other, err).Code != CodePortInUse {

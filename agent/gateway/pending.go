@@ -184,9 +184,6 @@ func (p *pending) forgetPlaces() {
 	}
 }
 
-// len is how many keys wait.
-func (p *pending) len() int { return len(p.entries) }
-
 // reap takes the batches that are installed, and in the journal up to record
 // `journaled`. upto is the place reached; ok is false if none was.
 func (p *pending) reap(journaled int64) (upto place, ok bool, sessions []string) {

@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/big"
 	"net"
@@ -476,4 +477,10 @@ type tb interface {
 	Errorf(format string, args ...any)
 	Fatal(args ...any)
 	Fatalf(format string, args ...any)
+}
+
+// closing is for defer.
+func closing(t tb, c io.Closer) {
+	t.Helper()
+	check(t, c.Close())
 }

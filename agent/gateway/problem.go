@@ -19,14 +19,18 @@ const (
 	CodeInterface    = "interface-failed"
 	CodeStreamEnded  = "stream-ended"
 	codeTokenMissing = "token-missing"
-	joinCommand      = "heimdraht-gateway join SERVER#FINGERPRINT"
-	tokenCommand     = "heimdraht gateway token NAME"
+)
+
+// What people type.
+const (
+	joinCommand   = "heimdraht-gateway join SERVER#FINGERPRINT"
+	inviteCommand = "heimdraht gateway token NAME"
 )
 
 func notJoined() *control.Problem {
 	return &control.Problem{Code: CodeNotJoined,
-		German:  control.Text{Sentence: "Dieser Zugangsserver gehört noch zu keinem Server.", Next: "Lassen Sie ihn beitreten: " + joinCommand + ". Den einmaligen Schlüssel macht dort: " + tokenCommand + "."},
-		English: control.Text{Sentence: "This gateway belongs to no control plane yet.", Next: "Let it join one: " + joinCommand + ". The one-time token is made there: " + tokenCommand + "."}}
+		German:  control.Text{Sentence: "Dieser Zugangsserver gehört noch zu keinem Server.", Next: "Lassen Sie ihn beitreten: " + joinCommand + ". Den einmaligen Schlüssel macht dort: " + inviteCommand + "."},
+		English: control.Text{Sentence: "This gateway belongs to no control plane yet.", Next: "Let it join one: " + joinCommand + ". The one-time token is made there: " + inviteCommand + "."}}
 }
 
 func alreadyJoined(server string) *control.Problem {
@@ -37,8 +41,8 @@ func alreadyJoined(server string) *control.Problem {
 
 func tokenMissing() *control.Problem {
 	return &control.Problem{Code: codeTokenMissing,
-		German:  control.Text{Sentence: "Der einmalige Schlüssel fehlt.", Next: "Er wird auf dem Server gemacht: " + tokenCommand + "."},
-		English: control.Text{Sentence: "The one-time token is missing.", Next: "It is made on the control plane: " + tokenCommand + "."}}
+		German:  control.Text{Sentence: "Der einmalige Schlüssel fehlt.", Next: "Er wird auf dem Server gemacht: " + inviteCommand + "."},
+		English: control.Text{Sentence: "The one-time token is missing.", Next: "It is made on the control plane: " + inviteCommand + "."}}
 }
 
 func streamEnded(cause error) *control.Problem {

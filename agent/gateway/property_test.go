@@ -29,7 +29,7 @@ func TestAlwaysEndsExact(t *testing.T) {
 		// The bubble's test has no deadline to ask for.
 		rapid.Check(struct{ rapid.TB }{t}, func(rt *rapid.T) {
 			run++
-			w := newWorld(rt, t.Context(), filepath.Join(base, fmt.Sprint(run)))
+			w := newWorld(t.Context(), rt, filepath.Join(base, fmt.Sprint(run)))
 			w.plane.pageSize = 2
 			w.start()
 			defer w.end()
@@ -212,7 +212,7 @@ func TestJournalIsTheState(t *testing.T) {
 		run++
 		dir, err := state.Open(filepath.Join(root, fmt.Sprint(run)))
 		check(rt, err)
-		defer dir.Close()
+		defer closing(rt, dir)
 		j, err := dir.OpenJournal("j", newMemory().replay)
 		check(rt, err)
 		live := newMemory()
@@ -413,8 +413,8 @@ func TestPendingSaysDoneOnlyWhenDone(t *testing.T) {
 			p.done(e)
 		}
 		upto, ok, _ := p.reap(0)
-		if p.len() != 0 || len(p.deltas) != 0 || len(p.removals) != 0 || ok && upto.revision != revision {
-			rt.Fatalf("all is done, but %d keys, %d deltas and %d removals wait", p.len(), len(p.deltas), len(p.removals))
+		if len(p.entries) != 0 || len(p.deltas) != 0 || len(p.removals) != 0 || ok && upto.revision != revision {
+			rt.Fatalf("all is done, but %d keys, %d deltas and %d removals wait", len(p.entries), len(p.deltas), len(p.removals))
 		}
 	})
 }

@@ -95,7 +95,7 @@ func TestRestartTakesOverAnInterface(t *testing.T) {
 func TestAcknowledgedRemovalSurvivesAKill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
-		w := newWorld(t, t.Context(), dir+"/state")
+		w := newWorld(t.Context(), t, dir+"/state")
 		w.start()
 		defer w.end()
 		w.plane.change(nil, peer(1, 1), peer(2, 2))
@@ -138,14 +138,14 @@ func TestGrace(t *testing.T) {
 		w.plane.change(nil, peer(1, 1))
 		synctest.Wait()
 		w.plane.with(func() { w.plane.hold = true })
-		w.pipes.Close() // nobody answers any more
+		check(t, w.pipes.Close()) // nobody answers any more
 		w.plane.disconnect()
 		time.Sleep(58 * time.Minute)
 		synctest.Wait()
 		if n := len(w.device.holds()); n != 1 {
 			t.Fatalf("%d peers before the grace time has run out", n)
 		}
-		if s := w.gateway.Status(); s.Connected || s.GraceEnds.Sub(time.Now()).Abs() > 3*time.Minute {
+		if s := w.gateway.Status(); s.Connected || time.Until(s.GraceEnds).Abs() > 3*time.Minute {
 			t.Errorf("status %+v", s)
 		}
 		time.Sleep(3 * time.Minute)
@@ -202,7 +202,7 @@ func TestRestartDoesNotExtendGrace(t *testing.T) {
 		w.withGrace(time.Hour)
 		w.plane.change(nil, peer(1, 1))
 		synctest.Wait()
-		w.pipes.Close()
+		check(t, w.pipes.Close())
 		w.plane.disconnect()
 		for range 6 {
 			time.Sleep(9*time.Minute + 30*time.Second)
@@ -252,7 +252,7 @@ func TestCutOffCountsTheLongerTime(t *testing.T) {
 // is acknowledged.
 func TestFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, t.Context(), t.TempDir()+"/state")
+		w := newWorld(t.Context(), t, t.TempDir()+"/state")
 		disk := &failingJournal{}
 		w.prepare = func(g *Gateway) { disk.journal, g.journal = g.journal, disk }
 		w.start()
@@ -331,7 +331,7 @@ func TestInterfaceTakenAway(t *testing.T) {
 
 func TestDeviceThatCannotBeOpened(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, t.Context(), t.TempDir()+"/state")
+		w := newWorld(t.Context(), t, t.TempDir()+"/state")
 		defer w.end()
 		var failing atomic.Bool
 		failing.Store(true)

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -76,7 +75,7 @@ func TestTunnels(t *testing.T) {
 	server := control.Server{Host: "127.0.0.1", Port: uint16(l.Addr().(*net.TCPAddr).Port)}
 	dir, err := state.Open(t.TempDir() + "/state")
 	check(t, err)
-	defer dir.Close()
+	defer closing(t, dir)
 	joined, err := Join(t.Context(), JoinOptions{Address: plane.address(server), Token: "token-1", State: dir, Version: "test"})
 	check(t, err)
 	if joined.Gateway != "gw1" || joined.Server != server.String() {
@@ -86,7 +85,7 @@ func TestTunnels(t *testing.T) {
 	devices := make(chan *wireguard.Device, 1)
 	start := func() (g *Gateway, device *wireguard.Device, end func()) {
 		g, err := New(Options{
-			State: dir, Version: "test", Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			State: dir, Version: "test", Logger: slog.New(slog.DiscardHandler),
 			Open: Netstack{
 				Listen: netip.MustParseAddr("127.0.0.1"),
 				Change: func(o *wireguard.Options) { o.SmallFootprint = true },
@@ -106,7 +105,9 @@ func TestTunnels(t *testing.T) {
 				if err != nil {
 					return
 				}
-				conn.Close()
+				if err := conn.Close(); err != nil {
+					t.Error(err)
+				}
 			}
 		}()
 		return g, device, func() {
@@ -152,7 +153,7 @@ func freePort(t *testing.T) uint16 {
 	t.Helper()
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	check(t, err)
-	defer conn.Close()
+	defer closing(t, conn)
 	return uint16(conn.LocalAddr().(*net.UDPAddr).Port)
 }
 

@@ -68,7 +68,7 @@ type removal struct {
 	sessions []string
 }
 
-// Configuration is what the control plane says of the gateway itself.
+// configuration is what the control plane says of the gateway itself.
 type configuration struct {
 	name       string
 	addresses  []netip.Prefix // with host bits, none twice

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -35,7 +34,7 @@ type world struct {
 	prepare func(*Gateway) // before it runs; nil: nothing
 }
 
-func newWorld(t tb, ctx context.Context, dir string) *world {
+func newWorld(ctx context.Context, t tb, dir string) *world {
 	t.Helper()
 	w := &world{t: t, ctx: ctx, plane: newPlane(t), pipes: newPipes(), device: newMemoryDevice(), dir: dir}
 	w.stop = w.plane.serve(w.pipes)
@@ -58,7 +57,7 @@ func (w *world) startWith(open func(context.Context, Setup) (Device, error)) {
 	var err error
 	w.state, err = state.Open(w.dir)
 	check(w.t, err)
-	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
+	logger := slog.New(slog.DiscardHandler)
 	if os.Getenv("GATEWAY_TEST_LOG") != "" {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
@@ -119,7 +118,7 @@ func (p *plane) wants() map[string]string {
 func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, t.Context(), t.TempDir()+"/state")
+		w := newWorld(t.Context(), t, t.TempDir()+"/state")
 		w.start()
 		defer w.end()
 		synctest.Wait()

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -103,7 +102,7 @@ func serve(ctx context.Context, path string) error {
 		return err
 	}
 	g, err := gateway.New(gateway.Options{
-		State: dir, Version: "test", Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		State: dir, Version: "test", Logger: slog.New(slog.DiscardHandler),
 		Open: gateway.Netstack{Listen: netip.MustParseAddr("127.0.0.1")}.Open,
 	})
 	if err != nil {

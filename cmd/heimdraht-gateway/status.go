@@ -132,8 +132,8 @@ type versionCommand struct{}
 
 // Run shows which program this is.
 func (versionCommand) Run(a *app) error {
-	a.print(a.out, fmt.Sprintf("heimdraht-gateway %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH))
-	return nil
+	_, err := fmt.Fprintf(a.out, "heimdraht-gateway %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
 }
 
 // version is what the Go toolchain recorded of the source.
