@@ -4,7 +4,7 @@
 set -euo pipefail
 
 # dbus-daemon: the tests' own bus, on which they play systemd-resolved; bind9-dnsutils: dig; gcc and libc6-dev: the race detector.
-wanted=(slapd slapd-contrib ldap-utils dbus-daemon iproute2 nftables iputils-ping bind9-dnsutils ca-certificates gcc libc6-dev)
+wanted=(slapd slapd-contrib ldap-utils dbus-daemon iproute2 nftables iputils-ping bind9-dnsutils ca-certificates curl gcc libc6-dev)
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	echo "This is not Debian or Ubuntu: tests that need one of these packages are skipped where it is missing: ${wanted[*]}"
