@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// FirewallMark is what a full tunnel's own encrypted packets must carry (wireguard.Options.FirewallMark), and what
+// FirewallMark is what the tunnel's own encrypted packets must carry (wireguard.Options.FirewallMark), and what
 // Around puts on others that go around it. It is also the number of the routing table; both are wg-quick's,
-// which administrators know.
+// which administrators know, and wg-quick looks for other numbers by itself where these are taken.
 const FirewallMark = 51820
 
 // Options say where the host keeps things. The zero value is the usual host, without a journal.
@@ -44,11 +44,13 @@ type Config struct {
 	Addresses []netip.Prefix
 	// MTU in bytes. Zero: it stays as it is.
 	MTU int
-	// Routes are the networks behind the interface: on a laptop those of the administration, on a gateway its
-	// aggregates. Without a full tunnel they must not cover the address of the WireGuard endpoint.
+	// Routes are the networks behind the interface. They may cover the addresses of the gateway and of the control
+	// plane: packets with the FirewallMark go around the interface. A network that the host itself reaches more
+	// precisely stays the host's. Those of a family in which the interface has no address are closed. One
+	// interface on a host can have routes or a full tunnel.
 	Routes []netip.Prefix
 	// FullTunnel sends everything through the interface, except the host's own networks and packets with the
-	// FirewallMark. One interface on a host can have it.
+	// FirewallMark.
 	FullTunnel bool
 	// Forward makes the host a router, as gateways are. It is not undone by Clear: others may rely on it by then.
 	Forward bool
@@ -103,6 +105,9 @@ func (c Config) validate() error {
 	return nil
 }
 
+// routed says whether anything is to go through the interface that the kernel does not know from its addresses.
+func (c Config) routed() bool { return c.FullTunnel || len(c.Routes) > 0 }
+
 // hasFamily says whether one of the interface's addresses is of the family of like.
 func (c Config) hasFamily(like netip.Addr) bool {
 	for _, address := range c.Addresses {
@@ -124,4 +129,19 @@ type ConflictError struct {
 // Error names the network and who has it.
 func (e *ConflictError) Error() string {
 	return fmt.Sprintf("the network %v is already reached over %s", e.Network, e.Interface)
+}
+
+// TakenError says that somebody else uses the routing table of this package, most likely another WireGuard program.
+type TakenError struct {
+	// Interface is that of the other one. Empty: it cannot be told.
+	Interface string
+}
+
+// Error names the table and the other interface.
+func (e *TakenError) Error() string {
+	who := "somebody else"
+	if e.Interface != "" {
+		who = "the interface " + e.Interface
+	}
+	return fmt.Sprintf("the routing table %d is used by %s", FirewallMark, who)
 }

@@ -112,8 +112,22 @@ func (h *Host) setDNS(ctx context.Context, link netlink.Link, want DNS) error {
 	return nil
 }
 
-// clearDNS takes back what setDNS did.
-func (h *Host) clearDNS(ctx context.Context, link netlink.Link) (err error) {
+// clearDNS takes back what setDNS did, and notes it.
+func (h *Host) clearDNS(ctx context.Context, link netlink.Link) error {
+	if h.done.DNS == "" {
+		return nil
+	}
+	if err := h.undoDNS(ctx, link); err != nil {
+		return err
+	}
+	next := h.done
+	next.DNS, next.ResolvConf = "", nil
+	return h.record(next)
+}
+
+// undoDNS takes back what setDNS did, and writes nothing of its own: it works on a full disk too, as far as the file
+// itself can be put back.
+func (h *Host) undoDNS(ctx context.Context, link netlink.Link) (err error) {
 	switch h.done.DNS {
 	case "":
 		return nil
@@ -129,7 +143,5 @@ func (h *Host) clearDNS(ctx context.Context, link netlink.Link) (err error) {
 	if err != nil {
 		return fmt.Errorf("giving the name servers of %s back: %w", h.done.DNS, err)
 	}
-	next := h.done
-	next.DNS, next.ResolvConf = "", nil
-	return h.record(next)
+	return nil
 }

@@ -6,11 +6,13 @@
 //   - Set makes the host as the configuration says, whatever it was before, and changes nothing that is right
 //     already. Clear undoes it. Both may be repeated and both pick up after a process that was killed at any
 //     instant: what was changed stands in a journal before it is changed.
-//   - Only what is this package's own is ever removed: addresses of the given interface, routes that carry this
-//     package's protocol number, rules of its priorities, a resolv.conf with its mark. Routes of others are
-//     never replaced; a conflict is an error that names it.
+//   - Only what is this package's own is ever removed: addresses of the given interface, routes and rules that
+//     carry this package's protocol number, a packet filter's table of its name, a resolv.conf with its mark.
+//     Routes of others are never replaced; a conflict is an error that names it.
+//   - What carries the FirewallMark goes around the tunnel, whatever goes through it, in a split tunnel as in a
+//     full one: the tunnel's own encrypted packets and the connection to the control plane.
 //   - A full tunnel closes a family that has no address inside the tunnel, so that nothing slips past.
 //
-// Not its business: making the interface (package wireguard), packet filters. It works on Linux; on other
-// systems Set says that it does not.
+// Not its business: making the interface (package wireguard), packet filters beyond what the mark needs. It works on
+// Linux; on other systems Set says that it does not.
 package hostnet

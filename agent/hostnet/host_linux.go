@@ -9,10 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // journalName is the file in the state directory that says what was changed.
@@ -20,8 +18,11 @@ const journalName = "hostnet.json"
 
 // journal is what must be undone. It is on the disk before anything is done.
 type journal struct {
-	Interface  string `json:"interface"`
-	FullTunnel bool   `json:"full_tunnel,omitempty"`
+	Interface string `json:"interface"`
+	// Routed says that there are routes, rules and the filter for the mark.
+	Routed bool `json:"routed,omitempty"`
+	// ValidMark is the kernel's setting src_valid_mark as it was. Empty: it was right already.
+	ValidMark string `json:"src_valid_mark,omitempty"`
 	// DNS says who was told of the name servers.
 	DNS dnsManager `json:"dns,omitempty"`
 	// ResolvConf is the file as it was before.
@@ -89,7 +90,8 @@ func (h *Host) forget() error {
 // called again at any time, for example because the laptop is in another network now.
 //
 // Errors: fs.ErrPermission without the rights of an administrator, *ConflictError for each network that is reached in
-// another way. It does as much as it can; after an error, Clear undoes what was done.
+// another way, *TakenError if somebody else uses the routing table. It does as much as it can; after an error,
+// Clear undoes what was done.
 func (h *Host) Set(ctx context.Context, config Config) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -102,7 +104,10 @@ func (h *Host) Set(ctx context.Context, config Config) error {
 		}
 	}
 	next := h.done
-	next.Interface, next.FullTunnel = config.Interface, config.FullTunnel || h.done.FullTunnel
+	next.Interface = config.Interface
+	if config.routed() && !next.Routed {
+		next.Routed, next.ValidMark = true, formerValidMark()
+	}
 	if err := h.record(next); err != nil {
 		return err
 	}
@@ -117,22 +122,60 @@ func (h *Host) set(ctx context.Context, config Config) error {
 	if err != nil {
 		return fmt.Errorf("finding the interface: %w", err)
 	}
-	if err := setSysctls(config); err != nil {
-		return err
+	if !hasIPv6(config.Interface) && config.dropIPv6() {
+		h.options.Logger.Info("IPv6 is switched off on this machine: its addresses are left out", "interface", config.Interface)
+	}
+	if config.Forward {
+		if err := forward(); err != nil {
+			return err
+		}
 	}
 	if err := setLink(link, config); err != nil {
 		return err
 	}
-	errs := []error{setRoutes(link, config.Routes)}
-	if config.FullTunnel {
-		errs = append(errs, setFullTunnel(link, config))
-	} else if h.done.FullTunnel {
-		errs = append(errs, clearFullTunnel())
+	var errs []error
+	switch {
+	case config.routed():
+		errs = append(errs, h.setTunnel(link, config))
+	case h.done.Routed:
+		errs = append(errs, h.clearTunnel(link), h.noteUnrouted())
 	}
 	if err := ctx.Err(); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
 	return errors.Join(append(errs, h.setDNS(ctx, link, config.DNS))...)
+}
+
+// setTunnel leads the configured networks through the interface, and what carries the mark around it.
+func (h *Host) setTunnel(link netlink.Link, config Config) error {
+	if err := checkTable(link); err != nil {
+		return err
+	}
+	if err := sysctl(validMark, "1"); err != nil {
+		return err
+	}
+	if err := setFilter(link.Attrs().Name, config.Addresses); err != nil {
+		// Most hosts do without; those whose kernel checks strictly from where packets come do not.
+		h.options.Logger.Warn("no packet filter: if net.ipv4.conf.*.rp_filter is 1, answers of the gateway are dropped", "error", err)
+	}
+	return setRoutes(link, config)
+}
+
+// clearTunnel undoes setTunnel. The interface may be gone (nil).
+func (h *Host) clearTunnel(link netlink.Link) error {
+	errs := []error{clearRoutes(link)}
+	if err := clearFilter(); err != nil {
+		// Where there is no packet filter, nothing is left in it.
+		h.options.Logger.Debug("no packet filter to take back", "error", err)
+	}
+	return errors.Join(append(errs, restoreValidMark(h.done.ValidMark))...)
+}
+
+// noteUnrouted notes that clearTunnel has been done.
+func (h *Host) noteUnrouted() error {
+	next := h.done
+	next.Routed, next.ValidMark = false, ""
+	return h.record(next)
 }
 
 // Clear takes away all that Set did, also in a process before this one: name servers, routes, rules and addresses.
@@ -157,28 +200,15 @@ func (h *Host) clear(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("finding the interface: %w", err)
 	}
-	errs := []error{h.clearDNS(ctx, link)}
-	if h.done.FullTunnel {
-		errs = append(errs, clearFullTunnel())
+	errs := []error{h.undoDNS(ctx, link)}
+	if h.done.Routed {
+		errs = append(errs, h.clearTunnel(link))
 	}
 	if link != nil {
-		errs = append(errs, setRoutes(link, nil), setAddresses(link, nil))
+		errs = append(errs, setAddresses(link, nil))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	return h.forget()
-}
-
-// Around is a net.Dialer.Control that lets a connection go around the full tunnel, as the connection to the control
-// plane must: it is needed when the tunnel is dead. It takes the rights of an administrator.
-func Around(_, _ string, conn syscall.RawConn) error {
-	var marking error
-	err := conn.Control(func(fd uintptr) {
-		marking = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK, FirewallMark)
-	})
-	if err := errors.Join(err, marking); err != nil {
-		return fmt.Errorf("marking a connection to go around the tunnel: %w", err)
-	}
-	return nil
 }

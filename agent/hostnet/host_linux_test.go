@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -107,6 +108,20 @@ func snapshot(t *testing.T) string {
 		must(t, err)
 		for _, r := range rules {
 			lines = append(lines, fmt.Sprintf("rule %d family %d table %d mark %d not %v suppress %d", r.Priority, family, r.Table, r.Mark, r.Invert, r.SuppressPrefixlen))
+		}
+	}
+	lines = append(lines, "src_valid_mark "+read(t, filepath.Join(sysctlRoot, validMark)))
+	filter, err := nftables.New()
+	must(t, err)
+	tables, err := filter.ListTables()
+	must(t, err)
+	for _, table := range tables {
+		chains, err := filter.ListChainsOfTableFamily(table.Family)
+		must(t, err)
+		for _, chain := range chains {
+			rules, err := filter.GetRules(chain.Table, chain)
+			must(t, err)
+			lines = append(lines, fmt.Sprintf("filter %s %s %d rules", chain.Table.Name, chain.Name, len(rules)))
 		}
 	}
 	lines = slices.DeleteFunc(lines, func(line string) bool {

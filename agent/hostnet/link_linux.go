@@ -110,18 +110,8 @@ func prefixOf(network *net.IPNet) netip.Prefix {
 // sysctlRoot is where the kernel's settings of this network namespace are.
 const sysctlRoot = "/proc/sys/net"
 
-// setSysctls sets what the configuration needs of the kernel and leaves everything else.
-func setSysctls(config Config) error {
-	if config.FullTunnel {
-		// Answers to marked packets come in on an interface by which the kernel would not answer unmarked ones; its
-		// reverse path filter must look at the mark too.
-		if err := sysctl("ipv4/conf/all/src_valid_mark", "1"); err != nil {
-			return err
-		}
-	}
-	if !config.Forward {
-		return nil
-	}
+// forward makes the host a router.
+func forward() error {
 	if err := sysctl("ipv4/ip_forward", "1"); err != nil {
 		return err
 	}
@@ -148,6 +138,20 @@ func setSysctls(config Config) error {
 		}
 	}
 	return sysctl("ipv6/conf/all/forwarding", "1")
+}
+
+// hasIPv6 says whether the interface can have addresses of IPv6: administrators switch it off in the kernel, or for
+// all interfaces.
+func hasIPv6(name string) bool {
+	off, err := os.ReadFile(filepath.Join(sysctlRoot, "ipv6/conf", name, "disable_ipv6"))
+	return err == nil && strings.TrimSpace(string(off)) == "0"
+}
+
+// dropIPv6 takes the addresses of IPv6 out, and says whether there were any. Its networks stay: they are closed then.
+func (c *Config) dropIPv6() bool {
+	before := len(c.Addresses)
+	c.Addresses = slices.DeleteFunc(slices.Clone(c.Addresses), func(p netip.Prefix) bool { return p.Addr().Is6() })
+	return len(c.Addresses) < before
 }
 
 // sysctl writes only what is not so already: in a container it may be right and not ours to write.

@@ -4,189 +4,190 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// routeProtocol marks our routes, so that nobody else's is ever removed. `ip route` shows it as "proto 151"; the
-	// numbers from 128 on are free for anybody, and the well-known ones are 186 to 192.
+	// routeProtocol marks our routes and rules, so that nobody else's are ever removed. `ip route` shows it as
+	// "proto 151"; the numbers from 128 on are free for anybody, and the well-known ones are 186 to 192.
 	routeProtocol = 151
-	// fullTunnelTable has the routes to everything.
-	fullTunnelTable = FirewallMark
-	// The two rules of a full tunnel come right before the kernel's own one for the main table (32766).
-	priorityOwnNetworks = 32764
-	priorityEverything  = 32765
+	// tunnelTable has the routes through the tunnel. In the main table, where everybody looks, marked packets could
+	// not go around them.
+	tunnelTable = FirewallMark
 )
 
-// setRoutes makes these our routes over the interface.
-func setRoutes(link netlink.Link, want []netip.Prefix) error {
-	missing := make(map[netip.Prefix]bool, len(want))
-	for _, network := range want {
-		missing[network.Masked()] = true
+// everything is the network of all addresses of a family.
+func everything(family int) netip.Prefix {
+	if family == netlink.FAMILY_V4 {
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 	}
-	var errs []error
+	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+}
+
+// networksOf are the networks of one family that go through the tunnel, each once.
+func (c Config) networksOf(family int) []netip.Prefix {
+	var list []netip.Prefix
+	if c.FullTunnel {
+		list = append(list, everything(family))
+	}
+	for _, route := range c.Routes {
+		if route.Addr().Is4() == (family == netlink.FAMILY_V4) {
+			list = append(list, route.Masked())
+		}
+	}
+	slices.SortFunc(list, netip.Prefix.Compare)
+	return slices.Compact(list)
+}
+
+// checkTable fails if somebody else uses our table. What a killed process of ours left in it is no such use.
+func checkTable(link netlink.Link) error {
 	for _, family := range families() {
-		filter := &netlink.Route{LinkIndex: link.Attrs().Index, Table: unix.RT_TABLE_MAIN, Protocol: routeProtocol}
-		have, err := routes(family, filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE|netlink.RT_FILTER_PROTOCOL)
+		have, err := tunnelRoutes(family)
 		if err != nil {
 			return err
 		}
 		for _, route := range have {
-			if network := prefixOf(route.Dst); missing[network] {
-				delete(missing, network)
-			} else if err := delRoute(&route); err != nil {
-				errs = append(errs, err)
+			if isOurs := route.Protocol == routeProtocol; isOurs && (closed(route) || route.LinkIndex == link.Attrs().Index) {
+				continue
 			}
+			taken := &TakenError{}
+			if other, err := netlink.LinkByIndex(route.LinkIndex); err == nil {
+				taken.Interface = other.Attrs().Name
+			}
+			return taken
 		}
 	}
-	for _, network := range want {
-		network = network.Masked()
-		if !missing[network] {
+	return nil
+}
+
+// setRoutes makes these networks, and no others, go through the interface. What is new comes first, and what goes
+// comes last: there is no moment in which a network that is wanted before and after goes past the tunnel.
+func setRoutes(link netlink.Link, config Config) error {
+	var errs []error
+	for _, family := range families() {
+		want := config.networksOf(family)
+		through := config.hasFamily(everything(family).Addr())
+		if err := addRoutes(family, link, want, through); err != nil {
+			if errors.Is(err, unix.EAFNOSUPPORT) {
+				continue // a kernel without IPv6 sends none
+			}
+			errs = append(errs, err)
 			continue
 		}
-		delete(missing, network)
-		errs = append(errs, addRoute(link, network))
+		errs = append(errs, setRules(family, levels(want)), removeOtherRoutes(family, link, want, through), conflicts(family, link, want))
 	}
 	return errors.Join(errs...)
 }
 
-func addRoute(link netlink.Link, network netip.Prefix) error {
-	err := netlink.RouteAdd(&netlink.Route{
-		LinkIndex: link.Attrs().Index, Dst: ipNetOf(network), Scope: netlink.SCOPE_LINK, Protocol: routeProtocol,
-	})
-	if err == nil {
-		return nil
-	}
-	if !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("routing %v: %w", network, err)
-	}
-	holder, found := routeHolder(network)
-	if found == nil && holder == link.Attrs().Name {
-		return nil // the kernel made it itself, from one of the interface's addresses
-	}
-	return errors.Join(&ConflictError{Network: network, Interface: holder}, found)
-}
-
-// routeHolder returns the interface over which exactly this network is routed.
-func routeHolder(network netip.Prefix) (string, error) {
-	family := netlink.FAMILY_V6
-	if network.Addr().Is4() {
-		family = netlink.FAMILY_V4
-	}
-	have, err := routes(family, &netlink.Route{Table: unix.RT_TABLE_MAIN, Dst: ipNetOf(network)}, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST)
-	if err != nil {
-		return "", err
-	}
-	for _, route := range have {
-		if link, err := netlink.LinkByIndex(route.LinkIndex); err == nil {
-			return link.Attrs().Name, nil
-		}
-	}
-	return "another route", nil
-}
-
-// setFullTunnel routes everything over the interface, except what the main table knows more precisely than by a
-// default route, and except marked packets.
-func setFullTunnel(link netlink.Link, config Config) error {
-	everything := []netip.Prefix{
-		netip.PrefixFrom(netip.IPv4Unspecified(), 0),
-		netip.PrefixFrom(netip.IPv6Unspecified(), 0),
-	}
-	for i, family := range families() {
-		route := netlink.Route{Dst: ipNetOf(everything[i]), Table: fullTunnelTable, Protocol: routeProtocol}
-		if config.hasFamily(everything[i].Addr()) {
-			route.LinkIndex, route.Scope = link.Attrs().Index, netlink.SCOPE_LINK
-		} else {
-			// Without an address inside the tunnel this family would go past it.
-			route.Type = unix.RTN_UNREACHABLE
-		}
-		if err := setOnlyRoute(family, route); err != nil {
-			if errors.Is(err, unix.EAFNOSUPPORT) {
-				continue // a kernel without IPv6 sends none
-			}
-			return err
-		}
-		for _, rule := range fullTunnelRules(family) {
-			if err := netlink.RuleAdd(rule); err != nil && !errors.Is(err, unix.EEXIST) {
-				return fmt.Errorf("adding the rule for a full tunnel: %w", err)
-			}
-		}
-	}
-	return nil
-}
-
-// setOnlyRoute makes the route the only one in its table. The new one comes first: a moment without any would let
-// packets out past the tunnel.
-func setOnlyRoute(family int, want netlink.Route) error {
-	have, err := routes(family, &netlink.Route{Table: want.Table}, netlink.RT_FILTER_TABLE)
+// addRoutes adds what is missing. Not through: the networks are closed, for without an address inside the tunnel they
+// would go past it, or into it with an address from outside.
+func addRoutes(family int, link netlink.Link, want []netip.Prefix, through bool) error {
+	have, err := tunnelRoutes(family)
 	if err != nil {
 		return err
 	}
-	found := false
+	present := make(map[netip.Prefix]bool, len(have))
 	for _, route := range have {
-		found = found || sameRoute(route, want)
-	}
-	if !found {
-		if err := netlink.RouteReplace(&want); err != nil {
-			return fmt.Errorf("routing everything: %w", err)
-		}
-		if have, err = routes(family, &netlink.Route{Table: want.Table}, netlink.RT_FILTER_TABLE); err != nil {
-			return err
+		if goes(route, link, through) {
+			present[prefixOf(route.Dst)] = true
 		}
 	}
-	for _, route := range have {
-		if !sameRoute(route, want) {
-			if err := delRoute(&route); err != nil {
-				return err
-			}
+	for _, network := range want {
+		if present[network] {
+			continue
+		}
+		route := netlink.Route{Dst: ipNetOf(network), Table: tunnelTable, Protocol: routeProtocol}
+		if through {
+			route.LinkIndex, route.Scope = link.Attrs().Index, netlink.SCOPE_LINK
+		} else {
+			route.Type = unix.RTN_UNREACHABLE
+		}
+		if err := netlink.RouteReplace(&route); err != nil {
+			return fmt.Errorf("routing %v: %w", network, err)
 		}
 	}
 	return nil
 }
 
-// sameRoute compares two default routes of one table. IPv6's unreachable ones hang on the loopback interface.
-func sameRoute(a, b netlink.Route) bool {
-	unreachable := a.Type == unix.RTN_UNREACHABLE
-	if unreachable != (b.Type == unix.RTN_UNREACHABLE) {
-		return false
+func removeOtherRoutes(family int, link netlink.Link, want []netip.Prefix, through bool) error {
+	have, err := tunnelRoutes(family)
+	if err != nil {
+		return err
 	}
-	return prefixOf(a.Dst) == prefixOf(b.Dst) && (unreachable || a.LinkIndex == b.LinkIndex)
-}
-
-// fullTunnelRules are those of wg-quick: the main table counts except for its default route, and what is not marked
-// goes through the tunnel.
-func fullTunnelRules(family int) []*netlink.Rule {
-	ownNetworks := netlink.NewRule()
-	ownNetworks.Family, ownNetworks.Priority = family, priorityOwnNetworks
-	ownNetworks.Table, ownNetworks.SuppressPrefixlen = unix.RT_TABLE_MAIN, 0
-	everything := netlink.NewRule()
-	everything.Family, everything.Priority = family, priorityEverything
-	everything.Table, everything.Mark, everything.Invert = fullTunnelTable, FirewallMark, true
-	return []*netlink.Rule{ownNetworks, everything}
-}
-
-// clearFullTunnel takes the rules and the table away. The rules come first: without the table's route, they would let
-// everything through that the main table allows, and that is what is wanted now.
-func clearFullTunnel() error {
 	var errs []error
-	for _, family := range families() {
-		for _, rule := range fullTunnelRules(family) {
-			if err := netlink.RuleDel(rule); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EAFNOSUPPORT) {
-				errs = append(errs, fmt.Errorf("removing the rule for a full tunnel: %w", err))
-			}
-		}
-		have, err := routes(family, &netlink.Route{Table: fullTunnelTable}, netlink.RT_FILTER_TABLE)
-		if errors.Is(err, unix.EAFNOSUPPORT) {
-			continue
-		}
-		errs = append(errs, err)
-		for _, route := range have {
+	for _, route := range have {
+		_, wanted := slices.BinarySearchFunc(want, prefixOf(route.Dst), netip.Prefix.Compare)
+		if route.Protocol == routeProtocol && (!wanted || !goes(route, link, through)) {
 			errs = append(errs, delRoute(&route))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// goes says whether the route leads through the interface, or closes its network, as it should.
+func goes(route netlink.Route, link netlink.Link, through bool) bool {
+	if !through {
+		return closed(route)
+	}
+	return !closed(route) && route.LinkIndex == link.Attrs().Index
+}
+
+// closed says whether the route refuses. IPv6's refusing ones hang on the loopback interface.
+func closed(route netlink.Route) bool { return route.Type == unix.RTN_UNREACHABLE }
+
+// conflicts names the networks that the host reaches in another way just as precisely: its own network at home goes
+// before. Their routes are there all the same, for when the laptop is in another network.
+func conflicts(family int, link netlink.Link, want []netip.Prefix) error {
+	have, err := routes(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return err
+	}
+	holders := make(map[netip.Prefix]int, len(have))
+	for _, route := range have {
+		if route.LinkIndex != link.Attrs().Index {
+			holders[prefixOf(route.Dst)] = route.LinkIndex
+		}
+	}
+	var errs []error
+	for _, network := range want {
+		index, held := holders[network]
+		if !held || network.Bits() == 0 {
+			continue
+		}
+		conflict := &ConflictError{Network: network, Interface: "another route"}
+		if other, err := netlink.LinkByIndex(index); err == nil {
+			conflict.Interface = other.Attrs().Name
+		}
+		errs = append(errs, conflict)
+	}
+	return errors.Join(errs...)
+}
+
+// clearRoutes takes rules and routes away. The rules come first: what the main table allows is what is wanted now.
+// The interface may be gone (nil), and its routes with it.
+func clearRoutes(link netlink.Link) error {
+	var errs []error
+	for _, family := range families() {
+		err := setRules(family, nil)
+		if errors.Is(err, unix.EAFNOSUPPORT) {
+			continue
+		}
+		have, listing := tunnelRoutes(family)
+		errs = append(errs, err, listing)
+		for _, route := range have {
+			if route.Protocol == routeProtocol && (closed(route) || link != nil && route.LinkIndex == link.Attrs().Index) {
+				errs = append(errs, delRoute(&route))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func tunnelRoutes(family int) ([]netlink.Route, error) {
+	return routes(family, &netlink.Route{Table: tunnelTable}, netlink.RT_FILTER_TABLE)
 }
 
 func routes(family int, filter *netlink.Route, mask uint64) ([]netlink.Route, error) {
