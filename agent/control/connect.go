@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -126,17 +127,10 @@ func (o Options) connectOne(ctx context.Context, server Server) (*Conn, error) {
 	}
 	if err := waitReady(ctx, client); err != nil {
 		// The handshake knows more than the state of the connection.
-		err = cmpErr(creds.failure(), err)
+		err = cmp.Or(creds.failure(), err)
 		return nil, errors.Join(err, client.Close())
 	}
 	return &Conn{ClientConn: client, Server: server}, nil
-}
-
-func cmpErr(first, second error) error {
-	if first != nil {
-		return first
-	}
-	return second
 }
 
 // once hands out one connection, so that a broken Conn stays broken.
