@@ -1,6 +1,9 @@
 package provisioner
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Role is a kind of caller.
 type Role string
@@ -30,10 +33,11 @@ type Actor struct {
 	ID         string // device id, gateway name, person id or staff account
 	Name       string // for people to read
 	Grants     []Grant
-	Generation int64  // of a device's or gateway's certificate
-	Expired    bool   // the certificate has expired; only renewal is open
-	Source     string // network address, for the audit log and throttles
-	Language   string // "de" or "en"; empty: "de"
+	Generation int64     // of a device's or gateway's certificate
+	Until      time.Time // the certificate's end; zero: the actor showed none
+	Expired    bool      // the certificate has expired; only renewal is open
+	Source     string    // network address, for the audit log and throttles
+	Language   string    // "de" or "en"; empty: "de"
 }
 
 // System acts when no person does.
