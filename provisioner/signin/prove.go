@@ -249,7 +249,6 @@ func (t *try) remember(ctx context.Context, f *failure) {
 	} else {
 		log.Info("a sign-in failed", "tenant", t.tenant.Name, "cause", string(f.cause), "source", t.actor.Source)
 	}
-	log.Debug("the login of the failed sign-in", "login", t.login)
 	if len(t.counts) == 0 && !t.service.uncounted.Allow() {
 		return
 	}
@@ -257,6 +256,7 @@ func (t *try) remember(ctx context.Context, f *failure) {
 	row := store.RecentRefusal{Tenant: t.tenant.Name, Code: provisioner.CodeSignInFailed, Cause: f.Told(), Source: t.actor.Source}
 	err := t.name(ctx, &row)
 	if err == nil {
+		log.Debug("whose sign-in failed", "login", row.Login)
 		err = t.service.Store.Update(ctx, func(tx *store.Writer) error { return tx.AddRefusal(row) })
 	}
 	if err != nil {
