@@ -118,7 +118,7 @@ func Allow(actor Actor, action Action, object Object) *Refusal {
 		return Refuse(CodeNotSignedIn)
 	}
 	if actor.Expired && action != ActionRenewCertificate {
-		return Refuse(CodeCertificateExpired)
+		return certificateExpired(actor)
 	}
 	for _, g := range actor.Grants {
 		if slices.Contains(roles, g.Role) && g.covers(actor, object) {
@@ -220,4 +220,13 @@ func (s Scope) Narrow(tenant string) Scope {
 	default:
 		return Scope{}
 	}
+}
+
+// certificateExpired says what to do: a laptop's person has a password, a
+// gateway needs a new token.
+func certificateExpired(actor Actor) *Refusal {
+	if actor.Has(RoleGateway) {
+		return Refuse(CodeGatewayExpired)
+	}
+	return Refuse(CodeCertificateExpired)
 }

@@ -49,6 +49,20 @@ type Standing struct {
 	LastSeen time.Time // when she last proved her password; zero: never
 }
 
+// AccessEnded is the refusal for somebody whose right has ended.
+func (s Standing) AccessEnded() *Refusal {
+	german, english := "gesperrt", "has been disabled"
+	switch s.Ended {
+	case "deleted":
+		german, english = "gelöscht", "has been deleted"
+	case "expired":
+		german, english = "abgelaufen", "has expired"
+	case "locked":
+		german, english = "von der Verwaltung gesperrt", "has been locked by an administrator"
+	}
+	return Refuse(CodeAccessEnded).With("why", german, english)
+}
+
 // DeviceState is what a device may do.
 type DeviceState string
 

@@ -16,6 +16,7 @@ type Code string
 type Refusal struct {
 	Code       Code
 	Args       map[string]string // fill the {names} in the catalogue's texts
+	German     map[string]string // what German texts take in place of Args
 	RetryAfter time.Duration     // zero: trying again alone does not help
 
 	// Cause is for the log and the helpdesk, never for the caller.
@@ -31,6 +32,18 @@ func Refuse(code Code, args ...string) *Refusal {
 		}
 		r.Args[args[i]] = args[i+1]
 	}
+	return r
+}
+
+// With fills a {name} whose words differ between the languages.
+func (r *Refusal) With(name, german, english string) *Refusal {
+	if r.Args == nil {
+		r.Args = make(map[string]string)
+	}
+	if r.German == nil {
+		r.German = make(map[string]string)
+	}
+	r.Args[name], r.German[name] = english, german
 	return r
 }
 
@@ -73,6 +86,9 @@ func (r *Refusal) Text(language string) (sentence, next string) {
 	}
 	var pairs []string
 	for k, v := range r.Args {
+		if german, ok := r.German[k]; ok && language != "en" {
+			v = german
+		}
 		pairs = append(pairs, "{"+k+"}", v)
 	}
 	fill := strings.NewReplacer(pairs...)

@@ -136,7 +136,7 @@ func (t Tenant) IsStaff(groups []string) bool { return InGroup(groups, t.StaffGr
 func (t Tenant) Admits(s Standing) *Refusal {
 	switch {
 	case s.Ended != "":
-		return Refuse(CodeAccessEnded, "why", s.Ended)
+		return s.AccessEnded()
 	case !t.IsStaff(s.Groups):
 		return Refuse(CodeNotInGroup, "group", t.StaffGroup)
 	default:

@@ -366,8 +366,8 @@ func TestRenewGatewayCertificate(t *testing.T) {
 		t.Errorf("noted until %v", g.CertificateNotAfter)
 	}
 	for want, change := range map[provisioner.Code]func(*provisioner.Actor){
-		provisioner.CodeGatewayReplaced:    func(a *provisioner.Actor) { a.Generation = 2 },
-		provisioner.CodeCertificateExpired: func(a *provisioner.Actor) { a.Expired = true },
+		provisioner.CodeGatewayReplaced: func(a *provisioner.Actor) { a.Generation = 2 },
+		provisioner.CodeGatewayExpired:  func(a *provisioner.Actor) { a.Expired = true },
 	} {
 		a := actor
 		change(&a)

@@ -22,8 +22,8 @@ func FindDevice(tx *store.Reader, actor provisioner.Actor, action provisioner.Ac
 	}
 	id := strings.ToLower(strings.TrimSpace(typed))
 	if len(id) < shortestPrefix {
-		return provisioner.Device{}, provisioner.Refuse(provisioner.CodeInvalid, "field", "device_id",
-			"why", inLanguage(actor, "Es braucht mindestens sechs Zeichen", "it takes at least six characters"))
+		return provisioner.Device{}, provisioner.Refuse(provisioner.CodeInvalid).With("field", "Gerät", "device_id").
+			With("why", fmt.Sprintf("es braucht mindestens %d Zeichen", shortestPrefix), fmt.Sprintf("it takes at least %d characters", shortestPrefix))
 	}
 	list, err := tx.DevicesByPrefix(provisioner.ScopeOf(actor, action), id)
 	if err != nil {
@@ -31,7 +31,7 @@ func FindDevice(tx *store.Reader, actor provisioner.Actor, action provisioner.Ac
 	}
 	switch len(list) {
 	case 0:
-		return provisioner.Device{}, notFound(inLanguage(actor, "Dieses Gerät", "device"), typed)
+		return provisioner.Device{}, notFound("Dieses Gerät", "device", typed)
 	case 1:
 		d := list[0]
 		if refusal := provisioner.Allow(actor, action, provisioner.Object{Tenant: d.Tenant, Device: d.ID}); refusal != nil {
@@ -56,7 +56,7 @@ func FindPerson(tx *store.Reader, actor provisioner.Actor, action provisioner.Ac
 	}
 	switch len(list) {
 	case 0:
-		return store.FoundPerson{}, notFound(inLanguage(actor, "Diese Person", "person"), id)
+		return store.FoundPerson{}, notFound("Diese Person", "person", id)
 	case 1:
 		if refusal := provisioner.Allow(actor, action, provisioner.Object{Tenant: list[0].Tenant}); refusal != nil {
 			return store.FoundPerson{}, refusal
@@ -67,21 +67,13 @@ func FindPerson(tx *store.Reader, actor provisioner.Actor, action provisioner.Ac
 		for i, f := range list {
 			names[i] = f.Tenant
 		}
-		return store.FoundPerson{}, provisioner.Refuse(provisioner.CodeInvalid, "field", "tenant",
-			"why", inLanguage(actor, "Sie muss eine von diesen sein: ", "it must be one of these: ")+strings.Join(names, ", "))
+		return store.FoundPerson{}, provisioner.Refuse(provisioner.CodeTenantMissing, "tenants", strings.Join(names, ", "))
 	}
 }
 
-func notFound(what, typed string) *provisioner.Refusal {
-	return provisioner.Refuse(provisioner.CodeNotFound, "what", what, "name", shown(typed))
+func notFound(was, what, typed string) *provisioner.Refusal {
+	return provisioner.Refuse(provisioner.CodeNotFound, "name", shown(typed)).With("what", was, what)
 }
 
 // shown is what somebody typed, fit to be shown again.
 func shown(typed string) string { return audit.CleanText(typed, 64) }
-
-func inLanguage(actor provisioner.Actor, german, english string) string {
-	if actor.Language == "en" {
-		return english
-	}
-	return german
-}

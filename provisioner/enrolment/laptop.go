@@ -32,7 +32,8 @@ func laptopOf(r EnrolRequest) (laptop, *provisioner.Refusal) {
 	}
 	serial := serialOf(r.SerialNumber)
 	if len([]rune(serial)) > serialLimit {
-		return laptop{}, provisioner.Refuse(provisioner.CodeInvalid, "field", "serial_number", "why", fmt.Sprintf("> %d", serialLimit))
+		return laptop{}, provisioner.Refuse(provisioner.CodeInvalid).With("field", "Seriennummer", "serial_number").
+			With("why", fmt.Sprintf("sie hat mehr als %d Zeichen", serialLimit), fmt.Sprintf("it has more than %d characters", serialLimit))
 	}
 	return laptop{
 		name:     cmp.Or(audit.CleanText(r.DeviceName, nameLimit), serial, "laptop"),

@@ -103,7 +103,7 @@ func (s *Service) renewGateway(ctx context.Context, actor provisioner.Actor, r R
 		return provisioner.Certificate{}, refusal
 	}
 	if actor.Expired {
-		return provisioner.Certificate{}, provisioner.Refuse(provisioner.CodeCertificateExpired)
+		return provisioner.Certificate{}, provisioner.Refuse(provisioner.CodeGatewayExpired)
 	}
 	var certificate provisioner.Certificate
 	err := s.Store.Update(ctx, func(tx *store.Writer) error {

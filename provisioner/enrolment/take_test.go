@@ -177,7 +177,7 @@ func TestRevokePerson(t *testing.T) {
 	w.opens(t, first)
 	w.opens(t, second)
 	operator := as(provisioner.RoleOperator, "")
-	if _, err := w.RevokePerson(t.Context(), operator, enrolment.RevokePersonRequest{Person: first.Person, Reason: "left"}); codeOf(err) != provisioner.CodeInvalid {
+	if _, err := w.RevokePerson(t.Context(), operator, enrolment.RevokePersonRequest{Person: first.Person, Reason: "left"}); codeOf(err) != provisioner.CodeTenantMissing {
 		t.Errorf("a person in two tenants: %v", err)
 	}
 	if _, err := w.RevokePerson(t.Context(), operator, enrolment.RevokePersonRequest{Person: first.Person}); codeOf(err) != provisioner.CodeReasonMissing {

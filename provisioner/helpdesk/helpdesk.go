@@ -90,7 +90,7 @@ func (s *Service) FindPeople(ctx context.Context, actor provisioner.Actor, query
 		return nil, false, refusal
 	}
 	if len(query) > maxQuery {
-		return nil, false, provisioner.Refuse(provisioner.CodeInvalid, "field", "query", "why", "it is too long")
+		return nil, false, provisioner.Refuse(provisioner.CodeInvalid).With("field", "Suche", "query").With("why", "sie ist zu lang", "it is too long")
 	}
 	limit = within(limit, defaultPeople, maxPeople)
 	scope := provisioner.ScopeOf(actor, provisioner.ActionFindPeople)

@@ -117,15 +117,16 @@ func toDeclaration(m *heimdrahtv1.Declaration) (d tenancy.Declaration, err error
 			g.AggregateV6, err = toPrefix(v.GetAggregateV6())
 		}
 		if err != nil {
-			return d, unreadable("gateway "+v.GetName(), err)
+			return d, unreadable("gateway", v.GetName(), err)
 		}
 		d.Gateways = append(d.Gateways, g)
 	}
 	return d, nil
 }
 
-func unreadable(object string, err error) error {
-	return provisioner.Refuse(provisioner.CodeDeclarationInvalid, "object", printable(object), "why", printable(err.Error()))
+func unreadable(kind, name string, err error) error {
+	why := printable(err.Error())
+	return provisioner.DeclarationInvalid(kind, printable(name), "ein Wert ist nicht lesbar ("+why+")", "a value cannot be read ("+why+")")
 }
 
 func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
@@ -143,7 +144,7 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 	for _, s := range m.GetPolicy().GetDnsServers() {
 		a, err := netip.ParseAddr(s)
 		if err != nil {
-			return t, unreadable("tenant "+t.Name, err)
+			return t, unreadable("tenant", t.Name, err)
 		}
 		t.Policy.DNSServers = append(t.Policy.DNSServers, a)
 	}
@@ -152,7 +153,7 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 		for _, s := range n.GetAllow() {
 			destination, err := toDestination(s)
 			if err != nil {
-				return t, unreadable("tenant "+t.Name, err)
+				return t, unreadable("tenant", t.Name, err)
 			}
 			grant.Allow = append(grant.Allow, destination)
 		}
@@ -174,7 +175,7 @@ func toPool(m *heimdrahtv1.LicencePoolDeclaration) (provisioner.LicencePool, err
 		p.Until, err = toDay(m.GetUntil(), 1)
 	}
 	if err != nil {
-		return p, unreadable("licence pool "+p.Name, err)
+		return p, unreadable("licence pool", p.Name, err)
 	}
 	return p, nil
 }

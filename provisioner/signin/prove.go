@@ -233,7 +233,7 @@ func (t *try) admitted(ctx context.Context, found directory.Person) (proof Proof
 func (t *try) decide(p Proof, status directory.Status) *provisioner.Refusal {
 	switch {
 	case p.Standing.Ended != "":
-		return provisioner.Refuse(provisioner.CodeAccessEnded, "why", p.Standing.Ended)
+		return p.Standing.AccessEnded()
 	case status.PasswordExpired || status.MustChangePassword:
 		return provisioner.Refuse(provisioner.CodePasswordExpired)
 	default:

@@ -67,8 +67,8 @@ func (w *Writer) PutTenant(t provisioner.Tenant) error {
 	for _, domain := range t.MailDomains {
 		if err := run(w.q, `insert into mail_domain (domain, tenant) values ($1, $2)`, domain, t.Name); err != nil {
 			if w.store.dialect.isUnique(err) {
-				return provisioner.Refuse(provisioner.CodeDeclarationInvalid,
-					"object", "tenant "+t.Name, "why", "the mail domain "+domain+" belongs to another tenant")
+				return provisioner.DeclarationInvalid("tenant", t.Name,
+					"die Maildomain "+domain+" gehört einem anderen Mandanten", "the mail domain "+domain+" belongs to another tenant")
 			}
 			return err
 		}

@@ -131,7 +131,7 @@ func (a *applying) tenant(t provisioner.Tenant) error {
 		return err
 	}
 	if _, err := a.tx.Directory(t.Directory); errors.Is(err, store.ErrNone) {
-		return invalid(kindTenant, t.Name, "there is no directory %q", t.Directory)
+		return invalid(kindTenant, t.Name, "es gibt kein Verzeichnis %q", "there is no directory %q", t.Directory)
 	} else if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (a *applying) tenant(t provisioner.Tenant) error {
 			return err
 		}
 		if has {
-			return invalid(kindTenant, t.Name, "the directory cannot be changed: people have enrolled from %s", stored.Directory)
+			return invalid(kindTenant, t.Name, "das Verzeichnis kann nicht wechseln: Personen aus %s haben sich schon angemeldet", "the directory cannot be changed: people have enrolled from %s", stored.Directory)
 		}
 	}
 	return a.tx.PutTenant(t)
@@ -150,7 +150,7 @@ func (a *applying) tenant(t provisioner.Tenant) error {
 func (a *applying) tenantsExist(kind, name string, tenants []string) error {
 	for _, t := range tenants {
 		if _, err := a.tx.Tenant(t); errors.Is(err, store.ErrNone) {
-			return invalid(kind, name, "there is no tenant %q", t)
+			return invalid(kind, name, "es gibt keinen Mandanten %q", "there is no tenant %q", t)
 		} else if err != nil {
 			return err
 		}
@@ -190,7 +190,7 @@ func (a *applying) gateway(g provisioner.Gateway) error {
 	}
 	moved := stored.AggregateV4 != g.AggregateV4 || stored.AggregateV6 != g.AggregateV6
 	if old != nil && moved && stored.Open > 0 {
-		return invalid(kindGateway, g.Name, "its aggregate cannot change while %d sessions are open", stored.Open)
+		return invalid(kindGateway, g.Name, "aggregate kann nicht wechseln, solange %d Verbindungen offen sind", "its aggregate cannot change while %d sessions are open", stored.Open)
 	}
 	if err := a.tenantsExist(kindGateway, g.Name, g.Tenants); err != nil {
 		return err
@@ -223,7 +223,7 @@ func (a *applying) checkAddresses() error {
 		aggregates = append(aggregates, aggregatesOf(g.Gateway)...)
 	}
 	if p, q, found := overlap(aggregates); found {
-		return invalid(kindGateway, strings.TrimPrefix(q.owner, kindGateway+" "), "its aggregate %s overlaps %s of %s", q.prefix, p.prefix, p.owner)
+		return invalid(kindGateway, strings.TrimPrefix(q.owner, kindGateway+" "), "aggregate %s überschneidet sich mit %s von %s", "its aggregate %s overlaps %s of %s", q.prefix, p.prefix, p.owner)
 	}
 	for _, g := range gateways {
 		inside := aggregatesOf(g.Gateway)
@@ -235,7 +235,7 @@ func (a *applying) checkAddresses() error {
 			}
 		}
 		if p, q, found := overlap(inside); found {
-			return invalid(kindGateway, g.Name, "%s of %s and %s of %s overlap on it", p.prefix, p.owner, q.prefix, q.owner)
+			return invalid(kindGateway, g.Name, "%s von %s und %s von %s überschneiden sich dort", "%s of %s and %s of %s overlap on it", p.prefix, p.owner, q.prefix, q.owner)
 		}
 	}
 	return nil

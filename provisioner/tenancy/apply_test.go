@@ -166,7 +166,8 @@ func TestApplyRefuses(t *testing.T) {
 				c.change(&d)
 				_, err := w.Apply(t.Context(), operator(), d, "x")
 				refusal, _ := provisioner.AsRefusal(err)
-				if codeOf(err) != provisioner.CodeDeclarationInvalid || refusal.Args["object"] != c.object || refusal.Args["why"] == "" {
+				if codeOf(err) != provisioner.CodeDeclarationInvalid || refusal.Args["object"] != c.object || refusal.Args["why"] == "" ||
+					refusal.German["object"] == c.object || refusal.German["why"] == "" {
 					t.Fatalf("got %v", err)
 				}
 				if _, err := w.Diff(t.Context(), operator(), d); codeOf(err) != provisioner.CodeDeclarationInvalid {

@@ -22,12 +22,13 @@ const (
 	maxDevices  = 100
 )
 
-// invalid refuses an object of a declaration.
-func invalid(kind, name, why string, args ...any) *provisioner.Refusal {
+// invalid refuses an object of a declaration. warum and why are one sentence in
+// German and in English; args fill both.
+func invalid(kind, name, warum, why string, args ...any) *provisioner.Refusal {
 	if !isName(name) {
-		name = "(unnamed)"
+		name = ""
 	}
-	return provisioner.Refuse(provisioner.CodeDeclarationInvalid, "object", kind+" "+name, "why", fmt.Sprintf(why, args...))
+	return provisioner.DeclarationInvalid(kind, name, fmt.Sprintf(warum, args...), fmt.Sprintf(why, args...))
 }
 
 // isName is a name as it may stand in files, certificates and addresses.
@@ -64,7 +65,7 @@ func checkTwice(d Declaration) *provisioner.Refusal {
 	seen := make(map[[2]string]bool)
 	for _, object := range d.names() {
 		if seen[object] {
-			return invalid(object[0], object[1], "it is declared twice")
+			return invalid(object[0], object[1], "der Name steht zweimal da", "it is declared twice")
 		}
 		seen[object] = true
 	}
@@ -95,19 +96,19 @@ func tooLong(texts ...string) bool {
 func checkDirectory(d provisioner.Directory) *provisioner.Refusal {
 	switch {
 	case !isName(d.Name):
-		return invalid(kindDirectory, d.Name, "a name has lower-case letters, digits and hyphens, at most 63")
+		return invalid(kindDirectory, d.Name, "ein Name besteht aus höchstens 63 Kleinbuchstaben, Ziffern und Bindestrichen", "a name has lower-case letters, digits and hyphens, at most 63")
 	case len(d.Servers) == 0 || len(d.Servers) > 16:
-		return invalid(kindDirectory, d.Name, "it needs 1 to 16 servers")
+		return invalid(kindDirectory, d.Name, "es braucht 1 bis 16 Server", "it needs 1 to 16 servers")
 	case tooLong(d.BindDN, d.BindPasswordFile, d.Base, d.Flavour) || tooLong(d.Servers...) || len(d.CAPEM) > maxCA:
-		return invalid(kindDirectory, d.Name, "a value is too long, or has a line break")
+		return invalid(kindDirectory, d.Name, "ein Wert ist zu lang oder enthält einen Zeilenumbruch", "a value is too long, or has a line break")
 	case d.BindDN == "" || d.Base == "":
-		return invalid(kindDirectory, d.Name, "bind.dn and base must be given")
+		return invalid(kindDirectory, d.Name, "bind.dn und base fehlen", "bind.dn and base must be given")
 	case !strings.HasPrefix(d.BindPasswordFile, "/"):
-		return invalid(kindDirectory, d.Name, "bind.password_file must be an absolute path on the control plane's machine")
+		return invalid(kindDirectory, d.Name, "bind.password_file muss ein absoluter Pfad auf dem Rechner des Servers sein", "bind.password_file must be an absolute path on the control plane's machine")
 	}
 	for _, s := range d.Servers {
 		if !strings.HasPrefix(s, "ldaps://") && !strings.HasPrefix(s, "ldap://") {
-			return invalid(kindDirectory, d.Name, "the server %q begins neither with ldaps:// nor with ldap://", s)
+			return invalid(kindDirectory, d.Name, "der Server %q beginnt weder mit ldaps:// noch mit ldap://", "the server %q begins neither with ldaps:// nor with ldap://", s)
 		}
 	}
 	return nil
@@ -116,28 +117,28 @@ func checkDirectory(d provisioner.Directory) *provisioner.Refusal {
 func checkTenant(t provisioner.Tenant) *provisioner.Refusal {
 	switch {
 	case !isName(t.Name):
-		return invalid(kindTenant, t.Name, "a name has lower-case letters, digits and hyphens, at most 63")
+		return invalid(kindTenant, t.Name, "ein Name besteht aus höchstens 63 Kleinbuchstaben, Ziffern und Bindestrichen", "a name has lower-case letters, digits and hyphens, at most 63")
 	case tooLong(t.DisplayName, t.Land, t.Directory, t.Base, t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin) ||
 		tooLong(t.MailDomains...) || tooLong(t.Policy.DNSDomains...):
-		return invalid(kindTenant, t.Name, "a value is too long, or has a line break")
+		return invalid(kindTenant, t.Name, "ein Wert ist zu lang oder enthält einen Zeilenumbruch", "a value is too long, or has a line break")
 	case t.StaffGroup == "":
-		return invalid(kindTenant, t.Name, "staff_group must be given: it says who may work from home")
+		return invalid(kindTenant, t.Name, "staff_group fehlt: die Gruppe sagt, wer von zu Hause arbeiten darf", "staff_group must be given: it says who may work from home")
 	case t.Policy.DevicesPerPerson < 1 || t.Policy.DevicesPerPerson > maxDevices:
-		return invalid(kindTenant, t.Name, "policy.devices_per_person must be from 1 to %d", maxDevices)
+		return invalid(kindTenant, t.Name, "policy.devices_per_person muss von 1 bis %d sein", "policy.devices_per_person must be from 1 to %d", maxDevices)
 	case t.Policy.Tunnel != provisioner.TunnelSplit && t.Policy.Tunnel != provisioner.TunnelFull:
-		return invalid(kindTenant, t.Name, "policy.tunnel must be split or full")
+		return invalid(kindTenant, t.Name, "policy.tunnel muss split oder full sein", "policy.tunnel must be split or full")
 	case len(t.MailDomains) > maxList || len(t.Networks) > maxList || len(t.Policy.DNSServers) > 8 || len(t.Policy.DNSDomains) > 64:
-		return invalid(kindTenant, t.Name, "a list is too long")
+		return invalid(kindTenant, t.Name, "eine Liste ist zu lang", "a list is too long")
 	case len(slices.Compact(slices.Clone(t.MailDomains))) != len(t.MailDomains):
-		return invalid(kindTenant, t.Name, "a mail domain stands twice")
+		return invalid(kindTenant, t.Name, "eine Maildomain steht zweimal da", "a mail domain stands twice")
 	}
 	for _, n := range t.Networks {
 		if n.Group == "" || tooLong(n.Group) || len(n.Allow) > maxList {
-			return invalid(kindTenant, t.Name, "a network needs a group, and at most %d destinations", maxList)
+			return invalid(kindTenant, t.Name, "ein Netz braucht eine Gruppe und höchstens %d Ziele", "a network needs a group, and at most %d destinations", maxList)
 		}
 		for _, a := range n.Allow {
 			if !a.Prefix.IsValid() || a.Prefix != a.Prefix.Masked() || a.Prefix.Bits() == 0 {
-				return invalid(kindTenant, t.Name, "%v is no network that can be granted", a.Prefix)
+				return invalid(kindTenant, t.Name, "%v ist kein Netz, das man freigeben kann", "%v is no network that can be granted", a.Prefix)
 			}
 		}
 	}
@@ -147,32 +148,32 @@ func checkTenant(t provisioner.Tenant) *provisioner.Refusal {
 func checkPool(p provisioner.LicencePool) *provisioner.Refusal {
 	switch {
 	case !isName(p.Name):
-		return invalid(kindPool, p.Name, "a name has lower-case letters, digits and hyphens, at most 63")
+		return invalid(kindPool, p.Name, "ein Name besteht aus höchstens 63 Kleinbuchstaben, Ziffern und Bindestrichen", "a name has lower-case letters, digits and hyphens, at most 63")
 	case p.Model != provisioner.PoolConcurrent:
-		return invalid(kindPool, p.Name, "model must be concurrent")
+		return invalid(kindPool, p.Name, "model muss concurrent sein", "model must be concurrent")
 	case p.Seats < 0 || p.Seats > maxSeats || p.Burst < 0 || p.Burst > maxSeats:
-		return invalid(kindPool, p.Name, "seats and burst must be from 0 to %d", maxSeats)
+		return invalid(kindPool, p.Name, "seats und burst müssen von 0 bis %d sein", "seats and burst must be from 0 to %d", maxSeats)
 	case p.CentsPerSeatYear < 0:
-		return invalid(kindPool, p.Name, "eur_per_seat_year must not be negative")
+		return invalid(kindPool, p.Name, "eur_per_seat_year darf nicht negativ sein", "eur_per_seat_year must not be negative")
 	case tooLong(p.Contract):
-		return invalid(kindPool, p.Name, "the contract's reference is too long, or has a line break")
+		return invalid(kindPool, p.Name, "das Zeichen des Vertrags ist zu lang oder enthält einen Zeilenumbruch", "the contract's reference is too long, or has a line break")
 	case !p.Until.IsZero() && !p.From.Before(p.Until):
-		return invalid(kindPool, p.Name, "it ends before it begins")
+		return invalid(kindPool, p.Name, "das Ende liegt vor dem Anfang", "it ends before it begins")
 	case len(p.Shares) == 0:
-		return invalid(kindPool, p.Name, "tenants must be given: nobody could use it")
+		return invalid(kindPool, p.Name, "tenants fehlt: niemand könnte es benutzen", "tenants must be given: nobody could use it")
 	}
 	var guaranteed int64
 	for i, s := range p.Shares {
 		if s.Guarantee < 0 || s.Guarantee > maxSeats {
-			return invalid(kindPool, p.Name, "the guarantee of %s must be from 0 to %d", s.Tenant, maxSeats)
+			return invalid(kindPool, p.Name, "die Zusage an %s muss von 0 bis %d sein", "the guarantee of %s must be from 0 to %d", s.Tenant, maxSeats)
 		}
 		if i > 0 && p.Shares[i-1].Tenant == s.Tenant {
-			return invalid(kindPool, p.Name, "the tenant %s stands twice", s.Tenant)
+			return invalid(kindPool, p.Name, "der Mandant %s steht zweimal da", "the tenant %s stands twice", s.Tenant)
 		}
 		guaranteed += s.Guarantee
 	}
 	if guaranteed > p.Seats {
-		return invalid(kindPool, p.Name, "the guarantees add up to %d seats, there are %d", guaranteed, p.Seats)
+		return invalid(kindPool, p.Name, "die Zusagen ergeben zusammen %d Plätze, es gibt %d", "the guarantees add up to %d seats, there are %d", guaranteed, p.Seats)
 	}
 	return nil
 }
@@ -182,18 +183,18 @@ func checkGateway(g provisioner.Gateway) *provisioner.Refusal {
 	number, bad := strconv.ParseUint(port, 10, 16)
 	switch {
 	case !isName(g.Name):
-		return invalid(kindGateway, g.Name, "a name has lower-case letters, digits and hyphens, at most 63")
+		return invalid(kindGateway, g.Name, "ein Name besteht aus höchstens 63 Kleinbuchstaben, Ziffern und Bindestrichen", "a name has lower-case letters, digits and hyphens, at most 63")
 	case err != nil || bad != nil || host == "" || number == 0 || tooLong(g.Endpoint):
-		return invalid(kindGateway, g.Name, "endpoint must be a host and a UDP port")
+		return invalid(kindGateway, g.Name, "endpoint muss ein Rechner mit UDP-Port sein", "endpoint must be a host and a UDP port")
 	case g.Sessions < 1 || g.Sessions > maxSessions:
-		return invalid(kindGateway, g.Name, "sessions must be from 1 to %d", maxSessions)
+		return invalid(kindGateway, g.Name, "sessions muss von 1 bis %d sein", "sessions must be from 1 to %d", maxSessions)
 	case len(g.Tenants) == 0:
-		return invalid(kindGateway, g.Name, "tenants must be given: nobody could use it")
+		return invalid(kindGateway, g.Name, "tenants fehlt: niemand könnte es benutzen", "tenants must be given: nobody could use it")
 	case len(slices.Compact(slices.Clone(g.Tenants))) != len(g.Tenants):
-		return invalid(kindGateway, g.Name, "a tenant stands twice")
+		return invalid(kindGateway, g.Name, "ein Mandant steht zweimal da", "a tenant stands twice")
 	}
 	if err := (address.Aggregate{V4: g.AggregateV4, V6: g.AggregateV6}).Validate(); err != nil {
-		return invalid(kindGateway, g.Name, "aggregate: %v", err)
+		return invalid(kindGateway, g.Name, "aggregate: %v", "aggregate: %v", err)
 	}
 	return nil
 }

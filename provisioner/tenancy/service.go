@@ -120,7 +120,7 @@ func (s *Service) CreateGatewayToken(ctx context.Context, actor provisioner.Acto
 	token = provisioner.NewSecret()
 	err = s.Store.Update(ctx, func(tx *store.Writer) error {
 		if _, err := tx.Gateway(name); errors.Is(err, store.ErrNone) {
-			return provisioner.Refuse(provisioner.CodeNotFound, "what", inLanguage(actor, "Einen solchen Zugangsserver", "gateway"), "name", audit.CleanText(name, 64))
+			return provisioner.Refuse(provisioner.CodeNotFound, "name", audit.CleanText(name, 64)).With("what", "Einen solchen Zugangsserver", "gateway")
 		} else if err != nil {
 			return err
 		}
@@ -134,13 +134,6 @@ func (s *Service) CreateGatewayToken(ctx context.Context, actor provisioner.Acto
 		return "", expires, fmt.Errorf("making a gateway's token: %w", err)
 	}
 	return token, expires, nil
-}
-
-func inLanguage(actor provisioner.Actor, german, english string) string {
-	if actor.Language == "en" {
-		return english
-	}
-	return german
 }
 
 // JoinRequest asks for a gateway to be let in.
@@ -173,7 +166,7 @@ func (s *Service) JoinGateway(ctx context.Context, actor provisioner.Actor, r Jo
 		return Joined{}, provisioner.Refuse(provisioner.CodeKeyInvalid).Because(err)
 	}
 	if len(r.AgentVersion) > maxVersion {
-		return Joined{}, provisioner.Refuse(provisioner.CodeInvalid, "field", "agent_version", "why", inLanguage(actor, "zu lang", "too long"))
+		return Joined{}, provisioner.Refuse(provisioner.CodeInvalid).With("field", "Version", "agent_version").With("why", "sie ist zu lang", "it is too long")
 	}
 	var joined Joined
 	var revision int64
