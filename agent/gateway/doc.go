@@ -21,9 +21,9 @@
 //     and changes nothing.
 //
 // In the source, wire.go reads messages, wanted.go is the state they lead to
-// (pure), pending.go what the device lacks of it, journal.go its copy on disk,
-// install.go and observe.go the one goroutine that touches the device, and
-// stream.go the connection.
+// (pure), pending.go what the device lacks of it, journal.go and keep.go its
+// copy on disk, open.go, install.go and observe.go the one goroutine that
+// touches the device, and stream.go the connection.
 //
 // Who may have a session, and when it ends, is not its business.
 package gateway
