@@ -203,6 +203,9 @@ func (a *App) Run(ctx context.Context) error {
 // Address is where it listens, host and port.
 func (a *App) Address() string { return a.listener.Addr().String() }
 
+// MetricsAddress is where metrics and health are served, host and port.
+func (a *App) MetricsAddress() string { return a.metrics.Addr().String() }
+
 // Fingerprint is the pin by which laptops and gateways know the control plane:
 // SHA-256 of its CA certificate, in hexadecimal digits.
 func (a *App) Fingerprint() string { return a.keys.fingerprint() }

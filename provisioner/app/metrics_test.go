@@ -1,0 +1,33 @@
+package app
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+func TestHealthFollowsTheDatabase(t *testing.T) {
+	s, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &App{store: s, log: slog.New(slog.DiscardHandler)}
+	ask := func() int {
+		answer := httptest.NewRecorder()
+		a.healthz(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/healthz", nil))
+		return answer.Code
+	}
+	if got := ask(); got != http.StatusOK {
+		t.Errorf("with its database: %d", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(); got != http.StatusServiceUnavailable {
+		t.Errorf("without its database: %d", got)
+	}
+}
