@@ -122,7 +122,7 @@ func Catalogue() []Entry {
 		{CodeReasonMissing, KindInvalid,
 			Text{"Es fehlt der Grund.", "Geben Sie einen Grund an (--reason); er wird protokolliert."},
 			Text{"A reason is missing.", "State a reason (--reason); it is recorded."}},
-		{CodeTooLarge, KindInvalid,
+		{CodeTooLarge, KindExhausted,
 			Text{"Die Anfrage ist zu groß.", "Teilen Sie sie auf, oder kürzen Sie die Angaben."},
 			Text{"The request is too large.", "Split it, or shorten what you sent."}},
 		{CodeDeviceRevoked, KindForbidden,

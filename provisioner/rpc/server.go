@@ -45,6 +45,7 @@ type Options struct {
 // buffers are small; none may ping more often than once a minute.
 const (
 	maxMessage       = 4 << 20 // bytes: a declaration of 500 tenants fits
+	maxUnread        = 8 << 20 // bytes: beyond, a message is not even taken in to be refused
 	maxStreams       = 16      // calls at once on one connection
 	writeBuffer      = 4096
 	handshakeTimeout = 30 * time.Second
@@ -71,7 +72,8 @@ func New(o Options) *Server {
 		grpc.Creds(credentials.NewTLS(clientCertificates(o.TLS))),
 		grpc.ChainUnaryInterceptor(g.unary, recovery.UnaryServerInterceptor(recovered)),
 		grpc.ChainStreamInterceptor(g.stream, recovery.StreamServerInterceptor(recovered)),
-		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.MaxRecvMsgSize(maxUnread),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.ReadBufferSize(0),
@@ -79,15 +81,16 @@ func New(o Options) *Server {
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingIdle, Timeout: pingAnswer}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingNoMoreOften, PermitWithoutStream: true}),
 	)
-	heimdrahtv1.RegisterAuthServiceServer(s.grpc, &authHandler{signIn: o.SignIn})
-	heimdrahtv1.RegisterEnrolmentServiceServer(s.grpc, &enrolmentHandler{enrolment: o.Enrolment})
-	heimdrahtv1.RegisterSessionServiceServer(s.grpc, &sessionHandler{sessions: o.Sessions, hub: o.Hub, streams: s.streams})
-	heimdrahtv1.RegisterGatewayServiceServer(s.grpc, &gatewayHandler{
+	services := registrar{s.grpc, o.Logger}
+	heimdrahtv1.RegisterAuthServiceServer(services, &authHandler{signIn: o.SignIn})
+	heimdrahtv1.RegisterEnrolmentServiceServer(services, &enrolmentHandler{enrolment: o.Enrolment})
+	heimdrahtv1.RegisterSessionServiceServer(services, &sessionHandler{sessions: o.Sessions, hub: o.Hub, streams: s.streams})
+	heimdrahtv1.RegisterGatewayServiceServer(services, &gatewayHandler{
 		tenancy: o.Tenancy, sessions: o.Sessions, hub: o.Hub, contacts: o.Contacts, streams: s.streams, log: o.Logger,
 	})
-	heimdrahtv1.RegisterHelpdeskServiceServer(s.grpc, &helpdeskHandler{helpdesk: o.Helpdesk, enrolment: o.Enrolment})
-	heimdrahtv1.RegisterCapacityServiceServer(s.grpc, &capacityHandler{helpdesk: o.Helpdesk})
-	heimdrahtv1.RegisterAdminServiceServer(s.grpc, &adminHandler{tenancy: o.Tenancy})
+	heimdrahtv1.RegisterHelpdeskServiceServer(services, &helpdeskHandler{helpdesk: o.Helpdesk, enrolment: o.Enrolment})
+	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{helpdesk: o.Helpdesk})
+	heimdrahtv1.RegisterAdminServiceServer(services, &adminHandler{tenancy: o.Tenancy})
 	healthpb.RegisterHealthServer(s.grpc, s.health)
 	reflection.RegisterV1(s.grpc)
 	return s

@@ -1,0 +1,83 @@
+package rpc
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
+	_ "google.golang.org/grpc/encoding/proto" // so that the codec below has one to ask
+	"google.golang.org/grpc/mem"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+)
+
+// The library answers a message that it cannot read by itself, before any
+// handler or interceptor, and with words for programmers. So what we read is put
+// into an envelope: the codec notes there what is wrong, and who opens it refuses.
+type envelope struct {
+	message any
+	refusal *provisioner.Refusal // nil: the message is whole
+}
+
+// codec is the library's own, but for envelopes.
+type codec struct{ encoding.CodecV2 }
+
+func newCodec() codec { return codec{encoding.GetCodecV2("proto")} }
+
+// Unmarshal implements encoding.CodecV2.
+func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	e, ok := v.(*envelope)
+	if !ok {
+		return c.CodecV2.Unmarshal(data, v)
+	}
+	if data.Len() > maxMessage {
+		e.refusal = provisioner.Refuse(provisioner.CodeTooLarge)
+	} else if err := c.CodecV2.Unmarshal(data, e.message); err != nil {
+		e.refusal = provisioner.Refuse(provisioner.CodeProtocol).With("why", "sie ist nicht lesbar", "it cannot be read").Because(err)
+	}
+	return nil
+}
+
+// open reads one message through an envelope.
+func open(receive func(any) error, message any) error {
+	e := &envelope{message: message}
+	if err := receive(e); err != nil {
+		return err
+	}
+	if e.refusal != nil {
+		return e.refusal
+	}
+	return nil
+}
+
+// RecvMsg refuses what cannot be read.
+func (a *admitted) RecvMsg(message any) error { return open(a.ServerStream.RecvMsg, message) }
+
+// registrar registers services whose unary methods refuse what cannot be read.
+type registrar struct {
+	grpc.ServiceRegistrar
+	log *slog.Logger
+}
+
+// RegisterService implements grpc.ServiceRegistrar.
+func (r registrar) RegisterService(description *grpc.ServiceDesc, server any) {
+	d := *description
+	d.Methods = slices.Clone(d.Methods)
+	for i, m := range d.Methods {
+		method := "/" + d.ServiceName + "/" + m.MethodName
+		d.Methods[i].Handler = func(server any, ctx context.Context, receive func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // the order is the library's
+			return m.Handler(server, ctx, func(message any) error {
+				err := open(receive, message)
+				if _, refused := provisioner.AsRefusal(err); !refused {
+					return err
+				}
+				// Nobody has looked yet who calls.
+				actor := provisioner.Actor{Language: language(ctx), Source: source(ctx)}
+				return toStatus(context.WithValue(ctx, actorKey{}, actor), r.log, method, err)
+			}, interceptor)
+		}
+	}
+	r.ServiceRegistrar.RegisterService(&d, server)
+}
