@@ -87,6 +87,9 @@ func (g *Gateway) install(ctx context.Context) error {
 		if !now.Before(g.nextPass) && g.device != nil {
 			g.observe(ctx, true)
 		}
+		if g.device != nil {
+			g.look(ctx, now)
+		}
 		if !now.Before(g.pauseUntil) {
 			more, err := g.round(ctx)
 			if err != nil && ctx.Err() == nil {
@@ -329,6 +332,9 @@ func (g *Gateway) enter(key wireguard.Key, want *session, failure error) {
 			peer.Keepalive = before.peer.Keepalive
 		} else if peer.Endpoint.IsValid() {
 			peer.Keepalive = restoredKeepalive
+		}
+		if before.session != want.id {
+			g.lookSoon(time.Now())
 		}
 		g.setInstalled(key, installed{session: want.id, peer: peer})
 	}

@@ -17,6 +17,10 @@ const (
 	dumpShare = 300
 	// quickDump is what a removal may wait for the last bytes of its session.
 	quickDump = 5 * time.Millisecond
+	// A new session is looked at this soon, so that the helpdesk sees within
+	// seconds whether it works, but looks are this far apart.
+	firstLook = 2 * time.Second
+	looksEach = 5 * time.Second
 	// oddPasses is how often the device must be found other than we left it
 	// before we believe it: a dump can come back short.
 	oddPasses   = 2
@@ -28,6 +32,8 @@ const (
 type observation struct {
 	observer wireguard.Observer
 	nextPass time.Time
+	// nextLook is when sessions that are new are looked at. Zero: none is.
+	nextLook time.Time
 	dumpedAt time.Time
 	dumpTook time.Duration
 	// odd counts the passes in which a key was not as we left it.
@@ -50,6 +56,29 @@ type reading struct {
 // cheapDump says whether a dump may be taken before a removal.
 func (g *Gateway) cheapDump() bool {
 	return g.dumpTook < quickDump && time.Since(g.dumpedAt) >= dumpShare*g.dumpTook
+}
+
+// lookSoon plans a look at a session that was just installed.
+func (g *Gateway) lookSoon(now time.Time) {
+	if g.nextLook.IsZero() {
+		g.nextLook = now.Add(firstLook)
+		if next := g.dumpedAt.Add(looksEach); next.After(g.nextLook) {
+			g.nextLook = next
+		}
+	}
+}
+
+// look reads new sessions if one is due and a dump costs nothing; a whole pass
+// comes soon anyway.
+func (g *Gateway) look(ctx context.Context, now time.Time) {
+	if g.nextLook.IsZero() || now.Before(g.nextLook) {
+		return
+	}
+	g.nextLook = time.Time{}
+	if g.cheapDump() {
+		g.observe(ctx, false)
+		wake(g.wakeSender)
+	}
 }
 
 // observe reads the device. A whole pass also looks for what somebody else

@@ -32,6 +32,7 @@ func (p *plane) takeObservations() []*heimdrahtv1.SyncObservation {
 func TestObservationsAreDifferencesOfThoseWhoMoved(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.plane.change(nil, peer(1, 1), peer(2, 2))
+		time.Sleep(2 * looksEach) // past the look at new sessions
 		synctest.Wait()
 		w.plane.takeObservations()
 		for range 3 {
@@ -63,6 +64,26 @@ func TestObservationsAreDifferencesOfThoseWhoMoved(t *testing.T) {
 		}
 		if passes < 3 || passes > 6 {
 			t.Errorf("%d passes in two minutes", passes)
+		}
+	})
+}
+
+// The helpdesk shall not have to wait for the next pass to see that somebody
+// has come through.
+func TestNewSessionsAreLookedAtSoon(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for i := range 5 { // a pass may lie in between once, not each time
+			time.Sleep(passEvery)
+			w.plane.change(nil, peer(i, i))
+			synctest.Wait()
+			w.plane.takeObservations()
+			w.device.moves(i, 100, 10)
+			time.Sleep(looksEach + housekeepingEvery)
+			synctest.Wait()
+			all := w.plane.takeObservations()
+			if len(all) == 0 || len(all[0].GetPeers()) != 1 || all[0].GetPeers()[0].LastHandshakeAgeMs == nil {
+				t.Errorf("reported %v", all)
+			}
 		}
 	})
 }
@@ -153,6 +174,7 @@ func TestObservationsAreCutIntoPages(t *testing.T) {
 		for i := range 1200 {
 			w.plane.change(nil, peer(i, i))
 		}
+		time.Sleep(2 * looksEach) // past the look at new sessions
 		synctest.Wait()
 		for i := range 1200 {
 			w.device.moves(i, 1, 1)
