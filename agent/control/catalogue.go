@@ -13,6 +13,7 @@ const (
 	CodeConnectionLost    = "connection-lost"
 	CodeServerOld         = "server-too-old"
 	CodeServerFault       = "server-fault"
+	CodeTooLarge          = "message-too-large"
 	CodeClockWrong        = "clock-wrong"
 	CodeStateUnusable     = "state-unusable"
 	CodeStateInUse        = "state-in-use"
@@ -64,6 +65,14 @@ func serverOld() *Problem {
 	return &Problem{Code: CodeServerOld,
 		German:  Text{"Der Server versteht diese Anfrage nicht: Er ist älter als dieses Programm, oder es ist ein anderer Dienst.", "Prüfen Sie die Adresse; sonst muss der Betrieb den Server aktualisieren."},
 		English: Text{"The server does not know this request: it is older than this program, or it is another service.", "Check the address; else the operator must update the server."}}
+}
+
+// tooLarge is for a message so large that it was not even read, or an answer
+// that this program does not take in.
+func tooLarge() *Problem {
+	return &Problem{Code: CodeTooLarge,
+		German:  Text{"Die Anfrage oder die Antwort ist zu groß.", "Teilen Sie sie auf, oder verlangen Sie weniger auf einmal."},
+		English: Text{"The request or its answer is too large.", "Split it, or ask for less at once."}}
 }
 
 func serverFault(id string) *Problem {

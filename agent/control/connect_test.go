@@ -253,6 +253,7 @@ func TestFromStatus(t *testing.T) {
 		{status.Error(codes.Unavailable, "x"), CodeConnectionLost, "abgerissen", 250 * time.Millisecond},
 		{status.Error(codes.Unimplemented, "x"), CodeServerOld, "älter", 0},
 		{status.Error(codes.Internal, "x"), CodeServerFault, "schiefgegangen", 10 * time.Second},
+		{status.Error(codes.ResourceExhausted, "x"), CodeTooLarge, "zu groß", 0},
 	} {
 		p, ok := AsProblem(FromStatus(c.err))
 		if !ok || p.Code != c.code || !strings.Contains(p.Text("de").Sentence, c.phrase) || p.RetryAfter != c.retry {

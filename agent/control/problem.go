@@ -117,6 +117,8 @@ func FromStatus(err error) error {
 		return connectionLost().Because(err)
 	case codes.Unimplemented:
 		return serverOld().Because(err)
+	case codes.ResourceExhausted:
+		return tooLarge().Because(err)
 	}
 	return serverFault("").Because(err)
 }
