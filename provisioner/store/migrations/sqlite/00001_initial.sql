@@ -119,7 +119,8 @@ create table address_block (
     used    bigint not null,
     primary key (gateway, block)
 );
-create index address_block_tenant on address_block (gateway, tenant);
+-- Where a tenant has an address free: a city's full blocks are not walked past.
+create index address_block_free on address_block (gateway, tenant, block) where used <> -1;
 
 create table person (
     id           text primary key,

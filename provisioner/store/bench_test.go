@@ -1,0 +1,127 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// BenchmarkUpdate is what a durable change costs when one, 8 or 128 callers
+// wait at a time: those who wait together share one commit.
+func BenchmarkUpdate(b *testing.B) {
+	for _, writers := range []int{1, 8, 128} {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
+			s := fresh(b)
+			town(b, s)
+			together(b, writers, func(n int64) error {
+				return s.Update(context.Background(), func(tx *store.Writer) error {
+					_, err := tx.Record(provisioner.Change{Kind: provisioner.ChangeDevice, Tenant: "stadt", Device: fmt.Sprint("device", n)})
+					return err
+				})
+			})
+		})
+	}
+}
+
+// BenchmarkOpenAndClose is the writing of one session's opening and closing,
+// beside many that are open: its cost must not follow their number.
+func BenchmarkOpenAndClose(b *testing.B) {
+	for _, open := range []int{100, 10_000} {
+		// Made once, though the benchmark runs several times to find its length.
+		s := fresh(b)
+		town(b, s)
+		opened(b, s, open)
+		const callers = 128
+		free := make(chan provisioner.Device, callers)
+		for n := range callers {
+			update(b, s, func(tx *store.Writer) error {
+				d, err := laptop(tx, open+n)
+				free <- d
+				return err
+			})
+		}
+		b.Run(fmt.Sprintf("open=%d", open), func(b *testing.B) {
+			together(b, callers, func(int64) error {
+				d := <-free
+				defer func() { free <- d }()
+				return s.Update(context.Background(), func(tx *store.Writer) error {
+					v, err := session(tx, d)
+					if err != nil {
+						return err
+					}
+					_, err = tx.CloseSession(v, provisioner.CodeSessionClosed)
+					return err
+				})
+			})
+		})
+	}
+}
+
+// BenchmarkOpenDatabase is what a start costs beyond the process.
+func BenchmarkOpenDatabase(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "heimdraht.db")
+	s := open(b, path)
+	town(b, s)
+	for b.Loop() {
+		s, err := store.Open(context.Background(), store.Options{Path: path})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// opened opens sessions of as many laptops.
+func opened(b *testing.B, s *store.Store, n int) {
+	b.Helper()
+	for first := 0; first < n; first += 200 {
+		update(b, s, func(tx *store.Writer) error {
+			for i := first; i < min(n, first+200); i++ {
+				d, err := laptop(tx, i)
+				if err != nil {
+					return err
+				}
+				if _, err := session(tx, d); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// together does b.N things, n callers at a time.
+func together(b *testing.B, n int, do func(i int64) error) {
+	b.Helper()
+	var next atomic.Int64
+	done := make(chan error, n)
+	b.ResetTimer()
+	for range n {
+		go func() {
+			for {
+				i := next.Add(1)
+				if i > int64(b.N) {
+					done <- nil
+					return
+				}
+				if err := do(i); err != nil {
+					done <- err
+					return
+				}
+			}
+		}()
+	}
+	for range n {
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
+}
