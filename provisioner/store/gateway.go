@@ -76,9 +76,15 @@ func scanGateway(s scanner) (g GatewayState, err error) {
 	return g, err
 }
 
-// Gateway reads by name, with its tenants; ErrNone if there is none.
+// Gateway reads by name, without the list of its tenants, which may be some
+// hundred; ErrNone if there is none.
 func (r *Reader) Gateway(name string) (GatewayState, error) {
-	g, err := one(r.q, scanGateway, selectGateway+`where g.name = $1`, name)
+	return one(r.q, scanGateway, selectGateway+`where g.name = $1`, name)
+}
+
+// GatewayAndTenants is Gateway with the list of its tenants.
+func (r *Reader) GatewayAndTenants(name string) (GatewayState, error) {
+	g, err := r.Gateway(name)
 	if err != nil {
 		return g, err
 	}

@@ -150,7 +150,7 @@ func (a *applying) tenant(t provisioner.Tenant) error {
 func (a *applying) tenantsExist(kind, name string, tenants []string) error {
 	for _, t := range tenants {
 		if _, err := a.tx.Tenant(t); errors.Is(err, store.ErrNone) {
-			return invalid(kind, name, "es gibt keinen Mandanten %q", "there is no tenant %q", t)
+			return invalid(kind, name, "es gibt keine Verwaltung %q", "there is no tenant %q", t)
 		} else if err != nil {
 			return err
 		}
@@ -179,7 +179,7 @@ func (a *applying) pool(p provisioner.LicencePool) error {
 }
 
 func (a *applying) gateway(g provisioner.Gateway) error {
-	stored, err := a.tx.Gateway(g.Name)
+	stored, err := a.tx.GatewayAndTenants(g.Name)
 	old, err := before(stored.Gateway, err, gatewayFields)
 	if err != nil {
 		return fmt.Errorf("reading gateway %s: %w", g.Name, err)
