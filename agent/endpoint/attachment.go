@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 
 	"github.com/heimdraht/heimdraht/agent/control"
@@ -28,7 +29,12 @@ const (
 	// goodbyeWithin is how long a closing waits to be heard. If it is not, the lease ends the session.
 	goodbyeWithin = 2 * time.Second
 	installWithin = 15 * time.Second
-	clockAllowed  = 2 * time.Minute
+	// soonest is the shortest pause after a refusal or a closing that names none.
+	soonest      = time.Second
+	clockAllowed = 2 * time.Minute
+	// Orders beyond a burst and a rate are a control plane gone wrong, which is left alone for a while. An answer to
+	// each renewal, at the shortest interval, is six a second.
+	orderBurst, orderRate = 100, 10
 )
 
 // stream is the laptop's end of Attach.
@@ -54,6 +60,7 @@ type attachment struct {
 	endpoint *Endpoint
 	wish     context.Context
 	stream   stream
+	orders   *rate.Limiter
 	renew    *time.Timer // the next renewal is due
 	reopen   *time.Timer // the next opening is due, after a refusal that allowed one
 	answer   *time.Timer // an answer is overdue
@@ -63,7 +70,10 @@ type attachment struct {
 // breaks, the control plane ends it, or the wish for it ends. The caller cancels the stream's context when
 // serve has returned, and must not use the stream itself.
 func (e *Endpoint) serve(wish context.Context, s stream, cancel context.CancelFunc) outcome {
-	a := &attachment{endpoint: e, wish: wish, stream: s, renew: stoppedTimer(), reopen: stoppedTimer(), answer: stoppedTimer()}
+	a := &attachment{
+		endpoint: e, wish: wish, stream: s, orders: rate.NewLimiter(orderRate, orderBurst),
+		renew: stoppedTimer(), reopen: stoppedTimer(), answer: stoppedTimer(),
+	}
 	defer a.renew.Stop()
 	defer a.reopen.Stop()
 	defer a.answer.Stop()
@@ -88,6 +98,9 @@ func (e *Endpoint) serve(wish context.Context, s stream, cancel context.CancelFu
 		case err := <-broken:
 			return e.judgeBroken(err)
 		case m := <-received:
+			if !a.orders.Allow() {
+				return outcome{problem: serverErratic(), after: slowly}
+			}
 			out, over = a.obey(wish, m)
 		case <-a.answer.C:
 			out, over = e.judgeBroken(errSilent), true
@@ -165,11 +178,8 @@ func (a *attachment) ended(ctx context.Context, out outcome) (outcome, bool) {
 		return out, true
 	}
 	a.endpoint.tell(out.problem)
-	pause := out.after
-	if pause == 0 {
-		pause = time.Second
-	}
-	a.reopen.Reset(later(pause))
+	// The pauses grow: sessions that end as soon as they are open must not become a storm of openings.
+	a.reopen.Reset(a.endpoint.backoff.Next(max(out.after, soonest)))
 	return outcome{}, false
 }
 
@@ -204,6 +214,7 @@ func (a *attachment) opened(ctx context.Context, m *heimdrahtv1.SessionOpened) (
 		s.openedAt = held.openedAt
 	}
 	e.hold(s)
+	e.backoff.Succeeded()
 	a.renew.Reset(control.Jitter(s.renewEvery, 0.2))
 	return outcome{}, false
 }
@@ -305,11 +316,6 @@ func renewEvery(ms int64) time.Duration {
 		return maxRenewEvery
 	}
 	return max(time.Duration(ms)*time.Millisecond, minRenewEvery)
-}
-
-// later is d or up to a fifth more: what was asked for is never undercut.
-func later(d time.Duration) time.Duration {
-	return control.Jitter(d+d/10, 1.0/11)
 }
 
 func stoppedTimer() *time.Timer {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -17,25 +18,25 @@ import (
 // findWithin leaves half of the time for a connection for the connection.
 const findWithin = 4 * time.Second
 
-// dialer connects to the control plane past the tunnel, also when the tunnel is dead and with it the name
-// servers: it remembers where the control plane was.
+// dialer connects to the control plane past the tunnel. It remembers where the control plane was reached: with a dead
+// tunnel the name servers are dead too, and with a living one they may name an address that only the inside knows.
 type dialer struct {
 	net     net.Dialer
 	resolve Resolver
 
 	mu    sync.Mutex
-	known map[string][]netip.Addr
+	known map[string]netip.Addr
 }
 
 func newDialer(o Options) *dialer {
-	d := &dialer{resolve: o.Resolve, known: make(map[string][]netip.Addr)}
+	d := &dialer{resolve: o.Resolve, known: make(map[string]netip.Addr)}
 	if o.Network != nil {
 		d.net.Control = around
 	}
 	return d
 }
 
-// around marks the connection, so that a full tunnel lets it pass. Whoever may not mark has no full tunnel either.
+// around marks the connection, so that it does not go through the tunnel. Whoever may not mark has no tunnel either.
 func around(network, address string, conn syscall.RawConn) error {
 	if err := hostnet.Around(network, address, conn); !errors.Is(err, fs.ErrPermission) {
 		return err
@@ -56,6 +57,9 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	for i, addr := range addrs {
 		conn, err := d.dialOne(ctx, network, net.JoinHostPort(addr.String(), port), len(addrs)-i)
 		if err == nil {
+			d.mu.Lock()
+			d.known[host] = addr
+			d.mu.Unlock()
 			return conn, nil
 		}
 		errs = append(errs, err)
@@ -73,7 +77,7 @@ func (d *dialer) dialOne(ctx context.Context, network, address string, left int)
 	return d.net.DialContext(ctx, network, address)
 }
 
-// find looks the host up, and falls back to where it was last.
+// find looks the host up. Where it was last comes first if it still is there, and else last.
 func (d *dialer) find(ctx context.Context, host string) ([]netip.Addr, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{addr}, nil
@@ -82,16 +86,19 @@ func (d *dialer) find(ctx context.Context, host string) ([]netip.Addr, error) {
 	defer cancel()
 	found, err := d.resolve(ctx, "ip", host)
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err == nil && len(found) > 0 {
-		d.known[host] = found
-		return found, nil
+	known, isKnown := d.known[host]
+	d.mu.Unlock()
+	if i := slices.Index(found, known); isKnown && i >= 0 {
+		return slices.Insert(slices.Delete(slices.Clone(found), i, i+1), 0, known), nil
 	}
-	if known := d.known[host]; len(known) > 0 {
-		return known, nil
+	if isKnown {
+		return append(slices.Clone(found), known), nil
 	}
-	if err == nil {
+	if err == nil && len(found) == 0 {
 		err = errors.New("it has no address")
 	}
-	return nil, fmt.Errorf("looking up %s: %w", host, err)
+	if err != nil {
+		return nil, fmt.Errorf("looking up %s: %w", host, err)
+	}
+	return found, nil
 }

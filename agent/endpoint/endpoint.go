@@ -49,7 +49,7 @@ type Options struct {
 	Language string
 
 	// Dial opens the control connection, which goes around the tunnel, not through it. Nil: as the host does, past
-	// a full tunnel.
+	// the tunnel.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Resolve nil: the host's resolver. It finds the gateway's addresses.
 	Resolve Resolver
@@ -67,7 +67,7 @@ type Endpoint struct {
 	plane   plane
 	// nudged holds at most one hint that trying now may help.
 	nudged  chan struct{}
-	backoff control.Backoff // used by the loop alone
+	backoff control.Backoff // used by the loop alone, and by serve, which it calls
 
 	enrolling sync.Mutex // one enrolment at a time
 
@@ -176,6 +176,15 @@ func (e *Endpoint) Up(ctx context.Context) error {
 		e.mu.Unlock()
 		return notEnrolled()
 	}
+	e.mu.Unlock()
+	e.Want()
+	return e.awaitConnected(ctx)
+}
+
+// Want says that a connection is wanted, and does not wait for it. It may be said before the laptop is enrolled: it
+// connects then as soon as it is.
+func (e *Endpoint) Want() {
+	e.mu.Lock()
 	e.wanted, e.halted, e.problem = true, nil, nil
 	if e.wish == nil {
 		e.renewWish()
@@ -183,7 +192,6 @@ func (e *Endpoint) Up(ctx context.Context) error {
 	e.touch()
 	e.mu.Unlock()
 	e.nudge()
-	return e.awaitConnected(ctx)
 }
 
 // Down says that the person does not want to be connected, and waits until the tunnel is gone or the context

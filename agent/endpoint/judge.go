@@ -29,8 +29,6 @@ const (
 	codeCertificateExpired   = "certificate-expired"
 	codeNotAllowed           = "not-allowed"
 	codeNotSignedIn          = "not-signed-in"
-	codeSessionUnknown       = "session-unknown"
-	codeSessionExpired       = "session-expired"
 	codeStreamReplaced       = "stream-replaced"
 	codeTryLater             = "try-later"
 	codeShuttingDown         = "shutting-down"
@@ -53,9 +51,6 @@ func isPassing(code string) bool {
 	return code == codeTryLater || code == codeShuttingDown || code == codeDirectoryUnavailable
 }
 
-// isLapse names the ends of a session that nobody ordered: the person still wants her connection.
-func isLapse(code string) bool { return code == codeSessionUnknown || code == codeSessionExpired }
-
 // judgeRefused judges the refusal of an opening.
 func judgeRefused(p *control.Problem) outcome {
 	out := outcome{problem: p, drop: !isPassing(p.Code), after: p.RetryAfter}
@@ -68,12 +63,10 @@ func judgeRefused(p *control.Problem) outcome {
 	return out
 }
 
-// judgeClosed judges the end of the session by the control plane. The tunnel goes, whatever the reason.
+// judgeClosed judges the end of the session by the control plane. The tunnel goes, whatever the reason. Whether the
+// laptop may open the next one by itself is the control plane's word: it may where a time to wait is named.
 func judgeClosed(p *control.Problem) outcome {
 	out := judgeRefused(p)
 	out.drop = true
-	if isLapse(p.Code) {
-		out.halt, out.roam = false, false
-	}
 	return out
 }

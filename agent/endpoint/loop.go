@@ -308,6 +308,7 @@ func (e *Endpoint) followNetwork(ctx context.Context) error {
 		}
 		e.mu.Unlock()
 		e.nudge()
+		e.tunnel.settle(ctx)
 		e.tunnel.tend(ctx)
 		if err := control.Sleep(ctx, restAfter); err != nil {
 			return err

@@ -17,6 +17,7 @@ const (
 	CodeNoRights        = "no-rights"
 	CodeNoTunnelDevice  = "no-tunnel-device"
 	CodeInterfaceTaken  = "interface-taken"
+	CodeOtherTunnel     = "other-tunnel"
 	CodeTunnelFailed    = "tunnel-failed"
 	CodeUnsupported     = "unsupported-system"
 	CodeNetworkConflict = "network-conflict"
@@ -25,6 +26,7 @@ const (
 	CodeGatewayNotFound = "gateway-not-found"
 	CodeServerSilent    = "server-silent"
 	CodeServerAway      = "server-away"
+	CodeServerErratic   = "server-erratic"
 	CodeServerMissing   = "server-missing"
 	CodeAddressInvalid  = "address-invalid"
 	CodeLoginMissing    = "login-missing"
@@ -48,9 +50,12 @@ func configurationRefused(err error) *control.Problem {
 func tunnelFailed(err error) *control.Problem {
 	var p *control.Problem
 	var r *rejection
+	var taken *hostnet.TakenError
 	switch {
 	case errors.As(err, &p):
 		return p
+	case errors.As(err, &taken):
+		p = otherTunnel(taken.Interface)
 	case errors.As(err, &r):
 		return configurationRefused(err)
 	case errors.Is(err, fs.ErrPermission):
@@ -85,6 +90,19 @@ func tunnelFailed(err error) *control.Problem {
 				Next: "Connect again: heimdraht-agent up. If that fails, give this sentence to the helpdesk."}}
 	}
 	return p.Because(err)
+}
+
+// otherTunnel says that another program leads the laptop's packets already. name is its interface, if that is known.
+func otherTunnel(name string) *control.Problem {
+	shown, end, schluss := "", "", ""
+	if name != "" {
+		shown, end, schluss = " ("+name+")", ", for example with wg-quick down "+name, ", zum Beispiel mit wg-quick down "+name
+	}
+	return &control.Problem{Code: CodeOtherTunnel,
+		German: control.Text{Sentence: "Auf diesem Laptop läuft schon eine andere Verbindung dieser Art" + shown + ".",
+			Next: "Beenden Sie die andere" + schluss + ". Dann verbinden Sie sich noch einmal: heimdraht-agent up."},
+		English: control.Text{Sentence: "Another connection of this kind runs on this laptop already" + shown + ".",
+			Next: "End the other one" + end + ". Then connect again: heimdraht-agent up."}}
 }
 
 // tunnelLeft says that something of a tunnel that was taken down is still there. Its traffic is dead.
@@ -142,6 +160,15 @@ func controlPlaneAway(cause error) *control.Problem {
 			Next: "Nichts zu tun."},
 		English: control.Text{Sentence: "The server that manages the connections cannot be reached at present. Your connection stands.",
 			Next: "Nothing to do."}}
+}
+
+// serverErratic says that the control plane sends orders without end.
+func serverErratic() *control.Problem {
+	return &control.Problem{Code: CodeServerErratic, RetryAfter: slowly,
+		German: control.Text{Sentence: "Der Server, der die Verbindungen verwaltet, schickt zu viele Anweisungen auf einmal.",
+			Next: "Es wird von selbst weiter versucht. Hält das an, sagen Sie es dem Helpdesk."},
+		English: control.Text{Sentence: "The server that manages the connections sends too many orders at once.",
+			Next: "Trying goes on by itself. If this lasts, tell the helpdesk."}}
 }
 
 func serverSilent() *control.Problem {

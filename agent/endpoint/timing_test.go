@@ -145,7 +145,8 @@ func (t *paperTunnel) install(_ context.Context, s *settings, _ bool) error {
 	return nil
 }
 
-func (t *paperTunnel) tend(context.Context) {}
+func (t *paperTunnel) tend(context.Context)   {}
+func (t *paperTunnel) settle(context.Context) {}
 
 func (t *paperTunnel) reading() reading {
 	t.mu.Lock()
@@ -369,15 +370,26 @@ func TestNoStorm(t *testing.T) {
 func TestLapsedSession(t *testing.T) {
 	onPaper(t, nil, func(t *testing.T, e *Endpoint, p *paperPlane, tunnel *paperTunnel) {
 		check(t, e.Up(t.Context()))
-		p.order(endpointtest.Closed("s-1", "session-expired", 0))
+		p.order(endpointtest.Closed("s-1", "session-expired", 10*time.Second))
 		synctest.Wait()
 		if tunnel.standing() {
 			t.Error("the tunnel stands")
 		}
-		pass(2 * time.Second)
+		pass(10*time.Second - 1)
+		if tunnel.standing() {
+			t.Error("the connection came back before it should")
+		}
+		pass(3 * time.Second)
 		if !tunnel.standing() {
 			t.Error("the connection did not come back")
 		}
+		// Without a time to wait, the person is told why, and decides.
+		p.order(endpointtest.Closed("s-1", "session-expired", 0))
+		pass(24 * time.Hour)
+		if st := e.Status("de"); tunnel.standing() || st.State != Refused || st.Code != "session-expired" || len(p.openings) != 2 {
+			t.Errorf("said %+v after %d openings", st, len(p.openings))
+		}
+		check(t, e.Up(t.Context()))
 	})
 }
 

@@ -24,7 +24,7 @@ const (
 	tryEach, tryShort = 8 * time.Second, 3 * time.Second
 	// resolveWithin bounds the search for the gateway's name.
 	resolveWithin = 5 * time.Second
-	// firewallMark lets the encrypted packets past the routes of a full tunnel.
+	// firewallMark lets the encrypted packets past the routes into the tunnel.
 	firewallMark = hostnet.FirewallMark
 )
 
@@ -45,9 +45,10 @@ type reading struct {
 	conflicts []*hostnet.ConflictError
 }
 
-// alive says whether the gateway was there lately.
+// alive says whether the gateway was there lately. A handshake in the future is one from before the clock was set
+// back, and says no more.
 func (r reading) alive(now time.Time) bool {
-	return !r.handshake.IsZero() && now.Sub(r.handshake) <= aliveFor
+	return !r.handshake.IsZero() && now.Sub(r.handshake).Abs() <= aliveFor
 }
 
 // tunnel is the laptop's end of the encrypted connection. Its methods are safe for concurrent use.
@@ -59,6 +60,8 @@ type tunnel interface {
 	install(ctx context.Context, s *settings, fresh bool) error
 	// tend looks whether the gateway answers, and tries its other addresses if not.
 	tend(ctx context.Context)
+	// settle makes the host's network right again, after the laptop has come into another one.
+	settle(ctx context.Context)
 	reading() reading
 	// remove takes the peer and the host's settings away; traffic is dead when it returns, whatever it returns.
 	remove(ctx context.Context) error
@@ -257,7 +260,7 @@ func (t *hostTunnel) connect(ctx context.Context, former *settings) error {
 }
 
 // locate finds the gateway's addresses. None is no error: the network may be away, and tend goes on looking.
-// A *rejection: they lie in what is reached through the gateway, so that its packets would go in circles.
+// A *rejection: they lie in what is reached through the gateway, and its packets, unmarked, would go in circles.
 func (t *hostTunnel) locate(ctx context.Context, s *settings) ([]netip.Addr, error) {
 	var found []netip.Addr
 	if addr, err := netip.ParseAddr(s.Host); err == nil {
@@ -273,7 +276,7 @@ func (t *hostTunnel) locate(ctx context.Context, s *settings) ([]netip.Addr, err
 	}
 	var outside []netip.Addr
 	for _, addr := range found {
-		if addr = addr.Unmap(); !slices.Contains(outside, addr) && (t.marked(s) || !covered(addr, s.AllowedIPs)) {
+		if addr = addr.Unmap(); !slices.Contains(outside, addr) && (t.aside() || !covered(addr, s.AllowedIPs)) {
 			outside = append(outside, addr)
 		}
 	}
@@ -283,10 +286,10 @@ func (t *hostTunnel) locate(ctx context.Context, s *settings) ([]netip.Addr, err
 	return outside, nil
 }
 
-// marked says whether encrypted packets find their way around the tunnel whatever goes through it: by their
-// mark under a full tunnel, or because the host knows no routes into a netstack.
-func (t *hostTunnel) marked(s *settings) bool {
-	return t.options.Mode == wireguard.Netstack || s.FullTunnel && t.options.FirewallMark != 0
+// aside says whether encrypted packets find their way around the tunnel whatever goes through it: by their mark, or
+// because the host knows no routes into a netstack.
+func (t *hostTunnel) aside() bool {
+	return t.options.Mode == wireguard.Netstack || t.options.FirewallMark != 0
 }
 
 func covered(addr netip.Addr, prefixes []netip.Prefix) bool {
@@ -331,6 +334,17 @@ func (t *hostTunnel) tend(ctx context.Context) {
 	}
 }
 
+func (t *hostTunnel) settle(ctx context.Context) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.now == nil || t.device == nil {
+		return
+	}
+	if err := t.setHost(ctx, t.now); err != nil && ctx.Err() == nil {
+		t.log.Warn("could not set up the tunnel's place in the new network", "error", err)
+	}
+}
+
 // putBack opens the interface again, which somebody took away. The caller holds the lock.
 func (t *hostTunnel) putBack(ctx context.Context, cause error) {
 	t.log.Warn("the tunnel's interface is gone: putting it back", "error", cause)
@@ -360,7 +374,8 @@ func (t *hostTunnel) observe(ctx context.Context) error {
 	for _, d := range t.observer.Observe(dump) {
 		t.sum.received += d.Rx
 		t.sum.sent += d.Tx
-		if d.LastHandshake.After(t.sum.handshake) {
+		// One in the future is from before the clock was set back.
+		if d.LastHandshake.After(t.sum.handshake) || !d.LastHandshake.IsZero() && t.sum.handshake.After(time.Now().Add(aliveFor)) {
 			t.sum.handshake = d.LastHandshake
 		}
 	}

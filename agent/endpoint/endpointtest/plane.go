@@ -90,6 +90,7 @@ type Plane struct {
 	Server control.Server
 
 	t       testing.TB
+	address netip.Addr
 	ca      *x509.Certificate
 	caKey   ed25519.PrivateKey
 	gateway *wireguard.Device
@@ -105,12 +106,19 @@ type Plane struct {
 	streams   []heimdrahtv1.SessionService_AttachServer
 }
 
-// New starts a control plane and a gateway, which end with the test.
+// New starts a control plane and a gateway on 127.0.0.1, which end with the test.
 func New(t testing.TB) *Plane {
+	t.Helper()
+	return NewAt(t, netip.MustParseAddr("127.0.0.1"))
+}
+
+// NewAt starts them on another address of this machine. Their sockets are in the network namespace of the calling
+// thread, also after Restart.
+func NewAt(t testing.TB, address netip.Addr) *Plane {
 	t.Helper()
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	check(t, err)
-	p := &Plane{t: t, caKey: key, events: make(chan string, 1000), always: context.Background()}
+	p := &Plane{t: t, address: address, caKey: key, events: make(chan string, 1000), always: context.Background()}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test CA"}, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
@@ -120,7 +128,7 @@ func New(t testing.TB) *Plane {
 	p.ca, err = x509.ParseCertificate(der)
 	check(t, err)
 	p.openGateway()
-	p.listen("127.0.0.1:0")
+	p.listen(netip.AddrPortFrom(address, 0).String())
 	t.Cleanup(p.Kill)
 	return p
 }
@@ -137,7 +145,7 @@ func (p *Plane) openGateway() {
 	check(p.t, err)
 	p.gateway, err = wireguard.Open(p.always, wireguard.Options{
 		Mode: wireguard.Netstack, PrivateKey: key, Addresses: []netip.Addr{netip.MustParseAddr(Inside)},
-		Source:         netip.MustParseAddr("127.0.0.1"), // and no other loopback address
+		Source:         p.address, // and no other
 		SmallFootprint: true, Logger: slog.New(slog.DiscardHandler),
 	})
 	check(p.t, err)
@@ -157,7 +165,7 @@ func (p *Plane) issue(public any, usage x509.ExtKeyUsage, until time.Time) []byt
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "test"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{usage},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IPAddresses: []net.IP{p.address.AsSlice()},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, p.ca, public, p.caKey)
 	check(p.t, err)
@@ -397,7 +405,7 @@ func (p *Plane) openSession(resume string) *heimdrahtv1.AttachResponse {
 	public := p.gateway.PublicKey()
 	configuration := &heimdrahtv1.TunnelConfiguration{
 		Addresses: []string{Laptop + "/32"}, GatewayName: "gw1",
-		GatewayEndpoint:  netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), p.gateway.ListenPort()).String(),
+		GatewayEndpoint:  netip.AddrPortFrom(p.address, p.gateway.ListenPort()).String(),
 		GatewayPublicKey: public[:], PresharedKey: psk, AllowedIps: []string{"10.80.0.0/16"}, Mtu: 1420, PersistentKeepaliveS: 25,
 	}
 	if p.script.Configure != nil {

@@ -1,0 +1,144 @@
+package endpoint
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+)
+
+// TestFirstRenewalsAreSpread: laptops that open their sessions in one moment do not renew in one moment.
+func TestFirstRenewalsAreSpread(t *testing.T) {
+	onPaper(t, nil, func(t *testing.T, e *Endpoint, p *paperPlane, _ *paperTunnel) {
+		earliest, latest := time.Hour, time.Duration(0)
+		for range 100 {
+			check(t, e.Up(t.Context()))
+			p.mu.Lock()
+			opened, before := p.openings[len(p.openings)-1], len(p.renewals)
+			p.mu.Unlock()
+			pass(72 * time.Second)
+			p.mu.Lock()
+			if len(p.renewals) == before {
+				t.Fatal("no renewal after 72 s")
+			}
+			first := p.renewals[before].Sub(opened)
+			p.mu.Unlock()
+			earliest, latest = min(earliest, first), max(latest, first)
+			check(t, e.Down(t.Context()))
+		}
+		if earliest < 48*time.Second || latest > 72*time.Second {
+			t.Errorf("first renewals after %v to %v", earliest, latest)
+		}
+		if latest-earliest < 15*time.Second { // of 24 s, with a hundred draws
+			t.Errorf("first renewals lie within %v", latest-earliest)
+		}
+	})
+}
+
+// TestClosedAgainAndAgain: a control plane that ends each session at once is asked more and more seldom; a session that
+// can be held is held.
+func TestClosedAgainAndAgain(t *testing.T) {
+	ending := true
+	script := func(p *paperPlane) {
+		p.answer = func(m *heimdrahtv1.AttachRequest) *heimdrahtv1.AttachResponse {
+			if m.GetOpen() == nil {
+				return nil
+			}
+			id := fmt.Sprintf("s-%d", len(p.openings))
+			if ending {
+				s := p.streams[len(p.streams)-1]
+				s.down <- openedOnPaper(id, false)
+				return endpointtest.Closed(id, "session-expired", time.Second)
+			}
+			return openedOnPaper(id, false)
+		}
+	}
+	onPaper(t, script, func(t *testing.T, e *Endpoint, p *paperPlane, tunnel *paperTunnel) {
+		e.Want()
+		pass(time.Hour)
+		p.mu.Lock()
+		n := len(p.openings)
+		ending = false
+		p.mu.Unlock()
+		if n < 100 || n > 60*4+20 {
+			t.Errorf("%d openings in an hour", n)
+		}
+		pass(time.Minute)
+		if !tunnel.standing() {
+			t.Fatal("no session, now that it could be held")
+		}
+	})
+}
+
+// TestOrdersWithoutEnd: orders each millisecond are not obeyed for long, and the tunnel that stands stays.
+func TestOrdersWithoutEnd(t *testing.T) {
+	onPaper(t, nil, func(t *testing.T, e *Endpoint, p *paperPlane, tunnel *paperTunnel) {
+		check(t, e.Up(t.Context()))
+		p.mu.Lock()
+		flooded := p.streams[0]
+		p.mu.Unlock()
+		for i := range 10_000 {
+			order := openedOnPaper("s-1", true)
+			order.GetOpened().Configuration.Mtu = uint32(1300 + i%2)
+			select {
+			case flooded.down <- order:
+			case <-flooded.ctx.Done():
+			}
+			<-time.After(time.Millisecond)
+		}
+		synctest.Wait()
+		tunnel.mu.Lock()
+		installs := tunnel.installs
+		tunnel.mu.Unlock()
+		if installs > 2*orderBurst {
+			t.Errorf("installed %d times in 10 s", installs)
+		}
+		if flooded.ctx.Err() == nil {
+			t.Error("the stream is still held")
+		}
+		pass(time.Minute)
+		if st := e.Status("de"); !tunnel.standing() || tunnel.removals != 0 || st.State != Connected || !st.ControlPlane {
+			t.Errorf("afterwards: %+v", st)
+		}
+	})
+}
+
+// TestManyNetworks: a hundred thousand networks are refused with words, and nothing is installed.
+func TestManyNetworks(t *testing.T) {
+	script := func(p *paperPlane) {
+		p.answer = func(m *heimdrahtv1.AttachRequest) *heimdrahtv1.AttachResponse {
+			order := openedOnPaper("s-1", false)
+			for i := range 100_000 {
+				order.GetOpened().Configuration.AllowedIps = append(order.GetOpened().Configuration.AllowedIps, fmt.Sprintf("10.%d.%d.0/24", i/256%256, i%256))
+			}
+			return order
+		}
+	}
+	onPaper(t, script, func(t *testing.T, e *Endpoint, p *paperPlane, tunnel *paperTunnel) {
+		err := e.Up(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "it names 100002 networks, not 1 to 1000") || tunnel.installs != 0 {
+			t.Errorf("up: %v, %d installs", err, tunnel.installs)
+		}
+		pass(24 * time.Hour)
+		if len(p.openings) != 1 {
+			t.Errorf("asked %d times", len(p.openings))
+		}
+	})
+}
+
+// TestClockSetBack: a handshake from the future says nothing, and a living gateway counts again with its next one.
+func TestClockSetBack(t *testing.T) {
+	now := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+	for off, want := range map[time.Duration]bool{
+		-10 * 365 * 24 * time.Hour: false, -181 * time.Second: false, -time.Second: true,
+		time.Minute: true, 181 * time.Second: false, 10 * 365 * 24 * time.Hour: false,
+	} {
+		if got := (reading{handshake: now.Add(-off)}).alive(now); got != want {
+			t.Errorf("a handshake %v ago: alive %v", off, got)
+		}
+	}
+}
