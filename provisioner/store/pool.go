@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/capacity"
@@ -37,14 +36,19 @@ func (r *Reader) Pool(name string) (provisioner.LicencePool, error) {
 	return one(r.q, scanDeclaration[provisioner.LicencePool], `select declaration from licence_pool where name = $1`, name)
 }
 
-// PoolsOf lists the pools a tenant is entitled to, by name. Those from which it
-// only still holds seats are not among them.
+// PoolsOf lists the pools a tenant is entitled to, by name, as an opening must
+// know them: without contract, price and the list of shares, which may name some
+// hundred tenants. Those from which the tenant only still holds seats are not
+// among them.
 func (r *Reader) PoolsOf(tenant string) ([]PoolState, error) {
-	list, err := all(r.q, scanPool, `select p.declaration, p.held, p.unused_guarantee, s.guarantee, s.held
-		from pool_share s join licence_pool p on p.name = s.pool where s.tenant = $1 order by p.name`, tenant)
-	return slices.DeleteFunc(list, func(p PoolState) bool {
-		return !slices.ContainsFunc(p.Pool.Shares, func(s provisioner.PoolShare) bool { return s.Tenant == tenant })
-	}), err
+	return all(r.q, func(s scanner) (p PoolState, err error) {
+		p.Pool.Model = provisioner.PoolConcurrent
+		var from, until int64
+		err = s.Scan(&p.Pool.Name, &p.Pool.Seats, &p.Pool.Burst, &from, &until, &p.Held, &p.UnusedGuarantee, &p.Guarantee, &p.TenantHeld)
+		p.Pool.From, p.Pool.Until = at(from), at(until)
+		return p, err
+	}, `select p.name, p.seats, p.burst, p.valid_from, p.valid_until, p.held, p.unused_guarantee, s.guarantee, s.held
+		from pool_share s join licence_pool p on p.name = s.pool where s.tenant = $1 and s.entitled = 1 order by p.name`, tenant)
 }
 
 // Held lists how many seats of each pool the tenants in scope hold, those that
@@ -75,12 +79,12 @@ func (w *Writer) PutPool(p provisioner.LicencePool) error {
 	if err := run(w.q, `delete from pool_share where pool = $1 and held = 0`, p.Name); err != nil {
 		return err
 	}
-	if err := run(w.q, `update pool_share set guarantee = 0 where pool = $1`, p.Name); err != nil {
+	if err := run(w.q, `update pool_share set guarantee = 0, entitled = 0 where pool = $1`, p.Name); err != nil {
 		return err
 	}
 	for _, s := range p.Shares {
-		if err := run(w.q, `insert into pool_share (pool, tenant, guarantee, held) values ($1, $2, $3, 0)
-			on conflict (pool, tenant) do update set guarantee = excluded.guarantee`, p.Name, s.Tenant, s.Guarantee); err != nil {
+		if err := run(w.q, `insert into pool_share (pool, tenant, guarantee, entitled, held) values ($1, $2, $3, 1, 0)
+			on conflict (pool, tenant) do update set guarantee = excluded.guarantee, entitled = excluded.entitled`, p.Name, s.Tenant, s.Guarantee); err != nil {
 			return err
 		}
 	}

@@ -68,6 +68,8 @@ create table pool_share (
     pool      text   not null references licence_pool (name),
     tenant    text   not null references tenant (name),
     guarantee bigint not null,
+    -- 0: the declaration no longer names the tenant, which gives back its last seats.
+    entitled  bigint not null,
     held      bigint not null,
     primary key (pool, tenant)
 );
