@@ -384,7 +384,7 @@ func TestVerify(t *testing.T) {
 				return
 			}
 			want := provisioner.Actor{
-				ID: c.id.ID, Name: c.id.ID, Generation: c.id.Generation, Expired: c.validity.Expired,
+				ID: c.id.ID, Name: c.id.ID, Generation: c.id.Generation, Until: c.leaf.NotAfter, Expired: c.validity.Expired,
 				Grants: []provisioner.Grant{{Role: provisioner.Role(c.id.Kind), Tenant: c.id.Tenant}},
 			}
 			if diff := cmp.Diff(want, actor); diff != "" || err != nil {

@@ -191,7 +191,7 @@ func (b Bundle) Identify(chain []*x509.Certificate, now time.Time) (provisioner.
 		return provisioner.Actor{}, provisioner.Refuse(provisioner.CodeCertificateNotYet)
 	}
 	actor := provisioner.Actor{
-		ID: id.ID, Name: id.ID, Generation: id.Generation, Expired: validity.Expired,
+		ID: id.ID, Name: id.ID, Generation: id.Generation, Until: chain[0].NotAfter, Expired: validity.Expired,
 		Grants: []provisioner.Grant{{Role: provisioner.RoleGateway}},
 	}
 	if id.Kind == KindDevice {

@@ -107,8 +107,12 @@ func (g *Gateway) sync(ctx context.Context, first func()) error {
 	}
 	g.mu.Lock()
 	hello := &heimdrahtv1.SyncHello{Epoch: g.epoch, Revision: g.revision, WireguardPublicKey: g.PublicKey, AgentVersion: "test"}
+	standing := g.acknowledge(nil)
 	g.mu.Unlock()
 	if err := stream.Send(&heimdrahtv1.SyncRequest{Event: &heimdrahtv1.SyncRequest_Hello{Hello: hello}}); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if err := stream.Send(standing); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	for {
@@ -168,6 +172,11 @@ func (g *Gateway) obey(order *heimdrahtv1.SyncResponse) *heimdrahtv1.SyncRequest
 	if g.muted {
 		return nil
 	}
+	return g.acknowledge(removed)
+}
+
+// acknowledge says how far it is. g.mu is held.
+func (g *Gateway) acknowledge(removed []string) *heimdrahtv1.SyncRequest {
 	return &heimdrahtv1.SyncRequest{Event: &heimdrahtv1.SyncRequest_Acknowledgement{
 		Acknowledgement: &heimdrahtv1.SyncAcknowledgement{Epoch: g.epoch, Revision: g.revision, RemovedSessions: removed},
 	}}

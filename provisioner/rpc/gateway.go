@@ -26,13 +26,13 @@ const (
 
 type syncStream = grpc.BidiStreamingServer[heimdrahtv1.SyncRequest, heimdrahtv1.SyncResponse]
 
-// syncer is one gateway's stream: this side of it sends; listen hears.
+// syncer is one gateway's stream: this side of it sends; hearer hears.
 type syncer struct {
 	*gatewayHandler
 	stream  syncStream
 	actor   provisioner.Actor
-	name    string              // the gateway's; both sides of the stream read it
-	gateway provisioner.Gateway // as it is declared now; speak's alone
+	gateway string
+	contact *watch.Contact
 	log     *slog.Logger
 
 	wake   *watch.Listener
@@ -47,39 +47,52 @@ type syncer struct {
 // gateway may not go on.
 func (h *gatewayHandler) Sync(stream syncStream) error {
 	actor := actorOf(stream.Context())
-	first, err := stream.Recv()
+	events, broken := receive(stream.Context(), stream.Recv)
+	hello, key, err := greeted(stream.Context(), events, broken)
 	if err != nil {
 		return err
 	}
-	hello := first.GetHello()
-	key, err := provisioner.ParseKey(hello.GetWireguardPublicKey())
-	if hello == nil || err != nil || hello.GetRevision() < 0 || len(hello.GetEpoch()) > maxID || len(hello.GetAgentVersion()) > maxText {
-		return provisioner.Refuse(provisioner.CodeProtocol, "why", "the first message of a gateway must be its hello, with its key")
-	}
-	g, err := h.sessions.AdmitGateway(stream.Context(), actor, key, hello.GetAgentVersion())
+	g, err := h.sessions.AdmitGateway(stream.Context(), actor, key, printable(hello.GetAgentVersion()))
 	if err != nil {
 		return err
 	}
-	ctx, release := h.streams.hold(stream.Context(), "gateway "+g.Name)
+	ctx, release := h.streams.hold(stream.Context(), "gateway "+g.Name, actor.Until)
+	defer release()
 	s := &syncer{
-		gatewayHandler: h, stream: stream, actor: actor, name: g.Name, gateway: g, log: h.log.With("gateway", g.Name),
+		gatewayHandler: h, stream: stream, actor: actor, gateway: g.Name, log: h.log.With("gateway", g.Name),
 		wake: h.hub.Listen(watch.Gateway(g.Name)), wanted: make(chan string, 1),
 		epoch: hello.GetEpoch(), revision: hello.GetRevision(),
 	}
 	defer s.wake.Close()
+	return because(ctx, s.serve(ctx, events, broken))
+}
+
+func (s *syncer) serve(ctx context.Context, events <-chan *heimdrahtv1.SyncRequest, broken <-chan error) error {
+	contact, err := s.contacts.Connected(ctx, s.gateway)
+	if err != nil {
+		return err
+	}
+	s.contact = contact
 	defer func() {
-		if release() {
-			h.contacts.Disconnected(g.Name)
+		if contact.Disconnected() {
 			s.log.Info("gateway disconnected")
 		}
 	}()
-	if err := h.contacts.Connected(ctx, g.Name, s.epoch, s.revision); err != nil {
+	s.log.Info("gateway connected", "epoch", s.epoch, "revision", s.revision)
+	known, err := s.sessions.Knows(ctx, s.epoch, s.revision)
+	if err != nil {
 		return err
 	}
-	s.log.Info("gateway connected", "epoch", s.epoch, "revision", s.revision, "version", hello.GetAgentVersion())
+	if known {
+		contact.Told(s.epoch, s.revision)
+	}
 	heard := make(chan error, 1)
-	go func() { heard <- s.listen(ctx) }()
-	return s.speak(ctx, heard)
+	hearing, stop := context.WithCancel(ctx)
+	hearer := newHearer(s)
+	go func() { heard <- hearer.run(hearing, events, broken) }()
+	err = s.speak(ctx, heard)
+	stop()
+	return err
 }
 
 // speak sends what the gateway must know, as it changes.
@@ -87,12 +100,13 @@ func (s *syncer) speak(ctx context.Context, heard <-chan error) error {
 	if err := s.configure(ctx); err != nil {
 		return err
 	}
-	idle := time.NewTicker(idleDelta)
-	defer idle.Stop()
-	for {
-		if err := s.catchUp(ctx); err != nil {
+	ticker := time.NewTicker(idleDelta)
+	defer ticker.Stop()
+	for idle := true; ; {
+		if err := s.catchUp(ctx, idle); err != nil {
 			return err
 		}
+		idle = false
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -104,15 +118,18 @@ func (s *syncer) speak(ctx context.Context, heard <-chan error) error {
 				return err
 			}
 		case <-s.wake.C:
-		case <-idle.C:
+		case <-ticker.C:
+			idle = true
 		}
 	}
 }
 
-// catchUp sends deltas until the gateway has been told everything.
-func (s *syncer) catchUp(ctx context.Context) error {
+// catchUp sends deltas until the gateway has been told everything that
+// concerns it. What concerns it not only moves its place on, and that can wait
+// for others to come together with it.
+func (s *syncer) catchUp(ctx context.Context, idle bool) error {
 	for {
-		d, err := s.sessions.Delta(ctx, s.gateway.Name, s.epoch, s.revision)
+		d, err := s.sessions.Delta(ctx, s.gateway, s.epoch, s.revision)
 		switch {
 		case err != nil:
 			return err
@@ -121,14 +138,16 @@ func (s *syncer) catchUp(ctx context.Context) error {
 				return err
 			}
 			continue
-		case d.Empty():
+		case d.Upto == d.After || !d.Concerns && !idle:
 			return nil
 		}
+		idle = false
 		if d.Declaration {
 			if err := s.configure(ctx); err != nil {
 				return err
 			}
 		}
+		s.contact.Told(d.Epoch, d.Upto)
 		if err := s.stream.Send(&heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_Delta{Delta: &heimdrahtv1.Delta{
 			Epoch: d.Epoch, After: d.After, Upto: d.Upto, RemovedSessions: d.Removed, Peers: fromPeers(d.Peers),
 		}}}); err != nil {
@@ -144,12 +163,13 @@ func (s *syncer) catchUp(ctx context.Context) error {
 
 // snapshot sends everything; removals that come meanwhile go between the pages.
 func (s *syncer) snapshot(ctx context.Context) error {
-	snap, err := s.sessions.Snapshot(ctx, s.gateway.Name)
+	snap, err := s.sessions.Snapshot(ctx, s.gateway)
 	if err != nil {
 		return err
 	}
 	s.log.Info("sending a snapshot", "revision", snap.Revision, "peers", len(snap.Peers))
 	s.epoch, s.revision, s.removals = snap.Epoch, snap.Revision, snap.Revision
+	s.contact.Told(snap.Epoch, snap.Revision)
 	if err := s.stream.Send(&heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_SnapshotBegin{
 		SnapshotBegin: &heimdrahtv1.SnapshotBegin{Epoch: snap.Epoch, Revision: snap.Revision},
 	}}); err != nil {
@@ -179,7 +199,7 @@ func (s *syncer) removeAhead(ctx context.Context) error {
 	default:
 		return nil
 	}
-	closed, upto, err := s.sessions.Closings(ctx, s.gateway.Name, s.removals)
+	closed, upto, err := s.sessions.Closings(ctx, s.gateway, s.removals)
 	if err != nil || len(closed) == 0 {
 		return err
 	}
@@ -196,7 +216,6 @@ func (s *syncer) configure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.gateway = g
 	return s.stream.Send(&heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_Configuration{
 		Configuration: &heimdrahtv1.GatewayConfiguration{
 			Name:       g.Name,
@@ -208,68 +227,6 @@ func (s *syncer) configure(ctx context.Context) error {
 			ServerTime: timestamppb.Now(),
 		},
 	}})
-}
-
-// listen hears the gateway. Acknowledgements are taken at once; observations
-// are written by a worker, so that no confirmation waits for statistics.
-func (s *syncer) listen(ctx context.Context) error {
-	observations := make(chan *heimdrahtv1.SyncObservation, 64)
-	worked := make(chan struct{})
-	go func() {
-		defer close(worked)
-		for o := range observations {
-			s.observe(ctx, o)
-		}
-	}()
-	defer func() {
-		close(observations)
-		<-worked
-	}()
-	for {
-		event, err := s.stream.Recv()
-		if err != nil {
-			return ended(err)
-		}
-		switch e := event.GetEvent().(type) {
-		case *heimdrahtv1.SyncRequest_Acknowledgement:
-			a := e.Acknowledgement
-			s.contacts.Acknowledged(s.name, a.GetEpoch(), a.GetRevision(), a.GetRemovedSessions())
-		case *heimdrahtv1.SyncRequest_Observation:
-			select {
-			case observations <- e.Observation:
-			default:
-				s.log.Warn("statistics of a gateway were dropped: they come faster than they are written")
-			}
-		case *heimdrahtv1.SyncRequest_SnapshotWanted:
-			select {
-			case s.wanted <- printable(e.SnapshotWanted.GetReason()):
-			default: // one is on its way
-			}
-		default:
-			return provisioner.Refuse(provisioner.CodeProtocol, "why", "an event of an unknown kind")
-		}
-	}
-}
-
-func (s *syncer) observe(ctx context.Context, o *heimdrahtv1.SyncObservation) {
-	now := time.Now()
-	seen := make([]session.Seen, 0, len(o.GetPeers()))
-	for _, p := range o.GetPeers() {
-		v := session.Seen{Session: p.GetSessionId(), ReceivedBytes: p.GetReceivedBytes(), SentBytes: p.GetSentBytes()}
-		if p.LastHandshakeAgeMs != nil && p.GetLastHandshakeAgeMs() >= 0 {
-			v.LastHandshake = now.Add(-time.Duration(p.GetLastHandshakeAgeMs()) * time.Millisecond)
-		}
-		seen = append(seen, v)
-	}
-	if err := s.sessions.Observe(ctx, s.actor, seen); err != nil {
-		if ctx.Err() == nil {
-			s.log.Error("keeping observations", "error", err)
-		}
-		return
-	}
-	if o.GetComplete() {
-		s.contacts.Observed(s.name)
-	}
 }
 
 func fromPeers(peers []session.Peer) []*heimdrahtv1.Peer {

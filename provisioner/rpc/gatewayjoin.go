@@ -1,8 +1,6 @@
 package rpc
 
 import (
-	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"strconv"
@@ -37,14 +35,6 @@ func listenPort(endpoint string) uint32 {
 		return 0
 	}
 	return uint32(n)
-}
-
-// ended leaves out the orderly end of a stream.
-func ended(err error) error {
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
 }
 
 // printable is a text from outside as a log may hold it.

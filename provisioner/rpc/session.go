@@ -40,14 +40,20 @@ type attachment struct {
 // Attach serves a laptop's stream until it breaks or the device may not go on.
 func (h *sessionHandler) Attach(stream attachStream) error {
 	a := &attachment{sessionHandler: h, stream: stream, actor: actorOf(stream.Context()), id: provisioner.NewID()}
-	ctx, release := h.streams.hold(stream.Context(), "device "+a.actor.ID)
-	defer release()
 	listener := h.hub.Listen(watch.Device(a.actor.ID))
 	defer listener.Close()
-	if err := h.sessions.Check(ctx, a.actor, a.id, ""); err != nil {
+	// Before the stream is held: a former installation of the device must not
+	// push the present one aside.
+	if err := h.sessions.Check(stream.Context(), a.actor, a.id, ""); err != nil {
 		return err
 	}
-	events, broken := receive(ctx, stream.Recv)
+	ctx, release := h.streams.hold(stream.Context(), "device "+a.actor.ID, a.actor.Until)
+	defer release()
+	return because(ctx, a.serve(ctx, listener))
+}
+
+func (a *attachment) serve(ctx context.Context, listener *watch.Listener) error {
+	events, broken := receive(ctx, a.stream.Recv)
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	<-pause.C
@@ -83,8 +89,7 @@ func receive[T any](ctx context.Context, recv func() (T, error)) (events <-chan 
 		for {
 			event, err := recv()
 			if errors.Is(err, io.EOF) {
-				err = nil
-				b <- err
+				b <- nil
 				return
 			}
 			if err != nil {
@@ -110,13 +115,13 @@ func (a *attachment) handle(ctx context.Context, event *heimdrahtv1.AttachReques
 	case *heimdrahtv1.AttachRequest_Close:
 		return a.close(ctx, e.Close.GetSessionId())
 	default:
-		return provisioner.Refuse(provisioner.CodeProtocol, "why", "an event of an unknown kind")
+		return provisioner.Refuse(provisioner.CodeProtocol).With("why", "ein Ereignis unbekannter Art", "an event of an unknown kind")
 	}
 }
 
 func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error {
 	if len(e.GetResume()) > maxID || len(e.GetAgentVersion()) > maxText {
-		return provisioner.Refuse(provisioner.CodeProtocol, "why", "an id or version that is too long")
+		return provisioner.Refuse(provisioner.CodeProtocol).With("why", "eine zu lange Kennung oder Version", "an id or version that is too long")
 	}
 	opened, err := a.sessions.Open(ctx, a.actor, session.OpenRequest{Stream: a.id, Resume: e.GetResume(), AgentVersion: e.GetAgentVersion()})
 	if refusal, ok := provisioner.AsRefusal(err); ok && !endsStream(refusal) {
@@ -127,20 +132,24 @@ func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error
 		return err
 	}
 	a.session = opened.Session.ID
-	if err := a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Opened{Opened: &heimdrahtv1.SessionOpened{
+	// What happened between the transaction and now rang the listener.
+	return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Opened{Opened: &heimdrahtv1.SessionOpened{
 		SessionId:     opened.Session.ID,
 		Configuration: fromTunnel(opened.Tunnel),
 		LeaseUntil:    timestamppb.New(opened.Session.LeaseUntil),
 		RenewEveryMs:  provisioner.RenewEvery.Milliseconds(),
 		Resumed:       opened.Resumed,
-	}}}); err != nil {
-		return err
-	}
-	// What happened between the transaction and now rang the listener.
-	return nil
+	}}})
+}
+
+func tooLong() *provisioner.Refusal {
+	return provisioner.Refuse(provisioner.CodeProtocol, "why", "an id or version that is too long")
 }
 
 func (a *attachment) renew(ctx context.Context, id string) error {
+	if len(id) > maxID {
+		return tooLong()
+	}
 	until, err := a.sessions.Renew(ctx, a.actor, a.id, id)
 	if refusal, ok := provisioner.AsRefusal(err); ok {
 		return a.closed(id, refusal)
@@ -154,6 +163,9 @@ func (a *attachment) renew(ctx context.Context, id string) error {
 }
 
 func (a *attachment) close(ctx context.Context, id string) error {
+	if len(id) > maxID {
+		return tooLong()
+	}
 	if err := a.sessions.Close(ctx, a.actor, id); err != nil {
 		return err
 	}

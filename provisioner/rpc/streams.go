@@ -3,6 +3,10 @@ package rpc
 import (
 	"context"
 	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 )
@@ -25,31 +29,53 @@ type held struct{ cancel context.CancelCauseFunc }
 
 func newStreams() *streams { return &streams{open: make(map[string]*held)} }
 
-// hold enters a stream; its context ends when a newer one comes or the server
-// stops, with the refusal as its cause. release leaves again and reports
-// whether the stream was still the newest.
-func (s *streams) hold(ctx context.Context, who string) (_ context.Context, release func() (newest bool)) {
+// errProofOver ends a stream whose certificate's time is over. It is no
+// refusal: who has a newer certificate connects with it and goes on.
+var errProofOver = status.Error(codes.Unavailable, "the certificate that this connection began with has expired")
+
+// hold enters a stream; its context ends when a newer one comes, the server
+// stops, or the caller's proof ends (zero: it does not), with the reason as its
+// cause. release leaves again.
+func (s *streams) hold(ctx context.Context, who string, until time.Time) (_ context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	var expiry *time.Timer
+	if !until.IsZero() {
+		expiry = time.AfterFunc(time.Until(until), func() { cancel(errProofOver) })
+	}
 	mine := &held{cancel}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		cancel(provisioner.Refuse(provisioner.CodeShuttingDown))
+		cancel(shuttingDown())
 	}
 	if older := s.open[who]; older != nil {
 		older.cancel(provisioner.Refuse(provisioner.CodeStreamReplaced))
 	}
 	s.open[who] = mine
-	return ctx, func() bool {
+	return ctx, func() {
+		if expiry != nil {
+			expiry.Stop()
+		}
 		cancel(nil)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.open[who] != mine {
-			return false
+		if s.open[who] == mine {
+			delete(s.open, who)
 		}
-		delete(s.open, who)
-		return true
 	}
+}
+
+// because gives the reason why ctx ended, where it has: what then goes wrong in
+// serving a stream is its consequence.
+func because(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+func shuttingDown() *provisioner.Refusal {
+	return provisioner.Refuse(provisioner.CodeShuttingDown).After(time.Second)
 }
 
 // end ends all streams and those that still come.
@@ -58,6 +84,6 @@ func (s *streams) end() {
 	defer s.mu.Unlock()
 	s.closed = true
 	for _, h := range s.open {
-		h.cancel(provisioner.Refuse(provisioner.CodeShuttingDown))
+		h.cancel(shuttingDown())
 	}
 }

@@ -46,7 +46,13 @@ func (s *Service) Observe(ctx context.Context, actor provisioner.Actor, seen []S
 
 // RunExpiry ends sessions whose time is over, until ctx ends.
 func (s *Service) RunExpiry(ctx context.Context) error {
-	for {
+	for last := time.Now(); ; {
+		now := time.Now()
+		if gap := now.Sub(last); interrupted(gap, now.Round(0).Sub(last.Round(0))) {
+			s.Logger.Warn("this process stood still, or its clock was set: no lease ends before it has served for the time of one", "gap", gap)
+			s.servingSince = now
+		}
+		last = now
 		if err := s.expire(ctx); err != nil && ctx.Err() == nil {
 			s.Logger.Error("ending sessions whose lease has run out", "error", err)
 		}
@@ -60,6 +66,23 @@ func (s *Service) RunExpiry(ctx context.Context) error {
 	}
 }
 
+const (
+	// longestPass is how long it may take from one look to the next before that
+	// counts as an interruption: laptops renew each minute.
+	longestPass = 30 * time.Second
+	// clockStep is how far the clock may be set between two looks. More would
+	// make leases look older than they are.
+	clockStep = 5 * time.Second
+)
+
+// interrupted judges the time from one look to the next, as the steady clock
+// counted it and as the wall clock did: whether renewals may have been missed
+// meanwhile, or only seem to have been, so that their absence proves nothing.
+func interrupted(steady, wall time.Duration) bool {
+	step := wall - steady
+	return steady > longestPass || step > clockStep || step < -clockStep
+}
+
 // expire looks once at every lease that has run out, in slices.
 func (s *Service) expire(ctx context.Context) error {
 	over := time.Now()
@@ -68,7 +91,7 @@ func (s *Service) expire(ctx context.Context) error {
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		if err := s.Store.Update(ctx, func(tx *store.Writer) error { return s.expireSome(tx, list) }); err != nil {
+		if err := s.Store.Update(ctx, func(tx *store.Writer) error { return s.expireSome(tx, over, list) }); err != nil {
 			return err
 		}
 		last = list[len(list)-1]
@@ -76,7 +99,10 @@ func (s *Service) expire(ctx context.Context) error {
 }
 
 // expireSome decides again on what is true now, and closes.
-func (s *Service) expireSome(tx *store.Writer, list []provisioner.Session) error {
+func (s *Service) expireSome(tx *store.Writer, looked time.Time, list []provisioner.Session) error {
+	if tx.Now.Sub(looked) > longestPass {
+		return nil // the writer stood still, and renewals with it: the next look judges
+	}
 	for _, old := range list {
 		session, err := tx.Session(old.ID)
 		if err != nil {

@@ -56,7 +56,7 @@ type Options struct {
 // Service is the use cases of sessions.
 type Service struct {
 	Options
-	servingSince time.Time
+	servingSince time.Time // RunExpiry moves it on after an interruption
 }
 
 // New makes the service; the time it is made is when serving resumed.
@@ -115,8 +115,11 @@ func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenReque
 		if err := s.end(ctx, opened.Session, provisioner.CodeGatewayNotReady); err != nil {
 			return Opened{}, err
 		}
+		if ctx.Err() != nil {
+			return Opened{}, fmt.Errorf("waiting for gateway %s: %w", opened.Session.Gateway, ctx.Err())
+		}
 		tried = append(tried, opened.Session.Gateway)
-		if len(tried) == gatewaysTried || ctx.Err() != nil {
+		if len(tried) == gatewaysTried {
 			return Opened{}, provisioner.Refuse(provisioner.CodeGatewayNotReady).After(2 * time.Second)
 		}
 	}
@@ -130,6 +133,9 @@ func (s *Service) admit(ctx context.Context, actor provisioner.Actor) (provision
 	err := s.Store.View(ctx, func(tx *store.Reader) error {
 		device, err := mayUse(tx, actor)
 		if err != nil {
+			return err
+		}
+		if err := notTooOften(tx, device.ID); err != nil {
 			return err
 		}
 		if tenant, err = tx.Tenant(device.Tenant); err != nil {
@@ -149,6 +155,27 @@ func (s *Service) admit(ctx context.Context, actor provisioner.Actor) (provision
 		return tenant, standing, refusal
 	}
 	return tenant, standing, nil
+}
+
+// How many sessions of one device may be closed within a time before it has to
+// wait for the next: each costs a revision that gateways have to be told, and
+// is kept for a week. A laptop that wanders between networks stays far below.
+const (
+	closingsAllowed = 30
+	closingsWithin  = time.Minute
+)
+
+// notTooOften refuses a device that opens and closes in a loop, before the
+// directory is asked.
+func notTooOften(tx *store.Reader, device string) error {
+	closed, err := tx.LatelyClosed(device, closingsAllowed)
+	if err != nil {
+		return fmt.Errorf("reading how often the device has opened sessions: %w", err)
+	}
+	if wait := closingsWithin - time.Since(closed); wait > 0 {
+		return provisioner.Refuse(provisioner.CodeTryLater).After(min(wait, closingsWithin))
+	}
+	return nil
 }
 
 // mayUse reads the calling device and refuses one that is revoked, suspended

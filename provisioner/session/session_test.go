@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -112,19 +113,26 @@ func (w *world) update(do func(*store.Writer) error) {
 }
 
 // serve makes a gateway one that confirms everything at once.
-func (w *world) serve(gateway string) {
+func (w *world) serve(gateway string) *watch.Contact {
 	w.t.Helper()
-	if err := w.contacts.Connected(context.Background(), gateway, w.epoch, 1<<40); err != nil {
-		w.t.Fatal(err)
-	}
+	return w.connect(gateway, 1<<40)
 }
 
 // mute makes a gateway one that is connected and confirms nothing.
 func (w *world) mute(gateway string) {
 	w.t.Helper()
-	if err := w.contacts.Connected(context.Background(), gateway, w.epoch, 0); err != nil {
+	w.connect(gateway, 0)
+}
+
+func (w *world) connect(gateway string, confirmed int64) *watch.Contact {
+	w.t.Helper()
+	contact, err := w.contacts.Connected(context.Background(), gateway)
+	if err != nil {
 		w.t.Fatal(err)
 	}
+	contact.Told(w.epoch, confirmed)
+	contact.Acknowledged(w.epoch, confirmed, nil)
+	return contact
 }
 
 func (w *world) laptop(n int) provisioner.Actor {
@@ -313,6 +321,49 @@ func TestResumeGoesOnAndTheNewerStreamWins(t *testing.T) {
 	expect(t, w.Check(context.Background(), actor, "new", first.Session.ID), provisioner.CodeSessionClosed)
 }
 
+// A laptop that opens again and again is made to wait: each opening costs a
+// revision and a row.
+func TestOpeningInALoopIsHeldUp(t *testing.T) {
+	w := newWorld(t, 10)
+	w.serve("gw1")
+	actor := w.laptop(1)
+	asked := 0
+	w.standing = func(p provisioner.Person) (provisioner.Standing, error) {
+		asked++
+		return provisioner.Standing{Person: p.ID, Groups: []string{staff}}, nil
+	}
+	var err error
+	for range 100 {
+		if _, err = w.Open(context.Background(), actor, session.OpenRequest{Stream: "a"}); err != nil {
+			break
+		}
+	}
+	expect(t, err, provisioner.CodeTryLater)
+	if refusal, _ := provisioner.AsRefusal(err); refusal != nil && (refusal.RetryAfter <= 0 || refusal.RetryAfter > time.Minute) {
+		t.Errorf("it is to wait %v", refusal.RetryAfter)
+	}
+	if asked < 20 || asked > 40 {
+		t.Errorf("the directory was asked %d times", asked)
+	}
+	w.open(w.laptop(2), session.OpenRequest{Stream: "b"})
+}
+
+// Whoever goes away while the gateway is waited for is not told, and the
+// helpdesk is not shown, that the gateway was not ready.
+func TestAnAbandonedOpeningBlamesNobody(t *testing.T) {
+	w := newWorld(t, 10)
+	w.mute("gw1")
+	actor := w.laptop(1)
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := w.Open(ctx, actor, session.OpenRequest{Stream: "a"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the opening ended with %v", err)
+	}
+	if _, err := store.Read(context.Background(), w.store, func(tx *store.Reader) (provisioner.Session, error) { return tx.OpenSessionOf(actor.ID) }); !errors.Is(err, store.ErrNone) {
+		t.Errorf("its session is left: %v", err)
+	}
+}
+
 // However many open at once, seats are granted exactly as far as they go, and
 // no address twice.
 func TestSeatsAreNeverOversold(t *testing.T) {
@@ -416,4 +467,110 @@ func TestDeltaAndSnapshotTellTheSame(t *testing.T) {
 	if got, err := w.Delta(ctx, "gw1", w.epoch, 2); err != nil || !got.Unknown {
 		t.Errorf("trimmed away: %+v, %v", got, err)
 	}
+}
+
+// silence is what becomes of a session whose laptop says nothing more.
+type silence struct {
+	*world
+	gateway *watch.Contact
+	session provisioner.Session
+	at      time.Duration // since it was opened
+}
+
+// shakesHands has the gateway see a handshake of the session.
+func (s silence) shakesHands(t *testing.T) {
+	t.Helper()
+	gateway := provisioner.Actor{ID: "gw1", Grants: []provisioner.Grant{{Role: provisioner.RoleGateway}}}
+	if err := s.Observe(context.Background(), gateway, []session.Seen{{Session: s.session.ID, LastHandshake: time.Now()}}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHowSilenceEndsASession(t *testing.T) {
+	const lease = provisioner.Lease
+	for _, c := range []struct {
+		name        string
+		happens     func(*testing.T, silence) // each 8 s
+		after, late time.Duration
+	}{
+		{"the gateway is cut off: the lease alone", func(*testing.T, silence) {}, lease, lease + time.Minute},
+		{"the gateway sees nothing of it", func(_ *testing.T, s silence) { s.gateway.Observed(time.Now()) }, lease, lease + time.Minute},
+		{"the gateway sees handshakes for an hour", func(t *testing.T, s silence) {
+			if s.at <= time.Hour {
+				s.shakesHands(t)
+			}
+			s.gateway.Observed(time.Now())
+		}, time.Hour + provisioner.OnlineWithin, time.Hour + provisioner.OnlineWithin + time.Minute},
+		{"the gateway lives and says nothing of peers", func(_ *testing.T, s silence) { s.gateway.Acknowledged("", 0, nil) },
+			provisioner.UnrenewedLimit, provisioner.UnrenewedLimit + time.Minute},
+		{"traffic goes on for ever", func(t *testing.T, s silence) {
+			s.shakesHands(t)
+			s.gateway.Observed(time.Now())
+		}, provisioner.UnrenewedLimit, provisioner.UnrenewedLimit + time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if got := endOfSilence(t, c.happens); got < c.after || got > c.late {
+					t.Errorf("closed after %v, want %v to %v", got, c.after, c.late)
+				}
+			})
+		})
+	}
+}
+
+func endOfSilence(t *testing.T, happens func(*testing.T, silence)) (after time.Duration) {
+	t.Helper()
+	w := newWorld(t, 10)
+	ctx, stop := context.WithCancel(context.Background())
+	s := silence{world: w, gateway: w.serve("gw1")}
+	actor := w.laptop(1)
+	s.session = w.open(actor, session.OpenRequest{Stream: "a"}).Session
+	ended := make(chan error, 1)
+	go func() { ended <- w.RunExpiry(ctx) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	const step = 8 * time.Second // in less than store.ContactFresh
+	for s.at < 24*time.Hour {
+		time.Sleep(step)
+		s.at += step
+		happens(t, s)
+		if err := w.Check(ctx, actor, "a", s.session.ID); err != nil {
+			expect(t, err, provisioner.CodeSessionExpired)
+			return s.at
+		}
+	}
+	return 0
+}
+
+// While nothing can be written, laptops cannot renew: that is no silence of
+// theirs.
+func TestAPauseOfOursEndsNoSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 10)
+		ctx, stop := context.WithCancel(context.Background())
+		w.serve("gw1")
+		actor := w.laptop(1)
+		opened := w.open(actor, session.OpenRequest{Stream: "a"})
+		ended := make(chan error, 1)
+		go func() { ended <- w.RunExpiry(ctx) }()
+		time.Sleep(provisioner.Lease - 10*time.Second)
+		w.update(func(*store.Writer) error {
+			time.Sleep(10 * time.Minute)
+			return nil
+		})
+		time.Sleep(provisioner.Lease - 30*time.Second)
+		if err := w.Check(ctx, actor, "a", opened.Session.ID); err != nil {
+			t.Error("closed for a pause that was ours: ", err)
+		}
+		time.Sleep(2 * time.Minute)
+		expect(t, w.Check(ctx, actor, "a", opened.Session.ID), provisioner.CodeSessionExpired)
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }

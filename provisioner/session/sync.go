@@ -19,14 +19,12 @@ type Delta struct {
 	After, Upto int64
 	Removed     []string // sessions; they go before the additions
 	Peers       []Peer
-	Declaration bool // the gateway's own declaration is among the changes
+	Concerns    bool // some of the changes are the gateway's
+	Declaration bool // its own declaration is among them
 	// Unknown: the gateway's place cannot be reached by deltas, because it is
 	// of another epoch, ahead of us, or trimmed away. It needs a snapshot.
 	Unknown bool
 }
-
-// Empty reports whether there is nothing after the gateway's place.
-func (d Delta) Empty() bool { return !d.Unknown && d.Upto == d.After }
 
 // Snapshot is everything a gateway must hold at a revision.
 type Snapshot struct {
@@ -70,6 +68,20 @@ func (s *Service) Gateway(ctx context.Context, actor provisioner.Actor) (provisi
 	return g.Gateway, nil
 }
 
+// Knows reports whether a gateway's place is one of ours, from which deltas
+// lead on.
+func (s *Service) Knows(ctx context.Context, epoch string, revision int64) (bool, error) {
+	position, err := store.Read(ctx, s.Store, (*store.Reader).Position)
+	if err != nil {
+		return false, fmt.Errorf("reading where the changes stand: %w", err)
+	}
+	return reaches(position, epoch, revision), nil
+}
+
+func reaches(p store.Position, epoch string, revision int64) bool {
+	return epoch == p.Epoch && revision <= p.Revision && revision >= p.Horizon
+}
+
 // Delta gives what comes after a gateway's place. Of sessions that changed
 // more than once only the last state counts.
 func (s *Service) Delta(ctx context.Context, gateway, epoch string, after int64) (Delta, error) {
@@ -79,7 +91,7 @@ func (s *Service) Delta(ctx context.Context, gateway, epoch string, after int64)
 		if err != nil {
 			return err
 		}
-		if epoch != position.Epoch || after > position.Revision || after < position.Horizon {
+		if !reaches(position, epoch, after) {
 			d.Unknown = true
 			return nil
 		}
@@ -87,7 +99,7 @@ func (s *Service) Delta(ctx context.Context, gateway, epoch string, after int64)
 		if err != nil {
 			return err
 		}
-		d.Upto = position.Revision
+		d.Upto, d.Concerns = position.Revision, len(changes) > 0
 		if len(changes) == deltaSize {
 			d.Upto = changes[deltaSize-1].Revision
 		}

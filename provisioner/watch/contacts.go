@@ -19,6 +19,9 @@ const (
 	// rememberRemoved is how long a session-by-session acknowledgement is
 	// kept; by then the gateway's revision has passed it.
 	rememberRemoved = 10 * time.Minute
+	// mostRemoved bounds what one gateway can have us remember. What comes on
+	// top is confirmed when its revision has passed it.
+	mostRemoved = 20_000
 	// lookEvery is how often a waiting caller looks for what another replica
 	// wrote down.
 	lookEvery = 200 * time.Millisecond
@@ -31,73 +34,111 @@ type Contacts struct {
 	store *store.Store
 	log   *slog.Logger
 
+	writing sync.Mutex // rows are written in the order in which they were taken
+
 	mu      sync.Mutex
-	known   map[string]*contact
+	known   map[string]*Contact // the newest stream of each gateway
 	dirty   map[string]struct{}
 	flush   chan struct{} // buffered by one
 	changed chan struct{} // closed and replaced when anything is confirmed
 }
 
-type contact struct {
-	store.Contact
-	removed map[string]time.Time // sessions confirmed one by one
-}
-
 // NewContacts makes it; Run must be running for anything to be written down.
 func NewContacts(s *store.Store, log *slog.Logger) *Contacts {
 	return &Contacts{
-		store: s, log: log, known: make(map[string]*contact), dirty: make(map[string]struct{}),
+		store: s, log: log, known: make(map[string]*Contact), dirty: make(map[string]struct{}),
 		flush: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 }
 
-// Connected says that a gateway's stream is up and where the gateway stands.
-func (c *Contacts) Connected(ctx context.Context, gateway, epoch string, revision int64) error {
-	c.mu.Lock()
-	c.known[gateway] = &contact{
-		Contact: store.Contact{Gateway: gateway, Connected: true, ContactAt: time.Now(), Epoch: epoch, Revision: revision},
+// Contact is one stream of a gateway. What is said on it counts until
+// Disconnected, or until a newer stream of the same gateway begins.
+type Contact struct {
+	contacts *Contacts
+
+	// Guarded by Contacts.mu.
+	row     store.Contact
+	told    place                // as far as the gateway has been told
+	removed map[string]time.Time // sessions confirmed one by one
+}
+
+type place struct {
+	epoch    string
+	revision int64
+}
+
+// Connected says that a gateway's stream is up. Nothing is confirmed on it yet:
+// what the gateway confirmed before may no longer be true of it. The context is
+// the stream's: one that has ended, because a newer stream came, is refused.
+func (c *Contacts) Connected(ctx context.Context, gateway string) (*Contact, error) {
+	k := &Contact{
+		contacts: c, row: store.Contact{Gateway: gateway, Connected: true, ContactAt: time.Now()},
 		removed: make(map[string]time.Time),
 	}
+	c.mu.Lock()
+	if ctx.Err() != nil {
+		c.mu.Unlock()
+		return nil, context.Cause(ctx)
+	}
+	c.known[gateway] = k
 	c.announce(gateway)
-	row := c.known[gateway].Contact
 	c.mu.Unlock()
 	// At once: until then no session is opened there.
-	return c.store.Update(ctx, func(tx *store.Writer) error { return tx.PutContact(row) })
+	if err := c.write(ctx); err != nil {
+		k.Disconnected()
+		return nil, fmt.Errorf("writing down that gateway %s is connected: %w", gateway, err)
+	}
+	return k, nil
 }
 
-// Disconnected says that the stream has ended.
-func (c *Contacts) Disconnected(gateway string) {
-	c.note(gateway, func(k *contact) { k.Connected = false })
+// Disconnected says that the stream has ended. Idempotent. It reports whether
+// the stream still was the gateway's newest.
+func (k *Contact) Disconnected() bool {
+	return k.note(func() { k.row.Connected = false })
 }
 
-// Acknowledged says what a gateway has applied.
-func (c *Contacts) Acknowledged(gateway, epoch string, revision int64, removed []string) {
-	c.note(gateway, func(k *contact) {
+// Told says how far the gateway has been told, or holds as we know: it cannot
+// confirm more.
+func (k *Contact) Told(epoch string, revision int64) {
+	k.contacts.mu.Lock()
+	defer k.contacts.mu.Unlock()
+	k.told = place{epoch, revision}
+}
+
+// Acknowledged says what the gateway has applied: everything up to a revision,
+// and sessions removed ahead of it. A place that it was never told confirms
+// nothing: it is of another epoch, of a history that we have lost, or made up.
+func (k *Contact) Acknowledged(epoch string, revision int64, removed []string) {
+	k.note(func() {
 		now := time.Now()
-		k.ContactAt, k.Epoch, k.Revision = now, epoch, revision
+		k.row.ContactAt, k.row.Epoch, k.row.Revision = now, "", 0
+		if epoch == k.told.epoch && revision <= k.told.revision {
+			k.row.Epoch, k.row.Revision = epoch, revision
+		}
 		for _, id := range removed {
-			k.removed[id] = now
+			if len(k.removed) < mostRemoved {
+				k.removed[id] = now
+			}
 		}
 	})
 }
 
-// Observed says that a gateway has told all it saw.
-func (c *Contacts) Observed(gateway string) {
-	c.note(gateway, func(k *contact) {
-		k.ContactAt = time.Now()
-		k.ObservedAt = k.ContactAt
-	})
+// Observed says that by a time the gateway had told all it saw.
+func (k *Contact) Observed(at time.Time) {
+	k.note(func() { k.row.ContactAt, k.row.ObservedAt = time.Now(), at })
 }
 
-func (c *Contacts) note(gateway string, change func(*contact)) {
+// note makes a change, and reports false if the stream's words no longer count.
+func (k *Contact) note(change func()) bool {
+	c := k.contacts
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	k, ok := c.known[gateway]
-	if !ok {
-		return // its stream is not here
+	if c.known[k.row.Gateway] != k || !k.row.Connected {
+		return false
 	}
-	change(k)
-	c.announce(gateway)
+	change()
+	c.announce(k.row.Gateway)
+	return true
 }
 
 // announce wakes waiters and the flusher; c.mu is held.
@@ -130,19 +171,13 @@ func (c *Contacts) Run(ctx context.Context) error {
 }
 
 func (c *Contacts) write(ctx context.Context) error {
-	c.mu.Lock()
-	rows := make([]store.Contact, 0, len(c.dirty))
-	for name := range c.dirty {
-		k := c.known[name]
-		rows = append(rows, k.Contact)
-		maps.DeleteFunc(k.removed, func(_ string, at time.Time) bool { return time.Since(at) > rememberRemoved })
-	}
-	clear(c.dirty)
-	c.mu.Unlock()
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	rows := c.take()
 	if len(rows) == 0 {
 		return nil
 	}
-	return c.store.Update(ctx, func(tx *store.Writer) error {
+	err := c.store.Update(ctx, func(tx *store.Writer) error {
 		for _, row := range rows {
 			if err := tx.PutContact(row); err != nil {
 				return fmt.Errorf("gateway %s: %w", row.Gateway, err)
@@ -150,6 +185,33 @@ func (c *Contacts) write(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err != nil {
+		c.putBack(rows)
+	}
+	return err
+}
+
+// take gives the rows that are to be written down.
+func (c *Contacts) take() []store.Contact {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rows := make([]store.Contact, 0, len(c.dirty))
+	for name := range c.dirty {
+		k := c.known[name]
+		rows = append(rows, k.row)
+		maps.DeleteFunc(k.removed, func(_ string, at time.Time) bool { return time.Since(at) > rememberRemoved })
+	}
+	clear(c.dirty)
+	return rows
+}
+
+// putBack has rows that could not be written down written with the next ones.
+func (c *Contacts) putBack(rows []store.Contact) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, row := range rows {
+		c.dirty[row.Gateway] = struct{}{}
+	}
 }
 
 // Wait waits until the gateways have confirmed every debt, or until ctx ends,
@@ -188,24 +250,28 @@ func (c *Contacts) Wait(ctx context.Context, epoch string, debts []store.Debt) [
 }
 
 // settles reports whether everything in list is confirmed.
-func (k *contact) settles(epoch string, list []store.Debt) bool {
+func (k *Contact) settles(epoch string, list []store.Debt) bool {
 	for _, d := range list {
-		if _, one := k.removed[d.Session]; !one && (k.Epoch != epoch || k.Revision < d.Revision) {
+		if _, one := k.removed[d.Session]; !one && (k.row.Epoch != epoch || k.row.Revision < d.Revision) {
 			return false
 		}
 	}
 	return true
 }
 
-// lookUp finds confirmations that other replicas wrote down.
+// lookUp finds confirmations that other replicas wrote down. Of gateways whose
+// streams are here we know better.
 func (c *Contacts) lookUp(ctx context.Context, epoch string, open map[string][]store.Debt, confirmed map[string]time.Duration, began time.Time) {
 	err := c.store.View(ctx, func(tx *store.Reader) error {
 		for gateway, list := range open {
+			if c.isHere(gateway) {
+				continue
+			}
 			g, err := tx.Gateway(gateway)
 			if err != nil {
 				return err
 			}
-			written := contact{Contact: store.Contact{Epoch: g.Epoch, Revision: g.Revision}}
+			written := Contact{row: store.Contact{Epoch: g.Epoch, Revision: g.Revision}}
 			if written.settles(epoch, list) {
 				confirmed[gateway] = time.Since(began)
 				delete(open, gateway)
@@ -216,6 +282,13 @@ func (c *Contacts) lookUp(ctx context.Context, epoch string, open map[string][]s
 	if err != nil && ctx.Err() == nil {
 		c.log.Error("looking for confirmations", "error", err)
 	}
+}
+
+func (c *Contacts) isHere(gateway string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k, ok := c.known[gateway]
+	return ok && k.row.Connected
 }
 
 func (c *Contacts) report(ctx context.Context, names []string, confirmed map[string]time.Duration) []provisioner.Confirmation {

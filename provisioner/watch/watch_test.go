@@ -3,6 +3,7 @@ package watch_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"path/filepath"
@@ -152,46 +153,162 @@ func TestALostWakeUpIsMadeUpFor(t *testing.T) {
 	}
 }
 
-func TestWaitTellsWhoConfirmed(t *testing.T) {
-	w := newWorld(t)
-	ctx := context.Background()
-	for _, g := range []string{"gw1", "gw2"} {
-		if err := w.contacts.Connected(ctx, g, w.epoch, 5); err != nil {
-			t.Fatal(err)
+// connect makes a stream of a gateway that has been told everything up to a
+// revision.
+func (w *world) connect(t *testing.T, gateway string, told int64) *watch.Contact {
+	t.Helper()
+	k, err := w.contacts.Connected(context.Background(), gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Told(w.epoch, told)
+	return k
+}
+
+func (w *world) wait(d time.Duration, debts ...store.Debt) []provisioner.Confirmation {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	return w.contacts.Wait(ctx, w.epoch, debts)
+}
+
+// confirmed reports whether every gateway has confirmed by now.
+func (w *world) confirmed(debts ...store.Debt) bool {
+	for _, c := range w.wait(10*time.Millisecond, debts...) {
+		if !c.Confirmed {
+			return false
 		}
 	}
+	return true
+}
+
+func TestWaitTellsWhoConfirmed(t *testing.T) {
+	w := newWorld(t)
+	gw1, gw2 := w.connect(t, "gw1", 20), w.connect(t, "gw2", 20)
+	gw2.Acknowledged(w.epoch, 5, nil)
 	debts := []store.Debt{{Gateway: "gw1", Session: "a", Revision: 7}, {Gateway: "gw1", Session: "b", Revision: 9}, {Gateway: "gw2", Session: "c", Revision: 5}}
-	wait := func(d time.Duration) []provisioner.Confirmation {
-		ctx, cancel := context.WithTimeout(ctx, d)
-		defer cancel()
-		return w.contacts.Wait(ctx, w.epoch, debts)
-	}
 	check := func(name string, got []provisioner.Confirmation, gw1 bool) {
 		t.Helper()
 		if len(got) != 2 || got[0].Gateway != "gw1" || got[0].Confirmed != gw1 || !got[1].Confirmed {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	got := wait(10 * time.Millisecond)
+	got := w.wait(10*time.Millisecond, debts...)
 	check("nothing yet", got, false)
 	if d := time.Until(got[0].GraceUntil); d < provisioner.GatewayGrace-time.Minute || d > provisioner.GatewayGrace {
 		t.Errorf("grace ends in %v", d)
 	}
-	w.contacts.Acknowledged("gw1", "another epoch", 100, nil)
-	check("another epoch", wait(10*time.Millisecond), false)
-	w.contacts.Acknowledged("gw1", w.epoch, 7, nil)
-	check("half", wait(10*time.Millisecond), false)
-	go w.contacts.Acknowledged("gw1", w.epoch, 7, []string{"b"})
-	check("one by one", wait(10*time.Second), true)
+	gw1.Acknowledged("another epoch", 15, nil)
+	check("another epoch", w.wait(10*time.Millisecond, debts...), false)
+	gw1.Acknowledged(w.epoch, 7, nil)
+	check("half", w.wait(10*time.Millisecond, debts...), false)
+	go gw1.Acknowledged(w.epoch, 7, []string{"b"})
+	check("one by one", w.wait(10*time.Second, debts...), true)
+}
+
+// Nobody confirms what it was not told, nor by being connected alone.
+func TestConfirmationsNeverComeTooEarly(t *testing.T) {
+	w := newWorld(t)
+	debt := store.Debt{Gateway: "gw1", Session: "a", Revision: 9}
+	k := w.connect(t, "gw1", 8)
+	for name, say := range map[string]func(){
+		"to be connected":     func() {},
+		"a place ahead of us": func() { k.Acknowledged(w.epoch, 1<<40, nil) },
+		"the place we know":   func() { k.Acknowledged(w.epoch, 8, nil) },
+		"another session":     func() { k.Acknowledged(w.epoch, 8, []string{"b", ""}) },
+		"another epoch":       func() { k.Acknowledged("x", 9, nil) },
+	} {
+		if say(); w.confirmed(debt) {
+			t.Errorf("%s confirmed it", name)
+		}
+	}
+	k.Told(w.epoch, 9)
+	if k.Acknowledged(w.epoch, 9, nil); !w.confirmed(debt) {
+		t.Error("a gateway that was told cannot confirm")
+	}
+	// Its device is gone, and with it all that was installed.
+	if k.Acknowledged("", 0, nil); w.confirmed(debt) {
+		t.Error("a gateway that takes its word back has still confirmed")
+	}
+	if k.Acknowledged(w.epoch, 8, []string{"a"}); w.confirmed(store.Debt{Gateway: "gw2", Session: "a", Revision: 1}) {
+		t.Error("one gateway confirmed for another")
+	}
+}
+
+// Of two streams of one gateway only the newer one's words count, whatever the
+// order in which they arrive: the gateway behind it may be restored from an
+// older state, or be another machine.
+func TestAFormerStreamConfirmsNothing(t *testing.T) {
+	w := newWorld(t)
+	debt := store.Debt{Gateway: "gw1", Session: "a", Revision: 9}
+	former := w.connect(t, "gw1", 20)
+	former.Acknowledged(w.epoch, 20, []string{"a"})
+	if !w.confirmed(debt) {
+		t.Fatal("the stream does not work")
+	}
+	newer := w.connect(t, "gw1", 5)
+	if w.confirmed(debt) {
+		t.Error("what was said on the former stream counts for the newer one")
+	}
+	row := func() store.GatewayState {
+		g, err := store.Read(context.Background(), w.store, func(tx *store.Reader) (store.GatewayState, error) { return tx.Gateway("gw1") })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	if g := row(); g.Epoch != "" || g.Revision != 0 || !g.Connected {
+		t.Errorf("written down: %+v", g)
+	}
+	former.Acknowledged(w.epoch, 20, []string{"a"})
+	former.Observed(time.Now())
+	if former.Disconnected() {
+		t.Error("the former stream says that it was the newest")
+	}
+	if w.confirmed(debt) {
+		t.Error("the former stream still confirms")
+	}
+	ended, end := context.WithCancelCause(context.Background())
+	replaced := errors.New("replaced")
+	end(replaced)
+	if _, err := w.contacts.Connected(ended, "gw1"); !errors.Is(err, replaced) {
+		t.Errorf("a stream that was replaced before it was noted: %v", err)
+	}
+	newer.Told(w.epoch, 9)
+	if newer.Acknowledged(w.epoch, 9, nil); !w.confirmed(debt) {
+		t.Error("the newer stream cannot confirm")
+	}
+	if !newer.Disconnected() || newer.Disconnected() {
+		t.Error("the newer stream does not end once")
+	}
+	if newer.Acknowledged("", 0, nil); !w.confirmed(debt) {
+		t.Error("words count after the end")
+	}
+}
+
+func TestAGatewayCannotFillTheMemory(t *testing.T) {
+	w := newWorld(t)
+	k := w.connect(t, "gw1", 5)
+	junk := make([]string, 100)
+	for i := range 1000 {
+		for j := range junk {
+			junk[j] = fmt.Sprint(i, " ", j)
+		}
+		k.Acknowledged(w.epoch, 5, junk)
+	}
+	k.Acknowledged(w.epoch, 5, []string{"a"})
+	if w.confirmed(store.Debt{Gateway: "gw1", Session: "a", Revision: 6}) {
+		t.Error("100,001 sessions are remembered")
+	}
+	k.Told(w.epoch, 6)
+	if k.Acknowledged(w.epoch, 6, nil); !w.confirmed(store.Debt{Gateway: "gw1", Session: "a", Revision: 6}) {
+		t.Error("the revision no longer confirms")
+	}
 }
 
 func TestConfirmationsOfOtherReplicasAreFound(t *testing.T) {
 	w := newWorld(t)
 	other := watch.NewContacts(w.store, slog.New(slog.DiscardHandler)) // knows no stream
-	if err := w.contacts.Connected(context.Background(), "gw1", w.epoch, 5); err != nil {
-		t.Fatal(err)
-	}
-	w.contacts.Acknowledged("gw1", w.epoch, 9, nil)
+	w.connect(t, "gw1", 9).Acknowledged(w.epoch, 9, nil)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if got := other.Wait(ctx, w.epoch, []store.Debt{{Gateway: "gw1", Session: "a", Revision: 9}}); len(got) != 1 || !got[0].Confirmed {
