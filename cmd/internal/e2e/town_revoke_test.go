@@ -22,7 +22,7 @@ func (w *town) takeAway(t *testing.T, l *laptop) {
 	s := beginStream(t, l.machine, intranetV4)
 	other := beginStream(t, w.lap2.machine, intranetV4)
 	begin := time.Now()
-	out := w.hq.run(t, "heimdraht", "device", "revoke", st.DeviceID, "--reason", "Laptop verloren")
+	out := w.hq.run(t, helpdesk("device", "revoke", st.DeviceID, "--reason", "Laptop verloren")...)
 	took := time.Since(begin)
 	if !regexp.MustCompile(`gw1 confirmed after \d+ ms`).MatchString(out) {
 		t.Errorf("no proof: %q", out)
@@ -45,6 +45,28 @@ func (w *town) takeAway(t *testing.T, l *laptop) {
 	if gap := other.longestGap(begin); gap >= time.Second {
 		t.Errorf("the other laptop was silent for %v", gap)
 	}
+}
+
+// helpdesk is a command of somebody who is signed in as the helpdesk, beside
+// the operator.
+func helpdesk(args ...string) []string {
+	return append([]string{"env", "XDG_CONFIG_HOME=/run/helpdesk", "heimdraht"}, args...)
+}
+
+// signInHelpdesk signs in a person by the directory; her group makes her the
+// helpdesk of her own tenant, and nothing more.
+func (w *town) signInHelpdesk(t *testing.T) {
+	w.hq.run(t, "mkdir", "-m", "0700", "/run/helpdesk")
+	login := helpdesk("login", w.address, "--tenant", "stadt", "--login", "müller", "--password-file", "-")
+	w.refused(t, "sign-in-failed", w.hq.try(t, "falsch\n", login...))
+	if out := w.hq.runWith(t, "Grüße-aus-Nürnberg\n", login...); !strings.Contains(out, "helpdesk@stadt") {
+		t.Errorf("signed in as %q, want the helpdesk's role", out)
+	}
+	name, _ := slapdtest.Person(w.lap1.person)
+	if out := w.hq.run(t, helpdesk("find", name)...); !strings.Contains(out, "Nachname2") {
+		t.Errorf("find %s says %q", name, out)
+	}
+	w.refused(t, "not-allowed", w.hq.try(t, "", helpdesk("gateway", "list")...))
 }
 
 func (w *town) revoke(t *testing.T) {
