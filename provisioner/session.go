@@ -42,14 +42,28 @@ type Session struct {
 	ReceivedBytes uint64
 	SentBytes     uint64
 
+	// Reported is what the laptop says for itself.
+	Reported Usage
+
 	ClosedAt       time.Time // zero: open
 	ClosedWhy      Code
 	ClosedRevision int64
 }
 
-// Online reports whether a handshake at most 180 s old was seen.
+// Usage is what a laptop reports of a session: what its interface moved since
+// the session opened. It is the laptop's word, and decides nothing that the
+// gateway can be asked about.
+type Usage struct {
+	ReceivedBytes uint64
+	SentBytes     uint64
+	LastHandshake time.Time // zero: none yet
+}
+
+// Online reports whether a handshake at most 180 s old was seen, by the gateway
+// or by the laptop.
 func (s Session) Online(now time.Time) bool {
-	return s.ClosedAt.IsZero() && !s.LastHandshake.IsZero() && now.Sub(s.LastHandshake) <= OnlineWithin
+	fresh := func(t time.Time) bool { return !t.IsZero() && now.Sub(t) <= OnlineWithin }
+	return s.ClosedAt.IsZero() && (fresh(s.LastHandshake) || fresh(s.Reported.LastHandshake))
 }
 
 // ExpiryEvidence is what is known when a lease has run out.

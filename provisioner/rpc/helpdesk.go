@@ -78,17 +78,10 @@ func fromPerson(p helpdesk.Found) *heimdrahtv1.Person {
 	}
 }
 
-// How long a caller waits for gateways.
-const (
-	defaultWait = 5 * time.Second
-	maxWait     = time.Minute
-)
-
+// wait is how long a caller wants to wait for gateways; zero: as long as is
+// usual. How long it may be is the use case's to say.
 func wait(ms int64) time.Duration {
-	if ms <= 0 {
-		return defaultWait
-	}
-	return time.Duration(min(ms, maxWait.Milliseconds())) * time.Millisecond
+	return time.Duration(min(max(0, ms), time.Hour.Milliseconds())) * time.Millisecond
 }
 
 func fromConfirmations(list []provisioner.Confirmation) []*heimdrahtv1.GatewayConfirmation {

@@ -47,11 +47,15 @@ const (
 	maxMessage       = 4 << 20 // bytes: a declaration of 500 tenants fits
 	maxUnread        = 8 << 20 // bytes: beyond, a message is not even taken in to be refused
 	maxStreams       = 16      // calls at once on one connection
+	maxHeaders       = 16 << 10
 	writeBuffer      = 4096
 	handshakeTimeout = 30 * time.Second
 	pingNoMoreOften  = 50 * time.Second
 	pingIdle         = 2 * time.Minute
 	pingAnswer       = 30 * time.Second
+	// idleConnection is how long a connection may stand without a call:
+	// agents hold a stream, commands come and go.
+	idleConnection = 5 * time.Minute
 )
 
 // Server serves the protocol.
@@ -75,10 +79,11 @@ func New(o Options) *Server {
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(maxUnread),
 		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.ReadBufferSize(0),
 		grpc.WriteBufferSize(writeBuffer),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingIdle, Timeout: pingAnswer}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleConnection, Time: pingIdle, Timeout: pingAnswer}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingNoMoreOften, PermitWithoutStream: true}),
 	)
 	services := registrar{s.grpc, o.Logger}

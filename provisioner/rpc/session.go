@@ -111,7 +111,7 @@ func (a *attachment) handle(ctx context.Context, event *heimdrahtv1.AttachReques
 	case *heimdrahtv1.AttachRequest_Open:
 		return a.open(ctx, e.Open)
 	case *heimdrahtv1.AttachRequest_Renew:
-		return a.renew(ctx, e.Renew.GetSessionId())
+		return a.renew(ctx, e.Renew.GetSessionId(), toUsage(e.Renew.GetUsage()))
 	case *heimdrahtv1.AttachRequest_Close:
 		return a.close(ctx, e.Close.GetSessionId())
 	default:
@@ -146,11 +146,11 @@ func tooLong() *provisioner.Refusal {
 	return provisioner.Refuse(provisioner.CodeProtocol, "why", "an id or version that is too long")
 }
 
-func (a *attachment) renew(ctx context.Context, id string) error {
+func (a *attachment) renew(ctx context.Context, id string, usage provisioner.Usage) error {
 	if len(id) > maxID {
 		return tooLong()
 	}
-	until, err := a.sessions.Renew(ctx, a.actor, a.id, id)
+	until, err := a.sessions.Renew(ctx, a.actor, a.id, id, usage)
 	if refusal, ok := provisioner.AsRefusal(err); ok {
 		return a.closed(id, refusal)
 	}
@@ -160,6 +160,15 @@ func (a *attachment) renew(ctx context.Context, id string) error {
 	return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Renewed{Renewed: &heimdrahtv1.SessionRenewed{
 		SessionId: id, LeaseUntil: timestamppb.New(until), ServerTime: timestamppb.Now(),
 	}}})
+}
+
+// toUsage reads a laptop's report. An age that cannot be is none.
+func toUsage(m *heimdrahtv1.Usage) provisioner.Usage {
+	u := provisioner.Usage{ReceivedBytes: m.GetReceivedBytes(), SentBytes: m.GetSentBytes()}
+	if age := m.GetLastHandshakeAgeMs(); m != nil && m.LastHandshakeAgeMs != nil && age >= 0 && age <= provisioner.UnrenewedLimit.Milliseconds() {
+		u.LastHandshake = time.Now().Add(-time.Duration(age) * time.Millisecond)
+	}
+	return u
 }
 
 func (a *attachment) close(ctx context.Context, id string) error {

@@ -305,16 +305,16 @@ func (s *Service) resume(ctx context.Context, actor provisioner.Actor, r OpenReq
 	return opened, err
 }
 
-// Renew moves the lease of a session that this stream holds and gives its new
-// end.
-func (s *Service) Renew(ctx context.Context, actor provisioner.Actor, stream, id string) (time.Time, error) {
+// Renew moves the lease of a session that this stream holds, keeps what the
+// laptop reports, and gives the lease's new end.
+func (s *Service) Renew(ctx context.Context, actor provisioner.Actor, stream, id string, usage provisioner.Usage) (time.Time, error) {
 	if refusal := provisioner.Allow(actor, provisioner.ActionAttach, provisioner.Object{Device: actor.ID}); refusal != nil {
 		return time.Time{}, refusal
 	}
 	var until time.Time
 	err := s.Store.Update(ctx, func(tx *store.Writer) error {
 		until = tx.Now.Add(provisioner.Lease)
-		ok, err := tx.RenewSession(id, actor.ID, stream, until)
+		ok, err := tx.RenewSession(id, actor.ID, stream, until, usage)
 		if err != nil || ok {
 			return err
 		}

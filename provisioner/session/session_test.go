@@ -297,13 +297,13 @@ func TestResumeGoesOnAndTheNewerStreamWins(t *testing.T) {
 	if !again.Resumed || again.Session.ID != first.Session.ID || again.Tunnel.PresharedKey != first.Tunnel.PresharedKey {
 		t.Errorf("resumed %+v", again)
 	}
-	_, err := w.Renew(context.Background(), actor, "old", first.Session.ID)
+	_, err := w.Renew(context.Background(), actor, "old", first.Session.ID, provisioner.Usage{})
 	expect(t, err, provisioner.CodeStreamReplaced)
-	if _, err := w.Renew(context.Background(), actor, "new", first.Session.ID); err != nil {
+	if _, err := w.Renew(context.Background(), actor, "new", first.Session.ID, provisioner.Usage{SentBytes: 7}); err != nil {
 		t.Error(err)
 	}
 	foreign := w.laptop(2)
-	_, err = w.Renew(context.Background(), foreign, "new", first.Session.ID)
+	_, err = w.Renew(context.Background(), foreign, "new", first.Session.ID, provisioner.Usage{})
 	expect(t, err, provisioner.CodeSessionUnknown)
 	if err := w.Close(context.Background(), foreign, first.Session.ID); err != nil {
 		t.Error(err)

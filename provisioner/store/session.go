@@ -8,20 +8,23 @@ import (
 )
 
 const selectSession = `select s.id, s.device, s.tenant, s.person, s.gateway, s.pool, s.address_index, s.key_version, s.public_key, s.stream, s.revision,
-	s.opened_at, s.lease_until, s.renewed_at, s.last_handshake, s.received_bytes, s.sent_bytes, s.closed_at, s.closed_why, s.closed_revision,
+	s.opened_at, s.lease_until, s.renewed_at, s.last_handshake, s.received_bytes, s.sent_bytes,
+	s.reported_handshake, s.reported_received, s.reported_sent, s.closed_at, s.closed_why, s.closed_revision,
 	coalesce(c.observed_at, 0)
 	from session s left join gateway_contact c on c.gateway = s.gateway `
 
 func scanSession(r scanner) (s provisioner.Session, err error) {
 	var key string
 	var opened, lease, renewed, handshake, received, sent, closed, observed int64
+	var reportedAt, reportedReceived, reportedSent int64
 	if err := r.Scan(&s.ID, &s.Device, &s.Tenant, &s.Person, &s.Gateway, &s.Pool, &s.AddressIndex, &s.KeyVersion, &key, &s.Stream, &s.Revision,
-		&opened, &lease, &renewed, &handshake, &received, &sent, &closed, &s.ClosedWhy, &s.ClosedRevision, &observed); err != nil {
+		&opened, &lease, &renewed, &handshake, &received, &sent, &reportedAt, &reportedReceived, &reportedSent, &closed, &s.ClosedWhy, &s.ClosedRevision, &observed); err != nil {
 		return s, err
 	}
 	s.OpenedAt, s.LeaseUntil, s.RenewedAt = at(opened), at(lease), at(renewed)
 	s.LastHandshake, s.ClosedAt, s.ObservedAt = at(handshake), at(closed), at(observed)
 	s.ReceivedBytes, s.SentBytes = uint64(received), uint64(sent)
+	s.Reported = provisioner.Usage{LastHandshake: at(reportedAt), ReceivedBytes: uint64(reportedReceived), SentBytes: uint64(reportedSent)}
 	s.PublicKey, err = keyFromText(key)
 	return s, err
 }
@@ -102,8 +105,9 @@ func (w *Writer) OpenSession(s *provisioner.Session) error {
 		return err
 	}
 	if err := run(w.q, `insert into session (id, device, tenant, person, gateway, pool, address_index, key_version, public_key, stream, revision,
-			opened_at, lease_until, renewed_at, last_handshake, received_bytes, sent_bytes, closed_at, closed_why, closed_revision)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, '', 0)`,
+			opened_at, lease_until, renewed_at, last_handshake, received_bytes, sent_bytes,
+			reported_handshake, reported_received, reported_sent, closed_at, closed_why, closed_revision)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, 0, 0, 0, '', 0)`,
 		s.ID, s.Device, s.Tenant, s.Person, s.Gateway, s.Pool, s.AddressIndex, s.KeyVersion, s.PublicKey.String(), s.Stream, s.Revision,
 		ms(s.OpenedAt), ms(s.LeaseUntil), ms(s.RenewedAt)); err != nil {
 		return err
@@ -144,10 +148,13 @@ func (w *Writer) CloseSessionOf(device string, why provisioner.Code) (provisione
 	return s, err
 }
 
-// RenewSession moves the lease of an open session that stream holds.
-func (w *Writer) RenewSession(id, device, stream string, leaseUntil time.Time) (bool, error) {
-	n, err := changed(w.q, `update session set lease_until = $1, renewed_at = $2 where id = $3 and device = $4 and stream = $5 and closed_at = 0`,
-		ms(leaseUntil), ms(w.Now), id, device, stream)
+// RenewSession moves the lease of an open session that stream holds, and keeps
+// what the laptop reports.
+func (w *Writer) RenewSession(id, device, stream string, leaseUntil time.Time, u provisioner.Usage) (bool, error) {
+	n, err := changed(w.q, `update session set lease_until = $1, renewed_at = $2,
+			reported_handshake = $3, reported_received = $4, reported_sent = $5
+		where id = $6 and device = $7 and stream = $8 and closed_at = 0`,
+		ms(leaseUntil), ms(w.Now), ms(u.LastHandshake), clip(u.ReceivedBytes), clip(u.SentBytes), id, device, stream)
 	return n > 0, err
 }
 

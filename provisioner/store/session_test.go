@@ -232,7 +232,7 @@ func TestOnlyTheNewestStreamRenews(t *testing.T) {
 	})
 	renew := func(stream string) (ok bool) {
 		update(t, s, func(tx *store.Writer) (err error) {
-			ok, err = tx.RenewSession(v.ID, d.ID, stream, tx.Now.Add(provisioner.Lease))
+			ok, err = tx.RenewSession(v.ID, d.ID, stream, tx.Now.Add(provisioner.Lease), provisioner.Usage{ReceivedBytes: 1 << 63, SentBytes: 7, LastHandshake: tx.Now})
 			return err
 		})
 		return ok
@@ -249,6 +249,10 @@ func TestOnlyTheNewestStreamRenews(t *testing.T) {
 	})
 	if renew("stream") || !renew("newer") {
 		t.Error("of two streams the newer does not win")
+	}
+	got := view(t, s, func(tx *store.Reader) (provisioner.Session, error) { return tx.Session(v.ID) })
+	if r := got.Reported; r.SentBytes != 7 || r.ReceivedBytes > 1<<62 || !got.Online(time.Now()) || got.Online(time.Now().Add(5*time.Minute)) {
+		t.Errorf("reported %+v", r)
 	}
 }
 

@@ -68,7 +68,7 @@ func (w *Writer) PutTenant(t provisioner.Tenant) error {
 		if err := run(w.q, `insert into mail_domain (domain, tenant) values ($1, $2)`, domain, t.Name); err != nil {
 			if w.store.dialect.isUnique(err) {
 				return provisioner.DeclarationInvalid("tenant", t.Name,
-					"die Maildomain "+domain+" gehört einem anderen Mandanten", "the mail domain "+domain+" belongs to another tenant")
+					"die Maildomain "+domain+" gehört einer anderen Verwaltung", "the mail domain "+domain+" belongs to another tenant")
 			}
 			return err
 		}

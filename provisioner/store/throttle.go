@@ -57,11 +57,19 @@ type RecentRefusal struct {
 	Source string
 }
 
-// AddRefusal keeps a refusal for the helpdesk.
+// refusalsKept is how many refusals of one person are kept. Nothing slows down
+// somebody whose password is right and who is refused for another reason.
+const refusalsKept = 50
+
+// AddRefusal keeps a refusal for the helpdesk; of one person the last fifty.
 func (w *Writer) AddRefusal(v RecentRefusal) error {
-	return run(w.q, `insert into recent_refusal (id, at, tenant, login, person, device, code, cause, source)
+	if err := run(w.q, `insert into recent_refusal (id, at, tenant, login, person, device, code, cause, source)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		provisioner.NewID(), ms(w.Now), v.Tenant, v.Login, v.Person, v.Device, string(v.Code), v.Cause, v.Source)
+		provisioner.NewID(), ms(w.Now), v.Tenant, v.Login, v.Person, v.Device, string(v.Code), v.Cause, v.Source); err != nil || v.Person == "" {
+		return err
+	}
+	return run(w.q, `delete from recent_refusal where id in
+		(select id from recent_refusal where person = $1 order by at desc, id limit 1000 offset $2)`, v.Person, refusalsKept)
 }
 
 // NoteDeviceRefusal keeps a refusal of a device in place of the former one with

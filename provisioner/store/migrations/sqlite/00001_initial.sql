@@ -214,9 +214,14 @@ create table session (
     opened_at      bigint not null,
     lease_until    bigint not null,
     renewed_at     bigint not null,
+    -- What the gateway saw: bytes as the gateway counts them.
     last_handshake bigint not null,
     received_bytes bigint not null,
     sent_bytes     bigint not null,
+    -- What the laptop reported with its last renewal, since the session opened.
+    reported_handshake bigint not null,
+    reported_received  bigint not null,
+    reported_sent      bigint not null,
     closed_at      bigint not null,
     closed_why     text   not null,
     closed_revision bigint not null
