@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -22,16 +23,16 @@ const (
 )
 
 func wrongPin(server string, want, got Fingerprint) *Problem {
-	shown, gezeigt := "none that it could be compared with", "keine, die sich vergleichen ließe"
+	shown, gezeigt := "its fingerprint is none that it could be compared with", "Er zeigt keinen Fingerabdruck, der sich vergleichen ließe"
 	if !got.IsZero() {
-		shown, gezeigt = got.String(), got.String()
+		shown, gezeigt = "its fingerprint is "+got.String(), "Sein Fingerabdruck ist "+got.String()
 	}
 	return &Problem{Code: CodeWrongPin,
 		German: Text{
-			fmt.Sprintf("Der Server %s ist nicht der erwartete: Seine Prüfsumme ist %s, erwartet wird %s. Es wurde nichts gesendet.", server, gezeigt, want),
+			fmt.Sprintf("Der Server %s ist nicht der erwartete: %s, erwartet wird %s. Es wurde nichts gesendet.", server, gezeigt, want),
 			"Vergleichen Sie die Adresse mit der, die Sie bekommen haben, Zeichen für Zeichen. Stimmt sie, sagen Sie es dem Helpdesk: Jemand könnte mitlesen wollen."},
 		English: Text{
-			fmt.Sprintf("The server %s is not the expected one: its fingerprint is %s, expected is %s. Nothing was sent.", server, shown, want),
+			fmt.Sprintf("The server %s is not the expected one: %s, expected is %s. Nothing was sent.", server, shown, want),
 			"Compare the address with the one you were given, character by character. If it is right, tell the helpdesk: somebody may be trying to listen in."}}
 }
 
@@ -45,13 +46,13 @@ func serverUntrusted(server, warum, why string) *Problem {
 			"Check the address. If it is right, give this sentence to the operator."}}
 }
 
-func serverUnreachable(servers string) *Problem {
+func serverUnreachable(german, english []string) *Problem {
 	return &Problem{Code: CodeServerUnreachable, RetryAfter: 250 * time.Millisecond,
 		German: Text{
-			fmt.Sprintf("Der Server ist nicht erreichbar (%s).", servers),
+			fmt.Sprintf("Der Server ist nicht erreichbar (%s).", strings.Join(german, "; ")),
 			"Prüfen Sie die Verbindung ins Internet und die Adresse. Es wird von selbst weiter versucht."},
 		English: Text{
-			fmt.Sprintf("The server cannot be reached (%s).", servers),
+			fmt.Sprintf("The server cannot be reached (%s).", strings.Join(english, "; ")),
 			"Check the connection to the internet and the address. Trying goes on by itself."}}
 }
 
@@ -112,9 +113,10 @@ func ClockOff(ahead time.Duration) *Problem {
 
 // StateUnusable says that an agent's own files cannot be read or written.
 func StateUnusable(dir string, cause error) *Problem {
+	warum, why := SystemSays(cause)
 	return &Problem{Code: CodeStateUnusable, Cause: cause,
-		German:  Text{fmt.Sprintf("Der Ordner %s kann nicht benutzt werden: %v.", dir, cause), "Er muss dem Programm gehören (Rechte 0700), und auf dem Datenträger muss Platz sein."},
-		English: Text{fmt.Sprintf("The folder %s cannot be used: %v.", dir, cause), "It must belong to the program (mode 0700), and the disk must have room."}}
+		German:  Text{fmt.Sprintf("Der Ordner %s kann nicht benutzt werden: %s.", dir, warum), "Er muss dem Programm gehören (Rechte 0700), und auf dem Datenträger muss Platz sein."},
+		English: Text{fmt.Sprintf("The folder %s cannot be used: %s.", dir, why), "It must belong to the program (mode 0700), and the disk must have room."}}
 }
 
 // StateInUse says that another agent runs on the same files.

@@ -78,7 +78,7 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 		o.Dial = (&net.Dialer{}).DialContext
 	}
 	var worst error
-	var unreachable []string
+	var warum, why []string // unreachable, in both languages
 	for _, server := range o.Servers {
 		conn, err := o.connectOne(ctx, server)
 		if err == nil {
@@ -93,13 +93,15 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 			}
 			continue
 		}
-		unreachable = append(unreachable, fmt.Sprintf("%v: %v", server, brief(err)))
+		german, english := SystemSays(brief(err))
+		warum = append(warum, fmt.Sprintf("%v: %s", server, german))
+		why = append(why, fmt.Sprintf("%v: %s", server, english))
 		o.Logger.Debug("control plane not reached", "server", server.String(), "error", err)
 	}
 	if worst != nil {
 		return nil, worst
 	}
-	return nil, serverUnreachable(strings.Join(unreachable, "; "))
+	return nil, serverUnreachable(warum, why)
 }
 
 // brief leaves out what an error of the net package repeats.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -53,11 +52,8 @@ func fileUnusable(file string, why words) *control.Problem {
 
 // unreadable is fileUnusable for what the operating system says.
 func unreadable(file string, err error) *control.Problem {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		err = path.Err
-	}
-	return fileUnusable(file, words{err.Error(), err.Error()})
+	german, english := control.SystemSays(err)
+	return fileUnusable(file, words{german, english})
 }
 
 // openState takes the state directory.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -54,11 +53,8 @@ func fileUnusable(file, warum, why string) *control.Problem {
 
 // unreadable is fileUnusable for what the operating system says.
 func unreadable(file string, err error) *control.Problem {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		err = path.Err
-	}
-	return fileUnusable(file, err.Error(), err.Error())
+	german, english := control.SystemSays(err)
+	return fileUnusable(file, german, english)
 }
 
 // fail prints an error and gives the exit status; nil is done.
