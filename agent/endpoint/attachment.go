@@ -190,7 +190,7 @@ func (a *attachment) opened(ctx context.Context, m *heimdrahtv1.SessionOpened) (
 	id := m.GetSessionId()
 	next, err := checkConfiguration(m.GetConfiguration(), e.ownKey())
 	if err == nil && !validID(id) {
-		err = reject("der Name der Sitzung ist unbrauchbar", "the session's id is unusable")
+		err = reject("die Kennung der Verbindung ist unbrauchbar", "the session's id is unusable")
 	}
 	if err != nil {
 		a.sendClose(id)

@@ -82,7 +82,7 @@ func reject(german, english string, args ...any) error {
 // laptop's public key, which no gateway may have.
 func checkConfiguration(c *heimdrahtv1.TunnelConfiguration, own wireguard.Key) (*settings, error) {
 	if c == nil {
-		return nil, reject("sie fehlt", "it is missing")
+		return nil, reject("es sind keine", "there are none")
 	}
 	s := &settings{GatewayName: c.GetGatewayName(), FullTunnel: c.GetFullTunnel()}
 	if !plainText(s.GatewayName) {
@@ -105,7 +105,7 @@ func checkConfiguration(c *heimdrahtv1.TunnelConfiguration, own wireguard.Key) (
 
 func takeAddresses(c *heimdrahtv1.TunnelConfiguration, s *settings) error {
 	if n := len(c.GetAddresses()); n == 0 || n > 2 {
-		return reject("sie enthält %d Adressen statt einer oder zwei", "it has %d addresses, not one or two", n)
+		return reject("sie enthalten %d Adressen statt einer oder zwei", "they have %d addresses, not one or two", n)
 	}
 	for _, raw := range c.GetAddresses() {
 		prefix, err := netip.ParsePrefix(raw)
@@ -114,7 +114,7 @@ func takeAddresses(c *heimdrahtv1.TunnelConfiguration, s *settings) error {
 		}
 		for _, other := range s.Addresses {
 			if other.Is4() == prefix.Addr().Is4() {
-				return reject("sie enthält zwei Adressen derselben Art", "it has two addresses of one family")
+				return reject("sie enthalten zwei Adressen derselben Art", "they have two addresses of one family")
 			}
 		}
 		s.Addresses = append(s.Addresses, prefix.Addr())
@@ -165,7 +165,7 @@ func takeKeys(c *heimdrahtv1.TunnelConfiguration, s *settings) error {
 
 func takeAllowedIPs(c *heimdrahtv1.TunnelConfiguration, s *settings) error {
 	if n := len(c.GetAllowedIps()); n == 0 || n > maxAllowedIPs {
-		return reject("sie nennt %d Netze statt 1 bis %d", "it names %d networks, not 1 to %d", n, maxAllowedIPs)
+		return reject("sie nennen %d Netze statt 1 bis %d", "they name %d networks, not 1 to %d", n, maxAllowedIPs)
 	}
 	defaults := 0
 	seen := make(map[netip.Prefix]bool, len(c.GetAllowedIps()))
@@ -177,12 +177,12 @@ func takeAllowedIPs(c *heimdrahtv1.TunnelConfiguration, s *settings) error {
 		prefix = prefix.Masked()
 		switch {
 		case prefix.Bits() == 0 && !s.FullTunnel:
-			return reject("sie will allen Verkehr umleiten, ohne es anzusagen",
-				"it would redirect all traffic without saying so")
+			return reject("sie wollen allen Verkehr umleiten, ohne es anzukündigen",
+				"they would redirect all traffic without saying so")
 		case prefix.Bits() == 0:
 			defaults++
 		case ownNetwork(prefix):
-			return reject("das Netz %s gehört dem Laptop selbst", "the network %s is the laptop's own", quote(raw))
+			return reject("das Netz %s gehört zum Laptop selbst", "the network %s is the laptop's own", quote(raw))
 		}
 		if !seen[prefix] {
 			seen[prefix] = true
@@ -190,12 +190,12 @@ func takeAllowedIPs(c *heimdrahtv1.TunnelConfiguration, s *settings) error {
 		}
 	}
 	if s.FullTunnel && defaults == 0 {
-		return reject("sie kündigt an, allen Verkehr umzuleiten, nennt aber nur einzelne Netze",
-			"it says that it redirects all traffic, and names single networks only")
+		return reject("sie kündigen an, allen Verkehr umzuleiten, nennen aber nur einzelne Netze",
+			"they say that they redirect all traffic, and name single networks only")
 	}
 	if share4, share6 := shares(s.AllowedIPs); !s.FullTunnel && (share4 >= maxShare4 || share6 >= maxShare6) {
 		return reject("ihre Netze umfassen zusammen fast das ganze Internet",
-			"its networks together are most of the internet")
+			"their networks together are most of the internet")
 	}
 	return nil
 }
@@ -214,13 +214,13 @@ func shares(prefixes []netip.Prefix) (share4, share6 float64) {
 
 func takeDNS(c *heimdrahtv1.TunnelConfiguration, s *settings) error {
 	if n := len(c.GetDnsServers()); n > maxDNSServers {
-		return reject("sie nennt %d Namensserver; erlaubt sind %d", "it names %d name servers; %d are allowed", n, maxDNSServers)
+		return reject("sie nennen %d Namensserver; erlaubt sind %d", "they name %d name servers; %d are allowed", n, maxDNSServers)
 	}
 	if n := len(c.GetDnsDomains()); n > maxDNSDomains {
-		return reject("sie nennt %d Domänen; erlaubt sind %d", "it names %d domains; %d are allowed", n, maxDNSDomains)
+		return reject("sie nennen %d Domänen; erlaubt sind %d", "they name %d domains; %d are allowed", n, maxDNSDomains)
 	}
 	if len(c.GetDnsDomains()) > 0 && len(c.GetDnsServers()) == 0 {
-		return reject("sie nennt Domänen, aber keinen Namensserver", "it names domains and no name server")
+		return reject("sie nennen Domänen, aber keinen Namensserver", "they name domains and no name server")
 	}
 	for _, raw := range c.GetDnsServers() {
 		addr, err := netip.ParseAddr(raw)

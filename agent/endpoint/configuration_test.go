@@ -77,9 +77,9 @@ func TestConfigurationLimits(t *testing.T) {
 		change func(*c)
 		want   string
 	}{
-		{"no address", func(c *c) { c.Addresses = nil }, "it has 0 addresses, not one or two"},
-		{"three addresses", func(c *c) { c.Addresses = append(c.Addresses, "10.0.0.1/32") }, "it has 3 addresses, not one or two"},
-		{"two of one family", func(c *c) { c.Addresses = []string{"10.0.0.1/32", "10.0.0.2/32"} }, "it has two addresses of one family"},
+		{"no address", func(c *c) { c.Addresses = nil }, "they have 0 addresses, not one or two"},
+		{"three addresses", func(c *c) { c.Addresses = append(c.Addresses, "10.0.0.1/32") }, "they have 3 addresses, not one or two"},
+		{"two of one family", func(c *c) { c.Addresses = []string{"10.0.0.1/32", "10.0.0.2/32"} }, "they have two addresses of one family"},
 		{"address without length", func(c *c) { c.Addresses = []string{"10.0.0.1"} }, `the address "10.0.0.1" is not valid`},
 		{"loopback as address", func(c *c) { c.Addresses = []string{"127.0.0.1/32"} }, `the address "127.0.0.1/32" is not valid`},
 		{"mapped address", func(c *c) { c.Addresses = []string{"::ffff:10.0.0.1/128"} }, `the address "::ffff:10.0.0.1/128" is not valid`},
@@ -93,24 +93,24 @@ func TestConfigurationLimits(t *testing.T) {
 		{"no preshared key", func(c *c) { c.PresharedKey = nil }, "the preshared key has 0 bytes, not 32"},
 		{"zero preshared key", func(c *c) { c.PresharedKey = make([]byte, 32) }, "a key is all zeros"},
 		{"own key", func(c *c) { c.GatewayPublicKey = bytesOf(7) }, "the gateway's key is this laptop's own"},
-		{"no networks", func(c *c) { c.AllowedIps = nil }, "it names 0 networks, not 1 to 1000"},
-		{"too many networks", func(c *c) { c.AllowedIps = many(1001, "10.%d.%d.0/24") }, "it names 1001 networks, not 1 to 1000"},
+		{"no networks", func(c *c) { c.AllowedIps = nil }, "they name 0 networks, not 1 to 1000"},
+		{"too many networks", func(c *c) { c.AllowedIps = many(1001, "10.%d.%d.0/24") }, "they name 1001 networks, not 1 to 1000"},
 		{"network that is none", func(c *c) { c.AllowedIps = []string{"10.1.0.0/33"} }, `the network "10.1.0.0/33" is not valid`},
-		{"default route in a split tunnel", func(c *c) { c.AllowedIps = []string{"0.0.0.0/0"} }, "it would redirect all traffic without saying so"},
-		{"IPv6 default route in a split tunnel", func(c *c) { c.AllowedIps = []string{"10.0.0.0/8", "::/0"} }, "it would redirect all traffic without saying so"},
-		{"default route in two halves", func(c *c) { c.AllowedIps = []string{"0.0.0.0/1", "128.0.0.0/1"} }, "its networks together are most of the internet"},
-		{"all of IPv6 in use", func(c *c) { c.AllowedIps = []string{"2000::/3"} }, "its networks together are most of the internet"},
-		{"full tunnel without a default route", func(c *c) { c.FullTunnel = true }, "it says that it redirects all traffic, and names single networks only"},
+		{"default route in a split tunnel", func(c *c) { c.AllowedIps = []string{"0.0.0.0/0"} }, "they would redirect all traffic without saying so"},
+		{"IPv6 default route in a split tunnel", func(c *c) { c.AllowedIps = []string{"10.0.0.0/8", "::/0"} }, "they would redirect all traffic without saying so"},
+		{"default route in two halves", func(c *c) { c.AllowedIps = []string{"0.0.0.0/1", "128.0.0.0/1"} }, "their networks together are most of the internet"},
+		{"all of IPv6 in use", func(c *c) { c.AllowedIps = []string{"2000::/3"} }, "their networks together are most of the internet"},
+		{"full tunnel without a default route", func(c *c) { c.FullTunnel = true }, "they say that they redirect all traffic, and name single networks only"},
 		{"loopback as network", func(c *c) { c.AllowedIps = []string{"127.0.0.0/8"} }, `the network "127.0.0.0/8" is the laptop's own`},
 		{"link-local as network", func(c *c) { c.AllowedIps = []string{"fe80::/10"} }, `the network "fe80::/10" is the laptop's own`},
-		{"too many name servers", func(c *c) { c.DnsServers = many(9, "10.1.%d.%d") }, "it names 9 name servers; 8 are allowed"},
+		{"too many name servers", func(c *c) { c.DnsServers = many(9, "10.1.%d.%d") }, "they name 9 name servers; 8 are allowed"},
 		{"name server with a newline", func(c *c) { c.DnsServers = []string{"10.0.0.1\nnameserver 6.6.6.6"} }, `the name server "10.0.0.1\nnameserver 6.6.6.6" is not valid`},
 		{"name server with a zone", func(c *c) { c.DnsServers = []string{"fe80::1%eth0"} }, `the name server "fe80::1%eth0" is not valid`},
 		{"domain with a newline", func(c *c) { c.DnsDomains = []string{"a\nb"} }, `the domain "a\nb" is not valid`},
 		{"domain with a space", func(c *c) { c.DnsDomains = []string{"a b"} }, `the domain "a b" is not valid`},
 		{"the root as domain", func(c *c) { c.DnsDomains = []string{"."} }, `the domain "." is not valid`},
-		{"too many domains", func(c *c) { c.DnsDomains = many(101, "d%d-%d.example") }, "it names 101 domains; 100 are allowed"},
-		{"domains without a server", func(c *c) { c.DnsServers = nil }, "it names domains and no name server"},
+		{"too many domains", func(c *c) { c.DnsDomains = many(101, "d%d-%d.example") }, "they name 101 domains; 100 are allowed"},
+		{"domains without a server", func(c *c) { c.DnsServers = nil }, "they name domains and no name server"},
 		{"MTU too small", func(c *c) { c.Mtu = 1279 }, "the MTU of 1279 is not between 1280 and 1500"},
 		{"MTU too large", func(c *c) { c.Mtu = 1501 }, "the MTU of 1501 is not between 1280 and 1500"},
 		{"keepalive too long", func(c *c) { c.PersistentKeepaliveS = 301 }, "the keepalive of 301 s is too long"},
@@ -128,7 +128,7 @@ func TestConfigurationLimits(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", r.english, test.want)
 			}
 			p := configurationRefused(err)
-			if p.Code != control.CodeConfigRefused || !strings.Contains(p.German.Sentence, r.german) || r.german == "" {
+			if p.Code != control.CodeConfigRefused || !strings.Contains(p.German.Sentence, capital(r.german)) || r.german == "" {
 				t.Errorf("the problem does not say why: %v", p)
 			}
 		})

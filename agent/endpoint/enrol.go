@@ -84,33 +84,39 @@ func (e *Endpoint) load() error {
 		return nil
 	}
 	if err != nil {
-		return e.stateProblem(err)
+		return e.loadProblem(err)
 	}
 	key, err := wireguard.ParsePrivateKey(device.PrivateKey)
 	if err != nil {
-		return e.stateProblem(err)
+		return e.loadProblem(err)
 	}
 	identity, err := control.LoadIdentity(e.options.Store)
 	if control.IsMissing(err) {
 		return nil // the enrolment was cut short; the person types it again
 	}
 	if err != nil {
-		return e.stateProblem(err)
+		return e.loadProblem(err)
 	}
 	e.device, e.key, e.identity = device, key, identity
 	return nil
 }
 
-// stateProblem is a failure to read or write the laptop's own files.
+// stateProblem is a failure to write the laptop's own files.
 func (e *Endpoint) stateProblem(err error) error {
 	if p, ok := control.AsProblem(err); ok {
 		return p
 	}
-	where := "state"
+	return control.StateUnusable(e.storePath(), err)
+}
+
+// loadProblem is a failure to read them.
+func (e *Endpoint) loadProblem(err error) error { return StateDamaged(e.storePath(), err) }
+
+func (e *Endpoint) storePath() string {
 	if dir, ok := e.options.Store.(interface{ Path() string }); ok {
-		where = dir.Path()
+		return dir.Path()
 	}
-	return control.StateUnusable(where, err)
+	return "state"
 }
 
 // servers are those to connect to. The caller holds the lock, or has the Endpoint to itself.
@@ -304,7 +310,7 @@ func inTime(err error) error {
 		return nil
 	}
 	if p, ok := control.AsProblem(err); ok {
-		return p
+		return askedOnce(p)
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
 		status.Code(err) == codes.DeadlineExceeded || status.Code(err) == codes.Canceled {

@@ -120,7 +120,7 @@ func TestManyNetworks(t *testing.T) {
 	}
 	onPaper(t, script, func(t *testing.T, e *Endpoint, p *paperPlane, tunnel *paperTunnel) {
 		err := e.Up(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "it names 100002 networks, not 1 to 1000") || tunnel.installs != 0 {
+		if err == nil || !strings.Contains(err.Error(), "they name 100002 networks, not 1 to 1000") || tunnel.installs != 0 {
 			t.Errorf("up: %v, %d installs", err, tunnel.installs)
 		}
 		pass(24 * time.Hour)

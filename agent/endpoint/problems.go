@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"syscall"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/hostnet"
@@ -27,6 +29,7 @@ const (
 	CodeServerSilent    = "server-silent"
 	CodeServerAway      = "server-away"
 	CodeServerErratic   = "server-erratic"
+	CodeStateDamaged    = "state-damaged"
 	CodeServerMissing   = "server-missing"
 	CodeAddressInvalid  = "address-invalid"
 	CodeLoginMissing    = "login-missing"
@@ -35,15 +38,21 @@ const (
 )
 
 func configurationRefused(err error) *control.Problem {
-	r := &rejection{german: "sie ist unbrauchbar", english: "it is unusable"}
+	r := &rejection{german: "sie sind unbrauchbar", english: "they are unusable"}
 	_ = errors.As(err, &r)
 	return &control.Problem{Code: control.CodeConfigRefused,
 		German: control.Text{
-			Sentence: "Der Server hat Einstellungen geschickt, die dieses Programm nicht übernimmt: " + r.german + ".",
+			Sentence: "Der Server hat Einstellungen geschickt, die dieses Programm nicht übernimmt: " + capital(r.german) + ".",
 			Next:     "Geben Sie diesen Satz dem Helpdesk. Auf Ihrem Laptop wurde nichts geändert."},
 		English: control.Text{
 			Sentence: "The server sent settings that this program does not accept: " + r.english + ".",
 			Next:     "Give this sentence to the helpdesk. Nothing was changed on your laptop."}}
+}
+
+// capital is the clause as a sentence of its own, which German wants after a colon.
+func capital(clause string) string {
+	first, size := utf8.DecodeRuneInString(clause)
+	return string(unicode.ToUpper(first)) + clause[size:]
 }
 
 // tunnelFailed puts into words why the tunnel could not be set up on this machine.
@@ -61,7 +70,7 @@ func tunnelFailed(err error) *control.Problem {
 	case errors.Is(err, fs.ErrPermission):
 		p = &control.Problem{Code: CodeNoRights,
 			German: control.Text{Sentence: "Das Programm darf auf diesem Laptop keine Netzverbindung einrichten.",
-				Next: "Starten Sie den Dienst: systemctl start heimdraht-agent. Ohne Rechte der Verwaltung: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."},
+				Next: "Starten Sie den Dienst: systemctl start heimdraht-agent. Ohne Administratorrechte: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."},
 			English: control.Text{Sentence: "The program may not set up a network connection on this laptop.",
 				Next: "Start the service: systemctl start heimdraht-agent. Without administrator rights: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."}}
 	case errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.EBUSY):
@@ -90,6 +99,19 @@ func tunnelFailed(err error) *control.Problem {
 				Next: "Connect again: heimdraht-agent up. If that fails, give this sentence to the helpdesk."}}
 	}
 	return p.Because(err)
+}
+
+// StateDamaged says that one of the laptop's own files cannot be read: cut short, changed by somebody, or of another
+// version. If it is no more than a lack of rights, it says that.
+func StateDamaged(dir string, cause error) *control.Problem {
+	if errors.Is(cause, fs.ErrPermission) {
+		return control.StateUnusable(dir, cause)
+	}
+	return &control.Problem{Code: CodeStateDamaged, Cause: cause,
+		German: control.Text{Sentence: fmt.Sprintf("Eine Datei dieses Programms ist beschädigt oder stammt von einer anderen Version: %v.", cause),
+			Next: "Wurde gerade eine ältere Version eingespielt, nehmen Sie wieder die neuere. Sonst löschen Sie den Ordner " + dir + ", starten den Laptop neu und melden ihn wieder an: heimdraht-agent enrol."},
+		English: control.Text{Sentence: fmt.Sprintf("A file of this program is damaged or was written by another version: %v.", cause),
+			Next: "If an older version was just installed, take the newer one again. Else delete the folder " + dir + ", restart the laptop and enrol it again: heimdraht-agent enrol."}}
 }
 
 // otherTunnel says that another program leads the laptop's packets already. name is its interface, if that is known.
@@ -182,7 +204,7 @@ func serverSilent() *control.Problem {
 func serverMissing() *control.Problem {
 	return &control.Problem{Code: CodeServerMissing,
 		German: control.Text{Sentence: "Es ist nicht bekannt, bei welchem Server sich dieser Laptop anmelden soll.",
-			Next: "Geben Sie die Anmeldeadresse an, die Sie bekommen haben: heimdraht-agent enrol SERVER#PRÜFSUMME --login NAME."},
+			Next: "Geben Sie die Anmeldeadresse an, die Sie bekommen haben: heimdraht-agent enrol SERVER#FINGERABDRUCK --login NAME."},
 		English: control.Text{Sentence: "It is not known with which server this laptop is to enrol.",
 			Next: "State the enrolment address that you were given: heimdraht-agent enrol SERVER#FINGERPRINT --login NAME."}}
 }
@@ -190,9 +212,25 @@ func serverMissing() *control.Problem {
 func addressInvalid(err error) *control.Problem {
 	return &control.Problem{Code: CodeAddressInvalid, Cause: err,
 		German: control.Text{Sentence: "Die Anmeldeadresse ist nicht richtig geschrieben.",
-			Next: "Sie hat die Form SERVER#PRÜFSUMME oder SERVER:PORT#PRÜFSUMME; die Prüfsumme hat 64 Zeichen. Kopieren Sie sie am besten ganz."},
+			Next: "Sie hat die Form SERVER#FINGERABDRUCK oder SERVER:PORT#FINGERABDRUCK; der Fingerabdruck hat 64 Zeichen. Kopieren Sie sie am besten ganz."},
 		English: control.Text{Sentence: "The enrolment address is not written correctly.",
 			Next: "It has the form SERVER#FINGERPRINT or SERVER:PORT#FINGERPRINT; the fingerprint has 64 characters. Best copy it whole."}}
+}
+
+// askedOnce rewords the next steps that are true of connections only: an enrolment is not tried again by itself.
+func askedOnce(p *control.Problem) *control.Problem {
+	q := *p
+	switch p.Code {
+	case control.CodeServerUnreachable:
+		q.German.Next = "Prüfen Sie die Verbindung ins Internet und die Adresse, dann melden Sie sich noch einmal an."
+		q.English.Next = "Check the connection to the internet and the address, then enrol again."
+	case control.CodeConnectionLost:
+		q.German.Next = "Melden Sie sich noch einmal an."
+		q.English.Next = "Enrol again."
+	default:
+		return p
+	}
+	return &q
 }
 
 func loginMissing() *control.Problem {
