@@ -3,7 +3,8 @@
 //
 // What always holds:
 //
-//   - It listens on loopback only. It asks nobody for a password, so that whoever can reach it uses the tunnel.
+//   - It listens on loopback only, and asks nobody for a password. Whoever can reach it uses the tunnel, unless the
+//     server is told whose programs may: Linux knows whose they are.
 //   - It resolves no names: they go to the dial function as they came, and with it to the tunnel's own name servers.
 //   - When its context ends, so do all its connections.
 //

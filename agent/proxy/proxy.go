@@ -26,6 +26,9 @@ const (
 type Server struct {
 	// Dial makes a TCP connection to host:port, where the host may be a name. Required.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// May says whether a user's programs may use the proxy; others are hung up on, before anything is read. Only Linux
+	// tells whose a program is. Nil: every program on this machine may.
+	May func(uid int) bool
 	// Logger zero: slog.Default. Where people go is not logged.
 	Logger *slog.Logger
 }
@@ -117,6 +120,15 @@ func pause(ctx context.Context) bool {
 // serve talks to one client until either side is done.
 func (s *Server) serve(ctx context.Context, client net.Conn) error {
 	defer closeWith(ctx, client)()
+	if s.May != nil {
+		uid, err := ownerOf(client)
+		if err != nil {
+			return err
+		}
+		if !s.May(uid) {
+			return fmt.Errorf("user %d may not use the proxy", uid)
+		}
+	}
 	address, err := hello(client)
 	if err != nil {
 		return err
