@@ -5,7 +5,7 @@ package provisioner
 // and in English.
 func DeclarationInvalid(kind, name, warum, why string) *Refusal {
 	art := map[string]string{
-		"directory": "Verzeichnis", "tenant": "Mandant", "licence pool": "Lizenzpool", "gateway": "Zugangsserver",
+		"directory": "Verzeichnis", "tenant": "Verwaltung", "licence pool": "Lizenzpool", "gateway": "Zugangsserver",
 	}[kind]
 	benannt, named := name, name
 	if name == "" {

@@ -168,7 +168,7 @@ func checkPool(p provisioner.LicencePool) *provisioner.Refusal {
 			return invalid(kindPool, p.Name, "die Zusage an %s muss von 0 bis %d sein", "the guarantee of %s must be from 0 to %d", s.Tenant, maxSeats)
 		}
 		if i > 0 && p.Shares[i-1].Tenant == s.Tenant {
-			return invalid(kindPool, p.Name, "der Mandant %s steht zweimal da", "the tenant %s stands twice", s.Tenant)
+			return invalid(kindPool, p.Name, "die Verwaltung %s steht zweimal da", "the tenant %s stands twice", s.Tenant)
 		}
 		guaranteed += s.Guarantee
 	}
@@ -191,7 +191,7 @@ func checkGateway(g provisioner.Gateway) *provisioner.Refusal {
 	case len(g.Tenants) == 0:
 		return invalid(kindGateway, g.Name, "tenants fehlt: niemand könnte es benutzen", "tenants must be given: nobody could use it")
 	case len(slices.Compact(slices.Clone(g.Tenants))) != len(g.Tenants):
-		return invalid(kindGateway, g.Name, "ein Mandant steht zweimal da", "a tenant stands twice")
+		return invalid(kindGateway, g.Name, "eine Verwaltung steht zweimal da", "a tenant stands twice")
 	}
 	if err := (address.Aggregate{V4: g.AggregateV4, V6: g.AggregateV6}).Validate(); err != nil {
 		return invalid(kindGateway, g.Name, "aggregate: %v", "aggregate: %v", err)
