@@ -100,6 +100,9 @@ func (h *Hub) dispatch(ctx context.Context, s *store.Store, seen int64) (int64, 
 		if err != nil {
 			return seen, err
 		}
+		if len(list) > 0 && list[0].Revision > seen+1 {
+			h.wakeAll() // what lay between has been trimmed: it may have concerned anybody
+		}
 		h.wake(list)
 		if len(list) > 0 {
 			seen = list[len(list)-1].Revision

@@ -315,3 +315,28 @@ func TestConfirmationsOfOtherReplicasAreFound(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// Whoever follows so slowly that changes are trimmed before they are read wakes
+// everybody: what is not known may have concerned anybody.
+func TestTrimmedChangesWakeEverybody(t *testing.T) {
+	w := newWorld(t)
+	gw1, gw2 := w.hub.Listen(watch.Gateway("gw1")), w.hub.Listen(watch.Gateway("gw2"))
+	defer gw1.Close()
+	defer gw2.Close()
+	if err := w.store.Update(context.Background(), func(tx *store.Writer) error {
+		first, err := tx.Record(provisioner.Change{Kind: provisioner.ChangeOpened, Gateway: "gw1"})
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Record(provisioner.Change{Kind: provisioner.ChangeOpened, Gateway: "gw2"}); err != nil {
+			return err
+		}
+		_, err = tx.TrimChanges(first, 1000)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if !rings(gw2, 5*time.Second) || !rings(gw1, 5*time.Second) {
+		t.Error("a listener was not woken")
+	}
+}
