@@ -209,6 +209,28 @@ func TestAGatewayFromAnOlderCopyOwesAgain(t *testing.T) {
 	}
 }
 
+// A machine that was replaced is told so on its open stream, before the next
+// one has connected.
+func TestAReplacedGatewayIsToldAtOnce(t *testing.T) {
+	s := provisionertest.Start(t, nil)
+	old := s.JoinGateway("gw1")
+	m := syncs(t, s, &old.Certificate, &heimdrahtv1.SyncHello{WireguardPublicKey: old.PublicKey})
+	m.mustHear(snapshotEnd)
+	s.JoinGateway("gw1")
+	expect(t, "the former machine", m.hear(func(*heimdrahtv1.SyncResponse) bool { return false }), "gateway-replaced")
+}
+
+func TestHeadersAreBounded(t *testing.T) {
+	s := provisionertest.Start(t, nil)
+	conn := s.Dial(nil)
+	_, err := heimdrahtv1.NewAuthServiceClient(conn).WhoAmI(provisionertest.As(t.Context(), strings.Repeat("x", 1<<20)), &heimdrahtv1.WhoAmIRequest{})
+	if err == nil {
+		t.Error("a megabyte of token was read")
+	}
+	_, err = heimdrahtv1.NewAuthServiceClient(s.Dial(nil)).WhoAmI(provisionertest.As(t.Context(), strings.Repeat("x", 1<<10)), &heimdrahtv1.WhoAmIRequest{})
+	expect(t, "afterwards", err, "not-signed-in")
+}
+
 // The certificate of a former installation must not push the present one off
 // its stream.
 func TestAReplacedCertificateCannotDisturb(t *testing.T) {
