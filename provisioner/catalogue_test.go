@@ -210,8 +210,12 @@ func refusalsIn(file *ast.File) (list []refused) {
 			r := refused{code: code, pos: argument.Pos()}
 			if nameOf(call.Fun) == "Refuse" {
 				r.filled = slices.Clone(with[call])
-				for i := 1; i < len(call.Args); i += 2 {
-					r.filled = append(r.filled, text(call.Args[i]))
+				for i := 1; i+1 < len(call.Args); i += 2 {
+					name := text(call.Args[i])
+					if _, words := call.Args[i+1].(*ast.BasicLit); words {
+						name += " (in one language only: use With)"
+					}
+					r.filled = append(r.filled, name)
 				}
 			}
 			list = append(list, r)

@@ -24,7 +24,7 @@ const (
 
 // greeted waits for the first message of a gateway, which must be its hello.
 func greeted(ctx context.Context, events <-chan *heimdrahtv1.SyncRequest, broken <-chan error) (*heimdrahtv1.SyncHello, provisioner.Key, error) {
-	refusal := provisioner.Refuse(provisioner.CodeProtocol, "why", "the first message of a gateway must be its hello, with its key")
+	refusal := provisioner.Refuse(provisioner.CodeProtocol).With("why", "die erste muss der Gruß mit dem Schlüssel sein", "the first message of a gateway must be its hello, with its key")
 	timer := time.NewTimer(helloWithin)
 	defer timer.Stop()
 	select {
@@ -102,7 +102,7 @@ func (h *hearer) hear(event *heimdrahtv1.SyncRequest) error {
 		return h.acknowledged(e.Acknowledgement)
 	case *heimdrahtv1.SyncRequest_Observation:
 		if len(e.Observation.GetPeers()) > maxSaid {
-			return provisioner.Refuse(provisioner.CodeProtocol, "why", "an observation that names too many peers")
+			return provisioner.Refuse(provisioner.CodeProtocol).With("why", "eine Beobachtung mit zu vielen Gegenstellen", "an observation that names too many peers")
 		}
 		select {
 		case h.observations <- observation{e.Observation, time.Now()}:
@@ -118,17 +118,17 @@ func (h *hearer) hear(event *heimdrahtv1.SyncRequest) error {
 		}
 		return nil
 	default:
-		return provisioner.Refuse(provisioner.CodeProtocol, "why", "an event of an unknown kind")
+		return provisioner.Refuse(provisioner.CodeProtocol).With("why", "ein Ereignis unbekannter Art", "an event of an unknown kind")
 	}
 }
 
 func (h *hearer) acknowledged(a *heimdrahtv1.SyncAcknowledgement) error {
 	if len(a.GetRemovedSessions()) > maxSaid || len(a.GetEpoch()) > maxID {
-		return provisioner.Refuse(provisioner.CodeProtocol, "why", "an acknowledgement that names too much")
+		return provisioner.Refuse(provisioner.CodeProtocol).With("why", "eine Bestätigung mit zu vielen Verbindungen", "an acknowledgement that names too much")
 	}
 	for _, id := range a.GetRemovedSessions() {
 		if id == "" || len(id) > maxID {
-			return provisioner.Refuse(provisioner.CodeProtocol, "why", "an acknowledgement of something that is no session")
+			return provisioner.Refuse(provisioner.CodeProtocol).With("why", "die Bestätigung von etwas, das keine Verbindung ist", "an acknowledgement of something that is no session")
 		}
 	}
 	h.contact.Acknowledged(a.GetEpoch(), a.GetRevision(), a.GetRemovedSessions())

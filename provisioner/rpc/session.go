@@ -121,7 +121,7 @@ func (a *attachment) handle(ctx context.Context, event *heimdrahtv1.AttachReques
 
 func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error {
 	if len(e.GetResume()) > maxID || len(e.GetAgentVersion()) > maxText {
-		return provisioner.Refuse(provisioner.CodeProtocol).With("why", "eine zu lange Kennung oder Version", "an id or version that is too long")
+		return tooLong()
 	}
 	opened, err := a.sessions.Open(ctx, a.actor, session.OpenRequest{Stream: a.id, Resume: e.GetResume(), AgentVersion: e.GetAgentVersion()})
 	if refusal, ok := provisioner.AsRefusal(err); ok && !endsStream(refusal) {
@@ -143,7 +143,7 @@ func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error
 }
 
 func tooLong() *provisioner.Refusal {
-	return provisioner.Refuse(provisioner.CodeProtocol, "why", "an id or version that is too long")
+	return provisioner.Refuse(provisioner.CodeProtocol).With("why", "eine zu lange Kennung oder Version", "an id or version that is too long")
 }
 
 func (a *attachment) renew(ctx context.Context, id string, usage provisioner.Usage) error {
