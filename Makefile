@@ -97,13 +97,14 @@ vuln: $(BIN)/govulncheck ## known vulnerabilities in what we call, where the dat
 PROTO_TOOLS := $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc
 
 .PHONY: generate generate-check proto-baseline
-generate: $(PROTO_TOOLS) ## Go from proto/, beside each .proto file
+generate: $(PROTO_TOOLS) ## Go from proto/, beside each .proto file, and docs/refusals.md
 	PATH=$(BIN):$$PATH $(BIN)/buf generate
+	$(GO) run ./build/refusals >docs/refusals.md
 	@find proto -name '*.pb.go' | while read -r f; do \
 		src="$${f%.pb.go}"; [ -e "$${src%_grpc}.proto" ] || rm -v "$$f"; done
 
 generate-check: $(PROTO_TOOLS) ## fail if `make generate` would change anything
-	@PATH=$(BIN):$$PATH build/generate-check.sh
+	@GO='$(GO)' PATH=$(BIN):$$PATH build/generate-check.sh
 
 # Run it when a release goes out, never to silence `buf breaking`: agents in the field speak the old protocol.
 proto-baseline: $(BIN)/buf ## take today's protocol as the one that later changes must not break

@@ -122,6 +122,11 @@ const (
 	KindUnavailable                        // not now; later perhaps
 )
 
+// String is the kind in a word or two.
+func (k RefusalKind) String() string {
+	return [...]string{"invalid", "unauthenticated", "forbidden", "not found", "conflict", "exhausted", "unavailable"}[k]
+}
+
 func lookUp(code Code) (Entry, bool) {
 	for _, e := range Catalogue() {
 		if e.Code == code {
