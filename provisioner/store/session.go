@@ -52,6 +52,13 @@ func (r *Reader) SessionsOpenedBefore(gateway string, revision int64, limit int)
 		gateway, revision, limit)
 }
 
+// SessionsAstray lists open sessions of tenants that a gateway does not serve,
+// at most limit.
+func (r *Reader) SessionsAstray(gateway string, limit int) ([]provisioner.Session, error) {
+	return all(r.q, scanSession, selectSession+`where s.gateway = $1 and s.closed_at = 0
+		and not exists (select 1 from gateway_tenant t where t.gateway = s.gateway and t.tenant = s.tenant) order by s.id limit $2`, gateway, limit)
+}
+
 // LeasesOver lists open sessions whose lease ended before a time, oldest first,
 // from behind the last one of the former list; the zero Session begins.
 func (r *Reader) LeasesOver(before time.Time, last provisioner.Session, limit int) ([]provisioner.Session, error) {

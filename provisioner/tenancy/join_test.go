@@ -97,6 +97,31 @@ func TestJoinAgain(t *testing.T) {
 	}
 }
 
+func TestATenantTakenOffAGatewayLeavesNobodyThere(t *testing.T) {
+	w := newWorld(t)
+	d := region()
+	w.applies(t, d)
+	session := w.opens(t)
+	open := func() provisioner.Session {
+		return read(t, w, func(tx *store.Reader) (provisioner.Session, error) { return tx.Session(session.ID) })
+	}
+	d.Gateways[0].Sessions++
+	if w.applies(t, d); !open().ClosedAt.IsZero() {
+		t.Fatal("another change of the gateway closed the session")
+	}
+	d.Gateways[0].Tenants = []string{"dorf"}
+	if _, err := w.Diff(t.Context(), operator(), d); err != nil || !open().ClosedAt.IsZero() {
+		t.Fatalf("a comparison closed the session, or %v", err)
+	}
+	w.applies(t, d)
+	if s := open(); s.ClosedWhy != provisioner.CodeGatewayMoved {
+		t.Errorf("the session is %+v", s)
+	}
+	if g := w.gateway(t, "gw1"); g.Open != 0 {
+		t.Errorf("%d sessions are counted", g.Open)
+	}
+}
+
 func TestGatewayTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -57,7 +57,20 @@ func (s *Service) Diff(ctx context.Context, actor provisioner.Actor, d Declarati
 
 // Apply makes what is declared so, and says what it changed.
 func (s *Service) Apply(ctx context.Context, actor provisioner.Actor, d Declaration, reason string) ([]Difference, error) {
-	return s.work(ctx, actor, provisioner.ActionApply, d, audit.CleanReason(reason), true)
+	list, err := s.work(ctx, actor, provisioner.ActionApply, d, audit.CleanReason(reason), true)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range d.Gateways {
+		// Of tenants that a gateway no longer serves nobody may stay on it:
+		// who comes after them may have the same networks.
+		if err := s.closeSessions(ctx, func(tx *store.Writer) ([]provisioner.Session, error) {
+			return tx.SessionsAstray(g.Name, slice)
+		}); err != nil {
+			return nil, fmt.Errorf("after a change of gateway %s: %w", g.Name, err)
+		}
+	}
+	return list, nil
 }
 
 // errUndo takes back what Diff has tried out.
@@ -200,7 +213,13 @@ func (s *Service) JoinGateway(ctx context.Context, actor provisioner.Actor, r Jo
 	if err != nil {
 		return Joined{}, fmt.Errorf("letting a gateway join: %w", err)
 	}
-	if err := s.closeSessions(ctx, joined.Gateway, key, revision); err != nil {
+	if err := s.closeSessions(ctx, func(tx *store.Writer) ([]provisioner.Session, error) {
+		g, err := tx.Gateway(joined.Gateway)
+		if err != nil || g.PublicKey != key {
+			return nil, err // it has joined once more meanwhile, and that one closes
+		}
+		return tx.SessionsOpenedBefore(joined.Gateway, revision, slice)
+	}); err != nil {
 		// It has joined: sessions that are left end when nobody is heard on them.
 		s.Logger.Error("after a gateway has joined anew", "gateway", joined.Gateway, "error", err)
 	}
@@ -210,17 +229,13 @@ func (s *Service) JoinGateway(ctx context.Context, actor provisioner.Actor, r Jo
 // slice is how many sessions one transaction closes.
 const slice = 100
 
-// closeSessions ends the sessions of a gateway's former key, which were opened
-// before the revision at which it joined, in slices.
-func (s *Service) closeSessions(ctx context.Context, gateway string, key provisioner.Key, joined int64) error {
+// closeSessions ends the sessions that next lists, in slices, so that laptops
+// open new ones.
+func (s *Service) closeSessions(ctx context.Context, next func(*store.Writer) ([]provisioner.Session, error)) error {
 	for {
 		var n int
 		err := s.Store.Update(context.WithoutCancel(ctx), func(tx *store.Writer) error {
-			g, err := tx.Gateway(gateway)
-			if err != nil || g.PublicKey != key {
-				return err // it has joined once more meanwhile, and that one closes
-			}
-			list, err := tx.SessionsOpenedBefore(gateway, joined, slice)
+			list, err := next(tx)
 			n = len(list)
 			for _, v := range list {
 				if _, err := tx.CloseSession(v, provisioner.CodeGatewayMoved); err != nil {
@@ -230,7 +245,7 @@ func (s *Service) closeSessions(ctx context.Context, gateway string, key provisi
 			return err
 		})
 		if err != nil {
-			return fmt.Errorf("closing the sessions of a gateway's former key: %w", err)
+			return fmt.Errorf("closing sessions: %w", err)
 		}
 		if n < slice {
 			return nil
