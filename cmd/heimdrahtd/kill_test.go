@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -20,6 +21,8 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/provisionertest"
 )
 
+var killSeed = flag.Uint64("kill-seed", 20270101, "decides when the program is killed and what it is doing then")
+
 // TestKilledUnderLoad holds that what was answered is durable: the program is
 // killed at random moments under load, and started again.
 func TestKilledUnderLoad(t *testing.T) {
@@ -27,7 +30,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		rounds  = 10
 		workers = 8
 	)
-	seed := uint64(20270101)
+	seed := *killSeed
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	l := newLoad(t, 4000)
@@ -42,7 +45,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		}
 		// A moment counted in answers, so that it lies in the midst of the load on
 		// slow machines too, and then some microseconds.
-		l.answered(20 + random.IntN(150))
+		l.answered(15 + random.IntN(75))
 		<-time.After(time.Duration(random.IntN(5000)) * time.Microsecond)
 		l.kill()
 		cancel()

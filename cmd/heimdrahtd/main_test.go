@@ -39,6 +39,10 @@ var update = flag.Bool("update", false, "write the outputs as they are into the 
 //	hidden FILE TEXT   fails if the file has what the other one has, or lines of it
 func TestScripts(t *testing.T) {
 	directory := provisionertest.ServeDirectory(t, 0)
+	setpriv := ""
+	if os.Geteuid() == 0 {
+		setpriv = testneed.Program(t, "setpriv")
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
@@ -50,7 +54,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Defer(func() { busy.Close() })
-			w := &world{t: t, env: env, config: filepath.Join(env.WorkDir, "etc", "heimdrahtd.yaml"), directory: directory}
+			w := &world{t: t, env: env, config: filepath.Join(env.WorkDir, "etc", "heimdrahtd.yaml"), directory: directory, setpriv: setpriv}
 			env.Values[worldKey{}] = w
 			env.Defer(w.stop)
 			env.Setenv("CONFIG", w.config)
@@ -122,21 +126,8 @@ func powerless(ts *testscript.TestScript, _ bool, args []string) {
 		exits(ts, exitFailed, "heimdrahtd", args...)
 		return
 	}
-	w := worldOf(ts)
-	setpriv := testneed.Program(scriptT{ts, w.t}, "setpriv")
-	exits(ts, exitFailed, setpriv, append([]string{"--bounding-set=-dac_override,-dac_read_search", "heimdrahtd"}, args...)...)
+	exits(ts, exitFailed, worldOf(ts).setpriv, append([]string{"--bounding-set=-dac_override,-dac_read_search", "heimdrahtd"}, args...)...)
 }
-
-// scriptT ends a script where testneed would end a test.
-type scriptT struct {
-	ts *testscript.TestScript
-	t  *testing.T
-}
-
-func (s scriptT) Helper()           {}
-func (s scriptT) Name() string      { return s.t.Name() + "/" + s.ts.Name() }
-func (s scriptT) Skip(args ...any)  { s.t.Skip(args...) }
-func (s scriptT) Fatal(args ...any) { s.ts.Fatalf("%v", args...) }
 
 type worldKey struct{}
 
@@ -148,6 +139,7 @@ type world struct {
 	env       *testscript.Env
 	config    string
 	directory *provisionertest.DirectoryServer
+	setpriv   string // takes rights from root; empty where we are not root
 	running   *process
 	log       string // where halt writes what was logged
 }
