@@ -48,7 +48,7 @@ func (j *journal) logger() *slog.Logger {
 func forms(secret []byte) []string {
 	return []string{
 		string(secret), base64.StdEncoding.EncodeToString(secret), base64.RawURLEncoding.EncodeToString(secret),
-		hex.EncodeToString(secret), strings.Trim(fmt.Sprint(secret), "[]"),
+		hex.EncodeToString(secret), strings.Trim(fmt.Sprintf("%d", secret), "[]"),
 	}
 }
 
