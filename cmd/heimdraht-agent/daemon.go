@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"os"
 	"os/user"
 	"runtime"
 	"strconv"
@@ -70,7 +69,7 @@ func (c *runCommand) settings() (config.Agent, error) {
 	case err != nil:
 		var invalid config.Problems
 		if !errors.As(err, &invalid) {
-			err = fileUnusable(file, words{plain(err).Error(), plain(err).Error()})
+			err = fileUnusable(file, plain(err))
 		}
 		return config.Agent{}, err
 	}
@@ -96,6 +95,7 @@ type daemon struct {
 	laptop  *endpoint.Endpoint
 	door    *door
 	calls   net.Listener
+	logins  string        // where to look who is signed in; empty: it is of no matter
 	proxy   *proxy.Server // nil: none
 	clients net.Listener
 }
@@ -107,7 +107,7 @@ func (c *runCommand) assemble(ctx context.Context, a *app, settings config.Agent
 	}
 	owner, err := loadOwnership(dir, a.uid, fixed)
 	if err != nil {
-		return nil, control.StateUnusable(dir.Path(), err)
+		return nil, endpoint.StateDamaged(dir.Path(), err)
 	}
 	options, err := c.options(a, settings, dir, log)
 	if err != nil {
@@ -116,7 +116,7 @@ func (c *runCommand) assemble(ctx context.Context, a *app, settings config.Agent
 	d := &daemon{}
 	if settings.UserspaceProxy != "" {
 		if d.clients, err = proxy.Listen(ctx, settings.UserspaceProxy); err != nil {
-			return nil, proxyPort(settings.UserspaceProxy, innermost(err))
+			return nil, proxyPort(settings.UserspaceProxy, err)
 		}
 	}
 	options.NetworkChanged = endpoint.WatchNetwork(ctx, settings.Interface, log)
@@ -124,8 +124,14 @@ func (c *runCommand) assemble(ctx context.Context, a *app, settings config.Agent
 		return nil, errors.Join(err, closeListener(d.clients))
 	}
 	d.door = &door{laptop: d.laptop, owner: owner, socket: a.listenPath(settings), log: log}
+	if settings.Start == config.StartLogin {
+		d.logins = loginsDir
+	}
 	if d.clients != nil {
 		d.proxy = &proxy.Server{Dial: d.laptop.DialContext, Logger: log}
+		if runtime.GOOS == "linux" { // elsewhere nobody tells whose a program is
+			d.proxy.May = func(uid int) bool { return owner.may(uid, false) }
+		}
 		d.door.proxy = d.clients.Addr().String()
 	}
 	if d.calls, err = listen(ctx, d.door.socket); err != nil {
@@ -139,22 +145,6 @@ func closeListener(l net.Listener) error {
 		return nil
 	}
 	return l.Close()
-}
-
-// innermost is what the system says, without what our own layers add for logs.
-func innermost(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) {
-		var call *os.SyscallError
-		if errors.As(op.Err, &call) {
-			return call.Err
-		}
-		return op.Err
-	}
-	if errors.Is(err, proxy.ErrNotLoopback) {
-		return proxy.ErrNotLoopback
-	}
-	return err
 }
 
 // fixedUser is the number of the account that agent.yaml names, or -1.
@@ -198,7 +188,7 @@ func (c *runCommand) options(a *app, settings config.Agent, dir *state.Dir, log 
 	}
 	o.Device = wireguard.Options{Mode: wireguard.Auto, Name: settings.Interface}
 	if o.Network, err = hostnet.Open(hostnet.Options{StateDir: dir.Path(), Logger: log}); err != nil {
-		return o, control.StateUnusable(dir.Path(), err)
+		return o, endpoint.StateDamaged(dir.Path(), err)
 	}
 	return o, nil
 }
@@ -212,6 +202,9 @@ func (d *daemon) run(ctx context.Context) error {
 		return d.laptop.Run(ctx)
 	})
 	g.Go(func() error { return d.door.serve(open, d.calls) })
+	if d.logins != "" {
+		g.Go(func() error { return d.followLogins(ctx, lookEvery) })
+	}
 	if d.proxy != nil {
 		g.Go(func() error { return d.proxy.Serve(ctx, d.clients) })
 	}

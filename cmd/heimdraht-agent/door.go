@@ -40,6 +40,8 @@ type door struct {
 	socket string
 	proxy  string // where the SOCKS5 proxy listens; empty: nowhere
 	log    *slog.Logger
+
+	enrolling sync.Mutex // one enrolment at a time, until it is noted whose laptop it is
 }
 
 // ownership is whose laptop this is.
@@ -92,14 +94,14 @@ func (o *ownership) may(uid int, enrolling bool) bool {
 	return uid == 0 || uid == user || user < 0 && enrolling
 }
 
-// take makes the laptop that of the user who has enrolled it.
+// take makes the laptop that of the user who has enrolled it: in this process even if it cannot be kept.
 func (o *ownership) take(uid int) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.owner = uid
 	if err := o.store.Save(ownerFile, savedOwner{UID: uid}); err != nil {
 		return fmt.Errorf("keeping whose laptop this is: %w", err)
 	}
-	o.owner = uid
 	return nil
 }
 
@@ -221,6 +223,11 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.answer(w, r, call.Language, true, func(uid int) (*endpoint.Enrolled, error) { //nolint:contextcheck // what runs in its name outlives the call
+		d.enrolling.Lock()
+		defer d.enrolling.Unlock()
+		if !d.owner.may(uid, true) { // somebody else was faster
+			return nil, notYours()
+		}
 		d.speak(call.Language)
 		got, err := d.laptop.Enrol(r.Context(), endpoint.EnrolRequest{
 			Address: call.Address, Tenant: call.Tenant, Login: call.Login, Password: call.Password,
@@ -231,10 +238,7 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 		if uid == 0 && call.ForUID != nil && *call.ForUID >= 0 {
 			uid = *call.ForUID
 		}
-		if err := d.owner.take(uid); err != nil {
-			return nil, err
-		}
-		return &got, d.admit()
+		return &got, errors.Join(d.owner.take(uid), d.admit())
 	})
 }
 

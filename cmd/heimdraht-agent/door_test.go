@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +19,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
 
 func check(t testing.TB, err error) {
@@ -99,6 +102,63 @@ func TestMalformedCalls(t *testing.T) {
 	}
 	if n := len(plane.Seen().Enrolments); n != 0 {
 		t.Errorf("the control plane was asked %d times", n)
+	}
+}
+
+// TestTwoEnrolAtOnce: the faster one has the laptop; the other one does not take it over, whatever she can prove.
+func TestTwoEnrolAtOnce(t *testing.T) {
+	plane := endpointtest.New(t)
+	store := &control.MemoryStore{}
+	d := openDoor(t, plane, store, -1)
+	d.owner.self = 0 // as a daemon of root's, which is nobody's yet
+	arrived, goOn := make(chan struct{}, 2), make(chan struct{})
+	plane.Script(func(x *endpointtest.Script) {
+		x.OnEnrol = func(*heimdrahtv1.EnrolRequest) error { arrived <- struct{}{}; <-goOn; return nil }
+	})
+	ask := func(uid int) *httptest.ResponseRecorder {
+		body, err := json.Marshal(enrolment())
+		check(t, err)
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodPost, enrolPath, bytes.NewReader(body))
+		d.handler().ServeHTTP(w, r.WithContext(context.WithValue(t.Context(), callerKey{}, uid)))
+		return w
+	}
+	first, second := make(chan *httptest.ResponseRecorder, 1), make(chan *httptest.ResponseRecorder, 1)
+	go func() { first <- ask(1234) }()
+	<-arrived
+	go func() { second <- ask(5678) }()
+	time.Sleep(50 * time.Millisecond) // real: nobody tells that the second one has come as far as it gets
+	close(goOn)
+	if got := (<-second).Body.String(); !strings.Contains(got, codeNotYours) {
+		t.Errorf("the second one: %s", got)
+	}
+	if got := (<-first).Body.String(); strings.Contains(got, "problem") {
+		t.Errorf("the first one: %s", got)
+	}
+	if n := len(plane.Seen().Enrolments); n != 1 || d.owner.user() != 1234 {
+		t.Errorf("%d enrolments, the laptop is that of %d", n, d.owner.user())
+	}
+}
+
+// brokenStore keeps all but whose laptop it is.
+type brokenStore struct{ control.MemoryStore }
+
+func (s *brokenStore) Save(name string, value any) error {
+	if name == ownerFile {
+		return errors.New("no space left on device")
+	}
+	return s.MemoryStore.Save(name, value)
+}
+
+// TestOwnerNotKept: on a full disk, the one who has enrolled hears of it, and the laptop is hers all the same.
+func TestOwnerNotKept(t *testing.T) {
+	o, err := loadOwnership(&brokenStore{}, 0, -1)
+	check(t, err)
+	if err := o.take(1234); err == nil || !strings.Contains(err.Error(), "keeping whose laptop this is: no space left on device") {
+		t.Errorf("got %v", err)
+	}
+	if !o.may(1234, false) || o.may(5678, true) {
+		t.Error("the laptop is still anybody's")
 	}
 }
 

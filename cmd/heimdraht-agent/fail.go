@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strings"
 	"unicode"
 
 	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/proxy"
 	"github.com/heimdraht/heimdraht/provisioner/config"
 )
 
@@ -19,7 +19,7 @@ const (
 	codeUsage          = "wrong-usage"
 	codeInterrupted    = "interrupted"
 	codeFileUnusable   = "file-unusable"
-	codeConfigInvalid  = "configuration-invalid"
+	codeConfigInvalid  = "file-invalid"
 	codeDaemonMissing  = "service-not-running"
 	codeDaemonRunning  = "service-running"
 	codeDaemonForeign  = "service-foreign"
@@ -49,7 +49,7 @@ func problem(code string, sentence, next words) *control.Problem {
 func daemonMissing() *control.Problem {
 	return problem(codeDaemonMissing,
 		words{"Der Dienst läuft nicht.", "The service is not running."},
-		words{"Starten Sie ihn: systemctl start heimdraht-agent. Ohne Rechte der Verwaltung: heimdraht-agent run --userspace-proxy 127.0.0.1:1080.",
+		words{"Starten Sie ihn: systemctl start heimdraht-agent. Ohne Administratorrechte: heimdraht-agent run --userspace-proxy 127.0.0.1:1080.",
 			"Start it: systemctl start heimdraht-agent. Without administrator rights: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."})
 }
 
@@ -81,13 +81,18 @@ func notYours() *control.Problem {
 
 func socketUnusable(path string, err error) *control.Problem {
 	return problem(codeSocketUnusable,
-		words{fmt.Sprintf("%s lässt sich nicht benutzen: %v.", path, plain(err)), fmt.Sprintf("%s cannot be used: %v.", path, plain(err))},
+		words{path + " lässt sich nicht benutzen: " + plain(err).de + ".", path + " cannot be used: " + plain(err).en + "."},
 		words{"Geben Sie einen anderen Ort an: --socket DATEI.", "State another place: --socket FILE."}).Because(err)
 }
 
 func proxyPort(address string, err error) *control.Problem {
+	if errors.Is(err, proxy.ErrNotLoopback) {
+		return problem(codeProxyPort,
+			words{"Auf " + address + " darf der Proxy nicht lauschen: Jeder im selben Netz könnte ihn benutzen.", "The proxy must not listen on " + address + ": everybody in the same network could use it."},
+			words{"Nehmen Sie eine Adresse dieses Rechners für sich selbst: --userspace-proxy 127.0.0.1:1080.", "Take an address of this machine for itself: --userspace-proxy 127.0.0.1:1080."}).Because(err)
+	}
 	return problem(codeProxyPort,
-		words{fmt.Sprintf("Auf %s lässt sich kein Proxy anbieten: %v.", address, plain(err)), fmt.Sprintf("No proxy can be offered on %s: %v.", address, plain(err))},
+		words{"Auf " + address + " lässt sich kein Proxy anbieten: " + plain(err).de + ".", "No proxy can be offered on " + address + ": " + plain(err).en + "."},
 		words{"Läuft dort schon ein Programm, nehmen Sie einen anderen Port: --userspace-proxy 127.0.0.1:1081.",
 			"If a program runs there already, take another port: --userspace-proxy 127.0.0.1:1081."}).Because(err)
 }
@@ -105,13 +110,10 @@ func fileUnusable(file string, why words) *control.Problem {
 		words{"Prüfen Sie Namen, Rechte und Inhalt der Datei.", "Check the file's name, its rights and what is in it."})
 }
 
-// plain leaves out what an error of the system repeats.
-func plain(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
+// plain is what the system says is wrong, without what our own layers add for logs.
+func plain(err error) words {
+	german, english := control.SystemSays(err)
+	return words{german, english}
 }
 
 // fail prints an error and gives the exit status; nil is done.

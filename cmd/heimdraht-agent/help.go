@@ -28,7 +28,7 @@ func helpTexts(l language) kong.Vars {
 		"run":         {"Der Dienst selbst; gewöhnlich startet ihn das System.", "The service itself; usually the system starts it."},
 		"run_config":  {"Einstellungen des Laptops.", "Settings of the laptop."},
 		"run_state":   {"Ordner für Schlüssel und Zertifikat.", "Folder for keys and certificate."},
-		"run_proxy":   {"Ohne Rechte der Verwaltung: kein Netz für alle Programme, sondern ein SOCKS5-Proxy auf dieser Adresse.", "Without administrator rights: no network for all programs, but a SOCKS5 proxy on this address."},
+		"run_proxy":   {"Ohne Administratorrechte: kein Netz für alle Programme, sondern ein SOCKS5-Proxy auf dieser Adresse.", "Without administrator rights: no network for all programs, but a SOCKS5 proxy on this address."},
 		"run_serial":  {"Seriennummer des Geräts; sonst sagt sie das Gerät.", "The machine's serial number; else the machine says it."},
 		"run_verbose": {"Mehr ins Protokoll schreiben.", "Write more to the log."},
 

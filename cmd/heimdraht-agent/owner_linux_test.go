@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -14,7 +17,9 @@ import (
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
+	"github.com/heimdraht/heimdraht/agent/state"
 	"github.com/heimdraht/heimdraht/internal/testneed"
+	"github.com/heimdraht/heimdraht/provisioner/config"
 )
 
 // stranger is a user without rights, and without a laptop.
@@ -23,12 +28,18 @@ const stranger = 65534
 // as runs this test program as another user, who calls the daemon on the socket; see TestCallAsAnother.
 func as(t *testing.T, uid uint32, socket, what string) string {
 	t.Helper()
-	program := filepath.Join(filepath.Dir(socket), "caller")
+	return asProxied(t, uid, socket, "", what)
+}
+
+// asProxied tells the other user of a proxy too.
+func asProxied(t *testing.T, uid uint32, socket, proxy, what string) string {
+	t.Helper()
+	program := filepath.Join(filepath.Dir(socket), fmt.Sprintf("caller-%d", uid))
 	raw, err := os.ReadFile(os.Args[0])
 	check(t, err)
 	check(t, os.WriteFile(program, raw, 0o755))
 	command := exec.CommandContext(t.Context(), program, "-test.run=^TestCallAsAnother$", "-test.v")
-	command.Env = []string{"CALL_SOCKET=" + socket, "CALL=" + what, "GORACE=atexit_sleep_ms=10"}
+	command.Env = []string{"CALL_SOCKET=" + socket, "CALL=" + what, "CALL_PROXY=" + proxy, "GORACE=atexit_sleep_ms=10"}
 	command.Dir = "/"
 	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	out, err := command.CombinedOutput()
@@ -57,6 +68,15 @@ func TestCallAsAnother(t *testing.T) {
 		b, err := io.ReadAll(conn)
 		check(t, err)
 		t.Logf("RESULT %d bytes", len(b))
+		return
+	case "proxy":
+		conn, err := net.Dial("tcp", os.Getenv("CALL_PROXY"))
+		check(t, err)
+		_, err = conn.Write([]byte{5, 1, 0})
+		check(t, err)
+		var answer [2]byte
+		n, _ := conn.Read(answer[:]) // none: it was hung up on
+		t.Logf("RESULT %d bytes", n)
 		return
 	case "status":
 		_, err = c.status(ctx, english)
@@ -132,6 +152,35 @@ func TestWhoMayCall(t *testing.T) {
 		expect(t, d, owner, "up", "done")
 		expect(t, d, stranger, "status", codeNotYours)
 	})
+}
+
+// TestWhoMayUseTheProxy: those who may use the daemon.
+func TestWhoMayUseTheProxy(t *testing.T) {
+	testneed.Root(t)
+	dir, err := os.MkdirTemp("", "hd")
+	check(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	check(t, os.Chmod(dir, 0o755))
+	store, err := state.Open(filepath.Join(dir, "state"))
+	check(t, err)
+	settings := config.DefaultAgent()
+	settings.UserspaceProxy, settings.Socket = "127.0.0.1:0", filepath.Join(dir, "agent.sock")
+	a := &app{world: world{env: func(string) string { return "" }, uid: os.Geteuid()}, language: english}
+	d, err := (&runCommand{}).assemble(t.Context(), a, settings, store, slog.New(slog.DiscardHandler))
+	check(t, err)
+	check(t, d.door.owner.take(1234))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- d.run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		check(t, errors.Join(<-done, store.Close()))
+	})
+	for uid, want := range map[uint32]string{0: "2 bytes", 1234: "2 bytes", stranger: "0 bytes"} {
+		if got := asProxied(t, uid, settings.Socket, d.door.proxy, "proxy"); got != want {
+			t.Errorf("user %d got %s, want %s", uid, got, want)
+		}
+	}
 }
 
 // TestForeignDaemon: nothing is sent to a daemon that belongs to somebody else, above all no password.

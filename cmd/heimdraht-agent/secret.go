@@ -29,7 +29,7 @@ func (a *app) password(ctx context.Context, file string) (string, error) {
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		return "", fileUnusable(file, words{plain(err).Error(), plain(err).Error()})
+		return "", fileUnusable(file, plain(err))
 	}
 	defer f.Close()
 	return readPassword(f, file)
@@ -39,7 +39,7 @@ func (a *app) password(ctx context.Context, file string) (string, error) {
 func readPassword(r io.Reader, name string) (string, error) {
 	b, err := io.ReadAll(io.LimitReader(r, longestLine+1))
 	if err != nil {
-		return "", fileUnusable(name, words{plain(err).Error(), plain(err).Error()})
+		return "", fileUnusable(name, plain(err))
 	}
 	b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
 	switch {
