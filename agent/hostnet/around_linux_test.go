@@ -290,3 +290,42 @@ func TestMarksOfOthers(t *testing.T) {
 		}
 	})
 }
+
+// TestFullDisk: what cannot be noted is not done; what was done is taken back without writing a note.
+func TestFullDisk(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		home(t)
+		state, etc := t.TempDir(), t.TempDir()
+		must(t, unix.Mount("tmpfs", state, "tmpfs", 0, "size=8k"))
+		defer func() { must(t, unix.Unmount(state, 0)) }()
+		path, ballast := filepath.Join(etc, "resolv.conf"), filepath.Join(state, "ballast")
+		write(t, path, homeResolvConf)
+		fill := func() {
+			if err := os.WriteFile(ballast, make([]byte, 16<<10), 0o600); !errors.Is(err, unix.ENOSPC) {
+				t.Fatalf("the disk is not full: %v", err)
+			}
+		}
+		before := snapshot(t)
+		config := split()
+		config.DNS = DNS{Servers: addrs("10.1.0.53")}
+
+		fill()
+		h := openHost(t, Options{StateDir: state, ResolvConf: path})
+		if err := h.Set(t.Context(), config); !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "noting what changes on this host") {
+			t.Errorf("error %v", err)
+		}
+		if diff := cmp.Diff(before, snapshot(t)); diff != "" || read(t, path) != homeResolvConf {
+			t.Errorf("something was done:\n%s", diff)
+		}
+		must(t, h.Clear(t.Context()))
+
+		must(t, os.Remove(ballast))
+		must(t, h.Set(t.Context(), config))
+		fill()
+		must(t, h.Clear(t.Context()))
+		must(t, netlink.LinkSetDown(link(t, "hd0")))
+		if diff := cmp.Diff(before, snapshot(t)); diff != "" || read(t, path) != homeResolvConf {
+			t.Errorf("not as before:\n%s", diff)
+		}
+	})
+}

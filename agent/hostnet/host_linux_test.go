@@ -22,11 +22,13 @@ import (
 	"github.com/heimdraht/heimdraht/internal/testneed"
 )
 
-// inNamespace runs the test in a process of its own, in a network namespace of its own that has only lo.
+// inNamespace runs the test in a process of its own, in a network namespace of its own that has only lo, and with
+// mounts of its own.
 func inNamespace(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	const inside = "HEIMDRAHT_TEST_IN_NAMESPACE"
 	if os.Getenv(inside) == t.Name() {
+		must(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 		must(t, netlink.LinkSetUp(lo(t)))
 		test(t)
 		return
@@ -35,7 +37,7 @@ func inNamespace(t *testing.T, test func(t *testing.T)) {
 	testneed.File(t, "/dev/net/tun")
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1", "-test.timeout=60s", "-test.v")
 	cmd.Env = append(os.Environ(), inside+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS}
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
 		t.Fatalf("in a network namespace: %v\n%s", err, out)
 	}
