@@ -142,3 +142,38 @@ func TestClockSetBack(t *testing.T) {
 		}
 	}
 }
+
+// TestConnectionsEndWithTheTunnel: a connection through a tunnel that is gone ends, and does not hang for ever.
+func TestConnectionsEndWithTheTunnel(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{"down", "revoked"} {
+		t.Run(end, func(t *testing.T) {
+			t.Parallel()
+			s := newHarness(t)
+			e := s.laptop(nil)
+			s.enrol(e)
+			s.up(e)
+			conn, err := e.DialContext(t.Context(), "tcp", endpointtest.Inside+":80")
+			check(t, err)
+			defer func() { _ = conn.Close() }()
+			ended := make(chan error, 1)
+			go func() {
+				_, err := conn.Read(make([]byte, 1))
+				ended <- err
+			}()
+			if end == "down" {
+				check(t, e.Down(t.Context()))
+			} else {
+				s.Revoke("device-revoked")
+			}
+			select {
+			case err := <-ended:
+				if err == nil {
+					t.Error("something was received")
+				}
+			case <-time.After(5 * time.Second):
+				t.Error("the connection hangs")
+			}
+		})
+	}
+}
