@@ -26,27 +26,35 @@ type authority struct {
 	t    testing.TB
 	cert *x509.Certificate
 	key  ed25519.PrivateKey
+	// off is how far its clock is ahead of ours.
+	off time.Duration
 }
 
 func newAuthority(t testing.TB) *authority {
+	t.Helper()
+	return newAuthorityWith(t, 0)
+}
+
+// newAuthorityWith makes a CA whose clock is ahead of ours by off.
+func newAuthorityWith(t testing.TB, off time.Duration) *authority {
 	t.Helper()
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	check(t, err)
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().AddDate(10, 0, 0), KeyUsage: x509.KeyUsageCertSign,
+		NotBefore: time.Now().Add(off - 2*time.Hour), NotAfter: time.Now().Add(off).AddDate(10, 0, 0), KeyUsage: x509.KeyUsageCertSign,
 	}, &x509.Certificate{Subject: pkix.Name{CommonName: "test"}}, public, key)
 	check(t, err)
 	cert, err := x509.ParseCertificate(der)
 	check(t, err)
-	return &authority{t: t, cert: cert, key: key}
+	return &authority{t: t, cert: cert, key: key, off: off}
 }
 
 func (a *authority) issue(public any, change func(*x509.Certificate)) *x509.Certificate {
 	a.t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
-		NotBefore:    time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(0, 0, 30),
+		NotBefore:    time.Now().Add(a.off - time.Hour), NotAfter: time.Now().Add(a.off).AddDate(0, 0, 30),
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
@@ -74,11 +82,11 @@ func (a *authority) client(csr []byte, lifetime time.Duration) *heimdrahtv1.Cert
 	check(a.t, err)
 	leaf := a.issue(request.PublicKey, func(c *x509.Certificate) {
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-		c.NotAfter = time.Now().Add(lifetime)
+		c.NotAfter = time.Now().Add(a.off + lifetime)
 	})
 	return &heimdrahtv1.Certificate{
 		Leaf: leaf.Raw, Authorities: [][]byte{a.cert.Raw}, NotAfter: timestamppb.New(leaf.NotAfter),
-		RenewAt: timestamppb.New(time.Now().Add(lifetime * 2 / 3)),
+		RenewAt: timestamppb.New(time.Now().Add(a.off + lifetime*2/3)),
 	}
 }
 

@@ -263,8 +263,20 @@ func (i *Identity) KeepRenewed(ctx context.Context, log *slog.Logger, connect fu
 			return err
 		}
 		log.Info("certificate renewed", "not_after", i.Leaf().NotAfter.UTC())
+		if time.Now().Before(i.RenewAt()) {
+			continue
+		}
+		// One of the two clocks is weeks off: by ours, the new certificate is
+		// old already. Asking on would bring another such one, and so on.
+		log.Warn("the new certificate is due for renewal already: one of the two clocks is wrong")
+		if err := Sleep(ctx, Jitter(pauseWrongClock, 0.2)); err != nil {
+			return err
+		}
 	}
 }
+
+// pauseWrongClock is how often an agent with a wrong clock renews.
+const pauseWrongClock = 12 * time.Hour
 
 // waitDue waits until renewAt and then up to a tenth of what is left, so that
 // agents enrolled on one day do not renew in one minute.
