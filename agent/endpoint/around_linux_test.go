@@ -160,7 +160,10 @@ func aroundTheTunnel(t *testing.T, outside netip.Addr, full bool) {
 	}
 	host, err := hostnet.Open(hostnet.Options{StateDir: t.TempDir(), ResolvConf: resolvConf, Bus: "unix:path=/nonexistent"})
 	check(t, err)
-	e := s.laptop(func(o *Options) { o.Device, o.Network = wireguard.Options{Mode: wireguard.Userspace}, host })
+	changed := make(chan struct{}, 1)
+	e := s.laptop(func(o *Options) {
+		o.Device, o.Network, o.NetworkChanged = wireguard.Options{Mode: wireguard.Userspace}, host, changed
+	})
 	s.enrol(e)
 	s.up(e)
 	check(t, fetchAsAnybody(t))
@@ -185,6 +188,25 @@ func aroundTheTunnel(t *testing.T, outside netip.Addr, full bool) {
 	check(t, fetchAsAnybody(t))
 	if seen := s.Seen(); seen.Session != "s-1" {
 		t.Errorf("%s is open", seen.Session)
+	}
+
+	// Another network, and somebody has cleared away what he did not know: it is put right again.
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V4, &netlink.Route{Table: hostnet.FirewallMark}, netlink.RT_FILTER_TABLE)
+	check(t, err)
+	for _, route := range routes {
+		check(t, netlink.RouteDel(&route))
+	}
+	if len(routes) == 0 || fetchAsAnybody(t) == nil {
+		t.Errorf("%d routes were of no matter", len(routes))
+	}
+	changed <- struct{}{}
+	patience := time.After(10 * time.Second)
+	for fetchAsAnybody(t) != nil {
+		select {
+		case <-patience:
+			t.Fatal("the routes did not come back")
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
 
 	// A neighbour in the same network does not reach the laptop's address inside, on which programs may listen.

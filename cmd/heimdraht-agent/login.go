@@ -28,7 +28,7 @@ func (d *daemon) followLogins(ctx context.Context, every time.Duration) error {
 		user := d.door.owner.user()
 		is := signedIn(d.logins, user)
 		switch {
-		case is && !(was && user == last):
+		case is && (!was || user != last):
 			d.laptop.Want()
 		case was && !is:
 			leaving, cancel := context.WithTimeout(ctx, downWithin)
