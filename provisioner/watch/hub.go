@@ -66,10 +66,8 @@ func (h *Hub) Poke(int64) {
 
 // Run follows the changes until ctx ends.
 func (h *Hub) Run(ctx context.Context, s *store.Store) error {
-	position, err := store.Read(ctx, s, (*store.Reader).Position)
-	if ctx.Err() != nil {
-		return nil // stopped before it began
-	}
+	// Read even if ctx has ended already: to be stopped early is no failure.
+	position, err := store.Read(context.WithoutCancel(ctx), s, (*store.Reader).Position)
 	if err != nil {
 		return fmt.Errorf("finding where the changes stand: %w", err)
 	}
