@@ -113,6 +113,7 @@ const strictFilter = `table inet others {
 // does. Traffic flows, the control connection stays up and comes back, and nothing is left behind; all this where it is
 // checked strictly from where packets come: by the kernel for IPv4, by the packet filter, as firewalld does, for IPv6.
 func TestAroundTheTunnel(t *testing.T) {
+	t.Parallel() // it has a process and a network of its own
 	nft := testneed.Program(t, "nft")
 	if !inNamespace(t) {
 		return
