@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
 
 	"google.golang.org/grpc/status"
 
@@ -206,6 +207,25 @@ func TestAGatewayFromAnOlderCopyOwesAgain(t *testing.T) {
 	old.acknowledge(m.epoch, old.revision)
 	if !revoke(t, s, laptop.ID, 5000) {
 		t.Error("not confirmed again")
+	}
+}
+
+// What an agent says of itself is shown on terminals.
+func TestVersionsCarryNoControlCharacters(t *testing.T) {
+	s := provisionertest.Start(t, nil)
+	s.JoinGateway("gw1").Run()
+	laptop := s.Enrol(provisionertest.Staff, "SN1")
+	stream := s.Attach(t.Context(), laptop)
+	if err := stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Open{Open: &heimdrahtv1.OpenSession{AgentVersion: "1.0\x1b[2J\n"}}}); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := stream.Recv(); err != nil || answer.GetOpened() == nil {
+		t.Fatalf("opening: %v, %v", answer, err)
+	}
+	desk := provisionertest.As(t.Context(), s.Login(provisionertest.Tenant, provisionertest.Helpdesk))
+	shown, err := heimdrahtv1.NewHelpdeskServiceClient(s.Dial(nil)).GetDevice(desk, &heimdrahtv1.GetDeviceRequest{DeviceId: laptop.ID})
+	if err != nil || strings.ContainsFunc(shown.GetDevice().GetAgentVersion(), unicode.IsControl) || !strings.HasPrefix(shown.GetDevice().GetAgentVersion(), "1.0") {
+		t.Errorf("shown as %q, %v", shown.GetDevice().GetAgentVersion(), err)
 	}
 }
 

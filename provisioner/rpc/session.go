@@ -123,9 +123,8 @@ func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error
 	if len(e.GetResume()) > maxID || len(e.GetAgentVersion()) > maxText {
 		return tooLong()
 	}
-	opened, err := a.sessions.Open(ctx, a.actor, session.OpenRequest{Stream: a.id, Resume: e.GetResume(), AgentVersion: e.GetAgentVersion()})
+	opened, err := a.sessions.Open(ctx, a.actor, session.OpenRequest{Stream: a.id, Resume: e.GetResume(), AgentVersion: printable(e.GetAgentVersion())})
 	if refusal, ok := provisioner.AsRefusal(err); ok && !endsStream(refusal) {
-		a.session = "" // a former session, if there was one, was closed or is unknown
 		return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Refused{Refused: fromRefusal(refusal, a.actor.Language)}})
 	}
 	if err != nil {
