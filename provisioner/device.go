@@ -41,12 +41,11 @@ type Person struct {
 
 // Standing is what the directory last said of a person in a tenant.
 type Standing struct {
-	Person   string
-	Tenant   string
-	Groups   []string // those asked for (Tenant.GroupsAsked) she is in
-	Ended    string   // why her right has ended: a code; empty: it has not
-	ReadAt   time.Time
-	LastSeen time.Time // when she last proved her password; zero: never
+	Person string
+	Tenant string
+	Groups []string // those asked for (Tenant.GroupsAsked) she is in
+	Ended  string   // why her right has ended: a code; empty: it has not
+	ReadAt time.Time
 }
 
 // AccessEnded is the refusal for somebody whose right has ended.

@@ -217,26 +217,6 @@ func TestOutsideOfBlock(t *testing.T) {
 	}
 }
 
-// Neighbours in order decide; compared with looking at every pair.
-func TestOverlapping(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		list := rapid.SliceOfN(aPrefix(), 0, 8).Draw(t, "prefixes")
-		want := false
-		for i := range list {
-			for j := range i {
-				want = want || list[i].Overlaps(list[j])
-			}
-		}
-		i, j, found := address.Overlapping(list...)
-		if found != want {
-			t.Fatalf("found %v, want %v", found, want)
-		}
-		if found && (i >= j || !list[i].Overlaps(list[j])) {
-			t.Fatalf("%d and %d do not overlap", i, j)
-		}
-	})
-}
-
 func aggregate(v4, v6 string) (a address.Aggregate) {
 	if v4 != "" {
 		a.V4 = netip.MustParsePrefix(v4)

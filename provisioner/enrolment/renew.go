@@ -38,7 +38,7 @@ func (s *Service) RenewCertificate(ctx context.Context, actor provisioner.Actor,
 	}
 	var certificate provisioner.Certificate
 	err := s.Store.Update(ctx, func(tx *store.Writer) error {
-		device, err := ownDevice(&tx.Reader, actor)
+		device, err := tx.OwnDevice(actor)
 		if err != nil {
 			return err
 		}
@@ -62,24 +62,9 @@ func (s *Service) RenewCertificate(ctx context.Context, actor provisioner.Actor,
 	return certificate, nil
 }
 
-// ownDevice reads the calling device and refuses one that may not go on.
-func ownDevice(tx *store.Reader, actor provisioner.Actor) (provisioner.Device, error) {
-	device, err := tx.Device(actor.ID)
-	if errors.Is(err, store.ErrNone) {
-		return device, provisioner.Refuse(provisioner.CodeDeviceUnknown)
-	}
-	if err != nil {
-		return device, fmt.Errorf("reading the device: %w", err)
-	}
-	if refusal := device.MayUse(actor.Generation); refusal != nil {
-		return device, refusal
-	}
-	return device, nil
-}
-
 // proveOwner has the person prove her password, to whom the device belongs.
 func (s *Service) proveOwner(ctx context.Context, actor provisioner.Actor, r RenewRequest) error {
-	device, err := store.Read(ctx, s.Store, func(tx *store.Reader) (provisioner.Device, error) { return ownDevice(tx, actor) })
+	device, err := store.Read(ctx, s.Store, func(tx *store.Reader) (provisioner.Device, error) { return tx.OwnDevice(actor) })
 	if err != nil {
 		return err
 	}

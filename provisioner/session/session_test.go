@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -467,110 +466,4 @@ func TestDeltaAndSnapshotTellTheSame(t *testing.T) {
 	if got, err := w.Delta(ctx, "gw1", w.epoch, 2); err != nil || !got.Unknown {
 		t.Errorf("trimmed away: %+v, %v", got, err)
 	}
-}
-
-// silence is what becomes of a session whose laptop says nothing more.
-type silence struct {
-	*world
-	gateway *watch.Contact
-	session provisioner.Session
-	at      time.Duration // since it was opened
-}
-
-// shakesHands has the gateway see a handshake of the session.
-func (s silence) shakesHands(t *testing.T) {
-	t.Helper()
-	gateway := provisioner.Actor{ID: "gw1", Grants: []provisioner.Grant{{Role: provisioner.RoleGateway}}}
-	if err := s.Observe(context.Background(), gateway, []session.Seen{{Session: s.session.ID, LastHandshake: time.Now()}}); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestHowSilenceEndsASession(t *testing.T) {
-	const lease = provisioner.Lease
-	for _, c := range []struct {
-		name        string
-		happens     func(*testing.T, silence) // each 8 s
-		after, late time.Duration
-	}{
-		{"the gateway is cut off: the lease alone", func(*testing.T, silence) {}, lease, lease + time.Minute},
-		{"the gateway sees nothing of it", func(_ *testing.T, s silence) { s.gateway.Observed(time.Now()) }, lease, lease + time.Minute},
-		{"the gateway sees handshakes for an hour", func(t *testing.T, s silence) {
-			if s.at <= time.Hour {
-				s.shakesHands(t)
-			}
-			s.gateway.Observed(time.Now())
-		}, time.Hour + provisioner.OnlineWithin, time.Hour + provisioner.OnlineWithin + time.Minute},
-		{"the gateway lives and says nothing of peers", func(_ *testing.T, s silence) { s.gateway.Acknowledged("", 0, nil) },
-			provisioner.UnrenewedLimit, provisioner.UnrenewedLimit + time.Minute},
-		{"traffic goes on for ever", func(t *testing.T, s silence) {
-			s.shakesHands(t)
-			s.gateway.Observed(time.Now())
-		}, provisioner.UnrenewedLimit, provisioner.UnrenewedLimit + time.Minute},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				if got := endOfSilence(t, c.happens); got < c.after || got > c.late {
-					t.Errorf("closed after %v, want %v to %v", got, c.after, c.late)
-				}
-			})
-		})
-	}
-}
-
-func endOfSilence(t *testing.T, happens func(*testing.T, silence)) (after time.Duration) {
-	t.Helper()
-	w := newWorld(t, 10)
-	ctx, stop := context.WithCancel(context.Background())
-	s := silence{world: w, gateway: w.serve("gw1")}
-	actor := w.laptop(1)
-	s.session = w.open(actor, session.OpenRequest{Stream: "a"}).Session
-	ended := make(chan error, 1)
-	go func() { ended <- w.RunExpiry(ctx) }()
-	defer func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}()
-	const step = 8 * time.Second // in less than store.ContactFresh
-	for s.at < 24*time.Hour {
-		time.Sleep(step)
-		s.at += step
-		happens(t, s)
-		if err := w.Check(ctx, actor, "a", s.session.ID); err != nil {
-			expect(t, err, provisioner.CodeSessionExpired)
-			return s.at
-		}
-	}
-	return 0
-}
-
-// While nothing can be written, laptops cannot renew: that is no silence of
-// theirs.
-func TestAPauseOfOursEndsNoSession(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 10)
-		ctx, stop := context.WithCancel(context.Background())
-		w.serve("gw1")
-		actor := w.laptop(1)
-		opened := w.open(actor, session.OpenRequest{Stream: "a"})
-		ended := make(chan error, 1)
-		go func() { ended <- w.RunExpiry(ctx) }()
-		time.Sleep(provisioner.Lease - 10*time.Second)
-		w.update(func(*store.Writer) error {
-			time.Sleep(10 * time.Minute)
-			return nil
-		})
-		time.Sleep(provisioner.Lease - 30*time.Second)
-		if err := w.Check(ctx, actor, "a", opened.Session.ID); err != nil {
-			t.Error("closed for a pause that was ours: ", err)
-		}
-		time.Sleep(2 * time.Minute)
-		expect(t, w.Check(ctx, actor, "a", opened.Session.ID), provisioner.CodeSessionExpired)
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
 }

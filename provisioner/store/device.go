@@ -1,6 +1,8 @@
 package store
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -29,6 +31,22 @@ func (r *Reader) Device(id string) (provisioner.Device, error) {
 		return d, err
 	}
 	return r.withSuspensions(d)
+}
+
+// OwnDevice reads the calling device and refuses one that is unknown, revoked,
+// suspended or replaced.
+func (r *Reader) OwnDevice(actor provisioner.Actor) (provisioner.Device, error) {
+	device, err := r.Device(actor.ID)
+	if errors.Is(err, ErrNone) {
+		return device, provisioner.Refuse(provisioner.CodeDeviceUnknown)
+	}
+	if err != nil {
+		return device, fmt.Errorf("reading the device: %w", err)
+	}
+	if refusal := device.MayUse(actor.Generation); refusal != nil {
+		return device, refusal
+	}
+	return device, nil
 }
 
 func (r *Reader) withSuspensions(d provisioner.Device) (provisioner.Device, error) {

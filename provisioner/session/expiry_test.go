@@ -1,0 +1,122 @@
+package session_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/session"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/watch"
+)
+
+// silence is what becomes of a session whose laptop says nothing more.
+type silence struct {
+	*world
+	gateway *watch.Contact
+	session provisioner.Session
+	at      time.Duration // since it was opened
+}
+
+// shakesHands has the gateway see a handshake of the session.
+func (s silence) shakesHands(t *testing.T) {
+	t.Helper()
+	gateway := provisioner.Actor{ID: "gw1", Grants: []provisioner.Grant{{Role: provisioner.RoleGateway}}}
+	if err := s.Observe(context.Background(), gateway, []session.Seen{{Session: s.session.ID, LastHandshake: time.Now()}}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHowSilenceEndsASession(t *testing.T) {
+	const lease, long = provisioner.Lease, provisioner.UnrenewedLimit - 10*time.Minute
+	for _, c := range []struct {
+		name      string
+		unwatched time.Duration             // before anybody looks for what has expired
+		happens   func(*testing.T, silence) // each 8 s
+		after     time.Duration             // at least, and a minute more at the most
+	}{
+		{"the gateway is cut off: the lease alone", 0, func(*testing.T, silence) {}, lease},
+		{"the gateway sees nothing of it", 0, func(_ *testing.T, s silence) { s.gateway.Observed(time.Now()) }, lease},
+		{"the gateway sees handshakes for some time", 0, func(t *testing.T, s silence) {
+			if s.at <= 20*time.Minute {
+				s.shakesHands(t)
+			}
+			s.gateway.Observed(time.Now())
+		}, 20*time.Minute + provisioner.OnlineWithin},
+		{"the gateway lives and says nothing of peers", long, func(_ *testing.T, s silence) { s.gateway.Acknowledged("", 0, nil) }, provisioner.UnrenewedLimit},
+		{"traffic goes on for ever", long, func(t *testing.T, s silence) {
+			s.shakesHands(t)
+			s.gateway.Observed(time.Now())
+		}, provisioner.UnrenewedLimit},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if got := endOfSilence(t, c.unwatched, c.happens); got < c.after || got > c.after+time.Minute {
+					t.Errorf("closed after %v, want %v", got, c.after)
+				}
+			})
+		})
+	}
+}
+
+func endOfSilence(t *testing.T, unwatched time.Duration, happens func(*testing.T, silence)) (after time.Duration) {
+	t.Helper()
+	w := newWorld(t, 10)
+	ctx, stop := context.WithCancel(context.Background())
+	s := silence{world: w, gateway: w.serve("gw1")}
+	actor := w.laptop(1)
+	s.session = w.open(actor, session.OpenRequest{Stream: "a"}).Session
+	time.Sleep(unwatched)
+	s.at = unwatched
+	happens(t, s)
+	ended := make(chan error, 1)
+	go func() { ended <- w.RunExpiry(ctx) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	const step = 8 * time.Second // in less than store.ContactFresh
+	for s.at < 24*time.Hour {
+		time.Sleep(step)
+		s.at += step
+		happens(t, s)
+		if err := w.Check(ctx, actor, "a", s.session.ID); err != nil {
+			expect(t, err, provisioner.CodeSessionExpired)
+			return s.at
+		}
+	}
+	return 0
+}
+
+// While nothing can be written, laptops cannot renew: that is no silence of
+// theirs.
+func TestAPauseOfOursEndsNoSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 10)
+		ctx, stop := context.WithCancel(context.Background())
+		w.serve("gw1")
+		actor := w.laptop(1)
+		opened := w.open(actor, session.OpenRequest{Stream: "a"})
+		ended := make(chan error, 1)
+		go func() { ended <- w.RunExpiry(ctx) }()
+		time.Sleep(provisioner.Lease - 10*time.Second)
+		w.update(func(*store.Writer) error {
+			time.Sleep(10 * time.Minute)
+			return nil
+		})
+		time.Sleep(provisioner.Lease - 30*time.Second)
+		if err := w.Check(ctx, actor, "a", opened.Session.ID); err != nil {
+			t.Error("closed for a pause that was ours: ", err)
+		}
+		time.Sleep(2 * time.Minute)
+		expect(t, w.Check(ctx, actor, "a", opened.Session.ID), provisioner.CodeSessionExpired)
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
