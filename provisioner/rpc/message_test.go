@@ -5,13 +5,18 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner/provisionertest"
 )
 
@@ -75,6 +80,42 @@ func say(ctx context.Context, conn *grpc.ClientConn, m protoreflect.MethodDescri
 	for {
 		if err := stream.RecvMsg(&struct{}{}); err != nil {
 			return err
+		}
+	}
+}
+
+// Whoever shows something wrong is told what is wrong with it, by every call
+// that is not open to anybody.
+func TestEveryCallSaysWhyTheCallerIsNobody(t *testing.T) {
+	s := provisionertest.Start(t, nil)
+	laptop, stranger := s.Enrol(provisionertest.Staff, "SN1"), foreign(t, "device")
+	over := s.Dated(laptop.Certificate, time.Now().Add(-time.Hour), time.Now().Add(-time.Minute))
+	early := s.Dated(laptop.Certificate, time.Now().Add(time.Hour), time.Now().Add(2*time.Hour))
+	for _, c := range []struct {
+		name        string
+		certificate *tls.Certificate
+		token       string
+		code        string
+	}{
+		{"nobody", nil, "", "not-signed-in"},
+		{"a made-up token", nil, strings.Repeat("A", 43), "not-signed-in"},
+		{"an endless token", nil, strings.Repeat("A", 10_000), "not-signed-in"},
+		{"a foreign certificate", &stranger, "", "certificate-foreign"},
+		{"an expired certificate", &over, "", "certificate-expired"},
+		{"a certificate of tomorrow", &early, "", "certificate-not-yet-valid"},
+	} {
+		conn := s.Dial(c.certificate)
+		for _, m := range methods(t) {
+			callers, _ := proto.GetExtension(m.Options(), heimdrahtv1.E_Callers).([]heimdrahtv1.Caller)
+			// An expired certificate may be renewed; everything else about that has its own tests.
+			if slices.Contains(callers, heimdrahtv1.Caller_CALLER_ANONYMOUS) || c.certificate == &over && m.Name() == "RenewCertificate" {
+				continue
+			}
+			ctx := t.Context()
+			if c.token != "" {
+				ctx = provisionertest.As(ctx, c.token)
+			}
+			expect(t, c.name+": "+string(m.Name()), say(ctx, conn, m, nil), c.code)
 		}
 	}
 }
