@@ -86,13 +86,18 @@ func (s *syncer) serve(ctx context.Context, events <-chan *heimdrahtv1.SyncReque
 	if known {
 		contact.Told(s.epoch, s.revision)
 	}
-	heard := make(chan error, 1)
+	heard, ended := make(chan error, 1), make(chan struct{})
 	hearing, stop := context.WithCancel(ctx)
 	hearer := newHearer(s)
-	go func() { heard <- hearer.run(hearing, events, broken) }()
-	err = s.speak(ctx, heard)
-	stop()
-	return err
+	go func() {
+		defer close(ended)
+		heard <- hearer.run(hearing, events, broken)
+	}()
+	defer func() {
+		stop()
+		<-ended
+	}()
+	return s.speak(ctx, heard)
 }
 
 // speak sends what the gateway must know, as it changes.
