@@ -20,8 +20,8 @@ const (
 	// pageSize is how many peers a message carries at the most.
 	pageSize = 1000
 	// idleDelta is how often a gateway's place is moved on although nothing
-	// concerned it.
-	idleDelta = 5 * time.Second
+	// concerned it, so that a list of gateways shows who is behind.
+	idleDelta = time.Second
 )
 
 type syncStream = grpc.BidiStreamingServer[heimdrahtv1.SyncRequest, heimdrahtv1.SyncResponse]
