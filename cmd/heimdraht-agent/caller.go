@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"syscall"
 	"time"
+
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
 // callWithin is longer than the daemon takes for anything.
@@ -25,15 +27,15 @@ type caller struct {
 
 func (a *app) daemon() *caller { return &caller{socket: a.socketPath(), uid: a.uid} }
 
-func (c *caller) status(ctx context.Context, l language) (*answer, error) {
+func (c *caller) status(ctx context.Context, l speech.Language) (*answer, error) {
 	return c.call(ctx, http.MethodGet, statusPath+"?language="+string(l), nil)
 }
 
-func (c *caller) up(ctx context.Context, l language) (*answer, error) {
+func (c *caller) up(ctx context.Context, l speech.Language) (*answer, error) {
 	return c.call(ctx, http.MethodPost, upPath, wishCall{Language: string(l)})
 }
 
-func (c *caller) down(ctx context.Context, l language) (*answer, error) {
+func (c *caller) down(ctx context.Context, l speech.Language) (*answer, error) {
 	return c.call(ctx, http.MethodPost, downPath, wishCall{Language: string(l)})
 }
 

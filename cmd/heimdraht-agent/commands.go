@@ -12,7 +12,7 @@ import (
 )
 
 type enrolCommand struct {
-	Address      string `arg:"" optional:"" name:"server#fingerprint" help:"${enrol_address}"`
+	Address      string `arg:"" optional:"" name:"SERVER#FINGERPRINT" help:"${enrol_address}"`
 	Tenant       string `placeholder:"NAME" help:"${enrol_tenant}"`
 	Login        string `placeholder:"NAME" help:"${enrol_login}"`
 	PasswordFile string `placeholder:"FILE|-" help:"${enrol_password_file}"`

@@ -18,6 +18,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint"
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
 const (
@@ -244,7 +245,7 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 
 // speak chooses the language in which the control plane is asked from now on.
 func (d *door) speak(language string) {
-	if language == string(german) || language == string(english) {
+	if language == string(speech.German) || language == string(speech.English) {
 		d.laptop.SetLanguage(language)
 	}
 }

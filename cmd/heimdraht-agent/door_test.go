@@ -19,6 +19,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
 
@@ -60,7 +61,7 @@ func openDoor(t *testing.T, plane *endpointtest.Plane, store control.Store, fixe
 		}
 	})
 	// The socket listens from before serve; its rights are set when it answers.
-	_, err = d.ask().status(t.Context(), english)
+	_, err = d.ask().status(t.Context(), speech.English)
 	check(t, err)
 	return d
 }
@@ -183,7 +184,7 @@ func FuzzPresent(f *testing.F) {
 	f.Add("\x1b[2J\n", "\u009b31m\n\n\n\n\n\n\n", uint64(0))
 	f.Fuzz(func(t *testing.T, sentence, gateway string, n uint64) {
 		var out bytes.Buffer
-		a := &app{world: world{out: &out, err: &out}, language: german}
+		a := &app{world: world{out: &out, err: &out}, language: speech.German}
 		a.present(&answer{Status: &endpoint.Status{Sentence: sentence, Gateway: gateway, ReceivedBytes: n, Since: time.Unix(int64(n%1e9), 0)}})
 		lines := strings.Count(out.String(), "\n")
 		if lines > 6 {
@@ -209,7 +210,7 @@ func TestSerialNumbers(t *testing.T) {
 
 func TestSizes(t *testing.T) {
 	for n, want := range map[uint64]string{0: "0 B", 999: "999 B", 1000: "1,0 kB", 1_234_567: "1,2 MB", 3_000_000_000: "3,0 GB", 1 << 63: "9,2 EB"} {
-		if got := bytesText(n, german); got != want {
+		if got := bytesText(n, speech.German); got != want {
 			t.Errorf("%d: %s, want %s", n, got, want)
 		}
 	}

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"strings"
-
 	"github.com/alecthomas/kong"
+
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
 // helpTexts fill the ${names} in the grammar's tags.
-func helpTexts(l language) kong.Vars {
+func helpTexts(l speech.Language) kong.Vars {
 	texts := map[string]words{
 		"heimdraht-agent": {"Von zu Hause ins Haus: anmelden, verbinden, nachsehen.", "From home to the office: enrol, connect, look."},
 		"socket":          {"Wo der Dienst zu erreichen ist; sonst am üblichen Ort.", "Where the service is reached; else at the usual place."},
@@ -39,19 +39,4 @@ func helpTexts(l language) kong.Vars {
 		vars[key] = text.in(l)
 	}
 	return vars
-}
-
-// translateHelp puts the few words that Kong brings along into German.
-func translateHelp(help string, l language) string {
-	if l != german {
-		return help
-	}
-	return strings.NewReplacer(
-		"Usage: ", "Aufruf: ",
-		"\nArguments:", "\nAngaben:",
-		"\nFlags:", "\nSchalter:",
-		"\nCommands:", "\nBefehle:",
-		"Show context-sensitive help.", "Diese Hilfe zeigen.",
-		`Run "heimdraht-agent <command> --help" for more information on a command.`, "Mehr zu einem Befehl: heimdraht-agent <command> --help",
-	).Replace(help)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
 func TestSignedIn(t *testing.T) {
@@ -61,11 +62,11 @@ func TestStartAtLogin(t *testing.T) {
 	set("1234", "online")
 	is("she has signed in", endpoint.Connected)
 	set("1234", "active")
-	_, err = door.ask().down(t.Context(), english)
+	_, err = door.ask().down(t.Context(), speech.English)
 	check(t, err)
 	is("she has disconnected", endpoint.Disconnected)
 	set("1234", "online") // another window; she stays disconnected
-	_, err = door.ask().up(t.Context(), english)
+	_, err = door.ask().up(t.Context(), speech.English)
 	check(t, err)
 	set("1234", "closing")
 	is("she has signed out", endpoint.Disconnected)

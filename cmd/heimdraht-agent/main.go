@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
 // The exit statuses.
@@ -52,13 +54,13 @@ type commands struct {
 // app is what a command works with.
 type app struct {
 	world
-	language language
+	language speech.Language
 	socket   string // as the flag has it; empty: the usual place
 }
 
 // run runs one command and returns the exit status.
 func run(ctx context.Context, args []string, w world) int {
-	l := languageOf(args, w.env)
+	l := speech.Of(args, w.env)
 	a := &app{world: w, language: l}
 	var grammar commands
 	// Kong ends the process after --help; this one ends in main only.
@@ -79,11 +81,11 @@ func run(ctx context.Context, args []string, w world) int {
 	}
 	parsed, err := parser.Parse(args)
 	if helped {
-		show(w.out, translateHelp(help.String(), l))
+		show(w.out, speech.Help(help.String(), "heimdraht-agent", l))
 		return exitDone
 	}
 	if err != nil {
-		return a.fail(usageError{what: err.Error(), command: commandOf(err)})
+		return a.fail(usageError{what: speech.Usage(err.Error(), l), command: commandOf(err)})
 	}
 	a.socket = grammar.Socket
 	return a.fail(parsed.Run(a))

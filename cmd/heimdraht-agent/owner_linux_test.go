@@ -18,6 +18,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
 	"github.com/heimdraht/heimdraht/agent/state"
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 	"github.com/heimdraht/heimdraht/internal/testneed"
 	"github.com/heimdraht/heimdraht/provisioner/config"
 )
@@ -79,11 +80,11 @@ func TestCallAsAnother(t *testing.T) {
 		t.Logf("RESULT %d bytes", n)
 		return
 	case "status":
-		_, err = c.status(ctx, english)
+		_, err = c.status(ctx, speech.English)
 	case "up":
-		_, err = c.up(ctx, english)
+		_, err = c.up(ctx, speech.English)
 	case "down":
-		_, err = c.down(ctx, english)
+		_, err = c.down(ctx, speech.English)
 	case "enrol":
 		_, err = c.enrol(ctx, enrolment())
 	}
@@ -165,7 +166,7 @@ func TestWhoMayUseTheProxy(t *testing.T) {
 	check(t, err)
 	settings := config.DefaultAgent()
 	settings.UserspaceProxy, settings.Socket = "127.0.0.1:0", filepath.Join(dir, "agent.sock")
-	a := &app{world: world{env: func(string) string { return "" }, uid: os.Geteuid()}, language: english}
+	a := &app{world: world{env: func(string) string { return "" }, uid: os.Geteuid()}, language: speech.English}
 	d, err := (&runCommand{}).assemble(t.Context(), a, settings, store, slog.New(slog.DiscardHandler))
 	check(t, err)
 	check(t, d.door.owner.take(1234))

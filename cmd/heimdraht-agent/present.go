@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
 // say prints one line, whatever is in it.
@@ -48,8 +50,8 @@ func (a *app) present(got *answer) {
 	}
 }
 
-func labelWidth(l language) int {
-	if l == german {
+func labelWidth(l speech.Language) int {
+	if l == speech.German {
 		return utf8.RuneCountInString("Verlängert bis")
 	}
 	return utf8.RuneCountInString("sign of life")
@@ -71,7 +73,7 @@ func (a *app) clock(t time.Time) string {
 }
 
 // bytesText rounds as people read: 1.2 MB.
-func bytesText(n uint64, l language) string {
+func bytesText(n uint64, l speech.Language) string {
 	const unit = 1000
 	if n < unit {
 		return fmt.Sprintf("%d B", n)
@@ -81,7 +83,7 @@ func bytesText(n uint64, l language) string {
 		value, names = value/unit, names[1:]
 	}
 	text := fmt.Sprintf("%.1f %s", value, names[0])
-	if l == german {
+	if l == speech.German {
 		text = strings.Replace(text, ".", ",", 1)
 	}
 	return text

@@ -7,9 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
-	"golang.org/x/term"
+	"github.com/heimdraht/heimdraht/cmd/internal/terminal"
 )
 
 // longestLine bounds what is typed or read as a name or password.
@@ -19,11 +18,8 @@ const longestLine = 4096
 func (a *app) password(ctx context.Context, file string) (string, error) {
 	switch file {
 	case "":
-		return a.ask(ctx, words{"Passwort: ", "Password: "}, "--password-file", func(fd int) (string, error) {
-			b, err := term.ReadPassword(fd)
-			show(a.err, "\n")
-			return string(b), err
-		})
+		s, err := terminal.Secret(ctx, a.in, a.err, words{"Passwort: ", "Password: "}.in(a.language))
+		return s, a.unasked(err, "--password-file")
 	case "-":
 		return readPassword(a.in, "-")
 	}
@@ -55,53 +51,17 @@ func readPassword(r io.Reader, name string) (string, error) {
 
 // login asks for the name, which may be seen.
 func (a *app) login(ctx context.Context) (string, error) {
-	s, err := a.ask(ctx, words{"Benutzername: ", "User name: "}, "--login", func(int) (string, error) {
-		var line []byte
-		for b := make([]byte, 1); len(line) < longestLine; {
-			n, err := a.in.Read(b)
-			if n == 0 || b[0] == '\n' {
-				if errors.Is(err, io.EOF) {
-					err = nil
-				}
-				return string(line), err
-			}
-			line = append(line, b[0])
-		}
-		return string(line), nil
-	})
-	return strings.TrimSpace(s), err
+	s, err := terminal.Line(ctx, a.in, a.err, words{"Benutzername: ", "User name: "}.in(a.language))
+	return s, a.unasked(err, "--login")
 }
 
-// ask puts a question on the terminal. flag is what to use without one. An interrupt leaves the terminal as it
-// was: without echo nobody could type on.
-func (a *app) ask(ctx context.Context, question words, flag string, read func(fd int) (string, error)) (string, error) {
-	fd := int(a.in.Fd())
-	before, err := term.GetState(fd)
-	if err != nil {
-		return "", usageError{
-			what:    fmt.Sprintf(words{"kein Terminal, um zu fragen: benutzen Sie %s", "no terminal to ask on: use %s"}.in(a.language), flag),
-			command: "heimdraht-agent enrol",
-		}
+// unasked says what to use where there is no terminal to ask on.
+func (a *app) unasked(err error, flag string) error {
+	if !errors.Is(err, terminal.ErrNone) {
+		return err
 	}
-	show(a.err, question.in(a.language))
-	type answer struct {
-		text string
-		err  error
-	}
-	// A read of a terminal cannot be ended; after an interrupt the process ends, and the reading with it.
-	answered := make(chan answer, 1)
-	go func() {
-		text, err := read(fd)
-		answered <- answer{text, err}
-	}()
-	select {
-	case <-ctx.Done():
-		show(a.err, "\n")
-		return "", errors.Join(ctx.Err(), term.Restore(fd, before))
-	case got := <-answered:
-		if got.err != nil {
-			return "", fmt.Errorf("asking on the terminal: %w", got.err)
-		}
-		return got.text, nil
+	return usageError{
+		what:    fmt.Sprintf(words{"kein Terminal, um zu fragen: benutzen Sie %s", "no terminal to ask on: use %s"}.in(a.language), flag),
+		command: "heimdraht-agent enrol",
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
 )
 
-// terminal opens a pseudo-terminal (pts(4)): what a person sees and types on, and what the program has.
-func terminal(t *testing.T) (person, program *os.File) {
+// pseudoTerminal opens a pseudo-terminal (pts(4)): what a person sees and types on, and what the program has.
+func pseudoTerminal(t *testing.T) (person, program *os.File) {
 	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	check(t, err)
@@ -57,7 +57,7 @@ func screen(t *testing.T, person *os.File, until string) string {
 func TestTyping(t *testing.T) {
 	plane := endpointtest.New(t)
 	d := openDoor(t, plane, &control.MemoryStore{}, -1)
-	person, program := terminal(t)
+	person, program := pseudoTerminal(t)
 	command := exec.CommandContext(t.Context(), "heimdraht-agent", "enrol", "--lang", "de", "--socket", d.socket)
 	command.Stdin, command.Stdout, command.Stderr = program, program, program
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
@@ -84,7 +84,7 @@ func TestTyping(t *testing.T) {
 // TestInterruptedTyping: Ctrl-C at the password leaves the terminal with its echo.
 func TestInterruptedTyping(t *testing.T) {
 	d := openDoor(t, endpointtest.New(t), &control.MemoryStore{}, -1)
-	person, program := terminal(t)
+	person, program := pseudoTerminal(t)
 	command := exec.CommandContext(t.Context(), "heimdraht-agent", "enrol", "--lang", "de", "--login", "erika", "--socket", d.socket)
 	command.Stdin, command.Stdout, command.Stderr = program, program, program
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/state"
+	"github.com/heimdraht/heimdraht/cmd/internal/terminal"
 	"github.com/heimdraht/heimdraht/provisioner/config"
 )
 
@@ -119,19 +119,9 @@ func reword(p *control.Problem) *control.Problem {
 
 // complain prints what happened, what to do and the code.
 func (a *app) complain(code, sentence, next string) {
-	text := words{"Fehler", "Error"}.in(a.language) + ": " + harmless(sentence) + "\n"
+	text := words{"Fehler", "Error"}.in(a.language) + ": " + terminal.HarmlessLines(sentence) + "\n"
 	if next != "" {
-		text += harmless(next) + "\n"
+		text += terminal.HarmlessLines(next) + "\n"
 	}
-	a.print(a.err, text+"("+harmless(code)+")\n")
-}
-
-// harmless keeps line breaks and drops what could play tricks on a terminal.
-func harmless(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && (r < 0x20 || r >= 0x7f && r < 0xa0) {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
+	a.print(a.err, text+"("+terminal.HarmlessLines(code)+")\n")
 }

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"strings"
-
 	"github.com/alecthomas/kong"
+
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
 // helpTexts fill the ${names} in the grammar's tags.
-func helpTexts(l language) kong.Vars {
+func helpTexts(l speech.Language) kong.Vars {
 	texts := map[string]words{
 		"heimdraht-gateway": {"Zugangsserver: tritt einem Server bei und hält die Tunnel so, wie dieser sagt.", "A VPN gateway: joins a control plane and keeps the tunnels as it says."},
 		"config":            {"Datei mit den Einstellungen.", "File with the settings."},
@@ -32,19 +32,4 @@ func helpTexts(l language) kong.Vars {
 		vars[name] = text.in(l)
 	}
 	return vars
-}
-
-// translateHelp puts the few words that Kong brings along into German.
-func translateHelp(help string, l language) string {
-	if l != german {
-		return help
-	}
-	return strings.NewReplacer(
-		"Usage: ", "Aufruf: ",
-		"\nArguments:", "\nAngaben:",
-		"\nFlags:", "\nSchalter:",
-		"\nCommands:", "\nBefehle:",
-		"Show context-sensitive help.", "Diese Hilfe zeigen.",
-		`Run "heimdraht-gateway <command> --help" for more information on a command.`, "Mehr zu einem Befehl: heimdraht-gateway <command> --help",
-	).Replace(help)
 }

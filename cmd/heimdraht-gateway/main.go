@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
 // The exit statuses.
@@ -44,12 +46,12 @@ type app struct {
 	in       *os.File
 	out, err io.Writer
 	env      func(string) string
-	language language
+	language speech.Language
 	grammar  commands
 }
 
 func run(ctx context.Context, args []string, a *app) int {
-	a.language = languageOf(args, a.env)
+	a.language = speech.Of(args, a.env)
 	// Kong ends the process after --help; this one ends in main only.
 	helped := false
 	help := &strings.Builder{}
@@ -65,7 +67,7 @@ func run(ctx context.Context, args []string, a *app) int {
 	}
 	parsed, err := parser.Parse(args)
 	if helped {
-		a.print(a.out, translateHelp(help.String(), a.language))
+		a.print(a.out, speech.Help(help.String(), "heimdraht-gateway", a.language))
 		return exitDone
 	}
 	if err != nil {
@@ -74,7 +76,7 @@ func run(ctx context.Context, args []string, a *app) int {
 		if errors.As(err, &wrong) && wrong.Context != nil && wrong.Context.Selected() != nil {
 			command += " " + wrong.Context.Selected().Path()
 		}
-		return a.fail(usageError{err.Error(), command})
+		return a.fail(usageError{speech.Usage(err.Error(), a.language), command})
 	}
 	return a.fail(parsed.Run(a))
 }

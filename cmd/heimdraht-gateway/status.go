@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/heimdraht/heimdraht/agent/gateway"
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
+	"github.com/heimdraht/heimdraht/cmd/internal/terminal"
 )
 
 type statusCommand struct {
@@ -72,7 +74,7 @@ func (a *app) table(s answer) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	row := func(label words, format string, args ...any) {
-		fmt.Fprintf(w, "%s\t%s\n", label.in(a.language), harmless(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(w, "%s\t%s\n", label.in(a.language), terminal.Harmless(fmt.Sprintf(format, args...)))
 	}
 	row(words{"Zugangsserver", "Gateway"}, "%s", orDash(s.Name))
 	row(words{"Server", "Control plane"}, "%s, %s", orDash(s.Server), a.connection(s))
@@ -115,7 +117,7 @@ func (a *app) moment(t time.Time) string {
 	if t.IsZero() {
 		return words{"nie", "never"}.in(a.language)
 	}
-	if a.language == german {
+	if a.language == speech.German {
 		return t.Local().Format("02.01.2006 15:04:05")
 	}
 	return t.Local().Format("2006-01-02 15:04:05")

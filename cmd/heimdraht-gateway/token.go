@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
+	"strings"
 
-	"golang.org/x/term"
+	"github.com/heimdraht/heimdraht/cmd/internal/terminal"
 )
 
 // longestToken is far more than a token has.
@@ -49,35 +49,13 @@ func readToken(r io.Reader, name string) (string, error) {
 	return string(b), nil
 }
 
-// ask puts the question on the terminal. An interrupt ends it with the
-// terminal as it was: without echo nobody could type on.
 func (a *app) ask(ctx context.Context) (string, error) {
-	fd := int(a.in.Fd())
-	before, err := term.GetState(fd)
-	if err != nil {
+	token, err := terminal.Secret(ctx, a.in, a.err, words{"Einmaliger Schlüssel: ", "One-time token: "}.in(a.language))
+	switch token = strings.TrimSpace(token); {
+	case errors.Is(err, terminal.ErrNone):
 		return "", usageError{words{"kein Terminal, um zu fragen: benutzen Sie --token-file", "no terminal to ask on: use --token-file"}.in(a.language), "heimdraht-gateway join"}
+	case err == nil && token == "":
+		return "", usageError{words{"nichts eingegeben", "nothing was typed"}.in(a.language), "heimdraht-gateway join"}
 	}
-	a.print(a.err, words{"Einmaliger Schlüssel: ", "One-time token: "}.in(a.language))
-	type answer struct {
-		text []byte
-		err  error
-	}
-	// A read of a terminal cannot be ended; after an interrupt the process
-	// ends, and the reading with it.
-	answered := make(chan answer, 1)
-	go func() {
-		text, err := term.ReadPassword(fd)
-		answered <- answer{text, err}
-	}()
-	select {
-	case <-ctx.Done():
-		a.print(a.err, "\n")
-		return "", errors.Join(ctx.Err(), term.Restore(fd, before))
-	case got := <-answered:
-		a.print(a.err, "\n")
-		if got.err != nil {
-			return "", fmt.Errorf("asking on the terminal: %w", got.err)
-		}
-		return string(got.text), nil
-	}
+	return token, err
 }

@@ -17,7 +17,7 @@ type applyCommand struct {
 	File   []string `short:"f" sep:"none" placeholder:"FILE" help:"${apply_file}"`
 	More   []string `arg:"" optional:"" name:"file" help:"${apply_more}"`
 	DryRun bool     `help:"${apply_dry_run}"`
-	Reason string   `help:"${reason}"`
+	Reason string   `placeholder:"TEXT" help:"${reason}"`
 }
 
 // Run compares reviewed files with what the server has, and applies them.

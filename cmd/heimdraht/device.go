@@ -22,7 +22,7 @@ type deviceArg struct {
 
 // because is why somebody's access changes; it is recorded.
 type because struct {
-	Reason string `required:"" help:"${reason}"`
+	Reason string `required:"" placeholder:"TEXT" help:"${reason}"`
 }
 
 func (b because) reason(a *app, command string) (string, error) {
@@ -89,7 +89,7 @@ func (c *deviceSuspendCommand) Run(ctx context.Context, a *app) error {
 
 type personRevokeCommand struct {
 	ID     string `arg:"" name:"id" help:"${person_id}"`
-	Tenant string `help:"${person_tenant}"`
+	Tenant string `placeholder:"NAME" help:"${person_tenant}"`
 	because
 	waiting
 }

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/cmd/internal/terminal"
 	"github.com/heimdraht/heimdraht/provisioner/config"
 )
 
@@ -118,15 +119,11 @@ func (p *printer) complain(code, sentence, next string) {
 			return
 		}
 	}
-	var lines []string
-	for _, line := range strings.Split(sentence, "\n") {
-		lines = append(lines, harmless(line))
-	}
-	fmt.Fprintf(p.err, "%s: %s\n", words{"Fehler", "Error"}.in(p.language), strings.Join(lines, "\n"))
+	fmt.Fprintf(p.err, "%s: %s\n", words{"Fehler", "Error"}.in(p.language), terminal.HarmlessLines(sentence))
 	if next != "" {
-		fmt.Fprintln(p.err, harmless(next))
+		fmt.Fprintln(p.err, terminal.Harmless(next))
 	}
-	fmt.Fprintf(p.err, "(%s)\n", harmless(code))
+	fmt.Fprintf(p.err, "(%s)\n", terminal.Harmless(code))
 }
 
 // hint is a remark beside the answer, for people only.
@@ -134,12 +131,12 @@ func (p *printer) hint(w words, args ...any) {
 	if p.form != formTable {
 		return
 	}
-	fmt.Fprintln(p.err, harmless(fmt.Sprintf(w.in(p.language), args...)))
+	fmt.Fprintln(p.err, terminal.Harmless(fmt.Sprintf(w.in(p.language), args...)))
 }
 
 // say prints a line of the answer, in the form for people only.
 func (p *printer) say(w words, args ...any) {
-	fmt.Fprintln(p.out, harmless(fmt.Sprintf(w.in(p.language), args...)))
+	fmt.Fprintln(p.out, terminal.Harmless(fmt.Sprintf(w.in(p.language), args...)))
 }
 
 // while shows on a terminal what is being waited for.

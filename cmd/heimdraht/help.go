@@ -1,13 +1,13 @@
 package main
 
 import (
-	"strings"
-
 	"github.com/alecthomas/kong"
+
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
 // helpTexts fill the ${names} in the grammar's tags.
-func helpTexts(l language) kong.Vars {
+func helpTexts(l speech.Language) kong.Vars {
 	texts := map[string]words{
 		"heimdraht": {"Zugänge zum Homeoffice: suchen, prüfen, entziehen, zählen, einrichten.", "Home-office access: find, check, revoke, count, set up."},
 		"output":    {"Form der Ausgabe: Tabelle, oder JSON und CSV für Programme.", "Form of the answer: a table, or JSON and CSV for programs."},
@@ -40,7 +40,7 @@ func helpTexts(l language) kong.Vars {
 		"device_revoke":  {"Einen Laptop endgültig sperren, mit Bestätigung der Zugangsserver.", "Revoke a laptop for good, with the gateways' confirmation."},
 		"device_suspend": {"Den Zugang eines Laptops ruhen lassen.", "Suspend a laptop's access."},
 		"device_restore": {"Einen ruhenden Zugang zurückgeben.", "Give suspended access back."},
-		"device_id":      {"Geräte-ID, oder genug von ihrem Anfang.", "Device id, or enough of its beginning."},
+		"device_id":      {"Geräte-ID, oder mindestens ihre ersten 6 Zeichen.", "Device id, or at least the first 6 characters of it."},
 
 		"sessions":         {"Offene Verbindungen zeigen.", "Show the open sessions."},
 		"sessions_tenant":  {"Nur diese Verwaltung.", "Only this tenant."},
@@ -65,19 +65,4 @@ func helpTexts(l language) kong.Vars {
 		vars[key] = text.in(l)
 	}
 	return vars
-}
-
-// translateHelp puts the few words that Kong brings along into German.
-func translateHelp(help string, l language) string {
-	if l != german {
-		return help
-	}
-	return strings.NewReplacer(
-		"Usage: ", "Aufruf: ",
-		"\nArguments:", "\nAngaben:",
-		"\nFlags:", "\nSchalter:",
-		"\nCommands:", "\nBefehle:",
-		"Show context-sensitive help.", "Diese Hilfe zeigen.",
-		`Run "heimdraht <command> --help" for more information on a command.`, "Mehr zu einem Befehl: heimdraht <command> --help",
-	).Replace(help)
 }

@@ -11,8 +11,8 @@ import (
 )
 
 type loginCommand struct {
-	Address      string `arg:"" optional:"" name:"server#fingerprint" help:"${login_address}"`
-	Tenant       string `help:"${login_tenant}"`
+	Address      string `arg:"" optional:"" name:"SERVER#FINGERPRINT" help:"${login_address}"`
+	Tenant       string `placeholder:"NAME" help:"${login_tenant}"`
 	Login        string `placeholder:"NAME" help:"${login_login}" xor:"how"`
 	PasswordFile string `placeholder:"FILE" help:"${login_password_file}" xor:"secret"`
 	Token        bool   `help:"${login_token}" xor:"how,secret"`

@@ -13,6 +13,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
+
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
 // The exit statuses.
@@ -62,7 +64,7 @@ type app struct {
 }
 
 func run(ctx context.Context, args []string, w world) int {
-	l := languageOf(args, w.env)
+	l := speech.Of(args, w.env)
 	p := &printer{out: w.out, err: w.err, form: formTable, language: l, progress: term.IsTerminal(int(w.err.Fd()))}
 	a := &app{printer: p, world: w, log: slog.New(slog.DiscardHandler)}
 
@@ -85,7 +87,7 @@ func run(ctx context.Context, args []string, w world) int {
 	}
 	parsed, err := parser.Parse(args)
 	if helped {
-		fmt.Fprint(w.out, translateHelp(help.String(), l))
+		fmt.Fprint(w.out, speech.Help(help.String(), "heimdraht", l))
 		return exitDone
 	}
 	if err != nil {
@@ -94,7 +96,7 @@ func run(ctx context.Context, args []string, w world) int {
 		if errors.As(err, &wrong) {
 			command = commandOf(wrong.Context)
 		}
-		return p.fail(usageError{err.Error(), command})
+		return p.fail(usageError{speech.Usage(err.Error(), l), command})
 	}
 	p.form = grammar.Output
 	return p.fail(parsed.Run(a))
@@ -126,7 +128,7 @@ func (a *app) greet(parser *kong.Kong, help *strings.Builder) int {
 			return a.fail(err)
 		}
 	}
-	fmt.Fprint(a.printer.err, translateHelp(help.String(), a.language))
+	fmt.Fprint(a.printer.err, speech.Help(help.String(), "heimdraht", a.language))
 	return exitUsage
 }
 

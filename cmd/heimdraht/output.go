@@ -27,6 +27,8 @@ import (
 
 	"golang.org/x/text/width"
 
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
+	"github.com/heimdraht/heimdraht/cmd/internal/terminal"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
 
@@ -45,7 +47,7 @@ const widest = 36
 type printer struct {
 	out, err io.Writer
 	form     string
-	language language
+	language speech.Language
 	progress bool // err is a terminal that a line may be written over
 }
 
@@ -169,9 +171,9 @@ func (p *printer) cell(value any) cell {
 	case shown:
 		return cell{text: v.people.in(p.language)}
 	case string:
-		return cell{text: orDash(harmless(v))}
+		return cell{text: orDash(terminal.Harmless(v))}
 	case []string:
-		return cell{text: orDash(harmless(strings.Join(v, " ")))}
+		return cell{text: orDash(terminal.Harmless(strings.Join(v, " ")))}
 	case bool:
 		if v {
 			return cell{text: words{"ja", "yes"}.in(p.language)}
@@ -187,7 +189,7 @@ func (p *printer) cell(value any) cell {
 		}
 		return cell{text: strconv.FormatInt(v.GetValue(), 10), right: true}
 	default:
-		return cell{text: orDash(harmless(fmt.Sprint(v)))}
+		return cell{text: orDash(terminal.Harmless(fmt.Sprint(v)))}
 	}
 }
 
@@ -289,7 +291,7 @@ func (p *printer) json(o orderedObject) error {
 func escapeJSON(s string) string {
 	var b strings.Builder
 	for _, r := range s {
-		if r != '\n' && steers(r) {
+		if r != '\n' && terminal.Steers(r) {
 			if r > 0xffff {
 				r1, r2 := 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff
 				fmt.Fprintf(&b, `\u%04x\u%04x`, r1, r2)
@@ -335,7 +337,7 @@ func csvCell(value any) string {
 	case []string:
 		return csvCell(strings.Join(v, " "))
 	case string:
-		s := harmless(v)
+		s := terminal.Harmless(v)
 		if t := strings.TrimLeftFunc(s, unicode.IsSpace); t != "" && strings.ContainsRune("=+-@＝＋－＠", firstRune(t)) {
 			return "'" + s
 		}
@@ -348,22 +350,6 @@ func csvCell(value any) string {
 func firstRune(s string) rune {
 	r, _ := utf8.DecodeRuneInString(s)
 	return r
-}
-
-// harmless replaces what steers a terminal or turns text around on it.
-func harmless(s string) string {
-	return strings.Map(func(r rune) rune {
-		if steers(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, strings.ToValidUTF8(s, string(utf8.RuneError)))
-}
-
-// steers finds control characters (C0, DEL and C1) and the invisible ones:
-// marks of direction, joiners, tags, separators of lines.
-func steers(r rune) bool {
-	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 // columnsOf counts the columns of the screen that a text takes.

@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
+	"github.com/heimdraht/heimdraht/cmd/internal/terminal"
 )
 
 // TestNothingSteersATerminal holds for every form of output and any text.
@@ -19,7 +22,7 @@ func TestNothingSteersATerminal(t *testing.T) {
 		text := rapid.String().Draw(t, "text")
 		for _, form := range []string{formTable, formJSON, formCSV} {
 			var out, errs strings.Builder
-			p := &printer{out: &out, err: &errs, form: form, language: english}
+			p := &printer{out: &out, err: &errs, form: form, language: speech.English}
 			if err := list(p, "rows", columns, []string{text}); err != nil {
 				t.Fatal(err)
 			}
@@ -30,7 +33,7 @@ func TestNothingSteersATerminal(t *testing.T) {
 			p.hint(words{"%s", "%s"}, text)
 			p.say(words{"%s", "%s"}, text)
 			for _, r := range out.String() + errs.String() {
-				if r != '\n' && steers(r) {
+				if r != '\n' && terminal.Steers(r) {
 					t.Fatalf("%s lets %U through", form, r)
 				}
 			}
@@ -81,7 +84,7 @@ func TestColumnsStayAligned(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.String().Draw(t, "text")
 		var out strings.Builder
-		p := &printer{out: &out, form: formTable, language: german}
+		p := &printer{out: &out, form: formTable, language: speech.German}
 		columns := []column[string]{
 			{"a", words{"a", "a"}, func(s string) any { return s }},
 			{"b", words{"b", "b"}, func(string) any { return "|" }},
@@ -95,26 +98,4 @@ func TestColumnsStayAligned(t *testing.T) {
 			t.Fatalf("widths %d and %d:\n%s", first, second, out.String())
 		}
 	})
-}
-
-func TestLanguage(t *testing.T) {
-	for _, c := range []struct {
-		args string
-		env  map[string]string
-		want language
-	}{
-		{"", nil, english},
-		{"", map[string]string{"LANG": "de_DE.UTF-8"}, german},
-		{"", map[string]string{"LANG": "C.UTF-8"}, english},
-		{"", map[string]string{"LANG": "de_AT", "LC_ALL": "en_GB"}, english},
-		{"", map[string]string{"LANG": "en_GB", "LC_MESSAGES": "de"}, german},
-		{"", map[string]string{"LANG": "den_XX"}, english},
-		{"find x --lang de", nil, german},
-		{"--lang=en find x", map[string]string{"LANG": "de"}, english},
-		{"find -- --lang de", nil, english},
-	} {
-		if got := languageOf(strings.Fields(c.args), func(name string) string { return c.env[name] }); got != c.want {
-			t.Errorf("%q with %v: %s", c.args, c.env, got)
-		}
-	}
 }

@@ -69,7 +69,7 @@ type personCommands struct {
 
 type personShowCommand struct {
 	ID     string `arg:"" name:"id" help:"${person_id}"`
-	Tenant string `help:"${person_tenant}"`
+	Tenant string `placeholder:"NAME" help:"${person_tenant}"`
 }
 
 // Run shows a person with devices and the causes that refusals did not tell.

@@ -7,8 +7,8 @@ import (
 )
 
 type sessionsCommand struct {
-	Tenant  string `help:"${sessions_tenant}"`
-	Gateway string `help:"${sessions_gateway}"`
+	Tenant  string `placeholder:"NAME" help:"${sessions_tenant}"`
+	Gateway string `placeholder:"NAME" help:"${sessions_gateway}"`
 	Limit   int    `placeholder:"N" help:"${sessions_limit}"`
 }
 
@@ -70,7 +70,7 @@ func sessionColumns() []column[*heimdrahtv1.Session] {
 }
 
 type concurrencyCommand struct {
-	Tenant string `help:"${sessions_tenant}"`
+	Tenant string `placeholder:"NAME" help:"${sessions_tenant}"`
 }
 
 // usage is one line of the answer: what is in use of what there is.

@@ -7,9 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
-	"golang.org/x/term"
+	"github.com/heimdraht/heimdraht/cmd/internal/terminal"
 )
 
 // The longest secret that is read. A token has 52 characters; directories cut
@@ -30,15 +29,8 @@ func (a *app) secret(ctx context.Context, file, flag string, question words) (st
 		defer f.Close()
 		return readSecret(f, file)
 	}
-	s, err := a.ask(ctx, question, flag, func(fd int) (string, error) {
-		b, err := term.ReadPassword(fd)
-		fmt.Fprintln(a.printer.err) // the return key was not echoed either
-		return string(b), err
-	})
-	if err == nil && s == "" {
-		return "", usageError{words{"nichts eingegeben", "nothing was typed"}.in(a.language), "heimdraht login"}
-	}
-	return s, err
+	s, err := terminal.Secret(ctx, a.world.in, a.printer.err, question.in(a.language))
+	return a.typed(s, err, flag)
 }
 
 // readSecret takes the only line. More lines are a mistake: the wrong file.
@@ -59,63 +51,21 @@ func readSecret(r io.Reader, name string) (string, error) {
 	return string(b), nil
 }
 
-// line asks for something that is no secret.
+// line asks for something that is no secret. flag is what to use without a
+// terminal.
 func (a *app) line(ctx context.Context, flag string, question words) (string, error) {
-	s, err := a.ask(ctx, question, flag, func(int) (string, error) {
-		var line []byte
-		for b := make([]byte, 1); len(line) < longestSecret; {
-			n, err := a.world.in.Read(b)
-			if n == 0 || b[0] == '\n' {
-				if errors.Is(err, io.EOF) {
-					err = nil
-				}
-				return string(line), err
-			}
-			line = append(line, b[0])
-		}
-		return string(line), nil
-	})
-	if s = strings.TrimSpace(s); err == nil && s == "" {
-		return "", usageError{words{"nichts eingegeben", "nothing was typed"}.in(a.language), "heimdraht login"}
-	}
-	return s, err
+	s, err := terminal.Line(ctx, a.world.in, a.printer.err, question.in(a.language))
+	return a.typed(s, err, flag)
 }
 
-// ask puts a question on the terminal. An interrupt ends it with the terminal
-// as it was: without echo nobody could type on.
-func (a *app) ask(ctx context.Context, question words, flag string, read func(fd int) (string, error)) (string, error) {
-	fd := int(a.world.in.Fd())
-	if !term.IsTerminal(fd) {
+// typed wants an answer, and a terminal to get it from.
+func (a *app) typed(answer string, err error, flag string) (string, error) {
+	switch {
+	case errors.Is(err, terminal.ErrNone):
 		return "", usageError{
 			fmt.Sprintf(words{"kein Terminal, um zu fragen: benutzen Sie %s", "no terminal to ask on: use %s"}.in(a.language), flag), "heimdraht login"}
+	case err == nil && answer == "":
+		return "", usageError{words{"nichts eingegeben", "nothing was typed"}.in(a.language), "heimdraht login"}
 	}
-	before, err := term.GetState(fd)
-	if err != nil {
-		return "", fmt.Errorf("asking on the terminal: %w", err)
-	}
-	fmt.Fprint(a.printer.err, question.in(a.language))
-	type answer struct {
-		text string
-		err  error
-	}
-	// A read of a terminal cannot be ended; after an interrupt the process
-	// ends, and the reading with it.
-	answered := make(chan answer, 1)
-	go func() {
-		text, err := read(fd)
-		answered <- answer{text, err}
-	}()
-	select {
-	case <-ctx.Done():
-		fmt.Fprintln(a.printer.err)
-		return "", errors.Join(ctx.Err(), term.Restore(fd, before))
-	case got := <-answered:
-		if after, err := term.GetState(fd); err != nil || *after != *before {
-			got.err = errors.Join(got.err, term.Restore(fd, before))
-		}
-		if got.err != nil {
-			return "", fmt.Errorf("asking on the terminal: %w", got.err)
-		}
-		return got.text, nil
-	}
+	return answer, err
 }

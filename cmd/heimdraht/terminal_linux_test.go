@@ -15,8 +15,8 @@ import (
 	"github.com/heimdraht/heimdraht/internal/testneed"
 )
 
-// terminal opens a pseudo terminal: what is written to keyboard is typed.
-func terminal(t *testing.T) (keyboard, screen *os.File) {
+// pseudoTerminal opens a pseudo terminal: what is written to keyboard is typed.
+func pseudoTerminal(t *testing.T) (keyboard, screen *os.File) {
 	t.Helper()
 	keyboard, err := os.OpenFile(testneed.File(t, "/dev/ptmx"), os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -90,7 +90,7 @@ func startLogin(ctx context.Context, t *testing.T, address string, screen *os.Fi
 func TestPasswordIsNotEchoed(t *testing.T) {
 	f, stop := startFake(t)
 	defer stop()
-	keyboard, screen := terminal(t)
+	keyboard, screen := pseudoTerminal(t)
 	status, stderr := startLogin(t.Context(), t, f.address, screen)
 	awaitSilence(t, screen)
 	if _, err := keyboard.WriteString(goodPassword + "\n"); err != nil {
@@ -120,7 +120,7 @@ func TestPasswordIsNotEchoed(t *testing.T) {
 func TestInterruptGivesTheTerminalBack(t *testing.T) {
 	f, stop := startFake(t)
 	defer stop()
-	_, screen := terminal(t)
+	_, screen := pseudoTerminal(t)
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	status, stderr := startLogin(ctx, t, f.address, screen)
