@@ -67,7 +67,7 @@ func (r registrar) RegisterService(description *grpc.ServiceDesc, server any) {
 	d.Methods = slices.Clone(d.Methods)
 	for i, m := range d.Methods {
 		method := "/" + d.ServiceName + "/" + m.MethodName
-		d.Methods[i].Handler = func(server any, ctx context.Context, receive func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) { //nolint:revive // the order is the library's
+		d.Methods[i].Handler = func(server any, ctx context.Context, receive func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 			return m.Handler(server, ctx, func(message any) error {
 				err := open(receive, message)
 				if _, refused := provisioner.AsRefusal(err); !refused {
