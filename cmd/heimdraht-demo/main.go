@@ -30,16 +30,40 @@ type flags struct {
 	Verbose bool `short:"v" help:"Show the log of all parts on standard error."`
 }
 
+// The exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	var f flags
-	kong.Parse(&f, kong.Name("heimdraht-demo"),
-		kong.Description("The whole of Heimdraht on one machine, in one process, without root."), kong.UsageOnError())
-	err := run(ctx, f, os.Stdout, os.Stderr)
+	status := start(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
-	if err != nil {
-		os.Exit(1)
+	os.Exit(status)
+}
+
+// start reads the command line and gives the exit status.
+func start(ctx context.Context, args []string, out, errOut io.Writer) int {
+	var f flags
+	helped := false
+	parser, err := kong.New(&f, kong.Name("heimdraht-demo"),
+		kong.Description("The whole of Heimdraht on one machine, in one process, without root."),
+		kong.Writers(out, errOut), kong.Exit(func(int) { helped = true }))
+	if err == nil {
+		_, err = parser.Parse(args)
 	}
+	switch {
+	case helped:
+		return exitDone
+	case err != nil:
+		fmt.Fprintf(errOut, "heimdraht-demo: %v\nHelp: heimdraht-demo --help\n", err)
+		return exitUsage
+	case run(ctx, f, out, errOut) != nil:
+		return exitFailed
+	}
+	return exitDone
 }
 
 // timeLimit is for all steps together; they take a few seconds.

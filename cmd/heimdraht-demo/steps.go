@@ -312,18 +312,25 @@ func (d *demo) refused(ctx context.Context) (string, error) {
 func (d *demo) invite(w io.Writer) {
 	server := d.plane.Address() + "#" + d.plane.Fingerprint()
 	fmt.Fprintf(w, `
-Everything stays up until Ctrl-C. In another terminal, in this directory:
+Everything stays up until Ctrl-C. Try it in other terminals, in this directory.
 
-  go run ./cmd/heimdraht login %s --tenant stadt --login hilde
-      (the helpdesk; her password is Helpdesk-2027)
+A laptop of your own, without root. Let its service run in a terminal of its own:
+
+  go run ./cmd/heimdraht-agent run --userspace-proxy 127.0.0.1:1080 --state %[2]s --socket %[2]s.sock
+
+and, once it says that it runs, enrol it as Eva (her password is Rathaus-2027) and connect:
+
+  go run ./cmd/heimdraht-agent enrol %[1]s --tenant stadt --login eva --socket %[2]s.sock
+  go run ./cmd/heimdraht-agent up --socket %[2]s.sock
+  curl --proxy socks5h://127.0.0.1:1080 http://%[3]s/
+
+The helpdesk (Hilde's password is Helpdesk-2027), who can take Eva's laptop away again:
+
+  go run ./cmd/heimdraht login %[1]s --tenant stadt --login hilde
   go run ./cmd/heimdraht find mueller
   go run ./cmd/heimdraht sessions
+  go run ./cmd/heimdraht device revoke DEVICE-ID --reason 'Laptop lost'
 
-A laptop of your own, without root (Eva's password is Rathaus-2027):
-
-  go run ./cmd/heimdraht-agent run --userspace-proxy 127.0.0.1:1080 --state /tmp/heimdraht-laptop --socket /tmp/heimdraht-laptop.sock &
-  go run ./cmd/heimdraht-agent enrol %s --tenant stadt --login eva --socket /tmp/heimdraht-laptop.sock
-  go run ./cmd/heimdraht-agent up --socket /tmp/heimdraht-laptop.sock
-  curl --proxy socks5h://127.0.0.1:1080 http://%s/
-`, server, server, intranet().Addr())
+At the end: Ctrl-C in both terminals, and rm -r %[2]s.
+`, server, "/tmp/heimdraht-laptop", intranet().Addr())
 }
