@@ -114,15 +114,6 @@ func (k PrivateKey) MarshalText() ([]byte, error) { return nil, errSecretEncoded
 // means that there is none.
 type PresharedKey [keyLen]byte
 
-// ParsePresharedKey reads a preshared key from base64. Its errors do not contain what was read.
-func ParsePresharedKey(s string) (PresharedKey, error) {
-	b, err := parseBase64(s)
-	if err != nil {
-		return PresharedKey{}, fmt.Errorf("parsing a preshared key: %w", err)
-	}
-	return b, nil
-}
-
 // Base64 gives the secret away, for the file that keeps it.
 func (k PresharedKey) Base64() string { return base64.StdEncoding.EncodeToString(k[:]) }
 
