@@ -122,9 +122,24 @@ func wholePersonColumns() []column[*heimdrahtv1.GetPersonResponse] {
 		{"tenant", words{"Verwaltung", "tenant"}, func(r *heimdrahtv1.GetPersonResponse) any { return r.GetPerson().GetTenant() }},
 		{"person_id", words{"Person-ID", "person id"}, func(r *heimdrahtv1.GetPersonResponse) any { return r.GetPerson().GetPersonId() }},
 		{"connected", words{"verbunden", "connected"}, func(r *heimdrahtv1.GetPersonResponse) any { return r.GetPerson().GetConnected() }},
-		{"directory_status", words{"Verzeichnis", "directory"}, func(r *heimdrahtv1.GetPersonResponse) any { return r.GetDirectoryStatus() }},
+		{"directory_status", words{"Verzeichnis", "directory"}, func(r *heimdrahtv1.GetPersonResponse) any { return standingOf(r.GetDirectoryStatus()) }},
 		{"directory_read_at", words{"Stand", "as of"}, func(r *heimdrahtv1.GetPersonResponse) any { return timeOf(r.GetDirectoryReadAt()) }},
 	}
+}
+
+// standingOf is what the directory last said of a person.
+func standingOf(status string) any {
+	standings := map[string]words{
+		"active":   {"aktiv", "active"},
+		"disabled": {"abgeschaltet", "disabled"},
+		"expired":  {"abgelaufen", "expired"},
+		"locked":   {"gesperrt", "locked"},
+		"deleted":  {"gelöscht", "deleted"},
+	}
+	if w, ok := standings[status]; ok {
+		return shown{status, w}
+	}
+	return status // of a newer server
 }
 
 func refusalColumns() []column[*heimdrahtv1.RecentRefusal] {
