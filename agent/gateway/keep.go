@@ -66,15 +66,20 @@ func (g *Gateway) keep(records [][]byte, noted int64, rewrite iter.Seq[[]byte]) 
 	g.journalFailed, g.journalProblem = true, control.StateUnusable(g.o.State.Path(), err)
 }
 
+// suspend removes all peers until the control plane brings us up to date.
+func (g *Gateway) suspend() {
+	g.suspended = true
+	g.forgetProgress()
+	g.pending.touch(keysOf(g.installed), g.loses)
+}
+
 // keepHouse does what is due by the clock.
 func (g *Gateway) keepHouse(now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.connected && !g.suspended && len(g.wanted.sessions) > 0 && g.cutOff.elapsed(now) >= g.grace() {
 		g.log.Warn("no contact for longer than the grace time: all peers are removed", "grace", g.grace())
-		g.suspended = true
-		g.forgetProgress()
-		g.pending.touch(keysOf(g.installed), g.loses)
+		g.suspend()
 	}
 	if !g.nextExpiry.IsZero() && !now.Add(g.clock).Before(g.nextExpiry) {
 		var ended []wireguard.Key

@@ -18,6 +18,9 @@ const (
 	askAgain = 30 * time.Second
 	// snapshotTime is how long one may take to arrive.
 	snapshotTime = 2 * time.Minute
+	// codeReplaced is the control plane's word that this gateway is none any
+	// more: no grace time is due to what nobody authorises.
+	codeReplaced = "gateway-replaced"
 	// sameProblem is how often a lasting problem is logged.
 	sameProblem = 10 * time.Minute
 	maxConfirm  = 1_000
@@ -70,6 +73,11 @@ func (g *Gateway) stayConnected(ctx context.Context) error {
 		problem := asProblem(err)
 		g.mu.Lock()
 		g.problem = problem
+		if problem.Code == codeReplaced && !g.suspended {
+			g.log.Warn("another machine has joined in this gateway's name: all peers are removed")
+			g.suspend()
+			wake(g.wakeInstaller)
+		}
 		g.mu.Unlock()
 		if logged == nil || logged.Code != problem.Code || time.Since(loggedAt) >= sameProblem {
 			g.log.Warn("not connected to the control plane; tunnels stay for the grace time", "error", problem)
