@@ -245,18 +245,6 @@ func anAggregate() *rapid.Generator[address.Aggregate] {
 	})
 }
 
-// aPrefix draws prefixes that meet often, some with bits beyond their length,
-// some invalid.
-func aPrefix() *rapid.Generator[netip.Prefix] {
-	return rapid.Custom(func(t *rapid.T) netip.Prefix {
-		b := rapid.Byte().Draw(t, "byte")
-		if rapid.Bool().Draw(t, "v6") {
-			return netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, b}), rapid.IntRange(8, 20).Draw(t, "bits"))
-		}
-		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, b, 1, 1}), rapid.IntRange(8, 33).Draw(t, "bits"))
-	})
-}
-
 func keys(m map[int]bool) (list []int) {
 	for i := range address.BlockSize {
 		if m[i] {
