@@ -269,6 +269,7 @@ func TestFromStatus(t *testing.T) {
 
 // A control plane's words are shown on terminals.
 func FuzzFromRefusal(f *testing.F) {
+	f.Add("", "\x00", "", int64(0))
 	f.Add("code", "sentence\x07", "next\u2066", int64(-1))
 	f.Fuzz(func(t *testing.T, code, sentence, next string, ms int64) {
 		p := FromRefusal(&heimdrahtv1.Refusal{Code: code, Sentence: sentence, NextStep: next, RetryAfterMs: ms})
@@ -276,6 +277,9 @@ func FuzzFromRefusal(f *testing.F) {
 			if strings.ContainsAny(s, "\x1b\x00\n\r\u202e\u2066") || len(s) > 3*maxText {
 				t.Fatalf("kept %q", s)
 			}
+		}
+		if p.Code == "" || p.German.Sentence == "" || p.English.Sentence == "" || p.German.Next == "" || p.English.Next == "" {
+			t.Fatalf("no words: %+v", p)
 		}
 		if p.RetryAfter < 0 || p.RetryAfter > 24*time.Hour {
 			t.Fatalf("retry after %v", p.RetryAfter)

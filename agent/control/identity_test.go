@@ -18,7 +18,7 @@ import (
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
 
-func newIdentity(t *testing.T, ca *authority, store Store, lifetime time.Duration) *Identity {
+func newIdentity(t testing.TB, ca *authority, store Store, lifetime time.Duration) *Identity {
 	t.Helper()
 	request, err := NewKeyRequest()
 	check(t, err)

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -79,13 +80,24 @@ const maxText = 1000
 
 // FromRefusal makes a Problem of a refusal that came as a message. Control
 // characters, which could play tricks on a terminal, are taken out.
+// One without words or code, which no control plane of ours sends, gets some.
 func FromRefusal(r *heimdrahtv1.Refusal) *Problem {
 	t := Text{Sentence: printable(r.GetSentence()), Next: printable(r.GetNextStep())}
-	return &Problem{
-		Code: printable(r.GetCode()), German: t, English: t, Refused: true,
+	p := &Problem{
+		Code: cmp.Or(printable(r.GetCode()), codeRefused), German: t, English: t, Refused: true,
 		RetryAfter: milliseconds(r.GetRetryAfterMs()),
 	}
+	if strings.TrimSpace(t.Sentence) == "" {
+		p.German.Sentence, p.English.Sentence = "Der Server lehnt ab, ohne zu sagen, warum.", "The server refuses without saying why."
+	}
+	if strings.TrimSpace(t.Next) == "" {
+		p.German.Next, p.English.Next = "Fragen Sie den Helpdesk.", "Ask the helpdesk."
+	}
+	return p
 }
+
+// codeRefused stands for a refusal that came without a code.
+const codeRefused = "refused"
 
 // FromStatus turns what a call returned into a *Problem: the refusal that is
 // attached to it, a fault with its number, a server that is away or too old.
