@@ -12,7 +12,7 @@ import (
 // Fold brings text to the form in which it is searched: composed, lower case,
 // umlauts and ß written out, so that Müller, MÜLLER and Mueller are one.
 func Fold(s string) string {
-	return strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "ß", "ss").Replace(strings.ToLower(norm.NFC.String(s)))
+	return strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "ß", "ss").Replace(norm.NFC.String(strings.ToLower(norm.NFC.String(s))))
 }
 
 // searchText is what a search looks through.

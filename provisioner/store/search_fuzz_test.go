@@ -1,0 +1,35 @@
+package store_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// FuzzFindPeople types anything into the helpdesk's search: it never fails, and
+// every word that it is given counts literally.
+func FuzzFindPeople(f *testing.F) {
+	s := open(f, filepath.Join(f.TempDir(), "x.db"))
+	for _, seed := range []string{"Müller", "%", "_!", "!%", "a' or 1=1 --", "\x00", "ẞ İ ﬁ", "J\u030c", strings.Repeat("a ", 100), "\\", "\xff"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		if len(query) > 200 {
+			return // refused before it comes here
+		}
+		err := s.View(t.Context(), func(tx *store.Reader) error {
+			_, err := tx.FindPeople(provisioner.Everywhere(), query, 20)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if folded := store.Fold(query); utf8.ValidString(query) && store.Fold(folded) != folded {
+			t.Errorf("%q folds to %q, and that to %q", query, folded, store.Fold(folded))
+		}
+	})
+}
