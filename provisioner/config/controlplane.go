@@ -7,7 +7,7 @@ import (
 // ControlPlane is the content of heimdrahtd.yaml. After loading every field
 // has a value, except where it says what empty means.
 type ControlPlane struct {
-	Listen        string   // of gRPC and pages: host:port, the host may be empty
+	Listen        string   // of gRPC: host:port, the host may be empty
 	Names         []string // DNS names and IP addresses for the server's own certificate; empty: the host's name
 	TLS           TLS
 	MetricsListen string // of metrics and health, without TLS: host:port

@@ -21,7 +21,7 @@ func WriteGateway(file string, g Gateway) error {
 	return write(file, gatewayTemplate, g, parseGatewayFile)
 }
 
-// WriteAgent writes agent.yaml as WriteDefault does.
+// WriteAgent writes agent.yaml as WriteDefault does. deploy/agent.yaml is made so, of the defaults.
 func WriteAgent(file string, a Agent) error {
 	return write(file, agentTemplate, a, parseAgentFile)
 }
@@ -78,7 +78,7 @@ const controlPlaneTemplate = `# The control plane of Heimdraht. Directories, ten
 # declared in files of their own: heimdraht apply -f FILE.
 # Check this file with: heimdrahtd check
 
-# Where laptops, gateways and people reach it (gRPC and pages, always TLS).
+# Where laptops, gateways and people reach it (gRPC, always TLS).
 listen: {{quote .Listen}}
 
 # The names and addresses under which they do. They stand in its certificate,
