@@ -10,7 +10,7 @@ import (
 // FuzzDecode reads what may stand in the file of a value: it is whole, or
 // damaged, or another version's, and an error says which.
 func FuzzDecode(f *testing.F) {
-	dir, err := Open(f.TempDir())
+	dir, err := Open(filepath.Join(f.TempDir(), "state"))
 	if err != nil {
 		f.Fatal(err)
 	}
