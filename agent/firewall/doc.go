@@ -1,8 +1,9 @@
-// Package firewall keeps one table of its own in the host's packet filter, for
-// gateways whose inside network has no route back to the laptops.
+// Package firewall replaces tables in the host's packet filter. It has one of
+// its own, for gateways whose inside network has no route back to the laptops.
 //
-// What always holds: only the table "heimdraht" is touched, and it is replaced
-// in one step, so that no packet meets half of it. Calls are idempotent.
+// What always holds: only the table that is named is touched ("heimdraht" is
+// this package's own), and it is replaced in one step, so that no packet meets
+// half of it. Calls are idempotent.
 //
 // Rules of others, and whether packets are forwarded at all (package hostnet),
 // are not its business.

@@ -3,8 +3,8 @@ package firewall
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
-	"os"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -24,7 +24,7 @@ func Masquerade(inside string, from []netip.Prefix) error {
 	if len(inside) >= ifnameSize {
 		return fmt.Errorf("masquerading: %q is no interface name", inside)
 	}
-	return change(func(c *nftables.Conn, t *nftables.Table) {
+	return ReplaceTable(table, func(c *nftables.Conn, t *nftables.Table) {
 		c.AddTable(t)
 		chain := c.AddChain(&nftables.Chain{
 			Name: "postrouting", Table: t, Type: nftables.ChainTypeNAT,
@@ -37,15 +37,18 @@ func Masquerade(inside string, from []netip.Prefix) error {
 }
 
 // Clear removes the table. That there is none is no error.
-func Clear() error { return change(func(*nftables.Conn, *nftables.Table) {}) }
+func Clear() error { return ReplaceTable(table, func(*nftables.Conn, *nftables.Table) {}) }
 
-// change removes the table and lets f make it anew, in one transaction.
-func change(f func(*nftables.Conn, *nftables.Table)) error {
+// ReplaceTable removes the table of that name, in the family inet, and lets f
+// make it anew, in one transaction: no packet meets half of it. An f that adds
+// nothing leaves no table. Without the rights for it, the error wraps
+// fs.ErrPermission.
+func ReplaceTable(name string, f func(*nftables.Conn, *nftables.Table)) error {
 	c, err := nftables.New()
 	if err != nil {
 		return fmt.Errorf("reaching the packet filter: %w", err)
 	}
-	t := &nftables.Table{Name: table, Family: nftables.TableFamilyINet}
+	t := &nftables.Table{Name: name, Family: nftables.TableFamilyINet}
 	// The kernel refuses to remove what is not there; after an addition, which
 	// may find it there, it always is.
 	c.AddTable(t)
@@ -53,7 +56,7 @@ func change(f func(*nftables.Conn, *nftables.Table)) error {
 	f(c, t)
 	if err := c.Flush(); err != nil {
 		if errors.Is(err, unix.EPERM) {
-			err = fmt.Errorf("%w: %w", os.ErrPermission, err)
+			err = fmt.Errorf("%w: %w", fs.ErrPermission, err)
 		}
 		return fmt.Errorf("changing the packet filter: %w", err)
 	}

@@ -3,7 +3,6 @@ package hostnet
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,6 +14,8 @@ import (
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/heimdraht/heimdraht/agent/firewall"
 )
 
 // Around is a net.Dialer.Control that lets a connection go around the tunnel, as the connection to the control
@@ -73,7 +74,7 @@ const filterTable = "heimdraht-tunnel"
 //
 // It takes the place of what an earlier call set, in one step.
 func setFilter(inside string, addresses []netip.Prefix) error {
-	return changeFilter(func(c *nftables.Conn, t *nftables.Table) {
+	return firewall.ReplaceTable(filterTable, func(c *nftables.Conn, t *nftables.Table) {
 		c.AddTable(t)
 		chain := func(name string, hook *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {
 			return c.AddChain(&nftables.Chain{Name: name, Table: t, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: priority})
@@ -118,24 +119,4 @@ func onlyFromInside(inside string, address netip.Addr) []expr.Any {
 }
 
 // clearFilter removes the table. That there is none is no error.
-func clearFilter() error { return changeFilter(func(*nftables.Conn, *nftables.Table) {}) }
-
-// changeFilter removes the table and lets f make it anew, in one transaction.
-func changeFilter(f func(*nftables.Conn, *nftables.Table)) error {
-	c, err := nftables.New()
-	if err != nil {
-		return fmt.Errorf("reaching the packet filter: %w", err)
-	}
-	t := &nftables.Table{Name: filterTable, Family: nftables.TableFamilyINet}
-	// The kernel refuses to remove what is not there; after an addition, which may find it there, it always is.
-	c.AddTable(t)
-	c.DelTable(t)
-	f(c, t)
-	if err := c.Flush(); err != nil {
-		if errors.Is(err, unix.EPERM) {
-			err = fmt.Errorf("%w: %w", fs.ErrPermission, err)
-		}
-		return fmt.Errorf("changing the packet filter: %w", err)
-	}
-	return nil
-}
+func clearFilter() error { return firewall.ReplaceTable(filterTable, func(*nftables.Conn, *nftables.Table) {}) }
