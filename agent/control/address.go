@@ -64,6 +64,10 @@ func ParseServer(s string) (Server, error) {
 		return Server{}, err
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
+		// Anything may stand in a zone, brackets too: only names of interfaces do here.
+		if zone := addr.Zone(); strings.Trim(zone, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != "" || len(zone) > 15 {
+			return Server{}, fmt.Errorf("server address %q: what stands behind the %% is no network interface", s)
+		}
 		return Server{Host: addr.String(), Port: port}, nil
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))

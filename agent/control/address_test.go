@@ -60,6 +60,8 @@ func TestParseServersNamesTheWrongOne(t *testing.T) {
 // What is accepted is written so that it is read as the same again, and can
 // be dialled.
 func FuzzParseAddress(f *testing.F) {
+	f.Add("::%]0")
+	f.Add("[fe80::1%eth0]:443")
 	for _, s := range []string{"vpn.stadt.example:8443#" + somePin, "[::1]:1", "::1", "a", "a:1#", "[::1%eth0]:1", "[a]:1"} {
 		f.Add(s)
 	}
