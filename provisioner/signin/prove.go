@@ -276,16 +276,15 @@ func (t *try) name(ctx context.Context, row *store.RecentRefusal) error {
 	if t.tenant.Name == "" || typed == "" {
 		return nil
 	}
-	list, err := store.Read(ctx, t.service.Store, func(tx *store.Reader) ([]store.FoundPerson, error) {
-		return tx.FindPeople(provisioner.Within(t.tenant.Name), typed, 20)
+	person, err := store.Read(ctx, t.service.Store, func(tx *store.Reader) (provisioner.Person, error) {
+		return tx.PersonTyped(t.tenant.Name, typed)
 	})
+	if errors.Is(err, store.ErrNone) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("looking whose login it is: %w", err)
 	}
-	for _, p := range list {
-		if typed == store.Fold(p.Person.Login) || typed == store.Fold(p.Person.Mail) {
-			row.Login, row.Person = typed, p.Person.ID
-		}
-	}
+	row.Login, row.Person = typed, person.ID
 	return nil
 }

@@ -19,6 +19,17 @@ func (r *Reader) Person(id string) (provisioner.Person, error) {
 	return one(r.q, scanPerson, selectPerson+`where id = $1`, id)
 }
 
+// PersonTyped finds who is meant in a tenant by a login or mail address as it
+// was typed; ErrNone if nobody known is.
+func (r *Reader) PersonTyped(tenant, typed string) (provisioner.Person, error) {
+	key := Fold(typed)
+	if key == "" {
+		return provisioner.Person{}, ErrNone
+	}
+	return one(r.q, scanPerson, selectPerson+`where (login_key = $1 or mail_key = $2)
+		and exists (select 1 from standing s where s.person = person.id and s.tenant = $3) order by id limit 1`, key, key, tenant)
+}
+
 // KeepPerson makes the person known, or follows a changed name, login or mail
 // address of the one with the same directory and stable id. It gives the
 // person with the id that she has or gets. Nothing is written if nothing
@@ -31,12 +42,13 @@ func (w *Writer) KeepPerson(p provisioner.Person) (provisioner.Person, error) {
 		if p == known {
 			return p, nil
 		}
-		return p, run(w.q, `update person set login = $1, display_name = $2, mail = $3, search = $4 where id = $5`,
-			p.Login, p.DisplayName, p.Mail, searchText(p.DisplayName, p.Login, p.Mail), p.ID)
+		return p, run(w.q, `update person set login = $1, display_name = $2, mail = $3, login_key = $4, mail_key = $5, search = $6 where id = $7`,
+			p.Login, p.DisplayName, p.Mail, Fold(p.Login), Fold(p.Mail), searchText(p.DisplayName, p.Login, p.Mail), p.ID)
 	case errors.Is(err, ErrNone):
 		p.ID = provisioner.NewID()
-		return p, run(w.q, `insert into person (id, directory, stable_id, login, display_name, mail, search) values ($1, $2, $3, $4, $5, $6, $7)`,
-			p.ID, p.Directory, p.StableID, p.Login, p.DisplayName, p.Mail, searchText(p.DisplayName, p.Login, p.Mail))
+		return p, run(w.q, `insert into person (id, directory, stable_id, login, display_name, mail, login_key, mail_key, search)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			p.ID, p.Directory, p.StableID, p.Login, p.DisplayName, p.Mail, Fold(p.Login), Fold(p.Mail), searchText(p.DisplayName, p.Login, p.Mail))
 	default:
 		return p, err
 	}

@@ -276,6 +276,25 @@ func TestPeopleAreKnownByStableID(t *testing.T) {
 	}
 }
 
+func TestWhoIsMeantByWhatWasTyped(t *testing.T) {
+	s := fresh(t)
+	town(t, s)
+	var eva provisioner.Person
+	update(t, s, func(tx *store.Writer) (err error) {
+		eva, err = tx.KeepPerson(provisioner.Person{Directory: "stadt-ad", StableID: "1", Login: "EMüller", Mail: "eva@stadt.example", DisplayName: "Eva"})
+		return errors.Join(err, tx.PutStanding(provisioner.Standing{Person: eva.ID, Tenant: "stadt", ReadAt: tx.Now}))
+	})
+	for typed, found := range map[string]bool{"emüller": true, "EMUELLER": true, "Eva@Stadt.Example": true, "eva": false, "": false, "emülle": false, "%": false} {
+		got, err := store.Read(context.Background(), s, func(tx *store.Reader) (provisioner.Person, error) { return tx.PersonTyped("stadt", typed) })
+		if found != (err == nil && got.ID == eva.ID) || !found && !errors.Is(err, store.ErrNone) {
+			t.Errorf("%q: %v, %v", typed, got, err)
+		}
+	}
+	if _, err := store.Read(context.Background(), s, func(tx *store.Reader) (provisioner.Person, error) { return tx.PersonTyped("nachbar", "emüller") }); !errors.Is(err, store.ErrNone) {
+		t.Errorf("in another tenant: %v", err)
+	}
+}
+
 func TestFindPeopleStaysInScopeAndFoldsNames(t *testing.T) {
 	s := fresh(t)
 	town(t, s)

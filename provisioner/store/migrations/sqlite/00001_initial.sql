@@ -131,12 +131,17 @@ create table person (
     login        text not null,
     display_name text not null,
     mail         text not null,
+    -- Folded, to find who is meant by what somebody typed.
+    login_key    text not null,
+    mail_key     text not null,
     -- Folded for searching: 'mueller, eva eva.mueller@stadt.example'.
     search       text not null
 );
 -- A person is known by directory and stable id: who is deleted and made anew
 -- with the same login has another entryUUID and is somebody else.
 create unique index person_identity on person (directory, stable_id);
+create index person_login on person (login_key);
+create index person_mail on person (mail_key);
 
 -- What the directory last said of a person in a tenant.
 create table standing (
