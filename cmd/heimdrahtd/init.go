@@ -40,7 +40,7 @@ func (i initCommand) Run(ctx context.Context, grammar *commands, s streams) erro
 	}
 	c.Database = filepath.Join(c.StateDir, "heimdraht.db")
 	if _, err := os.Stat(grammar.Config); err == nil {
-		return &app.SetupError{What: grammar.Config + " is there already", Next: "To look whether all is well: heimdrahtd check. Another token for an operator: heimdrahtd operator-token. To begin anew, move the file away, and database and master key too."}
+		return &app.SetupError{Code: "file-there", What: grammar.Config + " is there already", Next: "To look whether all is well: heimdrahtd check. Another token for an operator: heimdrahtd operator-token. To begin anew, move the file away, and database and master key too."}
 	}
 	names, err := i.names(s)
 	if err != nil {
@@ -49,10 +49,10 @@ func (i initCommand) Run(ctx context.Context, grammar *commands, s streams) erro
 	c.Names = names
 	// Before keys are made: what is half begun could not be begun again.
 	if err := c.Validate(); err != nil {
-		return &app.SetupError{What: "these values cannot be used", Next: "Correct them and begin again; nothing was made.", Err: err}
+		return &app.SetupError{Code: "values-invalid", What: "these values cannot be used", Next: "Correct them and begin again; nothing was made.", Err: err}
 	}
 	if err := placeFor(grammar.Config); err != nil {
-		return &app.SetupError{What: "cannot write the configuration", Next: "Run as root, or name another place with --config.", Err: err}
+		return &app.SetupError{Code: "file-unwritable", What: "cannot write the configuration", Next: "Run as root, or name another place with --config.", Err: err}
 	}
 	if _, err := os.Lstat(i.TokenFile); i.TokenFile != "" && err == nil {
 		return tokenFileThere(i.TokenFile)
@@ -68,7 +68,7 @@ func (i initCommand) Run(ctx context.Context, grammar *commands, s streams) erro
 		}
 	}
 	if err := config.WriteDefault(grammar.Config, c); err != nil {
-		return &app.SetupError{What: "cannot write the configuration", Next: "Run as root, or name another place with --config.", Err: err}
+		return &app.SetupError{Code: "file-unwritable", What: "cannot write the configuration", Next: "Run as root, or name another place with --config.", Err: err}
 	}
 	return i.report(s.out, grammar.Config, c, made)
 }
@@ -97,6 +97,7 @@ func (i initCommand) names(s streams) ([]string, error) {
 	}
 	if !term.IsTerminal(int(s.in.Fd())) {
 		return nil, &app.SetupError{
+			Code: "name-missing",
 			What: "nobody is there to be asked under which name laptops and gateways reach this server",
 			Next: "Say it: heimdrahtd init --name vpn.stadt.example",
 		}

@@ -7,7 +7,7 @@
 //	heimdrahtd version
 //
 // Output rules: what was asked for goes to standard output, everything else to
-// standard error; errors say what happened, why, and what to do. The exit
+// standard error; errors say what happened, why, and what to do, and a code to look it up by. The exit
 // status is 0 for done, 1 for failed, 2 for wrong usage.
 package main
 
@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string, s streams) int {
 		return ended
 	}
 	if err != nil {
-		fmt.Fprintf(s.err, "heimdrahtd: %v\nHelp: heimdrahtd --help\n", err)
+		fmt.Fprintf(s.err, "heimdrahtd: %v\nHelp: heimdrahtd --help\n(wrong-usage)\n", err)
 		return exitUsage
 	}
 	return fail(s.err, parsed.Run(&grammar))
@@ -89,14 +89,17 @@ var errSaid = errors.New("failed")
 // fail prints an error and gives the exit status; nil is done.
 func fail(w io.Writer, err error) int {
 	var setup *app.SetupError
+	var invalid config.Problems
 	switch {
 	case err == nil:
 		return exitDone
 	case errors.Is(err, errSaid):
 	case errors.As(err, &setup):
-		fmt.Fprintf(w, "heimdrahtd: %v\n%s\n", err, setup.Next)
+		fmt.Fprintf(w, "heimdrahtd: %v\n%s\n(%s)\n", err, setup.Next, setup.Code)
+	case errors.As(err, &invalid):
+		fmt.Fprintf(w, "heimdrahtd: %v\nCorrect the file.\n(file-invalid)\n", err)
 	default:
-		fmt.Fprintf(w, "heimdrahtd: %v\n", err)
+		fmt.Fprintf(w, "heimdrahtd: %v\n(failed)\n", err)
 	}
 	return exitFailed
 }
@@ -104,7 +107,7 @@ func fail(w io.Writer, err error) int {
 func (c *commands) load() (config.ControlPlane, error) {
 	loaded, err := config.LoadControlPlane(c.Config)
 	if errors.Is(err, os.ErrNotExist) {
-		return loaded, &app.SetupError{What: "there is no configuration " + c.Config, Next: "Make it with: heimdrahtd init, or name it with --config."}
+		return loaded, &app.SetupError{Code: "file-missing", What: "there is no configuration " + c.Config, Next: "Make it with: heimdrahtd init, or name it with --config."}
 	}
 	return loaded, err
 }
@@ -155,7 +158,7 @@ func (checkCommand) Run(ctx context.Context, grammar *commands, s streams) error
 	}
 	c, err := grammar.load()
 	if err != nil {
-		f := app.Finding{What: "configuration", Detail: err.Error()}
+		f := app.Finding{What: "configuration", Detail: err.Error(), Next: "Correct the file."}
 		var setup *app.SetupError
 		if errors.As(err, &setup) {
 			f.Next = setup.Next
@@ -214,7 +217,7 @@ func writeToken(file, token string) error {
 		return tokenFileThere(file)
 	}
 	if err != nil {
-		return &app.SetupError{What: "cannot write the token", Next: "Name with --token-file a file in a directory that is there and that you may write into.", Err: err}
+		return &app.SetupError{Code: "file-unwritable", What: "cannot write the token", Next: "Name with --token-file a file in a directory that is there and that you may write into.", Err: err}
 	}
 	_, err = fmt.Fprintln(f, token)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
@@ -224,7 +227,7 @@ func writeToken(file, token string) error {
 }
 
 func tokenFileThere(file string) error {
-	return &app.SetupError{What: file + " is there already, and a token never overwrites a file", Next: "Name another file with --token-file, or remove that one."}
+	return &app.SetupError{Code: "file-there", What: file + " is there already, and a token never overwrites a file", Next: "Name another file with --token-file, or remove that one."}
 }
 
 type versionCommand struct{}

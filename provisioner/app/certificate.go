@@ -18,7 +18,7 @@ func (k *keys) serverTLS(c config.ControlPlane) (*tls.Config, error) {
 	if c.TLS.CertFile != "" {
 		f := &fileCertificate{certFile: c.TLS.CertFile, keyFile: c.TLS.KeyFile}
 		if _, err := f.get(nil); err != nil {
-			return nil, &SetupError{What: "cannot use the certificate in `tls`", Next: "See that both files are there, readable, PEM, and belong together.", Err: err}
+			return nil, &SetupError{Code: "certificate-unusable", What: "cannot use the certificate in `tls`", Next: "See that both files are there, readable, PEM, and belong together.", Err: err}
 		}
 		return &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: f.get}, nil
 	}
@@ -32,9 +32,9 @@ func (k *keys) serverTLS(c config.ControlPlane) (*tls.Config, error) {
 	}
 	o := &ownCertificate{authority: k.authority, names: names}
 	if _, err := o.get(nil); err != nil {
-		e := &SetupError{What: "cannot issue the server's certificate", Next: "Check `names` in the configuration.", Err: err}
+		e := &SetupError{Code: "certificate-not-issued", What: "cannot issue the server's certificate", Next: "Check `names` in the configuration.", Err: err}
 		if errors.Is(err, ca.ErrAuthorityDates) {
-			e.Next = "Set this machine's clock."
+			e.Code, e.Next = "clock-wrong", "Set this machine's clock."
 		}
 		return nil, e
 	}

@@ -30,7 +30,7 @@ type Initial struct {
 // be repeated; the token it may have shown is dead then.
 func Init(ctx context.Context, c config.ControlPlane) (made Initial, err error) {
 	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
-		return made, &SetupError{What: "cannot make " + c.StateDir, Next: "Run as root, or name another place with --state-dir.", Err: err}
+		return made, &SetupError{Code: "state-unusable", What: "cannot make " + c.StateDir, Next: "Run as root, or name another place with --state-dir.", Err: err}
 	}
 	if err := writable(filepath.Dir(c.Database)); err != nil {
 		return made, err
@@ -84,7 +84,7 @@ func firstKeys(ctx context.Context, s *store.Store, master *keyring.MasterKey, c
 	}
 	switch {
 	case position.Revision > 0 || len(declared) > 0:
-		return nil, &SetupError{What: "there is a database already, in use: " + c.Database, Next: "Move it away if it is really not needed any more, or name another --state-dir."}
+		return nil, &SetupError{Code: "database-there", What: "there is a database already, in use: " + c.Database, Next: "Move it away if it is really not needed any more, or name another --state-dir."}
 	case len(made) > 0:
 		return openKeys(ctx, s, master)
 	default:
@@ -110,7 +110,7 @@ func newOperatorToken(ctx context.Context, s *store.Store) (token string, expire
 
 func noDatabase(c config.ControlPlane, err error) error {
 	if errors.Is(err, os.ErrNotExist) {
-		return &SetupError{What: "there is no database " + c.Database, Next: "Make it with: heimdrahtd init"}
+		return &SetupError{Code: "database-missing", What: "there is no database " + c.Database, Next: "Make it with: heimdrahtd init"}
 	}
 	return fmt.Errorf("looking for the database: %w", err)
 }

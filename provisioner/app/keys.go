@@ -22,11 +22,11 @@ func loadMaster(file string) (*keyring.MasterKey, error) {
 	m, err := keyring.Read(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &SetupError{What: "there is no master key " + file, Next: "Copy it from another replica or from where its copy is kept. A new one opens nothing that is in the database."}
+		return nil, &SetupError{Code: "master-key-missing", What: "there is no master key " + file, Next: "Copy it from another replica or from where its copy is kept. A new one opens nothing that is in the database."}
 	case errors.Is(err, keyring.ErrExposed):
-		return nil, &SetupError{What: "others may read the master key " + file, Next: "Run: chmod 600 " + file}
+		return nil, &SetupError{Code: "master-key-exposed", What: "others may read the master key " + file, Next: "Run: chmod 600 " + file}
 	case err != nil:
-		return nil, &SetupError{What: "the master key is unusable", Next: "Copy it again from another replica or from where its copy is kept.", Err: err}
+		return nil, &SetupError{Code: "master-key-unusable", What: "the master key is unusable", Next: "Copy it again from another replica or from where its copy is kept.", Err: err}
 	}
 	return m, nil
 }
@@ -34,10 +34,10 @@ func loadMaster(file string) (*keyring.MasterKey, error) {
 // makeMaster makes the master key unless it is there.
 func makeMaster(file string) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return &SetupError{What: "cannot make the directory of the master key", Next: "Run as root, or name another place with --master-key.", Err: err}
+		return &SetupError{Code: "master-key-unwritable", What: "cannot make the directory of the master key", Next: "Run as root, or name another place with --master-key.", Err: err}
 	}
 	if _, err := keyring.Create(file); err != nil && !errors.Is(err, fs.ErrExist) {
-		return &SetupError{What: "cannot make the master key", Next: "Run as root, or name another place with --master-key.", Err: err}
+		return &SetupError{Code: "master-key-unwritable", What: "cannot make the master key", Next: "Run as root, or name another place with --master-key.", Err: err}
 	}
 	return nil
 }
@@ -104,7 +104,7 @@ func openKeys(ctx context.Context, s *store.Store, master *keyring.MasterKey) (*
 		return nil, fmt.Errorf("reading the keys: %w", err)
 	}
 	if len(authorities) == 0 || len(roots) == 0 {
-		return nil, &SetupError{What: "the database holds no keys", Next: "It was not made by heimdrahtd init, or that was interrupted: move it away and run heimdrahtd init again."}
+		return nil, &SetupError{Code: "keys-missing", What: "the database holds no keys", Next: "It was not made by heimdrahtd init, or that was interrupted: move it away and run heimdrahtd init again."}
 	}
 	if err := k.openAuthorities(master, authorities); err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func (k *keys) fingerprint() string { return ca.Fingerprint(k.authority.Certific
 
 func sealProblem(err error) error {
 	if errors.Is(err, keyring.ErrOtherMasterKey) {
-		return &SetupError{What: "the master key does not belong to this database", Next: "Copy the right one from another replica or from where its copy is kept."}
+		return &SetupError{Code: "master-key-foreign", What: "the master key does not belong to this database", Next: "Copy the right one from another replica or from where its copy is kept."}
 	}
-	return &SetupError{What: "the keys in the database cannot be opened", Next: "The database is damaged: restore it from a backup.", Err: err}
+	return &SetupError{Code: "keys-damaged", What: "the keys in the database cannot be opened", Next: "The database is damaged: restore it from a backup.", Err: err}
 }

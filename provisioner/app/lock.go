@@ -24,12 +24,13 @@ func lockDatabase(c config.ControlPlane) (*os.File, error) {
 	name := c.Database + ".lock"
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, &SetupError{What: "cannot lock the database", Next: "Give " + name + " to the user that runs heimdrahtd (chown).", Err: err}
+		return nil, &SetupError{Code: "lock-unusable", What: "cannot lock the database", Next: "Give " + name + " to the user that runs heimdrahtd (chown).", Err: err}
 	}
 	if err := tryLock(f); err != nil {
-		e := &SetupError{What: "cannot lock the database", Next: "Keep the database on a disk of this machine: files on the network cannot be locked reliably.", Err: err}
+		e := &SetupError{Code: "lock-unusable", What: "cannot lock the database", Next: "Keep the database on a disk of this machine: files on the network cannot be locked reliably.", Err: err}
 		if errors.Is(err, errHeld) {
 			e = &SetupError{
+				Code: "database-in-use",
 				What: "another heimdrahtd " + holderOf(f) + "runs on " + c.Database,
 				Next: "Stop it first (systemctl stop heimdrahtd); heimdrahtd check and heimdrahtd operator-token work beside it.",
 			}

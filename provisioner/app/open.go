@@ -17,6 +17,7 @@ import (
 // SetupError is something about the machine or the configuration that the
 // operator can put right.
 type SetupError struct {
+	Code string // stable: programs and people on the phone rely on it
 	What string // what happened, and why
 	Next string // what to do
 	Err  error  // nil: What says it all
@@ -37,12 +38,12 @@ func listen(ctx context.Context, key, address string) (net.Listener, error) {
 	if err == nil {
 		return l, nil
 	}
-	e := &SetupError{What: "cannot listen on " + address, Next: "Check `" + key + "` in the configuration.", Err: err}
+	e := &SetupError{Code: "address-unusable", What: "cannot listen on " + address, Next: "Check `" + key + "` in the configuration.", Err: err}
 	if errors.Is(err, syscall.EADDRINUSE) {
-		e.Next = "Another program uses the port, perhaps a second heimdrahtd: stop it, or change `" + key + "` in the configuration."
+		e.Code, e.Next = "port-in-use", "Another program uses the port, perhaps a second heimdrahtd: stop it, or change `"+key+"` in the configuration."
 	}
 	if errors.Is(err, syscall.EACCES) {
-		e.Next = "Ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose a higher one in `" + key + "`."
+		e.Code, e.Next = "no-rights", "Ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose a higher one in `"+key+"`."
 	}
 	return nil, e
 }
@@ -55,10 +56,10 @@ func openStore(ctx context.Context, c config.ControlPlane, o store.Options) (*st
 	o.Path = c.Database
 	s, err := store.Open(ctx, o)
 	if errors.Is(err, store.ErrSchema) {
-		return nil, &SetupError{What: "cannot use the database", Next: "Use the heimdrahtd that runs on it, or restart that with this version.", Err: err}
+		return nil, &SetupError{Code: "database-version", What: "cannot use the database", Next: "Use the heimdrahtd that runs on it, or restart that with this version.", Err: err}
 	}
 	if err != nil {
-		return nil, &SetupError{What: "cannot open the database", Next: "See that the file is whole and belongs to this user, and that the disk is not full.", Err: err}
+		return nil, &SetupError{Code: "database-unusable", What: "cannot open the database", Next: "See that the file is whole and belongs to this user, and that the disk is not full.", Err: err}
 	}
 	return s, nil
 }
@@ -77,10 +78,10 @@ func beside(ctx context.Context, c config.ControlPlane, use func(*store.Store) e
 func writable(dir string) error {
 	probe, err := os.CreateTemp(dir, ".probe-*")
 	if errors.Is(err, os.ErrNotExist) {
-		return &SetupError{What: "the directory " + dir + " is not there", Next: "Make it with: heimdrahtd init (or correct `state_dir` and `database`)."}
+		return &SetupError{Code: "state-missing", What: "the directory " + dir + " is not there", Next: "Make it with: heimdrahtd init (or correct `state_dir` and `database`)."}
 	}
 	if err != nil {
-		return &SetupError{What: "cannot write into " + dir, Next: "Give it to the user that runs heimdrahtd (chown), see that the disk is not full or read-only.", Err: err}
+		return &SetupError{Code: "state-unusable", What: "cannot write into " + dir, Next: "Give it to the user that runs heimdrahtd (chown), see that the disk is not full or read-only.", Err: err}
 	}
 	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 		return fmt.Errorf("removing a probe: %w", err)
