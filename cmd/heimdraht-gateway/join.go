@@ -24,7 +24,9 @@ type joinCommand struct {
 func (c *joinCommand) Run(ctx context.Context, a *app) (err error) {
 	address, err := control.ParseAddress(c.Address)
 	if err != nil {
-		return usageError{err.Error(), "heimdraht-gateway join"}
+		return usageError{words{
+			"die Adresse hat die Form SERVER#FINGERABDRUCK oder SERVER:PORT#FINGERABDRUCK; der Fingerabdruck hat 64 Zeichen",
+			err.Error()}.in(a.language), "heimdraht-gateway join"}
 	}
 	settings, found, err := a.settings()
 	if err != nil {

@@ -46,6 +46,10 @@ func (c *loginCommand) Run(ctx context.Context, a *app) error {
 	return errors.Join(card(a.printer, whoamiColumns(), me), k.conn.Close())
 }
 
+// addressForm tells Germans how an address is written; package control says in
+// English what is wrong with one.
+const addressForm = "die Adresse hat die Form SERVER#FINGERABDRUCK oder SERVER:PORT#FINGERABDRUCK; der Fingerabdruck hat 64 Zeichen"
+
 // server is the one that was named, or the one of the last login.
 func (c *loginCommand) server(a *app) (credentials, error) {
 	before, err := a.credentials()
@@ -63,7 +67,7 @@ func (c *loginCommand) server(a *app) (credentials, error) {
 	}
 	address, err := control.ParseAddress(c.Address)
 	if err != nil {
-		return credentials{}, usageError{err.Error(), "heimdraht login"}
+		return credentials{}, usageError{words{addressForm, err.Error()}.in(a.language), "heimdraht login"}
 	}
 	who := credentials{Servers: []string{address.Server.String()}}
 	if !address.Pin.IsZero() {

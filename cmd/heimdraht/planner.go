@@ -40,7 +40,10 @@ func (c *sessionsCommand) Run(ctx context.Context, a *app) error {
 				break
 			}
 		}
-		if len(all) == 0 {
+		switch {
+		case len(all) == 0 && c.Tenant+c.Gateway != "":
+			a.hint(words{"Dort ist zurzeit keine Verbindung offen.", "No session is open there at present."})
+		case len(all) == 0:
 			a.hint(words{"Zurzeit ist keine Verbindung offen.", "No session is open at present."})
 		}
 		if err := list(a.printer, "sessions", sessionColumns(), all, pair{"more", more}); err != nil {
