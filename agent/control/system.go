@@ -16,7 +16,10 @@ func SystemSays(err error) (german, english string) {
 	var number syscall.Errno
 	var name *net.DNSError
 	english = err.Error()
+	var exposed interface{ Mend() string } // state.ErrNotPrivate
 	switch {
+	case errors.As(err, &exposed):
+		return "andere Benutzer kommen an ihn heran; das ändert: " + exposed.Mend(), english
 	case errors.As(err, &name) && name.IsNotFound:
 		return "den Namen " + name.Name + " gibt es nicht", english
 	case errors.As(err, &name):

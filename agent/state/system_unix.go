@@ -22,6 +22,20 @@ func lockFile(f *os.File) error {
 	return err
 }
 
+// notPrivate is the error of a directory into which others can look.
+type notPrivate struct{ path, why, mend string }
+
+// Error says what is wrong, and how to put it right.
+func (e *notPrivate) Error() string {
+	return "the state directory " + e.path + " is " + ErrNotPrivate.Error() + ": " + e.why + "; run: " + e.mend
+}
+
+// Unwrap makes it ErrNotPrivate.
+func (*notPrivate) Unwrap() error { return ErrNotPrivate }
+
+// Mend is the command that puts it right, for messages in other languages.
+func (e *notPrivate) Mend() string { return e.mend }
+
 // private refuses a directory into which others can look, or that another
 // user could exchange.
 func private(path string) error {
@@ -30,11 +44,11 @@ func private(path string) error {
 		return unwritable(path, err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("the state directory %s is %w: its mode is %#o; run: chmod 700 %s", path, ErrNotPrivate, mode, path)
+		return &notPrivate{path, fmt.Sprintf("its mode is %#o", mode), "chmod 700 " + path}
 	}
 	if s, ok := info.Sys().(*syscall.Stat_t); ok && int(s.Uid) != os.Geteuid() {
-		return fmt.Errorf("the state directory %s is %w: it belongs to user %d, and this program runs as user %d; run: chown %d %s",
-			path, ErrNotPrivate, s.Uid, os.Geteuid(), os.Geteuid(), path)
+		return &notPrivate{path, fmt.Sprintf("it belongs to user %d, and this program runs as user %d", s.Uid, os.Geteuid()),
+			fmt.Sprintf("chown %d %s", os.Geteuid(), path)}
 	}
 	return nil
 }

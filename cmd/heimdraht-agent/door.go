@@ -253,7 +253,8 @@ func (d *door) speak(language string) {
 // read reads a call, or says that it is none.
 func (d *door) read(w http.ResponseWriter, r *http.Request, call any) bool {
 	if err := decodeCall(http.MaxBytesReader(w, r.Body, maxCall), call); err != nil {
-		d.write(w, http.StatusBadRequest, answer{Problem: inLanguage(err, "")})
+		d.log.Debug("refused a call", "error", err)
+		d.write(w, http.StatusBadRequest, answer{Problem: inLanguage(noSuchCall(), r.Header.Get("Accept-Language"))})
 		return false
 	}
 	return true

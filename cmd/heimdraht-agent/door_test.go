@@ -100,6 +100,9 @@ func TestMalformedCalls(t *testing.T) {
 		if response.StatusCode != test.want {
 			t.Errorf("%s %s %.40s: %d %s", test.method, test.path, test.body, response.StatusCode, body)
 		}
+		if test.want == http.StatusBadRequest && (!strings.Contains(string(body), codeNoSuchCall) || strings.Contains(string(body), "password")) {
+			t.Errorf("%.40s is told %s", test.body, body)
+		}
 	}
 	if n := len(plane.Seen().Enrolments); n != 0 {
 		t.Errorf("the control plane was asked %d times", n)

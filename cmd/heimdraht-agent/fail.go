@@ -25,6 +25,7 @@ const (
 	codeDaemonForeign  = "service-foreign"
 	codeDaemonSilent   = "service-silent"
 	codeNotYours       = "not-your-laptop"
+	codeNoSuchCall     = "no-such-call"
 	codeSocketUnusable = "socket-unusable"
 	codeProxyPort      = "proxy-port"
 	codeNoAccount      = "no-such-account"
@@ -70,6 +71,13 @@ func daemonSilent(err error) *control.Problem {
 	return problem(codeDaemonSilent,
 		words{"Der Dienst antwortet nicht.", "The service does not answer."},
 		words{"Starten Sie ihn neu: systemctl restart heimdraht-agent.", "Restart it: systemctl restart heimdraht-agent."}).Because(err)
+}
+
+func noSuchCall() *control.Problem {
+	return problem(codeNoSuchCall,
+		words{"Das ist keine Anfrage, die dieser Dienst versteht.", "That is no call that this service understands."},
+		words{"Befehl und Dienst müssen von derselben Version sein: systemctl restart heimdraht-agent.",
+			"Command and service must be of the same version: systemctl restart heimdraht-agent."})
 }
 
 func notYours() *control.Problem {
