@@ -7,7 +7,7 @@
 //	heimdrahtd version
 //
 // Output rules: what was asked for goes to standard output, everything else to
-// standard error; errors say what happened, why, and what to do, and a code to look it up by. The exit
+// standard error; errors say what happened, why, what to do, and a code to look it up by. The exit
 // status is 0 for done, 1 for failed, 2 for wrong usage.
 package main
 
