@@ -32,6 +32,12 @@ func (c *joinCommand) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return err
 	}
+	if !found {
+		// Before the token is used up: could the settings be kept?
+		if err := writable(a.grammar.Config); err != nil {
+			return err
+		}
+	}
 	dir, err := openState(settings.StateDir)
 	if err != nil {
 		return err
@@ -59,14 +65,23 @@ func (c *joinCommand) Run(ctx context.Context, a *app) (err error) {
 	return nil
 }
 
+// writable makes the folder of a file, and sees that files can be made there.
+func writable(file string) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return unreadable(file, err)
+	}
+	probe, err := os.CreateTemp(filepath.Dir(file), ".probe-*")
+	if err != nil {
+		return unreadable(file, err)
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
 func (a *app) writeSettings(settings config.Gateway, address control.Address) error {
 	settings.Servers = []string{address.Server.String()}
 	settings.ListenPort = 0 // the one that laptops are told
 	if !address.Pin.IsZero() {
 		settings.CASHA256 = address.Pin.String()
-	}
-	if err := os.MkdirAll(filepath.Dir(a.grammar.Config), 0o755); err != nil {
-		return unreadable(a.grammar.Config, err)
 	}
 	if err := config.WriteGateway(a.grammar.Config, settings); err != nil {
 		return unreadable(a.grammar.Config, err)
