@@ -98,7 +98,7 @@ func TestInstall(t *testing.T) {
 	server.ip(t, "address", "add", "10.1.0.1/16", "dev", "eth1")
 	lap.ip(t, "address", "add", "203.0.113.101/24", "dev", "eth0")
 	inside.ip(t, "address", "add", intranetV4+"/16", "dev", "eth0")
-	inside.ip(t, "address", "add", intranetV6+"/64", "dev", "eth0")
+	inside.ip(t, "address", "add", intranetV6+"/64", "dev", "eth0", "nodad") // a tentative address cannot be listened on
 	inside.ip(t, "route", "add", "10.80.0.0/16", "via", "10.1.0.1")
 	inside.serve(t)
 	slapd := slapdtest.Start(t, slapdtest.Options{People: 10})
