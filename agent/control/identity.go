@@ -131,14 +131,6 @@ func SaveIdentity(store Store, request *KeyRequest, issued *heimdrahtv1.Certific
 	return id, nil
 }
 
-// ForgetIdentity removes the identity: its certificate is of no more use.
-func ForgetIdentity(store Store) error {
-	if err := store.Remove(identityFile); err != nil {
-		return fmt.Errorf("forgetting the client certificate: %w", err)
-	}
-	return nil
-}
-
 // install saves first and uses afterwards: what is in use is on disk.
 func (i *Identity) install(request *KeyRequest, issued *heimdrahtv1.Certificate, public bool) error {
 	der, err := x509.MarshalPKCS8PrivateKey(request.key)

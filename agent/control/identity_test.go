@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"strings"
@@ -37,10 +36,6 @@ func TestIdentityIsKept(t *testing.T) {
 	check(t, err)
 	if !again.Leaf().Equal(id.Leaf()) || !again.RenewAt().Equal(id.RenewAt()) || again.Trust().Public || len(again.Trust().Authorities) != 1 {
 		t.Errorf("kept %v, read %v", id.Leaf().SerialNumber, again.Leaf().SerialNumber)
-	}
-	check(t, ForgetIdentity(store))
-	if _, err := LoadIdentity(store); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("after forgetting: %v", err)
 	}
 }
 
