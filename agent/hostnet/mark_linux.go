@@ -119,4 +119,6 @@ func onlyFromInside(inside string, address netip.Addr) []expr.Any {
 }
 
 // clearFilter removes the table. That there is none is no error.
-func clearFilter() error { return firewall.ReplaceTable(filterTable, func(*nftables.Conn, *nftables.Table) {}) }
+func clearFilter() error {
+	return firewall.ReplaceTable(filterTable, func(*nftables.Conn, *nftables.Table) {})
+}
