@@ -6,11 +6,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
-
-	"github.com/heimdraht/heimdraht/agent/state"
 )
 
 func TestSystemSays(t *testing.T) {
@@ -37,26 +34,5 @@ func TestSystemSays(t *testing.T) {
 	p := StateUnusable("/x", fmt.Errorf("the state directory /x cannot be written: %w", missing))
 	if p.German.Sentence != "Der Ordner /x kann nicht benutzt werden: das gibt es nicht." || !strings.HasPrefix(p.English.Sentence, "The folder /x cannot be used: no such file") {
 		t.Errorf("a state directory: %+v", p)
-	}
-}
-
-// The state directory of an agent that others can look into is an everyday
-// mistake: the German must say the command too.
-func TestStateUnusableSaysHowToMend(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("modes say nothing on Windows")
-	}
-	path := filepath.Join(t.TempDir(), "state")
-	check(t, os.Mkdir(path, 0o700))
-	check(t, os.Chmod(path, 0o755)) //nolint:gosec // the mistake
-	_, err := state.Open(path)
-	p := StateUnusable(path, err)
-	for _, text := range []string{p.German.Sentence, p.English.Sentence} {
-		if !strings.Contains(text, "chmod 700 "+path) {
-			t.Errorf("it does not say what to do: %s", text)
-		}
-	}
-	if strings.Contains(p.German.Sentence, "private") {
-		t.Errorf("no German: %s", p.German.Sentence)
 	}
 }
