@@ -79,6 +79,8 @@ type book struct {
 	rawConfig     *heimdrahtv1.GatewayConfiguration
 	// clock is how far the control plane's clock is ahead of ours.
 	clock time.Duration
+	// clockAt is when that was found.
+	clockAt time.Time
 
 	cutOff cutOff
 	// suspended: the grace time has run out, nothing may be installed until
@@ -354,7 +356,8 @@ func (g *Gateway) receiveConfiguration(m *heimdrahtv1.GatewayConfiguration) erro
 	}
 	if t := m.GetServerTime(); t.IsValid() {
 		g.clock = time.Until(t.AsTime())
-		if g.clock.Abs() > 2*time.Minute {
+		g.clockAt = time.Now()
+		if g.clock.Abs() > clockTolerance {
 			g.log.Warn("this machine's clock is wrong", "error", control.ClockOff(-g.clock))
 		}
 	}

@@ -306,8 +306,15 @@ func TestPeerEndsAtItsTime(t *testing.T) {
 			// The gateway's clock is slow by an hour: the control plane's counts.
 			w.plane.config.ServerTime = timestamppb.New(time.Now().Add(time.Hour))
 		})
+		if s := w.gateway.Status(); len(s.Problems) != 0 {
+			t.Errorf("with a right clock there is a problem: %v", s.Problems)
+		}
 		w.plane.disconnect()
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if s := w.gateway.Status(); len(s.Problems) != 1 || s.Problems[0].Code != control.CodeClockWrong {
+			t.Errorf("a clock that is an hour slow is not said: %v", s.Problems)
+		}
 		first, second := peer(1, 1), peer(2, 2)
 		first.NotAfter = timestamppb.New(time.Now().Add(time.Hour + 10*time.Minute))
 		second.NotAfter = timestamppb.New(time.Now().Add(time.Hour + 20*time.Minute))

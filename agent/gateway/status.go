@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/state"
 )
 
@@ -92,7 +93,22 @@ func (g *Gateway) status(now time.Time) Status {
 	if g.problem != nil && !g.connected {
 		s.Problems = append(s.Problems, storedProblem(g.problem))
 	}
+	if ahead := g.clockOff(now); g.connected && ahead.Abs() > clockTolerance {
+		s.Problems = append(s.Problems, storedProblem(control.ClockOff(ahead)))
+	}
 	return s
+}
+
+// clockTolerance is how wrong a clock may be without a word: certificates are
+// backdated by an hour, and nothing else depends on it.
+const clockTolerance = 2 * time.Minute
+
+// clockOff is how far this machine's clock is ahead now. It was compared when
+// the control plane last told the time; since then it may have been set, which
+// the monotonic clock does not follow.
+func (g *Gateway) clockOff(now time.Time) time.Duration {
+	set := now.Round(0).Sub(g.clockAt.Round(0)) - now.Sub(g.clockAt)
+	return set - g.clock
 }
 
 // writeStatus keeps the status file, until the context ends.
