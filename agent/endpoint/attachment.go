@@ -216,6 +216,10 @@ func (a *attachment) opened(ctx context.Context, m *heimdrahtv1.SessionOpened) (
 	e.hold(s)
 	e.backoff.Succeeded()
 	a.renew.Reset(control.Jitter(s.renewEvery, 0.2))
+	select {
+	case <-e.nudged: // that trying may help is seen: nothing is left to probe
+	default:
+	}
 	return outcome{}, false
 }
 

@@ -190,8 +190,8 @@ func (e *Endpoint) Want() {
 		e.renewWish()
 	}
 	e.touch()
+	e.nudge() // under the lock: no session can be open yet that this hint would probe
 	e.mu.Unlock()
-	e.nudge()
 }
 
 // Down says that the person does not want to be connected, and waits until the tunnel is gone or the context
