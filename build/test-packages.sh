@@ -3,8 +3,8 @@
 # is there, and leaves no service running: tests start their own slapd on loopback ports.
 set -euo pipefail
 
-# dbus-daemon: the tests' own bus, on which they play systemd-resolved; bind9-dnsutils: dig; gcc and libc6-dev: the race detector.
-wanted=(slapd slapd-contrib ldap-utils dbus-daemon iproute2 nftables iputils-ping bind9-dnsutils ca-certificates curl gcc libc6-dev)
+# postgresql: the tests start a server of their own; dbus-daemon: the tests' own bus, on which they play systemd-resolved; bind9-dnsutils: dig; gcc and libc6-dev: the race detector.
+wanted=(slapd slapd-contrib ldap-utils postgresql dbus-daemon iproute2 nftables iputils-ping bind9-dnsutils ca-certificates curl gcc libc6-dev)
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	echo "This is not Debian or Ubuntu: tests that need one of these packages are skipped where it is missing: ${wanted[*]}"
@@ -47,11 +47,12 @@ trap finish EXIT
 "${as_root[@]}" apt-get update -q
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
 
-# Nor may it start with the machine. Only where we brought it: a slapd that was here has its own purpose.
-if [[ " ${missing[*]} " == *' slapd '* ]]; then
+# Nor may it start with the machine. Only where we brought it: one that was here has its own purpose.
+for service in slapd postgresql; do
+	[[ " ${missing[*]} " == *" $service "* ]] || continue
 	if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
-		"${as_root[@]}" systemctl disable --now slapd
+		"${as_root[@]}" systemctl disable --now "$service"
 	elif command -v update-rc.d >/dev/null; then
-		"${as_root[@]}" update-rc.d slapd disable
+		"${as_root[@]}" update-rc.d "$service" disable
 	fi
-fi
+done

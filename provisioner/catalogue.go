@@ -58,6 +58,7 @@ const (
 	CodeDeclarationInvalid   Code = "declaration-invalid"
 	CodeTryLater             Code = "try-later"
 	CodeShuttingDown         Code = "shutting-down"
+	CodeDatabaseUnavailable  Code = "database-unavailable"
 	CodeProtocol             Code = "protocol"
 )
 
@@ -191,6 +192,9 @@ func Catalogue() []Entry {
 		{CodeShuttingDown, KindUnavailable,
 			Text{"Der Server wird gerade neu gestartet.", "Bestehende Verbindungen bleiben. Versuchen Sie es gleich noch einmal."},
 			Text{"The server is being restarted.", "Connections that stand stay. Try again in a moment."}},
+		{CodeDatabaseUnavailable, KindUnavailable,
+			Text{"Der Server erreicht gerade seine Datenbank nicht oder kann nicht in sie schreiben.", "Bestehende Verbindungen bleiben. Versuchen Sie es in einer Minute noch einmal; hält es an, rufen Sie den Betrieb an."},
+			Text{"The server cannot reach its database just now, or cannot write to it.", "Connections that stand stay. Try again in a minute; if it lasts, call the operator."}},
 		{CodeProtocol, KindInvalid,
 			Text{"Das Programm auf diesem Gerät hat eine Nachricht geschickt, die hier nicht passt: {why}.", "Aktualisieren Sie das Programm."},
 			Text{"The program on this machine sent a message that does not fit here: {why}.", "Update the program."}},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,12 +19,14 @@ import (
 )
 
 type initCommand struct {
-	Name      []string `placeholder:"NAME" help:"DNS names and addresses under which laptops and gateways reach this server. Asked for on a terminal."`
-	Listen    string   `placeholder:"HOST:PORT" help:"Where to listen. Default: :8443"`
-	StateDir  string   `placeholder:"DIR" help:"Where the database goes. Default: /var/lib/heimdraht"`
-	MasterKey string   `placeholder:"FILE" help:"Where the master key goes. Default: /etc/heimdraht/master.key"`
-	Metrics   string   `placeholder:"HOST:PORT" help:"Where metrics and health are served. Default: 127.0.0.1:9443"`
-	TokenFile string   `placeholder:"FILE" help:"Write the operator's token into this new file instead of showing it."`
+	Name                 []string `placeholder:"NAME" help:"DNS names and addresses under which laptops and gateways reach this server. Asked for on a terminal."`
+	Listen               string   `placeholder:"HOST:PORT" help:"Where to listen. Default: :8443"`
+	StateDir             string   `placeholder:"DIR" help:"Where the database goes. Default: /var/lib/heimdraht"`
+	Database             string   `placeholder:"DSN" help:"PostgreSQL instead of a file in the state directory: postgres://USER@HOST/NAME, without a password."`
+	DatabasePasswordFile string   `placeholder:"FILE" help:"The file with the password for PostgreSQL."`
+	MasterKey            string   `placeholder:"FILE" help:"Where the master key goes. Default: /etc/heimdraht/master.key"`
+	Metrics              string   `placeholder:"HOST:PORT" help:"Where metrics and health are served. Default: 127.0.0.1:9443"`
+	TokenFile            string   `placeholder:"FILE" help:"Write the operator's token into this new file instead of showing it."`
 }
 
 // Run implements the command. It never touches what is there already, but goes
@@ -38,7 +41,8 @@ func (i initCommand) Run(ctx context.Context, grammar *commands, s streams) erro
 			*given.to = given.value
 		}
 	}
-	c.Database = filepath.Join(c.StateDir, "heimdraht.db")
+	c.Database = cmp.Or(i.Database, filepath.Join(c.StateDir, "heimdraht.db"))
+	c.DatabasePasswordFile = i.DatabasePasswordFile
 	if _, err := os.Stat(grammar.Config); err == nil {
 		return &app.SetupError{Code: "file-there", What: grammar.Config + " is there already", Next: "To look whether all is well: heimdrahtd check. Another token for an operator: heimdrahtd operator-token. To begin anew, move the file away, and database and master key too."}
 	}

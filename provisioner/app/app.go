@@ -90,13 +90,13 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(o.Config.Database); err != nil {
-		return nil, noDatabase(o.Config, err)
+	if err := databaseThere(o.Config); err != nil {
+		return nil, err
 	}
 	if a.lock, err = lockDatabase(o.Config); err != nil {
 		return nil, err
 	}
-	if a.store, err = openStore(ctx, o.Config, store.Options{Committed: a.hub.Poke, Logger: o.Logger}); err != nil {
+	if a.store, err = openStore(ctx, o.Config, store.Options{Changed: a.hub.Poke, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
 	if a.keys, err = openKeys(ctx, a.store, master); err != nil {
@@ -125,7 +125,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 }
 
 func (a *App) wire(o Options) error {
-	a.contacts = watch.NewContacts(a.store, a.log)
+	a.contacts = watch.NewContacts(a.store, a.hub, a.log)
 	a.registry = signin.NewRegistry(o.OpenDirectory)
 	a.signIn = signin.New(signin.Options{Store: a.store, Directories: a.registry, Logger: a.log})
 	a.sessions = session.New(session.Options{
@@ -223,8 +223,11 @@ const (
 	tidySlice    = 500
 )
 
-// tidy deletes in slices what has been kept long enough.
-func (a *App) tidy(ctx context.Context) error {
+// tidy deletes in slices what has been kept long enough: one replica at a time
+// does.
+func (a *App) tidy(ctx context.Context) error { return a.store.Hold(ctx, "tidying", a.runTidying) }
+
+func (a *App) runTidying(ctx context.Context, duty *store.Duty) error {
 	for {
 		timer := time.NewTimer(tidyEvery/2 + rand.N(tidyEvery))
 		select {
@@ -233,20 +236,20 @@ func (a *App) tidy(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
-		if err := a.tidyOnce(ctx); err != nil && ctx.Err() == nil {
+		if err := a.tidyOnce(ctx, duty); err != nil && ctx.Err() == nil {
 			a.log.Error("deleting what has been kept long enough", "error", err)
 		}
 	}
 }
 
-func (a *App) tidyOnce(ctx context.Context) error {
+func (a *App) tidyOnce(ctx context.Context, duty *store.Duty) error {
 	for _, slice := range []func(*store.Writer) (int64, error){
 		func(tx *store.Writer) (int64, error) { return tx.ForgetSessions(tx.Now.Add(-keepSessions), tidySlice) },
 		func(tx *store.Writer) (int64, error) { return tx.TrimChanges(tx.Revision()-keepChanges, tidySlice) },
 	} {
 		for {
 			var n int64
-			err := a.store.Update(ctx, func(tx *store.Writer) (err error) { n, err = slice(tx); return err })
+			err := duty.Update(ctx, func(tx *store.Writer) (err error) { n, err = slice(tx); return err })
 			if err != nil {
 				return err
 			}

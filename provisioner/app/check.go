@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -38,10 +37,6 @@ const (
 func Check(ctx context.Context, c config.ControlPlane, say func(Finding)) {
 	master, err := loadMaster(c.MasterKeyFile)
 	sayOf(say, "master key", err, c.MasterKeyFile)
-	if _, missing := os.Stat(c.Database); missing != nil {
-		sayOf(say, "database", noDatabase(c, missing), "")
-		return
-	}
 	err = beside(ctx, c, func(s *store.Store) error {
 		position, err := store.Read(ctx, s, (*store.Reader).Position)
 		if err != nil {

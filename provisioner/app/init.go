@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -32,16 +31,24 @@ func Init(ctx context.Context, c config.ControlPlane) (made Initial, err error) 
 	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
 		return made, &SetupError{Code: "state-unusable", What: "cannot make " + c.StateDir, Next: "Run as root, or name another place with --state-dir.", Err: err}
 	}
-	if err := writable(filepath.Dir(c.Database)); err != nil {
-		return made, err
+	if !c.OnPostgres() {
+		if err := writable(filepath.Dir(c.Database)); err != nil {
+			return made, err
+		}
 	}
 	lock, err := lockDatabase(c)
 	if err != nil {
 		return made, err
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
+	if lock != nil {
+		defer func() { err = errors.Join(err, lock.Close()) }()
+	}
 	// The key comes first: a database without one was not begun here.
-	if _, err := os.Stat(c.Database); errors.Is(err, fs.ErrNotExist) {
+	begun, err := databaseBegun(ctx, c)
+	if err != nil {
+		return made, err
+	}
+	if !begun {
 		if err := makeMaster(c.MasterKeyFile); err != nil {
 			return made, err
 		}
@@ -50,7 +57,7 @@ func Init(ctx context.Context, c config.ControlPlane) (made Initial, err error) 
 	if err != nil {
 		return made, err
 	}
-	s, err := openStore(ctx, c, store.Options{Logger: slog.New(slog.DiscardHandler)})
+	s, err := openDatabase(ctx, c, store.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return made, err
 	}
@@ -84,7 +91,7 @@ func firstKeys(ctx context.Context, s *store.Store, master *keyring.MasterKey, c
 	}
 	switch {
 	case position.Revision > 0 || len(declared) > 0:
-		return nil, &SetupError{Code: "database-there", What: "there is a database already, in use: " + c.Database, Next: "Move it away if it is really not needed any more, or name another --state-dir."}
+		return nil, &SetupError{Code: "database-there", What: "there is a database already, in use: " + c.Database, Next: "Move it away if it is really not needed any more, or name another one. To run another control plane on it, copy heimdrahtd.yaml and the master key from the first."}
 	case len(made) > 0:
 		return openKeys(ctx, s, master)
 	default:
@@ -94,9 +101,6 @@ func firstKeys(ctx context.Context, s *store.Store, master *keyring.MasterKey, c
 
 // OperatorToken makes a one-time token, whether or not a control plane runs.
 func OperatorToken(ctx context.Context, c config.ControlPlane) (token string, expires time.Time, err error) {
-	if _, err := os.Stat(c.Database); err != nil {
-		return "", expires, noDatabase(c, err)
-	}
 	err = beside(ctx, c, func(s *store.Store) error {
 		token, expires, err = newOperatorToken(ctx, s)
 		return err
@@ -108,9 +112,19 @@ func newOperatorToken(ctx context.Context, s *store.Store) (token string, expire
 	return signin.New(signin.Options{Store: s, Logger: slog.New(slog.DiscardHandler)}).NewOperatorToken(ctx)
 }
 
-func noDatabase(c config.ControlPlane, err error) error {
-	if errors.Is(err, os.ErrNotExist) {
-		return &SetupError{Code: "database-missing", What: "there is no database " + c.Database, Next: "Make it with: heimdrahtd init"}
+// databaseBegun reports whether somebody has begun the database before.
+func databaseBegun(ctx context.Context, c config.ControlPlane) (bool, error) {
+	if !c.OnPostgres() {
+		_, err := os.Stat(c.Database)
+		return !errors.Is(err, fs.ErrNotExist), nil
 	}
-	return fmt.Errorf("looking for the database: %w", err)
+	s, err := openStore(ctx, c, store.Options{SchemaAsIs: true, Logger: slog.New(slog.DiscardHandler)})
+	var setup *SetupError
+	switch {
+	case errors.As(err, &setup) && setup.Code == "database-missing":
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return true, s.Close()
 }

@@ -19,8 +19,12 @@ var errHeld = errors.New("another process holds the lock")
 // gateways that they are not connected. The kernel gives the lock back however
 // the process ends; the file stays, because to remove it would let two processes
 // hold locks on two files of one name. Commands that only look, or make a token,
-// do not take it.
+// do not take it. On PostgreSQL control planes know of each other: there is no
+// lock, and nil to close.
 func lockDatabase(c config.ControlPlane) (*os.File, error) {
+	if c.OnPostgres() {
+		return nil, nil
+	}
 	name := c.Database + ".lock"
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 func TestHealthFollowsTheDatabase(t *testing.T) {
-	s, err := store.Open(t.Context(), store.Options{Path: filepath.Join(t.TempDir(), "db")})
+	s, err := store.Open(t.Context(), store.Options{Database: filepath.Join(t.TempDir(), "db")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/heimdraht/heimdraht/provisioner/config"
@@ -50,28 +51,74 @@ func listen(ctx context.Context, key, address string) (net.Listener, error) {
 
 // openStore opens the database of a control plane that init has made.
 func openStore(ctx context.Context, c config.ControlPlane, o store.Options) (*store.Store, error) {
-	if err := writable(filepath.Dir(c.Database)); err != nil {
+	o.Existing = true
+	return openDatabase(ctx, c, o)
+}
+
+// openDatabase opens the database, new or not.
+func openDatabase(ctx context.Context, c config.ControlPlane, o store.Options) (*store.Store, error) {
+	if err := reachDatabase(c, &o); err != nil {
 		return nil, err
 	}
-	o.Path = c.Database
 	s, err := store.Open(ctx, o)
-	if errors.Is(err, store.ErrSchema) {
+	switch {
+	case errors.Is(err, store.ErrEmpty):
+		return nil, &SetupError{Code: "database-missing", What: "nothing is in the database", Next: "If it has been in use, restore the last backup. A new one is made with: heimdrahtd init"}
+	case errors.Is(err, store.ErrSchema):
 		return nil, &SetupError{Code: "database-version", What: "cannot use the database", Next: "Use the heimdrahtd that runs on it, or restart that with this version.", Err: err}
-	}
-	if err != nil {
+	case err != nil && c.OnPostgres():
+		return nil, &SetupError{Code: "database-unreachable", What: "cannot open the database", Next: "See that the server runs, that `database` in the configuration names it, and that the password is right and may be used from here (pg_hba.conf).", Err: err}
+	case err != nil:
 		return nil, &SetupError{Code: "database-unusable", What: "cannot open the database", Next: "See that the file is whole and belongs to this user, and that the disk is not full.", Err: err}
 	}
 	return s, nil
 }
 
+// reachDatabase fills in how the database is reached.
+func reachDatabase(c config.ControlPlane, o *store.Options) error {
+	o.Database = c.Database
+	if !c.OnPostgres() {
+		return writable(filepath.Dir(c.Database))
+	}
+	if c.DatabasePasswordFile == "" {
+		return nil
+	}
+	content, err := os.ReadFile(c.DatabasePasswordFile)
+	if err != nil {
+		return &SetupError{Code: "database-password-unreadable", What: "cannot read the database's password", Next: "See that the file named in `database_password_file` is there and belongs to the user that runs heimdrahtd, with mode 0600.", Err: err}
+	}
+	o.Password = strings.TrimRight(string(content), "\r\n")
+	return nil
+}
+
 // beside opens the database while a control plane may run on it, for one use.
 func beside(ctx context.Context, c config.ControlPlane, use func(*store.Store) error) (err error) {
+	if err := databaseThere(c); err != nil {
+		return err
+	}
 	s, err := openStore(ctx, c, store.Options{SchemaAsIs: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	return use(s)
+}
+
+// databaseThere reports that the database's file is missing. A server's answer
+// to that is only known when it is opened.
+func databaseThere(c config.ControlPlane) error {
+	if c.OnPostgres() {
+		return nil
+	}
+	_, err := os.Stat(c.Database)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrNotExist):
+		return &SetupError{Code: "database-missing", What: "there is no database " + c.Database, Next: "Make it with: heimdrahtd init"}
+	default:
+		return fmt.Errorf("looking for the database: %w", err)
+	}
 }
 
 // writable reports what keeps the control plane from writing into dir.

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"net/url"
 	"path"
+	"strings"
 )
 
 // ControlPlane is the content of heimdrahtd.yaml. After loading every field
@@ -12,9 +14,12 @@ type ControlPlane struct {
 	TLS           TLS
 	MetricsListen string // of metrics and health, without TLS: host:port
 	StateDir      string
-	Database      string // path of the SQLite file; empty in the file: heimdraht.db in StateDir
-	MasterKeyFile string // unseals the control-plane keys in the database
-	LogLevel      string // debug, info, warn or error
+	Database      string // path of the SQLite file, or DSN of PostgreSQL without a password; empty in the file: heimdraht.db in StateDir
+	// DatabasePasswordFile holds the password for PostgreSQL. Empty: none, or
+	// where libpq's own files have it.
+	DatabasePasswordFile string
+	MasterKeyFile        string // unseals the control-plane keys in the database
+	LogLevel             string // debug, info, warn or error
 }
 
 // TLS names a certificate of a public authority to serve with. Both empty: the
@@ -62,11 +67,43 @@ func parseControlPlane(m *mapping) ControlPlane {
 	m.text("metrics_listen", &c.MetricsListen, listen)
 	m.text("state_dir", &c.StateDir, absolute)
 	c.Database = path.Join(c.StateDir, databaseName)
-	m.text("database", &c.Database, absolute)
+	m.text("database", &c.Database, database)
+	m.text("database_password_file", &c.DatabasePasswordFile, absolute)
 	m.text("master_key_file", &c.MasterKeyFile, absolute)
 	m.text("log_level", &c.LogLevel, oneOf("debug", "info", "warn", "error"))
 	m.done()
 	return c
+}
+
+// OnPostgres reports whether the database is on a PostgreSQL server, which
+// several replicas may share.
+func (c ControlPlane) OnPostgres() bool { return onPostgres(c.Database) }
+
+func onPostgres(database string) bool {
+	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
+}
+
+// database is a path or a DSN. A password in a DSN would stand in a file that
+// everybody may read, and in error messages.
+func database(v value, s string) (string, bool) {
+	if !onPostgres(s) {
+		return absolute(v, s)
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || strings.Trim(u.Path, "/") == "":
+		v.failf("is not a DSN such as postgres://heimdraht@db.stadt.example/heimdraht")
+		return "", false
+	case passwordIn(u):
+		v.failf("holds a password: put it into a file, and name that in database_password_file")
+		return "", false
+	}
+	return s, true
+}
+
+func passwordIn(u *url.URL) bool {
+	_, inUser := u.User.Password()
+	return inUser || u.Query().Has("password")
 }
 
 // load reads one file of one mapping.

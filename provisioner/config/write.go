@@ -96,9 +96,14 @@ listen: {{quote .Listen}}
 # Metrics and health, without TLS: keep it on this machine.
 metrics_listen: {{quote .MetricsListen}}
 
-# What the control plane keeps, and its database in it.
+# What the control plane keeps.
 state_dir: {{quote .StateDir}}
+
+# Its database: a file of SQLite, or PostgreSQL, which several control planes
+# may share: postgres://heimdraht@db.stadt.example/heimdraht. The password stands in
+# a file of its own that only the control plane may read.
 database: {{quote .Database}}
+{{if .DatabasePasswordFile}}database_password_file: {{quote .DatabasePasswordFile}}{{else}}# database_password_file: "/etc/heimdraht/database.pw"{{end}}
 
 # Unseals the keys in the database. Without this file a backup is worth nothing:
 # keep a copy of it, in another place than the backups.

@@ -59,7 +59,8 @@ func TestRevoke(t *testing.T) {
 	// The gateway has confirmed meanwhile: nothing is owed.
 	epoch := read(t, w, (*store.Reader).Position).Epoch
 	update(t, w.store, func(tx *store.Writer) error {
-		return tx.PutContact(store.Contact{Gateway: "gw1", Connected: true, ContactAt: time.Now(), Epoch: epoch, Revision: revision})
+		_, err := tx.PutContact(store.Contact{Gateway: "gw1", Connected: true, ContactAt: time.Now(), Epoch: epoch, Revision: revision}, true)
+		return err
 	})
 	again, err = w.Revoke(t.Context(), hilde, enrolment.TakeRequest{Device: d.ID, Reason: "really"})
 	if err != nil || len(again.Confirmations) != 0 {

@@ -29,7 +29,7 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	s, err := store.Open(context.Background(), store.Options{Path: filepath.Join(t.TempDir(), "db"), Logger: log})
+	s, err := store.Open(context.Background(), store.Options{Database: filepath.Join(t.TempDir(), "db"), Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func (s *Server) authority() (*x509.Certificate, any, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := store.Open(context.Background(), store.Options{Path: s.Config.Database, SchemaAsIs: true})
+	db, err := store.Open(context.Background(), store.Options{Database: s.Config.Database, SchemaAsIs: true})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -117,6 +117,8 @@ func (s *syncer) speak(ctx context.Context, heard <-chan error) error {
 			return context.Cause(ctx)
 		case err := <-heard:
 			return err
+		case <-s.contact.Replaced():
+			return provisioner.Refuse(provisioner.CodeStreamReplaced)
 		case why := <-s.wanted:
 			s.log.Warn("gateway asks for a snapshot", "why", why)
 			if err := s.snapshot(ctx); err != nil {

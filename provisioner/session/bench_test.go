@@ -21,7 +21,7 @@ import (
 // sessions are open, the last of them just now.
 func crowd(b *testing.B, n int) (_ *session.Service, position store.Position) {
 	b.Helper()
-	s, err := store.Open(context.Background(), store.Options{Path: filepath.Join(b.TempDir(), "db")})
+	s, err := store.Open(context.Background(), store.Options{Database: filepath.Join(b.TempDir(), "db")})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -44,8 +44,13 @@ func (s *Service) Observe(ctx context.Context, actor provisioner.Actor, seen []S
 	return nil
 }
 
-// RunExpiry ends sessions whose time is over, until ctx ends.
+// RunExpiry ends sessions whose time is over, until ctx ends: one replica at a
+// time does.
 func (s *Service) RunExpiry(ctx context.Context) error {
+	return s.Store.Hold(ctx, "expiry", s.runExpiry)
+}
+
+func (s *Service) runExpiry(ctx context.Context, duty *store.Duty) error {
 	for last := time.Now(); ; {
 		now := time.Now()
 		if gap := now.Sub(last); interrupted(gap, now.Round(0).Sub(last.Round(0))) {
@@ -53,7 +58,11 @@ func (s *Service) RunExpiry(ctx context.Context) error {
 			s.servingSince = now
 		}
 		last = now
-		if err := s.expire(ctx); err != nil && ctx.Err() == nil {
+		// While nothing can be written, laptops cannot renew either.
+		if since := duty.WritingSince(); since.After(s.servingSince) {
+			s.servingSince = since
+		}
+		if err := s.expire(ctx, duty); err != nil && ctx.Err() == nil {
 			s.Logger.Error("ending sessions whose lease has run out", "error", err)
 		}
 		timer := time.NewTimer(expireEvery + rand.N(expireEvery)/4)
@@ -84,14 +93,14 @@ func interrupted(steady, wall time.Duration) bool {
 }
 
 // expire looks once at every lease that has run out, in slices.
-func (s *Service) expire(ctx context.Context) error {
+func (s *Service) expire(ctx context.Context, duty *store.Duty) error {
 	over := time.Now()
 	for last := (provisioner.Session{}); ; {
 		list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]provisioner.Session, error) { return tx.LeasesOver(over, last, slice) })
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		if err := s.Store.Update(ctx, func(tx *store.Writer) error { return s.expireSome(tx, over, list) }); err != nil {
+		if err := duty.Update(ctx, func(tx *store.Writer) error { return s.expireSome(tx, over, list) }); err != nil {
 			return err
 		}
 		last = list[len(list)-1]

@@ -49,12 +49,12 @@ func (s standings) Lookup(_ context.Context, _ provisioner.Tenant, p provisioner
 }
 
 func newWorld(t *testing.T, seats int64) *world {
-	s, err := store.Open(context.Background(), store.Options{Path: filepath.Join(t.TempDir(), "db")})
+	s, err := store.Open(context.Background(), store.Options{Database: filepath.Join(t.TempDir(), "db")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	w := &world{t: t, store: s, contacts: watch.NewContacts(s, slog.New(slog.DiscardHandler))}
+	w := &world{t: t, store: s, contacts: watch.NewContacts(s, watch.NewHub(slog.New(slog.DiscardHandler)), slog.New(slog.DiscardHandler))}
 	ended := make(chan error, 1)
 	go func() { ended <- w.contacts.Run(ctx) }()
 	t.Cleanup(func() {

@@ -44,8 +44,12 @@ const (
 )
 
 // RunForgetting deletes counts, tokens and refusals whose time is over, until
-// ctx ends.
+// ctx ends: one replica at a time does.
 func (s *Service) RunForgetting(ctx context.Context) error {
+	return s.Store.Hold(ctx, "forgetting", s.runForgetting)
+}
+
+func (s *Service) runForgetting(ctx context.Context, duty *store.Duty) error {
 	for {
 		timer := time.NewTimer(forgetEvery/2 + rand.N(forgetEvery))
 		select {
@@ -54,14 +58,14 @@ func (s *Service) RunForgetting(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
-		if err := s.forget(ctx); err != nil && ctx.Err() == nil {
+		if err := s.forget(ctx, duty); err != nil && ctx.Err() == nil {
 			s.Logger.Error("deleting what is too old", "error", err)
 		}
 	}
 }
 
-func (s *Service) forget(ctx context.Context) error {
-	return s.Store.Update(ctx, func(tx *store.Writer) error {
+func (s *Service) forget(ctx context.Context, duty *store.Duty) error {
+	return duty.Update(ctx, func(tx *store.Writer) error {
 		if err := tx.ForgetFailures(tx.Now.Add(-max(loginWindow, sourceWindow))); err != nil {
 			return fmt.Errorf("counts of wrong tries: %w", err)
 		}

@@ -209,7 +209,7 @@ func newWorld(t *testing.T) *world {
 // open starts the service on the world's database, as a restart does.
 func (w *world) open(t *testing.T) {
 	t.Helper()
-	s, err := store.Open(context.Background(), store.Options{Path: w.path, Logger: w.log})
+	s, err := store.Open(context.Background(), store.Options{Database: w.path, Logger: w.log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,9 +45,14 @@ func (w *Writer) ensureAllocation() error {
 	if w.alloc.epoch != "" {
 		return nil
 	}
-	w.alloc = allocation{epoch: provisioner.NewID(), instance: provisioner.NewID()}
-	return run(w.q, `insert into allocation (id, epoch, revision, horizon, audit_seq, audit_head, instance) values (1, $1, 0, 0, 0, '', $2)`,
-		w.alloc.epoch, w.alloc.instance)
+	// Another replica may be making it at the same time: the first one's counts.
+	if _, err := changed(w.q, `insert into allocation (id, epoch, revision, horizon, audit_seq, audit_head, instance)
+		values (1, $1, 0, 0, 0, '', $2) on conflict (id) do nothing`, provisioner.NewID(), provisioner.NewID()); err != nil {
+		return err
+	}
+	var err error
+	w.alloc, err = w.lockAllocation("")
+	return err
 }
 
 func (w *Writer) saveAllocation() error {

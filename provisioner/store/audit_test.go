@@ -15,38 +15,39 @@ import (
 // Records of many at once stand in one chain that verifies against the head in
 // the allocation row; what was taken back left nothing.
 func TestAuditRecordsFormOneChain(t *testing.T) {
-	s := fresh(t)
-	var group sync.WaitGroup
-	for i := range 50 {
-		group.Go(func() {
-			_ = s.Update(context.Background(), func(tx *store.Writer) error {
-				err := tx.Audit(store.Event{Actor: provisioner.System("test"), Action: "revoke device", Object: audit.Object{Kind: "device", ID: fmt.Sprint(i)}})
-				if i%5 == 0 {
-					return errors.New("taken back")
-				}
-				return err
+	onEach(t, func(t *testing.T, s *store.Store) {
+		var group sync.WaitGroup
+		for i := range 50 {
+			group.Go(func() {
+				_ = s.Update(context.Background(), func(tx *store.Writer) error {
+					err := tx.Audit(store.Event{Actor: provisioner.System("test"), Action: "revoke device", Object: audit.Object{Kind: "device", ID: fmt.Sprint(i)}})
+					if i%5 == 0 {
+						return errors.New("taken back")
+					}
+					return err
+				})
 			})
-		})
-	}
-	group.Wait()
-	records := view(t, s, func(tx *store.Reader) ([]audit.Record, error) { return tx.AuditRecords(0, 100) })
-	head := view(t, s, (*store.Reader).AuditHead)
-	if len(records) != 40 || head.Seq != 40 {
-		t.Fatalf("%d records, head at %d", len(records), head.Seq)
-	}
-	at := audit.Head{}
-	for _, r := range records {
-		e, err := r.Event()
-		if err != nil {
-			t.Fatal(err)
 		}
-		again, next, err := at.Append(e, audit.Salt(r.Salt))
-		if err != nil || again.Hash != r.Hash {
-			t.Fatalf("record %d does not follow from the one before: %v", r.Seq, err)
+		group.Wait()
+		records := view(t, s, func(tx *store.Reader) ([]audit.Record, error) { return tx.AuditRecords(0, 100) })
+		head := view(t, s, (*store.Reader).AuditHead)
+		if len(records) != 40 || head.Seq != 40 {
+			t.Fatalf("%d records, head at %d", len(records), head.Seq)
 		}
-		at = next
-	}
-	if at != head {
-		t.Errorf("the chain ends at %v, the head says %v", at, head)
-	}
+		at := audit.Head{}
+		for _, r := range records {
+			e, err := r.Event()
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, next, err := at.Append(e, audit.Salt(r.Salt))
+			if err != nil || again.Hash != r.Hash {
+				t.Fatalf("record %d does not follow from the one before: %v", r.Seq, err)
+			}
+			at = next
+		}
+		if at != head {
+			t.Errorf("the chain ends at %v, the head says %v", at, head)
+		}
+	})
 }

@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 
@@ -11,70 +10,84 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
+// benchEach runs a benchmark on an empty database of every engine.
+func benchEach(b *testing.B, bench func(*testing.B, *store.Store)) {
+	for _, e := range engines {
+		// Made once, though the benchmark runs several times to find its length.
+		s := open(b, e.make(b))
+		town(b, s)
+		b.Run("database="+e.name, func(b *testing.B) { bench(b, s) })
+	}
+}
+
 // BenchmarkUpdate is what a durable change costs when one, 8 or 128 callers
 // wait at a time: those who wait together share one commit.
 func BenchmarkUpdate(b *testing.B) {
-	for _, writers := range []int{1, 8, 128} {
-		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
-			s := fresh(b)
-			town(b, s)
-			together(b, writers, func(n int64) error {
-				return s.Update(context.Background(), func(tx *store.Writer) error {
-					_, err := tx.Record(provisioner.Change{Kind: provisioner.ChangeDevice, Tenant: "stadt", Device: fmt.Sprint("device", n)})
-					return err
+	benchEach(b, func(b *testing.B, s *store.Store) {
+		for _, writers := range []int{1, 8, 128} {
+			b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
+				together(b, writers, func(n int64) error {
+					return s.Update(context.Background(), func(tx *store.Writer) error {
+						_, err := tx.Record(provisioner.Change{Kind: provisioner.ChangeDevice, Tenant: "stadt", Device: fmt.Sprint("device", n)})
+						return err
+					})
 				})
 			})
-		})
-	}
+		}
+	})
 }
 
 // BenchmarkOpenAndClose is the writing of one session's opening and closing,
 // beside many that are open: its cost must not follow their number.
 func BenchmarkOpenAndClose(b *testing.B) {
 	for _, open := range []int{100, 10_000} {
-		// Made once, though the benchmark runs several times to find its length.
-		s := fresh(b)
-		town(b, s)
-		opened(b, s, open)
-		const callers = 128
-		free := make(chan provisioner.Device, callers)
-		for n := range callers {
-			update(b, s, func(tx *store.Writer) error {
-				d, err := laptop(tx, open+n)
-				free <- d
-				return err
-			})
-		}
-		b.Run(fmt.Sprintf("open=%d", open), func(b *testing.B) {
-			together(b, callers, func(int64) error {
-				d := <-free
-				defer func() { free <- d }()
-				return s.Update(context.Background(), func(tx *store.Writer) error {
-					v, err := session(tx, d)
-					if err != nil {
-						return err
-					}
-					_, err = tx.CloseSession(v, provisioner.CodeSessionClosed)
-					return err
-				})
-			})
+		benchEach(b, func(b *testing.B, s *store.Store) { benchOpenAndClose(b, s, open) })
+	}
+}
+
+func benchOpenAndClose(b *testing.B, s *store.Store, open int) {
+	opened(b, s, open)
+	const callers = 128
+	free := make(chan provisioner.Device, callers)
+	for n := range callers {
+		update(b, s, func(tx *store.Writer) error {
+			d, err := laptop(tx, open+n)
+			free <- d
+			return err
 		})
 	}
+	b.Run(fmt.Sprintf("open=%d", open), func(b *testing.B) {
+		together(b, callers, func(int64) error {
+			d := <-free
+			defer func() { free <- d }()
+			return s.Update(context.Background(), func(tx *store.Writer) error {
+				v, err := session(tx, d)
+				if err != nil {
+					return err
+				}
+				_, err = tx.CloseSession(v, provisioner.CodeSessionClosed)
+				return err
+			})
+		})
+	})
 }
 
 // BenchmarkOpenDatabase is what a start costs beyond the process.
 func BenchmarkOpenDatabase(b *testing.B) {
-	path := filepath.Join(b.TempDir(), "heimdraht.db")
-	s := open(b, path)
-	town(b, s)
-	for b.Loop() {
-		s, err := store.Open(context.Background(), store.Options{Path: path})
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := s.Close(); err != nil {
-			b.Fatal(err)
-		}
+	for _, e := range engines {
+		o := e.make(b)
+		town(b, open(b, o))
+		b.Run("database="+e.name, func(b *testing.B) {
+			for b.Loop() {
+				s, err := store.Open(context.Background(), o)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

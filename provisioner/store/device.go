@@ -133,7 +133,7 @@ func (w *Writer) ReplaceDevice(d provisioner.Device) error {
 // ClaimKey makes a WireGuard key somebody's for good. A key that anybody has
 // ever used is refused.
 func (w *Writer) ClaimKey(key provisioner.Key, owner string) error {
-	err := run(w.q, `insert into used_key (public_key, owner) values ($1, $2)`, key.String(), owner)
+	_, err := changed(w.q, `insert into used_key (public_key, owner) values ($1, $2)`, key.String(), owner)
 	return w.store.refuseUnique(err, provisioner.CodeKeyInUse)
 }
 

@@ -2,7 +2,9 @@ package store
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -163,19 +165,50 @@ type Contact struct {
 	ObservedAt time.Time // zero: keep the one known
 	Epoch      string
 	Revision   int64
+	Removed    []string // sessions confirmed one by one of late, ahead of Revision
 }
 
-// PutContact writes a gateway's row.
-func (w *Writer) PutContact(c Contact) error {
-	return run(w.q, `insert into gateway_contact (gateway, connected, contact_at, observed_at, epoch, revision)
-		values ($1, $2, $3, $4, $5, $6)
+// Contact reads what a gateway said last; the zero Contact if it never did.
+func (r *Reader) Contact(gateway string) (Contact, error) {
+	c, err := one(r.q, func(s scanner) (c Contact, err error) {
+		var connected, contact, observed int64
+		var removed string
+		if err := s.Scan(&c.Gateway, &connected, &contact, &observed, &c.Epoch, &c.Revision, &removed); err != nil {
+			return c, err
+		}
+		c.Connected, c.ContactAt, c.ObservedAt = connected != 0, at(contact), at(observed)
+		c.Removed = strings.Fields(removed)
+		return c, nil
+	}, `select gateway, connected, contact_at, observed_at, epoch, revision, removed from gateway_contact where gateway = $1`, gateway)
+	if errors.Is(err, ErrNone) {
+		return Contact{Gateway: gateway}, nil
+	}
+	return c, err
+}
+
+// PutContact writes a gateway's row, where this replica holds its stream; it
+// reports false if another one does by now, whose words count. With begins the
+// stream is taken over: of two the newer wins.
+func (w *Writer) PutContact(c Contact, begins bool) (bool, error) {
+	w.heard = true
+	n, err := changed(w.q, `insert into gateway_contact (gateway, connected, contact_at, observed_at, epoch, revision, removed, replica)
+		values ($1, $2, $3, $4, $5, $6, $7, $8)
 		on conflict (gateway) do update set connected = excluded.connected, contact_at = excluded.contact_at,
 			observed_at = case when excluded.observed_at > 0 then excluded.observed_at else gateway_contact.observed_at end,
-			epoch = excluded.epoch, revision = excluded.revision`,
-		c.Gateway, boolInt(c.Connected), ms(c.ContactAt), ms(c.ObservedAt), c.Epoch, c.Revision)
+			epoch = excluded.epoch, revision = excluded.revision, removed = excluded.removed,
+			replica = excluded.replica
+		where gateway_contact.replica = excluded.replica or $9 = 1`,
+		c.Gateway, boolInt(c.Connected), ms(c.ContactAt), ms(c.ObservedAt), c.Epoch, c.Revision, strings.Join(c.Removed, " "),
+		w.store.replica, boolInt(begins))
+	return n > 0, err
 }
 
-// DisconnectGateways marks all as not connected: after a start, nobody is.
+// DisconnectGateways marks all as not connected: where one process is alone
+// with the database, nobody is after its start. Replicas leave the others' alone;
+// what a dead one has left goes stale within ContactFresh.
 func (w *Writer) DisconnectGateways() error {
+	if isShared(w.store.engine) {
+		return nil
+	}
 	return run(w.q, `update gateway_contact set connected = 0 where connected <> 0`)
 }

@@ -1,73 +1,11 @@
 package store
 
 import (
-	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 )
-
-// querier runs prepared statements: on a reader's transaction, or on the
-// writer's own connection.
-type querier interface {
-	query(query string, args ...any) (*sql.Rows, error)
-	exec(query string, args ...any) (sql.Result, error)
-}
-
-// pooled runs on one of the readers.
-type pooled struct {
-	ctx   context.Context
-	tx    *sql.Tx
-	store *Store
-}
-
-func (p pooled) query(query string, args ...any) (*sql.Rows, error) {
-	st, err := p.store.prepared(p.ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return p.tx.StmtContext(p.ctx, st).QueryContext(p.ctx, args...) //nolint:sqlclosecheck // one and all close them; the transaction closes the statement
-}
-
-func (pooled) exec(string, ...any) (sql.Result, error) {
-	return nil, errors.New("a reader does not write")
-}
-
-// pinned runs on the writer's connection and keeps its statements.
-type pinned struct {
-	ctx   context.Context
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
-}
-
-func (p pinned) prepare(query string) (*sql.Stmt, error) {
-	if st, ok := p.stmts[query]; ok {
-		return st, nil
-	}
-	st, err := p.conn.PrepareContext(p.ctx, query)
-	if err == nil {
-		p.stmts[query] = st
-	}
-	return st, err
-}
-
-func (p pinned) query(query string, args ...any) (*sql.Rows, error) {
-	st, err := p.prepare(query) //nolint:sqlclosecheck // kept for the next time; the writer closes them all
-	if err != nil {
-		return nil, err
-	}
-	return st.QueryContext(p.ctx, args...)
-}
-
-func (p pinned) exec(query string, args ...any) (sql.Result, error) {
-	st, err := p.prepare(query) //nolint:sqlclosecheck // kept for the next time; the writer closes them all
-	if err != nil {
-		return nil, err
-	}
-	return st.ExecContext(p.ctx, args...)
-}
 
 // Reader reads. It is valid only inside the function it was given to.
 type Reader struct{ q querier }
@@ -81,12 +19,13 @@ type Writer struct {
 
 	store *Store
 	alloc allocation
+	heard bool // a gateway's words were written
 }
 
 // ErrNone says that the row asked for is not there.
 var ErrNone = errors.New("no such row")
 
-// scanner is the half of sql.Rows that reads one row.
+// scanner is the part of a result that reads one row.
 type scanner interface{ Scan(...any) error }
 
 // one reads exactly one row; ErrNone if there is none.
@@ -123,7 +62,7 @@ func all[T any](q querier, scan func(scanner) (T, error), query string, args ...
 }
 
 // closing closes rows and keeps what went wrong with it.
-func closing(rows *sql.Rows, err *error) {
+func closing(rows rows, err *error) {
 	if e := rows.Close(); e != nil {
 		*err = errors.Join(*err, e)
 	}
@@ -133,19 +72,11 @@ func closing(rows *sql.Rows, err *error) {
 func value[T any](s scanner) (v T, err error) { err = s.Scan(&v); return v, err }
 
 // changed runs a statement and gives the number of rows it touched.
-func changed(q querier, query string, args ...any) (int64, error) {
-	res, err := q.exec(query, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
-}
+func changed(q querier, query string, args ...any) (int64, error) { return q.exec(query, args...) }
 
-// run runs a statement whose number of rows does not matter.
-func run(q querier, query string, args ...any) error {
-	_, err := q.exec(query, args...)
-	return err
-}
+// run runs a statement whose number of rows does not matter, nor its error
+// before the end of the transaction.
+func run(q querier, query string, args ...any) error { return q.run(query, args...) }
 
 // ms is a time as it is stored; the zero time is 0.
 func ms(t time.Time) int64 {

@@ -65,8 +65,8 @@ func (w *Writer) PutTenant(t provisioner.Tenant) error {
 		return err
 	}
 	for _, domain := range t.MailDomains {
-		if err := run(w.q, `insert into mail_domain (domain, tenant) values ($1, $2)`, domain, t.Name); err != nil {
-			if w.store.dialect.isUnique(err) {
+		if _, err := changed(w.q, `insert into mail_domain (domain, tenant) values ($1, $2)`, domain, t.Name); err != nil {
+			if w.store.engine.isUnique(err) {
 				return provisioner.DeclarationInvalid("tenant", t.Name,
 					"die Maildomain "+domain+" gehört einer anderen Verwaltung", "the mail domain "+domain+" belongs to another tenant")
 			}

@@ -12,9 +12,12 @@ import (
 // Readers that hold every connection and run a query nobody has run before do
 // not wait for each other for ever.
 func TestFirstQueriesSideBySide(t *testing.T) {
+	onEach(t, firstQueriesSideBySide)
+}
+
+func firstQueriesSideBySide(t *testing.T, s *store.Store) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	s := fresh(t)
 	const views = 8 // as many as run at once
 	var all, done sync.WaitGroup
 	all.Add(views)

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -19,9 +18,10 @@ const (
 
 // update is one waiting request.
 type update struct {
-	ctx  context.Context
-	do   func(*Writer) error
-	done chan error // buffered: the writer never waits for a caller
+	ctx    context.Context
+	do     func(*Writer) error
+	urgent bool
+	done   chan error // buffered: the writer never waits for a caller
 }
 
 // queue holds what waits; urgent goes first.
@@ -35,21 +35,18 @@ type queue struct {
 
 func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
 
-func (q *queue) put(u *update, urgent bool) error {
+func (q *queue) put(u *update) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return ErrClosed
 	}
-	if urgent {
+	if u.urgent {
 		q.urgent = append(q.urgent, u)
 	} else {
 		q.normal = append(q.normal, u)
 	}
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
+	ring(q.wake)
 	return nil
 }
 
@@ -94,13 +91,17 @@ func (s *Store) UpdateUrgent(ctx context.Context, do func(*Writer) error) error 
 }
 
 func (s *Store) submit(ctx context.Context, do func(*Writer) error, urgent bool) error {
-	u := &update{ctx: ctx, do: do, done: make(chan error, 1)}
-	if err := s.queue.put(u, urgent); err != nil {
+	u := &update{ctx: ctx, do: do, urgent: urgent, done: make(chan error, 1)}
+	if err := s.queue.put(u); err != nil {
 		return err
 	}
 	// The answer is waited for even if ctx ends: a caller that went away
 	// half-way would not know whether it was done.
-	return <-u.done
+	err := <-u.done
+	if err != nil {
+		return s.refuseUnavailable(err)
+	}
+	return nil
 }
 
 // Waiting is how many updates wait for the next transaction.
@@ -109,32 +110,25 @@ func (s *Store) Waiting() int { return s.queue.waiting() }
 // writer owns the one connection that writes.
 type writer struct {
 	store *Store
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
+	pen   pen // nil: none at present
+
+	// Why there is none, and since when nothing could be written.
+	failure error
+	since   time.Time
+	again   time.Time // not before
 }
 
-func (s *Store) newWriter(ctx context.Context) (*writer, error) {
-	conn, err := s.writers.Conn(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("taking the writer's connection: %w", err)
-	}
-	return &writer{store: s, conn: conn, stmts: make(map[string]*sql.Stmt)}, nil
-}
+// connectAgain is how long nobody tries to reach a database that was not
+// reached; who comes meanwhile is refused at once.
+const connectAgain = 250 * time.Millisecond
 
 // run serves the queue until ctx ends, then answers what still waits.
 func (w *writer) run(ctx context.Context) {
-	defer func() {
-		for _, st := range w.stmts {
-			_ = st.Close() // the connection closes with it
-		}
-		_ = w.conn.Close()
-	}()
+	defer w.drop()
 	for {
 		select {
 		case <-ctx.Done():
-			for u := w.store.queue.take(); u != nil; u = w.store.queue.take() {
-				u.done <- ErrClosed
-			}
+			w.refuseAll(ErrClosed)
 			return
 		case <-w.store.queue.wake:
 		}
@@ -143,12 +137,44 @@ func (w *writer) run(ctx context.Context) {
 			if first == nil {
 				break
 			}
-			w.batch(context.WithoutCancel(ctx), first)
+			w.batch(context.WithoutCancel(ctx), first, batchSize)
 			if ctx.Err() != nil {
 				break
 			}
 		}
 	}
+}
+
+func (w *writer) refuseAll(err error) {
+	for u := w.store.queue.take(); u != nil; u = w.store.queue.take() {
+		u.done <- err
+	}
+}
+
+// connect sees that there is a connection.
+func (w *writer) connect(ctx context.Context) error {
+	if w.pen != nil {
+		return nil
+	}
+	if time.Now().Before(w.again) {
+		return w.failure
+	}
+	pen, err := w.store.engine.pen(ctx)
+	if err != nil {
+		w.failure, w.again = fmt.Errorf("connecting to the database: %w", err), time.Now().Add(connectAgain)
+		return w.failure
+	}
+	w.pen = pen
+	return nil
+}
+
+// drop gives a connection up.
+func (w *writer) drop() {
+	if w.pen == nil {
+		return
+	}
+	_ = w.pen.close() // of no use any more, whatever it says
+	w.pen = nil
 }
 
 // outcome is what a request will be told once the transaction is durable.
@@ -157,11 +183,30 @@ type outcome struct {
 	err error
 }
 
-// batch runs first and whatever waits in one transaction.
-func (w *writer) batch(ctx context.Context, first *update) {
-	var outcomes []outcome
-	revision, err := w.transaction(ctx, first, &outcomes)
-	for _, o := range outcomes {
+// batch runs first and whatever waits, up to limit, in one transaction.
+func (w *writer) batch(ctx context.Context, first *update, limit int) {
+	var t transaction
+	err := w.begin(ctx, &t)
+	if err != nil {
+		w.cannot(err)
+		first.done <- err
+		w.refuseAll(err) // nobody has begun anything
+		return
+	}
+	err = w.work(&t, first, limit)
+	if err != nil && !w.pen.usable() {
+		w.drop()
+	}
+	if t.late && len(t.outcomes) > 1 {
+		// One of them did what the database refused only later. Alone, each is
+		// told what is its own.
+		for _, o := range t.outcomes {
+			w.batch(ctx, o.u, 1)
+		}
+		return
+	}
+	w.note(err)
+	for _, o := range t.outcomes {
 		// What failed by itself says why itself; the rest shares the
 		// transaction's fate.
 		if o.err == nil {
@@ -169,55 +214,124 @@ func (w *writer) batch(ctx context.Context, first *update) {
 		}
 		o.u.done <- o.err
 	}
-	if err == nil && revision > 0 {
-		w.store.committed(revision)
+	if err == nil {
+		w.store.teller.committed(t.commit, t.urgent)
 	}
 }
 
-// transaction gives the new revision, or 0 if it did not move.
-func (w *writer) transaction(ctx context.Context, first *update, outcomes *[]outcome) (moved int64, err error) {
-	q := pinned{ctx: ctx, conn: w.conn, stmts: w.stmts}
-	began := time.Now()
-	if err := run(q, w.store.dialect.begin()); err != nil {
-		*outcomes = append(*outcomes, outcome{u: first})
-		return 0, fmt.Errorf("beginning a transaction: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, run(q, "rollback"))
+// transaction is one under way.
+type transaction struct {
+	tx       *Writer
+	before   allocation
+	began    time.Time
+	outcomes []outcome
+	late     bool // a statement failed after its request had been told that all is well
+	urgent   bool
+	commit   Commit
+}
+
+// begin starts a transaction and locks the allocation row. A connection that
+// turns out to be broken is made anew, once: nothing was asked on it yet.
+func (w *writer) begin(ctx context.Context, t *transaction) error {
+	for fresh := w.pen == nil; ; fresh = true {
+		if err := w.connect(ctx); err != nil {
+			return err
 		}
-	}()
-	tx := &Writer{Reader: Reader{q: q}, Now: began.UTC(), store: w.store}
-	if tx.alloc, err = tx.lockAllocation(w.store.dialect.lock()); err != nil {
-		*outcomes = append(*outcomes, outcome{u: first})
-		return 0, fmt.Errorf("locking the allocation row: %w", err)
+		err := w.lock(ctx, t)
+		if err == nil {
+			return nil
+		}
+		err = errors.Join(err, w.pen.rollback())
+		if w.pen.usable() {
+			return err
+		}
+		w.drop()
+		if fresh {
+			return err
+		}
 	}
-	before := tx.alloc
-	for u := first; u != nil; {
-		err := w.one(tx, u)
-		*outcomes = append(*outcomes, outcome{u, err})
+}
+
+func (w *writer) lock(ctx context.Context, t *transaction) error {
+	if err := w.pen.begin(ctx); err != nil {
+		return fmt.Errorf("beginning a transaction: %w", err)
+	}
+	tx := &Writer{Reader: Reader{q: w.pen}, store: w.store}
+	var err error
+	if tx.alloc, err = tx.lockAllocation(w.store.engine.lock()); err != nil {
+		return fmt.Errorf("locking the allocation row: %w", err)
+	}
+	t.tx, t.before, t.began = tx, tx.alloc, time.Now()
+	tx.Now = t.began.UTC()
+	return nil
+}
+
+// work runs requests and commits. After an error nothing of it is in the database.
+func (w *writer) work(t *transaction, first *update, limit int) error {
+	err := w.requests(t, first, limit)
+	if err == nil {
+		err = w.commit(t)
+	}
+	if err != nil {
+		return errors.Join(err, w.pen.rollback())
+	}
+	return nil
+}
+
+func (w *writer) requests(t *transaction, first *update, limit int) error {
+	for u := first; u != nil; u = w.store.queue.take() {
+		err := w.one(t.tx, u)
+		t.outcomes = append(t.outcomes, outcome{u, err})
+		t.urgent = t.urgent || u.urgent
+		if late := w.pen.failed(); late != nil {
+			t.late = true
+			return late
+		}
 		var broken *brokenError
 		if errors.As(err, &broken) {
-			return 0, err
+			return err
 		}
-		if len(*outcomes) >= batchSize || time.Since(began) >= batchTime {
+		if len(t.outcomes) >= limit || time.Since(t.began) >= batchTime {
 			break
 		}
-		u = w.store.queue.take()
 	}
-	if tx.alloc == before {
-		return 0, run(q, "commit")
+	return nil
+}
+
+func (w *writer) commit(t *transaction) error {
+	if t.tx.alloc != t.before {
+		if err := t.tx.saveAllocation(); err != nil {
+			return fmt.Errorf("writing the allocation row: %w", err)
+		}
 	}
-	if err := tx.saveAllocation(); err != nil {
-		return 0, fmt.Errorf("writing the allocation row: %w", err)
+	if err := w.pen.commit(); err != nil {
+		t.late = w.pen.failed() != nil
+		return fmt.Errorf("committing: %w", err)
 	}
-	if err := run(q, "commit"); err != nil {
-		return 0, fmt.Errorf("committing: %w", err)
+	t.commit = Commit{Moved: t.tx.alloc.revision != t.before.revision, Heard: t.tx.heard}
+	return nil
+}
+
+// note follows whether the database can be written, for the log.
+func (w *writer) note(err error) {
+	if err != nil {
+		if w.store.engine.unavailable(err) {
+			w.cannot(err)
+		}
+		return
 	}
-	if tx.alloc.revision == before.revision {
-		return 0, nil
+	if !w.since.IsZero() {
+		w.store.log.Info("the database can be written again", "after", time.Since(w.since))
+		w.since = time.Time{}
 	}
-	return tx.alloc.revision, nil
+}
+
+// cannot notes that nothing can be written, and says so once.
+func (w *writer) cannot(err error) {
+	if w.since.IsZero() {
+		w.since = time.Now()
+		w.store.log.Error("the database cannot be written: tunnels stay up, and nothing can be changed until it can", "error", err)
+	}
 }
 
 // brokenError says that the whole transaction cannot go on.
@@ -230,19 +344,19 @@ func (w *writer) one(tx *Writer, u *update) error {
 	if err := u.ctx.Err(); err != nil {
 		return err // the caller has gone, and nothing was begun
 	}
-	before := tx.alloc
-	if err := run(tx.q, "savepoint request"); err != nil {
+	before, heard := tx.alloc, tx.heard
+	if err := w.pen.save(); err != nil {
 		return &brokenError{fmt.Errorf("setting a savepoint: %w", err)}
 	}
 	err := protect(tx, u.do)
 	if err == nil {
-		if err := run(tx.q, "release request"); err != nil {
+		if err := w.pen.release(); err != nil {
 			return &brokenError{fmt.Errorf("releasing a savepoint: %w", err)}
 		}
 		return nil
 	}
-	tx.alloc = before
-	if undo := errors.Join(run(tx.q, "rollback to request"), run(tx.q, "release request")); undo != nil {
+	tx.alloc, tx.heard = before, heard
+	if undo := w.pen.undo(); undo != nil {
 		return &brokenError{errors.Join(err, undo)}
 	}
 	return err

@@ -22,9 +22,11 @@ const (
 	// mostRemoved bounds what one gateway can have us remember. What comes on
 	// top is confirmed when its revision has passed it.
 	mostRemoved = 20_000
+	// recentlyRemoved is how long they are told to other replicas.
+	recentlyRemoved = 10 * time.Second
 	// lookEvery is how often a waiting caller looks for what another replica
 	// wrote down.
-	lookEvery = 200 * time.Millisecond
+	lookEvery = 500 * time.Millisecond
 )
 
 // Contacts keeps what the gateways say: who is connected, and up to where each
@@ -32,6 +34,7 @@ const (
 // one row a gateway, where other replicas see them.
 type Contacts struct {
 	store *store.Store
+	hub   *Hub
 	log   *slog.Logger
 
 	writing sync.Mutex // rows are written in the order in which they were taken
@@ -43,10 +46,11 @@ type Contacts struct {
 	changed chan struct{} // closed and replaced when anything is confirmed
 }
 
-// NewContacts makes it; Run must be running for anything to be written down.
-func NewContacts(s *store.Store, log *slog.Logger) *Contacts {
+// NewContacts makes it; Run must be running for anything to be written down. The
+// hub wakes those who wait for what gateways say to other replicas.
+func NewContacts(s *store.Store, hub *Hub, log *slog.Logger) *Contacts {
 	return &Contacts{
-		store: s, log: log, known: make(map[string]*Contact), dirty: make(map[string]struct{}),
+		store: s, hub: hub, log: log, known: make(map[string]*Contact), dirty: make(map[string]struct{}),
 		flush: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 }
@@ -55,12 +59,17 @@ func NewContacts(s *store.Store, log *slog.Logger) *Contacts {
 // Disconnected, or until a newer stream of the same gateway begins.
 type Contact struct {
 	contacts *Contacts
+	replaced chan struct{}
 
 	// Guarded by Contacts.mu.
 	row     store.Contact
+	begins  bool                 // not written down yet
 	told    place                // as far as the gateway has been told
 	removed map[string]time.Time // sessions confirmed one by one
 }
+
+// Replaced is closed when another replica has taken the gateway over.
+func (k *Contact) Replaced() <-chan struct{} { return k.replaced }
 
 type place struct {
 	epoch    string
@@ -72,7 +81,8 @@ type place struct {
 // the stream's: one that has ended, because a newer stream came, is refused.
 func (c *Contacts) Connected(ctx context.Context, gateway string) (*Contact, error) {
 	k := &Contact{
-		contacts: c, row: store.Contact{Gateway: gateway, Connected: true, ContactAt: time.Now()},
+		contacts: c, replaced: make(chan struct{}), begins: true,
+		row:     store.Contact{Gateway: gateway, Connected: true, ContactAt: time.Now()},
 		removed: make(map[string]time.Time),
 	}
 	c.mu.Lock()
@@ -173,44 +183,83 @@ func (c *Contacts) Run(ctx context.Context) error {
 func (c *Contacts) write(ctx context.Context) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	rows := c.take()
-	if len(rows) == 0 {
+	words := c.take()
+	if len(words) == 0 {
 		return nil
 	}
-	err := c.store.Update(ctx, func(tx *store.Writer) error {
-		for _, row := range rows {
-			if err := tx.PutContact(row); err != nil {
-				return fmt.Errorf("gateway %s: %w", row.Gateway, err)
+	var lost []*Contact
+	// Ahead of what waits: somebody may be waiting for these words.
+	err := c.store.UpdateUrgent(ctx, func(tx *store.Writer) error {
+		lost = nil
+		for _, w := range words {
+			held, err := tx.PutContact(w.row, w.begins)
+			if err != nil {
+				return fmt.Errorf("gateway %s: %w", w.row.Gateway, err)
+			}
+			if !held {
+				lost = append(lost, w.said)
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		c.putBack(rows)
-	}
+	c.written(words, lost, err)
 	return err
 }
 
-// take gives the rows that are to be written down.
-func (c *Contacts) take() []store.Contact {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	rows := make([]store.Contact, 0, len(c.dirty))
-	for name := range c.dirty {
-		k := c.known[name]
-		rows = append(rows, k.row)
-		maps.DeleteFunc(k.removed, func(_ string, at time.Time) bool { return time.Since(at) > rememberRemoved })
-	}
-	clear(c.dirty)
-	return rows
+// words are what one stream of a gateway has said, to be written down.
+type words struct {
+	said   *Contact
+	row    store.Contact
+	begins bool
 }
 
-// putBack has rows that could not be written down written with the next ones.
-func (c *Contacts) putBack(rows []store.Contact) {
+// mostRemovedWritten bounds the list of sessions in a gateway's row.
+const mostRemovedWritten = 500
+
+// take gives what is to be written down.
+func (c *Contacts) take() []words {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, row := range rows {
-		c.dirty[row.Gateway] = struct{}{}
+	list := make([]words, 0, len(c.dirty))
+	for name := range c.dirty {
+		k := c.known[name]
+		maps.DeleteFunc(k.removed, func(_ string, at time.Time) bool { return time.Since(at) > rememberRemoved })
+		row := k.row
+		for id, at := range k.removed {
+			if len(row.Removed) < mostRemovedWritten && time.Since(at) < recentlyRemoved {
+				row.Removed = append(row.Removed, id)
+			}
+		}
+		list = append(list, words{k, row, k.begins})
+	}
+	clear(c.dirty)
+	return list
+}
+
+// written notes what became of words: those that could not be written down go
+// with the next ones; streams that another replica has replaced count no more.
+func (c *Contacts) written(list []words, lost []*Contact, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, w := range list {
+		if c.known[w.said.row.Gateway] != w.said {
+			continue
+		}
+		if err != nil {
+			c.dirty[w.row.Gateway] = struct{}{}
+		} else {
+			w.said.begins = false
+		}
+	}
+	if err != nil {
+		return
+	}
+	for _, k := range lost {
+		if c.known[k.row.Gateway] == k {
+			delete(c.known, k.row.Gateway)
+			delete(c.dirty, k.row.Gateway)
+			close(k.replaced)
+		}
 	}
 }
 
@@ -225,8 +274,11 @@ func (c *Contacts) Wait(ctx context.Context, epoch string, debts []store.Debt) [
 	}
 	names := slices.Sorted(maps.Keys(open))
 	confirmed := make(map[string]time.Duration)
+	elsewhere := c.hub.Listen(heard)
+	defer elsewhere.Close()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
+	c.lookUp(ctx, epoch, open, confirmed, began)
 	for {
 		c.mu.Lock()
 		changed := c.changed
@@ -243,6 +295,8 @@ func (c *Contacts) Wait(ctx context.Context, epoch string, debts []store.Debt) [
 		select {
 		case <-ctx.Done():
 		case <-changed:
+		case <-elsewhere.C:
+			c.lookUp(ctx, epoch, open, confirmed, began)
 		case <-look.C:
 			c.lookUp(ctx, epoch, open, confirmed, began)
 		}
@@ -262,17 +316,21 @@ func (k *Contact) settles(epoch string, list []store.Debt) bool {
 // lookUp finds confirmations that other replicas wrote down. Of gateways whose
 // streams are here we know better.
 func (c *Contacts) lookUp(ctx context.Context, epoch string, open map[string][]store.Debt, confirmed map[string]time.Duration, began time.Time) {
+	names := c.elsewhere(open)
+	if len(names) == 0 {
+		return
+	}
 	err := c.store.View(ctx, func(tx *store.Reader) error {
-		for gateway, list := range open {
-			if c.isHere(gateway) {
-				continue
-			}
-			g, err := tx.Gateway(gateway)
+		for _, gateway := range names {
+			row, err := tx.Contact(gateway)
 			if err != nil {
 				return err
 			}
-			written := Contact{row: store.Contact{Epoch: g.Epoch, Revision: g.Revision}}
-			if written.settles(epoch, list) {
+			written := Contact{row: row, removed: make(map[string]time.Time)}
+			for _, id := range row.Removed {
+				written.removed[id] = began
+			}
+			if written.settles(epoch, open[gateway]) {
 				confirmed[gateway] = time.Since(began)
 				delete(open, gateway)
 			}
@@ -284,11 +342,16 @@ func (c *Contacts) lookUp(ctx context.Context, epoch string, open map[string][]s
 	}
 }
 
-func (c *Contacts) isHere(gateway string) bool {
+// elsewhere names gateways whose streams are not here.
+func (c *Contacts) elsewhere(open map[string][]store.Debt) (names []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	k, ok := c.known[gateway]
-	return ok && k.row.Connected
+	for gateway := range open {
+		if k, ok := c.known[gateway]; !ok || !k.row.Connected {
+			names = append(names, gateway)
+		}
+	}
+	return names
 }
 
 func (c *Contacts) report(ctx context.Context, names []string, confirmed map[string]time.Duration) []provisioner.Confirmation {

@@ -56,11 +56,27 @@ func NewHub(log *slog.Logger) *Hub {
 	return &Hub{log: log, poke: make(chan struct{}, 1), listeners: make(map[Topic]map[*Listener]struct{})}
 }
 
-// Poke says that the revision moved. It never blocks.
-func (h *Hub) Poke(int64) {
-	select {
-	case h.poke <- struct{}{}:
-	default:
+// heard is the topic of those who wait for what gateways say to other replicas.
+var heard = Topic{kind: "heard"}
+
+// Poke says what was committed, by this replica or another one. It never blocks.
+func (h *Hub) Poke(c store.Commit) {
+	if c.Moved {
+		select {
+		case h.poke <- struct{}{}:
+		default:
+		}
+	}
+	if c.Heard {
+		h.ring(heard)
+	}
+}
+
+func (h *Hub) ring(t Topic) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for l := range h.listeners[t] {
+		l.ring()
 	}
 }
 

@@ -26,11 +26,11 @@ func newWorld(t *testing.T) *world {
 	log := slog.New(slog.DiscardHandler)
 	w := &world{hub: watch.NewHub(log)}
 	ctx, stop := context.WithCancel(context.Background())
-	s, err := store.Open(ctx, store.Options{Path: filepath.Join(t.TempDir(), "db"), Committed: w.hub.Poke})
+	s, err := store.Open(ctx, store.Options{Database: filepath.Join(t.TempDir(), "db"), Changed: w.hub.Poke})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.store, w.contacts = s, watch.NewContacts(s, log)
+	w.store, w.contacts = s, watch.NewContacts(s, w.hub, log)
 	if err := s.Update(ctx, func(tx *store.Writer) error {
 		w.epoch = tx.Epoch()
 		return errors.Join(
@@ -124,7 +124,7 @@ func TestManyChangesWakeASlowListenerOnce(t *testing.T) {
 func TestALostWakeUpIsMadeUpFor(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	ctx, stop := context.WithCancel(context.Background())
-	s, err := store.Open(ctx, store.Options{Path: filepath.Join(t.TempDir(), "db")}) // nobody pokes
+	s, err := store.Open(ctx, store.Options{Database: filepath.Join(t.TempDir(), "db")}) // nobody pokes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func TestAGatewayCannotFillTheMemory(t *testing.T) {
 
 func TestConfirmationsOfOtherReplicasAreFound(t *testing.T) {
 	w := newWorld(t)
-	other := watch.NewContacts(w.store, slog.New(slog.DiscardHandler)) // knows no stream
+	other := watch.NewContacts(w.store, w.hub, slog.New(slog.DiscardHandler)) // knows no stream
 	w.connect(t, "gw1", 9).Acknowledged(w.epoch, 9, nil)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()

@@ -3,20 +3,16 @@
 package slapdtest
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/heimdraht/heimdraht/internal/testneed"
+	"github.com/heimdraht/heimdraht/internal/testprocess"
 	"github.com/heimdraht/heimdraht/provisioner/directory"
 )
 
@@ -39,7 +35,7 @@ type Server struct {
 	t       testing.TB
 	program string
 	config  string
-	process *process
+	process *testprocess.Process
 }
 
 // Start loads the content and starts a server, which ends with the test.
@@ -107,95 +103,40 @@ func (s *Server) Run() {
 	s.t.Helper()
 	for attempt := 1; ; attempt++ {
 		if s.LDAP == "" || attempt > 1 {
-			s.LDAP, s.LDAPS = "ldap://"+freeAddress(s.t), "ldaps://"+freeAddress(s.t)
+			s.LDAP, s.LDAPS = "ldap://"+s.freeAddress(), "ldaps://"+s.freeAddress()
 		}
-		s.process = startProcess(s.t, s.program, "-d", "0", "-f", s.config, "-h", s.LDAP+" "+s.LDAPS)
-		err := s.process.waitFor(s.t.Context(), strings.TrimPrefix(s.LDAP, "ldap://"), strings.TrimPrefix(s.LDAPS, "ldaps://"))
+		var err error
+		s.process, err = testprocess.Start(exec.Command(s.program, "-d", "0", "-f", s.config, "-h", s.LDAP+" "+s.LDAPS)) //nolint:noctx,gosec // it must outlive the test's context: cleanups still use it; the program is slapd
+		s.must("starting slapd", err)
+		err = s.process.WaitFor(s.t.Context(), strings.TrimPrefix(s.LDAP, "ldap://"), strings.TrimPrefix(s.LDAPS, "ldaps://"))
 		if err == nil {
 			return
 		}
-		s.process.kill()
+		s.process.Kill()
 		// Somebody else may have taken a port between choosing and using it.
 		if attempt == 3 {
-			s.t.Fatalf("starting slapd: %v\n%s", err, s.process.output.String())
+			s.t.Fatalf("starting slapd: %v\n%s", err, s.process.Output())
 		}
 	}
 }
 
-// Pause stops the process with SIGSTOP: connections stay open and nothing answers. It returns when each of the
-// server's threads has stopped, which takes a moment after the signal.
+// Pause stops the process with SIGSTOP: connections stay open and nothing answers.
 func (s *Server) Pause() {
 	s.t.Helper()
-	s.signal(syscall.SIGSTOP)
-	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !s.process.stopped() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			s.t.Fatalf("slapd does not stop: %v", ctx.Err())
-		}
-	}
+	s.must("pausing slapd", s.process.Pause(s.t.Context()))
 }
 
 // Resume lets a paused server go on.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+func (s *Server) Resume() { s.must("resuming slapd", s.process.Resume()) }
 
 // Stop kills the server. It is idempotent.
-func (s *Server) Stop() { s.process.kill() }
+func (s *Server) Stop() { s.process.Kill() }
 
-func (s *Server) signal(sig syscall.Signal) {
+func (s *Server) freeAddress() string {
 	s.t.Helper()
-	s.must("signalling slapd", s.process.cmd.Process.Signal(sig))
-}
-
-// process is a child that has an owner: the goroutine that waits for it.
-type process struct {
-	cmd    *exec.Cmd
-	output *bytes.Buffer // complete when done is closed
-	done   chan struct{}
-}
-
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill()
-	<-p.done
-}
-
-// waitFor returns when all addresses take connections.
-func (p *process) waitFor(ctx context.Context, addresses ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for len(addresses) > 0 {
-		var dialer net.Dialer
-		if c, err := dialer.DialContext(ctx, "tcp", addresses[0]); err == nil {
-			c.Close()
-			addresses = addresses[1:]
-			continue
-		}
-		select {
-		case <-tick.C:
-		case <-p.done:
-			return errors.New("it ended")
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	var listen net.ListenConfig
-	l, err := listen.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("finding a free port: %v", err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	address, err := testprocess.FreeAddress(s.t.Context())
+	s.must("finding a free port", err)
+	return address
 }
 
 func configuration(dir string, sizeLimit int) string {

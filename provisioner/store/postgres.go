@@ -1,0 +1,187 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+const (
+	// connectTime is how long it may take to reach the server.
+	connectTime = 5 * time.Second
+	// statementTime is how long the server works on one statement of ours at the
+	// most; those of a request take well under a millisecond each.
+	statementTime = 10 * time.Second
+	// holdTime is how long a transaction that writes may stand idle before the
+	// server ends it: a replica that was stopped in the middle must not keep the
+	// allocation row from the others.
+	holdTime = 2 * time.Second
+	// channel is where replicas tell each other that something was written.
+	channel = "heimdraht"
+)
+
+// postgres is the engine on a server, shared by replicas.
+type postgres struct {
+	config *pgx.ConnConfig
+	pool   *pgxpool.Pool // for views, and for telling
+}
+
+func openPostgres(ctx context.Context, dsn, password string) (*postgres, error) {
+	config, err := pgxpool.ParseConfig(encrypted(dsn))
+	if err != nil {
+		return nil, withoutDSN(err)
+	}
+	c := config.ConnConfig
+	if password != "" {
+		c.Password = password
+	}
+	c.ConnectTimeout = connectTime
+	c.RuntimeParams["application_name"] = "heimdrahtd"
+	c.RuntimeParams["statement_timeout"] = milliseconds(statementTime)
+	c.RuntimeParams["synchronous_commit"] = "on"
+	config.MaxConns = concurrentViews
+	config.MinIdleConns = 1
+	config.MaxConnLifetime = time.Hour
+	config.HealthCheckPeriod = 15 * time.Second
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, withoutDSN(err)
+	}
+	return &postgres{config: c, pool: pool}, nil
+}
+
+// encrypted has a DSN that says nothing of it demand TLS with a certificate that
+// is verified, unless the server is on this machine. Who wants less says so by
+// name (sslmode=).
+func encrypted(dsn string) string {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return dsn // its reader says what is wrong
+	}
+	q := u.Query()
+	host := cmp.Or(q.Get("host"), u.Hostname())
+	address, err := netip.ParseAddr(host)
+	here := host == "" || host == "localhost" || strings.HasPrefix(host, "/") || err == nil && address.IsLoopback()
+	if q.Has("sslmode") || here {
+		return dsn
+	}
+	q.Set("sslmode", "verify-full")
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
+
+// withoutDSN keeps what was wrong with a DSN and drops the DSN, which may hold
+// a password.
+func withoutDSN(err error) error {
+	var parse *pgconn.ParseConfigError
+	if errors.As(err, &parse) {
+		return errors.New("the DSN of the database cannot be read")
+	}
+	return err
+}
+
+func (e *postgres) close() error { e.pool.Close(); return nil }
+
+func (*postgres) lock() string { return " for update" }
+
+func (e *postgres) migrate(ctx context.Context, may allowed) error {
+	config := e.config.Copy()
+	config.RuntimeParams["statement_timeout"] = "0" // a large table may take its time
+	db := stdlib.OpenDB(*config)
+	// Replicas that start at once wait for each other.
+	locker, err := lock.NewPostgresSessionLocker()
+	if err == nil {
+		err = migrate(ctx, db, goose.DialectPostgres, "migrations/postgres", may, goose.WithSessionLocker(locker))
+	}
+	return errors.Join(err, db.Close())
+}
+
+func (*postgres) isUnique(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "23505" // unique_violation
+}
+
+// unavailable: the server cannot be reached, is starting or stopping, has no
+// room, is read-only, or ended our connection.
+func (*postgres) unavailable(err error) bool {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		switch e.Code[:2] {
+		case "08", "53", "57", "58": // connection, resources, operator intervention, system error
+			return true
+		}
+		return e.Code == "25006" || e.Code == "25P03" // read_only_sql_transaction, idle_in_transaction_session_timeout
+	}
+	var connecting *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connecting) || errors.As(err, &network) || errors.Is(err, errPenBroken) ||
+		pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed")
+}
+
+func (e *postgres) view(ctx context.Context, read func(querier) error) error {
+	conn, err := e.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("taking a connection to read: %w", err)
+	}
+	defer conn.Release() // one that is still in a transaction, or broken, is not used again
+	p := &pipeline{ctx: ctx, conn: conn.Conn(), mark: -1}
+	_ = p.run("begin isolation level repeatable read read only")
+	err = read(p)
+	if len(p.pending) > 0 {
+		return err // nothing was asked
+	}
+	if _, end := conn.Exec(context.WithoutCancel(ctx), "rollback"); end != nil && err == nil {
+		return fmt.Errorf("ending a view: %w", end)
+	}
+	return err
+}
+
+func (e *postgres) pen(ctx context.Context) (pen, error) {
+	config := e.config.Copy()
+	config.RuntimeParams["idle_in_transaction_session_timeout"] = milliseconds(holdTime)
+	config.RuntimeParams["lock_timeout"] = milliseconds(2 * holdTime)
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, withoutDSN(err)
+	}
+	return &postgresPen{pipeline: pipeline{ctx: ctx, conn: conn, mark: -1}, cancel: func() {}}, nil
+}
+
+func (e *postgres) tell(ctx context.Context, text string) error {
+	_, err := e.pool.Exec(ctx, "select pg_notify($1, $2)", channel, text)
+	return err
+}
+
+func (e *postgres) follow(ctx context.Context, heard func(string)) error {
+	conn, err := pgx.ConnectConfig(ctx, e.config)
+	if err != nil {
+		return withoutDSN(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if _, err := conn.Exec(ctx, "listen "+channel); err != nil {
+		return err
+	}
+	heard(Commit{Moved: true, Heard: true}.text(""))
+	for {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		heard(n.Payload)
+	}
+}

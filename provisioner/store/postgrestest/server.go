@@ -1,0 +1,242 @@
+//go:build unix
+
+// Package postgrestest runs a real PostgreSQL server for tests: one for a whole
+// test binary, a new database for each test that asks.
+//
+// What always holds: the server listens on 127.0.0.1 and in a directory of its
+// own, writes through to the disk as a real one does, sorts text by German rules
+// (so that what relies on bytes is found out), and ends with the test binary.
+//
+// Not its business: the schema; store brings that.
+package postgrestest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/heimdraht/heimdraht/internal/testneed"
+	"github.com/heimdraht/heimdraht/internal/testprocess"
+)
+
+// Database is an empty one.
+type Database struct {
+	DSN      string // without the password
+	Password string
+}
+
+// Main runs the tests of a package whose tests call New, and ends the server:
+//
+//	func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
+func Main(m *testing.M) int {
+	code := m.Run()
+	running.stop()
+	return code
+}
+
+// New gives a new, empty database; the server is started for the first one.
+func New(t testing.TB) Database {
+	t.Helper()
+	bin := binaries(t)
+	if err := running.start(bin); err != nil {
+		t.Fatal("starting PostgreSQL: ", err)
+	}
+	d, err := running.database(context.Background())
+	if err != nil {
+		t.Fatal("making a database: ", err)
+	}
+	return d
+}
+
+// Server gives the process of the server that New started, to pause or kill it.
+func Server() *testprocess.Process { return running.process }
+
+// Restart starts the server again after it was killed.
+func Restart(t testing.TB) {
+	t.Helper()
+	if err := running.run(); err != nil {
+		t.Fatal("starting PostgreSQL again: ", err)
+	}
+}
+
+// binaries finds the directory of the newest server that is installed.
+func binaries(t testing.TB) string {
+	t.Helper()
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if err != nil || len(found) == 0 {
+		return filepath.Dir(testneed.Program(t, "postgres"))
+	}
+	return filepath.Dir(found[len(found)-1])
+}
+
+// server is the one of this test binary.
+type server struct {
+	mu       sync.Mutex
+	bin, dir string
+	owner    *syscall.Credential // nil: ourselves
+	address  string
+	password string
+	made     int
+	process  *testprocess.Process
+}
+
+var running server
+
+func (s *server) start(bin string) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process != nil {
+		return nil
+	}
+	s.bin, s.password = bin, rand.Text()
+	if s.dir, err = os.MkdirTemp("", "heimdraht-postgres-"); err != nil {
+		return err
+	}
+	if s.owner, err = unprivileged(); err != nil {
+		return err
+	}
+	if err := s.makeCluster(); err != nil {
+		return err
+	}
+	if s.address, err = testprocess.FreeAddress(context.Background()); err != nil {
+		return err
+	}
+	return s.runLocked()
+}
+
+// unprivileged is who runs the server if we are root, as whom it refuses to run.
+func unprivileged() (*syscall.Credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, uidErr := strconv.ParseUint(u.Uid, 10, 32)
+		gid, gidErr := strconv.ParseUint(u.Gid, 10, 32)
+		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, errors.Join(uidErr, gidErr)
+	}
+	return nil, errors.New("there is no user to run it as")
+}
+
+func (s *server) data() string { return filepath.Join(s.dir, "data") }
+
+func (s *server) command(program string, args ...string) *exec.Cmd {
+	c := exec.Command(filepath.Join(s.bin, program), args...) //nolint:noctx,gosec // it outlives every test; the programs are PostgreSQL's
+	c.Dir = s.dir
+	c.Env = []string{"PATH=" + s.bin + ":/usr/bin:/bin", "LC_ALL=C.UTF-8"}
+	if s.owner != nil {
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: s.owner}
+	}
+	return c
+}
+
+func (s *server) makeCluster() error {
+	pw := filepath.Join(s.dir, "pw")
+	if err := os.WriteFile(pw, []byte(s.password), 0o600); err != nil {
+		return err
+	}
+	if s.owner != nil {
+		if err := errors.Join(os.Chown(s.dir, int(s.owner.Uid), int(s.owner.Gid)), os.Chown(pw, int(s.owner.Uid), int(s.owner.Gid))); err != nil {
+			return err
+		}
+	}
+	out, err := s.command("initdb", "--no-sync", "--auth=scram-sha-256", "--username=heimdraht", "--pwfile="+pw, "--encoding=UTF8",
+		"--locale-provider=icu", "--icu-locale=de", "--pgdata="+s.data()).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	return os.Remove(pw)
+}
+
+func (s *server) run() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.runLocked()
+}
+
+func (s *server) runLocked() error {
+	host, port, err := net.SplitHostPort(s.address)
+	if err != nil {
+		return err
+	}
+	// One that was killed leaves its lock and its children for a moment.
+	s.process, err = testprocess.Start(s.command("postgres", "-D", s.data(), "-k", s.dir, "-h", host, "-p", port,
+		"-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "autovacuum_naptime=10s"))
+	if err != nil {
+		return err
+	}
+	if err := s.process.WaitFor(context.Background(), s.address); err != nil {
+		s.process.Kill()
+		return fmt.Errorf("%w\n%s", err, s.process.Output())
+	}
+	return s.answers()
+}
+
+// answers waits until the server has recovered and takes connections.
+func (s *server) answers() error {
+	var err error
+	for range 200 {
+		var conn *pgx.Conn
+		if conn, err = s.connect(context.Background()); err == nil {
+			return conn.Close(context.Background())
+		}
+		if !strings.Contains(err.Error(), "57P03") { // cannot_connect_now
+			return err
+		}
+	}
+	return err
+}
+
+func (s *server) dsn(database string) string {
+	return fmt.Sprintf("postgres://heimdraht@%s/%s?sslmode=disable", s.address, database)
+}
+
+func (s *server) connect(ctx context.Context) (*pgx.Conn, error) {
+	c, err := pgx.ParseConfig(s.dsn("postgres"))
+	if err != nil {
+		return nil, err
+	}
+	c.Password = s.password
+	return pgx.ConnectConfig(ctx, c)
+}
+
+func (s *server) database(ctx context.Context) (Database, error) {
+	s.mu.Lock()
+	s.made++
+	name := fmt.Sprint("test", s.made)
+	s.mu.Unlock()
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return Database{}, err
+	}
+	_, err = conn.Exec(ctx, "create database "+name)
+	return Database{DSN: s.dsn(name), Password: s.password}, errors.Join(err, conn.Close(ctx))
+}
+
+func (s *server) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process != nil {
+		_ = s.process.Signal(syscall.SIGQUIT) // at once, children included
+		<-s.process.Done()
+	}
+	if s.dir != "" {
+		_ = os.RemoveAll(s.dir)
+	}
+}
