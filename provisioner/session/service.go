@@ -182,7 +182,7 @@ func notTooOften(tx *store.Reader, device string) error {
 func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequest, tenant provisioner.Tenant,
 	standing provisioner.Standing, tried []string,
 ) (opened Opened, err error) {
-	err = s.Store.Update(ctx, func(tx *store.Writer) error {
+	err = s.Store.UpdateAbout(ctx, actor.ID, func(tx *store.Writer) error {
 		opened = Opened{}
 		device, err := tx.OwnDevice(actor)
 		if err != nil {

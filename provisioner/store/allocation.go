@@ -57,7 +57,7 @@ func (w *Writer) ensureAllocation() error {
 
 func (w *Writer) saveAllocation() error {
 	a := w.alloc
-	return run(w.q, `update allocation set epoch = $1, revision = $2, horizon = $3, audit_seq = $4, audit_head = $5 where id = 1`,
+	return w.beside().run(`update allocation set epoch = $1, revision = $2, horizon = $3, audit_seq = $4, audit_head = $5 where id = 1`,
 		a.epoch, a.revision, a.horizon, a.auditSeq, a.auditHead)
 }
 
@@ -77,7 +77,7 @@ func (w *Writer) Epoch() string { return w.alloc.epoch }
 func (w *Writer) Record(c provisioner.Change) (int64, error) {
 	w.alloc.revision++
 	c.Revision = w.alloc.revision
-	return c.Revision, run(w.q, `insert into change (revision, kind, tenant, gateway, device, session) values ($1, $2, $3, $4, $5, $6)`,
+	return c.Revision, w.beside().run(`insert into change (revision, kind, tenant, gateway, device, session) values ($1, $2, $3, $4, $5, $6)`,
 		c.Revision, string(c.Kind), c.Tenant, c.Gateway, c.Device, c.Session)
 }
 

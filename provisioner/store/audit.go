@@ -37,7 +37,7 @@ func (w *Writer) Audit(e Event) error {
 		return fmt.Errorf("making an audit record: %w", err)
 	}
 	w.alloc.auditSeq, w.alloc.auditHead = head.Seq, head.Hash.String()
-	return run(w.q, `insert into audit (seq, at, tenant, payload, salt, commitment, hash) values ($1, $2, $3, $4, $5, $6, $7)`,
+	return w.beside().run(`insert into audit (seq, at, tenant, payload, salt, commitment, hash) values ($1, $2, $3, $4, $5, $6, $7)`,
 		record.Seq, ms(record.At), record.Tenant, string(record.Payload), base64.StdEncoding.EncodeToString(record.Salt),
 		record.Commitment.String(), record.Hash.String())
 }

@@ -26,11 +26,23 @@ func scanDevice(s scanner) (d provisioner.Device, err error) {
 
 // Device reads by id, with its suspensions; ErrNone if there is none.
 func (r *Reader) Device(id string) (provisioner.Device, error) {
-	d, err := one(r.q, scanDevice, selectDevice+`where d.id = $1`, id)
+	l := r.ledger()
+	if l == nil {
+		return deviceOf(r.q, id)
+	}
+	d, err := l.device(id)
+	if err != nil {
+		return provisioner.Device{}, err
+	}
+	return d.device, nil
+}
+
+func deviceOf(q querier, id string) (provisioner.Device, error) {
+	d, err := one(q, scanDevice, selectDevice+`where d.id = $1`, id)
 	if err != nil {
 		return d, err
 	}
-	return r.withSuspensions(d)
+	return withSuspensions(q, d)
 }
 
 // OwnDevice reads the calling device and refuses one that is unknown, revoked,
@@ -49,15 +61,26 @@ func (r *Reader) OwnDevice(actor provisioner.Actor) (provisioner.Device, error) 
 	return device, nil
 }
 
-func (r *Reader) withSuspensions(d provisioner.Device) (provisioner.Device, error) {
-	var err error
-	d.SuspendedBy, err = all(r.q, func(s scanner) (v provisioner.Suspension, err error) {
-		var since int64
-		err = s.Scan(&v.Source, &v.Reason, &since)
-		v.Since = at(since)
-		return v, err
-	}, `select source, reason, since from suspension where device = $1 order by source`, d.ID)
+func withSuspensions(q querier, d provisioner.Device) (provisioner.Device, error) {
+	list, err := all(q, scanSuspension, selectSuspension+`where device = $1 order by source`, d.ID)
+	for _, v := range list {
+		d.SuspendedBy = append(d.SuspendedBy, v.suspension)
+	}
 	return d, err
+}
+
+type suspensionRow struct {
+	device     string
+	suspension provisioner.Suspension
+}
+
+const selectSuspension = `select device, source, reason, since from suspension `
+
+func scanSuspension(s scanner) (v suspensionRow, err error) {
+	var since int64
+	err = s.Scan(&v.device, &v.suspension.Source, &v.suspension.Reason, &since)
+	v.suspension.Since = at(since)
+	return v, err
 }
 
 // idLetters are those of which ids are made (provisioner.NewID).
@@ -88,13 +111,13 @@ func (r *Reader) DeviceBySerial(tenant, person, serial string) (provisioner.Devi
 	if err != nil {
 		return d, err
 	}
-	return r.withSuspensions(d)
+	return withSuspensions(r.q, d)
 }
 
 func (r *Reader) devices(query string, args ...any) ([]provisioner.Device, error) {
 	list, err := all(r.q, scanDevice, query, args...)
 	for i := 0; i < len(list) && err == nil; i++ {
-		list[i], err = r.withSuspensions(list[i])
+		list[i], err = withSuspensions(r.q, list[i])
 	}
 	return list, err
 }
@@ -149,7 +172,13 @@ func (w *Writer) NoteCertificate(device string, notAfter time.Time) error {
 
 // NoteAgent keeps the version that a laptop's agent states.
 func (w *Writer) NoteAgent(device, version string) error {
-	return run(w.q, `update device set agent_version = $1 where id = $2 and agent_version <> $3`, version, device, version)
+	d, err := w.ledger().device(device)
+	if err != nil || d.device.AgentVersion == version {
+		return err
+	}
+	change(w.ledger(), d)
+	d.device.AgentVersion = version
+	return w.beside().run(`update device set agent_version = $1 where id = $2`, version, device)
 }
 
 // RevokeDevice marks a device as revoked. It reports false if it was already.

@@ -54,16 +54,35 @@ func (g GatewayState) Reachable(now time.Time) bool {
 	return g.Connected && now.Sub(g.ContactAt) < ContactFresh
 }
 
-const selectGateway = `select g.name, g.endpoint, g.sessions, g.aggregate_v4, g.aggregate_v6, g.masquerade, g.public_key, g.generation,
+const (
+	gatewayColumns = `g.name, g.endpoint, g.sessions, g.aggregate_v4, g.aggregate_v6, g.masquerade, g.public_key, g.generation,
 	g.joined_at, g.certificate_not_after, g.agent_version, g.open,
-	coalesce(c.connected, 0), coalesce(c.contact_at, 0), coalesce(c.observed_at, 0), coalesce(c.epoch, ''), coalesce(c.revision, 0)
-	from gateway g left join gateway_contact c on c.gateway = g.name `
+	coalesce(c.connected, 0), coalesce(c.contact_at, 0), coalesce(c.observed_at, 0), coalesce(c.epoch, ''), coalesce(c.revision, 0) `
+	gatewayTables = `from gateway g left join gateway_contact c on c.gateway = g.name `
+	servingTables = gatewayTables + `join gateway_tenant t on t.gateway = g.name `
+	selectGateway = `select ` + gatewayColumns + gatewayTables
+	selectServed  = `select ` + gatewayColumns + servingTables
+	selectServing = `select ` + gatewayColumns + `, t.tenant ` + servingTables
+)
 
-func scanGateway(s scanner) (g GatewayState, err error) {
+// served is a gateway with one of the tenants that it serves.
+type served struct {
+	gateway GatewayState
+	tenant  string
+}
+
+func scanServing(s scanner) (v served, err error) {
+	v.gateway, err = scanGatewayAnd(s, &v.tenant)
+	return v, err
+}
+
+func scanGateway(s scanner) (GatewayState, error) { return scanGatewayAnd(s) }
+
+func scanGatewayAnd(s scanner, more ...any) (g GatewayState, err error) {
 	var v4, v6, key string
 	var masquerade, joined, notAfter, connected, contact, observed int64
-	if err := s.Scan(&g.Name, &g.Endpoint, &g.Sessions, &v4, &v6, &masquerade, &key, &g.Generation,
-		&joined, &notAfter, &g.AgentVersion, &g.Open, &connected, &contact, &observed, &g.Epoch, &g.Revision); err != nil {
+	if err := s.Scan(append([]any{&g.Name, &g.Endpoint, &g.Sessions, &v4, &v6, &masquerade, &key, &g.Generation,
+		&joined, &notAfter, &g.AgentVersion, &g.Open, &connected, &contact, &observed, &g.Epoch, &g.Revision}, more...)...); err != nil {
 		return g, err
 	}
 	g.Masquerade, g.Connected = masquerade != 0, connected != 0
@@ -111,7 +130,10 @@ func (r *Reader) Gateways() ([]GatewayState, error) {
 // GatewaysOf lists those that serve a tenant, by name, without the list of
 // their tenants.
 func (r *Reader) GatewaysOf(tenant string) ([]GatewayState, error) {
-	return all(r.q, scanGateway, selectGateway+`join gateway_tenant t on t.gateway = g.name where t.tenant = $1 order by g.name`, tenant)
+	if l := r.ledger(); l != nil {
+		return l.gatewaysOf(tenant)
+	}
+	return all(r.q, scanGateway, selectServed+`where t.tenant = $1 order by g.name`, tenant)
 }
 
 // PutGateway makes or changes what is declared of a gateway, and records the
@@ -191,7 +213,7 @@ func (r *Reader) Contact(gateway string) (Contact, error) {
 // stream is taken over: of two the newer wins.
 func (w *Writer) PutContact(c Contact, begins bool) (bool, error) {
 	w.heard = true
-	n, err := changed(w.q, `insert into gateway_contact (gateway, connected, contact_at, observed_at, epoch, revision, removed, replica)
+	n, err := w.beside().exec(`insert into gateway_contact (gateway, connected, contact_at, observed_at, epoch, revision, removed, replica)
 		values ($1, $2, $3, $4, $5, $6, $7, $8)
 		on conflict (gateway) do update set connected = excluded.connected, contact_at = excluded.contact_at,
 			observed_at = case when excluded.observed_at > 0 then excluded.observed_at else gateway_contact.observed_at end,
@@ -200,6 +222,9 @@ func (w *Writer) PutContact(c Contact, begins bool) (bool, error) {
 		where gateway_contact.replica = excluded.replica or $9 = 1`,
 		c.Gateway, boolInt(c.Connected), ms(c.ContactAt), ms(c.ObservedAt), c.Epoch, c.Revision, strings.Join(c.Removed, " "),
 		w.store.replica, boolInt(begins))
+	if n > 0 {
+		w.ledger().heard(c)
+	}
 	return n > 0, err
 }
 

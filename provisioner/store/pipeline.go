@@ -64,14 +64,17 @@ func (p *pipeline) exec(query string, args ...any) (int64, error) {
 	return tag.RowsAffected(), err
 }
 
-// send sends what is pending and one statement more, whose result is the next
-// one to be read.
-func (p *pipeline) send(last statement) (pgx.BatchResults, error) {
+// send sends what is pending and one statement more, or several, whose results
+// are the next ones to be read.
+func (p *pipeline) send(next statement, more ...question) (pgx.BatchResults, error) {
 	var b pgx.Batch
 	for _, s := range p.pending {
 		b.Queue(s.query, s.args...)
 	}
-	b.Queue(last.query, last.args...)
+	b.Queue(next.query, next.args...)
+	for _, q := range more {
+		b.Queue(q.query, q.args...)
+	}
 	sent, mark := p.pending, p.mark
 	p.pending, p.mark = nil, -1
 	results := p.conn.SendBatch(p.ctx, &b)
@@ -86,6 +89,25 @@ func (p *pipeline) send(last statement) (pgx.BatchResults, error) {
 		}
 	}
 	return results, nil
+}
+
+// ask sends several queries together and reads their rows in turn.
+func (p *pipeline) ask(list ...question) error {
+	results, err := p.send(statement{list[0].query, list[0].args}, list[1:]...)
+	if err != nil {
+		return err
+	}
+	for _, q := range list {
+		r, err := results.Query()
+		if err == nil {
+			rows := &postgresRows{r, nil}
+			err = errors.Join(q.read(rows), rows.Close())
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("running %q: %w", firstWords(q.query), err), results.Close())
+		}
+	}
+	return results.Close()
 }
 
 // firstWords name a statement in an error.

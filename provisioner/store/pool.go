@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -41,14 +40,33 @@ func (r *Reader) Pool(name string) (provisioner.LicencePool, error) {
 // hundred tenants. Those from which the tenant only still holds seats are not
 // among them.
 func (r *Reader) PoolsOf(tenant string) ([]PoolState, error) {
-	return all(r.q, func(s scanner) (p PoolState, err error) {
-		p.Pool.Model = provisioner.PoolConcurrent
-		var from, until int64
-		err = s.Scan(&p.Pool.Name, &p.Pool.Seats, &p.Pool.Burst, &from, &until, &p.Held, &p.UnusedGuarantee, &p.Guarantee, &p.TenantHeld)
-		p.Pool.From, p.Pool.Until = at(from), at(until)
-		return p, err
-	}, `select p.name, p.seats, p.burst, p.valid_from, p.valid_until, p.held, p.unused_guarantee, s.guarantee, s.held
-		from pool_share s join licence_pool p on p.name = s.pool where s.tenant = $1 and s.entitled = 1 order by p.name`, tenant)
+	if l := r.ledger(); l != nil {
+		return l.poolsOf(tenant)
+	}
+	list, err := all(r.q, scanEntitled, selectEntitled+`where s.tenant = $1 and s.entitled = 1 order by p.name`, tenant)
+	states := make([]PoolState, len(list))
+	for i, e := range list {
+		states[i] = e.state
+	}
+	return states, err
+}
+
+// entitlement is a pool with one tenant's share of it.
+type entitlement struct {
+	tenant string
+	state  PoolState
+}
+
+const selectEntitled = `select s.tenant, p.name, p.seats, p.burst, p.valid_from, p.valid_until, p.held, p.unused_guarantee, s.guarantee, s.held
+	from pool_share s join licence_pool p on p.name = s.pool `
+
+func scanEntitled(s scanner) (e entitlement, err error) {
+	p := &e.state
+	p.Pool.Model = provisioner.PoolConcurrent
+	var from, until int64
+	err = s.Scan(&e.tenant, &p.Pool.Name, &p.Pool.Seats, &p.Pool.Burst, &from, &until, &p.Held, &p.UnusedGuarantee, &p.Guarantee, &p.TenantHeld)
+	p.Pool.From, p.Pool.Until = at(from), at(until)
+	return e, err
 }
 
 // Held lists how many seats of each pool the tenants in scope hold, those that
@@ -93,25 +111,10 @@ func (w *Writer) PutPool(p provisioner.LicencePool) error {
 }
 
 // TakeSeat counts one more seat held; whether it may was decided before.
-func (w *Writer) TakeSeat(pool, tenant string) error { return w.moveSeat(pool, tenant, 1) }
+func (w *Writer) TakeSeat(pool, tenant string) error { return w.ledger().moveSeat(pool, tenant, 1) }
 
 // FreeSeat counts one seat less.
-func (w *Writer) FreeSeat(pool, tenant string) error { return w.moveSeat(pool, tenant, -1) }
-
-func (w *Writer) moveSeat(pool, tenant string, by int64) error {
-	type share struct{ guarantee, held int64 }
-	s, err := one(w.q, func(s scanner) (v share, err error) { err = s.Scan(&v.guarantee, &v.held); return v, err },
-		`update pool_share set held = held + $1 where pool = $2 and tenant = $3 returning guarantee, held`, by, pool, tenant)
-	if errors.Is(err, ErrNone) {
-		return offTheBooks("seat of " + tenant + " in " + pool)
-	}
-	if err != nil {
-		return err
-	}
-	unused := func(held int64) int64 { return max(0, s.guarantee-held) }
-	return run(w.q, `update licence_pool set held = held + $1, unused_guarantee = unused_guarantee + $2 where name = $3`,
-		by, unused(s.held)-unused(s.held-by), pool)
-}
+func (w *Writer) FreeSeat(pool, tenant string) error { return w.ledger().moveSeat(pool, tenant, -1) }
 
 // offTheBooks says that something is held or wanted of which there is no row: a
 // mistake of ours, which must not read like ErrNone, an answer.

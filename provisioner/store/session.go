@@ -36,8 +36,21 @@ func (r *Reader) Session(id string) (provisioner.Session, error) {
 
 // OpenSessionOf reads the open session of a device; ErrNone if there is none.
 func (r *Reader) OpenSessionOf(device string) (provisioner.Session, error) {
-	return one(r.q, scanSession, selectSession+`where s.device = $1 and s.closed_at = 0`, device)
+	l := r.ledger()
+	if l == nil {
+		return one(r.q, scanSession, selectSession+openOf, device)
+	}
+	s, err := l.session(device)
+	if err == nil && !s.open {
+		err = ErrNone
+	}
+	if err != nil {
+		return provisioner.Session{}, err
+	}
+	return s.session, nil
 }
+
+const openOf = `where s.device = $1 and s.closed_at = 0`
 
 // SessionsOnGateway lists open sessions of a gateway with ids above after, by
 // id, at most limit.
@@ -83,6 +96,16 @@ func (r *Reader) LatelyClosed(device string, n int) (time.Time, error) {
 // FormerGateway names the gateway where the device was last; ErrNone if it
 // never was on one.
 func (r *Reader) FormerGateway(device string) (string, error) {
+	if l := r.ledger(); l != nil {
+		former, err := l.former(device)
+		if err == nil && former.last == "" {
+			err = ErrNone
+		}
+		if err != nil {
+			return "", err
+		}
+		return former.last, nil
+	}
 	return one(r.q, value[string], `select gateway from former_address where device = $1 order by used_at desc limit 1`, device)
 }
 
@@ -111,7 +134,8 @@ func (w *Writer) OpenSession(s *provisioner.Session) error {
 	if err != nil {
 		return err
 	}
-	if err := run(w.q, `insert into session (id, device, tenant, person, gateway, pool, address_index, key_version, public_key, stream, revision,
+	l := w.ledger()
+	if err := l.pen.run(`insert into session (id, device, tenant, person, gateway, pool, address_index, key_version, public_key, stream, revision,
 			opened_at, lease_until, renewed_at, last_handshake, received_bytes, sent_bytes,
 			reported_handshake, reported_received, reported_sent, closed_at, closed_why, closed_revision)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, 0, 0, 0, '', 0)`,
@@ -119,7 +143,11 @@ func (w *Writer) OpenSession(s *provisioner.Session) error {
 		ms(s.OpenedAt), ms(s.LeaseUntil), ms(s.RenewedAt)); err != nil {
 		return err
 	}
-	return run(w.q, `update gateway set open = open + 1 where name = $1`, s.Gateway)
+	if held, ok := l.rows.sessions[s.Device]; ok {
+		change(l, held)
+		held.session, held.open = *s, true
+	}
+	return l.movePlace(s.Gateway, 1)
 }
 
 // CloseSession ends an open session: seat and address are free at once, the
@@ -130,16 +158,20 @@ func (w *Writer) CloseSession(s provisioner.Session, why provisioner.Code) (revi
 	}); err != nil {
 		return 0, err
 	}
-	n, err := changed(w.q, `update session set closed_at = $1, closed_why = $2, closed_revision = $3 where id = $4 and closed_at = 0`,
-		ms(w.Now), string(why), s.ClosedRevision, s.ID)
+	l := w.ledger()
+	held, err := l.session(s.Device)
 	if err != nil {
 		return 0, err
 	}
-	if n == 0 {
+	if !held.open || held.session.ID != s.ID {
 		return 0, errSessionClosed
 	}
+	change(l, held)
+	held.open = false
 	return s.ClosedRevision, errors.Join(
-		run(w.q, `update gateway set open = open - 1 where name = $1`, s.Gateway),
+		l.pen.run(`update session set closed_at = $1, closed_why = $2, closed_revision = $3 where id = $4 and closed_at = 0`,
+			ms(w.Now), string(why), s.ClosedRevision, s.ID),
+		l.movePlace(s.Gateway, -1),
 		w.FreeSeat(s.Pool, s.Tenant),
 		w.FreeAddress(s.Gateway, s.Device, s.AddressIndex),
 	)
@@ -158,7 +190,8 @@ func (w *Writer) CloseSessionOf(device string, why provisioner.Code) (provisione
 // RenewSession moves the lease of an open session that stream holds, and keeps
 // what the laptop reports.
 func (w *Writer) RenewSession(id, device, stream string, leaseUntil time.Time, u provisioner.Usage) (bool, error) {
-	n, err := changed(w.q, `update session set lease_until = $1, renewed_at = $2,
+	w.ledger().touch(device)
+	n, err := w.beside().exec(`update session set lease_until = $1, renewed_at = $2,
 			reported_handshake = $3, reported_received = $4, reported_sent = $5
 		where id = $6 and device = $7 and stream = $8 and closed_at = 0`,
 		ms(leaseUntil), ms(w.Now), ms(u.LastHandshake), clip(u.ReceivedBytes), clip(u.SentBytes), id, device, stream)
@@ -167,7 +200,8 @@ func (w *Writer) RenewSession(id, device, stream string, leaseUntil time.Time, u
 
 // ResumeSession gives an open session to a newer stream.
 func (w *Writer) ResumeSession(id, device, stream string, leaseUntil time.Time) (bool, error) {
-	n, err := changed(w.q, `update session set stream = $1, lease_until = $2, renewed_at = $3 where id = $4 and device = $5 and closed_at = 0`,
+	w.ledger().touch(device)
+	n, err := w.beside().exec(`update session set stream = $1, lease_until = $2, renewed_at = $3 where id = $4 and device = $5 and closed_at = 0`,
 		stream, ms(leaseUntil), ms(w.Now), id, device)
 	return n > 0, err
 }
@@ -184,7 +218,8 @@ type Observed struct {
 // are left alone.
 func (w *Writer) Observe(gateway string, o Observed) error {
 	received, sent := clip(o.ReceivedBytes), clip(o.SentBytes)
-	return run(w.q, `update session set last_handshake = case when $1 > last_handshake then $2 else last_handshake end,
+	// What the ledger knows of the session may be older in this; nothing is decided by it there.
+	return w.beside().run(`update session set last_handshake = case when $1 > last_handshake then $2 else last_handshake end,
 		received_bytes = case when received_bytes > $3 then received_bytes else received_bytes + $4 end,
 		sent_bytes = case when sent_bytes > $5 then sent_bytes else sent_bytes + $6 end
 		where id = $7 and gateway = $8 and closed_at = 0`,

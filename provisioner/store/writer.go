@@ -14,6 +14,9 @@ import (
 const (
 	batchTime = 20 * time.Millisecond
 	batchSize = 256
+	// aboutSize is how many requests about devices go one after the other without
+	// a look at what is urgent.
+	aboutSize = 64
 )
 
 // update is one waiting request.
@@ -21,6 +24,7 @@ type update struct {
 	ctx    context.Context
 	do     func(*Writer) error
 	urgent bool
+	about  string     // the device; empty: something else
 	done   chan error // buffered: the writer never waits for a caller
 }
 
@@ -48,6 +52,19 @@ func (q *queue) put(u *update) error {
 	}
 	ring(q.wake)
 	return nil
+}
+
+// takeAbout gives further requests about devices that are next in line, at most
+// limit.
+func (q *queue) takeAbout(limit int) (list []*update) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.urgent) == 0 && len(q.normal) > 0 && len(list) < limit && q.normal[0].about != "" {
+		list = append(list, q.normal[0])
+		q.normal[0] = nil
+		q.normal = q.normal[1:]
+	}
+	return list
 }
 
 // take gives the next request, or nil.
@@ -82,16 +99,22 @@ func (q *queue) close() {
 // else. do runs on the writer's goroutine: it must not block, and it may run
 // although ctx ends meanwhile.
 func (s *Store) Update(ctx context.Context, do func(*Writer) error) error {
-	return s.submit(ctx, do, false)
+	return s.submit(&update{ctx: ctx, do: do})
+}
+
+// UpdateAbout is Update for what concerns one device, such as opening a session
+// for it: what is known of the devices of several that wait is read together.
+func (s *Store) UpdateAbout(ctx context.Context, device string, do func(*Writer) error) error {
+	return s.submit(&update{ctx: ctx, do: do, about: device})
 }
 
 // UpdateUrgent is Update ahead of everything that waits: for revocations.
 func (s *Store) UpdateUrgent(ctx context.Context, do func(*Writer) error) error {
-	return s.submit(ctx, do, true)
+	return s.submit(&update{ctx: ctx, do: do, urgent: true})
 }
 
-func (s *Store) submit(ctx context.Context, do func(*Writer) error, urgent bool) error {
-	u := &update{ctx: ctx, do: do, urgent: urgent, done: make(chan error, 1)}
+func (s *Store) submit(u *update) error {
+	u.done = make(chan error, 1)
 	if err := s.queue.put(u); err != nil {
 		return err
 	}
@@ -110,7 +133,7 @@ func (s *Store) Waiting() int { return s.queue.waiting() }
 // writer owns the one connection that writes.
 type writer struct {
 	store *Store
-	pen   pen // nil: none at present
+	pen   *ledger // nil: none at present
 
 	// Why there is none, and since when nothing could be written.
 	failure error
@@ -159,12 +182,12 @@ func (w *writer) connect(ctx context.Context) error {
 	if time.Now().Before(w.again) {
 		return w.failure
 	}
-	pen, err := w.store.engine.pen(ctx)
+	p, err := w.store.engine.pen(ctx)
 	if err != nil {
 		w.failure, w.again = fmt.Errorf("connecting to the database: %w", err), time.Now().Add(connectAgain)
 		return w.failure
 	}
-	w.pen = pen
+	w.pen = &ledger{pen: p}
 	return nil
 }
 
@@ -253,6 +276,7 @@ func (w *writer) begin(ctx context.Context, t *transaction) error {
 }
 
 func (w *writer) lock(ctx context.Context, t *transaction) error {
+	w.pen.clear()
 	if err := w.pen.begin(ctx); err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}
@@ -280,20 +304,57 @@ func (w *writer) work(t *transaction, first *update, limit int) error {
 
 func (w *writer) requests(t *transaction, first *update, limit int) error {
 	for u := first; u != nil; u = w.store.queue.take() {
-		err := w.one(t.tx, u)
-		t.outcomes = append(t.outcomes, outcome{u, err})
-		t.urgent = t.urgent || u.urgent
-		if late := w.pen.failed(); late != nil {
-			t.late = true
-			return late
+		group := []*update{u}
+		if u.about != "" {
+			group = append(group, w.store.queue.takeAbout(min(aboutSize, limit-len(t.outcomes))-1)...)
+			if err := w.ahead(t, group); err != nil {
+				return err
+			}
 		}
-		var broken *brokenError
-		if errors.As(err, &broken) {
-			return err
+		for i, u := range group {
+			if err := w.request(t, u); err != nil {
+				for _, left := range group[i+1:] {
+					t.outcomes = append(t.outcomes, outcome{u: left})
+				}
+				return err
+			}
 		}
 		if len(t.outcomes) >= limit || time.Since(t.began) >= batchTime {
 			break
 		}
+	}
+	return nil
+}
+
+// ahead reads what the requests will need.
+func (w *writer) ahead(t *transaction, group []*update) error {
+	devices := make([]string, len(group))
+	for i, u := range group {
+		devices[i] = u.about
+	}
+	err := w.pen.ahead(devices)
+	if err == nil {
+		return nil
+	}
+	for _, u := range group {
+		t.outcomes = append(t.outcomes, outcome{u: u})
+	}
+	t.late = w.pen.failed() != nil
+	return err
+}
+
+// request runs one request. An error says that the transaction cannot go on.
+func (w *writer) request(t *transaction, u *update) error {
+	err := w.one(t.tx, u)
+	t.outcomes = append(t.outcomes, outcome{u, err})
+	t.urgent = t.urgent || u.urgent
+	if late := w.pen.failed(); late != nil {
+		t.late = true
+		return late
+	}
+	var broken *brokenError
+	if errors.As(err, &broken) {
+		return err
 	}
 	return nil
 }

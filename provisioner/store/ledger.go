@@ -1,0 +1,462 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/address"
+)
+
+// ledger keeps, for the time of one transaction, the rows that openings and
+// closings read and count in: devices, seats, gateways' places, blocks of
+// addresses. Many requests that share a transaction read them once and write
+// them once. The allocation row is locked meanwhile, so nobody else changes them.
+//
+// It stands between the Writer and its pen. Methods that know it use its rows,
+// and the pen beside them for what it does not keep; every other statement finds
+// the rows written back first, and one that writes finds them read anew after it.
+// So a method that knows nothing of the ledger is right, and only slower.
+type ledger struct {
+	pen
+	rows *ledgerRows
+	// undoing takes back what the present request did to the rows, last first.
+	undoing []func()
+}
+
+type ledgerRows struct {
+	devices  map[string]*deviceRow
+	sessions map[string]*sessionRow // the open one, by device
+	formers  map[string]*formerRow  // addresses, by device
+	entitled map[string][]string    // pools, by tenant
+	pools    map[string]*poolRow
+	shares   map[shareKey]*shareRow
+	serving  map[string][]string // gateways, by tenant
+	gateways map[string]*gatewayRow
+	blocks   map[blockKey]*blockRow
+	partly   map[tenantOnGateway][]*blockRow // blocks that may have an address free
+}
+
+type (
+	shareKey struct{ pool, tenant string }
+	blockKey struct {
+		gateway string
+		number  int64
+	}
+	tenantOnGateway struct{ gateway, tenant string }
+
+	deviceRow  struct{ device provisioner.Device }
+	sessionRow struct {
+		session provisioner.Session
+		open    bool // false: the device has no open session
+	}
+	formerRow struct {
+		last      string           // the gateway of the newest; empty: none
+		addresses map[string]int64 // by gateway; replaced, never changed
+	}
+	poolRow struct {
+		pool         provisioner.LicencePool // without contract, price and shares
+		held, unused int64
+		dirty        bool
+	}
+	shareRow struct {
+		guarantee, held int64
+		dirty           bool
+	}
+	gatewayRow struct {
+		state GatewayState // without its tenants
+		dirty bool
+	}
+	blockRow struct {
+		key    blockKey
+		tenant string
+		used   address.Block
+		dirty  bool
+	}
+)
+
+func newLedgerRows() *ledgerRows {
+	return &ledgerRows{
+		devices: make(map[string]*deviceRow), sessions: make(map[string]*sessionRow), formers: make(map[string]*formerRow),
+		entitled: make(map[string][]string), pools: make(map[string]*poolRow), shares: make(map[shareKey]*shareRow),
+		serving: make(map[string][]string), gateways: make(map[string]*gatewayRow),
+		blocks: make(map[blockKey]*blockRow), partly: make(map[tenantOnGateway][]*blockRow),
+	}
+}
+
+// clear empties it for a transaction.
+func (l *ledger) clear() { l.rows, l.undoing = newLedgerRows(), nil }
+
+// save marks where a request begins.
+func (l *ledger) save() error {
+	l.undoing = l.undoing[:0]
+	return l.pen.save()
+}
+
+// undo takes back what the request did.
+func (l *ledger) undo() error {
+	for i := len(l.undoing) - 1; i >= 0; i-- {
+		l.undoing[i]()
+	}
+	l.undoing = l.undoing[:0]
+	return l.pen.undo()
+}
+
+func (l *ledger) commit() error {
+	if err := l.flush(); err != nil {
+		return err
+	}
+	return l.pen.commit()
+}
+
+func (l *ledger) query(query string, args ...any) (rows, error) {
+	if err := l.flush(); err != nil {
+		return nil, err
+	}
+	return l.pen.query(query, args...)
+}
+
+func (l *ledger) exec(query string, args ...any) (int64, error) {
+	if err := l.flush(); err != nil {
+		return 0, err
+	}
+	l.forget()
+	return l.pen.exec(query, args...)
+}
+
+func (l *ledger) run(query string, args ...any) error {
+	if err := l.flush(); err != nil {
+		return err
+	}
+	l.forget()
+	return l.pen.run(query, args...)
+}
+
+// forget has everything read anew.
+func (l *ledger) forget() {
+	was := l.rows
+	l.undoing = append(l.undoing, func() { l.rows = was })
+	l.rows = newLedgerRows()
+}
+
+// change notes how a row was before it is changed.
+func change[T any](l *ledger, row *T) {
+	was := *row
+	l.undoing = append(l.undoing, func() { *row = was })
+}
+
+// flush writes back what was changed.
+func (l *ledger) flush() error {
+	var errs []error
+	for name, r := range l.rows.pools {
+		if r.dirty {
+			change(l, r)
+			r.dirty = false
+			errs = append(errs, l.pen.run(`update licence_pool set held = $1, unused_guarantee = $2 where name = $3`, r.held, r.unused, name))
+		}
+	}
+	for k, r := range l.rows.shares {
+		if r.dirty {
+			change(l, r)
+			r.dirty = false
+			errs = append(errs, l.pen.run(`update pool_share set held = $1 where pool = $2 and tenant = $3`, r.held, k.pool, k.tenant))
+		}
+	}
+	for name, r := range l.rows.gateways {
+		if r.dirty {
+			change(l, r)
+			r.dirty = false
+			errs = append(errs, l.pen.run(`update gateway set open = $1 where name = $2`, r.state.Open, name))
+		}
+	}
+	for k, r := range l.rows.blocks {
+		if r.dirty {
+			change(l, r)
+			r.dirty = false
+			errs = append(errs, l.pen.run(`update address_block set used = $1 where gateway = $2 and block = $3`, int64(r.used), k.gateway, k.number))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ledger gives the ledger that this reads through; nil in a view.
+func (r *Reader) ledger() *ledger {
+	l, _ := r.q.(*ledger)
+	return l
+}
+
+// beside runs statements on what the ledger does not keep.
+func (w *Writer) beside() querier { return w.ledger().pen }
+
+// read notes a row that the present request has read: what it wrote before may
+// be in it, and is taken back with it.
+func read[K comparable, V any](l *ledger, rows map[K]V, key K, row V) V {
+	l.undoing = append(l.undoing, func() { delete(rows, key) })
+	rows[key] = row
+	return row
+}
+
+// device gives a device with its suspensions.
+func (l *ledger) device(id string) (*deviceRow, error) {
+	if r, ok := l.rows.devices[id]; ok {
+		return r, nil
+	}
+	d, err := deviceOf(l.pen, id)
+	if err != nil {
+		return nil, err
+	}
+	return read(l, l.rows.devices, id, &deviceRow{d}), nil
+}
+
+// session gives the open session of a device.
+func (l *ledger) session(device string) (*sessionRow, error) {
+	if r, ok := l.rows.sessions[device]; ok {
+		return r, nil
+	}
+	s, err := one(l.pen, scanSession, selectSession+openOf, device)
+	if err != nil && !errors.Is(err, ErrNone) {
+		return nil, err
+	}
+	return read(l, l.rows.sessions, device, &sessionRow{s, err == nil}), nil
+}
+
+// touch has the open session of a device read anew.
+func (l *ledger) touch(device string) {
+	was, ok := l.rows.sessions[device]
+	if !ok {
+		return
+	}
+	rows := l.rows
+	l.undoing = append(l.undoing, func() { rows.sessions[device] = was })
+	delete(rows.sessions, device)
+}
+
+// former gives the addresses that a device had.
+func (l *ledger) former(device string) (*formerRow, error) {
+	if r, ok := l.rows.formers[device]; ok {
+		return r, nil
+	}
+	list, err := all(l.pen, scanFormer, selectFormer+`where device = $1 order by used_at, gateway`, device)
+	if err != nil {
+		return nil, err
+	}
+	r := &formerRow{addresses: make(map[string]int64)}
+	for _, f := range list {
+		r.add(f)
+	}
+	return read(l, l.rows.formers, device, r), nil
+}
+
+// formerAddress is one row of former_address.
+type formerAddress struct {
+	device, gateway string
+	index           int64
+}
+
+const selectFormer = `select device, gateway, address_index from former_address `
+
+func scanFormer(s scanner) (f formerAddress, err error) {
+	err = s.Scan(&f.device, &f.gateway, &f.index)
+	return f, err
+}
+
+// add is called in the order of use, oldest first.
+func (r *formerRow) add(f formerAddress) { r.last, r.addresses[f.gateway] = f.gateway, f.index }
+
+// poolsOf gives the pools that a tenant is entitled to.
+func (l *ledger) poolsOf(tenant string) ([]PoolState, error) {
+	names, ok := l.rows.entitled[tenant]
+	if !ok {
+		list, err := all(l.pen, scanEntitled, selectEntitled+`where s.tenant = $1 and s.entitled = 1 order by p.name`, tenant)
+		if err != nil {
+			return nil, err
+		}
+		read(l, l.rows.entitled, tenant, []string{})
+		for _, p := range list {
+			l.keepPool(p)
+		}
+		names = l.rows.entitled[tenant]
+	}
+	list := make([]PoolState, len(names))
+	for i, name := range names {
+		p, s := l.rows.pools[name], l.rows.shares[shareKey{name, tenant}]
+		list[i] = PoolState{Pool: p.pool, Held: p.held, UnusedGuarantee: p.unused, Guarantee: s.guarantee, TenantHeld: s.held}
+	}
+	return list, nil
+}
+
+// keepPool keeps a pool and a tenant's share as they were read, unless they are
+// known already and perhaps counted in.
+func (l *ledger) keepPool(e entitlement) {
+	if _, ok := l.rows.pools[e.state.Pool.Name]; !ok {
+		read(l, l.rows.pools, e.state.Pool.Name, &poolRow{pool: e.state.Pool, held: e.state.Held, unused: e.state.UnusedGuarantee})
+	}
+	key := shareKey{e.state.Pool.Name, e.tenant}
+	if _, ok := l.rows.shares[key]; !ok {
+		read(l, l.rows.shares, key, &shareRow{guarantee: e.state.Guarantee, held: e.state.TenantHeld})
+	}
+	l.rows.entitled[e.tenant] = append(l.rows.entitled[e.tenant], e.state.Pool.Name)
+}
+
+// moveSeat counts one seat more or less.
+func (l *ledger) moveSeat(pool, tenant string, by int64) error {
+	key := shareKey{pool, tenant}
+	s, ok := l.rows.shares[key]
+	if !ok {
+		v, err := one(l.pen, func(s scanner) (v shareRow, err error) { err = s.Scan(&v.guarantee, &v.held); return v, err },
+			`select guarantee, held from pool_share where pool = $1 and tenant = $2`, pool, tenant)
+		if errors.Is(err, ErrNone) {
+			return offTheBooks("seat of " + tenant + " in " + pool)
+		}
+		if err != nil {
+			return err
+		}
+		s = read(l, l.rows.shares, key, &v)
+	}
+	p, ok := l.rows.pools[pool]
+	if !ok {
+		e, err := one(l.pen, scanEntitled, selectEntitled+`where s.pool = $1 and s.tenant = $2`, pool, tenant)
+		if err != nil {
+			return err
+		}
+		p = read(l, l.rows.pools, pool, &poolRow{pool: e.state.Pool, held: e.state.Held, unused: e.state.UnusedGuarantee})
+	}
+	change(l, s)
+	change(l, p)
+	unused := func(held int64) int64 { return max(0, s.guarantee-held) }
+	p.held += by
+	p.unused += unused(s.held+by) - unused(s.held)
+	s.held += by
+	s.dirty, p.dirty = true, true
+	return nil
+}
+
+// gatewaysOf gives the gateways that serve a tenant.
+func (l *ledger) gatewaysOf(tenant string) ([]GatewayState, error) {
+	names, ok := l.rows.serving[tenant]
+	if !ok {
+		list, err := all(l.pen, scanGateway, selectServed+`where t.tenant = $1 order by g.name`, tenant)
+		if err != nil {
+			return nil, err
+		}
+		read(l, l.rows.serving, tenant, []string{})
+		for _, g := range list {
+			l.keepGateway(tenant, g)
+		}
+		names = l.rows.serving[tenant]
+	}
+	list := make([]GatewayState, len(names))
+	for i, name := range names {
+		list[i] = l.rows.gateways[name].state
+	}
+	return list, nil
+}
+
+func (l *ledger) keepGateway(tenant string, g GatewayState) {
+	if _, ok := l.rows.gateways[g.Name]; !ok {
+		read(l, l.rows.gateways, g.Name, &gatewayRow{state: g})
+	}
+	l.rows.serving[tenant] = append(l.rows.serving[tenant], g.Name)
+}
+
+// heard keeps what a gateway has said.
+func (l *ledger) heard(c Contact) {
+	g, ok := l.rows.gateways[c.Gateway]
+	if !ok {
+		return
+	}
+	change(l, g)
+	g.state.Connected, g.state.ContactAt, g.state.Epoch, g.state.Revision = c.Connected, c.ContactAt, c.Epoch, c.Revision
+	if !c.ObservedAt.IsZero() {
+		g.state.ObservedAt = c.ObservedAt
+	}
+}
+
+// movePlace counts one session more or less on a gateway.
+func (l *ledger) movePlace(gateway string, by int64) error {
+	g, ok := l.rows.gateways[gateway]
+	if !ok {
+		state, err := one(l.pen, scanGateway, selectGateway+`where g.name = $1`, gateway)
+		if err != nil {
+			return fmt.Errorf("reading gateway %s: %w", gateway, err)
+		}
+		g = read(l, l.rows.gateways, gateway, &gatewayRow{state: state})
+	}
+	change(l, g)
+	g.state.Open += by
+	g.dirty = true
+	return nil
+}
+
+// block gives a block of addresses; ErrNone if nobody has it.
+func (l *ledger) block(k blockKey) (*blockRow, error) {
+	if known, ok := l.rows.blocks[k]; ok {
+		return known, nil
+	}
+	b, err := one(l.pen, scanBlock, selectBlock+`where gateway = $1 and block = $2`, k.gateway, k.number)
+	if err != nil {
+		return nil, err
+	}
+	return l.keepBlock(b), nil
+}
+
+// keepBlock keeps a block as it was read, unless it is known already.
+func (l *ledger) keepBlock(b blockRow) *blockRow {
+	if known, ok := l.rows.blocks[b.key]; ok {
+		return known
+	}
+	r, rows, where := &b, l.rows, tenantOnGateway{b.key.gateway, b.tenant}
+	rows.blocks[b.key] = r
+	if !b.used.Full() {
+		rows.partly[where] = append(rows.partly[where], r)
+	}
+	l.undoing = append(l.undoing, func() {
+		delete(rows.blocks, b.key)
+		rows.partly[where] = slices.DeleteFunc(rows.partly[where], func(other *blockRow) bool { return other == r })
+	})
+	return r
+}
+
+// free gives a block in which a tenant has an address free, the lowest known
+// one; ErrNone if there is none.
+func (l *ledger) free(where tenantOnGateway) (*blockRow, error) {
+	var lowest *blockRow
+	for _, b := range l.rows.partly[where] {
+		if !b.used.Full() && (lowest == nil || b.key.number < lowest.key.number) {
+			lowest = b
+		}
+	}
+	if lowest != nil {
+		return lowest, nil
+	}
+	if err := l.flush(); err != nil { // so that those used up here are seen to be full
+		return nil, err
+	}
+	b, err := one(l.pen, scanBlock, selectBlock+`where gateway = $1 and tenant = $2 and used <> -1 order by block limit 1`, where.gateway, where.tenant)
+	if err != nil {
+		return nil, err
+	}
+	return l.keepBlock(b), nil
+}
+
+// take takes an address of a block: the one wanted if it is free, else another;
+// ErrNoAddress if it is full.
+func (l *ledger) take(b *blockRow, want int) (int64, error) {
+	used := b.used
+	offset, ok := used.Take(want)
+	if !ok {
+		return 0, ErrNoAddress
+	}
+	l.setUsed(b, used)
+	return b.key.number*address.BlockSize + int64(offset), nil
+}
+
+func (l *ledger) setUsed(b *blockRow, used address.Block) {
+	change(l, b)
+	full := b.used.Full()
+	b.used, b.dirty = used, true
+	if where := (tenantOnGateway{b.key.gateway, b.tenant}); full && !used.Full() {
+		l.rows.partly[where] = append(l.rows.partly[where], b)
+	}
+}

@@ -1,0 +1,207 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/address"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// quarter is a part of a city with tenants, gateways and pools that overlap, so
+// that requests that share a transaction count in the same rows.
+type quarter struct {
+	tenants  []string
+	gateways []provisioner.Gateway
+	pools    []provisioner.LicencePool
+	devices  []provisioner.Device
+}
+
+func newQuarter(t *testing.T, s *store.Store) *quarter {
+	t.Helper()
+	q := &quarter{tenants: []string{"nord", "mitte", "sued"}}
+	for i := range 2 {
+		q.gateways = append(q.gateways, provisioner.Gateway{
+			Name: fmt.Sprint("gw", i), Endpoint: "vpn.stadt.example:51820", Sessions: 1000, Tenants: q.tenants,
+			AggregateV4: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(80 + i), 0, 0}), 16), AggregateV6: netip.MustParsePrefix(fmt.Sprintf("fd80:%d::/48", i)),
+		})
+		pool := provisioner.LicencePool{Name: fmt.Sprint("pool", i), Model: provisioner.PoolConcurrent, Seats: 1000}
+		for j, tenant := range q.tenants {
+			pool.Shares = append(pool.Shares, provisioner.PoolShare{Tenant: tenant, Guarantee: int64(3 * j)})
+		}
+		q.pools = append(q.pools, pool)
+	}
+	update(t, s, func(tx *store.Writer) error {
+		err := tx.PutDirectory(provisioner.Directory{Name: "stadt-ad"})
+		for _, name := range q.tenants {
+			err = errors.Join(err, tx.PutTenant(provisioner.Tenant{Name: name, Directory: "stadt-ad", Policy: provisioner.DefaultPolicy()}))
+		}
+		for i := range q.gateways {
+			err = errors.Join(err, tx.PutGateway(q.gateways[i]), tx.PutPool(q.pools[i]))
+		}
+		return err
+	})
+	for n := range 60 {
+		update(t, s, func(tx *store.Writer) error {
+			p, err := tx.KeepPerson(provisioner.Person{Directory: "stadt-ad", StableID: fmt.Sprint(n), Login: fmt.Sprint("p", n)})
+			d := provisioner.Device{
+				ID: provisioner.NewID(), Tenant: q.tenants[n%len(q.tenants)], Person: p.ID, Generation: 1,
+				PublicKey: key(n), EnrolledAt: tx.Now, AgentVersion: "1",
+			}
+			q.devices = append(q.devices, d)
+			return errors.Join(err, tx.AddDevice(d))
+		})
+	}
+	return q
+}
+
+var errOnPurpose = errors.New("fails on purpose")
+
+// step does something at random about a device: opens, closes, and in between
+// what knows nothing of what openings count in; some of it fails in the end.
+func (q *quarter) step(s *store.Store, rnd *rand.Rand) error {
+	d := q.devices[rnd.IntN(len(q.devices))]
+	fails, detour := rnd.IntN(5) == 0, rnd.IntN(12)
+	gateway, pool := q.gateways[rnd.IntN(2)], q.pools[rnd.IntN(2)]
+	return s.UpdateAbout(context.Background(), d.ID, func(tx *store.Writer) error {
+		_, err := tx.CloseSessionOf(d.ID, provisioner.CodeSessionClosed)
+		if err != nil && !errors.Is(err, store.ErrNone) {
+			return err
+		}
+		if err != nil {
+			if err := q.open(tx, d, gateway, pool); err != nil {
+				return err
+			}
+		}
+		switch detour {
+		case 0: // reads past the ledger
+			if _, err := tx.Gateway(gateway.Name); err != nil {
+				return err
+			}
+		case 1: // writes past it
+			more := pool
+			more.Seats++
+			if err := tx.PutPool(more); err != nil {
+				return err
+			}
+			list, err := tx.PoolsOf(d.Tenant)
+			if err != nil || !slices.ContainsFunc(list, func(p store.PoolState) bool { return p.Pool.Seats == more.Seats }) {
+				return fmt.Errorf("a changed pool is not seen: %v, %w", list, err)
+			}
+			if err := tx.PutPool(pool); err != nil {
+				return err
+			}
+		case 2:
+			if _, err := tx.SuspendDevice(d, provisioner.Suspension{Source: "helpdesk", Since: tx.Now}); err != nil {
+				return err
+			}
+			if now, err := tx.Device(d.ID); err != nil || len(now.SuspendedBy) != 1 {
+				return fmt.Errorf("a suspension is not seen: %v, %w", now, err)
+			}
+			if _, err := tx.RestoreDevice(d, "helpdesk"); err != nil {
+				return err
+			}
+		case 3:
+			if err := tx.PutGateway(gateway); err != nil {
+				return err
+			}
+		case 4: // in one request twice
+			if _, err := tx.CloseSessionOf(d.ID, provisioner.CodeSessionClosed); err == nil {
+				if err := q.open(tx, d, gateway, pool); err != nil {
+					return err
+				}
+			}
+		}
+		if fails {
+			return errOnPurpose
+		}
+		return nil
+	})
+}
+
+func (*quarter) open(tx *store.Writer, d provisioner.Device, g provisioner.Gateway, pool provisioner.LicencePool) error {
+	index, err := tx.TakeAddress(g.Name, d.Tenant, d.ID, address.Aggregate{V4: g.AggregateV4, V6: g.AggregateV6})
+	if err != nil {
+		return err
+	}
+	return errors.Join(tx.TakeSeat(pool.Name, d.Tenant), tx.NoteAgent(d.ID, fmt.Sprint(tx.Now.UnixNano())), tx.OpenSession(&provisioner.Session{
+		ID: provisioner.NewID(), Device: d.ID, Tenant: d.Tenant, Person: d.Person, Gateway: g.Name, Pool: pool.Name,
+		AddressIndex: index, PublicKey: d.PublicKey, Stream: "stream", OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease),
+	}))
+}
+
+// agrees compares every count with the sessions that are open.
+func (q *quarter) agrees(t *testing.T, s *store.Store) {
+	t.Helper()
+	open := view(t, s, func(tx *store.Reader) ([]provisioner.Session, error) {
+		return tx.SessionsIn(provisioner.Everywhere(), "", "", 10_000)
+	})
+	held, places, used := make(map[string]int64), make(map[string]int64), make(map[string]bool)
+	for _, v := range open {
+		held[v.Pool+" "+v.Tenant]++
+		held[v.Pool]++
+		places[v.Gateway]++
+		address := fmt.Sprint(v.Gateway, " ", v.AddressIndex)
+		if used[address] {
+			t.Errorf("address %s twice", address)
+		}
+		used[address] = true
+	}
+	for _, tenant := range q.tenants {
+		for _, p := range view(t, s, func(tx *store.Reader) ([]store.PoolState, error) { return tx.PoolsOf(tenant) }) {
+			if p.TenantHeld != held[p.Pool.Name+" "+tenant] || p.Held != held[p.Pool.Name] {
+				t.Errorf("%s of %s: %d of %d held, %d of %d open", p.Pool.Name, tenant, p.TenantHeld, p.Held, held[p.Pool.Name+" "+tenant], held[p.Pool.Name])
+			}
+			var unused int64
+			for j, other := range q.tenants {
+				unused += max(0, int64(3*j)-held[p.Pool.Name+" "+other])
+			}
+			if p.UnusedGuarantee != unused {
+				t.Errorf("%s: %d guaranteed seats unused, want %d", p.Pool.Name, p.UnusedGuarantee, unused)
+			}
+		}
+	}
+	for _, g := range view(t, s, (*store.Reader).Gateways) {
+		if g.Open != places[g.Name] {
+			t.Errorf("%s counts %d sessions, %d are open", g.Name, g.Open, places[g.Name])
+		}
+		taken := view(t, s, func(tx *store.Reader) (int64, error) { return tx.AddressesTaken(g.Name) })
+		first := address.Aggregate{V4: g.AggregateV4, V6: g.AggregateV6}.NewBlock(0) // keeps some for the gateway itself
+		if want := places[g.Name] + int64(first.Taken()); taken != want {
+			t.Errorf("%s: %d addresses taken, want %d", g.Name, taken, want)
+		}
+	}
+}
+
+// Whatever shares a transaction and whatever fails in it: what is counted in
+// the ledger ends up in the tables.
+func TestTheLedgerAgreesWithTheTables(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		q := newQuarter(t, s)
+		for round := range 8 {
+			var group sync.WaitGroup
+			for worker := range 32 {
+				rnd := rand.New(rand.NewPCG(uint64(round), uint64(worker)))
+				group.Go(func() {
+					for range 10 {
+						if err := q.step(s, rnd); err != nil && !errors.Is(err, errOnPurpose) {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			group.Wait()
+			q.agrees(t, s)
+			if t.Failed() {
+				t.FailNow()
+			}
+		}
+	})
+}
