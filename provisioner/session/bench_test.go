@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,13 +18,22 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/address"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
 )
+
+func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
 
 // crowd is a store with a gateway that serves many tenants and on which n
 // sessions are open, the last of them just now.
 func crowd(b *testing.B, n int) (_ *session.Service, position store.Position) {
 	b.Helper()
-	s, err := store.Open(context.Background(), store.Options{Database: filepath.Join(b.TempDir(), "db")})
+	return crowdIn(b, store.Options{Database: filepath.Join(b.TempDir(), "db")}, n, openSession)
+}
+
+// crowdIn is crowd in a database, of whom each does what make does.
+func crowdIn(b *testing.B, o store.Options, n int, make func(*store.Writer, provisioner.Gateway, int) error) (_ *session.Service, position store.Position) {
+	b.Helper()
+	s, err := store.Open(context.Background(), o)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -37,26 +49,31 @@ func crowd(b *testing.B, n int) (_ *session.Service, position store.Position) {
 		}
 	}
 	g := provisioner.Gateway{
-		Name: "gw1", Endpoint: "gw1.stadt.example:51820", Sessions: 20_000,
+		Name: "gw1", Endpoint: "gw1.stadt.example:51820", Sessions: 40_000,
 		AggregateV4: netip.MustParsePrefix("10.64.0.0/12"), AggregateV6: netip.MustParsePrefix("fd80::/48"),
 	}
-	pool := provisioner.LicencePool{Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 20_000}
+	pool := provisioner.LicencePool{Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 40_000}
 	const tenants = 500
 	update(func(tx *store.Writer) error {
 		err := tx.PutDirectory(provisioner.Directory{Name: "ad"})
 		for i := range tenants {
 			name := fmt.Sprintf("stadt%03d", i)
-			err = errors.Join(err, tx.PutTenant(provisioner.Tenant{Name: name, Directory: "ad", Policy: provisioner.DefaultPolicy()}))
+			err = errors.Join(err, tx.PutTenant(provisioner.Tenant{Name: name, Directory: "ad", StaffGroup: "staff", Policy: provisioner.DefaultPolicy()}))
 			g.Tenants = append(g.Tenants, name)
 			pool.Shares = append(pool.Shares, provisioner.PoolShare{Tenant: name})
 		}
 		return errors.Join(err, tx.PutPool(pool), tx.PutGateway(g),
 			tx.JoinGateway(g.Name, sha256.Sum256([]byte(g.Name)), time.Now().Add(time.Hour), "test"))
 	})
+	// Connected for as long as a benchmark may take.
+	update(func(tx *store.Writer) error {
+		_, err := tx.PutContact(store.Contact{Gateway: g.Name, Connected: true, ContactAt: time.Now().Add(time.Hour)}, true)
+		return err
+	})
 	for first := 0; first < n; first += 200 {
 		update(func(tx *store.Writer) error {
 			for i := first; i < min(n, first+200); i++ {
-				if err := openSession(tx, g, i); err != nil {
+				if err := make(tx, g, i); err != nil {
 					return err
 				}
 			}
@@ -66,25 +83,97 @@ func crowd(b *testing.B, n int) (_ *session.Service, position store.Position) {
 	if position, err = store.Read(context.Background(), s, (*store.Reader).Position); err != nil {
 		b.Fatal(err)
 	}
-	return session.New(session.Options{Store: s, Keys: keys{}, Logger: slog.New(slog.DiscardHandler)}), position
+	return session.New(session.Options{
+		Store: s, Standings: asLastSaid{s}, Confirmations: atOnce{}, Keys: keys{}, Logger: slog.New(slog.DiscardHandler),
+	}), position
 }
 
-func openSession(tx *store.Writer, g provisioner.Gateway, i int) error {
+// asLastSaid is a directory that answers at once.
+type asLastSaid struct{ store *store.Store }
+
+func (a asLastSaid) Lookup(_ context.Context, t provisioner.Tenant, p provisioner.Person) (provisioner.Standing, error) {
+	return provisioner.Standing{Person: p.ID, Tenant: t.Name, Groups: []string{"staff"}, ReadAt: time.Now()}, nil
+}
+
+// atOnce is a gateway that confirms at once.
+type atOnce struct{}
+
+func (atOnce) Wait(_ context.Context, _ string, debts []store.Debt) []provisioner.Confirmation {
+	return []provisioner.Confirmation{{Gateway: debts[0].Gateway, Confirmed: true}}
+}
+
+// deviceOf is the id of the nth laptop of a crowd.
+func deviceOf(n int) string { return fmt.Sprintf("device%06d", n) }
+
+func enrol(tx *store.Writer, g provisioner.Gateway, i int) error {
+	_, err := laptopOf(tx, g, i)
+	return err
+}
+
+func laptopOf(tx *store.Writer, g provisioner.Gateway, i int) (provisioner.Device, error) {
 	tenant := g.Tenants[i%len(g.Tenants)]
 	p, err := tx.KeepPerson(provisioner.Person{Directory: "ad", StableID: fmt.Sprint(i), DisplayName: fmt.Sprint("Person ", i)})
 	if err != nil {
+		return provisioner.Device{}, err
+	}
+	d := provisioner.Device{ID: deviceOf(i), Tenant: tenant, Person: p.ID, Generation: 1, PublicKey: sha256.Sum256(fmt.Append(nil, i))}
+	return d, errors.Join(tx.PutStanding(provisioner.Standing{Person: p.ID, Tenant: tenant, ReadAt: tx.Now}), tx.AddDevice(d))
+}
+
+// BenchmarkOpen is an opening where directory and gateway answer at once: what
+// is read before, the decision, and writing it down. 128 laptops open at a time.
+func BenchmarkOpen(b *testing.B) {
+	const devices, callers = 20_000, 128
+	for _, e := range []struct {
+		name string
+		make func() store.Options
+	}{
+		{"sqlite", func() store.Options { return store.Options{Database: filepath.Join(b.TempDir(), "db")} }},
+		{"postgres", func() store.Options {
+			d := postgrestest.New(b)
+			return store.Options{Database: d.DSN, Password: d.Password}
+		}},
+	} {
+		s, _ := crowdIn(b, e.make(), devices, enrol)
+		var next atomic.Int64
+		b.Run("database="+e.name, func(b *testing.B) {
+			var group sync.WaitGroup
+			turns := make(chan struct{})
+			for range callers {
+				group.Go(func() {
+					for range turns {
+						n := int(next.Add(1) % devices)
+						actor := provisioner.Actor{ID: deviceOf(n), Generation: 1, Grants: []provisioner.Grant{{Role: provisioner.RoleDevice, Tenant: fmt.Sprintf("stadt%03d", n%500)}}}
+						if _, err := s.Open(context.Background(), actor, session.OpenRequest{Stream: "stream", AgentVersion: "1"}); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			for b.Loop() {
+				turns <- struct{}{}
+			}
+			close(turns)
+			group.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
+		})
+	}
+}
+
+func openSession(tx *store.Writer, g provisioner.Gateway, i int) error {
+	d, err := laptopOf(tx, g, i)
+	if err != nil {
 		return err
 	}
-	d := provisioner.Device{ID: provisioner.NewID(), Tenant: tenant, Person: p.ID, Generation: 1, PublicKey: sha256.Sum256(fmt.Append(nil, i))}
+	tenant := d.Tenant
 	index, err := tx.TakeAddress(g.Name, tenant, d.ID, address.Aggregate{V4: g.AggregateV4, V6: g.AggregateV6})
 	if err != nil {
 		return err
 	}
 	return errors.Join(
-		tx.PutStanding(provisioner.Standing{Person: p.ID, Tenant: tenant, ReadAt: tx.Now}),
-		tx.AddDevice(d), tx.TakeSeat("vpn", tenant),
+		tx.TakeSeat("vpn", tenant),
 		tx.OpenSession(&provisioner.Session{
-			ID: provisioner.NewID(), Device: d.ID, Tenant: tenant, Person: p.ID, Gateway: g.Name, Pool: "vpn",
+			ID: provisioner.NewID(), Device: d.ID, Tenant: tenant, Person: d.Person, Gateway: g.Name, Pool: "vpn",
 			AddressIndex: index, KeyVersion: 1, PublicKey: d.PublicKey, Stream: "stream",
 			OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease),
 		}),

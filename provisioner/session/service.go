@@ -77,6 +77,8 @@ type Opened struct {
 	Session provisioner.Session
 	Tunnel  Tunnel
 	Resumed bool
+
+	epoch string // in which the session was opened
 }
 
 // Open opens a session for the calling device, or gives the one named in
@@ -109,7 +111,7 @@ func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenReque
 		if err != nil {
 			return Opened{}, err
 		}
-		if s.installed(ctx, opened.Session) {
+		if s.installed(ctx, opened) {
 			return opened, nil
 		}
 		if err := s.end(ctx, opened.Session, provisioner.CodeGatewayNotReady); err != nil {
@@ -128,26 +130,16 @@ func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenReque
 // admit asks the directory, outside of any transaction, and decides whether
 // the person may connect at all.
 func (s *Service) admit(ctx context.Context, actor provisioner.Actor) (provisioner.Tenant, provisioner.Standing, error) {
-	var tenant provisioner.Tenant
-	var person provisioner.Person
-	err := s.Store.View(ctx, func(tx *store.Reader) error {
-		device, err := tx.OwnDevice(actor)
-		if err != nil {
-			return err
-		}
-		if err := notTooOften(tx, device.ID); err != nil {
-			return err
-		}
-		if tenant, err = tx.Tenant(device.Tenant); err != nil {
-			return fmt.Errorf("reading tenant %s: %w", device.Tenant, err)
-		}
-		person, err = tx.Person(device.Person)
-		return err
-	})
+	a, err := store.Read(ctx, s.Store, func(tx *store.Reader) (store.Applicant, error) { return tx.Applicant(actor, closingsAllowed) })
 	if err != nil {
-		return tenant, provisioner.Standing{}, err
+		return a.Tenant, provisioner.Standing{}, err
 	}
-	standing, err := s.Standings.Lookup(ctx, tenant, person)
+	if wait := closingsWithin - time.Since(a.Closed); wait > 0 {
+		// Before the directory is asked.
+		return a.Tenant, provisioner.Standing{}, provisioner.Refuse(provisioner.CodeTryLater).After(min(wait, closingsWithin))
+	}
+	tenant := a.Tenant
+	standing, err := s.Standings.Lookup(ctx, tenant, a.Person)
 	if err != nil {
 		return tenant, standing, err
 	}
@@ -165,25 +157,12 @@ const (
 	closingsWithin  = time.Minute
 )
 
-// notTooOften refuses a device that opens and closes in a loop, before the
-// directory is asked.
-func notTooOften(tx *store.Reader, device string) error {
-	closed, err := tx.LatelyClosed(device, closingsAllowed)
-	if err != nil {
-		return fmt.Errorf("reading how often the device has opened sessions: %w", err)
-	}
-	if wait := closingsWithin - time.Since(closed); wait > 0 {
-		return provisioner.Refuse(provisioner.CodeTryLater).After(min(wait, closingsWithin))
-	}
-	return nil
-}
-
 // write decides and opens in one transaction.
 func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequest, tenant provisioner.Tenant,
 	standing provisioner.Standing, tried []string,
 ) (opened Opened, err error) {
 	err = s.Store.UpdateAbout(ctx, actor.ID, func(tx *store.Writer) error {
-		opened = Opened{}
+		opened = Opened{epoch: tx.Epoch()}
 		device, err := tx.OwnDevice(actor)
 		if err != nil {
 			return err
@@ -238,15 +217,10 @@ func choosePool(tx *store.Writer, tenant string) (string, error) {
 }
 
 // installed waits for the gateway to say that it has the peer.
-func (s *Service) installed(ctx context.Context, session provisioner.Session) bool {
+func (s *Service) installed(ctx context.Context, o Opened) bool {
 	ctx, cancel := context.WithTimeout(ctx, provisioner.OpeningWait)
 	defer cancel()
-	position, err := store.Read(ctx, s.Store, (*store.Reader).Position)
-	if err != nil {
-		s.Logger.Error("reading the epoch", "error", err)
-		return false
-	}
-	answers := s.Confirmations.Wait(ctx, position.Epoch, []store.Debt{{Gateway: session.Gateway, Revision: session.Revision}})
+	answers := s.Confirmations.Wait(ctx, o.epoch, []store.Debt{{Gateway: o.Session.Gateway, Revision: o.Session.Revision}})
 	return len(answers) == 1 && answers[0].Confirmed
 }
 

@@ -119,28 +119,27 @@ func (s *Service) fill(tx *store.Reader, gateway string, changes []provisioner.C
 	if err != nil {
 		return err
 	}
+	open, err := tx.SessionsChanged(gateway, d.After, d.Upto)
+	if err != nil {
+		return err
+	}
 	done := make(map[string]bool)
-	for _, c := range changes {
-		if c.Kind == provisioner.ChangeGateway {
-			d.Declaration = true
-		}
-		if c.Session == "" || done[c.Session] {
-			continue
-		}
-		done[c.Session] = true
-		session, err := tx.Session(c.Session)
-		if errors.Is(err, store.ErrNone) || err == nil && !session.ClosedAt.IsZero() {
-			d.Removed = append(d.Removed, c.Session)
-			continue
-		}
-		if err != nil {
-			return err
-		}
+	for _, session := range open {
+		done[session.ID] = true
 		peer, err := s.Peer(session, g.Gateway)
 		if err != nil {
 			return err
 		}
 		d.Peers = append(d.Peers, peer)
+	}
+	for _, c := range changes {
+		if c.Kind == provisioner.ChangeGateway {
+			d.Declaration = true
+		}
+		if c.Session != "" && !done[c.Session] {
+			done[c.Session] = true
+			d.Removed = append(d.Removed, c.Session)
+		}
 	}
 	return nil
 }

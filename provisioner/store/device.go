@@ -9,14 +9,19 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner"
 )
 
-const selectDevice = `select d.id, d.tenant, d.person, d.generation, d.name, d.serial_number, d.platform, d.public_key, d.agent_version,
-	d.enrolled_at, d.certificate_not_after, d.revoked_at, d.revoked_why from device d `
+const (
+	deviceColumns = `d.id, d.tenant, d.person, d.generation, d.name, d.serial_number, d.platform, d.public_key, d.agent_version,
+	d.enrolled_at, d.certificate_not_after, d.revoked_at, d.revoked_why `
+	selectDevice = `select ` + deviceColumns + `from device d `
+)
 
-func scanDevice(s scanner) (d provisioner.Device, err error) {
+func scanDevice(s scanner) (provisioner.Device, error) { return scanDeviceAnd(s) }
+
+func scanDeviceAnd(s scanner, more ...any) (d provisioner.Device, err error) {
 	var key string
 	var enrolled, notAfter, revoked int64
-	if err := s.Scan(&d.ID, &d.Tenant, &d.Person, &d.Generation, &d.Name, &d.SerialNumber, &d.Platform, &key, &d.AgentVersion,
-		&enrolled, &notAfter, &revoked, &d.RevokedWhy); err != nil {
+	if err := s.Scan(append([]any{&d.ID, &d.Tenant, &d.Person, &d.Generation, &d.Name, &d.SerialNumber, &d.Platform, &key, &d.AgentVersion,
+		&enrolled, &notAfter, &revoked, &d.RevokedWhy}, more...)...); err != nil {
 		return d, err
 	}
 	d.EnrolledAt, d.CertificateNotAfter, d.RevokedAt = at(enrolled), at(notAfter), at(revoked)
@@ -49,6 +54,10 @@ func deviceOf(q querier, id string) (provisioner.Device, error) {
 // suspended or replaced.
 func (r *Reader) OwnDevice(actor provisioner.Actor) (provisioner.Device, error) {
 	device, err := r.Device(actor.ID)
+	return admitted(device, err, actor)
+}
+
+func admitted(device provisioner.Device, err error, actor provisioner.Actor) (provisioner.Device, error) {
 	if errors.Is(err, ErrNone) {
 		return device, provisioner.Refuse(provisioner.CodeDeviceUnknown)
 	}
@@ -59,6 +68,42 @@ func (r *Reader) OwnDevice(actor provisioner.Actor) (provisioner.Device, error) 
 		return device, refusal
 	}
 	return device, nil
+}
+
+// Applicant is a device that wants a session, with what is known about it.
+type Applicant struct {
+	Device provisioner.Device
+	Person provisioner.Person
+	Tenant provisioner.Tenant
+	// Closed is when the nth last of its closed sessions was closed; the zero
+	// time if fewer are known.
+	Closed time.Time
+}
+
+// Applicant reads the calling device and whose it is, as OwnDevice does, and
+// when the nth last of its sessions was closed.
+func (r *Reader) Applicant(actor provisioner.Actor, n int) (Applicant, error) {
+	var suspensions int64
+	a, err := one(r.q, func(s scanner) (a Applicant, err error) {
+		var declaration string
+		var closed int64
+		p := &a.Person
+		if a.Device, err = scanDeviceAnd(s, &suspensions, &p.ID, &p.Directory, &p.StableID, &p.Login, &p.DisplayName, &p.Mail,
+			&declaration, &closed); err != nil {
+			return a, err
+		}
+		a.Closed = at(closed)
+		return a, fromJSON(declaration, &a.Tenant)
+	}, `select `+deviceColumns+`, (select count(*) from suspension where device = d.id),
+			p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail, t.declaration,
+			coalesce((select s.closed_at from session s where s.device = d.id and s.closed_at > 0
+				order by s.closed_revision desc limit 1 offset $1), 0)
+		from device d join person p on p.id = d.person join tenant t on t.name = d.tenant where d.id = $2`, n-1, actor.ID)
+	if err == nil && suspensions > 0 {
+		a.Device, err = withSuspensions(r.q, a.Device)
+	}
+	a.Device, err = admitted(a.Device, err, actor)
+	return a, err
 }
 
 func withSuspensions(q querier, d provisioner.Device) (provisioner.Device, error) {

@@ -58,6 +58,14 @@ func (r *Reader) SessionsOnGateway(gateway, after string, limit int) ([]provisio
 	return all(r.q, scanSession, selectSession+`where s.gateway = $1 and s.closed_at = 0 and s.id > $2 order by s.id limit $3`, gateway, after, limit)
 }
 
+// SessionsChanged lists the open sessions among those that changed for a gateway
+// after a revision and up to another one.
+func (r *Reader) SessionsChanged(gateway string, after, upto int64) ([]provisioner.Session, error) {
+	return all(r.q, scanSession, selectSession+`where s.closed_at = 0 and s.gateway = $1 and s.id in
+		(select session from change where gateway = $2 and revision > $3 and revision <= $4 and session <> '') order by s.id`,
+		gateway, gateway, after, upto)
+}
+
 // SessionsOpenedBefore lists open sessions of a gateway that were opened before
 // a revision, at most limit.
 func (r *Reader) SessionsOpenedBefore(gateway string, revision int64, limit int) ([]provisioner.Session, error) {
@@ -80,17 +88,6 @@ func (r *Reader) LeasesOver(before time.Time, last provisioner.Session, limit in
 	from := ms(last.LeaseUntil)
 	return all(r.q, scanSession, selectSession+`where s.closed_at = 0 and s.lease_until < $1
 		and (s.lease_until > $2 or (s.lease_until = $3 and s.id > $4)) order by s.lease_until, s.id limit $5`, ms(before), from, from, last.ID, limit)
-}
-
-// LatelyClosed tells when the nth last closed session of a device was closed;
-// the zero time if fewer are known.
-func (r *Reader) LatelyClosed(device string, n int) (time.Time, error) {
-	closed, err := one(r.q, value[int64], `select closed_at from session where device = $1 and closed_at > 0
-		order by closed_revision desc limit 1 offset $2`, device, n-1)
-	if errors.Is(err, ErrNone) {
-		return time.Time{}, nil
-	}
-	return at(closed), err
 }
 
 // FormerGateway names the gateway where the device was last; ErrNone if it
