@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -21,7 +20,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
 )
 
-func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
+func TestMain(m *testing.M) { postgrestest.Main(m) }
 
 // crowd is a store with a gateway that serves many tenants and on which n
 // sessions are open, the last of them just now.

@@ -22,11 +22,10 @@ func replicas(t *testing.T, n int) []*store.Store {
 
 // held is one replica's hold on a duty.
 type held struct {
-	duty   chan *store.Duty // when it begins
-	lost   chan struct{}    // closed when the work was told to end
-	stop   context.CancelFunc
-	ended  chan error
-	frozen chan struct{} // the work does not return before it is closed
+	duty  chan *store.Duty // when it begins
+	lost  chan struct{}    // closed when the work was told to end
+	stop  context.CancelFunc
+	ended chan error
 }
 
 func hold(t *testing.T, s *store.Store) *held {

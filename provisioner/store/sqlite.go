@@ -146,7 +146,7 @@ func (p pooled) query(query string, args ...any) (rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.tx.StmtContext(p.ctx, st).QueryContext(p.ctx, args...) //nolint:sqlclosecheck // one and all close them; the transaction closes the statement
+	return p.tx.StmtContext(p.ctx, st).QueryContext(p.ctx, args...) //nolint:sqlclosecheck,rowserrcheck // one and all do both; the transaction closes the statement
 }
 
 func (pooled) exec(string, ...any) (int64, error) { return 0, errReader }
@@ -185,7 +185,7 @@ func (p *pinned) query(query string, args ...any) (rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	return st.QueryContext(p.ctx, args...)
+	return st.QueryContext(p.ctx, args...) //nolint:rowserrcheck // one and all do
 }
 
 func (p *pinned) exec(query string, args ...any) (int64, error) {

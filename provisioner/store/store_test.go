@@ -20,7 +20,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
 )
 
-func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
+func TestMain(m *testing.M) { postgrestest.Main(m) }
 
 func open(t testing.TB, o store.Options) *store.Store {
 	t.Helper()

@@ -274,7 +274,7 @@ func (c *Contacts) Wait(ctx context.Context, epoch string, debts []store.Debt) [
 	}
 	names := slices.Sorted(maps.Keys(open))
 	confirmed := make(map[string]time.Duration)
-	elsewhere := c.hub.Listen(heard)
+	elsewhere := c.hub.Listen(heard())
 	defer elsewhere.Close()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()

@@ -57,7 +57,7 @@ func NewHub(log *slog.Logger) *Hub {
 }
 
 // heard is the topic of those who wait for what gateways say to other replicas.
-var heard = Topic{kind: "heard"}
+func heard() Topic { return Topic{kind: "heard"} }
 
 // Poke says what was committed, by this replica or another one. It never blocks.
 func (h *Hub) Poke(c store.Commit) {
@@ -68,7 +68,7 @@ func (h *Hub) Poke(c store.Commit) {
 		}
 	}
 	if c.Heard {
-		h.ring(heard)
+		h.ring(heard())
 	}
 }
 

@@ -40,11 +40,10 @@ type Database struct {
 
 // Main runs the tests of a package whose tests call New, and ends the server:
 //
-//	func TestMain(m *testing.M) { os.Exit(postgrestest.Main(m)) }
-func Main(m *testing.M) int {
-	code := m.Run()
+//	func TestMain(m *testing.M) { postgrestest.Main(m) }
+func Main(m *testing.M) {
+	m.Run() // which keeps the exit status
 	running.stop()
-	return code
 }
 
 // New gives a new, empty database; the server is started for the first one.
@@ -93,7 +92,7 @@ type server struct {
 	process  *testprocess.Process
 }
 
-var running server
+var running server //nolint:gochecknoglobals // one of a test binary; tests that know nothing of each other share it
 
 func (s *server) start(bin string) (err error) {
 	s.mu.Lock()
