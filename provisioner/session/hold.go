@@ -16,7 +16,7 @@ func (s *Service) Renew(ctx context.Context, actor provisioner.Actor, stream, id
 		return time.Time{}, refusal
 	}
 	var until time.Time
-	err := s.Store.Update(ctx, func(tx *store.Writer) error {
+	err := s.Store.UpdatePatiently(ctx, func(tx *store.Writer) error {
 		until = tx.Now.Add(provisioner.Lease)
 		ok, err := tx.RenewSession(id, actor.ID, stream, until, usage)
 		if err != nil || ok {

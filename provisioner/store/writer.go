@@ -14,6 +14,8 @@ import (
 const (
 	batchTime = 20 * time.Millisecond
 	batchSize = 256
+	// patience is how long what can wait is gathered.
+	patience = 100 * time.Millisecond
 	// aboutSize is how many requests about devices go one after the other without
 	// a look at what is urgent.
 	aboutSize = 64
@@ -24,17 +26,19 @@ type update struct {
 	ctx    context.Context
 	do     func(*Writer) error
 	urgent bool
+	until  time.Time  // not zero: it can wait for others until then
 	about  string     // the device; empty: something else
 	done   chan error // buffered: the writer never waits for a caller
 }
 
-// queue holds what waits; urgent goes first.
+// queue holds what waits; urgent goes first, patient last.
 type queue struct {
-	mu     sync.Mutex
-	urgent []*update
-	normal []*update
-	closed bool
-	wake   chan struct{} // buffered by one
+	mu      sync.Mutex
+	urgent  []*update
+	normal  []*update
+	patient []*update
+	closed  bool
+	wake    chan struct{} // buffered by one
 }
 
 func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
@@ -45,9 +49,12 @@ func (q *queue) put(u *update) error {
 	if q.closed {
 		return ErrClosed
 	}
-	if u.urgent {
+	switch {
+	case u.urgent:
 		q.urgent = append(q.urgent, u)
-	} else {
+	case !u.until.IsZero():
+		q.patient = append(q.patient, u)
+	default:
 		q.normal = append(q.normal, u)
 	}
 	ring(q.wake)
@@ -71,7 +78,7 @@ func (q *queue) takeAbout(limit int) (list []*update) {
 func (q *queue) take() *update {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, line := range []*[]*update{&q.urgent, &q.normal} {
+	for _, line := range []*[]*update{&q.urgent, &q.normal, &q.patient} {
 		if len(*line) > 0 {
 			u := (*line)[0]
 			(*line)[0] = nil
@@ -85,7 +92,22 @@ func (q *queue) take() *update {
 func (q *queue) waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.urgent) + len(q.normal)
+	return len(q.urgent) + len(q.normal) + len(q.patient)
+}
+
+// rest is how long everything that waits can go on waiting: zero if something
+// cannot, or if so much has gathered that waiting gains nothing more. It is
+// negative if nothing waits.
+func (q *queue) rest() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case len(q.urgent)+len(q.normal) > 0 || len(q.patient) >= batchSize || len(q.patient) > 0 && q.closed:
+		return 0
+	case len(q.patient) > 0:
+		return max(0, time.Until(q.patient[0].until))
+	}
+	return -1
 }
 
 func (q *queue) close() {
@@ -111,6 +133,12 @@ func (s *Store) UpdateAbout(ctx context.Context, device string, do func(*Writer)
 // UpdateUrgent is Update ahead of everything that waits: for revocations.
 func (s *Store) UpdateUrgent(ctx context.Context, do func(*Writer) error) error {
 	return s.submit(&update{ctx: ctx, do: do, urgent: true})
+}
+
+// UpdatePatiently is Update for what comes often and is urgent to nobody, such as
+// renewals: it waits up to 100 ms for others, so that they share a commit.
+func (s *Store) UpdatePatiently(ctx context.Context, do func(*Writer) error) error {
+	return s.submit(&update{ctx: ctx, do: do, until: time.Now().Add(patience)})
 }
 
 func (s *Store) submit(u *update) error {
@@ -148,22 +176,28 @@ const connectAgain = 250 * time.Millisecond
 // run serves the queue until ctx ends, then answers what still waits.
 func (w *writer) run(ctx context.Context) {
 	defer w.drop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
+		var due <-chan time.Time
+		switch rest := w.store.queue.rest(); {
+		case rest == 0:
+			if first := w.store.queue.take(); first != nil {
+				w.batch(context.WithoutCancel(ctx), first, batchSize)
+			}
+			if ctx.Err() == nil {
+				continue
+			}
+		case rest > 0:
+			timer.Reset(rest)
+			due = timer.C
+		}
 		select {
 		case <-ctx.Done():
 			w.refuseAll(ErrClosed)
 			return
 		case <-w.store.queue.wake:
-		}
-		for {
-			first := w.store.queue.take()
-			if first == nil {
-				break
-			}
-			w.batch(context.WithoutCancel(ctx), first, batchSize)
-			if ctx.Err() != nil {
-				break
-			}
+		case <-due:
 		}
 	}
 }
