@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"net/url"
@@ -125,12 +126,16 @@ func (*postgres) unavailable(err error) bool {
 		case "08", "53", "57", "58": // connection, resources, operator intervention, system error
 			return true
 		}
-		return e.Code == "25006" || e.Code == "25P03" // read_only_sql_transaction, idle_in_transaction_session_timeout
+		switch e.Code {
+		case "25006", "25P03", "55P03": // read_only_sql_transaction, idle_in_transaction_session_timeout, lock_not_available
+			return true
+		}
+		return false
 	}
 	var connecting *pgconn.ConnectError
 	var network net.Error
-	return errors.As(err, &connecting) || errors.As(err, &network) || errors.Is(err, errPenBroken) ||
-		pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed")
+	return errors.As(err, &connecting) || errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, errPenBroken) || pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed")
 }
 
 func (e *postgres) view(ctx context.Context, read func(querier) error) error {

@@ -468,3 +468,21 @@ func TestTextIsOrderedByBytes(t *testing.T) {
 		}
 	})
 }
+
+// While replicas are replaced one after the other, older programs run on the
+// schema of the next version, as far back as that says.
+func TestAnOlderProgramRunsOnTheNextSchema(t *testing.T) {
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			o := e.make(t)
+			town(t, open(t, o))
+			store.Exec(t, o, `insert into goose_db_version (version_id, is_applied) values (99, $1)`, true)
+			again := open(t, o)
+			update(t, again, func(tx *store.Writer) error { _, err := laptop(tx, 1); return err })
+			store.Exec(t, o, `update schema_support set oldest = $1`, 99)
+			if s, err := store.Open(t.Context(), o); !errors.Is(err, store.ErrSchema) {
+				t.Errorf("a schema that supports only newer programs: %v, %v", s, err)
+			}
+		})
+	}
+}
