@@ -44,9 +44,12 @@ clean: ## remove bin/ and dist/ (the tools in .bin/ stay: they take minutes)
 
 ## Tests
 
-.PHONY: test race bench test-packages
+.PHONY: test test-kernel race bench test-packages
 test: test-packages ## install what tests need, run everything; last comes what was skipped, and why
 	GO='$(GO)' build/test.sh $(RACE) -timeout $(TEST_TIMEOUT) $(PKG)
+
+test-kernel: test-packages ## only what runs on the kernel's WireGuard: here, or in a virtual machine (no root, no /dev/kvm)
+	GO='$(GO)' build/test.sh $(RACE) -v -count=1 -run Kernel ./agent/wireguard ./agent/gateway ./internal/kerneltest
 
 race: ## everything with the race detector, three times over, uncached: hunts what happens seldom
 	GO='$(GO)' build/test.sh -race -count=3 -timeout 30m $(PKG)
@@ -60,6 +63,7 @@ benchstat: $(BIN)/benchstat
 
 test-packages:
 	build/test-packages.sh
+	build/test-kernel.sh
 
 ## Checks
 

@@ -5,6 +5,8 @@ set -euo pipefail
 
 # postgresql: the tests start a server of their own; dbus-daemon: the tests' own bus, on which they play systemd-resolved; bind9-dnsutils: dig; gcc and libc6-dev: the race detector.
 wanted=(slapd slapd-contrib ldap-utils postgresql dbus-daemon iproute2 nftables iputils-ping bind9-dnsutils ca-certificates curl gcc libc6-dev)
+# The virtual machine whose kernel has WireGuard (internal/kerneltest).
+[ "$(uname -m)" != x86_64 ] || wanted+=(qemu-system-x86)
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	echo "This is not Debian or Ubuntu: tests that need one of these packages are skipped where it is missing: ${wanted[*]}"

@@ -17,7 +17,6 @@ if [ -s "$HEIMDRAHT_SKIP_LOG" ]; then
 	echo "Skipped tests, and why:"
 	awk -F'\t' -v root="$PWD/" '{ sub(root, "", $2); printf "  %s %s: %s\n", $2, $3, $1 }' "$HEIMDRAHT_SKIP_LOG" | sort -u
 elif [ "$status" -eq 0 ]; then
-	echo "No test that was built was skipped for want of something on this machine."
+	echo "No test was skipped for want of something on this machine."
 fi
-echo "Not built: the tests of the kernel's WireGuard in agent/wireguard, which need a kernel that has it (go test -tags kernel)."
 exit "$status"

@@ -14,23 +14,35 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/heimdraht/heimdraht/agent/wireguard"
+	"github.com/heimdraht/heimdraht/internal/kerneltest"
 	"github.com/heimdraht/heimdraht/internal/testneed"
 )
 
 // TestHost gives a gateway its place on a host: a TUN device with its
 // addresses, the aggregate routed to it, forwarding on, and all gone after
-// Close. It runs in a process of its own, in a network namespace of its own.
+// Close.
 func TestHost(t *testing.T) {
+	testneed.Root(t)
+	testneed.File(t, "/dev/net/tun")
+	testHost(t, wireguard.Userspace)
+}
+
+// TestHostKernel does the same with the kernel's WireGuard, which production
+// gateways use.
+func TestHostKernel(t *testing.T) {
+	kerneltest.Run(t, []string{"ip", "nft"}, kerneltest.Test{Name: "host", Run: func(t *testing.T) { testHost(t, wireguard.Kernel) }})
+}
+
+// testHost runs in a process of its own, in a network namespace of its own.
+func testHost(t *testing.T, mode wireguard.Mode) {
 	const inside = "HEIMDRAHT_TEST_IN_NAMESPACE"
 	if os.Getenv(inside) == "" {
-		testneed.Root(t)
-		testneed.File(t, "/dev/net/tun")
 		testneed.Program(t, "ip")
 		testneed.Program(t, "nft")
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHost$", "-test.count=1", "-test.timeout=60s", "-test.v")
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1", "-test.timeout=3m", "-test.v")
 		cmd.Env = append(os.Environ(), inside+"=1")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
-		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestHost") {
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
 			t.Fatalf("in a network namespace: %v\n%s", err, out)
 		}
 		return
@@ -40,13 +52,13 @@ func TestHost(t *testing.T) {
 	check(t, err)
 	setup := Setup{PrivateKey: private, ListenPort: 51820, MTU: 1420, Masquerade: true, Addresses: []netip.Prefix{
 		netip.MustParsePrefix("10.80.0.1/16"), netip.MustParsePrefix("fd80:1::1/48")}}
-	host := Host{Interface: "hd0", Mode: wireguard.Userspace}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	host := Host{Interface: "hd0", Mode: mode}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	device, err := host.Open(ctx, setup)
 	check(t, err)
 	check(t, device.Configure(ctx, setup))
-	if f := device.Facts(); f.Interface != "hd0" || f.Mode != "userspace" || f.ListenPort != 51820 {
+	if f := device.Facts(); f.Interface != "hd0" || f.Mode != mode.String() || f.ListenPort != 51820 {
 		t.Errorf("facts %+v", f)
 	}
 	expect(t, "inet 10.80.0.1/16", "ip", "addr", "show", "hd0")
@@ -66,7 +78,7 @@ func TestHost(t *testing.T) {
 	defer closing(t, taken)
 	other := setup
 	other.ListenPort = 4711
-	if _, err := (Host{Interface: "hd1", Mode: wireguard.Userspace}).Open(ctx, other); deviceProblem(other, err).Code != CodePortInUse {
+	if _, err := (Host{Interface: "hd1", Mode: mode}).Open(ctx, other); deviceProblem(other, err).Code != CodePortInUse {
 		t.Errorf("a port in use gives %v", err)
 	}
 

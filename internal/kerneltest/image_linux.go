@@ -14,16 +14,20 @@ import (
 	"github.com/heimdraht/heimdraht/internal/testneed"
 )
 
-// writeImage writes the archive that is the virtual machine's file system: the first process, the kernel's modules, the
-// package's tests, and the programs with their libraries.
+// writeImage writes the archive that is the virtual machine's file system: the first process, the kernel's modules, and
+// the test binary and other programs with their libraries, each where it lies here.
 func writeImage(t *testing.T, file, kernel string, programs []string) error {
 	t.Helper()
-	dir := t.TempDir()
-	first, binary := filepath.Join(dir, "init"), filepath.Join(dir, "test")
-	if err := build(t, "build", "-o", first, "github.com/heimdraht/heimdraht/internal/kerneltest/init"); err != nil {
-		return err
+	first := filepath.Join(t.TempDir(), "init")
+	build := exec.CommandContext(t.Context(), testneed.Program(t, "go"), "build", "-race=false", "-buildvcs=false", "-o", first,
+		"github.com/heimdraht/heimdraht/internal/kerneltest/init")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the first process: %w\n%s", err, out)
 	}
-	if err := build(t, "test", "-c", "-o", binary, "."); err != nil {
+	// This very binary, race detector included: another build would take longer than the tests.
+	binary, err := os.Executable()
+	if err != nil {
 		return err
 	}
 	modules, err := withDependencies(filepath.Join(kernel, "modules"), moduleNames())
@@ -58,18 +62,6 @@ func writeImage(t *testing.T, file, kernel string, programs []string) error {
 		a.copy(name, source)
 	}
 	return errors.Join(a.end(), w.Flush(), out.Close())
-}
-
-// build runs the go command for a static program. The race detector would need a C library, and is twenty times slower
-// on a processor that is a program itself; what it finds here it finds in the tests of the other devices.
-func build(t *testing.T, command string, arguments ...string) error {
-	arguments = append([]string{command, "-race=false", "-buildvcs=false", "-ldflags=-s -w"}, arguments...)
-	cmd := exec.CommandContext(t.Context(), testneed.Program(t, "go"), arguments...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go %s: %w\n%s", strings.Join(arguments, " "), err, out)
-	}
-	return nil
 }
 
 // addLibraries adds the shared libraries of all programs among the files. A static program has none.

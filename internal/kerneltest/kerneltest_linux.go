@@ -1,8 +1,8 @@
 // Package kerneltest runs tests on a kernel that has WireGuard, wherever it is: here, or in a virtual machine.
 //
 // What always holds: where the running kernel has WireGuard and the test may use it, the tests run in place. Elsewhere
-// one virtual machine (qemu without hardware help, hence any amd64 machine, and no root) runs the same tests
-// under the distribution's own kernel, and their verdicts become those of the subtests here, one by one. A test of which
+// one virtual machine (qemu without hardware help, hence any amd64 machine, and no root) runs the same test binary
+// under the distribution's own kernel, and its verdicts become those of the subtests here, one by one. A test of which
 // nothing was heard has failed. What the machine lacks is said by package testneed. Everything ends within a stated time.
 //
 // Fetching qemu and the kernel is not its business: build/test-packages.sh and build/test-kernel.sh do.
