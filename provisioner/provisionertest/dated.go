@@ -2,10 +2,10 @@ package provisionertest
 
 import (
 	"context"
-	"crypto"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner/keyring"
@@ -16,29 +16,38 @@ import (
 // of a laptop that lay in a drawer, or of a machine with another clock.
 func (s *Server) Dated(c tls.Certificate, from, until time.Time) tls.Certificate {
 	s.t.Helper()
-	authority, key, err := s.authority()
+	der, err := Dated(s.Config.MasterKeyFile, s.Config.Database, c.Certificate[0], from, until)
 	if err != nil {
-		s.t.Fatal("opening the CA's key: ", err)
-	}
-	leaf, err := x509.ParseCertificate(c.Certificate[0])
-	if err != nil {
-		s.t.Fatal("reading a certificate: ", err)
-	}
-	leaf.NotBefore, leaf.NotAfter = from, until
-	der, err := x509.CreateCertificate(rand.Reader, leaf, authority, c.PrivateKey.(crypto.Signer).Public(), key)
-	if err != nil {
-		s.t.Fatal("signing a certificate: ", err)
+		s.t.Fatal(err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: c.PrivateKey}
 }
 
-// authority opens the CA's key, as whoever has the master key and the database can.
-func (s *Server) authority() (*x509.Certificate, any, error) {
-	master, err := keyring.Read(s.Config.MasterKeyFile)
+// Dated does the same with the files of any control plane, which may be running. A certificate is given and returned in DER.
+func Dated(masterKeyFile, database string, certificate []byte, from, until time.Time) ([]byte, error) {
+	authority, key, err := openAuthority(masterKeyFile, database)
+	if err != nil {
+		return nil, fmt.Errorf("opening the CA's key: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(certificate)
+	if err != nil {
+		return nil, fmt.Errorf("reading a certificate: %w", err)
+	}
+	leaf.NotBefore, leaf.NotAfter = from, until
+	der, err := x509.CreateCertificate(rand.Reader, leaf, authority, leaf.PublicKey, key)
+	if err != nil {
+		return nil, fmt.Errorf("signing a certificate: %w", err)
+	}
+	return der, nil
+}
+
+// openAuthority opens the CA's key, as whoever has the master key and the database can.
+func openAuthority(masterKeyFile, database string) (*x509.Certificate, any, error) {
+	master, err := keyring.Read(masterKeyFile)
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := store.Open(context.Background(), store.Options{Database: s.Config.Database, SchemaAsIs: true})
+	db, err := store.Open(context.Background(), store.Options{Database: database, SchemaAsIs: true})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -26,6 +26,7 @@ const (
 	roleStage   = "stage"   // runs the tests, as the first process of new namespaces
 	roleMachine = "machine" // keeps a machine's namespaces alive
 	roleFetch   = "fetch"   // a machine's web browser
+	roleExpire  = "expire"  // on the control plane's machine: makes a certificate that has expired
 )
 
 // programs are built once for all tests.
@@ -44,6 +45,8 @@ func play(m *testing.M) int {
 		err = beMachine(os.Args[1])
 	case roleFetch:
 		err = fetch(os.Args[1], os.Stdout)
+	case roleExpire:
+		err = makeExpired(os.Stdin, os.Stdout)
 	case roleStage:
 		if err = furnish(); err == nil {
 			return m.Run()

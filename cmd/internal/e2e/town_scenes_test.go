@@ -49,6 +49,7 @@ func TestTown(t *testing.T) {
 		{"control plane killed and back", w.killControlPlane},
 		{"gateway killed and back, control plane away", w.killGateway},
 		{"gateway stopped and back", w.stopGateway},
+		{"laptop: back after its certificate has expired", w.comeBackLate},
 		{"helpdesk: signs in, finds, may no more", w.signInHelpdesk},
 		{"revoked: dead within a second", w.revoke},
 		{"revoked: dead also if the laptop hears nothing", w.revokeDeaf},
