@@ -1,4 +1,4 @@
-// Command refusals writes docs/refusals.md from the catalogue: what a person on
+// Command refusals writes docs/refusals.md from the catalogues: what a person on
 // the telephone can look up by the code that somebody reads out.
 //
 // What always holds: the page says what the programs say, because it is made
@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/app"
 )
 
 const head = `# Refusals
@@ -21,22 +22,34 @@ brackets; people can read it out on the telephone. A name in braces is filled wi
 "Kind" groups codes by what a program should make of them. What laptops and gateways find out by themselves, such as a wrong
 fingerprint or a clock that is wrong, they say in the same form with codes of their own.
 
-This page is made from the catalogue in the program by ` + "`make generate`" + `.
+At the end stands what ` + "`heimdrahtd`" + ` says of its own machine, to the operator and in English.
+
+This page is made from the catalogues in the programs by ` + "`make generate`" + `.
+`
+
+const setupHead = `
+# The control plane's machine
+
+What ` + "`heimdrahtd check`" + ` and the other commands of ` + "`heimdrahtd`" + ` find wrong, by its code.
 `
 
 func main() {
-	if _, err := os.Stdout.WriteString(page(provisioner.Catalogue())); err != nil {
+	if _, err := os.Stdout.WriteString(page(provisioner.Catalogue(), app.SetupCatalogue())); err != nil {
 		fmt.Fprintln(os.Stderr, "refusals:", err)
 		os.Exit(1)
 	}
 }
 
-func page(entries []provisioner.Entry) string {
+func page(entries []provisioner.Entry, setup []app.SetupEntry) string {
 	var b strings.Builder
 	b.WriteString(head)
 	for _, e := range entries {
 		fmt.Fprintf(&b, "\n## %s\n\nKind: %v\n\n- %s *%s*\n- %s *%s*\n",
 			e.Code, e.Kind, e.German.Sentence, e.German.Next, e.English.Sentence, e.English.Next)
+	}
+	b.WriteString(setupHead)
+	for _, e := range setup {
+		fmt.Fprintf(&b, "\n## %s\n\n%s *%s*\n", e.Code, e.Sentence, e.Next)
 	}
 	return b.String()
 }

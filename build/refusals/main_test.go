@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/app"
 )
 
 func TestThePageIsCurrent(t *testing.T) {
@@ -14,7 +15,7 @@ func TestThePageIsCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(written), page(provisioner.Catalogue())); diff != "" {
+	if diff := cmp.Diff(string(written), page(provisioner.Catalogue(), app.SetupCatalogue())); diff != "" {
 		t.Errorf("run make generate (-written +now):\n%s", diff)
 	}
 }

@@ -155,13 +155,16 @@ func (checkCommand) Run(ctx context.Context, grammar *commands, s streams) error
 		if f.Next != "" {
 			fmt.Fprintf(s.out, "       %-15s  -> %s\n", "", f.Next)
 		}
+		if f.Code != "" {
+			fmt.Fprintf(s.out, "       %-15s  (%s)\n", "", f.Code)
+		}
 	}
 	c, err := grammar.load()
 	if err != nil {
-		f := app.Finding{What: "configuration", Detail: err.Error(), Next: "Correct the file."}
+		f := app.Finding{What: "configuration", Code: "file-invalid", Detail: err.Error(), Next: "Correct the file."}
 		var setup *app.SetupError
 		if errors.As(err, &setup) {
-			f.Next = setup.Next
+			f.Code, f.Next = setup.Code, setup.Next
 		}
 		say(f)
 		return errSaid

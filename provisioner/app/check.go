@@ -21,8 +21,9 @@ import (
 type Finding struct {
 	What   string
 	OK     bool
+	Code   string // stable, of SetupCatalogue; empty where all is well
 	Detail string
-	Next   string // what to do; empty where all is well
+	Next   string // what to do; there is always something unless all is well
 }
 
 const (
@@ -64,13 +65,14 @@ func Check(ctx context.Context, c config.ControlPlane, say func(Finding)) {
 
 // sayOf is a finding that is well if err is nil.
 func sayOf(say func(Finding), what string, err error, detail string) {
-	f := Finding{What: what, OK: err == nil, Detail: detail}
-	if err != nil {
-		f.Detail = err.Error()
+	if err == nil {
+		say(Finding{What: what, OK: true, Detail: detail})
+		return
 	}
+	f := Finding{What: what, Code: "check-failed", Detail: err.Error(), Next: "Run heimdrahtd check again. If it stays, report this line: it is a fault of the program."}
 	var setup *SetupError
 	if errors.As(err, &setup) {
-		f.Next = setup.Next
+		f.Code, f.Next = setup.Code, setup.Next
 	}
 	say(f)
 }
@@ -96,6 +98,7 @@ func lookAtClock(ctx context.Context, s *store.Store) (Finding, error) {
 	now := time.Now()
 	f := Finding{What: "clock", OK: !now.Before(last.Add(-clockDrift)), Detail: "not behind the database"}
 	if !f.OK {
+		f.Code = "clock-wrong"
 		f.Detail = fmt.Sprintf("it says %s, and the last record in the database is of %s", now.UTC().Format(time.RFC3339), last.Format(time.RFC3339))
 		f.Next = "Set this machine's clock, and see that it is kept right (timedatectl)."
 	}
@@ -123,13 +126,13 @@ func checkCertificate(c config.ControlPlane, k *keys, say func(Finding)) {
 	switch now := time.Now(); {
 	case len(unnamed) > 0:
 		say(Finding{
-			What: "certificate", Detail: "it does not name " + strings.Join(unnamed, ", "),
+			What: "certificate", Code: "server-certificate-names", Detail: "it does not name " + strings.Join(unnamed, ", "),
 			Next: "Have it issued for every name in `names`, or take out those that nobody uses.",
 		})
 	case now.Before(leaf.NotBefore):
-		say(Finding{What: "certificate", Detail: "valid only from " + leaf.NotBefore.Format(time.RFC3339), Next: "Set this machine's clock."})
+		say(Finding{What: "certificate", Code: "server-certificate-early", Detail: "valid only from " + leaf.NotBefore.Format(time.RFC3339), Next: "Set this machine's clock."})
 	case now.After(leaf.NotAfter.Add(-soon)):
-		say(Finding{What: "certificate", Detail: "ends on " + leaf.NotAfter.Format(time.DateOnly), Next: "Renew the certificate named in `tls`."})
+		say(Finding{What: "certificate", Code: "server-certificate-ending", Detail: "ends on " + leaf.NotAfter.Format(time.DateOnly), Next: "Renew the certificate named in `tls`."})
 	default:
 		sayOf(say, "certificate", nil, detail)
 	}
@@ -162,7 +165,7 @@ func checkDeclared(ctx context.Context, s *store.Store, say func(Finding)) error
 	for _, g := range gateways {
 		f := Finding{What: "gateway " + g.Name, OK: !g.PublicKey.IsZero(), Detail: "joined, certificate until " + g.CertificateNotAfter.Format(time.DateOnly)}
 		if !f.OK {
-			f.Detail, f.Next = "has not joined", "Make a token: heimdraht gateway token "+g.Name
+			f.Code, f.Detail, f.Next = "gateway-not-joined", "has not joined", "Make a token: heimdraht gateway token "+g.Name
 		}
 		say(f)
 	}
@@ -175,7 +178,7 @@ func checkDirectory(ctx context.Context, d provisioner.Directory, tenants []prov
 	what := "directory " + d.Name
 	l, err := ldap.New(signin.ConfigOf(d), slog.New(slog.DiscardHandler))
 	if err != nil {
-		sayOf(say, what, err, "")
+		say(Finding{What: what, Code: "directory-declaration", Detail: err.Error(), Next: "Correct the declaration of the directory, and apply it: heimdraht apply -f FILE"})
 		return
 	}
 	bases := map[string]bool{d.Base: true}
@@ -186,7 +189,7 @@ func checkDirectory(ctx context.Context, d provisioner.Directory, tenants []prov
 	}
 	for base := range bases {
 		for _, f := range l.Check(ctx, base) {
-			say(Finding{What: what, OK: f.OK, Detail: f.What + ": " + f.Detail})
+			say(Finding{What: what, OK: f.OK, Code: f.Code, Detail: f.What + ": " + f.Detail, Next: f.Next})
 		}
 	}
 	if err := l.Close(); err != nil {

@@ -9,6 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/heimdraht/heimdraht/provisioner/app"
 )
 
 // TestSetupErrorsAreWhole reads the sources: what the operator is told has a
@@ -70,4 +74,70 @@ func isSetupError(e ast.Expr) bool {
 		return e.Sel.Name == "SetupError"
 	}
 	return false
+}
+
+// TestSetupCatalogueIsWhole holds the catalogue against the sources: every code
+// that is said stands in it, and no other.
+func TestSetupCatalogueIsWhole(t *testing.T) {
+	said := map[string]bool{}
+	for _, pattern := range []string{"*.go", "../../cmd/heimdrahtd/*.go", "../directory/ldap/check.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(parsed, func(n ast.Node) bool {
+				for _, code := range codesIn(n) {
+					said[code] = true
+				}
+				return true
+			})
+		}
+	}
+	listed := map[string]bool{}
+	for _, e := range app.SetupCatalogue() {
+		if listed[e.Code] || e.Sentence == "" || e.Next == "" {
+			t.Errorf("%s stands there twice, or lacks a sentence or a next step", e.Code)
+		}
+		listed[e.Code] = true
+	}
+	if diff := cmp.Diff(listed, said); diff != "" {
+		t.Errorf("codes (-in the catalogue +in the sources):\n%s", diff)
+	}
+}
+
+// codesIn finds codes as the sources write them: a field Code, an assignment to
+// one, and "(code)" at the end of what is printed.
+func codesIn(n ast.Node) (codes []string) {
+	literal := func(e ast.Expr) {
+		if value, ok := e.(*ast.BasicLit); ok {
+			if s, err := strconv.Unquote(value.Value); err == nil && s != "" {
+				codes = append(codes, s)
+			}
+		}
+	}
+	switch n := n.(type) {
+	case *ast.KeyValueExpr:
+		if key, ok := n.Key.(*ast.Ident); ok && key.Name == "Code" {
+			literal(n.Value)
+		}
+	case *ast.AssignStmt:
+		for i, left := range n.Lhs {
+			if field, ok := left.(*ast.SelectorExpr); ok && field.Sel.Name == "Code" && len(n.Rhs) == len(n.Lhs) {
+				literal(n.Rhs[i])
+			}
+		}
+	case *ast.BasicLit:
+		if found := regexp.MustCompile(`\(([a-z-]+)\)\\n"$`).FindStringSubmatch(n.Value); found != nil {
+			codes = append(codes, found[1])
+		}
+	}
+	return codes
 }

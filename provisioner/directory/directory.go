@@ -111,11 +111,13 @@ const (
 	EndLocked   EndReason = "locked"   // locked by an administrator, not by wrong passwords
 )
 
-// Finding is one line of a check: what was looked at, whether it is in order, and what was seen or is to be done.
+// Finding is one line of a check: what was looked at, whether it is in order, and what was seen.
 type Finding struct {
 	What   string
 	OK     bool
+	Code   string // stable; empty where all is well
 	Detail string
+	Next   string // what to do; empty where all is well
 }
 
 // Limits of what people may type. Longer input is refused before a directory is asked: some drop the connection.

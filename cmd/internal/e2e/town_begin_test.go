@@ -113,7 +113,7 @@ func (w *town) beginTenant(t *testing.T) {
 		t.Errorf("applying makes %d differences, applying again %d; want some, and none", len(first.Differences), len(second.Differences))
 	}
 	// Also the directory is asked now, and found well; the gateway comes next.
-	if r := w.hq.try(t, "", "heimdrahtd", "check"); r.code != 1 || strings.Count(r.stdout, "WRONG") != 1 || !strings.Contains(r.stdout, "has not joined") {
+	if r := w.hq.try(t, "", "heimdrahtd", "check"); r.code != 1 || strings.Count(r.stdout, "WRONG") != 1 || !strings.Contains(r.stdout, "(gateway-not-joined)") {
 		t.Errorf("want nothing wrong but that the gateway has not joined:\n%v", r)
 	}
 }

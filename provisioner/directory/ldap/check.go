@@ -27,43 +27,56 @@ func (d *Directory) Check(ctx context.Context, base string) []directory.Finding 
 }
 
 func (d *Directory) checkPasswordFile() directory.Finding {
-	f := directory.Finding{What: "password file " + d.cfg.BindPasswordFile}
+	what := "password file " + d.cfg.BindPasswordFile
+	wrong := directory.Finding{
+		What: what, Code: "directory-password-file",
+		Next: "Put the service account's password there, and let nobody but the user that runs heimdrahtd read it (chown, chmod 0600).",
+	}
 	if _, err := d.readPassword(); err != nil {
-		f.Detail = err.Error()
-		return f
+		wrong.Detail = err.Error()
+		return wrong
 	}
 	info, err := os.Stat(d.cfg.BindPasswordFile)
 	switch {
 	case err != nil:
-		f.Detail = err.Error()
+		wrong.Detail = err.Error()
+		return wrong
 	case info.Mode().Perm()&0o007 != 0:
-		f.Detail = fmt.Sprintf("everybody on this machine may read it (mode %04o): chmod 0600", info.Mode().Perm())
-	default:
-		f.OK, f.Detail = true, "readable, and not by everybody"
+		wrong.Detail = fmt.Sprintf("everybody on this machine may read it (mode %04o): chmod 0600", info.Mode().Perm())
+		return wrong
 	}
-	return f
+	return directory.Finding{What: what, OK: true, Detail: "readable, and not by everybody"}
 }
 
 func (d *Directory) checkServer(ctx context.Context, s *server, base string) []directory.Finding {
 	var findings []directory.Finding
-	say := func(what string, err error, detail string) bool {
+	// wrong is what an error means: its code, and what to do.
+	say := func(what string, err error, detail string, wrong directory.Finding) bool {
+		f := directory.Finding{OK: true, Detail: detail}
 		if err != nil {
-			detail = d.translate(s, err).Error()
+			f = wrong
+			f.Detail = d.translate(s, err).Error()
 		}
-		findings = append(findings, directory.Finding{What: s.url + ": " + what, OK: err == nil, Detail: detail})
+		f.What = s.url + ": " + what
+		findings = append(findings, f)
 		return err == nil
 	}
 
 	c, err := s.dial(ctx)
-	if !say("connection", err, describeConnection(c)) {
+	if !say("connection", err, describeConnection(c), directory.Finding{
+		Code: "directory-connection", Next: "See that the server runs, that name and port are right, and that `ca_file` is of the authority of its certificate.",
+	}) {
 		return findings
 	}
 	defer c.close()
-	if !say("service account", d.bindService(ctx, c), "signed in as "+d.cfg.BindDN) {
+	if !say("service account", d.bindService(ctx, c), "signed in as "+d.cfg.BindDN, directory.Finding{
+		Code: "directory-service-account", Next: "Check its DN and its password, and in the directory whether it is locked or expired.",
+	}) {
 		return findings
 	}
+	kindUnknown := directory.Finding{Code: "directory-kind", Next: "Let the service account read the directory's root entry and schema, or name the kind with `flavour`."}
 	if err := d.learn(ctx, c); err != nil {
-		say("kind of directory", err, "")
+		say("kind of directory", err, "", kindUnknown)
 		return findings
 	}
 	p := d.known()
@@ -71,8 +84,10 @@ func (d *Directory) checkServer(ctx context.Context, s *server, base string) []d
 	if p.vendor != "" {
 		kind += " (" + p.vendor + ")"
 	}
-	say("kind of directory", nil, kind)
-	say("people below "+base, d.checkPeople(ctx, c, p, base), "found, with stable id and status readable")
+	say("kind of directory", nil, kind, kindUnknown)
+	say("people below "+base, d.checkPeople(ctx, c, p, base), "found, with stable id and status readable", directory.Finding{
+		Code: "directory-people", Next: "Check `base`, and let the service account read people and their attributes there.",
+	})
 	return findings
 }
 

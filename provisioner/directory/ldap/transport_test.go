@@ -89,6 +89,9 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 		defer func() { _ = d.Close() }()
 		var b strings.Builder
 		for _, f := range d.Check(t.Context(), "") {
+			if whole := f.Code != "" && f.Next != ""; whole == f.OK || !f.OK && !strings.HasPrefix(f.Code, "directory-") {
+				t.Errorf("want a code and a next step where something is wrong, and only there: %+v", f)
+			}
 			b.WriteString(map[bool]string{true: "ok    ", false: "WRONG "}[f.OK] + f.What + ": " + f.Detail + "\n")
 		}
 		return b.String()

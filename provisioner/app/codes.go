@@ -1,0 +1,61 @@
+package app
+
+// SetupEntry is one code of what an operator can put right on the machine or in the
+// configuration, as the documents have it. The program adds names and causes.
+type SetupEntry struct {
+	Code     string
+	Sentence string
+	Next     string
+}
+
+// SetupCatalogue lists every code that heimdrahtd says of itself, in a
+// SetupError or a Finding. Codes never change.
+func SetupCatalogue() []SetupEntry {
+	return []SetupEntry{
+		{"wrong-usage", "There is no such command or option.", "See heimdrahtd --help."},
+		{"failed", "Something failed for which there is no code.", "Read the cause, and try again. If it stays, report the line: it is a fault of the program."},
+		{"check-failed", "A check could not be made.", "Read the cause, and run heimdrahtd check again. If it stays, report the line: it is a fault of the program."},
+
+		{"file-missing", "There is no configuration.", "Make it with: heimdrahtd init, or name it with --config."},
+		{"file-invalid", "The configuration cannot be understood.", "Correct the file in the lines that are named."},
+		{"file-there", "The file to be written is there already.", "Name another one, or move that one away."},
+		{"file-unwritable", "A file cannot be written.", "Run as root, or name another place."},
+		{"values-invalid", "The values given to heimdrahtd init cannot be used.", "Correct them and begin again; nothing was made."},
+		{"name-missing", "Nobody is there to be asked for the server's name.", "Say it: heimdrahtd init --name NAME."},
+		{"address-unusable", "The address to listen on cannot be used.", "Check it in the configuration."},
+		{"port-in-use", "Another program uses the port.", "Stop it, perhaps a second heimdrahtd, or change the port in the configuration."},
+		{"no-rights", "Ports below 1024 need a capability.", "Choose a higher one, or give CAP_NET_BIND_SERVICE."},
+
+		{"state-missing", "The directory of the database is not there.", "Make it with: heimdrahtd init, or correct state_dir and database."},
+		{"state-unusable", "The directory of the database cannot be written.", "Give it to the user that runs heimdrahtd; see that the disk is not full or read-only."},
+		{"database-missing", "There is no database.", "Make it with: heimdrahtd init."},
+		{"database-there", "There is a database already, in use.", "Move it away if it is not needed any more, or name another --state-dir."},
+		{"database-in-use", "Another heimdrahtd runs on the database.", "Stop it first: systemctl stop heimdrahtd."},
+		{"database-version", "The database is of another version.", "Use the heimdrahtd that runs on it, or restart that with this version."},
+		{"database-unusable", "The database cannot be opened.", "See that the file is whole and belongs to this user, and that the disk is not full."},
+		{"lock-unusable", "The database cannot be locked.", "Keep it on a disk of this machine, and give the lock file to the user that runs heimdrahtd."},
+		{"clock-wrong", "This machine's clock is behind the database, or outside the dates of the keys in it.", "Set the clock, and see that it is kept right (timedatectl)."},
+
+		{"master-key-missing", "There is no master key.", "Copy it from another replica or from where its copy is kept. A new one opens nothing that is in the database."},
+		{"master-key-exposed", "Others may read the master key.", "Run chmod 600 on it."},
+		{"master-key-unusable", "The master key is unusable.", "Copy it again from another replica or from where its copy is kept."},
+		{"master-key-unwritable", "The master key cannot be made.", "Run as root, or name another place with --master-key."},
+		{"master-key-foreign", "The master key does not belong to the database.", "Copy the right one from another replica or from where its copy is kept."},
+		{"keys-missing", "The database holds no keys.", "It was not made by heimdrahtd init, or that was interrupted: move it away and run heimdrahtd init again."},
+		{"keys-damaged", "The keys in the database cannot be opened.", "Restore the database from a backup."},
+
+		{"certificate-unusable", "The server's certificate cannot be used.", "See that both files in tls are there, readable, PEM, and belong together."},
+		{"certificate-not-issued", "The server's certificate cannot be issued.", "Check names in the configuration."},
+		{"server-certificate-names", "The server's certificate does not name all names of the server.", "Have it issued for every one, or take out those that nobody uses."},
+		{"server-certificate-early", "The server's certificate is not valid yet.", "Set this machine's clock."},
+		{"server-certificate-ending", "The server's certificate has ended, or ends soon.", "Renew the certificate named in tls."},
+
+		{"directory-declaration", "A directory cannot be used as it is declared.", "Correct its declaration, and apply it."},
+		{"directory-password-file", "The file with the service account's password is missing, unreadable, or readable for everybody.", "Put the password there, give the file to the user that runs heimdrahtd, and run chmod 600 on it."},
+		{"directory-connection", "A server of the directory cannot be reached safely.", "Check that it runs, its name, port and certificate, and that ca_file is of its authority."},
+		{"directory-service-account", "The directory does not let the service account in.", "Check its DN and its password, and whether it is locked."},
+		{"directory-kind", "The directory does not say what it is.", "Let the service account read the root entry and the schema."},
+		{"directory-people", "People cannot be read, or not what is needed of them.", "Check the base, and let the service account read people and their attributes."},
+		{"gateway-not-joined", "A gateway is declared and has not joined.", "Make a token: heimdraht gateway token NAME."},
+	}
+}
