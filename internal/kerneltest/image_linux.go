@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,16 +11,18 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/heimdraht/heimdraht/internal/testneed"
 )
 
 // writeImage writes the archive that is the virtual machine's file system: the first process, the kernel's modules, and
-// the test binary and other programs with their libraries, each where it lies here.
-func writeImage(t *testing.T, file, kernel string, programs []string) error {
+// the test binary and other programs with their libraries, each where it lies here. The test binary gives up
+// after its limit.
+func writeImage(ctx context.Context, t *testing.T, file, kernel string, programs []string, limit time.Duration) error {
 	t.Helper()
 	first := filepath.Join(t.TempDir(), "init")
-	build := exec.CommandContext(t.Context(), testneed.Program(t, "go"), "build", "-race=false", "-buildvcs=false", "-o", first,
+	build := exec.CommandContext(ctx, testneed.Program(t, "go"), "build", "-race=false", "-buildvcs=false", "-o", first, //nolint:gosec // the program is go
 		"github.com/heimdraht/heimdraht/internal/kerneltest/init")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -38,7 +41,7 @@ func writeImage(t *testing.T, file, kernel string, programs []string) error {
 	for _, program := range programs {
 		files["/bin/"+program] = testneed.Program(t, program)
 	}
-	if err := addLibraries(t, files); err != nil {
+	if err := addLibraries(ctx, t, files); err != nil {
 		return err
 	}
 	var order strings.Builder
@@ -56,7 +59,7 @@ func writeImage(t *testing.T, file, kernel string, programs []string) error {
 	a := newArchive(w)
 	a.text("/modules/order", order.String())
 	a.text("/arguments", strings.Join([]string{
-		"-test.run=^" + t.Name() + "$", "-test.v", "-test.count=1", "-test.timeout=" + timeLeft(t).String(),
+		"-test.run=^" + t.Name() + "$", "-test.v", "-test.count=1", "-test.timeout=" + limit.String(),
 	}, "\n"))
 	for name, source := range files {
 		a.copy(name, source)
@@ -65,12 +68,12 @@ func writeImage(t *testing.T, file, kernel string, programs []string) error {
 }
 
 // addLibraries adds the shared libraries of all programs among the files. A static program has none.
-func addLibraries(t *testing.T, files map[string]string) error {
+func addLibraries(ctx context.Context, t *testing.T, files map[string]string) error {
 	t.Helper()
 	ldd := testneed.Program(t, "ldd")
 	libraries := map[string]string{}
 	for _, program := range files {
-		out, err := exec.CommandContext(t.Context(), ldd, program).CombinedOutput()
+		out, err := exec.CommandContext(ctx, ldd, program).CombinedOutput() //nolint:gosec // the program is ldd
 		if err != nil && !strings.Contains(string(out), "not a dynamic executable") {
 			return fmt.Errorf("libraries of %s: %w\n%s", program, err, out)
 		}

@@ -22,7 +22,7 @@ import (
 const (
 	// insideVariable tells the test binary that it runs in the virtual machine.
 	insideVariable = "HEIMDRAHT_TEST_IN_MACHINE"
-	// machineTime is the most for starting the machine and running the tests, which take a tenth of it on two idle cores.
+	// machineTime is the most for starting the machine and running the tests: many times what two idle cores take.
 	machineTime = 5 * time.Minute
 	// reportTime is what remains of the test run's own deadline to say what went wrong.
 	reportTime = 15 * time.Second
@@ -35,17 +35,21 @@ const (
 func runInMachine(t *testing.T, programs []string) (string, error) {
 	t.Helper()
 	qemu, kernel := needs(t)
+	limit := machineTime
+	if deadline, ok := t.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)-reportTime)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
 	dir := t.TempDir()
 	image := filepath.Join(dir, "initrd")
-	if err := writeImage(t, image, kernel, programs); err != nil {
+	if err := writeImage(ctx, t, image, kernel, programs, limit*3/4); err != nil {
 		return "", fmt.Errorf("putting the virtual machine together: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), timeLeft(t))
-	defer cancel()
 	console := filepath.Join(dir, "console")
 	var printed, complaints bytes.Buffer
 	// The kernel speaks on the first serial line, the tests on the second.
-	cmd := exec.CommandContext(ctx, qemu,
+	cmd := exec.CommandContext(ctx, qemu, //nolint:gosec // the program is qemu
 		"-M", "pc", "-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "1024",
 		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-nic", "none",
 		"-serial", "file:"+console, "-serial", "stdio",
@@ -61,7 +65,7 @@ func runInMachine(t *testing.T, programs []string) (string, error) {
 
 	output := strings.ReplaceAll(printed.String(), "\r", "")
 	if ctx.Err() != nil {
-		err = fmt.Errorf("not done within %v", timeLeft(t))
+		err = fmt.Errorf("not done within %v", limit)
 	}
 	if err == nil {
 		err = exitOf(output)
@@ -88,14 +92,6 @@ func needs(t *testing.T) (qemu, kernel string) {
 		testneed.Missing(t, "no kernel for the virtual machine in "+kernel+" (build/test-kernel.sh fetches it)")
 	}
 	return qemu, kernel
-}
-
-// timeLeft is how long the machine may run.
-func timeLeft(t *testing.T) time.Duration {
-	if deadline, ok := t.Deadline(); ok {
-		return min(machineTime, time.Until(deadline)-reportTime)
-	}
-	return machineTime
 }
 
 // exitOf finds the line with which the machine's first process ends.

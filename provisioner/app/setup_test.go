@@ -20,47 +20,30 @@ import (
 func TestSetupErrorsAreWhole(t *testing.T) {
 	code := regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)
 	found := 0
-	for _, pattern := range []string{"*.go", "../../cmd/heimdrahtd/*.go"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
+	inSources(t, func(fset *token.FileSet, n ast.Node) {
+		literal, ok := n.(*ast.CompositeLit)
+		if !ok || !isSetupError(literal.Type) {
+			return
 		}
-		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
-				continue
-			}
-			fset := token.NewFileSet()
-			parsed, err := parser.ParseFile(fset, file, nil, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ast.Inspect(parsed, func(n ast.Node) bool {
-				literal, ok := n.(*ast.CompositeLit)
-				if !ok || !isSetupError(literal.Type) {
-					return true
-				}
-				found++
-				fields := make(map[string]ast.Expr)
-				for _, e := range literal.Elts {
-					pair := e.(*ast.KeyValueExpr)
-					fields[pair.Key.(*ast.Ident).Name] = pair.Value
-				}
-				at := fset.Position(literal.Pos())
-				if fields["What"] == nil || fields["Next"] == nil {
-					t.Errorf("%v: it does not say what happened, or what to do", at)
-				}
-				value, ok := fields["Code"].(*ast.BasicLit)
-				if !ok {
-					t.Errorf("%v: it has no code", at)
-					return true
-				}
-				if s, err := strconv.Unquote(value.Value); err != nil || !code.MatchString(s) {
-					t.Errorf("%v: %s is no code", at, value.Value)
-				}
-				return true
-			})
+		found++
+		fields := make(map[string]ast.Expr)
+		for _, e := range literal.Elts {
+			pair := e.(*ast.KeyValueExpr)
+			fields[pair.Key.(*ast.Ident).Name] = pair.Value
 		}
-	}
+		at := fset.Position(literal.Pos())
+		if fields["What"] == nil || fields["Next"] == nil {
+			t.Errorf("%v: it does not say what happened, or what to do", at)
+		}
+		value, ok := fields["Code"].(*ast.BasicLit)
+		if !ok {
+			t.Errorf("%v: it has no code", at)
+			return
+		}
+		if s, err := strconv.Unquote(value.Value); err != nil || !code.MatchString(s) {
+			t.Errorf("%v: %s is no code", at, value.Value)
+		}
+	})
 	if found < 20 {
 		t.Errorf("only %d were found", found)
 	}
@@ -80,27 +63,11 @@ func isSetupError(e ast.Expr) bool {
 // that is said stands in it, and no other.
 func TestSetupCatalogueIsWhole(t *testing.T) {
 	said := map[string]bool{}
-	for _, pattern := range []string{"*.go", "../../cmd/heimdrahtd/*.go", "../directory/ldap/check.go"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
+	inSources(t, func(_ *token.FileSet, n ast.Node) {
+		for _, code := range codesIn(n) {
+			said[code] = true
 		}
-		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
-				continue
-			}
-			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ast.Inspect(parsed, func(n ast.Node) bool {
-				for _, code := range codesIn(n) {
-					said[code] = true
-				}
-				return true
-			})
-		}
-	}
+	})
 	listed := map[string]bool{}
 	for _, e := range app.SetupCatalogue() {
 		if listed[e.Code] || e.Sentence == "" || e.Next == "" {
@@ -110,6 +77,31 @@ func TestSetupCatalogueIsWhole(t *testing.T) {
 	}
 	if diff := cmp.Diff(listed, said); diff != "" {
 		t.Errorf("codes (-in the catalogue +in the sources):\n%s", diff)
+	}
+}
+
+// inSources visits everything in the sources that say codes to the operator.
+func inSources(t *testing.T, visit func(*token.FileSet, ast.Node)) {
+	t.Helper()
+	for _, pattern := range []string{"*.go", "../../cmd/heimdrahtd/*.go", "../directory/ldap/check.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			fset := token.NewFileSet()
+			parsed, err := parser.ParseFile(fset, file, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(parsed, func(n ast.Node) bool {
+				visit(fset, n)
+				return true
+			})
+		}
 	}
 }
 

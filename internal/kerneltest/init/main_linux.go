@@ -17,13 +17,13 @@ import (
 func main() {
 	if os.Getpid() != 1 {
 		fmt.Fprintln(os.Stderr, "init: this is the first process of a virtual machine, and no other")
-		os.Exit(2)
+		return
 	}
 	if err := run(); err != nil {
-		fmt.Println("kerneltest:", err) // to the kernel's console
+		fmt.Fprintln(os.Stderr, "kerneltest:", err) // the kernel's console
 	}
 	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF); err != nil {
-		fmt.Println("kerneltest: switching off:", err)
+		fmt.Fprintln(os.Stderr, "kerneltest: switching off:", err)
 	}
 }
 
@@ -79,7 +79,7 @@ func test(line *os.File) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	cmd := exec.Command("/test", strings.Split(string(arguments), "\n")...)
+	cmd := exec.Command("/test", strings.Split(string(arguments), "\n")...) //nolint:gosec // what package kerneltest wrote there
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/tmp", line, line
 	// Nothing may be skipped in here: what the machine lacks is our mistake.
 	cmd.Env = []string{"PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/tmp", "HEIMDRAHT_NO_SKIP=1", "HEIMDRAHT_TEST_IN_MACHINE=1"}
