@@ -33,6 +33,8 @@ func SetupCatalogue() []SetupEntry {
 		{"database-in-use", "Another heimdrahtd runs on the database.", "Stop it first: systemctl stop heimdrahtd."},
 		{"database-version", "The database is of another version.", "Use the heimdrahtd that runs on it, or restart that with this version."},
 		{"database-unusable", "The database cannot be opened.", "See that the file is whole and belongs to this user, and that the disk is not full."},
+		{"database-unreachable", "The database's server cannot be reached, or does not let heimdrahtd in.", "See that it runs, that database in the configuration names it, and that the password is right and may be used from here (pg_hba.conf)."},
+		{"database-password-unreadable", "The file with the database's password cannot be read.", "See that the file named in database_password_file is there and belongs to the user that runs heimdrahtd, with mode 0600."},
 		{"lock-unusable", "The database cannot be locked.", "Keep it on a disk of this machine, and give the lock file to the user that runs heimdrahtd."},
 		{"clock-wrong", "This machine's clock is behind the database, or outside the dates of the keys in it.", "Set the clock, and see that it is kept right (timedatectl)."},
 
