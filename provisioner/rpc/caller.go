@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
@@ -82,15 +80,11 @@ func (g gate) identify(ctx context.Context) (provisioner.Actor, string, error) {
 		actor, err := g.tokens.Authenticate(ctx, token)
 		return actor, token, err
 	}
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return provisioner.Actor{}, "", errors.New("a call without a peer")
+	c, err := connectionOf(ctx)
+	if err != nil {
+		return provisioner.Actor{}, "", err
 	}
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(info.State.PeerCertificates) == 0 {
-		return provisioner.Actor{}, "", nil
-	}
-	actor, err := g.certificates.Identify(info.State.PeerCertificates, time.Now())
+	actor, err := c.identify(g.certificates)
 	return actor, "", err
 }
 
@@ -144,18 +138,10 @@ func (g gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, ha
 func (g gate) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	ctx, err := g.admit(ss.Context(), info.FullMethod)
 	if err == nil {
-		err = handler(srv, &admitted{ServerStream: ss, ctx: ctx})
+		err = handler(srv, &admitted{ServerStream: ss, ctx: ctx, log: g.log})
 	}
 	return toStatus(ctx, g.log, info.FullMethod, err)
 }
-
-// admitted is a stream whose context knows the Actor.
-type admitted struct {
-	grpc.ServerStream
-	ctx context.Context
-}
-
-func (a *admitted) Context() context.Context { return a.ctx }
 
 // clientCertificates asks for a certificate and lets every one through: which
 // are good is judged with a refusal that says what is wrong, where a failed

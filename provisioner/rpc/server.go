@@ -12,13 +12,13 @@ import (
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner/admission"
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
 	"github.com/heimdraht/heimdraht/provisioner/session"
@@ -44,15 +44,16 @@ type Options struct {
 // What a connection may cost. A laptop holds one for as long as it is on, so
 // buffers are small; none may ping more often than once a minute.
 const (
-	maxMessage       = 4 << 20 // bytes: a declaration of 500 tenants fits
-	maxUnread        = 8 << 20 // bytes: beyond, a message is not even taken in to be refused
-	maxStreams       = 16      // calls at once on one connection
-	maxHeaders       = 16 << 10
-	writeBuffer      = 4096
-	handshakeTimeout = 30 * time.Second
-	pingNoMoreOften  = 50 * time.Second
-	pingIdle         = 2 * time.Minute
-	pingAnswer       = 30 * time.Second
+	maxMessage  = 4 << 20 // bytes: a declaration of 500 tenants fits
+	maxUnread   = 8 << 20 // bytes: beyond, a message is not even taken in to be refused
+	maxStreams  = 16      // calls at once on one connection
+	maxHeaders  = 16 << 10
+	writeBuffer = 4096
+	// arriveWithin is longer than the door lets anybody wait.
+	arriveWithin    = 2 * time.Minute
+	pingNoMoreOften = 50 * time.Second
+	pingIdle        = 2 * time.Minute
+	pingAnswer      = 30 * time.Second
 	// idleConnection is how long a connection may stand without a call:
 	// agents hold a stream, commands come and go.
 	idleConnection = 5 * time.Minute
@@ -61,6 +62,7 @@ const (
 // Server serves the protocol.
 type Server struct {
 	grpc    *grpc.Server
+	door    *admission.Door
 	health  *health.Server
 	streams *streams
 }
@@ -71,16 +73,20 @@ func New(o Options) *Server {
 	recovered := recovery.WithRecoveryHandlerContext(func(_ context.Context, p any) error {
 		return fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 	})
-	s := &Server{streams: newStreams(), health: health.NewServer()}
+	s := &Server{
+		streams: newStreams(), health: health.NewServer(),
+		door: admission.NewDoor(admission.Options{TLS: clientCertificates(o.TLS), Limits: admission.DefaultLimits()}),
+	}
 	s.grpc = grpc.NewServer(
-		grpc.Creds(credentials.NewTLS(clientCertificates(o.TLS))),
+		grpc.Creds(entrance{s.door, o.Certificates}),
+		grpc.InTapHandle(pace),
 		grpc.ChainUnaryInterceptor(g.unary, recovery.UnaryServerInterceptor(recovered)),
 		grpc.ChainStreamInterceptor(g.stream, recovery.StreamServerInterceptor(recovered)),
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(maxUnread),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaders),
-		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.ConnectionTimeout(arriveWithin),
 		grpc.ReadBufferSize(0),
 		grpc.WriteBufferSize(writeBuffer),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleConnection, Time: pingIdle, Timeout: pingAnswer}),
@@ -103,16 +109,20 @@ func New(o Options) *Server {
 
 // Serve listens until Stop. The listener is closed then.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.grpc.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+	if err := s.grpc.Serve(s.door.Listen(l)); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serving on %s: %w", l.Addr(), err)
 	}
 	return nil
 }
 
+// Door counts who comes in.
+func (s *Server) Door() admission.Stats { return s.door.Stats() }
+
 // Stop takes no new calls, tells the streams that the server goes, waits for
 // the calls under way until ctx ends, and cuts off what is left. Tunnels stay.
 func (s *Server) Stop(ctx context.Context) {
 	s.health.Shutdown()
+	s.door.Close() // gRPC would wait for who is still in line
 	s.streams.end()
 	done := make(chan struct{})
 	go func() {
