@@ -19,19 +19,29 @@ type Backoff struct {
 
 	attempts int
 	since    time.Time
+	lost     bool
+	spread   time.Duration
 }
 
 // Succeeded notes that an attempt succeeded now.
-func (b *Backoff) Succeeded() { b.since = time.Now() }
+func (b *Backoff) Succeeded() { b.since, b.lost, b.spread = time.Now(), false, 0 }
+
+// Lost notes that the server was lost which had let us in, as far as anybody can
+// see by its own end, so that all the others have lost it too. All return within
+// spread: the next wait is longer by a random part of it. If that attempt
+// fails, the next waits begin at a sixteenth of it, and grow to all of it at
+// least.
+func (b *Backoff) Lost(spread time.Duration) { b.lost, b.spread = spread > 0, spread }
 
 // Reset makes the next wait the shortest again: somebody asked, or the
 // network changed.
-func (b *Backoff) Reset() { b.attempts, b.since = 0, time.Time{} }
+func (b *Backoff) Reset() { b.attempts, b.since, b.lost, b.spread = 0, time.Time{}, false, 0 }
 
 // Next is how long to wait before the next attempt: between half of the
 // interval and all of it, and no less than atLeast (a server's wish).
 func (b *Backoff) Next(atLeast time.Duration) time.Duration {
 	low, high, settled := orElse(b.Min, 250*time.Millisecond), orElse(b.Max, 30*time.Second), orElse(b.Settled, time.Minute)
+	low, high = max(low, b.spread/16), max(high, b.spread)
 	if !b.since.IsZero() && time.Since(b.since) >= settled {
 		b.attempts = 0
 	}
@@ -43,7 +53,12 @@ func (b *Backoff) Next(atLeast time.Duration) time.Duration {
 	}
 	wait := interval/2 + rand.N(interval/2+1)
 	if wait < atLeast {
-		wait = atLeast + rand.N(atLeast/5+1)
+		// Spread by more each time, or those who were told the same come together.
+		wait = atLeast + rand.N(max(atLeast/5, interval)+1)
+	}
+	if b.lost {
+		b.lost = false
+		wait += rand.N(b.spread)
 	}
 	return wait
 }

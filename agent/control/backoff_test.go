@@ -53,3 +53,72 @@ func TestBackoffWaitEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+// schedule is when agents try that have lost their server at zero, until each
+// has tried n times. A server that is away refuses at once.
+func schedule(agents, tries int, spread, told time.Duration) []time.Duration {
+	var at []time.Duration
+	for range agents {
+		var b Backoff
+		b.Succeeded()
+		b.Lost(spread)
+		var now time.Duration
+		for range tries {
+			now += b.Next(told)
+			at = append(at, now)
+		}
+	}
+	return at
+}
+
+// However the server went, and whether it is back or not: never do many agents
+// come in one second.
+func TestAgentsReturnSpread(t *testing.T) {
+	const agents = 1000
+	for name, c := range map[string]struct {
+		tries  int
+		spread time.Duration
+		told   time.Duration // by the refusal with which the server went
+		most   int           // in any second
+	}{
+		"killed, back at once":    {1, 100 * time.Second, 250 * time.Millisecond, 30},
+		"shut down, back at once": {1, 100 * time.Second, time.Second, 30},
+		"away for long":           {12, 100 * time.Second, 250 * time.Millisecond, 60},
+	} {
+		t.Run(name, func(t *testing.T) {
+			arrivals := make(map[time.Duration]int)
+			for _, at := range schedule(agents, c.tries, c.spread, c.told) {
+				arrivals[at.Truncate(time.Second)]++
+			}
+			for second, n := range arrivals {
+				if n > c.most {
+					t.Errorf("%d of %d agents come in the second after %v", n, agents, second)
+				}
+			}
+			if c.tries == 1 {
+				for second := range arrivals {
+					if second > c.spread*9/8+2*time.Second {
+						t.Errorf("one comes only after %v", second)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Who did not lose the server, but asked or changed networks, does not wait.
+func TestResetForgetsThatTheServerWasLost(t *testing.T) {
+	var b Backoff
+	b.Lost(time.Hour)
+	b.Reset()
+	for range 5 {
+		if got := b.Next(0); got > 8*time.Second {
+			t.Errorf("waits %v", got)
+		}
+	}
+	b.Lost(time.Hour)
+	b.Succeeded()
+	if got := b.Next(0); got > 8*time.Second {
+		t.Errorf("after a success it waits %v", got)
+	}
+}

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,12 +34,19 @@ const (
 	keepaliveTimeout = 20 * time.Second
 	// callTimeout is for calls whose caller set no deadline.
 	callTimeout = 30 * time.Second
+	// precedence is the protocol (ALPN) by which control planes know who goes
+	// first. It is never spoken.
+	precedence = "heimdraht-first"
 )
 
 // Options say whom to connect to, and as whom.
 type Options struct {
-	// Servers are tried in this order. At least one.
+	// Servers are control planes of equal right, tried in random order, so that
+	// agents spread over them. At least one.
 	Servers []Server
+	// First asks to be let in before laptops where many stand in line, for
+	// gateways and staff.
+	First bool
 	// Trust zero: the identity's; without an identity, publicly trusted
 	// certificates.
 	Trust Trust
@@ -63,7 +72,7 @@ type Conn struct {
 	Server Server
 }
 
-// Connect tries the servers in order and returns a connection over which the
+// Connect tries the servers and returns a connection over which the
 // server has proved itself. The error is a *Problem, or that of the context.
 // If several servers failed, it is the problem that a person can do most
 // about.
@@ -79,7 +88,9 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 	}
 	var worst error
 	var warum, why []string // unreachable, in both languages
-	for _, server := range o.Servers {
+	servers := slices.Clone(o.Servers)
+	rand.Shuffle(len(servers), func(i, j int) { servers[i], servers[j] = servers[j], servers[i] })
+	for _, server := range servers {
 		conn, err := o.connectOne(ctx, server)
 		if err == nil {
 			return conn, nil
@@ -215,6 +226,9 @@ func (o Options) tlsConfig(server Server) *tls.Config {
 		VerifyConnection: func(state tls.ConnectionState) error {
 			return trust.verify(server, state, time.Now())
 		},
+	}
+	if o.First {
+		config.NextProtos = []string{precedence, "h2"}
 	}
 	if o.Identity != nil {
 		config.GetClientCertificate = o.Identity.clientCertificate

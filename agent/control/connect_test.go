@@ -6,10 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
@@ -133,22 +135,27 @@ func TestConnectSendsNothingToAWrongServer(t *testing.T) {
 	}
 }
 
-func TestConnectTakesServersInOrder(t *testing.T) {
+// Servers are of equal right: agents spread over those that answer.
+func TestConnectSpreadsOverServers(t *testing.T) {
 	ours, other := newAuthority(t), newAuthority(t)
 	fake := &fakeServer{ca: ours}
 	wrong, first, second := fake.listen(t, other.server(nil)), fake.listen(t, ours.server(nil)), fake.listen(t, ours.server(nil))
 	closed := Server{Host: "127.0.0.1", Port: closedPort(t)}
 	trust := Trust{Pin: FingerprintOf(ours.cert)}
 
-	conn, err := Connect(t.Context(), Options{Servers: []Server{closed, wrong, first, second}, Trust: trust})
-	check(t, err)
-	defer conn.Close()
-	if conn.Server != first {
-		t.Errorf("connected to %v, want %v", conn.Server, first)
+	reached := make(map[Server]int)
+	for range 40 {
+		conn, err := Connect(t.Context(), Options{Servers: []Server{closed, wrong, first, second}, Trust: trust})
+		check(t, err)
+		reached[conn.Server]++
+		conn.Close()
+	}
+	if len(reached) != 2 || reached[first] == 0 || reached[second] == 0 {
+		t.Errorf("of %v and %v these were reached: %v", first, second, reached)
 	}
 
 	// Nobody is there: that is said, with the names.
-	_, err = Connect(t.Context(), Options{Servers: []Server{closed}, Trust: trust})
+	_, err := Connect(t.Context(), Options{Servers: []Server{closed}, Trust: trust})
 	if p, ok := AsProblem(err); !ok || p.Code != CodeServerUnreachable || !strings.Contains(p.German.Sentence, closed.String()) {
 		t.Errorf("got %v", err)
 	}
@@ -225,6 +232,38 @@ func TestConnectionStaysBroken(t *testing.T) {
 	}
 	if n := fake.calls.Load(); n != 0 {
 		t.Errorf("%d calls arrived over a broken connection", n)
+	}
+}
+
+// Gateways and staff say in their hello that they go first; the word is the
+// protocol's, and what is spoken stays h2.
+func TestFirstIsSaidInTheHello(t *testing.T) {
+	ours := newAuthority(t)
+	certificate := ours.server(nil)
+	said := make(chan []string, 1)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	server := Server{Host: "127.0.0.1", Port: uint16(l.Addr().(*net.TCPAddr).Port)}
+	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{
+		MinVersion: tls.VersionTLS13,
+		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			said <- hello.SupportedProtos
+			return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{certificate}}, nil
+		},
+	})))
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	defer func() {
+		s.Stop()
+		check(t, <-done)
+	}()
+	for _, first := range []bool{true, false} {
+		conn, err := Connect(t.Context(), Options{Servers: []Server{server}, Trust: Trust{Pin: FingerprintOf(ours.cert)}, First: first})
+		check(t, err)
+		conn.Close()
+		if got := <-said; slices.Contains(got, "heimdraht-first") != first || !slices.Contains(got, "h2") {
+			t.Errorf("first %v: the hello offers %v", first, got)
+		}
 	}
 }
 

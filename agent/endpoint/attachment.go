@@ -20,6 +20,8 @@ const (
 	defaultRenewEvery = time.Minute
 	minRenewEvery     = 200 * time.Millisecond
 	maxRenewEvery     = 10 * time.Minute
+	// maxReturnWithin bounds how long a control plane can have its laptops stay away.
+	maxReturnWithin = 5 * time.Minute
 	// openWithin is longer than a control plane needs to try several gateways, at 2 s each.
 	openWithin = 45 * time.Second
 	// answerWithin is how long a renewal may stay unanswered before the stream counts as broken.
@@ -64,6 +66,9 @@ type attachment struct {
 	renew    *time.Timer // the next renewal is due
 	reopen   *time.Timer // the next opening is due, after a refusal that allowed one
 	answer   *time.Timer // an answer is overdue
+	// probing: the network has changed, or a person asked, and nothing has been heard since. If the stream is dead,
+	// it is so for this laptop alone.
+	probing bool
 }
 
 // serve opens a session on the stream, or goes on with the one that is held, and keeps it until the stream
@@ -96,14 +101,15 @@ func (e *Endpoint) serve(wish context.Context, s stream, cancel context.CancelFu
 			a.goodbye(wish, received, broken)
 			return outcome{drop: true}
 		case err := <-broken:
-			return e.judgeBroken(err)
+			return a.lost(err)
 		case m := <-received:
+			a.probing = false
 			if !a.orders.Allow() {
 				return outcome{problem: serverErratic(), after: slowly}
 			}
 			out, over = a.obey(wish, m)
 		case <-a.answer.C:
-			out, over = e.judgeBroken(errSilent), true
+			out, over = a.lost(errSilent), true
 		case <-a.renew.C:
 			a.sendRenewal(answerWithin)
 		case <-a.reopen.C:
@@ -116,6 +122,16 @@ func (e *Endpoint) serve(wish context.Context, s stream, cancel context.CancelFu
 			return out
 		}
 	}
+}
+
+// lost judges the end of a stream that has stood. Where it may be the control plane's own end, all others have
+// lost theirs as well, and not all come back at once.
+func (a *attachment) lost(err error) outcome {
+	out := a.endpoint.judgeBroken(err)
+	if !out.halt && !a.probing {
+		a.endpoint.backoff.Lost(a.endpoint.returnWithin)
+	}
+	return out
 }
 
 // receive hands on what comes until the stream ends.
@@ -215,6 +231,7 @@ func (a *attachment) opened(ctx context.Context, m *heimdrahtv1.SessionOpened) (
 	}
 	e.hold(s)
 	e.backoff.Succeeded()
+	e.returnWithin = returnWithin(m.GetReturnWithinMs())
 	a.renew.Reset(control.Jitter(s.renewEvery, 0.2))
 	select {
 	case <-e.nudged: // that trying may help is seen: nothing is left to probe
@@ -229,6 +246,7 @@ func (a *attachment) renewed(m *heimdrahtv1.SessionRenewed) {
 		return
 	}
 	a.answer.Stop()
+	a.endpoint.returnWithin = returnWithin(m.GetReturnWithinMs())
 	var off time.Duration
 	if server := m.GetServerTime(); server.IsValid() {
 		off = time.Since(server.AsTime())
@@ -254,6 +272,7 @@ func (a *attachment) sendRenewal(within time.Duration) {
 // again at once.
 func (a *attachment) nudge() {
 	if a.endpoint.heldSession() != nil {
+		a.probing = true
 		a.sendRenewal(probeWithin)
 		return
 	}
@@ -320,6 +339,10 @@ func renewEvery(ms int64) time.Duration {
 		return maxRenewEvery
 	}
 	return max(time.Duration(ms)*time.Millisecond, minRenewEvery)
+}
+
+func returnWithin(ms int64) time.Duration {
+	return time.Duration(min(max(ms, 0), maxReturnWithin.Milliseconds())) * time.Millisecond
 }
 
 func stoppedTimer() *time.Timer {

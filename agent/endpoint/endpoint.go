@@ -23,7 +23,7 @@ const DefaultInterface = "hd0"
 type Options struct {
 	// Store keeps the keys and the certificate. Required.
 	Store control.Store
-	// Servers are the control plane's addresses as this machine was configured, in order. Empty: Enrol is told
+	// Servers are the control plane's addresses as this machine was configured, in any order. Empty: Enrol is told
 	// one, and remembers it.
 	Servers []control.Server
 	// Pin is the fingerprint by which to know those servers at the first contact. Zero: their certificate must
@@ -66,8 +66,11 @@ type Endpoint struct {
 	tunnel  tunnel
 	plane   plane
 	// nudged holds at most one hint that trying now may help.
-	nudged  chan struct{}
-	backoff control.Backoff // used by the loop alone, and by serve, which it calls
+	nudged chan struct{}
+	// backoff and returnWithin are used by the loop alone, and by serve, which it calls. returnWithin is over
+	// which time all laptops come back when the control plane is lost, as it said last.
+	backoff      control.Backoff
+	returnWithin time.Duration
 
 	enrolling sync.Mutex // one enrolment at a time
 

@@ -26,7 +26,7 @@ const (
 
 // Options say what a gateway works with.
 type Options struct {
-	// Servers are the control planes, tried in this order. None: the one that
+	// Servers are the control planes, tried in random order. None: the one that
 	// the gateway joined.
 	Servers []control.Server
 	// State is where Join left the identity. It belongs to the gateway until

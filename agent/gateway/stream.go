@@ -55,7 +55,7 @@ type link struct {
 
 func (g *Gateway) connect(ctx context.Context) (*control.Conn, error) {
 	return control.Connect(ctx, control.Options{
-		Servers: g.o.Servers, Identity: g.identity, Agent: "heimdraht-gateway/" + g.o.Version,
+		Servers: g.o.Servers, Identity: g.identity, First: true, Agent: "heimdraht-gateway/" + g.o.Version,
 		Language: g.o.Language, Dial: g.o.Dial, Logger: g.log,
 	})
 }

@@ -106,6 +106,7 @@ func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
 	conn, err := control.Connect(ctx, control.Options{
 		Servers:  servers,
 		Trust:    trust,
+		First:    true,
 		Agent:    "heimdraht/" + version(),
 		Language: string(a.language),
 		Logger:   a.log,

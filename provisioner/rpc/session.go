@@ -133,11 +133,12 @@ func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error
 	a.session = opened.Session.ID
 	// What happened between the transaction and now rang the listener.
 	return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Opened{Opened: &heimdrahtv1.SessionOpened{
-		SessionId:     opened.Session.ID,
-		Configuration: fromTunnel(opened.Tunnel),
-		LeaseUntil:    timestamppb.New(opened.Session.LeaseUntil),
-		RenewEveryMs:  provisioner.RenewEvery.Milliseconds(),
-		Resumed:       opened.Resumed,
+		SessionId:      opened.Session.ID,
+		Configuration:  fromTunnel(opened.Tunnel),
+		LeaseUntil:     timestamppb.New(opened.Session.LeaseUntil),
+		RenewEveryMs:   provisioner.RenewEvery.Milliseconds(),
+		Resumed:        opened.Resumed,
+		ReturnWithinMs: a.streams.returnWithin().Milliseconds(),
 	}}})
 }
 
@@ -158,6 +159,7 @@ func (a *attachment) renew(ctx context.Context, id string, usage provisioner.Usa
 	}
 	return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Renewed{Renewed: &heimdrahtv1.SessionRenewed{
 		SessionId: id, LeaseUntil: timestamppb.New(until), ServerTime: timestamppb.Now(),
+		ReturnWithinMs: a.streams.returnWithin().Milliseconds(),
 	}}})
 }
 

@@ -74,6 +74,23 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
+// How fast laptops should come back when they have lost us, and the bounds of
+// the time over which they spread. A core lets in about 500 a second, with all
+// that a laptop asks for next.
+const (
+	returnRate        = 500
+	returnSoon        = time.Second
+	returnAtTheLatest = 2 * time.Minute
+)
+
+// returnWithin is over which time the laptops that hold streams now would come
+// back.
+func (s *streams) returnWithin() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return min(max(time.Duration(len(s.open))*time.Second/returnRate, returnSoon), returnAtTheLatest)
+}
+
 func shuttingDown() *provisioner.Refusal {
 	return provisioner.Refuse(provisioner.CodeShuttingDown).After(time.Second)
 }

@@ -459,9 +459,12 @@ type SessionOpened struct {
 	// renewals follow with 20 % jitter.
 	RenewEveryMs int64 `protobuf:"varint,4,opt,name=renew_every_ms,json=renewEveryMs,proto3" json:"renew_every_ms,omitempty"`
 	// True: the session named in `resume` goes on.
-	Resumed       bool `protobuf:"varint,5,opt,name=resumed,proto3" json:"resumed,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Resumed bool `protobuf:"varint,5,opt,name=resumed,proto3" json:"resumed,omitempty"`
+	// When the control plane is lost, all its laptops lose it together. They come
+	// back spread over so many milliseconds. Renewals bring it up to date.
+	ReturnWithinMs int64 `protobuf:"varint,6,opt,name=return_within_ms,json=returnWithinMs,proto3" json:"return_within_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *SessionOpened) Reset() {
@@ -527,6 +530,13 @@ func (x *SessionOpened) GetResumed() bool {
 		return x.Resumed
 	}
 	return false
+}
+
+func (x *SessionOpened) GetReturnWithinMs() int64 {
+	if x != nil {
+		return x.ReturnWithinMs
+	}
+	return 0
 }
 
 // TunnelConfiguration is everything that a laptop installs.
@@ -666,9 +676,11 @@ type SessionRenewed struct {
 	SessionId  string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	LeaseUntil *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=lease_until,json=leaseUntil,proto3" json:"lease_until,omitempty"`
 	// The control plane's clock, so that a laptop can notice its own is wrong.
-	ServerTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ServerTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	// As in SessionOpened.
+	ReturnWithinMs int64 `protobuf:"varint,4,opt,name=return_within_ms,json=returnWithinMs,proto3" json:"return_within_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *SessionRenewed) Reset() {
@@ -720,6 +732,13 @@ func (x *SessionRenewed) GetServerTime() *timestamppb.Timestamp {
 		return x.ServerTime
 	}
 	return nil
+}
+
+func (x *SessionRenewed) GetReturnWithinMs() int64 {
+	if x != nil {
+		return x.ReturnWithinMs
+	}
+	return 0
 }
 
 type SessionClosed struct {
@@ -805,7 +824,7 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\arenewed\x18\x02 \x01(\v2\x1c.heimdraht.v1.SessionRenewedH\x00R\arenewed\x125\n" +
 	"\x06closed\x18\x03 \x01(\v2\x1b.heimdraht.v1.SessionClosedH\x00R\x06closed\x121\n" +
 	"\arefused\x18\x04 \x01(\v2\x15.heimdraht.v1.RefusalH\x00R\arefusedB\a\n" +
-	"\x05order\"\xf4\x01\n" +
+	"\x05order\"\x9e\x02\n" +
 	"\rSessionOpened\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12G\n" +
@@ -813,7 +832,8 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\vlease_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"leaseUntil\x12$\n" +
 	"\x0erenew_every_ms\x18\x04 \x01(\x03R\frenewEveryMs\x12\x18\n" +
-	"\aresumed\x18\x05 \x01(\bR\aresumed\"\xa0\x03\n" +
+	"\aresumed\x18\x05 \x01(\bR\aresumed\x12(\n" +
+	"\x10return_within_ms\x18\x06 \x01(\x03R\x0ereturnWithinMs\"\xa0\x03\n" +
 	"\x13TunnelConfiguration\x12\x1c\n" +
 	"\taddresses\x18\x01 \x03(\tR\taddresses\x12!\n" +
 	"\fgateway_name\x18\x02 \x01(\tR\vgatewayName\x12)\n" +
@@ -830,14 +850,15 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"dnsDomains\x12\x10\n" +
 	"\x03mtu\x18\n" +
 	" \x01(\rR\x03mtu\x124\n" +
-	"\x16persistent_keepalive_s\x18\v \x01(\rR\x14persistentKeepaliveS\"\xa9\x01\n" +
+	"\x16persistent_keepalive_s\x18\v \x01(\rR\x14persistentKeepaliveS\"\xd3\x01\n" +
 	"\x0eSessionRenewed\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12;\n" +
 	"\vlease_until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"leaseUntil\x12;\n" +
 	"\vserver_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"serverTime\"W\n" +
+	"serverTime\x12(\n" +
+	"\x10return_within_ms\x18\x04 \x01(\x03R\x0ereturnWithinMs\"W\n" +
 	"\rSessionClosed\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12'\n" +
