@@ -28,7 +28,7 @@ func left(conn net.Conn) bool {
 	withSocket(conn, func(fd int) {
 		var b [1]byte
 		n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		gone = n == 0 && err == nil || err != nil && err != unix.EAGAIN && err != unix.EINTR //nolint:errorlint // bare numbers of the system
+		gone = n == 0 && err == nil || err != nil && err != unix.EAGAIN && err != unix.EINTR
 	})
 	return gone
 }
