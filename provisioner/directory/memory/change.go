@@ -108,7 +108,7 @@ func (d *Directory) Rename(dn, to string) error {
 	case d.entries[folded] != nil && d.entries[folded] != e:
 		return fmt.Errorf("%q is there already", to)
 	}
-	for _, group := range d.above[e.folded] {
+	for _, group := range d.above(e.folded) {
 		for _, attr := range []string{"member", "uniqueMember"} {
 			members := slices.Clone(group.attributes[strings.ToLower(attr)])
 			for i, m := range members {
@@ -212,5 +212,6 @@ func (d *Directory) switchAccount(dn string, off bool) error {
 	default:
 		toggle("pwdAccountLockedTime", "000001010000Z")
 	}
+	d.index()
 	return nil
 }

@@ -14,6 +14,7 @@ type entry struct {
 	names      []string             // attributes as spelt, in order
 	attributes directory.Attributes // names in lower case
 	matched    map[string][]string  // values as they are compared
+	place      int                  // in the directory's order
 }
 
 func newEntry(dn, folded string) *entry {

@@ -27,86 +27,77 @@ var (
 	errFilterLong    = errors.New("the filter has too many parts")
 )
 
-// filter tells which entries match. It is compiled once and asked for each entry.
-type filter func(*entry) bool
-
 // compile reads a filter. The number of parts that may still come is counted down in left.
-func (d *Directory) compile(p *ber.Packet, left *int) (filter, error) {
+func (d *Directory) compile(p *ber.Packet, left *int) (query, error) {
 	if *left--; *left < 0 {
-		return nil, errFilterLong
+		return query{}, errFilterLong
 	}
 	if p.ClassType != ber.ClassContext {
-		return nil, errFilter
+		return query{}, errFilter
 	}
 	switch p.Tag {
 	case filterAnd, filterOr:
 		return d.compileSet(p, left)
 	case filterNot:
 		if len(p.Children) != 1 {
-			return nil, errFilter
+			return query{}, errFilter
 		}
 		inner, err := d.compile(p.Children[0], left)
 		if err != nil {
-			return nil, err
+			return query{}, err
 		}
-		return func(e *entry) bool { return !inner(e) }, nil
+		return unbounded(func(e *entry) bool { return !inner.match(e) }), nil
 	case filterEquality:
-		name, value, err := assertion(p)
-		if err != nil {
-			return nil, err
+		if len(p.Children) != 2 {
+			return query{}, errFilter
 		}
-		value = foldFor(name, value)
-		return func(e *entry) bool { return e.equals(name, value) }, nil
+		name := strings.ToLower(text(p.Children[0]))
+		return d.equality(assertion{name, foldFor(name, text(p.Children[1]))}), nil
 	case filterPresent:
 		name := strings.ToLower(text(p))
 		if name == "objectclass" {
-			return func(*entry) bool { return true }, nil
+			return unbounded(func(*entry) bool { return true }), nil
 		}
-		return func(e *entry) bool { return len(e.attributes[name]) > 0 }, nil
+		return unbounded(func(e *entry) bool { return len(e.attributes[name]) > 0 }), nil
 	case filterSubstrings:
 		return compileSubstrings(p)
 	case filterExtensible:
 		return d.compileChain(p)
 	}
-	return nil, errFilterUnknown
+	return query{}, errFilterUnknown
 }
 
-func (d *Directory) compileSet(p *ber.Packet, left *int) (filter, error) {
-	parts := make([]filter, 0, min(len(p.Children), maxFilter))
+// compileSet reads "and" and "or". An empty "and" is true, an empty "or" is false (RFC 4526).
+func (d *Directory) compileSet(p *ber.Packet, left *int) (query, error) {
+	parts := make([]query, 0, min(len(p.Children), maxFilter))
 	for _, c := range p.Children {
-		f, err := d.compile(c, left)
+		q, err := d.compile(c, left)
 		if err != nil {
-			return nil, err
+			return query{}, err
 		}
-		parts = append(parts, f)
+		parts = append(parts, q)
 	}
-	// An empty "and" is true, an empty "or" is false (RFC 4526).
-	all := p.Tag == filterAnd
-	return func(e *entry) bool {
-		for _, f := range parts {
-			if f(e) != all {
-				return !all
-			}
-		}
-		return all
-	}, nil
+	if p.Tag == filterAnd {
+		return allOf(parts), nil
+	}
+	return anyOf(parts), nil
 }
 
-func compileSubstrings(p *ber.Packet) (filter, error) {
+func compileSubstrings(p *ber.Packet) (query, error) {
 	if len(p.Children) != 2 || len(p.Children[1].Children) == 0 {
-		return nil, errFilter
+		return query{}, errFilter
 	}
 	name := strings.ToLower(text(p.Children[0]))
 	const initial, final = 0, 2
 	pieces := p.Children[1].Children
-	return func(e *entry) bool {
+	return unbounded(func(e *entry) bool {
 		for _, v := range e.matched[name] {
 			if containsPieces(v, pieces, initial, final) {
 				return true
 			}
 		}
 		return false
-	}, nil
+	}), nil
 }
 
 func containsPieces(v string, pieces []*ber.Packet, initial, final ber.Tag) bool {
@@ -132,32 +123,25 @@ func containsPieces(v string, pieces []*ber.Packet, initial, final ber.Tag) bool
 }
 
 // compileChain knows one matching rule, Active Directory's for members of members.
-func (d *Directory) compileChain(p *ber.Packet) (filter, error) {
+func (d *Directory) compileChain(p *ber.Packet) (query, error) {
 	const rule, attribute, value = 1, 2, 3
 	parts := map[ber.Tag]string{}
 	for _, c := range p.Children {
 		parts[c.Tag] = text(c)
 	}
 	if !d.flavour.InChain || parts[rule] != "1.2.840.113556.1.4.1941" || !strings.EqualFold(parts[attribute], "member") {
-		return nil, errFilterUnknown
+		return query{}, errFilterUnknown
 	}
 	folded, err := fold(parts[value])
 	if err != nil {
-		return func(*entry) bool { return false }, nil //nolint:nilerr // no such DN: undefined, which matches nobody
+		return anyOf(nil), nil //nolint:nilerr // no such DN: undefined, which matches nobody
 	}
 	member := d.entries[folded]
 	if member == nil {
-		return func(*entry) bool { return false }, nil
+		return anyOf(nil), nil
 	}
 	in := d.groupsOf(member)
-	return func(e *entry) bool { return in[e.folded] }, nil
-}
-
-func assertion(p *ber.Packet) (name, value string, err error) {
-	if len(p.Children) != 2 {
-		return "", "", errFilter
-	}
-	return strings.ToLower(text(p.Children[0])), text(p.Children[1]), nil
+	return unbounded(func(e *entry) bool { return in[e.folded] }), nil
 }
 
 // text is the content of a primitive, whatever its tag.

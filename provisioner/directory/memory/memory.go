@@ -34,7 +34,7 @@ type Directory struct {
 	mu          sync.RWMutex
 	entries     map[string]*entry // by folded DN
 	order       []*entry          // as added
-	above       map[string][]*entry
+	having      map[assertion][]*entry
 	unavailable bool
 	closed      bool
 }
@@ -131,12 +131,7 @@ func (d *Directory) Lookup(ctx context.Context, base, stableID string, groups []
 	if err != nil {
 		return directory.Person{}, err
 	}
-	anybody := false
-	for _, e := range d.order {
-		if !e.isPerson() || !directory.Under(e.folded, base) {
-			continue
-		}
-		anybody = true
+	for _, e := range d.peopleHaving(base, d.idAssertion(stableID)) {
 		person, err := d.person(e)
 		if err != nil || person.StableID != stableID {
 			continue
@@ -146,10 +141,35 @@ func (d *Directory) Lookup(ctx context.Context, base, stableID string, groups []
 		}
 		return person, nil
 	}
-	if !anybody {
-		return directory.Person{}, d.answer(directory.Misconfigured, "there is nobody at all below the base")
+	for _, e := range d.order {
+		if e.isPerson() && directory.Under(e.folded, base) {
+			return directory.Person{}, d.answer(directory.Gone, "nobody below the base has this stable id")
+		}
 	}
-	return directory.Person{}, d.answer(directory.Gone, "nobody below the base has this stable id")
+	return directory.Person{}, d.answer(directory.Misconfigured, "there is nobody at all below the base")
+}
+
+// idAssertion is what the entry with a stable id has. An id that none can have is had by none.
+func (d *Directory) idAssertion(stableID string) assertion {
+	attribute := strings.ToLower(d.flavour.StableID)
+	value, err := d.flavour.IDValue(stableID)
+	if err != nil {
+		return assertion{}
+	}
+	return assertion{attribute, foldFor(attribute, value)}
+}
+
+// peopleHaving are the people below base who have one of the values.
+func (d *Directory) peopleHaving(base string, either ...assertion) []*entry {
+	var hits []*entry
+	for _, a := range either {
+		for _, e := range d.having[a] {
+			if e.isPerson() && directory.Under(e.folded, base) {
+				hits = append(hits, e)
+			}
+		}
+	}
+	return inOrder(hits)
 }
 
 // Close implements directory.Directory.
@@ -197,26 +217,14 @@ func (d *Directory) withLogin(base, login string) []*entry {
 			name = after
 		}
 	}
-	attributes := map[string]string{}
+	var either []assertion
 	if strings.Contains(login, "@") {
-		attributes["mail"] = foldText(login)
+		either = append(either, assertion{"mail", foldText(login)})
 	}
 	for _, attr := range d.flavour.Logins {
-		attributes[strings.ToLower(attr)] = foldText(name)
+		either = append(either, assertion{strings.ToLower(attr), foldText(name)})
 	}
-	var hits []*entry
-	for _, e := range d.order {
-		if !e.isPerson() || !directory.Under(e.folded, base) {
-			continue
-		}
-		for attr, want := range attributes {
-			if e.equals(attr, want) {
-				hits = append(hits, e)
-				break
-			}
-		}
-	}
-	return hits
+	return d.peopleHaving(base, either...)
 }
 
 func (d *Directory) person(e *entry) (directory.Person, error) {
@@ -251,36 +259,25 @@ func (d *Directory) fillGroups(e *entry, person *directory.Person, asked []strin
 // groupsOf returns all groups that an entry is in, by folded DN.
 func (d *Directory) groupsOf(e *entry) map[string]bool {
 	in := map[string]bool{}
-	level := append(append([]*entry{}, d.above[e.folded]...), d.above[loginKey(e.attributes.First("uid"))]...)
+	level := append(d.above(e.folded), d.having[assertion{"memberuid", e.attributes.First("uid")}]...)
 	for len(level) > 0 {
 		g := level[0]
 		level = level[1:]
 		if !in[g.folded] {
 			in[g.folded] = true
-			level = append(level, d.above[g.folded]...)
+			level = append(level, d.above(g.folded)...)
 		}
 	}
 	return in
 }
 
-// loginKey is where groups that name logins (RFC 2307) are kept in the index; no DN looks like it.
-func loginKey(uid string) string { return "\x00" + uid }
-
-// index rebuilds which groups an entry is directly in. The write lock is held.
-func (d *Directory) index() {
-	d.above = map[string][]*entry{}
-	for _, e := range d.order {
-		for _, attr := range []string{"member", "uniquemember"} {
-			for _, dn := range e.attributes[attr] {
-				if folded, err := fold(dn); err == nil {
-					d.above[folded] = append(d.above[folded], e)
-				}
-			}
-		}
-		for _, uid := range e.attributes["memberuid"] {
-			d.above[loginKey(uid)] = append(d.above[loginKey(uid)], e)
-		}
+// above returns the groups that name an entry, by its folded DN, as a member.
+func (d *Directory) above(folded string) []*entry {
+	var groups []*entry
+	for _, attribute := range []string{"member", "uniquemember"} {
+		groups = append(groups, d.having[assertion{attribute, folded}]...)
 	}
+	return groups
 }
 
 var errNoEntry = errors.New("there is no such entry")

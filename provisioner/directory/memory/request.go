@@ -115,7 +115,7 @@ func (s *session) search(id int64, op *ber.Packet, reply replier) error {
 	}
 	d := s.directory
 	left := maxFilter
-	match, err := d.compile(op.Children[filterAt], &left)
+	asked, err := d.compile(op.Children[filterAt], &left)
 	if err != nil {
 		return reply(unwillingToPerform, err.Error())
 	}
@@ -133,10 +133,7 @@ func (s *session) search(id int64, op *ber.Packet, reply replier) error {
 		return reply(noSuchObject, "")
 	}
 	var sent int64
-	for _, e := range d.inScope(folded, scopeOf) {
-		if !match(e) {
-			continue
-		}
+	for _, e := range d.answers(asked, folded, scopeOf) {
 		if most > 0 && sent == most {
 			return reply(sizeLimitExceeded, "")
 		}
@@ -146,27 +143,6 @@ func (s *session) search(id int64, op *ber.Packet, reply replier) error {
 		}
 	}
 	return reply(success, "")
-}
-
-// inScope: 0 is the entry itself, 1 its children, 2 the whole subtree.
-func (d *Directory) inScope(base string, scope int64) []*entry {
-	if scope == 0 {
-		return []*entry{d.entries[base]}
-	}
-	var list []*entry
-	for _, e := range d.order {
-		if !directory.Under(e.folded, base) {
-			continue
-		}
-		if scope == 1 {
-			_, parent, _ := strings.Cut(e.folded, ",") // in a folded DN a comma is always a separator
-			if e.folded == base || parent != base {
-				continue
-			}
-		}
-		list = append(list, e)
-	}
-	return list
 }
 
 // rootDSE says what the flavour would be recognised by.
