@@ -37,8 +37,10 @@ type Options struct {
 	// Device is the WireGuard device to open. PrivateKey, Addresses, NameServers, MTU and Logger are filled in
 	// here, and so are Name if it is empty and the firewall mark. Mode zero: the kernel, else a TUN device.
 	Device wireguard.Options
-	// Network sets addresses, routes and DNS of the host. Required, except in mode Netstack.
+	// Network sets addresses, routes and DNS of the host. Required, except in mode Netstack or with a Carrier.
 	Network *hostnet.Host
+	// Carrier nil: Device and Network carry the tunnel, as they do on every laptop but simulated ones.
+	Carrier Carrier
 
 	// DeviceName is what the person calls the laptop. SerialNumber may be empty. Platform is "linux",
 	// "windows" or "darwin".
@@ -101,8 +103,8 @@ func New(o Options) (*Endpoint, error) {
 	if o.Store == nil {
 		return nil, errors.New("making an endpoint: it needs a store")
 	}
-	if o.Network == nil && o.Device.Mode != wireguard.Netstack {
-		return nil, errors.New("making an endpoint: it needs the host's network, except in mode netstack")
+	if o.Network == nil && o.Device.Mode != wireguard.Netstack && o.Carrier == nil {
+		return nil, errors.New("making an endpoint: it needs the host's network, except in mode netstack or with a carrier")
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -123,7 +125,11 @@ func New(o Options) (*Endpoint, error) {
 	if err := e.load(); err != nil {
 		return nil, err
 	}
-	e.tunnel = newHostTunnel(o)
+	if o.Carrier != nil {
+		e.tunnel = &carried{carrier: o.Carrier}
+	} else {
+		e.tunnel = newHostTunnel(o)
+	}
 	e.plane = (*grpcPlane)(e)
 	return e, nil
 }

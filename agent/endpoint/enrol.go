@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -38,6 +39,8 @@ type EnrolRequest struct {
 	// Login is a login name or mail address, as typed.
 	Login    string
 	Password string
+	// Over is a connection to the server of Address that has proved itself, and stays open. Nil: one is made.
+	Over grpc.ClientConnInterface
 }
 
 // String leaves the password out.
@@ -263,29 +266,37 @@ func (e *Endpoint) enrolNew(ctx context.Context, r EnrolRequest, c contact) (Enr
 }
 
 func (e *Endpoint) askToEnrol(ctx context.Context, r EnrolRequest, c contact, request *control.KeyRequest, key wireguard.PrivateKey) (*heimdrahtv1.EnrolResponse, error) {
-	e.mu.Lock()
-	language := e.language
-	e.mu.Unlock()
-	conn, err := control.Connect(ctx, control.Options{
-		Servers: c.servers, Trust: c.trust, Agent: "heimdraht-agent/" + e.options.Version,
-		Language: language, Dial: e.options.Dial, Logger: e.log,
-	})
-	if err != nil {
-		return nil, err
+	if r.Over == nil {
+		conn, err := e.connectFirst(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		// What was answered counts; the connection is of no more use.
+		defer func() { _ = conn.Close() }()
+		r.Over = conn
 	}
 	public := key.PublicKey()
-	answer, err := heimdrahtv1.NewEnrolmentServiceClient(conn).Enrol(ctx, &heimdrahtv1.EnrolRequest{
+	answer, err := heimdrahtv1.NewEnrolmentServiceClient(r.Over).Enrol(ctx, &heimdrahtv1.EnrolRequest{
 		Tenant: r.Tenant, Login: r.Login, Password: r.Password,
 		CertificateRequest: request.CSR, WireguardPublicKey: public[:],
 		DeviceName: e.options.DeviceName, SerialNumber: e.options.SerialNumber,
 		Platform: e.options.Platform, AgentVersion: e.options.Version,
 	})
-	// What was answered counts; the connection is of no more use.
-	_ = conn.Close()
 	if err != nil {
 		return nil, fmt.Errorf("enrolling: %w", control.FromStatus(err))
 	}
 	return answer, nil
+}
+
+// connectFirst connects without a certificate.
+func (e *Endpoint) connectFirst(ctx context.Context, c contact) (*control.Conn, error) {
+	e.mu.Lock()
+	language := e.language
+	e.mu.Unlock()
+	return control.Connect(ctx, control.Options{
+		Servers: c.servers, Trust: c.trust, Agent: "heimdraht-agent/" + e.options.Version,
+		Language: language, Dial: e.options.Dial, Logger: e.log,
+	})
 }
 
 // become makes this the laptop's identity. key nil: the WireGuard key stays.
