@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,6 +24,10 @@ func (a *App) serveMetrics(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", a.healthz)
+	if a.config.Profiling {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index) // also gives heap, goroutine and the like
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
 	ended := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer ended()

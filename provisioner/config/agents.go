@@ -140,7 +140,7 @@ func userName(v value, s string) (string, bool) {
 }
 
 // loopback is an address to listen on that no other machine reaches: who uses
-// the proxy has the person's access.
+// a laptop's proxy has the person's access.
 func loopback(v value, s string) (string, bool) {
 	s, ok := listen(v, s)
 	if !ok {

@@ -172,11 +172,12 @@ func TestBadProcessFiles(t *testing.T) {
 		{"half a certificate", controlPlane, "tls:\n  cert_file: /a", `f.yaml:2: tls needs "tls.key_file"`},
 		{"relative", controlPlane, "state_dir: var", `f.yaml:1: state_dir: "var" is not an absolute path`},
 		{"level", controlPlane, "log_level: warning", `f.yaml:1: log_level: "warning" is not debug, info, warn or error; did you mean "warn"?`},
+		{"open profiles", controlPlane, "metrics_listen: 10.0.0.5:9443\nprofiling: true", `f.yaml:2: profiling: "10.0.0.5:9443" is open to other machines: use 127.0.0.1 or [::1]`},
 		{"swapped letters", controlPlane, "satte_dir: /x", `f.yaml:1: unknown key "satte_dir" in the file; did you mean "state_dir"?`},
 		{"password in the DSN", controlPlane, "database: postgres://heimdraht:geheim@db.stadt.example/heimdraht", "f.yaml:1: database: holds a password: put it into a file, and name that in database_password_file"},
 		{"password behind the DSN", controlPlane, "database: postgres://heimdraht@db.stadt.example/heimdraht?password=geheim", "f.yaml:1: database: holds a password: put it into a file, and name that in database_password_file"},
 		{"DSN without a database", controlPlane, "database: postgres://heimdraht@db.stadt.example/", "f.yaml:1: database: is not a DSN such as postgres://heimdraht@db.stadt.example/heimdraht"},
-		{"tenants here", controlPlane, "tenants: []", `f.yaml:1: unknown key "tenants" in the file; known are listen, names, tls, metrics_listen, state_dir, database, database_password_file, master_key_file, log_level`},
+		{"tenants here", controlPlane, "tenants: []", `f.yaml:1: unknown key "tenants" in the file; known are listen, names, tls, metrics_listen, profiling, state_dir, database, database_password_file, master_key_file, log_level`},
 
 		{"no server", func(s string) error { _, err := parseFile("f.yaml", []byte(s), parseGatewayFile); return err }, "mode: auto", `f.yaml:1: the file needs "server"`},
 		{"mode", gateway, "mode: netstack", `f.yaml:2: mode: "netstack" is not auto, kernel or userspace`},

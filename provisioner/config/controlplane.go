@@ -13,6 +13,7 @@ type ControlPlane struct {
 	Names         []string // DNS names and IP addresses for the server's own certificate; empty: the host's name
 	TLS           TLS
 	MetricsListen string // of metrics and health, without TLS: host:port
+	Profiling     bool   // Go's profiles beside the metrics, which then listen on a loopback address only
 	StateDir      string
 	Database      string // path of the SQLite file, or DSN of PostgreSQL without a password; empty in the file: heimdraht.db in StateDir
 	// DatabasePasswordFile holds the password for PostgreSQL. Empty: none, or
@@ -65,6 +66,11 @@ func parseControlPlane(m *mapping) ControlPlane {
 		}
 	}
 	m.text("metrics_listen", &c.MetricsListen, listen)
+	if v, ok := m.ask("profiling"); ok {
+		if c.Profiling = v.boolean(); c.Profiling {
+			loopback(v, c.MetricsListen) // profiles show more than numbers
+		}
+	}
 	m.text("state_dir", &c.StateDir, absolute)
 	c.Database = path.Join(c.StateDir, databaseName)
 	m.text("database", &c.Database, database)

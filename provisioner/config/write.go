@@ -96,6 +96,10 @@ listen: {{quote .Listen}}
 # Metrics and health, without TLS: keep it on this machine.
 metrics_listen: {{quote .MetricsListen}}
 
+# Go's profiles of this process (/debug/pprof/) beside them, on a loopback address
+# only: they tell what is slow, and anybody on this machine can read them.
+profiling: {{.Profiling}}
+
 # What the control plane keeps.
 state_dir: {{quote .StateDir}}
 

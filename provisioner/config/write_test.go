@@ -72,7 +72,7 @@ func TestWhatIsWrittenLoadsEqual(t *testing.T) {
 		c := ControlPlane{
 			Listen: mix(":1", "[::1]:65535").Draw(t, "listen"), MetricsListen: mix("127.0.0.1:0").Draw(t, "metrics"),
 			StateDir: paths.Draw(t, "state"), Database: paths.Draw(t, "database"), MasterKeyFile: paths.Draw(t, "key"),
-			LogLevel: mix("debug", "error").Draw(t, "level"),
+			LogLevel: mix("debug", "error").Draw(t, "level"), Profiling: rapid.Bool().Draw(t, "profiling"),
 		}
 		if rapid.Bool().Draw(t, "tls") {
 			c.TLS = TLS{paths.Draw(t, "cert"), paths.Draw(t, "key file")}
