@@ -22,6 +22,9 @@ PKG          ?= ./...
 TEST_TIMEOUT ?= 8m
 BENCH        ?= .
 COUNT        ?= 1
+# The load that `make bench` generates: the whole fleet is enrolled and has sessions, some of it holds connections. It
+# and the other benchmarks together end within 15 minutes on two cores.
+LOAD         ?= --laptops 3000 --window 30s
 
 .PHONY: help
 help: ## this list
@@ -44,7 +47,7 @@ clean: ## remove bin/ and dist/ (the tools in .bin/ stay: they take minutes)
 
 ## Tests
 
-.PHONY: test test-kernel race bench test-packages
+.PHONY: test test-kernel race bench load test-packages
 test: test-packages ## install what tests need, run everything; last comes what was skipped, and why
 	GO='$(GO)' build/test.sh $(RACE) -timeout $(TEST_TIMEOUT) $(PKG)
 
@@ -56,6 +59,10 @@ race: ## everything with the race detector, three times over, uncached: hunts wh
 
 bench: ## benchmark lines for benchstat: make -s bench COUNT=10 >new.txt; make -s benchstat FILES='old.txt new.txt'
 	@GO='$(GO)' build/bench.sh -bench '$(BENCH)' -count $(COUNT) $(PKG)
+	@GO='$(GO)' build/load.sh --bench '$(BENCH)' $(LOAD)
+
+load: ## only the load generator's lines; with LOAD= as many laptops as may be, which takes an hour
+	@GO='$(GO)' build/load.sh --bench '$(BENCH)' $(LOAD)
 
 .PHONY: benchstat
 benchstat: $(BIN)/benchstat

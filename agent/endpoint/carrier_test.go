@@ -67,6 +67,9 @@ func TestCarrier(t *testing.T) {
 	if !l.installed() {
 		t.Errorf("installed: %+v", l)
 	}
+	if !e.Attached() {
+		t.Error("not attached")
+	}
 	if s := e.Status("en"); s.State != Connected || s.ReceivedBytes != 7 || s.SentBytes != 9 {
 		t.Errorf("status %+v", s)
 	}
@@ -74,7 +77,7 @@ func TestCarrier(t *testing.T) {
 		t.Error("dialled through a tunnel that is none")
 	}
 	check(t, e.Down(t.Context()))
-	if l.installed() {
+	if l.installed() || e.Attached() {
 		t.Error("still installed")
 	}
 }

@@ -238,6 +238,13 @@ func (e *Endpoint) DialContext(ctx context.Context, network, address string) (ne
 	return e.tunnel.dial(ctx, network, address)
 }
 
+// Attached says whether a session is held on a stream that stands. It is Status for those who ask often.
+func (e *Endpoint) Attached() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.held != nil && e.attached
+}
+
 // SetLanguage chooses the language in which the control plane is asked to speak from the next connection on.
 func (e *Endpoint) SetLanguage(language string) {
 	e.mu.Lock()
