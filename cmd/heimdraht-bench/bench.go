@@ -83,7 +83,7 @@ func (r *runner) enrolBy(ctx context.Context, n, callers int, name string, over 
 			return err
 		}
 		made[i] = l
-		p.add(1)
+		p.step()
 		return nil
 	})
 	if err == nil {
@@ -126,7 +126,7 @@ func (r *runner) needHeld(ctx context.Context) (*sample, error) {
 	const atOnce = 32
 	list := r.laptops[r.held:n]
 	err := timed(ctx, atOnce, len(list), s, func(ctx context.Context, _, i int) error {
-		defer p.add(1)
+		defer p.step()
 		return list[i].hold(ctx, r.always)
 	})
 	r.held, r.next = n, max(r.next, n)
@@ -135,7 +135,7 @@ func (r *runner) needHeld(ctx context.Context) (*sample, error) {
 
 // noteMemory notes what the control plane occupies without laptops, once it is at rest.
 func (r *runner) noteMemory(ctx context.Context) error {
-	if r.held > 0 || r.plane.pid == 0 {
+	if r.held > 0 || r.plane.pid == 0 || r.rssBefore > 0 {
 		return nil
 	}
 	if err := control.Sleep(ctx, min(2*time.Second, r.flags.Window)); err != nil {

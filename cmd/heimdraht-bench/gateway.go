@@ -45,7 +45,7 @@ func (r *runner) startGateways(ctx context.Context, endpoints []string) error {
 		if err := r.startGateway(ctx, n, netip.MustParseAddrPort(endpoint).Addr()); err != nil {
 			return fmt.Errorf("starting gateway %s: %w", r.town.gateway(n), err)
 		}
-		p.add(1)
+		p.step()
 	}
 	return r.awaitGateways(ctx)
 }

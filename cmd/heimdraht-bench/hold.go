@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,7 +32,7 @@ func (r *runner) benchStart(ctx context.Context) error {
 			return err
 		}
 		s.add(time.Since(began))
-		p.add(1)
+		p.step()
 	}
 	if err := r.awaitGateways(ctx); err != nil {
 		return err
@@ -48,7 +49,10 @@ func (r *runner) benchHold(ctx context.Context) error {
 		return err
 	}
 	if r.held > 0 {
-		return fmt.Errorf("laptops are connected already")
+		return errors.New("laptops are connected already")
+	}
+	if err := r.noteMemory(ctx); err != nil {
+		return err
 	}
 	since, err := r.processor()
 	if err != nil {

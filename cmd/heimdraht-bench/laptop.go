@@ -144,7 +144,7 @@ func (r *runner) enrol(ctx context.Context, l *laptop, over *control.Conn) error
 
 // hold connects the laptop and keeps it connected, as an agent's service does.
 func (l *laptop) hold(ctx, always context.Context) error {
-	running, end := context.WithCancel(always)
+	running, end := context.WithCancel(always) //nolint:gosec // ended with all laptops, when the run is closed
 	l.end, l.ended = end, make(chan struct{})
 	go func() {
 		defer close(l.ended)

@@ -33,7 +33,7 @@ func (r *runner) benchOpen(ctx context.Context) error {
 	p := r.say.phase("connecting %d laptops", len(list), len(list))
 	err := together(ctx, kept, len(list), func(ctx context.Context, _, i int) (err error) {
 		conns[i], err = r.connect(ctx, list[i])
-		p.add(1)
+		p.step()
 		return err
 	})
 	p.end()
@@ -130,7 +130,7 @@ func (r *runner) openAll(ctx context.Context, list []*laptop) error {
 	const atOnce = 32
 	return together(ctx, atOnce, len(list), func(ctx context.Context, _, i int) error {
 		_, err := r.openOnce(ctx, list[i])
-		p.add(1)
+		p.step()
 		return err
 	})
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func (r *runner) makePlane(ctx context.Context) (token string, err error) {
 	if p.program == "" {
 		p.program = filepath.Join(r.dir, "heimdrahtd")
 		ph := r.say.phase("building heimdrahtd", 0)
-		build := exec.CommandContext(ctx, "go", "build", "-o", p.program, programName)
+		build := exec.CommandContext(ctx, "go", "build", "-o", p.program, programName) //nolint:gosec // a path of ours
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		said, err := build.CombinedOutput()
 		ph.end()
@@ -110,7 +111,7 @@ func (p *plane) start(ctx context.Context) error {
 	}
 	defer log.Close()
 	// Not with the context: it is ended in order, by stop.
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), p.program, "--config", p.file, "run")
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), p.program, "--config", p.file, "run") //nolint:gosec // the program that was asked for
 	cmd.Stdout, cmd.Stderr = log, log
 	if p.ended, err = startTied(cmd); err != nil {
 		return fmt.Errorf("starting %s: %w", p.program, err)
@@ -118,6 +119,9 @@ func (p *plane) start(ctx context.Context) error {
 	p.process, p.pid = cmd.Process, cmd.Process.Pid
 	return nil
 }
+
+// errInOrder is how a process ended that nobody asked to.
+var errInOrder = errors.New("in order")
 
 // serving waits for the first call that succeeds. The connection is the caller's.
 func (p *plane) serving(ctx context.Context, o control.Options) (*control.Conn, error) {
@@ -132,7 +136,7 @@ func (p *plane) serving(ctx context.Context, o control.Options) (*control.Conn, 
 			return nil, errors.Join(ctx.Err(), err)
 		case why := <-p.ended:
 			p.process = nil
-			return nil, fmt.Errorf("heimdrahtd has ended (%v), and said:\n%s", why, p.lastWords())
+			return nil, fmt.Errorf("heimdrahtd has ended (%w), and said:\n%s", cmp.Or(why, errInOrder), p.lastWords())
 		case <-time.After(look):
 		}
 	}
@@ -180,7 +184,7 @@ func (p *plane) kill() error {
 	if err := interrupt(p.process, syscall.SIGKILL); err != nil {
 		return err
 	}
-	<-p.ended // says that it was killed
+	<-p.ended //nolint:errcheck // it says that it was killed
 	p.process = nil
 	return nil
 }

@@ -47,8 +47,8 @@ func (r *runner) startPostgres(ctx context.Context) error {
 	}
 	dir := r.postgres.dir
 	data := filepath.Join(dir, "data")
-	prepare := exec.CommandContext(ctx, initdb, "-D", data, "-U", "heimdraht", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions")
-	r.postgres.cmd = exec.CommandContext(context.WithoutCancel(ctx), server, "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "max_connections=200")
+	prepare := exec.CommandContext(ctx, initdb, "-D", data, "-U", "heimdraht", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions")        //nolint:gosec // the distribution's program
+	r.postgres.cmd = exec.CommandContext(context.WithoutCancel(ctx), server, "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "max_connections=200") //nolint:gosec // the distribution's program
 	prepare.Dir, r.postgres.cmd.Dir = dir, dir
 	if os.Geteuid() == 0 { // PostgreSQL refuses to run as root
 		uid, gid, err := accountOf("postgres")
@@ -107,7 +107,7 @@ func (p *postgres) stop() error {
 		err = interrupt(p.cmd.Process, syscall.SIGINT) // "fast": connections are cut off
 		if err == nil {
 			select {
-			case <-p.ended:
+			case <-p.ended: //nolint:errcheck // it was asked to
 			case <-time.After(stopPatience):
 				err = errors.Join(errors.New("PostgreSQL did not end"), interrupt(p.cmd.Process, syscall.SIGQUIT))
 			}

@@ -101,10 +101,11 @@ func (p *progress) begin(ph *phase) *phase {
 	return ph
 }
 
-func (ph *phase) add(n int) {
+// step says that one more of the steps is done.
+func (ph *phase) step() {
 	ph.mu.Lock()
 	defer ph.mu.Unlock()
-	ph.done += n
+	ph.done++
 }
 
 // end says how long it took. Idempotent.

@@ -109,7 +109,7 @@ func (r *runner) awaitBack(ctx context.Context, p *phase, began time.Time) (*sam
 				continue
 			}
 			back.add(time.Since(began))
-			p.add(1)
+			p.step()
 		}
 		missing = still
 	}
@@ -129,10 +129,13 @@ type stormDesk struct {
 // run connects as soon as it can, and revokes one device after the other until the storm is over.
 func (d *stormDesk) run(ctx context.Context, began time.Time) error {
 	const pause = 100 * time.Millisecond
-	if err := d.reachOperator(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil // the storm was over before
-		}
+	err := d.reachOperator(ctx)
+	select {
+	case <-ctx.Done(): // the storm was over before
+		return nil
+	default:
+	}
+	if err != nil {
 		return err
 	}
 	d.reached = time.Since(began)
@@ -147,8 +150,10 @@ func (d *stormDesk) run(ctx context.Context, began time.Time) error {
 		default: // its gateway is not back yet
 			d.unconfirmed++
 		}
-		if control.Sleep(ctx, pause) != nil {
-			break
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
 		}
 	}
 	return nil

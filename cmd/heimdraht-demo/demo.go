@@ -2,29 +2,20 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	_ "embed" // town.ldif
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/big"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
+	"github.com/heimdraht/heimdraht/cmd/internal/ldaps"
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/app"
 	"github.com/heimdraht/heimdraht/provisioner/config"
@@ -113,40 +104,13 @@ func (d *demo) startDirectory(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading the town's LDIF: %w", err)
 	}
-	certificate, ca, err := selfSigned()
+	server, err := ldaps.Listen(ctx, m)
 	if err != nil {
 		return "", err
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("listening for the directory: %w", err)
-	}
-	d.ldap.url, d.ldap.ca = "ldaps://"+l.Addr().String(), ca
-	d.start("directory", func(ctx context.Context) error {
-		return m.Serve(ctx, l, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13})
-	})
+	d.ldap.url, d.ldap.ca = server.URL, server.CA
+	d.start("directory", server.Serve)
 	return d.ldap.url + ", 4 people", os.WriteFile(filepath.Join(d.dir, "ldap.pw"), []byte(d.service+"\n"), 0o600)
-}
-
-// selfSigned makes the directory's certificate, and its PEM for those who
-// shall trust it.
-func selfSigned() (tls.Certificate, string, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, "", fmt.Errorf("making the directory's key: %w", err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Heimdraht demo directory"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA:        true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return tls.Certificate{}, "", fmt.Errorf("making the directory's certificate: %w", err)
-	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, string(text), nil
 }
 
 // startControlPlane makes a new one, as `heimdrahtd init` and `run` do.
