@@ -48,11 +48,11 @@ func (r *runner) enrolments(ctx context.Context, size, n int, connections string
 	if err != nil {
 		return err
 	}
-	plane, database, err := since()
+	used, err := since()
 	if err != nil {
 		return err
 	}
 	metrics := append([]metric{perSecond(n, took)}, latencies(s)...)
-	metrics = append(metrics, r.perOperation(n, plane, database)...)
+	metrics = append(metrics, r.perOperation(n, used)...)
 	return r.results.line(fmt.Sprintf("Enrol/devices=%d/connections=%s", size, connections), n, took/time.Duration(n), metrics...)
 }

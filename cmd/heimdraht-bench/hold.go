@@ -64,13 +64,13 @@ func (r *runner) benchHold(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	planeTime, databaseTime, err := since()
+	used, err := since()
 	if err != nil {
 		return err
 	}
 	n := s.count()
 	metrics := append([]metric{perSecond(n, took)}, latencies(s)...)
-	metrics = append(metrics, r.perOperation(n, planeTime, databaseTime)...)
+	metrics = append(metrics, r.perOperation(n, used)...)
 	if r.plane.pid != 0 {
 		// What was garbage of the openings goes with the next collection, which an idle process does every two minutes.
 		if err := control.Sleep(ctx, min(5*time.Second, r.flags.Window)); err != nil {
@@ -106,24 +106,24 @@ func (r *runner) benchRenew(ctx context.Context) error {
 	if err := control.Sleep(ctx, r.flags.Window); err != nil {
 		return err
 	}
-	plane, database, err := since()
+	used, err := since()
 	took := time.Since(began)
 	if err != nil {
 		return err
 	}
 	var metrics []metric
-	share := func(name string, used time.Duration) {
-		cores := used.Seconds() / took.Seconds()
+	share := func(name string, processor time.Duration) {
+		cores := processor.Seconds() / took.Seconds()
 		metrics = append(metrics, metric{cores, name})
 		if r.held != fleetSize && r.held >= enough {
 			metrics = append(metrics, metric{cores * fleetSize / float64(r.held), name + "-at-29000"})
 		}
 	}
 	if r.plane.pid != 0 {
-		share("plane-cores", plane)
+		share("plane-cores", used.plane)
 	}
 	if r.postgres.pid != 0 {
-		share("postgres-cores", database)
+		share("postgres-cores", used.database)
 	}
 	if away := r.away(); away > 0 {
 		return fmt.Errorf("%d of %d laptops are not connected any more", away, r.held)

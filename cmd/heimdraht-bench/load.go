@@ -68,7 +68,7 @@ func (r *runner) benchOpen(ctx context.Context) error {
 	if err != nil && loading.Err() == nil {
 		return fmt.Errorf("opening: %w", err)
 	}
-	plane, database, err := since()
+	used, err := since()
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (r *runner) benchOpen(ctx context.Context) error {
 		return errNothing
 	}
 	metrics := append([]metric{perSecond(s.count(), took)}, latencies(&s)...)
-	metrics = append(metrics, r.perOperation(s.count(), plane, database)...)
+	metrics = append(metrics, r.perOperation(s.count(), used)...)
 	return r.results.line(fmt.Sprintf("Open/writers=%d", min(writers, len(list))), s.count(), took/time.Duration(s.count()), metrics...)
 }
 

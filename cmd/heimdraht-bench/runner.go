@@ -284,25 +284,37 @@ func (r *runner) databaseUsed() (usage, error) {
 	return usageOfTree(r.postgres.pid)
 }
 
-// processor measures what control plane and database use of the processor from now on.
-func (r *runner) processor() (since func() (plane, database time.Duration, err error), err error) {
+// spent is what was used of the processor in a time: by the control plane, the database, and this process.
+type spent struct{ plane, database, load time.Duration }
+
+// processor measures what is used of the processor from now on.
+func (r *runner) processor() (since func() (spent, error), err error) {
 	plane, database, err := r.used()
-	return func() (time.Duration, time.Duration, error) {
+	if err != nil {
+		return nil, err
+	}
+	load, err := usageOf(os.Getpid())
+	return func() (spent, error) {
 		p, d, err := r.used()
-		return p.cpu - plane.cpu, d.cpu - database.cpu, err
+		if err != nil {
+			return spent{}, err
+		}
+		l, err := usageOf(os.Getpid())
+		return spent{p.cpu - plane.cpu, d.cpu - database.cpu, l.cpu - load.cpu}, err
 	}, err
 }
 
-// perOperation are the processor's milliseconds of the control plane, and of PostgreSQL, for each of n operations.
-func (r *runner) perOperation(n int, plane, database time.Duration) []metric {
-	if r.plane.pid == 0 || n == 0 {
-		return nil
+// perOperation is what was spent on each of n operations.
+func (r *runner) perOperation(n int, s spent) []metric {
+	each := func(d time.Duration, unit string) metric { return ms(d/time.Duration(max(n, 1)), unit) }
+	var list []metric
+	if r.plane.pid != 0 {
+		list = append(list, each(s.plane, "plane-cpu-ms/op"))
 	}
-	list := []metric{ms(plane/time.Duration(n), "plane-cpu-ms/op")}
 	if r.postgres.pid != 0 {
-		list = append(list, ms(database/time.Duration(n), "postgres-cpu-ms/op"))
+		list = append(list, each(s.database, "postgres-cpu-ms/op"))
 	}
-	return list
+	return append(list, each(s.load, "load-cpu-ms/op"))
 }
 
 // profiled runs a benchmark and, if asked, writes a profile of the control plane meanwhile.
