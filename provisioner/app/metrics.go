@@ -24,10 +24,7 @@ func (a *App) serveMetrics(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", a.healthz)
-	if a.config.Profiling {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index) // also gives heap, goroutine and the like
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	}
+	a.addProfiles(mux)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
 	ended := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer ended()
@@ -35,6 +32,15 @@ func (a *App) serveMetrics(ctx context.Context) error {
 		return fmt.Errorf("serving metrics on %s: %w", a.metrics.Addr(), err)
 	}
 	return nil
+}
+
+// addProfiles adds Go's profiles, if the configuration asks for them.
+func (a *App) addProfiles(mux *http.ServeMux) {
+	if !a.config.Profiling {
+		return
+	}
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index) // also gives heap, goroutine and the like
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 }
 
 // healthz answers 200 while the database answers.

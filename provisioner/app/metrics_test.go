@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -35,40 +34,17 @@ func TestHealthFollowsTheDatabase(t *testing.T) {
 
 // TestProfilesAreOffByDefault: they are served where the configuration says so, and nowhere else.
 func TestProfilesAreOffByDefault(t *testing.T) {
-	s, err := store.Open(t.Context(), store.Options{Database: filepath.Join(t.TempDir(), "db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
 	for _, on := range []bool{false, true} {
-		l, err := listen(t.Context(), "metrics_listen", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+		a := &App{config: DefaultConfig()}
+		if on {
+			a.config.Profiling = true
 		}
-		a := &App{store: s, metrics: l, log: slog.New(slog.DiscardHandler)}
-		a.config.Profiling = on
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- a.serveMetrics(ctx) }()
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+a.MetricsAddress()+"/debug/pprof/goroutine", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if served := answer.StatusCode == http.StatusOK; served != on {
-			t.Errorf("profiling %v: status %d", on, answer.StatusCode)
-		}
-		_ = answer.Body.Close()
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
+		mux := http.NewServeMux()
+		a.addProfiles(mux)
+		answer := httptest.NewRecorder()
+		mux.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/debug/pprof/goroutine", nil))
+		if served := answer.Code == http.StatusOK; served != on {
+			t.Errorf("profiling %v: status %d", on, answer.Code)
 		}
 	}
 }
