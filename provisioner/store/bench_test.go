@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -60,7 +61,7 @@ func benchOpenAndClose(b *testing.B, s *store.Store, open int) {
 		together(b, callers, func(int64) error {
 			d := <-free
 			defer func() { free <- d }()
-			return s.Update(context.Background(), func(tx *store.Writer) error {
+			return s.UpdateAbout(context.Background(), d.ID, func(tx *store.Writer) error {
 				v, err := session(tx, d)
 				if err != nil {
 					return err
@@ -70,6 +71,62 @@ func benchOpenAndClose(b *testing.B, s *store.Store, open int) {
 			})
 		})
 	})
+}
+
+// BenchmarkOpening is all that an opening reads and writes in its transaction,
+// with 128 callers, each time for a device that has no session yet.
+func BenchmarkOpening(b *testing.B) {
+	benchEach(b, func(b *testing.B, s *store.Store) {
+		g := gateway()
+		g.Sessions = 1_000_000
+		update(b, s, func(tx *store.Writer) error {
+			return errors.Join(tx.PutGateway(g), tx.PutPool(provisioner.LicencePool{
+				Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 1_000_000, Shares: []provisioner.PoolShare{{Tenant: "stadt", Guarantee: 3}},
+			}))
+		})
+		var devices []string
+		for first := 0; first < b.N; first += 200 {
+			update(b, s, func(tx *store.Writer) error {
+				for range min(200, b.N-first) {
+					d, err := laptop(tx, int(benchLaptops.Add(1)))
+					if err != nil {
+						return err
+					}
+					devices = append(devices, d.ID)
+				}
+				return nil
+			})
+		}
+		together(b, 128, func(n int64) error {
+			return s.UpdateAbout(context.Background(), devices[n-1], func(tx *store.Writer) error { return opening(tx, devices[n-1]) })
+		})
+	})
+}
+
+var benchLaptops atomic.Int64 //nolint:gochecknoglobals // numbers laptops over all runs of a benchmark
+
+// opening does with the store what session.Open does.
+func opening(tx *store.Writer, device string) error {
+	d, err := tx.OwnDevice(provisioner.Actor{ID: device, Generation: 1})
+	if err != nil {
+		return err
+	}
+	if _, err := tx.CloseSessionOf(d.ID, provisioner.CodeSessionElsewhere); !errors.Is(err, store.ErrNone) {
+		return fmt.Errorf("a session before the first: %w", err)
+	}
+	pools, err := tx.PoolsOf(d.Tenant)
+	if err != nil || len(pools) != 1 {
+		return fmt.Errorf("%d pools: %w", len(pools), err)
+	}
+	gateways, err := tx.GatewaysOf(d.Tenant)
+	if err != nil || len(gateways) != 1 {
+		return fmt.Errorf("%d gateways: %w", len(gateways), err)
+	}
+	if _, err := tx.FormerGateway(d.ID); !errors.Is(err, store.ErrNone) {
+		return fmt.Errorf("a gateway before the first: %w", err)
+	}
+	_, err = session(tx, d)
+	return errors.Join(err, tx.NoteAgent(d.ID, "1"))
 }
 
 // BenchmarkOpenDatabase is what a start costs beyond the process.

@@ -159,6 +159,9 @@ func (e *postgres) view(ctx context.Context, read func(querier) error) error {
 func (e *postgres) pen(ctx context.Context) (pen, error) {
 	config := e.config.Copy()
 	config.RuntimeParams["idle_in_transaction_session_timeout"] = milliseconds(holdTime)
+	// A writer looks rows up by their keys and walks no table. A plan made while a
+	// table was still empty would, until statistics are made.
+	config.RuntimeParams["enable_seqscan"] = "off"
 	config.RuntimeParams["lock_timeout"] = milliseconds(2 * holdTime)
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
