@@ -49,7 +49,7 @@ func New(instance string, now time.Time) (*Authority, error) {
 		NotAfter:              now.Add(AuthorityLifetime),
 		IsCA:                  true,
 		BasicConstraintsValid: true,
-		MaxPathLenZero:        true, // it signs holders, no further authorities
+		MaxPathLen:            1, // it signs holders, and vouches for its successor
 		KeyUsage:              x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
@@ -102,6 +102,29 @@ func instanceOf(cert *x509.Certificate) (string, error) {
 		return "", errors.New("the authority's certificate names no instance")
 	}
 	return cert.URIs[0].Host, nil
+}
+
+// ErrNoWord says that an authority cannot vouch for a successor: it was made
+// when authorities signed holders only.
+var ErrNoWord = errors.New("this authority cannot vouch for another one")
+
+// Vouch makes the certificate (DER) by which whoever trusts this authority
+// trusts its successor as well: the successor's name and key, signed by this
+// one, for as long as this one is good. Errors wrap ErrNoWord.
+func (a *Authority) Vouch(successor *Authority) ([]byte, error) {
+	if a.certificate.MaxPathLen < 1 {
+		return nil, ErrNoWord
+	}
+	of := successor.certificate
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		Subject: of.Subject, URIs: of.URIs, SubjectKeyId: of.SubjectKeyId,
+		NotBefore: of.NotBefore, NotAfter: earlier(of.NotAfter, a.certificate.NotAfter),
+		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
+	}, a.certificate, of.PublicKey, a.key)
+	if err != nil {
+		return nil, fmt.Errorf("vouching for an authority: %w", err)
+	}
+	return der, nil
 }
 
 // Certificate is the authority's own. It must not be changed.

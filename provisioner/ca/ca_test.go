@@ -36,7 +36,7 @@ func device() ca.Identity {
 func TestAuthority(t *testing.T) {
 	a := authority(t, "hq3k", start())
 	c := a.Certificate()
-	if !c.IsCA || !c.MaxPathLenZero || c.KeyUsage != x509.KeyUsageCertSign || c.PublicKeyAlgorithm != x509.Ed25519 {
+	if !c.IsCA || c.MaxPathLen != 1 || c.KeyUsage != x509.KeyUsageCertSign || c.PublicKeyAlgorithm != x509.Ed25519 {
 		t.Errorf("certificate %+v", c)
 	}
 	if got := c.URIs[0].String(); got != "spiffe://hq3k" || a.Instance() != "hq3k" {

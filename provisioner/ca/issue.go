@@ -127,9 +127,10 @@ func isHostName(name string) bool {
 	return strings.Trim(label, "0123456789") != ""
 }
 
-// NewServer makes a key and issues its certificate, with the authority's own
-// behind it: agents that know only a fingerprint have to see that one.
-func (a *Authority) NewServer(names []string, now time.Time) (tls.Certificate, error) {
+// NewServer makes a key and issues its certificate, with others behind it:
+// agents that know only a fingerprint have to see the authority's own, which
+// stands there in any case.
+func (a *Authority) NewServer(names []string, now time.Time, behind ...*x509.Certificate) (tls.Certificate, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("making a server key: %w", err)
@@ -142,7 +143,13 @@ func (a *Authority) NewServer(names []string, now time.Time) (tls.Certificate, e
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("reading the server certificate: %w", err)
 	}
-	return tls.Certificate{Certificate: [][]byte{issued.DER, a.certificate.Raw}, PrivateKey: private, Leaf: leaf}, nil
+	chain := [][]byte{issued.DER, a.certificate.Raw}
+	for _, c := range behind {
+		if !c.Equal(a.certificate) {
+			chain = append(chain, c.Raw)
+		}
+	}
+	return tls.Certificate{Certificate: chain, PrivateKey: private, Leaf: leaf}, nil
 }
 
 // issue adds what all certificates have in common, and signs.

@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -34,6 +35,7 @@ const bundleLimit = 16
 type Bundle struct {
 	certificates []*x509.Certificate
 	pool         *x509.CertPool
+	retired      []*x509.Certificate
 }
 
 // NewBundle takes the certificates of authorities, in order: the one in use
@@ -51,6 +53,27 @@ func NewBundle(authorities ...*x509.Certificate) (Bundle, error) {
 	}
 	if n := len(b.certificates); n == 0 || n > bundleLimit {
 		return Bundle{}, fmt.Errorf("putting together a bundle of authorities: there are %d, and must be 1 to %d", n, bundleLimit)
+	}
+	return b, nil
+}
+
+// Retired is the bundle with authorities that are no longer trusted, and that
+// agents do not learn of. Whatever they signed counts as expired, so that a
+// laptop that slept through a rollover is known, and proves itself by password.
+func (b Bundle) Retired(authorities ...*x509.Certificate) (Bundle, error) {
+	if b.pool == nil {
+		return b, errors.New("retiring authorities: there is none that is not")
+	}
+	b.pool, b.retired = b.pool.Clone(), slices.Clone(b.retired)
+	for _, c := range authorities {
+		if _, err := instanceOf(c); err != nil {
+			return Bundle{}, fmt.Errorf("retiring an authority: %w", err)
+		}
+		if b.has(c) {
+			return Bundle{}, errors.New("retiring an authority: it is trusted")
+		}
+		b.pool.AddCert(c)
+		b.retired = append(b.retired, c)
 	}
 	return b, nil
 }
@@ -155,7 +178,8 @@ func (b Bundle) Verify(chain []*x509.Certificate, now time.Time) (Identity, Vali
 		return Identity{}, Validity{}, err
 	}
 	end := earlier(leaf.NotAfter, authority.NotAfter)
-	return id, Validity{Expired: now.After(end), NotYet: now.Before(leaf.NotBefore)}, nil
+	gone := slices.ContainsFunc(b.retired, authority.Equal)
+	return id, Validity{Expired: gone || now.After(end), NotYet: now.Before(leaf.NotBefore)}, nil
 }
 
 // isClient is stricter than the library, to which no usage means every usage.

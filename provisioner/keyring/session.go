@@ -26,25 +26,26 @@ func NewSessionRoot() (r SessionRoot) {
 
 // Seal seals the root as this version of it.
 func (r SessionRoot) Seal(m *MasterKey, version int64) ([]byte, error) {
-	return m.Seal(rootPurpose(version), r.key[:])
+	return m.Seal(RootPurpose(version), r.key[:])
 }
 
 // OpenSessionRoot gives back what SessionRoot.Seal sealed. A root that was
 // sealed as another version does not open. Errors are those of
 // MasterKey.Open.
 func OpenSessionRoot(m *MasterKey, version int64, sealed []byte) (r SessionRoot, err error) {
-	key, err := m.Open(rootPurpose(version), sealed)
+	key, err := m.Open(RootPurpose(version), sealed)
 	if err != nil {
 		return r, err
 	}
 	if len(key) != len(r.key) {
-		return r, fmt.Errorf("opening %s: %w", rootPurpose(version), ErrSealBroken)
+		return r, fmt.Errorf("opening %s: %w", RootPurpose(version), ErrSealBroken)
 	}
 	r.key = [keySize]byte(key)
 	return r, nil
 }
 
-func rootPurpose(version int64) string {
+// RootPurpose is the purpose for which a version of the session root is sealed.
+func RootPurpose(version int64) string {
 	return PurposeSessionRoot + " " + strconv.FormatInt(version, 10)
 }
 
@@ -73,6 +74,15 @@ func NewSessionKeys(roots map[int64]SessionRoot) (*SessionKeys, error) {
 		return nil, errors.New("there is no session root")
 	}
 	return s, nil
+}
+
+// Using is the same keys with another version for new sessions. Errors wrap
+// ErrUnknownVersion.
+func (s *SessionKeys) Using(version int64) (*SessionKeys, error) {
+	if _, ok := s.roots[version]; !ok {
+		return nil, fmt.Errorf("using version %d for new sessions: %w", version, ErrUnknownVersion)
+	}
+	return &SessionKeys{roots: s.roots, current: version}, nil
 }
 
 // Current is the version for new sessions.

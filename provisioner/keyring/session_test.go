@@ -87,7 +87,7 @@ func TestSealSessionRoot(t *testing.T) {
 	if _, err := OpenSessionRoot(m, 2, sealed); !errors.Is(err, ErrSealBroken) {
 		t.Errorf("opened as another version: %v", err)
 	}
-	short, err := m.Seal(rootPurpose(1), []byte("short"))
+	short, err := m.Seal(RootPurpose(1), []byte("short"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,4 +103,19 @@ func sessionKeys(t *testing.T, roots map[int64]SessionRoot) *SessionKeys {
 		t.Fatal(err)
 	}
 	return keys
+}
+
+func TestSessionKeysUsing(t *testing.T) {
+	all := sessionKeys(t, map[int64]SessionRoot{1: NewSessionRoot(), 2: NewSessionRoot()})
+	older, err := all.Using(1)
+	if err != nil || older.Current() != 1 || all.Current() != 2 {
+		t.Fatalf("using %d and %d, %v", older.Current(), all.Current(), err)
+	}
+	want, _ := all.PresharedKey(2, "s")
+	if got, err := older.PresharedKey(2, "s"); err != nil || got != want {
+		t.Errorf("the other version is derived as %v, %v", got, err)
+	}
+	if _, err := all.Using(3); !errors.Is(err, ErrUnknownVersion) {
+		t.Errorf("using an unknown version: %v", err)
+	}
 }
