@@ -149,7 +149,7 @@ func BenchmarkOpenDatabase(b *testing.B) {
 }
 
 // opened opens sessions of as many laptops.
-func opened(b *testing.B, s *store.Store, n int) {
+func opened(b testing.TB, s *store.Store, n int) {
 	b.Helper()
 	for first := 0; first < n; first += 200 {
 		update(b, s, func(tx *store.Writer) error {
