@@ -143,4 +143,5 @@ const (
 	ChangeClosed  ChangeKind = "closed"  // a session: remove its peer
 	ChangeDevice  ChangeKind = "device"  // state or generation of a device
 	ChangeGateway ChangeKind = "gateway" // declaration or keys of a gateway
+	ChangeKeys    ChangeKind = "keys"    // keys of the control plane
 )
