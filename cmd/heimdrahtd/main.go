@@ -4,6 +4,9 @@
 //	heimdrahtd check           say of configuration, database, directories and certificates what is wrong
 //	heimdrahtd run             serve until SIGTERM
 //	heimdrahtd operator-token  make another one-time token for an operator
+//	heimdrahtd backup          write a copy of the database, while it runs
+//	heimdrahtd restore         put a backup in the place of the database
+//	heimdrahtd rollover        replace the control plane's keys
 //	heimdrahtd version
 //
 // Output rules: what was asked for goes to standard output, everything else to
@@ -51,12 +54,15 @@ type streams struct {
 }
 
 type commands struct {
-	Init          initCommand    `cmd:"" help:"Ask what is needed, write configuration and keys, and show the first operator's one-time token."`
-	Check         checkCommand   `cmd:"" help:"Say of configuration, keys, database, certificates and directories, a line each, ok or what is wrong."`
-	Run           runCommand     `cmd:"" help:"Serve until SIGTERM or Ctrl-C."`
-	OperatorToken tokenCommand   `cmd:"" help:"Make another one-time token for an operator. A former one that nobody has used dies."`
-	Version       versionCommand `cmd:"" help:"Show the version."`
-	Config        string         `default:"${config}" placeholder:"FILE" help:"The configuration file. Default: ${config}"`
+	Init          initCommand     `cmd:"" help:"Ask what is needed, write configuration and keys, and show the first operator's one-time token."`
+	Check         checkCommand    `cmd:"" help:"Say of configuration, keys, database, certificates and directories, a line each, ok or what is wrong."`
+	Run           runCommand      `cmd:"" help:"Serve until SIGTERM or Ctrl-C."`
+	OperatorToken tokenCommand    `cmd:"" help:"Make another one-time token for an operator. A former one that nobody has used dies."`
+	Backup        backupCommand   `cmd:"" help:"Write one consistent copy of the database, while the control plane runs."`
+	Restore       restoreCommand  `cmd:"" help:"Put a backup in the place of the database, with everything taken that was taken since."`
+	Rollover      rolloverCommand `cmd:"" help:"Replace the CA, the root of session keys, or the master key."`
+	Version       versionCommand  `cmd:"" help:"Show the version."`
+	Config        string          `default:"${config}" placeholder:"FILE" help:"The configuration file. Default: ${config}"`
 }
 
 func run(ctx context.Context, args []string, s streams) int {

@@ -26,6 +26,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/directory/ldap"
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
+	"github.com/heimdraht/heimdraht/provisioner/journal"
 	"github.com/heimdraht/heimdraht/provisioner/rpc"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
@@ -60,7 +61,8 @@ type App struct {
 	store    *store.Store
 	hub      *watch.Hub
 	contacts *watch.Contacts
-	keys     *keys
+	keys     *liveKeys
+	journal  *journal.Follower
 	signIn   *signin.Service
 	registry *signin.Registry
 	sessions *session.Service
@@ -90,16 +92,27 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := databaseThere(o.Config); err != nil {
-		return nil, err
+	if noRestoreUnfinished(o.Config) == nil {
+		if err := databaseThere(o.Config); err != nil {
+			return nil, err
+		}
 	}
 	if a.lock, err = lockDatabase(o.Config); err != nil {
 		return nil, err
 	}
-	if a.store, err = openStore(ctx, o.Config, store.Options{Changed: a.hub.Poke, Logger: o.Logger}); err != nil {
+	if err := finishRestore(o.Config); err != nil {
 		return nil, err
 	}
-	if a.keys, err = openKeys(ctx, a.store, master); err != nil {
+	a.journal = journal.New(journal.Options{
+		Dir: journalDir(o.Config), Name: journalName(), Logger: o.Logger,
+		Keep: time.Duration(o.Config.RevocationJournalDays) * 24 * time.Hour,
+	})
+	changed := func(c store.Commit) { a.hub.Poke(c); a.journal.Poke() }
+	if a.store, err = openStore(ctx, o.Config, store.Options{Changed: changed, Logger: o.Logger}); err != nil {
+		return nil, err
+	}
+	a.journal.Store = a.store
+	if a.keys, err = openLiveKeys(ctx, a.store, master, o.Logger); err != nil {
 		return nil, err
 	}
 	clock, err := lookAtClock(ctx, a.store)
@@ -138,10 +151,10 @@ func (a *App) wire(o Options) error {
 	a.server = rpc.New(rpc.Options{
 		TLS: tls, Certificates: a.keys, SignIn: a.signIn,
 		Enrolment: enrolment.New(enrolment.Options{
-			Store: a.store, SignIn: a.signIn, Certificates: a.keys, Confirmations: a.contacts, Logger: a.log,
+			Store: a.store, SignIn: a.signIn, Certificates: a.keys, Confirmations: a.contacts, Journal: a.journal, Logger: a.log,
 		}),
 		Sessions: a.sessions,
-		Tenancy:  tenancy.New(tenancy.Options{Store: a.store, Certificates: a.keys, Logger: a.log}),
+		Tenancy:  tenancy.New(tenancy.Options{Store: a.store, Certificates: a.keys, Journal: a.journal, Logger: a.log}),
 		Helpdesk: helpdesk.New(helpdesk.Options{Store: a.store, Logger: a.log}),
 		Hub:      a.hub, Contacts: a.contacts, Logger: a.log,
 	})
@@ -181,7 +194,7 @@ func (a *App) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, duty := range []func(context.Context) error{
 		func(ctx context.Context) error { return a.hub.Run(ctx, a.store) },
-		a.contacts.Run, a.sessions.RunExpiry, a.signIn.RunForgetting, a.tidy,
+		a.contacts.Run, a.sessions.RunExpiry, a.signIn.RunForgetting, a.tidy, a.keys.run, a.journal.Run,
 	} {
 		group.Go(func() error { return duty(duties) })
 	}
@@ -207,8 +220,8 @@ func (a *App) Address() string { return a.listener.Addr().String() }
 func (a *App) MetricsAddress() string { return a.metrics.Addr().String() }
 
 // Fingerprint is the pin by which laptops and gateways know the control plane:
-// SHA-256 of its CA certificate, in hexadecimal digits.
-func (a *App) Fingerprint() string { return a.keys.fingerprint() }
+// SHA-256 of the CA certificate that issues, in hexadecimal digits.
+func (a *App) Fingerprint() string { return a.keys.now().fingerprint() }
 
 // NewOperatorToken makes a one-time token with which an operator signs in.
 func (a *App) NewOperatorToken(ctx context.Context) (token string, expires time.Time, err error) {

@@ -14,7 +14,7 @@ import (
 
 // serverTLS is how the control plane shows itself: with the certificate of a
 // public authority if one is configured, else with one of its own authority.
-func (k *keys) serverTLS(c config.ControlPlane) (*tls.Config, error) {
+func (k *liveKeys) serverTLS(c config.ControlPlane) (*tls.Config, error) {
 	if c.TLS.CertFile != "" {
 		f := &fileCertificate{certFile: c.TLS.CertFile, keyFile: c.TLS.KeyFile}
 		if _, err := f.get(nil); err != nil {
@@ -30,7 +30,7 @@ func (k *keys) serverTLS(c config.ControlPlane) (*tls.Config, error) {
 		}
 		names = []string{host}
 	}
-	o := &ownCertificate{authority: k.authority, names: names}
+	o := &ownCertificate{keys: k, names: names}
 	if _, err := o.get(nil); err != nil {
 		e := &SetupError{Code: "certificate-not-issued", What: "cannot issue the server's certificate", Next: "Check `names` in the configuration.", Err: err}
 		if errors.Is(err, ca.ErrAuthorityDates) {
@@ -42,30 +42,32 @@ func (k *keys) serverTLS(c config.ControlPlane) (*tls.Config, error) {
 }
 
 // ownCertificate issues the server's certificate anew when two thirds of its
-// time are over. Its key lives in this process only.
+// time are over, or another authority issues. Its key lives in this process
+// only.
 type ownCertificate struct {
-	authority *ca.Authority
-	names     []string
+	keys  *liveKeys
+	names []string
 
 	mu      sync.Mutex
+	by      *ca.Authority // issued current
 	current *tls.Certificate
 }
 
 func (o *ownCertificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	now := time.Now()
-	if o.current != nil && now.Before(o.current.Leaf.NotAfter.Add(-ca.Lifetime/3)) && now.After(o.current.Leaf.NotBefore) {
+	now, keys := time.Now(), o.keys.now()
+	if o.current != nil && o.by == keys.authority && now.Before(o.current.Leaf.NotAfter.Add(-ca.Lifetime/3)) && now.After(o.current.Leaf.NotBefore) {
 		return o.current, nil
 	}
-	issued, err := o.authority.NewServer(o.names, now)
+	issued, err := keys.authority.NewServer(o.names, now, keys.shown...)
 	if err != nil {
 		if o.current != nil {
 			return o.current, nil // better than none; a clock that jumped may come back
 		}
 		return nil, err
 	}
-	o.current = &issued
+	o.by, o.current = keys.authority, &issued
 	return o.current, nil
 }
 

@@ -19,7 +19,9 @@ func TestOwnCertificateIsIssuedAnewInTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := &ownCertificate{authority: authority, names: []string{"vpn.stadt.example"}}
+		live := new(liveKeys)
+		live.current.Store(&keys{authority: authority})
+		o := &ownCertificate{keys: live, names: []string{"vpn.stadt.example"}}
 		get := func() *tls.Certificate {
 			t.Helper()
 			c, err := o.get(nil)

@@ -49,6 +49,7 @@ func Check(ctx context.Context, c config.ControlPlane, say func(Finding)) {
 			return err
 		}
 		say(clock)
+		say(lookAtJournal(c, position))
 		if master != nil {
 			k, err := openKeys(ctx, s, master)
 			sayOf(say, "keys", err, "the master key opens them")
@@ -106,7 +107,9 @@ func lookAtClock(ctx context.Context, s *store.Store) (Finding, error) {
 }
 
 func checkCertificate(c config.ControlPlane, k *keys, say func(Finding)) {
-	config, err := k.serverTLS(c)
+	live := new(liveKeys)
+	live.current.Store(k)
+	config, err := live.serverTLS(c)
 	if err != nil {
 		sayOf(say, "certificate", err, "")
 		return

@@ -43,12 +43,13 @@ func makeMaster(file string) error {
 }
 
 // keys are the control plane's, opened: they sign certificates and derive
-// preshared keys.
+// preshared keys. They never change.
 type keys struct {
 	*keyring.SessionKeys
 	ca.Bundle // every authority whose certificates count
 
-	authority *ca.Authority // issues
+	authority *ca.Authority       // issues
+	shown     []*x509.Certificate // what the server shows behind its certificate, for pins and bundles of before
 }
 
 // makeKeys makes the keys of a new database.
@@ -92,16 +93,25 @@ func makeKeys(ctx context.Context, s *store.Store, master *keyring.MasterKey, in
 // openKeys opens what the database holds. A master key that does not belong to
 // it is refused.
 func openKeys(ctx context.Context, s *store.Store, master *keyring.MasterKey) (*keys, error) {
+	list, err := store.Read(ctx, s, (*store.Reader).AllKeys)
+	if err != nil {
+		return nil, fmt.Errorf("reading the keys: %w", err)
+	}
+	return newKeys(master, list, time.Now())
+}
+
+// newKeys opens the keys in a list, of each purpose the newest first. A session root that was made a moment ago is
+// not used yet for new sessions: other replicas must know it first.
+func newKeys(master *keyring.MasterKey, list []store.SealedKey, now time.Time) (*keys, error) {
 	k := new(keys)
 	var authorities, roots []store.SealedKey
-	if err := s.View(ctx, func(tx *store.Reader) (err error) {
-		if authorities, err = tx.Keys(keyring.PurposeCA); err != nil {
-			return err
+	for _, v := range list {
+		switch v.Purpose {
+		case keyring.PurposeCA:
+			authorities = append(authorities, v)
+		case keyring.PurposeSessionRoot:
+			roots = append(roots, v)
 		}
-		roots, err = tx.Keys(keyring.PurposeSessionRoot)
-		return err
-	}); err != nil {
-		return nil, fmt.Errorf("reading the keys: %w", err)
 	}
 	if len(authorities) == 0 || len(roots) == 0 {
 		return nil, &SetupError{Code: "keys-missing", What: "the database holds no keys", Next: "It was not made by heimdrahtd init, or that was interrupted: move it away and run heimdrahtd init again."}
@@ -110,36 +120,95 @@ func openKeys(ctx context.Context, s *store.Store, master *keyring.MasterKey) (*
 		return nil, err
 	}
 	byVersion := make(map[int64]keyring.SessionRoot)
+	current := roots[len(roots)-1].Version // the oldest, if none is of age
 	for _, r := range roots {
 		root, err := keyring.OpenSessionRoot(master, r.Version, r.Sealed)
 		if err != nil {
 			return nil, sealProblem(err)
 		}
 		byVersion[r.Version] = root
+		if !now.Before(r.CreatedAt.Add(spread)) {
+			current = max(current, r.Version)
+		}
 	}
-	var err error
-	k.SessionKeys, err = keyring.NewSessionKeys(byVersion)
+	all, err := keyring.NewSessionKeys(byVersion)
+	if err != nil {
+		return nil, err
+	}
+	k.SessionKeys, err = all.Using(current)
 	return k, err
 }
 
-// openAuthorities opens the newest authority's key; the certificates of the
-// others still count.
+// openAuthorities opens the key of the authority that issues; the certificates
+// of others still count, or count as expired. The list begins with the newest.
 func (k *keys) openAuthorities(master *keyring.MasterKey, list []store.SealedKey) error {
-	private, err := master.Open(keyring.PurposeCA, list[0].Sealed)
-	if err != nil {
-		return sealProblem(err)
-	}
-	if k.authority, err = ca.Parse(list[0].Public, private); err != nil {
-		return err
-	}
-	certificates := make([]*x509.Certificate, len(list))
-	for i, a := range list {
-		if certificates[i], err = x509.ParseCertificate(a.Public); err != nil {
-			return fmt.Errorf("reading the certificate of authority %d: %w", a.Version, err)
+	var good, retired []*x509.Certificate
+	for _, a := range list {
+		certificate, err := parseAuthority(a)
+		if err != nil {
+			return err
+		}
+		if a.Stage == store.KeyRetired {
+			retired = append(retired, certificate)
+			continue
+		}
+		good = append(good, certificate)
+		if a.Stage != store.KeyUsed || k.authority != nil {
+			continue
+		}
+		private, err := master.Open(keyring.PurposeCA, a.Sealed)
+		if err != nil {
+			return sealProblem(err)
+		}
+		if k.authority, err = ca.Parse(a.Public, private); err != nil {
+			return err
+		}
+		if err := k.show(a, list); err != nil {
+			return err
 		}
 	}
-	k.Bundle, err = ca.NewBundle(certificates...)
+	if k.authority == nil {
+		return &SetupError{Code: "keys-missing", What: "the database holds no authority that issues certificates", Next: "The database is damaged: restore it from a backup."}
+	}
+	var err error
+	k.Bundle, err = ca.NewBundle(good...)
+	if err == nil {
+		k.Bundle, err = k.Retired(retired...)
+	}
 	return err
+}
+
+func parseAuthority(k store.SealedKey) (*x509.Certificate, error) {
+	certificate, err := x509.ParseCertificate(k.Public)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate of authority %d: %w", k.Version, err)
+	}
+	return certificate, nil
+}
+
+// show puts together what stands behind the server's certificate: the authority
+// that issues, and for those who know only the one before, that one and its word
+// for its successor.
+func (k *keys) show(issuing store.SealedKey, list []store.SealedKey) error {
+	k.shown = []*x509.Certificate{k.authority.Certificate()}
+	if issuing.Bridge == nil {
+		return nil
+	}
+	bridge, err := x509.ParseCertificate(issuing.Bridge)
+	if err != nil {
+		return fmt.Errorf("reading what vouches for authority %d: %w", issuing.Version, err)
+	}
+	k.shown = append(k.shown, bridge)
+	for _, a := range list {
+		former, err := parseAuthority(a)
+		if err != nil {
+			return err
+		}
+		if a.Version < issuing.Version && bridge.CheckSignatureFrom(former) == nil {
+			k.shown = append(k.shown, former)
+		}
+	}
+	return nil
 }
 
 // Issue makes a client certificate. A request that is no good is a refusal.
@@ -163,7 +232,7 @@ func (k *keys) fingerprint() string { return ca.Fingerprint(k.authority.Certific
 
 func sealProblem(err error) error {
 	if errors.Is(err, keyring.ErrOtherMasterKey) {
-		return &SetupError{Code: "master-key-foreign", What: "the master key does not belong to this database", Next: "Copy the right one from another replica or from where its copy is kept."}
+		return &SetupError{Code: "master-key-foreign", What: "the master key does not belong to this database", Next: "Copy the right one from another replica or from where its copy is kept. If heimdrahtd rollover master-key was interrupted, run it again."}
 	}
 	return &SetupError{Code: "keys-damaged", What: "the keys in the database cannot be opened", Next: "The database is damaged: restore it from a backup.", Err: err}
 }

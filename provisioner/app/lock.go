@@ -48,6 +48,65 @@ func lockDatabase(c config.ControlPlane) (*os.File, error) {
 	return f, nil
 }
 
+// useDatabase is for commands that use the database beside a control plane: as
+// long as one of them does, none is put in its place. SQLite tidies up by names,
+// so that who still has the former one open would damage the new one. On PostgreSQL
+// there is nothing to lock, and nil to close.
+func useDatabase(c config.ControlPlane) (*os.File, error) {
+	if c.OnPostgres() {
+		return nil, nil
+	}
+	f, err := openUse(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := tryShare(f); err != nil {
+		e := &SetupError{Code: "lock-unusable", What: "cannot lock the database", Next: "Keep the database on a disk of this machine: files on the network cannot be locked reliably.", Err: err}
+		if errors.Is(err, errHeld) {
+			e = &SetupError{Code: "database-in-use", What: "a restore is putting another database in the place of " + c.Database, Next: "Wait until it has ended."}
+		}
+		return nil, errors.Join(e, f.Close())
+	}
+	return f, nil
+}
+
+// ownDatabase is useDatabase for the one who puts another database in place: it
+// needs the other lock too.
+func ownDatabase(c config.ControlPlane) (*os.File, error) {
+	if c.OnPostgres() {
+		return nil, nil
+	}
+	f, err := openUse(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := tryLock(f); err != nil {
+		e := &SetupError{Code: "lock-unusable", What: "cannot lock the database", Next: "Keep the database on a disk of this machine: files on the network cannot be locked reliably.", Err: err}
+		if errors.Is(err, errHeld) {
+			e = &SetupError{Code: "database-in-use", What: "another command (check, operator-token, backup or rollover) is using " + c.Database, Next: "Wait until it has ended, and begin again."}
+		}
+		return nil, errors.Join(e, f.Close())
+	}
+	return f, nil
+}
+
+// unlock gives a lock back; nil is none.
+func unlock(f *os.File) error {
+	if f == nil {
+		return nil
+	}
+	return f.Close()
+}
+
+func openUse(c config.ControlPlane) (*os.File, error) {
+	name := c.Database + ".use"
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, &SetupError{Code: "lock-unusable", What: "cannot lock the database", Next: "Give " + name + " to the user that runs heimdrahtd (chown).", Err: err}
+	}
+	return f, nil
+}
+
 func writeAt(f *os.File, text string) error {
 	_, err := f.WriteAt([]byte(text), 0)
 	return err

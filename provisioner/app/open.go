@@ -96,6 +96,14 @@ func beside(ctx context.Context, c config.ControlPlane, use func(*store.Store) e
 	if err := databaseThere(c); err != nil {
 		return err
 	}
+	lock, err := useDatabase(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock(lock)) }()
+	if err := noRestoreUnfinished(c); err != nil {
+		return err
+	}
 	s, err := openStore(ctx, c, store.Options{SchemaAsIs: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
@@ -115,6 +123,9 @@ func databaseThere(c config.ControlPlane) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, os.ErrNotExist):
+		if unfinished := noRestoreUnfinished(c); unfinished != nil {
+			return unfinished
+		}
 		return &SetupError{Code: "database-missing", What: "there is no database " + c.Database, Next: "Make it with: heimdrahtd init"}
 	default:
 		return fmt.Errorf("looking for the database: %w", err)

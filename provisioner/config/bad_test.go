@@ -177,7 +177,7 @@ func TestBadProcessFiles(t *testing.T) {
 		{"password in the DSN", controlPlane, "database: postgres://heimdraht:geheim@db.stadt.example/heimdraht", "f.yaml:1: database: holds a password: put it into a file, and name that in database_password_file"},
 		{"password behind the DSN", controlPlane, "database: postgres://heimdraht@db.stadt.example/heimdraht?password=geheim", "f.yaml:1: database: holds a password: put it into a file, and name that in database_password_file"},
 		{"DSN without a database", controlPlane, "database: postgres://heimdraht@db.stadt.example/", "f.yaml:1: database: is not a DSN such as postgres://heimdraht@db.stadt.example/heimdraht"},
-		{"tenants here", controlPlane, "tenants: []", `f.yaml:1: unknown key "tenants" in the file; known are listen, names, tls, metrics_listen, profiling, state_dir, database, database_password_file, master_key_file, log_level`},
+		{"tenants here", controlPlane, "tenants: []", `f.yaml:1: unknown key "tenants" in the file; known are listen, names, tls, metrics_listen, profiling, state_dir, database, database_password_file, master_key_file, revocation_journal, revocation_journal_days, log_level`},
 
 		{"no server", func(s string) error { _, err := parseFile("f.yaml", []byte(s), parseGatewayFile); return err }, "mode: auto", `f.yaml:1: the file needs "server"`},
 		{"mode", gateway, "mode: netstack", `f.yaml:2: mode: "netstack" is not auto, kernel or userspace`},

@@ -21,6 +21,11 @@ type ControlPlane struct {
 	DatabasePasswordFile string
 	MasterKeyFile        string // unseals the control-plane keys in the database
 	LogLevel             string // debug, info, warn or error
+	// Directory of the journal of what was taken, which a restore reads; empty:
+	// journal in StateDir.
+	RevocationJournal string
+	// Days for which the journal is kept: older backups cannot be held against it.
+	RevocationJournalDays int64
 }
 
 // TLS names a certificate of a public authority to serve with. Both empty: the
@@ -45,6 +50,8 @@ func DefaultControlPlane() ControlPlane {
 		Database:      "/var/lib/heimdraht/" + databaseName,
 		MasterKeyFile: "/etc/heimdraht/master.key",
 		LogLevel:      "info",
+
+		RevocationJournalDays: 400,
 	}
 }
 
@@ -76,6 +83,8 @@ func parseControlPlane(m *mapping) ControlPlane {
 	m.text("database", &c.Database, database)
 	m.text("database_password_file", &c.DatabasePasswordFile, absolute)
 	m.text("master_key_file", &c.MasterKeyFile, absolute)
+	m.text("revocation_journal", &c.RevocationJournal, absolute)
+	m.whole("revocation_journal_days", &c.RevocationJournalDays, 1, 3660)
 	m.text("log_level", &c.LogLevel, oneOf("debug", "info", "warn", "error"))
 	m.done()
 	return c

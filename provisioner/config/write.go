@@ -113,6 +113,15 @@ database: {{quote .Database}}
 # keep a copy of it, in another place than the backups.
 master_key_file: {{quote .MasterKeyFile}}
 
+# What was revoked, suspended and replaced is also written here, at once, so that
+# no revoked laptop comes back with an older backup. Best on another disk than
+# the database; without this key it lies in state_dir.
+{{if .RevocationJournal}}revocation_journal: {{quote .RevocationJournal}}{{else}}# revocation_journal: "/srv/backup/heimdraht/journal"{{end}}
+
+# For how many days it is kept. A backup that is older cannot be restored without
+# giving back what was taken since.
+revocation_journal_days: {{.RevocationJournalDays}}
+
 # debug, info, warn or error
 log_level: {{quote .LogLevel}}
 `

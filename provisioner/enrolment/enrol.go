@@ -75,6 +75,7 @@ func (e *enrolling) run(ctx context.Context) (enrolled Enrolled, err error) {
 	if e.laptop, refusal = laptopOf(e.request); refusal != nil {
 		return enrolled, refusal
 	}
+	var revision int64
 	err = e.service.Store.Update(ctx, func(tx *store.Writer) error {
 		enrolled = Enrolled{PersonName: e.proof.Person.DisplayName}
 		former, err := tx.DeviceBySerial(e.proof.Tenant.Name, e.proof.Person.ID, e.laptop.serial)
@@ -88,6 +89,7 @@ func (e *enrolling) run(ctx context.Context) (enrolled Enrolled, err error) {
 		if err != nil {
 			return err
 		}
+		revision = tx.Revision()
 		d := enrolled.Device
 		return tx.Audit(store.Event{
 			Actor: e.actor, Tenant: d.Tenant, Action: string(provisioner.ActionEnrol), Object: objectOf(d),
@@ -96,6 +98,9 @@ func (e *enrolling) run(ctx context.Context) (enrolled Enrolled, err error) {
 	})
 	if err != nil {
 		return Enrolled{}, fmt.Errorf("enrolling a laptop: %w", err)
+	}
+	if enrolled.Replaced {
+		e.service.kept(ctx, revision) // the former keys are dead
 	}
 	return enrolled, nil
 }

@@ -22,12 +22,19 @@ type Confirmations interface {
 	Wait(ctx context.Context, epoch string, debts []store.Debt) []provisioner.Confirmation
 }
 
+// Journal keeps what was taken beside the backups. Await waits a moment until
+// everything up to a revision is in it, and says itself if it is not.
+type Journal interface {
+	Await(ctx context.Context, revision int64) bool
+}
+
 // Options are what a Service needs.
 type Options struct {
 	Store         *store.Store
 	SignIn        *signin.Service
 	Certificates  Certificates
 	Confirmations Confirmations
+	Journal       Journal // nil: nobody keeps one
 	Logger        *slog.Logger
 }
 
@@ -36,3 +43,11 @@ type Service struct{ Options }
 
 // New makes the service.
 func New(o Options) *Service { return &Service{o} }
+
+// kept waits until what was taken is in the journal as well: what was answered
+// must not come back with a restored backup.
+func (s *Service) kept(ctx context.Context, revision int64) {
+	if s.Journal != nil {
+		s.Journal.Await(context.WithoutCancel(ctx), revision)
+	}
+}

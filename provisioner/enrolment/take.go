@@ -89,8 +89,9 @@ func closed(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, act
 
 // owed is what gateways have not confirmed yet.
 type owed struct {
-	epoch string
-	debts []store.Debt
+	epoch    string
+	revision int64 // of the taking
+	debts    []store.Debt
 }
 
 func (o *owed) add(tx *store.Writer, device string) error {
@@ -98,7 +99,7 @@ func (o *owed) add(tx *store.Writer, device string) error {
 	if err != nil {
 		return fmt.Errorf("finding the gateways that may still hold the peer: %w", err)
 	}
-	o.epoch, o.debts = tx.Epoch(), append(o.debts, list...)
+	o.epoch, o.revision, o.debts = tx.Epoch(), tx.Revision(), append(o.debts, list...)
 	return nil
 }
 
@@ -132,8 +133,10 @@ func (s *Service) takeOne(ctx context.Context, actor provisioner.Actor, action p
 	return Taken{Device: device, Confirmations: s.wait(ctx, r.Wait, open)}, nil
 }
 
-// wait gives the gateways their time. What they owe is durable by now.
+// wait gives the gateways their time, and the journal its moment. What is owed
+// is durable by now.
 func (s *Service) wait(ctx context.Context, patience time.Duration, open owed) []provisioner.Confirmation {
+	defer s.kept(ctx, open.revision)
 	if len(open.debts) == 0 {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"net"
 	"sync"
 	"testing"
@@ -87,8 +88,9 @@ func (c *Client) DialFrom(source string, certificate *tls.Certificate) *grpc.Cli
 }
 
 func (c *Client) verify(state tls.ConnectionState) error {
-	roots := x509.NewCertPool()
+	roots, between := x509.NewCertPool(), x509.NewCertPool()
 	for _, shown := range state.PeerCertificates {
+		between.AddCert(shown)
 		if sum := sha256.Sum256(shown.Raw); hex.EncodeToString(sum[:]) == c.fingerprint {
 			roots.AddCert(shown)
 		}
@@ -97,7 +99,7 @@ func (c *Client) verify(state tls.ConnectionState) error {
 	if err != nil {
 		return err
 	}
-	_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, DNSName: host})
+	_, err = state.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, DNSName: host})
 	return err
 }
 
@@ -216,4 +218,21 @@ func (c *Client) Apply(d *heimdrahtv1.Declaration) {
 		&heimdrahtv1.ApplyRequest{Reason: "test", Declaration: d}); err != nil {
 		c.t.Fatal("applying the declaration: ", err)
 	}
+}
+
+// FirstAuthority is the fingerprint of the first CA that the server shows: the
+// one that signed its certificate.
+func (c *Client) FirstAuthority(ctx context.Context) (string, error) {
+	dialer := tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"}, InsecureSkipVerify: true, VerifyConnection: c.verify}} //nolint:gosec // verified by pin
+	conn, err := dialer.DialContext(ctx, "tcp", c.Address())
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	shown := conn.(*tls.Conn).ConnectionState().PeerCertificates
+	if len(shown) < 2 {
+		return "", errors.New("the server shows no CA")
+	}
+	sum := sha256.Sum256(shown[1].Raw)
+	return hex.EncodeToString(sum[:]), nil
 }

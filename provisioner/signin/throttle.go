@@ -17,10 +17,13 @@ import (
 // at five; with three before the last one may cost two (Service.cost), the
 // directory sees four at most.
 const (
-	loginLimit   = 3
-	loginWindow  = 30 * time.Minute
-	sourceLimit  = 30 // an office behind one address mistypes more often than one person
-	sourceWindow = 10 * time.Minute
+	loginLimit  = 3
+	loginWindow = 30 * time.Minute
+	// After a restore, the tries that were let through since the backup are not
+	// known, but the directory has counted them.
+	restoredLimit = 1
+	sourceLimit   = 30 // an office behind one address mistypes more often than one person
+	sourceWindow  = 10 * time.Minute
 )
 
 // count is one number of tries that a sign-in adds to.
@@ -88,7 +91,14 @@ func (t *throttled) Error() string { return string(t.count.full) }
 // them is full: then the error is *throttled.
 func (s *Service) reserve(ctx context.Context, counts ...count) error {
 	return s.Store.Update(ctx, func(tx *store.Writer) error {
+		restored, err := tx.LatelyRestored(tx.Now.Add(-loginWindow))
+		if err != nil {
+			return err
+		}
 		for _, c := range counts {
+			if restored && c.limit == loginLimit {
+				c.limit = restoredLimit
+			}
 			n, _, err := tx.Failures(c.key, tx.Now.Add(-c.window))
 			if err != nil {
 				return err

@@ -29,10 +29,17 @@ type Certificates interface {
 	Issue(request []byte, holder provisioner.Holder, now time.Time) (provisioner.Certificate, error)
 }
 
+// Journal keeps what was taken beside the backups. Await waits a moment until
+// everything up to a revision is in it, and says itself if it is not.
+type Journal interface {
+	Await(ctx context.Context, revision int64) bool
+}
+
 // Options are what a Service needs.
 type Options struct {
 	Store        *store.Store
 	Certificates Certificates
+	Journal      Journal // nil: nobody keeps one
 	Logger       *slog.Logger
 }
 
@@ -212,6 +219,9 @@ func (s *Service) JoinGateway(ctx context.Context, actor provisioner.Actor, r Jo
 	})
 	if err != nil {
 		return Joined{}, fmt.Errorf("letting a gateway join: %w", err)
+	}
+	if s.Journal != nil {
+		s.Journal.Await(context.WithoutCancel(ctx), revision) // its former keys are dead
 	}
 	if err := s.closeSessions(ctx, func(tx *store.Writer) ([]provisioner.Session, error) {
 		g, err := tx.Gateway(joined.Gateway)

@@ -1,0 +1,121 @@
+package app
+
+import (
+	"log/slog"
+	"path/filepath"
+	"testing"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/journal"
+	"github.com/heimdraht/heimdraht/provisioner/keyring"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+func wireGuardKey(n byte) provisioner.Key { return provisioner.Key{0: n, 31: 1} }
+
+// TestReplay takes again what journals say, from a database that knows some of
+// it: never less than was taken, and nothing comes back by an enrolment anew.
+func TestReplay(t *testing.T) {
+	dir := t.TempDir()
+	master, err := keyring.Create(filepath.Join(dir, "master.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(t.Context(), store.Options{Database: filepath.Join(dir, "db"), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	var eva string
+	var before store.Position
+	err = s.Update(t.Context(), func(tx *store.Writer) error {
+		if err := tx.PutDirectory(provisioner.Directory{Name: "d"}); err != nil {
+			return err
+		}
+		if err := tx.PutTenant(provisioner.Tenant{Name: "stadt", Directory: "d"}); err != nil {
+			return err
+		}
+		person, err := tx.KeepPerson(provisioner.Person{Directory: "d", StableID: "1", Login: "eva"})
+		if err != nil {
+			return err
+		}
+		eva = person.ID
+		for n, id := range []string{"moved", "revoked", "suspended", "left", "stolen"} {
+			if err := tx.AddDevice(provisioner.Device{ID: id, Tenant: "stadt", Person: eva, Generation: 1, SerialNumber: id, PublicKey: wireGuardKey(byte(n + 1))}); err != nil {
+				return err
+			}
+		}
+		if err := tx.AddStaffToken("staff", store.StaffToken{Name: "hilde", ExpiresAt: tx.Now.AddDate(1, 0, 0)}); err != nil {
+			return err
+		}
+		return tx.AddOneTimeToken("once", store.TokenOperator, "", tx.Now.AddDate(1, 0, 0))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before, err = store.Read(t.Context(), s, (*store.Reader).Position); err != nil {
+		t.Fatal(err)
+	}
+	device := func(id string, generation int64, n byte) journal.Device {
+		key := wireGuardKey(n)
+		return journal.Device{ID: id, Tenant: "stadt", Person: eva, SerialNumber: id, Generation: generation, PublicKey: key[:]}
+	}
+	desk := []provisioner.SuspensionSource{provisioner.SuspendedByHelpdesk}
+	moved, revoked, suspended := device("moved", 3, 21), device("revoked", 1, 2), device("suspended", 1, 3)
+	revoked.Revoked, suspended.Suspended = true, desk
+	stolen := device("stolen", 2, 4) // with a key that another one has
+	later, stranger := device("later", 1, 22), device("stranger", 1, 23)
+	later.Suspended, stranger.Revoked, stranger.Person = desk, true, "nobody known"
+	done, err := replay(t.Context(), s, master, journal.Taken{
+		Devices: []journal.Device{later, moved, revoked, stolen, stranger, suspended, device("anew", 1, 24)},
+		Upto:    map[string]int64{before.Epoch: 90, "another": 7},
+	}, store.Content{Position: before})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if done.Revoked != 1 || done.Suspended != 2 || done.Replaced != 2 || len(done.Unknown) != 1 || done.Unknown[0] != "stranger" {
+		t.Errorf("done: %+v", done)
+	}
+	err = s.View(t.Context(), func(tx *store.Reader) error {
+		for id, want := range map[string]struct {
+			state      provisioner.DeviceState
+			generation int64
+			key        byte
+		}{
+			"moved": {provisioner.DeviceActive, 3, 21}, "revoked": {provisioner.DeviceRevoked, 1, 2},
+			"suspended": {provisioner.DeviceSuspended, 1, 3}, "later": {provisioner.DeviceSuspended, 1, 22},
+			"left": {provisioner.DeviceActive, 1, 4}, "stolen": {provisioner.DeviceActive, 3, 5}, // no certificate is of this generation
+		} {
+			d, err := tx.Device(id)
+			if err != nil {
+				t.Errorf("%s: %v", id, err)
+				continue
+			}
+			if d.State() != want.state || d.Generation != want.generation || d.PublicKey != wireGuardKey(want.key) {
+				t.Errorf("%s is %s, generation %d, key %v", id, d.State(), d.Generation, d.PublicKey)
+			}
+		}
+		position, err := tx.Position()
+		if err != nil {
+			return err
+		}
+		known, err := tx.KnownEpochs()
+		if err != nil {
+			return err
+		}
+		if position.Epoch == before.Epoch || known[before.Epoch] != 90 || known["another"] != 7 {
+			t.Errorf("epoch %s, known %v", position.Epoch, known)
+		}
+		if _, err := tx.StaffToken("staff"); err == nil {
+			t.Error("somebody is still signed in")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Update(t.Context(), func(tx *store.Writer) error { _, err := tx.UseOneTimeToken("once", store.TokenOperator); return err })
+	if refusal, ok := provisioner.AsRefusal(err); !ok || refusal.Code != provisioner.CodeTokenInvalid {
+		t.Errorf("a one-time token: %v", err)
+	}
+}
