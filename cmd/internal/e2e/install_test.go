@@ -20,6 +20,7 @@ const repository = "../../.."
 
 // block is a fenced block of a document that a test takes part in.
 type block struct {
+	file     string
 	line     int
 	kind     string // what stands behind "test": "", "values", "laptop", or "fails": the last command must
 	commands string
@@ -30,7 +31,7 @@ type block struct {
 // is what the commands before print.
 func blocks(t *testing.T, file string) []block {
 	t.Helper()
-	f, err := os.Open(file)
+	f, err := os.Open(filepath.Join(repository, file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,13 +41,13 @@ func blocks(t *testing.T, file string) []block {
 	var fence string
 	lines := bufio.NewScanner(f)
 	for n := 1; lines.Scan(); n++ {
-		line := lines.Text()
+		line := strings.TrimPrefix(lines.Text(), "   ") // of a list's item
 		info, isFence := strings.CutPrefix(line, "```")
 		switch {
 		case isFence && fence == "":
 			fence, text = info, nil
 			if kind, ok := strings.CutPrefix(info, "sh test"); ok {
-				all = append(all, block{line: n, kind: strings.TrimSpace(kind)})
+				all = append(all, block{file: file, line: n, kind: strings.TrimSpace(kind)})
 			} else if info != "text expected" {
 				t.Errorf("%s:%d: a block %q that no test runs", file, n, info)
 			}
@@ -69,8 +70,24 @@ func blocks(t *testing.T, file string) []block {
 const fakeSystemd = `#!/bin/sh
 set -eu
 [ "$1" = daemon-reload ] && exit 0
-[ "$1 $2" = "enable --now" ] || { echo "systemctl $*: unexpected" >&2; exit 1; }
-unit=/etc/systemd/system/$3.service
+if [ "$1" = stop ]; then
+	pid=$(cat "/run/unit-$2.pid")
+	kill "$pid"
+	# Nobody collects what has ended; it has no program any more.
+	while readlink "/proc/$pid/exe" >/dev/null; do sleep 0.1; done
+	exit 0
+fi
+case "$1 $2" in
+"enable --now") name=$3 ;;
+start\ *) name=$2 ;;
+*) echo "systemctl $*: unexpected" >&2; exit 1 ;;
+esac
+if [ "${name%.timer}" != "$name" ]; then
+	[ -f "/etc/systemd/system/$name" ]
+	exit
+fi
+name=${name%.service}
+unit=/etc/systemd/system/$name.service
 get() { sed -n "s/^$1=//p" "$unit"; }
 set --
 if grep -q ^CapabilityBoundingSet= "$unit"; then
@@ -78,13 +95,19 @@ if grep -q ^CapabilityBoundingSet= "$unit"; then
 	set -- "$@" --inh-caps=-all --bounding-set="-all${keep:+,$keep}"
 fi
 [ -z "$(get User)" ] || set -- "$@" --reuid="$(get User)" --regid="$(get Group)" --init-groups
+if [ "$(get Type)" = oneshot ]; then
+	setpriv "$@" -- $(get ExecStart)
+	exit
+fi
 setsid setpriv "$@" -- $(get ExecStart) </dev/null >>/run/units.log 2>&1 &
+echo $! >"/run/unit-$name.pid"
 echo $! >>/run/units.pid
 eval "$(get ExecStartPost)"
 `
 
 // TestInstall runs the commands of docs/install.md as they stand there, on a
-// server and a laptop that have nothing of ours yet.
+// server and a laptop that have nothing of ours yet, and then those of
+// docs/operation.md on that server.
 func TestInstall(t *testing.T) {
 	programs := needs(t)
 	for _, p := range []string{"curl", "useradd", "runuser", "setpriv"} {
@@ -119,7 +142,8 @@ func TestInstall(t *testing.T) {
 	server.write(t, "/root/svc-vpn.password", slapdtest.ServicePassword+"\n", 0o600)
 
 	shells := map[string]*shell{"": {machine: server}, "laptop": {machine: lap}}
-	for _, b := range blocks(t, filepath.Join(repository, "docs/install.md")) {
+	all := append(blocks(t, "docs/install.md"), blocks(t, "docs/operation.md")...)
+	for _, b := range all {
 		where := b.kind
 		if where == "values" {
 			b.commands = ourValues(t, b, values)
@@ -139,7 +163,7 @@ func TestInstall(t *testing.T) {
 		for _, want := range b.expected {
 			at := strings.Index(out, want)
 			if at < 0 {
-				t.Fatalf("docs/install.md:%d: the output lacks %q:\n%s", b.line, want, out)
+				t.Fatalf("%s:%d: the output lacks %q:\n%s", b.file, b.line, want, out)
 			}
 			out = out[at+len(want):]
 		}
@@ -227,8 +251,8 @@ func (s *shell) run(t *testing.T, b block) string {
 	s.write(t, "/run/block", script, 0o600)
 	r := s.try(t, "", "env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "XDG_CONFIG_HOME=", "bash", "/run/block")
 	if failed := r.code != 0; failed != (b.kind == "fails") {
-		t.Fatalf("docs/install.md:%d:\n%v", b.line, r)
+		t.Fatalf("%s:%d:\n%v", b.file, b.line, r)
 	}
-	t.Logf("docs/install.md:%d took %v", b.line, time.Since(begin).Round(time.Millisecond))
+	t.Logf("%s:%d took %v", b.file, b.line, time.Since(begin).Round(time.Millisecond))
 	return r.stdout + r.stderr
 }
