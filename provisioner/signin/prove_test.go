@@ -358,3 +358,29 @@ func TestPasswordHides(t *testing.T) {
 		}
 	}
 }
+
+// After a restore the counts since the backup are missing, and the directory
+// has them: one wrong password is let through, until they would be over.
+func TestAfterARestore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.update(t, (*store.Writer).ForgetSignIns)
+		if _, err := w.service.Prove(t.Context(), from(1), eva(evasPassword)); err != nil {
+			t.Errorf("the right password: %v", err)
+		}
+		for i := range 5 {
+			_, _ = w.service.Prove(t.Context(), from(i), eva(fmt.Sprintf("Sommer%d", i)))
+		}
+		if n := w.ldap.tries(); n != 1+1 {
+			t.Errorf("the directory was asked %d times", n)
+		}
+		pass(30 * time.Minute)
+		before := w.ldap.tries()
+		for i := range 5 {
+			_, _ = w.service.Prove(t.Context(), from(i), eva(fmt.Sprintf("Winter%d", i)))
+		}
+		if n := w.ldap.tries() - before; n != 3 {
+			t.Errorf("half an hour later it was asked %d times", n)
+		}
+	})
+}
