@@ -98,7 +98,7 @@ func (w *Writer) DropKey(purpose string, version int64) error {
 // KeyVersionOpen reports whether an open session uses a version of the session
 // root.
 func (r *Reader) KeyVersionOpen(version int64) (bool, error) {
-	n, err := one(r.q, value[int64], `select count(*) from (select 1 from session where closed_at = 0 and key_version = $1 limit 1)`, version)
+	n, err := one(r.q, value[int64], `select count(*) from (select id from session where closed_at = 0 and key_version = $1 limit 1) as using_it`, version)
 	return n > 0, err
 }
 
