@@ -212,17 +212,19 @@ func TestRolloverTouchesNoLaptop(t *testing.T) {
 		t.Error(out)
 	}
 	l.must("rollover", "ca", "finish", "--now")
-	conn3 := asleep.connects(t)
 	until(t, "retiring", func() error {
-		s, err := heimdrahtv1.NewSessionServiceClient(conn3).Attach(t.Context())
-		if err != nil {
-			return err
-		}
-		if answer, err := provisionertest.Open(s, ""); err == nil {
-			return fmt.Errorf("a laptop with a certificate of the retired CA is told %v", answer)
+		log := l.process.log.String()
+		if last := strings.LastIndex(log, " authorities="); !strings.HasPrefix(log[last:], " authorities=1 ") {
+			return errors.New("the control plane has not noticed")
 		}
 		return nil
 	})
+	conn3 := asleep.connects(t)
+	if s, err := heimdrahtv1.NewSessionServiceClient(conn3).Attach(t.Context()); err == nil {
+		if answer, err := provisionertest.Open(s, ""); err == nil {
+			t.Errorf("a laptop with a certificate of the retired CA is told %v", answer)
+		}
+	}
 	// It slept through all of it: its owner types her password.
 	if err := asleep.Renew(t.Context(), conn3, "", ""); err == nil {
 		t.Error("renewed without a password")
