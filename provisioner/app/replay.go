@@ -165,7 +165,7 @@ func (r *replaying) gateway(g journal.Gateway) error {
 func (r *replaying) claim(raw []byte, owner string, former provisioner.Key, generation int64) (provisioner.Key, int64, error) {
 	key, err := provisioner.ParseKey(raw)
 	if err != nil {
-		return former, generation + 1, nil
+		return former, generation + 1, nil //nolint:nilerr // that is what becomes of one that is unusable
 	}
 	has, err := r.tx.KeyOwner(key)
 	switch {

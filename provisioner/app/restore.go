@@ -84,7 +84,7 @@ func RestoreBackup(ctx context.Context, c config.ControlPlane, r RestoreRequest)
 		if exists(c.Database + intentSuffix) {
 			return // it is decided, and the next start goes on
 		}
-		for _, suffix := range sqliteSuffixes {
+		for _, suffix := range sqliteSuffixes() {
 			if gone := os.Remove(work + suffix); !errors.Is(gone, fs.ErrNotExist) {
 				err = errors.Join(err, gone)
 			}
@@ -215,7 +215,7 @@ func copyFile(from, to string) error {
 }
 
 // sqliteSuffixes are those of the files that make up a database.
-var sqliteSuffixes = []string{"", "-wal", "-shm"}
+func sqliteSuffixes() []string { return []string{"", "-wal", "-shm"} }
 
 // putInPlace decides, and does what was decided. It tells where the former
 // database lies now.
@@ -267,7 +267,7 @@ func finishRestore(c config.ControlPlane) error {
 	// As long as the new one has another name, what has the database's name is the
 	// former one. Its log goes with it: it must not be taken for the new one's.
 	if exists(work) {
-		for _, suffix := range sqliteSuffixes {
+		for _, suffix := range sqliteSuffixes() {
 			err := os.Rename(c.Database+suffix, string(content)+suffix)
 			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("moving the former database aside: %w", err)

@@ -82,8 +82,6 @@ const (
 	lineLimit = 16 << 20
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 func encode(f Frame) ([]byte, error) {
 	text, err := json.Marshal(f)
 	if err != nil {
@@ -95,6 +93,7 @@ func encode(f Frame) ([]byte, error) {
 }
 
 func checksum(front, text []byte) uint32 {
+	castagnoli := crc32.MakeTable(crc32.Castagnoli) // made once, by crc32
 	return crc32.Update(crc32.Checksum(front, castagnoli), castagnoli, text)
 }
 

@@ -103,7 +103,7 @@ func BenchmarkOpening(b *testing.B) {
 	})
 }
 
-var benchLaptops atomic.Int64 //nolint:gochecknoglobals // numbers laptops over all runs of a benchmark
+var benchLaptops atomic.Int64 // numbers laptops over all runs of a benchmark
 
 // opening does with the store what session.Open does.
 func opening(tx *store.Writer, device string) error {

@@ -162,7 +162,7 @@ func Inspect(ctx context.Context, path string) (c Content, err error) {
 
 // foreignKeys looks for rows that refer to what is not there.
 func foreignKeys(ctx context.Context, db *sql.DB) (err error) {
-	rows, err := db.QueryContext(ctx, "pragma foreign_key_check")
+	rows, err := db.QueryContext(ctx, "pragma foreign_key_check") //nolint:sqlclosecheck // closing does
 	if err != nil {
 		return err
 	}
