@@ -47,7 +47,7 @@ clean: ## remove bin/ and dist/ (the tools in .bin/ stay: they take minutes)
 
 ## Tests
 
-.PHONY: test test-kernel race bench load test-packages
+.PHONY: test test-kernel race crash bench load test-packages
 test: test-packages ## install what tests need, run everything; last comes what was skipped, and why
 	GO='$(GO)' build/test.sh $(RACE) -timeout $(TEST_TIMEOUT) $(PKG)
 
@@ -56,6 +56,12 @@ test-kernel: test-packages ## only what runs on the kernel's WireGuard: here, or
 
 race: ## everything with the race detector, three times over, uncached: hunts what happens seldom
 	GO='$(GO)' build/test.sh -race -count=3 -timeout 30m $(PKG)
+
+# How often `make crash` kills, on each database.
+KILLS ?= 2000
+
+crash: test-packages ## kill control plane and gateways under load, twenty times as often as `make test` does
+	HEIMDRAHT_CRASH_KILLS=$(KILLS) GO='$(GO)' build/test.sh -race -count=1 -timeout 3h -v -run TestKilledUnderLoad ./cmd/internal/crash
 
 bench: ## benchmark lines for benchstat: make -s bench COUNT=10 >new.txt; make -s benchstat FILES='old.txt new.txt'
 	@GO='$(GO)' build/bench.sh -bench '$(BENCH)' -count $(COUNT) $(PKG)
