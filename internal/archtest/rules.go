@@ -136,7 +136,7 @@ func Rules() []Rule {
 
 func testSupport() []string {
 	return []string{
-		"testing/...", "pgregory.net/rapid/...", "github.com/google/go-cmp/...", "github.com/rogpeppe/go-internal/testscript/...",
+		"testing/...", "pgregory.net/rapid/...", "github.com/google/go-cmp/...", "github.com/anishathalye/porcupine/...", "github.com/rogpeppe/go-internal/testscript/...",
 		"./internal/testneed/...", "./internal/kerneltest/...", "./internal/testprocess/...", "./provisioner/provisionertest/...", "./provisioner/store/postgrestest/...", "./provisioner/directory/slapdtest/...", "./agent/endpoint/endpointtest/...", "./cmd/internal/e2e/...", "./cmd/internal/crash/...",
 	}
 }

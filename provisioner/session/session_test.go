@@ -49,7 +49,11 @@ func (s standings) Lookup(_ context.Context, _ provisioner.Tenant, p provisioner
 }
 
 func newWorld(t *testing.T, seats int64) *world {
-	s, err := store.Open(context.Background(), store.Options{Database: filepath.Join(t.TempDir(), "db")})
+	return newWorldOn(t, store.Options{Database: filepath.Join(t.TempDir(), "db")}, seats)
+}
+
+func newWorldOn(t *testing.T, o store.Options, seats int64) *world {
+	s, err := store.Open(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +138,9 @@ func (w *world) connect(gateway string, confirmed int64) *watch.Contact {
 	return contact
 }
 
-func (w *world) laptop(n int) provisioner.Actor {
+func (w *world) laptop(n int) provisioner.Actor { return w.laptopOf("stadt", n) }
+
+func (w *world) laptopOf(tenant string, n int) provisioner.Actor {
 	w.t.Helper()
 	var d provisioner.Device
 	w.update(func(tx *store.Writer) error {
@@ -142,13 +148,13 @@ func (w *world) laptop(n int) provisioner.Actor {
 		if err != nil {
 			return err
 		}
-		d = provisioner.Device{ID: provisioner.NewID(), Tenant: "stadt", Person: p.ID, Generation: 1, PublicKey: sha256.Sum256(fmt.Append(nil, n))}
+		d = provisioner.Device{ID: provisioner.NewID(), Tenant: tenant, Person: p.ID, Generation: 1, PublicKey: sha256.Sum256(fmt.Append(nil, n))}
 		return errors.Join(
-			tx.PutStanding(provisioner.Standing{Person: p.ID, Tenant: "stadt", Groups: []string{staff}, ReadAt: tx.Now}),
+			tx.PutStanding(provisioner.Standing{Person: p.ID, Tenant: tenant, Groups: []string{staff}, ReadAt: tx.Now}),
 			tx.AddDevice(d),
 		)
 	})
-	return provisioner.Actor{ID: d.ID, Generation: 1, Grants: []provisioner.Grant{{Role: provisioner.RoleDevice, Tenant: "stadt"}}}
+	return provisioner.Actor{ID: d.ID, Generation: 1, Grants: []provisioner.Grant{{Role: provisioner.RoleDevice, Tenant: tenant}}}
 }
 
 func (w *world) open(actor provisioner.Actor, r session.OpenRequest) session.Opened {
