@@ -30,6 +30,13 @@ const (
 	// server ends it: a replica that was stopped in the middle must not keep the
 	// allocation row from the others.
 	holdTime = 2 * time.Second
+	// viewTime is how long one view may take. A server's machine that is gone
+	// without a word would else be waited for until the network gives up, in
+	// a quarter of an hour.
+	viewTime = 20 * time.Second
+	// followQuiet is after how long without a word from other replicas it is
+	// asked whether the connection still stands.
+	followQuiet = 20 * time.Second
 	// channel is where replicas tell each other that something was written.
 	channel = "heimdraht"
 )
@@ -139,6 +146,8 @@ func (*postgres) unavailable(err error) bool {
 }
 
 func (e *postgres) view(ctx context.Context, read func(querier) error) error {
+	ctx, cancel := context.WithTimeout(ctx, viewTime)
+	defer cancel()
 	conn, err := e.pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("taking a connection to read: %w", err)
@@ -186,10 +195,26 @@ func (e *postgres) follow(ctx context.Context, heard func(string)) error {
 	}
 	heard(Commit{Moved: true, Heard: true}.text(""))
 	for {
-		n, err := conn.WaitForNotification(ctx)
+		n, err := notification(ctx, conn)
 		if err != nil {
 			return err
 		}
-		heard(n.Payload)
+		if n != nil {
+			heard(n.Payload)
+		}
 	}
+}
+
+// notification waits for the next one; nil if there is none for some time, and
+// the connection stands.
+func notification(ctx context.Context, conn *pgx.Conn) (*pgconn.Notification, error) {
+	waiting, cancel := context.WithTimeout(ctx, followQuiet)
+	defer cancel()
+	n, err := conn.WaitForNotification(waiting)
+	if err == nil || ctx.Err() != nil || !pgconn.Timeout(err) {
+		return n, err
+	}
+	asking, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	return nil, conn.Ping(asking)
 }
