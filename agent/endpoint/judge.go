@@ -33,6 +33,7 @@ const (
 	codeTryLater             = "try-later"
 	codeShuttingDown         = "shutting-down"
 	codeDirectoryUnavailable = "directory-unavailable"
+	codeDatabaseUnavailable  = "database-unavailable"
 )
 
 // isFinal names the refusals after which only a new enrolment, or the person's own word, can change the
@@ -48,7 +49,11 @@ func isFinal(code string) bool {
 
 // isPassing names the refusals that take nothing away: connections that stand stay.
 func isPassing(code string) bool {
-	return code == codeTryLater || code == codeShuttingDown || code == codeDirectoryUnavailable
+	switch code {
+	case codeTryLater, codeShuttingDown, codeDirectoryUnavailable, codeDatabaseUnavailable:
+		return true
+	}
+	return false
 }
 
 // judgeRefused judges the refusal of an opening.

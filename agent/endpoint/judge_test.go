@@ -31,6 +31,7 @@ func TestOutcomes(t *testing.T) {
 		{code: "try-later", retry: soon, refused: "again", closed: "drop again", wantAfter: soon},
 		{code: "shutting-down", refused: "again", closed: "drop again"},
 		{code: "directory-unavailable", retry: soon, refused: "again", closed: "drop again", wantAfter: soon},
+		{code: "database-unavailable", retry: soon, refused: "again", closed: "drop again", wantAfter: soon},
 		{code: "session-expired", refused: "drop halt roam", closedSame: true},
 		{code: "session-expired", retry: soon, refused: "drop again", closedSame: true, wantAfter: soon},
 		{code: "gateway-moved", retry: soon, refused: "drop again", closedSame: true, wantAfter: soon},

@@ -149,7 +149,7 @@ func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error
 	}
 	opened, err := a.sessions.Open(ctx, a.actor, session.OpenRequest{Stream: a.id, Resume: e.GetResume(), AgentVersion: printable(e.GetAgentVersion())})
 	if refusal, ok := provisioner.AsRefusal(err); ok && !endsStream(refusal) {
-		return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Refused{Refused: fromRefusal(refusal, a.actor.Language)}})
+		return a.refused(refusal)
 	}
 	if err != nil {
 		return err
@@ -175,7 +175,11 @@ func (a *attachment) renew(ctx context.Context, id string, usage provisioner.Usa
 		return tooLong()
 	}
 	until, err := a.sessions.Renew(ctx, a.actor, a.id, id, usage)
-	if refusal, ok := provisioner.AsRefusal(err); ok {
+	refusal, ok := provisioner.AsRefusal(err)
+	switch {
+	case ok && saysNothing(refusal):
+		return a.refused(refusal) // the laptop asks for its session again, in a while
+	case ok:
 		return a.closed(id, refusal)
 	}
 	if err != nil {
@@ -212,10 +216,19 @@ func (a *attachment) close(ctx context.Context, id string) error {
 // check looks whether what the stream holds still stands.
 func (a *attachment) check(ctx context.Context) error {
 	err := a.sessions.Check(ctx, a.actor, a.id, a.session)
-	if refusal, ok := provisioner.AsRefusal(err); ok {
+	if refusal, ok := provisioner.AsRefusal(err); ok && !saysNothing(refusal) {
 		return a.closed(a.session, refusal)
 	}
-	return err
+	return err // where nothing could be looked up, the stream ends: the laptop comes back to hear
+}
+
+// saysNothing tells a refusal that says nothing of the session: it may be open
+// or closed, and nobody can look.
+func saysNothing(r *provisioner.Refusal) bool { return r.Code == provisioner.CodeDatabaseUnavailable }
+
+// refused tells the laptop that something it asked for cannot be.
+func (a *attachment) refused(why *provisioner.Refusal) error {
+	return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Refused{Refused: fromRefusal(why, a.actor.Language)}})
 }
 
 // closed tells the laptop that a session is no more. If the device itself may
