@@ -47,6 +47,7 @@ type database struct {
 	name           string
 	dsn            string // empty: a file in the state directory
 	password, file string // of the server
+	beside         string // a DSN for the test itself; empty: the same
 }
 
 func onSQLite() database { return database{name: "sqlite"} }

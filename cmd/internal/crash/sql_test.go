@@ -3,6 +3,7 @@
 package crash_test
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"net/url"
@@ -28,7 +29,7 @@ func openBooks(t testing.TB, p *plane, on database) *books {
 		db, err = sql.Open("sqlite", "file:"+(&url.URL{Path: p.file()}).EscapedPath()+"?_pragma=busy_timeout(10000)")
 		must(t, "opening the database", err)
 	} else {
-		config, err := pgx.ParseConfig(on.dsn)
+		config, err := pgx.ParseConfig(cmp.Or(on.beside, on.dsn))
 		must(t, "reading the DSN", err)
 		config.Password = on.password
 		db = stdlib.OpenDB(*config)

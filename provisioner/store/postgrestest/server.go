@@ -25,6 +25,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -60,13 +61,45 @@ func New(t testing.TB) Database {
 	return d
 }
 
-// Server gives the process of the server that New started, to pause or kill it.
-func Server() *testprocess.Process { return running.process }
+// Server is one that a test has for itself, to take it away while other tests go
+// on with theirs. It ends with the test.
+type Server struct{ own server }
 
-// Restart starts the server again after it was killed.
-func Restart(t testing.TB) {
+// NewServer starts one.
+func NewServer(t testing.TB) *Server {
 	t.Helper()
-	if err := running.run(); err != nil {
+	s := new(Server)
+	t.Cleanup(s.own.stop)
+	if err := s.own.start(binaries(t)); err != nil {
+		t.Fatal("starting PostgreSQL: ", err)
+	}
+	return s
+}
+
+// New gives a new, empty database.
+func (s *Server) New(t testing.TB) Database {
+	t.Helper()
+	d, err := s.own.database(context.Background())
+	if err != nil {
+		t.Fatal("making a database: ", err)
+	}
+	return d
+}
+
+// Address is where it listens, host and port.
+func (s *Server) Address() string { return s.own.address }
+
+// Kill ends it at once, with all that it does for its clients.
+func (s *Server) Kill() {
+	// Its children end with it, and are gone when it is.
+	_ = s.own.process.Signal(syscall.SIGQUIT)
+	<-s.own.process.Done()
+}
+
+// Restart starts it again after Kill.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	if err := s.own.run(); err != nil {
 		t.Fatal("starting PostgreSQL again: ", err)
 	}
 }
@@ -174,7 +207,7 @@ func (s *server) runLocked() error {
 	if err != nil {
 		return err
 	}
-	// One that was killed leaves its lock and its children for a moment.
+	// The lock of one that was killed is of no consequence.
 	s.process, err = testprocess.Start(s.command("postgres", "-D", s.data(), "-k", s.dir, "-h", host, "-p", port,
 		"-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "autovacuum_naptime=10s"))
 	if err != nil {
@@ -189,17 +222,23 @@ func (s *server) runLocked() error {
 
 // answers waits until the server has recovered and takes connections.
 func (s *server) answers() error {
-	var err error
-	for range 200 {
-		var conn *pgx.Conn
-		if conn, err = s.connect(context.Background()); err == nil {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(time.Minute)
+	for {
+		conn, err := s.connect(context.Background())
+		if err == nil {
 			return conn.Close(context.Background())
 		}
 		if !strings.Contains(err.Error(), "57P03") { // cannot_connect_now
 			return err
 		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			return err
+		}
 	}
-	return err
 }
 
 func (s *server) dsn(database string) string {
