@@ -67,7 +67,12 @@ func (g *gatewayProcess) start() {
 	cmd.Env = append(os.Environ(), roleVariable+"="+roleGateway, "GORACE=atexit_sleep_ms=0")
 	g.process, err = testprocess.Start(cmd)
 	must(g.t, "starting a gateway", err)
-	g.t.Cleanup(g.process.Kill)
+	process := g.process
+	g.t.Cleanup(func() {
+		if process.Kill(); g.t.Failed() && process == g.process {
+			g.t.Logf("gateway %s:\n%s", g.name, process.Output())
+		}
+	})
 }
 
 func (g *gatewayProcess) kill() { g.process.Kill() }

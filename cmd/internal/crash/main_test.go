@@ -8,8 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
 )
@@ -17,6 +21,8 @@ import (
 // The test binary plays several parts; the environment says which.
 const (
 	roleVariable = "HEIMDRAHT_CRASH_ROLE"
+	// apartVariable says that there is a mount namespace of our own.
+	apartVariable = "HEIMDRAHT_CRASH_APART"
 
 	roleGateway = "gateway" // a gateway's agent
 	roleDuty    = "duty"    // a replica that has nothing but a duty
@@ -39,11 +45,34 @@ func play(m *testing.M) error {
 	case roleDuty:
 		return beDuty(os.Args[1], os.Getenv(passwordVariable))
 	}
+	if os.Geteuid() == 0 && os.Getenv(apartVariable) == "" {
+		if err := apart(); err != nil {
+			return err
+		}
+	}
 	dir, err := build()
 	if err == nil {
 		postgrestest.Main(m)
 	}
 	return errors.Join(err, os.RemoveAll(dir))
+}
+
+// apart begins anew in a mount namespace of our own: disks that are mounted are
+// seen by nobody else and end with us. Where none is to be had, it returns.
+func apart() error {
+	runtime.LockOSThread() // the namespace is a thread's; the program goes on in this one
+	defer runtime.UnlockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return nil //nolint:nilerr // tests that need it say so
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("making mounts private: %w", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(self, os.Args, append(os.Environ(), apartVariable+"=1")) //nolint:gosec // ourselves
 }
 
 // build makes the control plane as it is shipped.

@@ -48,6 +48,7 @@ type database struct {
 	dsn            string // empty: a file in the state directory
 	password, file string // of the server
 	beside         string // a DSN for the test itself; empty: the same
+	megabytes      int    // of a disk of its own; zero: none
 }
 
 func onSQLite() database { return database{name: "sqlite"} }
@@ -64,6 +65,9 @@ func onPostgres(t testing.TB, d postgrestest.Database) database {
 func newPlane(t testing.TB, dir string, on database) (*plane, string) {
 	t.Helper()
 	p := &plane{t: t, dir: dir, address: newAddress()}
+	if on.megabytes > 0 {
+		mountDisk(t, p.state(), on.megabytes)
+	}
 	host, _, _ := strings.Cut(p.address, ":")
 	token := filepath.Join(dir, "token")
 	args := []string{
@@ -84,7 +88,7 @@ func newPlane(t testing.TB, dir string, on database) (*plane, string) {
 	p.fingerprint = string(found[1])
 	content, err := os.ReadFile(token)
 	must(t, "reading the operator's token", err)
-	t.Cleanup(p.kill)
+	t.Cleanup(p.showLog)
 	return p, strings.TrimSpace(string(content))
 }
 
@@ -103,7 +107,7 @@ func (p *plane) replica(dir string) *plane {
 	must(p.t, "reading the master key", err)
 	must(p.t, "copying the master key", os.WriteFile(filepath.Join(dir, "master.key"), key, 0o600))
 	must(p.t, "making the state directory", os.Mkdir(r.state(), 0o700))
-	p.t.Cleanup(r.kill)
+	p.t.Cleanup(r.showLog)
 	return r
 }
 
@@ -120,6 +124,14 @@ func (p *plane) start() {
 	if err := p.process.WaitFor(context.Background(), p.address); err != nil {
 		p.kill()
 		p.t.Fatalf("the control plane does not come up: %v\n%s", err, p.log())
+	}
+}
+
+// showLog shows what it wrote if the test has failed.
+func (p *plane) showLog() {
+	p.kill()
+	if p.t.Failed() && p.process != nil {
+		p.t.Logf("the control plane %s:\n%s", p.address, p.log())
 	}
 }
 
