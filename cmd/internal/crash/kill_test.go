@@ -124,7 +124,7 @@ func (w *town) killed(kills int) {
 	for round := 1; w.kills < kills && !w.t.Failed(); round++ {
 		w.disturbed.Store(false)
 		stop, abort := w.work(w.client, workers, w.seed, uint64(round))
-		w.await(int64(5 + w.random.IntN(20)))
+		w.await(int64(4 + w.random.IntN(14)))
 		<-time.After(time.Duration(w.random.IntN(5000)) * time.Microsecond)
 		w.disturbed.Store(true)
 		what := w.strike()

@@ -4,6 +4,7 @@ package crash_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -51,6 +52,10 @@ func play(m *testing.M) error {
 		}
 	}
 	dir, err := build()
+	if err == nil {
+		// Most of what these tests do is to wait: for a minute to pass, for a disk.
+		err = flag.Set("test.parallel", "8")
+	}
 	if err == nil {
 		postgrestest.Main(m)
 	}
