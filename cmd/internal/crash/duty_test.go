@@ -106,7 +106,7 @@ func TestAStoppedHolderDoesNothingMore(t *testing.T) {
 	start := func() *testprocess.Process {
 		self, err := os.Executable()
 		must(t, "finding the test's binary", err)
-		cmd := exec.Command(self, d.DSN) //nolint:noctx // the cleanup ends it
+		cmd := exec.Command(self, d.DSN)
 		cmd.Env = append(os.Environ(), roleVariable+"="+roleDuty, passwordVariable+"="+d.Password, "GORACE=atexit_sleep_ms=0")
 		p, err := testprocess.Start(cmd)
 		must(t, "starting a replica", err)

@@ -63,7 +63,7 @@ func (g *gatewayProcess) start() {
 	g.t.Helper()
 	self, err := os.Executable()
 	must(g.t, "finding the test's binary", err)
-	cmd := exec.Command(self, append([]string{g.dir, g.listen}, g.servers...)...) //nolint:noctx // kill ends it
+	cmd := exec.Command(self, append([]string{g.dir, g.listen}, g.servers...)...)
 	cmd.Env = append(os.Environ(), roleVariable+"="+roleGateway, "GORACE=atexit_sleep_ms=0")
 	g.process, err = testprocess.Start(cmd)
 	must(g.t, "starting a gateway", err)

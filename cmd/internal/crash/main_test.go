@@ -68,7 +68,7 @@ func apart() error {
 	runtime.LockOSThread() // the namespace is a thread's; the program goes on in this one
 	defer runtime.UnlockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return nil //nolint:nilerr // tests that need it say so
+		return nil // tests that need it say so
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making mounts private: %w", err)
@@ -77,7 +77,7 @@ func apart() error {
 	if err != nil {
 		return err
 	}
-	return syscall.Exec(self, os.Args, append(os.Environ(), apartVariable+"=1")) //nolint:gosec // ourselves
+	return syscall.Exec(self, os.Args, append(os.Environ(), apartVariable+"=1"))
 }
 
 // build makes the control plane as it is shipped.

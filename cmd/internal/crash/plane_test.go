@@ -119,7 +119,7 @@ func (p *plane) file() string   { return filepath.Join(p.state(), "heimdraht.db"
 func (p *plane) start() {
 	p.t.Helper()
 	var err error
-	p.process, err = testprocess.Start(exec.Command(program, "run", "--config", p.config())) //nolint:noctx // kill ends it
+	p.process, err = testprocess.Start(exec.Command(program, "run", "--config", p.config()))
 	must(p.t, "starting the control plane", err)
 	if err := p.process.WaitFor(context.Background(), p.address); err != nil {
 		p.kill()
