@@ -89,7 +89,6 @@ func New(o Options) *Server {
 		grpc.ConnectionTimeout(arriveWithin),
 		grpc.ReadBufferSize(0),
 		grpc.WriteBufferSize(writeBuffer),
-		grpc.SharedWriteBuffer(true),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleConnection, Time: pingIdle, Timeout: pingAnswer}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingNoMoreOften, PermitWithoutStream: true}),
 	)
