@@ -85,6 +85,11 @@ func newLedgerRows() *ledgerRows {
 	}
 }
 
+func (r *ledgerRows) empty() bool {
+	return len(r.devices)+len(r.sessions)+len(r.formers)+len(r.entitled)+len(r.pools)+len(r.shares)+
+		len(r.serving)+len(r.gateways)+len(r.blocks)+len(r.partly) == 0
+}
+
 // clear empties it for a transaction.
 func (l *ledger) clear() { l.rows, l.undoing = newLedgerRows(), nil }
 
@@ -133,8 +138,12 @@ func (l *ledger) run(query string, args ...any) error {
 	return l.pen.run(query, args...)
 }
 
-// forget has everything read anew.
+// forget has everything read anew. It costs nothing where nothing was read, as
+// when one statement that writes follows another.
 func (l *ledger) forget() {
+	if l.rows.empty() {
+		return
+	}
 	was := l.rows
 	l.undoing = append(l.undoing, func() { l.rows = was })
 	l.rows = newLedgerRows()
