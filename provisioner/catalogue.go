@@ -56,6 +56,7 @@ const (
 	CodeGatewayReplaced      Code = "gateway-replaced"
 	CodeGatewayMoved         Code = "gateway-moved"
 	CodeDeclarationInvalid   Code = "declaration-invalid"
+	CodeApplyUnfinished      Code = "apply-unfinished"
 	CodeTryLater             Code = "try-later"
 	CodeShuttingDown         Code = "shutting-down"
 	CodeDatabaseUnavailable  Code = "database-unavailable"
@@ -186,6 +187,9 @@ func Catalogue() []Entry {
 		{CodeDeclarationInvalid, KindInvalid,
 			Text{"Die Angaben zu {object} stimmen nicht: {why}.", "Berichtigen Sie die Datei und wenden Sie sie noch einmal an. Es wurde nichts geändert."},
 			Text{"The declaration of {object} is not valid: {why}.", "Correct the file and apply it again. Nothing was changed."}},
+		{CodeApplyUnfinished, KindConflict,
+			Text{"Die Datei ist erst zum Teil angewandt; dann kam etwas dazwischen.", "Wenden Sie sie noch einmal an: Es geht weiter, wo es aufgehört hat, oder es wird gesagt, was im Weg steht."},
+			Text{"Only a part of the file was applied; then something came in between.", "Apply it again: it goes on where it stopped, or says what is in the way."}},
 		{CodeTryLater, KindUnavailable,
 			Text{"Der Server hat gerade zu viel zu tun.", "Versuchen Sie es gleich noch einmal."},
 			Text{"The server is too busy just now.", "Try again in a moment."}},

@@ -103,26 +103,20 @@ func (r *Reader) Gateway(name string) (GatewayState, error) {
 	return one(r.q, scanGateway, selectGateway+`where g.name = $1`, name)
 }
 
-// GatewayAndTenants is Gateway with the list of its tenants.
-func (r *Reader) GatewayAndTenants(name string) (GatewayState, error) {
-	g, err := r.Gateway(name)
-	if err != nil {
-		return g, err
-	}
-	return r.withTenants(g)
-}
-
-func (r *Reader) withTenants(g GatewayState) (GatewayState, error) {
-	var err error
-	g.Tenants, err = all(r.q, value[string], `select tenant from gateway_tenant where gateway = $1 order by tenant`, g.Name)
-	return g, err
-}
-
 // Gateways lists all, by name, with their tenants.
 func (r *Reader) Gateways() ([]GatewayState, error) {
 	list, err := all(r.q, scanGateway, selectGateway+`order by g.name`)
-	for i := 0; i < len(list) && err == nil; i++ {
-		list[i], err = r.withTenants(list[i])
+	if err != nil {
+		return nil, err
+	}
+	places, err := all(r.q, func(s scanner) (v [2]string, err error) { err = s.Scan(&v[0], &v[1]); return v, err },
+		`select gateway, tenant from gateway_tenant order by gateway, tenant`)
+	byName := make(map[string]*GatewayState, len(list))
+	for i := range list {
+		byName[list[i].Name] = &list[i]
+	}
+	for _, v := range places {
+		byName[v[0]].Tenants = append(byName[v[0]].Tenants, v[1])
 	}
 	return list, err
 }
@@ -137,8 +131,10 @@ func (r *Reader) GatewaysOf(tenant string) ([]GatewayState, error) {
 }
 
 // PutGateway makes or changes what is declared of a gateway, and records the
-// change. What it brought along when it joined stays.
-func (w *Writer) PutGateway(g provisioner.Gateway) error {
+// change. What it brought along when it joined stays. was is the gateway as it is
+// stored, zero if there is none; without it the list of its tenants is written
+// anew.
+func (w *Writer) PutGateway(g provisioner.Gateway, was ...provisioner.Gateway) error {
 	if err := run(w.q, `insert into gateway (name, endpoint, sessions, aggregate_v4, aggregate_v6, masquerade,
 			public_key, generation, joined_at, certificate_not_after, agent_version, open)
 		values ($1, $2, $3, $4, $5, $6, '', 0, 0, 0, '', 0)
@@ -147,13 +143,25 @@ func (w *Writer) PutGateway(g provisioner.Gateway) error {
 		g.Name, g.Endpoint, g.Sessions, prefixText(g.AggregateV4), prefixText(g.AggregateV6), boolInt(g.Masquerade)); err != nil {
 		return err
 	}
-	if err := run(w.q, `delete from gateway_tenant where gateway = $1`, g.Name); err != nil {
-		return err
-	}
-	for _, t := range g.Tenants {
-		if err := run(w.q, `insert into gateway_tenant (gateway, tenant) values ($1, $2)`, g.Name, t); err != nil {
+	tenants := g.Tenants
+	if len(was) == 0 {
+		if err := run(w.q, `delete from gateway_tenant where gateway = $1`, g.Name); err != nil {
 			return err
 		}
+	} else {
+		tenants = without(g.Tenants, was[0].Tenants)
+		for _, t := range without(was[0].Tenants, g.Tenants) {
+			if err := run(w.q, `delete from gateway_tenant where gateway = $1 and tenant = $2`, g.Name, t); err != nil {
+				return err
+			}
+		}
+	}
+	rows := make([][]any, len(tenants))
+	for i, t := range tenants {
+		rows[i] = []any{g.Name, t}
+	}
+	if err := insertMany(w.q, `insert into gateway_tenant (gateway, tenant)`, rows, ""); err != nil {
+		return err
 	}
 	_, err := w.Record(provisioner.Change{Kind: provisioner.ChangeGateway, Gateway: g.Name})
 	return err

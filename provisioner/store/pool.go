@@ -81,8 +81,10 @@ func (r *Reader) Held(scope provisioner.Scope) ([]capacity.Held, error) {
 }
 
 // PutPool makes or changes a pool. Shares of tenants that the declaration no
-// longer names stay until their last seat is back, without guarantee.
-func (w *Writer) PutPool(p provisioner.LicencePool) error {
+// longer names stay until their last seat is back, without guarantee. was is the
+// pool as it is stored, zero if there is none; without it all shares are written
+// anew.
+func (w *Writer) PutPool(p provisioner.LicencePool, was ...provisioner.LicencePool) error {
 	text, err := toJSON(p)
 	if err != nil {
 		return err
@@ -94,20 +96,37 @@ func (w *Writer) PutPool(p provisioner.LicencePool) error {
 		p.Name, p.Seats, p.Burst, ms(p.From), ms(p.Until), text); err != nil {
 		return err
 	}
-	if err := run(w.q, `delete from pool_share where pool = $1 and held = 0`, p.Name); err != nil {
-		return err
-	}
-	if err := run(w.q, `update pool_share set guarantee = 0, entitled = 0 where pool = $1`, p.Name); err != nil {
-		return err
-	}
-	for _, s := range p.Shares {
-		if err := run(w.q, `insert into pool_share (pool, tenant, guarantee, entitled, held) values ($1, $2, $3, 1, 0)
-			on conflict (pool, tenant) do update set guarantee = excluded.guarantee, entitled = excluded.entitled`, p.Name, s.Tenant, s.Guarantee); err != nil {
+	shares := p.Shares
+	if len(was) == 0 {
+		if err := w.dropShares(`pool = $1`, p.Name); err != nil {
 			return err
 		}
+	} else {
+		shares = without(p.Shares, was[0].Shares)
+		for _, s := range without(was[0].Shares, p.Shares) {
+			if err := w.dropShares(`pool = $1 and tenant = $2`, p.Name, s.Tenant); err != nil {
+				return err
+			}
+		}
+	}
+	rows := make([][]any, len(shares))
+	for i, s := range shares {
+		rows[i] = []any{p.Name, s.Tenant, s.Guarantee, 1, 0}
+	}
+	if err := insertMany(w.q, `insert into pool_share (pool, tenant, guarantee, entitled, held)`, rows,
+		` on conflict (pool, tenant) do update set guarantee = excluded.guarantee, entitled = excluded.entitled`); err != nil {
+		return err
 	}
 	return run(w.q, `update licence_pool set unused_guarantee = coalesce((select sum(case when guarantee > held then guarantee - held else 0 end)
 		from pool_share where pool = $1), 0) where name = $2`, p.Name, p.Name)
+}
+
+// dropShares takes shares away; those of which seats are held go with the last.
+func (w *Writer) dropShares(which string, of ...any) error {
+	if err := run(w.q, `delete from pool_share where held = 0 and `+which, of...); err != nil {
+		return err
+	}
+	return run(w.q, `update pool_share set guarantee = 0, entitled = 0 where `+which, of...)
 }
 
 // TakeSeat counts one more seat held; whether it may was decided before.

@@ -49,9 +49,11 @@ func (r *Reader) TenantHasPeople(tenant string) (bool, error) {
 	return n > 0, err
 }
 
-// PutTenant makes or changes a tenant and its mail domains. A domain that
-// leads to another tenant is refused.
-func (w *Writer) PutTenant(t provisioner.Tenant) error {
+// PutTenant makes or changes a tenant and its mail domains. A domain that leads
+// to another tenant fails, at the latest with the commit: who declares has to
+// decide it before. was is the tenant as it is stored, zero if there is none;
+// without it all its domains are written anew.
+func (w *Writer) PutTenant(t provisioner.Tenant, was ...provisioner.Tenant) error {
 	text, err := toJSON(t)
 	if err != nil {
 		return err
@@ -61,15 +63,29 @@ func (w *Writer) PutTenant(t provisioner.Tenant) error {
 		t.Name, t.Directory, text); err != nil {
 		return err
 	}
-	if err := run(w.q, `delete from mail_domain where tenant = $1`, t.Name); err != nil {
-		return err
+	domains := t.MailDomains
+	if len(was) == 0 {
+		if err := run(w.q, `delete from mail_domain where tenant = $1`, t.Name); err != nil {
+			return err
+		}
+	} else {
+		domains = without(t.MailDomains, was[0].MailDomains)
+		if err := w.ReleaseMailDomains(t.Name, without(was[0].MailDomains, t.MailDomains)); err != nil {
+			return err
+		}
 	}
-	for _, domain := range t.MailDomains {
-		if _, err := changed(w.q, `insert into mail_domain (domain, tenant) values ($1, $2)`, domain, t.Name); err != nil {
-			if w.store.engine.isUnique(err) {
-				return provisioner.DeclarationInvalid("tenant", t.Name,
-					"die Maildomain "+domain+" gehört einer anderen Verwaltung", "the mail domain "+domain+" belongs to another tenant")
-			}
+	rows := make([][]any, len(domains))
+	for i, domain := range domains {
+		rows[i] = []any{domain, t.Name}
+	}
+	return insertMany(w.q, `insert into mail_domain (domain, tenant)`, rows, "")
+}
+
+// ReleaseMailDomains has domains lead to a tenant no more, so that another one
+// can take them over in the same transaction.
+func (w *Writer) ReleaseMailDomains(tenant string, domains []string) error {
+	for _, domain := range domains {
+		if err := run(w.q, `delete from mail_domain where domain = $1 and tenant = $2`, domain, tenant); err != nil {
 			return err
 		}
 	}

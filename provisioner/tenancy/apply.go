@@ -1,252 +1,314 @@
 package tenancy
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
+	"strconv"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
-// applying is one declaration on its way into the database.
-type applying struct {
-	tx     *store.Writer
-	actor  provisioner.Actor
-	action provisioner.Action
-	reason string
-	list   []Difference
+// Declaration is what one or more files say.
+type Declaration struct {
+	Directories []provisioner.Directory
+	Tenants     []provisioner.Tenant
+	Pools       []provisioner.LicencePool
+	Gateways    []provisioner.Gateway
 }
 
-func apply(tx *store.Writer, actor provisioner.Actor, action provisioner.Action, d Declaration, reason string) ([]Difference, error) {
-	a := &applying{tx: tx, actor: actor, action: action, reason: reason}
-	for _, v := range d.Directories {
-		if err := a.directory(v); err != nil {
-			return nil, err
-		}
-	}
-	for _, v := range d.Tenants {
-		if err := a.tenant(v); err != nil {
-			return nil, err
-		}
-	}
-	for _, v := range d.Pools {
-		if err := a.pool(v); err != nil {
-			return nil, err
-		}
-	}
-	for _, v := range d.Gateways {
-		if err := a.gateway(v); err != nil {
-			return nil, err
-		}
-	}
-	if len(a.list) == 0 {
-		return nil, nil
-	}
-	return a.list, a.checkAddresses()
-}
-
-// change keeps the differences of one object and records them; it reports
-// whether there are any. A nil before means that the object is new.
-func (a *applying) change(kind, name, tenant string, before, after []field) (bool, error) {
-	list := []Difference{{Kind: kind, Name: name}}
-	details := map[string]string{"new": "yes"}
-	if before != nil {
-		list = compare(kind, name, before, after)
-		details = make(map[string]string)
-		for _, d := range list {
-			details[d.Field] = audit.CleanText(d.Before+" -> "+d.After, audit.ReasonLimit)
-		}
-	}
-	if len(list) == 0 {
-		return false, nil
-	}
-	if err := a.allow(tenant, before != nil, list); err != nil {
-		return false, err
-	}
-	a.list = append(a.list, list...)
-	return true, a.tx.Audit(store.Event{
-		Actor: a.actor, Tenant: tenant, Action: string(provisioner.ActionApply),
-		Object: audit.Object{Kind: kind, ID: name}, Reason: a.reason, Details: details,
-	})
-}
-
-// allow asks who may change this: everything is the operator's, but of a
-// tenant that exists its administrator may change some fields.
-func (a *applying) allow(tenant string, exists bool, list []Difference) error {
-	if provisioner.Allow(a.actor, provisioner.ActionApplyInfrastructure, provisioner.Object{}) == nil {
-		return nil
-	}
-	if tenant == "" || !exists {
-		return provisioner.Refuse(provisioner.CodeNotAllowed)
-	}
-	if refusal := provisioner.Allow(a.actor, a.action, provisioner.Object{Tenant: tenant}); refusal != nil {
-		return refusal
-	}
-	for _, d := range list {
-		if !adminMayChange(d.Field) {
-			return provisioner.Refuse(provisioner.CodeNotAllowed).Because(fmt.Errorf("%s is the operator's to change", d.Field))
-		}
-	}
-	return nil
-}
-
-// before gives the fields of a stored object, nil if there is none.
-func before[T any](stored T, err error, fields func(T) []field) ([]field, error) {
-	if errors.Is(err, store.ErrNone) {
-		return nil, nil
-	}
+// Diff says what Apply would change, and refuses what it would refuse. It only
+// reads.
+func (s *Service) Diff(ctx context.Context, actor provisioner.Actor, d Declaration) ([]Difference, error) {
+	d, err := accept(actor, provisioner.ActionDiff, d)
 	if err != nil {
 		return nil, err
 	}
-	return fields(stored), nil
+	p, err := s.plan(ctx, actor, provisioner.ActionDiff, d)
+	if err != nil {
+		return nil, err
+	}
+	return differences(p.changes), nil
 }
 
-func (a *applying) directory(d provisioner.Directory) error {
-	stored, err := a.tx.Directory(d.Name)
-	old, err := before(stored, err, directoryFields)
+// Apply makes what is declared so, and says what it changed: in one transaction,
+// or, where that would keep the database from others for too long, in slices. If
+// one of them cannot be done, those before it stay (CodeApplyUnfinished), and
+// applying again goes on from there. Once something is written it goes on to the
+// end, even if ctx ends.
+func (s *Service) Apply(ctx context.Context, actor provisioner.Actor, d Declaration, reason string) ([]Difference, error) {
+	a, err := s.begin(actor, d, reason)
 	if err != nil {
-		return fmt.Errorf("reading directory %s: %w", d.Name, err)
+		return nil, err
 	}
-	changed, err := a.change(kindDirectory, d.Name, "", old, directoryFields(d))
-	if err != nil || !changed {
-		return err
+	if err := a.finish(ctx); err != nil {
+		return nil, err
 	}
-	return a.tx.PutDirectory(d)
+	names := make([]string, len(d.Gateways))
+	for i, g := range d.Gateways {
+		names[i] = g.Name
+	}
+	// Those of this time are done: this is for one that was interrupted.
+	if err := s.closeAstray(ctx, names); err != nil {
+		return nil, err
+	}
+	return differences(a.done), nil
 }
 
-func (a *applying) tenant(t provisioner.Tenant) error {
-	// Before it is compared, or equal and unequal would tell of its existence.
-	if refusal := provisioner.Allow(a.actor, a.action, provisioner.Object{Tenant: t.Name}); refusal != nil {
-		return refusal
+// accept judges a declaration by itself, and gives it in its normal form.
+func accept(actor provisioner.Actor, action provisioner.Action, d Declaration) (Declaration, error) {
+	if refusal := provisioner.Allow(actor, action, provisioner.Object{}); refusal != nil {
+		return d, refusal
 	}
-	stored, err := a.tx.Tenant(t.Name)
-	old, err := before(stored, err, tenantFields)
+	d = normal(d)
+	if refusal := check(d); refusal != nil {
+		return d, refusal
+	}
+	return d, nil
+}
+
+// plan is what is to be changed, and of what.
+type plan struct {
+	stored  *store.Declared
+	before  world
+	changes []change
+}
+
+func (s *Service) plan(ctx context.Context, actor provisioner.Actor, action provisioner.Action, d Declaration) (plan, error) {
+	p, err := store.Read(ctx, s.Store, func(tx *store.Reader) (p plan, err error) {
+		if p.stored, err = tx.Declared(); err != nil {
+			return p, fmt.Errorf("reading what is declared: %w", err)
+		}
+		p.before = worldOf(p.stored)
+		if p.changes, err = compareAll(actor, action, p.before, d); err != nil {
+			return p, err
+		}
+		return p, forbidden(tx, p.changes)
+	})
 	if err != nil {
-		return fmt.Errorf("reading tenant %s: %w", t.Name, err)
+		return p, fmt.Errorf("%s: %w", action, err)
 	}
-	changed, err := a.change(kindTenant, t.Name, t.Name, old, tenantFields(t))
-	if err != nil || !changed {
-		return err
+	return p, nil
+}
+
+func forbidden(tx *store.Reader, changes []change) error {
+	for _, v := range changes {
+		if err := v.forbidden(tx); err != nil {
+			return err
+		}
 	}
-	if _, err := a.tx.Directory(t.Directory); errors.Is(err, store.ErrNone) {
-		return invalid(kindTenant, t.Name, "es gibt kein Verzeichnis %q", "there is no directory %q", t.Directory)
-	} else if err != nil {
-		return err
+	return nil
+}
+
+func differences(changes []change) (list []Difference) {
+	for _, v := range changes {
+		list = append(list, v.differences...)
 	}
-	if old != nil && stored.Directory != t.Directory {
-		has, err := a.tx.TenantHasPeople(t.Name)
+	return list
+}
+
+// applying is one declaration on its way into the database.
+type applying struct {
+	*Service
+	actor  provisioner.Actor
+	reason string
+	id     string // holds the records of its slices together
+	left   Declaration
+	done   []change
+}
+
+func (s *Service) begin(actor provisioner.Actor, d Declaration, reason string) (*applying, error) {
+	d, err := accept(actor, provisioner.ActionApply, d)
+	if err != nil {
+		return nil, err
+	}
+	return &applying{Service: s, actor: actor, reason: audit.CleanReason(reason), id: provisioner.NewID(), left: d}, nil
+}
+
+// finish writes all that is left.
+func (a *applying) finish(ctx context.Context) error {
+	for {
+		if len(a.done) > 0 {
+			ctx = context.WithoutCancel(ctx)
+		}
+		finished, err := a.next(ctx)
+		if err != nil {
+			return a.unfinished(err)
+		}
+		if finished {
+			return nil
+		}
+	}
+}
+
+// errMoved says that something else was declared since it was compared.
+var errMoved = errors.New("what is declared has changed meanwhile")
+
+// next compares, without keeping anybody from the database, and writes a slice.
+// It reports whether all is done.
+func (a *applying) next(ctx context.Context) (finished bool, err error) {
+	p, err := a.plan(ctx, a.actor, provisioner.ActionApply, a.left)
+	if err != nil || len(p.changes) == 0 {
+		return true, err
+	}
+	return a.slice(ctx, p)
+}
+
+// slice writes the first slice of a plan, if everything is still as it was
+// compared; else nothing.
+func (a *applying) slice(ctx context.Context, p plan) (finished bool, err error) {
+	part := p.changes[:first(p.before, p.changes)]
+	rest := len(p.changes) - len(part)
+	err = a.Store.Update(ctx, func(tx *store.Writer) error {
+		still, err := tx.StillDeclared(p.stored)
 		if err != nil {
 			return err
 		}
-		if has {
-			return invalid(kindTenant, t.Name, "das Verzeichnis kann nicht wechseln: Personen aus %s haben sich schon angemeldet", "the directory cannot be changed: people have enrolled from %s", stored.Directory)
+		if !still {
+			return errMoved
 		}
-	}
-	return a.tx.PutTenant(t)
-}
-
-func (a *applying) tenantsExist(kind, name string, tenants []string) error {
-	for _, t := range tenants {
-		if _, err := a.tx.Tenant(t); errors.Is(err, store.ErrNone) {
-			return invalid(kind, name, "es gibt keine Verwaltung %q", "there is no tenant %q", t)
-		} else if err != nil {
+		if err := forbidden(&tx.Reader, part); err != nil {
 			return err
 		}
+		return a.write(tx, part, rest)
+	})
+	if errors.Is(err, errMoved) {
+		return false, nil // compared again
 	}
-	return nil
-}
-
-func (a *applying) pool(p provisioner.LicencePool) error {
-	stored, err := a.tx.Pool(p.Name)
-	old, err := before(stored, err, poolFields)
 	if err != nil {
-		return fmt.Errorf("reading licence pool %s: %w", p.Name, err)
+		return false, fmt.Errorf("%s: %w", provisioner.ActionApply, err)
 	}
-	changed, err := a.change(kindPool, p.Name, "", old, poolFields(p))
-	if err != nil || !changed {
-		return err
-	}
-	tenants := make([]string, len(p.Shares))
-	for i, s := range p.Shares {
-		tenants[i] = s.Tenant
-	}
-	if err := a.tenantsExist(kindPool, p.Name, tenants); err != nil {
-		return err
-	}
-	return a.tx.PutPool(p)
-}
-
-func (a *applying) gateway(g provisioner.Gateway) error {
-	stored, err := a.tx.GatewayAndTenants(g.Name)
-	old, err := before(stored.Gateway, err, gatewayFields)
-	if err != nil {
-		return fmt.Errorf("reading gateway %s: %w", g.Name, err)
-	}
-	changed, err := a.change(kindGateway, g.Name, "", old, gatewayFields(g))
-	if err != nil || !changed {
-		return err
-	}
-	moved := stored.AggregateV4 != g.AggregateV4 || stored.AggregateV6 != g.AggregateV6
-	if old != nil && moved && stored.Open > 0 {
-		return invalid(kindGateway, g.Name, "aggregate kann nicht wechseln, solange %d Verbindungen offen sind", "its aggregate cannot change while %d sessions are open", stored.Open)
-	}
-	if err := a.tenantsExist(kindGateway, g.Name, g.Tenants); err != nil {
-		return err
-	}
-	if moved {
-		if err := a.tx.ForgetAddresses(g.Name); err != nil {
-			return err
+	a.done = append(a.done, part...)
+	a.left = a.left.without(part)
+	var gateways []string
+	for _, v := range part {
+		if v.kind == kindGateway {
+			gateways = append(gateways, v.name)
 		}
 	}
-	return a.tx.PutGateway(g)
+	return rest == 0, a.closeAstray(ctx, gateways)
 }
 
-// checkAddresses looks at everything together: aggregates of gateways must not
-// overlap anywhere, inside networks of different tenants not on one gateway.
-func (a *applying) checkAddresses() error {
-	gateways, err := a.tx.Gateways()
-	if err != nil {
-		return err
+// without leaves out what was written: if somebody declares it otherwise
+// meanwhile, the later word counts, and two who apply at the same time do not go
+// on changing each other's for ever.
+func (d Declaration) without(written []change) Declaration {
+	names := make(map[[2]string]bool, len(written))
+	for _, v := range written {
+		names[[2]string{v.kind, v.name}] = true
 	}
-	all, err := a.tx.Tenants(provisioner.Everywhere())
-	if err != nil {
-		return err
+	return Declaration{
+		Directories: remaining(d.Directories, func(v provisioner.Directory) bool { return names[[2]string{kindDirectory, v.Name}] }),
+		Tenants:     remaining(d.Tenants, func(v provisioner.Tenant) bool { return names[[2]string{kindTenant, v.Name}] }),
+		Pools:       remaining(d.Pools, func(v provisioner.LicencePool) bool { return names[[2]string{kindPool, v.Name}] }),
+		Gateways:    remaining(d.Gateways, func(v provisioner.Gateway) bool { return names[[2]string{kindGateway, v.Name}] }),
 	}
-	tenants := make(map[string]provisioner.Tenant, len(all))
-	for _, t := range all {
-		tenants[t.Name] = t
+}
+
+func remaining[T any](list []T, written func(T) bool) []T {
+	return slices.DeleteFunc(slices.Clone(list), written)
+}
+
+// unfinished tells whoever reads a refusal that a part of it was done.
+func (a *applying) unfinished(err error) error {
+	if _, is := provisioner.AsRefusal(err); is && len(a.done) > 0 {
+		return provisioner.Refuse(provisioner.CodeApplyUnfinished).Because(err)
 	}
-	var aggregates []owned
-	for _, g := range gateways {
-		aggregates = append(aggregates, aggregatesOf(g.Gateway)...)
-	}
-	if p, q, found := overlap(aggregates); found {
-		return invalid(kindGateway, strings.TrimPrefix(q.owner, kindGateway+" "), "aggregate %s überschneidet sich mit %s von %s", "its aggregate %s overlaps %s of %s", q.prefix, p.prefix, p.owner)
-	}
-	for _, g := range gateways {
-		inside := aggregatesOf(g.Gateway)
-		for _, name := range g.Tenants {
-			for _, n := range tenants[name].Networks {
-				for _, d := range n.Allow {
-					inside = append(inside, owned{d.Prefix, kindTenant + " " + name})
-				}
+	return err
+}
+
+// write writes a slice and its records; rest is how many changes come after it.
+func (a *applying) write(tx *store.Writer, part []change, rest int) error {
+	for _, v := range part {
+		if t, ok := v.now.(provisioner.Tenant); ok {
+			if err := tx.ReleaseMailDomains(t.Name, givenUp(v.was.(provisioner.Tenant).MailDomains, t.MailDomains)); err != nil {
+				return err
 			}
 		}
-		if p, q, found := overlap(inside); found {
-			return invalid(kindGateway, g.Name, "%s von %s und %s von %s überschneiden sich dort", "%s of %s and %s of %s overlap on it", p.prefix, p.owner, q.prefix, q.owner)
+	}
+	for _, v := range part {
+		if err := a.record(tx, v, rest); err != nil {
+			return err
+		}
+		if err := put(tx, v); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func aggregatesOf(g provisioner.Gateway) (list []owned) {
-	if g.AggregateV4.IsValid() {
-		list = append(list, owned{g.AggregateV4, kindGateway + " " + g.Name})
+// givenUp lists what is in was and not in now.
+func givenUp(was, now []string) []string {
+	return slices.DeleteFunc(slices.Clone(was), func(s string) bool { return slices.Contains(now, s) })
+}
+
+func put(tx *store.Writer, v change) error {
+	switch now := v.now.(type) {
+	case provisioner.Directory:
+		return tx.PutDirectory(now)
+	case provisioner.Tenant:
+		return tx.PutTenant(now, v.was.(provisioner.Tenant))
+	case provisioner.LicencePool:
+		return tx.PutPool(now, v.was.(provisioner.LicencePool))
+	case provisioner.Gateway:
+		if v.moves() {
+			if err := tx.ForgetAddresses(now.Name); err != nil {
+				return err
+			}
+		}
+		return tx.PutGateway(now, v.was.(provisioner.Gateway))
 	}
-	if g.AggregateV6.IsValid() {
-		list = append(list, owned{g.AggregateV6, kindGateway + " " + g.Name})
+	return fmt.Errorf("nobody knows how to store a %s", v.kind)
+}
+
+// record puts a change into the audit log. Of one that is applied in slices each
+// record names the whole, and how many changes were still to come: a log that
+// ends with some says that it was not finished.
+func (a *applying) record(tx *store.Writer, v change, rest int) error {
+	details := make(map[string]string)
+	if v.isNew {
+		details["new"] = "yes"
+	} else {
+		for _, d := range v.differences {
+			details[d.Field] = audit.CleanText(d.Before+" -> "+d.After, audit.ReasonLimit)
+		}
 	}
-	return list
+	if rest > 0 || len(a.done) > 0 {
+		details["import"], details["still_to_come"] = a.id, strconv.Itoa(rest)
+	}
+	return tx.Audit(store.Event{
+		Actor: a.actor, Tenant: v.tenant, Action: string(provisioner.ActionApply),
+		Object: audit.Object{Kind: v.kind, ID: v.name}, Reason: a.reason, Details: details,
+	})
+}
+
+// closeAstray ends the sessions of tenants that a gateway serves no longer. Nobody
+// of them may stay on it: who comes after them may have the same networks.
+func (s *Service) closeAstray(ctx context.Context, gateways []string) error {
+	var astray []string
+	if err := s.Store.View(ctx, func(tx *store.Reader) error {
+		for _, name := range gateways {
+			list, err := tx.SessionsAstray(name, 1)
+			if err != nil {
+				return err
+			}
+			if len(list) > 0 {
+				astray = append(astray, name)
+			}
+		}
+		return nil
+	}); err != nil {
+		return fmt.Errorf("looking for sessions of tenants that are served no longer: %w", err)
+	}
+	for _, name := range astray {
+		if err := s.closeSessions(ctx, func(tx *store.Writer) ([]provisioner.Session, error) {
+			return tx.SessionsAstray(name, slice)
+		}); err != nil {
+			return fmt.Errorf("after a change of gateway %s: %w", name, err)
+		}
+	}
+	return nil
 }

@@ -97,8 +97,10 @@ func TestJoinAgain(t *testing.T) {
 	}
 }
 
-func TestATenantTakenOffAGatewayLeavesNobodyThere(t *testing.T) {
-	w := newWorld(t)
+func TestATenantTakenOffAGatewayLeavesNobodyThere(t *testing.T) { onEach(t, leavesNobodyThere) }
+
+func leavesNobodyThere(t *testing.T, w *world) {
+	t.Helper()
 	d := region()
 	w.applies(t, d)
 	session := w.opens(t)

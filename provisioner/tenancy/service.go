@@ -2,8 +2,14 @@
 // gateways in.
 //
 // What always holds here:
-//   - A declaration is applied whole or not at all. What it does not name is
-//     left alone. Applied again it changes nothing: no revision, no record.
+//   - A declaration is refused whole, before anything of it is written. What it
+//     does not name is left alone. Applied again it changes nothing: no revision,
+//     no record, no transaction.
+//   - What is applied is written in one transaction, or, where that would keep
+//     revocations waiting (some hundred rows), in slices. After each of them
+//     what is stored could have been declared just so: an import that was
+//     interrupted leaves the beginning of it, sound, and is finished by applying
+//     it again.
 //   - Whatever a client has checked is checked again, and against what is
 //     stored: names that are meant must exist, addresses must not overlap.
 //   - Every change has its record in the audit log, in the same transaction.
@@ -48,62 +54,6 @@ type Service struct{ Options }
 
 // New makes the service.
 func New(o Options) *Service { return &Service{o} }
-
-// Declaration is what one or more files say.
-type Declaration struct {
-	Directories []provisioner.Directory
-	Tenants     []provisioner.Tenant
-	Pools       []provisioner.LicencePool
-	Gateways    []provisioner.Gateway
-}
-
-// Diff says what Apply would change, and refuses what it would refuse.
-func (s *Service) Diff(ctx context.Context, actor provisioner.Actor, d Declaration) ([]Difference, error) {
-	return s.work(ctx, actor, provisioner.ActionDiff, d, "", false)
-}
-
-// Apply makes what is declared so, and says what it changed.
-func (s *Service) Apply(ctx context.Context, actor provisioner.Actor, d Declaration, reason string) ([]Difference, error) {
-	list, err := s.work(ctx, actor, provisioner.ActionApply, d, audit.CleanReason(reason), true)
-	if err != nil {
-		return nil, err
-	}
-	for _, g := range d.Gateways {
-		// Of tenants that a gateway no longer serves nobody may stay on it:
-		// who comes after them may have the same networks.
-		if err := s.closeSessions(ctx, func(tx *store.Writer) ([]provisioner.Session, error) {
-			return tx.SessionsAstray(g.Name, slice)
-		}); err != nil {
-			return nil, fmt.Errorf("after a change of gateway %s: %w", g.Name, err)
-		}
-	}
-	return list, nil
-}
-
-// errUndo takes back what Diff has tried out.
-var errUndo = errors.New("nothing is to be kept")
-
-func (s *Service) work(ctx context.Context, actor provisioner.Actor, action provisioner.Action, d Declaration, reason string, keep bool) ([]Difference, error) {
-	if refusal := provisioner.Allow(actor, action, provisioner.Object{}); refusal != nil {
-		return nil, refusal
-	}
-	d = normal(d)
-	if refusal := check(d); refusal != nil {
-		return nil, refusal
-	}
-	var differences []Difference
-	err := s.Store.Update(ctx, func(tx *store.Writer) (err error) {
-		differences, err = apply(tx, actor, action, d, reason)
-		if err == nil && !keep {
-			return errUndo
-		}
-		return err
-	})
-	if err != nil && !errors.Is(err, errUndo) {
-		return nil, fmt.Errorf("%s: %w", action, err)
-	}
-	return differences, nil
-}
 
 // GatewayState is a gateway with what it last said.
 type GatewayState = store.GatewayState

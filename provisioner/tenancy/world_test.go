@@ -15,6 +15,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/address"
 	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
 	"github.com/heimdraht/heimdraht/provisioner/tenancy"
 )
 
@@ -33,10 +34,39 @@ func (notary) Issue(request []byte, h provisioner.Holder, now time.Time) (provis
 	return provisioner.Certificate{Leaf: []byte(h.ID), NotAfter: now.Add(720 * time.Hour)}, nil
 }
 
+func TestMain(m *testing.M) { postgrestest.Main(m) }
+
+// engines are where an empty database comes from.
+var engines = []struct {
+	name string
+	make func(testing.TB) store.Options
+}{
+	{"sqlite", func(t testing.TB) store.Options {
+		return store.Options{Database: filepath.Join(t.TempDir(), "db")}
+	}},
+	{"postgres", func(t testing.TB) store.Options {
+		d := postgrestest.New(t)
+		return store.Options{Database: d.DSN, Password: d.Password}
+	}},
+}
+
+// onEach runs a test in an empty world on every engine.
+func onEach(t *testing.T, test func(*testing.T, *world)) {
+	t.Helper()
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) { test(t, newWorldOn(t, e.make(t))) })
+	}
+}
+
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	s, err := store.Open(context.Background(), store.Options{Database: filepath.Join(t.TempDir(), "db"), Logger: log})
+	return newWorldOn(t, engines[0].make(t))
+}
+
+func newWorldOn(t testing.TB, o store.Options) *world {
+	t.Helper()
+	o.Logger = slog.New(slog.DiscardHandler)
+	s, err := store.Open(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +75,7 @@ func newWorld(t testing.TB) *world {
 			t.Error(err)
 		}
 	})
-	return &world{Service: tenancy.New(tenancy.Options{Store: s, Certificates: notary{}, Logger: log}), store: s}
+	return &world{Service: tenancy.New(tenancy.Options{Store: s, Certificates: notary{}, Logger: o.Logger}), store: s}
 }
 
 // region is a whole declaration of two tenants that share nothing but the

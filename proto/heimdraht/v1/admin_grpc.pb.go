@@ -34,8 +34,10 @@ const (
 type AdminServiceClient interface {
 	// Diff says what Apply would change.
 	Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error)
-	// Apply makes the declared objects so, all or none. What the declaration
-	// does not name is left alone. Applying again changes nothing. A tenant
+	// Apply makes the declared objects so. What the declaration does not name is
+	// left alone. It is refused whole, before anything is written; one that writes
+	// very much is written in slices, and if it is interrupted (apply-unfinished),
+	// applying it again goes on. Applying again changes nothing. A tenant
 	// administrator may apply the policy, roles and networks of the own tenant;
 	// everything else is the operator's.
 	Apply(ctx context.Context, in *ApplyRequest, opts ...grpc.CallOption) (*ApplyResponse, error)
@@ -102,8 +104,10 @@ func (c *adminServiceClient) ListGateways(ctx context.Context, in *ListGatewaysR
 type AdminServiceServer interface {
 	// Diff says what Apply would change.
 	Diff(context.Context, *DiffRequest) (*DiffResponse, error)
-	// Apply makes the declared objects so, all or none. What the declaration
-	// does not name is left alone. Applying again changes nothing. A tenant
+	// Apply makes the declared objects so. What the declaration does not name is
+	// left alone. It is refused whole, before anything is written; one that writes
+	// very much is written in slices, and if it is interrupted (apply-unfinished),
+	// applying it again goes on. Applying again changes nothing. A tenant
 	// administrator may apply the policy, roles and networks of the own tenant;
 	// everything else is the operator's.
 	Apply(context.Context, *ApplyRequest) (*ApplyResponse, error)
