@@ -207,8 +207,9 @@ func (w *worker) open(stream attachment, d *device, resume string) (*session, bo
 
 // excused tells whether an opening may be refused so.
 func (w *worker) excused(code string) bool {
-	return code == "no-seat" || code == "try-later" ||
-		w.disturbed.Load() && slices.Contains([]string{"no-gateway", "gateway-not-ready", "database-unavailable"}, code)
+	// On a starved machine a gateway may take longer than an opening waits for it.
+	return slices.Contains([]string{"no-seat", "try-later", "gateway-not-ready"}, code) ||
+		w.disturbed.Load() && slices.Contains([]string{"no-gateway", "database-unavailable"}, code)
 }
 
 func (w *worker) close(stream attachment, s *session) bool {

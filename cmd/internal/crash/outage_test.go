@@ -38,7 +38,7 @@ type working struct {
 
 func newWorking(t testing.TB, r *trio) *working {
 	t.Helper()
-	w := &working{trio: r, laptop: r.laptop(r.planes[0]), conn: r.clients[0].DialFrom("127.0.2.1", nil), next: 500}
+	w := &working{trio: r, laptop: r.laptop(r.planes[0]), conn: r.clients[0].DialFrom("127.0.2.1", nil), next: 3000}
 	enrolled, err := w.laptop.Enrol(t.Context(), endpoint.EnrolRequest{Login: provisionertest.Staff, Password: provisionertest.Password})
 	must(t, "enrolling", err)
 	w.device = enrolled.DeviceID
@@ -56,7 +56,7 @@ func newWorking(t testing.TB, r *trio) *working {
 // enrols enrols somebody new, and keeps it if that was answered.
 func (w *working) enrols() error {
 	n := w.next
-	w.next = 500 + (w.next-499)%100
+	w.next = 3000 + (w.next-2999)%1000
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	laptop, err := provisionertest.TryEnrol(ctx, w.conn, provisionertest.NewLaptop(w.t), provisionertest.Login(n), fmt.Sprint("OUT", n))
