@@ -39,6 +39,9 @@ const (
 	followQuiet = 20 * time.Second
 	// channel is where replicas tell each other that something was written.
 	channel = "heimdraht"
+	// applicationName is by which the server's administrator knows us, and a
+	// restore the replicas that run.
+	applicationName = "heimdrahtd"
 )
 
 // postgres is the engine on a server, shared by replicas.
@@ -47,17 +50,20 @@ type postgres struct {
 	pool   *pgxpool.Pool // for views, and for telling
 }
 
-func openPostgres(ctx context.Context, dsn, password string) (*postgres, error) {
-	config, err := pgxpool.ParseConfig(encrypted(dsn))
+func openPostgres(ctx context.Context, o Options) (*postgres, error) {
+	config, err := pgxpool.ParseConfig(encrypted(o.Database))
 	if err != nil {
 		return nil, withoutDSN(err)
 	}
 	c := config.ConnConfig
-	if password != "" {
-		c.Password = password
+	if o.Password != "" {
+		c.Password = o.Password
+	}
+	if o.schema != "" {
+		c.RuntimeParams["search_path"] = o.schema
 	}
 	c.ConnectTimeout = connectTime
-	c.RuntimeParams["application_name"] = "heimdrahtd"
+	c.RuntimeParams["application_name"] = applicationName
 	c.RuntimeParams["statement_timeout"] = milliseconds(statementTime)
 	c.RuntimeParams["synchronous_commit"] = "on"
 	config.MaxConns = concurrentViews
@@ -107,7 +113,13 @@ func (e *postgres) close() error { e.pool.Close(); return nil }
 
 func (*postgres) lock() string { return " for update" }
 
-func (e *postgres) migrate(ctx context.Context, may allowed) error {
+func (e *postgres) migrate(ctx context.Context, may allowed) (err error) {
+	// Nobody makes a schema where a restore is about to put one.
+	var held pen
+	if err := waitForOthers(ctx, func() (err error) { held, err = e.pen(ctx); return err }); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, held.close()) }()
 	config := e.config.Copy()
 	config.RuntimeParams["statement_timeout"] = "0" // a large table may take its time
 	db := stdlib.OpenDB(*config)
@@ -125,7 +137,7 @@ func (*postgres) isUnique(err error) bool {
 }
 
 // unavailable: the server cannot be reached, is starting or stopping, has no
-// room, is read-only, or ended our connection.
+// room, is read-only, or ended our connection; or a restore is under way.
 func (*postgres) unavailable(err error) bool {
 	var e *pgconn.PgError
 	if errors.As(err, &e) {
@@ -141,7 +153,7 @@ func (*postgres) unavailable(err error) bool {
 	}
 	var connecting *pgconn.ConnectError
 	var network net.Error
-	return errors.As(err, &connecting) || errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+	return errors.Is(err, ErrRestoring) || errors.As(err, &connecting) || errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, errPenBroken) || pgconn.SafeToRetry(err) || strings.Contains(err.Error(), "conn closed")
 }
 
@@ -175,6 +187,9 @@ func (e *postgres) pen(ctx context.Context) (pen, error) {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, withoutDSN(err)
+	}
+	if err := shareDatabase(ctx, conn); err != nil {
+		return nil, errors.Join(err, conn.Close(ctx))
 	}
 	return &postgresPen{pipeline: pipeline{ctx: ctx, conn: conn, mark: -1}, cancel: func() {}}, nil
 }

@@ -30,6 +30,10 @@ type Options struct {
 	Changed func(Commit)
 	// Logger for what no caller can be told. Nil: slog.Default.
 	Logger *slog.Logger
+
+	// schema of PostgreSQL. Empty: what the DSN and the server say, by default
+	// `public`. A restore prepares its database in another one.
+	schema string
 }
 
 // Store is an open database. All its methods may be called by many at once.
@@ -82,7 +86,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 func openEngine(ctx context.Context, o Options) (engine, error) {
 	if isPostgres(o.Database) {
-		return openPostgres(ctx, o.Database, o.Password)
+		return openPostgres(ctx, o)
 	}
 	return openSQLite(ctx, o.Database)
 }
