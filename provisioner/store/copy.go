@@ -21,13 +21,15 @@ var ErrDamaged = errors.New("the database is damaged")
 // ErrNoDatabase says that a file is no database of a control plane.
 var ErrNoDatabase = errors.New("this is no database of a control plane")
 
-// Content is what a file holds that Copy wrote.
+// Content is what a file holds that Copy or Dump wrote.
 type Content struct {
 	Position
 	Schema int64     // version of the schema
 	Last   time.Time // of the last record of the audit log; zero: there is none
 	Size   int64     // bytes
 	SHA256 string    // of the whole file, in hexadecimal digits
+
+	rows map[string]int64 // in each table; of PostgreSQL's only
 }
 
 // pagesAtOnce is how much is copied before it is forced to disk: 1 MB. If all of

@@ -1,0 +1,260 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
+)
+
+func onPostgres(t *testing.T) store.Options {
+	t.Helper()
+	d := postgrestest.New(t)
+	return store.Options{Database: d.DSN, Password: d.Password}
+}
+
+func dumped(t *testing.T, o store.Options) (string, store.Content) {
+	t.Helper()
+	to := newFile(t)
+	content, err := store.Dump(t.Context(), o, to, func(int, int) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to, content
+}
+
+func changes(t *testing.T, s *store.Store) []provisioner.Change {
+	t.Helper()
+	return view(t, s, func(tx *store.Reader) ([]provisioner.Change, error) { return tx.Changes(0, 1<<20) })
+}
+
+// A dump that is made while somebody writes is one state, and that is what it
+// says; put in place, it is that state again, and the former one is kept.
+func TestADumpIsOneStateAndComesBack(t *testing.T) {
+	o := onPostgres(t)
+	s := open(t, o)
+	town(t, s)
+	opened(t, s, 3)
+	record := func() {
+		update(t, s, func(tx *store.Writer) error {
+			_, err := tx.Record(provisioner.Change{Kind: provisioner.ChangeDevice, Tenant: "stadt", Device: "d\t\\.\n\\N"})
+			return err
+		})
+	}
+	for range 50 {
+		record()
+	}
+	stop, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				record()
+			}
+		}
+	}()
+	to, steps := newFile(t), 0
+	content, err := store.Dump(t.Context(), o, to, func(done, total int) {
+		if steps++; done > total || total == 0 {
+			t.Errorf("%d of %d kilobytes", done, total)
+		}
+		record()
+	})
+	close(stop)
+	<-ended
+	if err != nil {
+		t.Fatal(err)
+	}
+	if steps < 10 {
+		t.Errorf("%d steps were told", steps)
+	}
+	list := changes(t, s)
+	here := view(t, s, (*store.Reader).Position)
+	if content.Epoch != here.Epoch || content.Revision < 50 || content.Revision >= here.Revision {
+		t.Fatalf("the dump holds %+v, the database %+v", content, here)
+	}
+	if info, err := os.Stat(to); err != nil || info.Size() != content.Size || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if _, err := store.Replace(t.Context(), o); !isInUse(err) {
+		t.Errorf("while a replica runs: %v", err)
+	}
+	record() // it goes on
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	r := replace(t, o)
+	if occupied, err := r.Occupied(t.Context()); err != nil || !occupied {
+		t.Error(occupied, err)
+	}
+	if _, err := store.Open(t.Context(), o); !errors.Is(err, store.ErrRestoring) {
+		t.Errorf("a replica that starts meanwhile: %v", err)
+	}
+	if _, err := store.Dump(t.Context(), o, newFile(t), func(int, int) {}); !errors.Is(err, store.ErrRestoring) {
+		t.Errorf("a backup meanwhile: %v", err)
+	}
+	work, err := r.Load(t.Context(), to, content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	update(t, work, func(tx *store.Writer) error { return tx.DrawEpoch() })
+	if err := work.Close(); err != nil {
+		t.Fatal(err)
+	}
+	former, err := r.Swap(t.Context())
+	if err != nil || !strings.HasPrefix(former, "heimdraht_before_") {
+		t.Fatal(former, err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	s = open(t, o)
+	if at := view(t, s, (*store.Reader).Position); at.Revision != content.Revision || at.Epoch == content.Epoch || at.Instance != content.Instance {
+		t.Errorf("stands at %+v, the dump said %+v", at, content)
+	}
+	if diff := cmp.Diff(list[:content.Revision], changes(t, s)); diff != "" {
+		t.Error(diff)
+	}
+	record() // the last revision is followed by the next
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// The former one, as it was.
+	s = open(t, store.Options{Database: o.Database + "&search_path=" + former, Password: o.Password, Existing: true})
+	if at := view(t, s, (*store.Reader).Position); at.Epoch != content.Epoch || at.Revision != here.Revision+1 {
+		t.Errorf("the former one stands at %+v, was at %+v", at, here)
+	}
+}
+
+func isInUse(err error) bool {
+	var used *store.InUseError
+	return errors.As(err, &used) && len(used.By) > 0
+}
+
+func replace(t *testing.T, o store.Options) *store.Replacement {
+	t.Helper()
+	r, err := store.Replace(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+// A dump that is cut off or changed anywhere is never taken for a whole one, and a
+// file of another kind is told from it.
+func TestADumpThatIsNotWhole(t *testing.T) {
+	o := onPostgres(t)
+	s := open(t, o)
+	town(t, s)
+	opened(t, s, 20)
+	file, content := dumped(t, o)
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read, err := store.InspectDump(t.Context(), file); err != nil || read.Position != content.Position || read.SHA256 != content.SHA256 || read.Schema == 0 {
+		t.Fatalf("%+v, %v; it was %+v", read, err, content)
+	}
+	broken := filepath.Join(t.TempDir(), "broken")
+	inspect := func(b []byte) error {
+		t.Helper()
+		if err := os.WriteFile(broken, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := store.InspectDump(t.Context(), broken)
+		return err
+	}
+	for _, at := range []int{1, 3, 5, 20, 200, len(whole) / 4, len(whole) / 2, len(whole) - 200, len(whole) - 1} {
+		if err := inspect(whole[:at]); !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("cut off after %d of %d bytes: %v", at, len(whole), err)
+		}
+	}
+	for what, b := range map[string][]byte{"empty": nil, "text": []byte("listen: :8443\n"), "SQLite's": []byte("SQLite format 3\x00")} {
+		if err := inspect(b); !errors.Is(err, store.ErrNoDatabase) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	changed := bytes.Clone(whole)
+	for i := len(whole) / 2; i < len(whole)/2+64; i++ {
+		changed[i] ^= 0x55
+	}
+	if err := inspect(changed); err == nil {
+		t.Error("a changed file is taken for a whole one")
+	}
+}
+
+// A database that is none of ours, or nothing, is not backed up.
+func TestADumpOfNothing(t *testing.T) {
+	o := onPostgres(t)
+	if _, err := store.Dump(t.Context(), o, newFile(t), func(int, int) {}); !errors.Is(err, store.ErrEmpty) {
+		t.Error(err)
+	}
+	wrong := o
+	wrong.Password = "wrong"
+	_, err := store.Dump(t.Context(), wrong, newFile(t), func(int, int) {})
+	if !errors.Is(err, store.ErrUnreachable) || strings.Contains(err.Error(), "wrong") {
+		t.Error(err)
+	}
+	if _, err := store.Replace(t.Context(), wrong); !errors.Is(err, store.ErrUnreachable) {
+		t.Error(err)
+	}
+}
+
+// Into an empty database; and what a replacement that was given up leaves behind
+// is nothing.
+func TestAReplacementThatIsGivenUp(t *testing.T) {
+	from := onPostgres(t)
+	s := open(t, from)
+	town(t, s)
+	file, content := dumped(t, from)
+	o := onPostgres(t)
+	for range 2 {
+		r := replace(t, o)
+		if occupied, err := r.Occupied(t.Context()); err != nil || occupied {
+			t.Fatal(occupied, err)
+		}
+		work, err := r.Load(t.Context(), file, content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(work.Close(), r.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newer := content
+	newer.Schema += 1000
+	r := replace(t, o)
+	if _, err := r.Load(t.Context(), file, newer); !errors.Is(err, store.ErrSchema) {
+		t.Error(err)
+	}
+	work, err := r.Load(t.Context(), file, content) // over what is left
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := work.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if former, err := r.Swap(t.Context()); err != nil || former != "" {
+		t.Error(former, err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if at := view(t, open(t, o), (*store.Reader).Position); at != content.Position {
+		t.Errorf("stands at %+v, the dump at %+v", at, content.Position)
+	}
+}
