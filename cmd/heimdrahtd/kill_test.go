@@ -19,6 +19,8 @@ import (
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner/provisionertest"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
 )
 
 var killSeed = flag.Uint64("kill-seed", 20270101, "decides when the program is killed and what it is doing then")
@@ -72,7 +74,7 @@ type load struct {
 
 	t        *testing.T
 	config   string
-	database string
+	database store.Options
 	process  *process
 	gateway  *provisionertest.Gateway
 
@@ -104,13 +106,27 @@ type session struct {
 	closeAnswer bool
 }
 
-func newLoad(t *testing.T, people int) *load {
+func newLoad(t *testing.T, people int) *load { return newLoadOn(t, people, nil) }
+
+// newLoadOn puts it on PostgreSQL; nil: on SQLite.
+func newLoadOn(t *testing.T, people int, server *postgrestest.Database) *load {
 	dir := t.TempDir()
 	directory := provisionertest.ServeDirectory(t, people)
-	l := &load{t: t, config: filepath.Join(dir, "heimdrahtd.yaml"), database: filepath.Join(dir, "state", "heimdraht.db")}
-	made, err := startProcess(childEnvironment(), "init", "--config", l.config, "--state-dir", filepath.Dir(l.database),
-		"--master-key", filepath.Join(dir, "master.key"), "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0",
-		"--name", "127.0.0.1", "--token-file", filepath.Join(dir, "token"))
+	l := &load{t: t, config: filepath.Join(dir, "heimdrahtd.yaml")}
+	args := []string{
+		"init", "--config", l.config, "--state-dir", filepath.Join(dir, "state"), "--master-key", filepath.Join(dir, "master.key"),
+		"--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--name", "127.0.0.1", "--token-file", filepath.Join(dir, "token"),
+	}
+	l.database.Database = filepath.Join(dir, "state", "heimdraht.db")
+	if server != nil {
+		l.database.Database, l.database.Password = server.DSN, server.Password
+		password := filepath.Join(dir, "database.password")
+		if err := os.WriteFile(password, []byte(server.Password+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--database", server.DSN, "--database-password-file", password)
+	}
+	made, err := startProcess(childEnvironment(), args...)
 	if err != nil {
 		t.Fatal(err)
 	}

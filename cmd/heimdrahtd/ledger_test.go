@@ -15,7 +15,9 @@ import (
 // view reads the database beside whatever runs on it.
 func (l *load) view(read func(*store.Reader) error) {
 	l.t.Helper()
-	s, err := store.Open(context.Background(), store.Options{Database: l.database, SchemaAsIs: true, Logger: slog.New(slog.DiscardHandler)})
+	o := l.database
+	o.SchemaAsIs, o.Logger = true, slog.New(slog.DiscardHandler)
+	s, err := store.Open(context.Background(), o)
 	if err != nil {
 		l.t.Fatal("opening the database: ", err)
 	}

@@ -16,11 +16,17 @@ import (
 	"github.com/heimdraht/heimdraht/internal/testneed"
 	"github.com/heimdraht/heimdraht/provisioner/directory/slapdtest"
 	"github.com/heimdraht/heimdraht/provisioner/provisionertest"
+	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"heimdrahtd": main})
+	testscript.Main(withPostgres{m}, map[string]func(){"heimdrahtd": main})
 }
+
+// withPostgres ends the server that tests started.
+type withPostgres struct{ *testing.M }
+
+func (w withPostgres) Run() int { return postgrestest.Run(w.M) }
 
 var update = flag.Bool("update", false, "write the outputs as they are into the scripts")
 
@@ -30,7 +36,8 @@ var update = flag.Bool("update", false, "write the outputs as they are into the 
 //	refused ARG...     runs the program, which must end with status 1
 //	misused ARG...     runs the program, which must end with status 2
 //	powerless ARG...   like refused, without root's right to write everywhere
-//	made               makes a control plane: heimdrahtd init
+//	server             makes an empty database on PostgreSQL: $DSN, the password in the file database.password
+//	made [ARG...]      makes a control plane: heimdrahtd init
 //	serve [LOG]        runs it, and waits until it serves
 //	halt               ends it by SIGTERM, which must leave status 0
 //	declare FILE [AT]  declares the town, whose directory has the CA in FILE and is at AT
@@ -71,8 +78,13 @@ func TestScripts(t *testing.T) {
 			"refused":   func(ts *testscript.TestScript, _ bool, args []string) { exits(ts, exitFailed, "heimdrahtd", args...) },
 			"misused":   func(ts *testscript.TestScript, _ bool, args []string) { exits(ts, exitUsage, "heimdrahtd", args...) },
 			"powerless": powerless,
-			"made": func(ts *testscript.TestScript, _ bool, _ []string) {
-				ts.Check(ts.Exec("heimdrahtd", initArgs(ts)...))
+			"server": func(ts *testscript.TestScript, _ bool, _ []string) {
+				d := postgrestest.New(worldOf(ts).t)
+				ts.Setenv("DSN", d.DSN)
+				ts.Check(os.WriteFile(ts.MkAbs("database.password"), []byte(d.Password+"\n"), 0o600))
+			},
+			"made": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(ts.Exec("heimdrahtd", append(initArgs(ts), args...)...))
 			},
 			"serve":   func(ts *testscript.TestScript, _ bool, args []string) { worldOf(ts).serve(ts, args) },
 			"halt":    func(ts *testscript.TestScript, _ bool, _ []string) { worldOf(ts).halt(ts) },

@@ -16,6 +16,7 @@ import (
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner/provisionertest"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
 )
 
 // command runs the program to its end and gives what it wrote to standard
@@ -60,11 +61,22 @@ type fate struct {
 	open               bool // something was asked that was not answered
 }
 
+// onEach runs a test on both engines.
+func onEach(t *testing.T, people int, test func(*testing.T, *load)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, newLoad(t, people)) })
+	t.Run("postgres", func(t *testing.T) {
+		d := postgrestest.New(t)
+		test(t, newLoadOn(t, people, &d))
+	})
+}
+
 // TestNothingTakenComesBack backs up under load, kills the control plane under
 // load, restores, and holds that no device is usable that was revoked, none that
 // was suspended, and none that was replaced, however far before or after the
 // backup; and that the others are.
-func TestNothingTakenComesBack(t *testing.T) {
+func TestNothingTakenComesBack(t *testing.T) { onEach(t, 4000, nothingTakenComesBack) }
+
+func nothingTakenComesBack(t *testing.T, l *load) {
 	const (
 		rounds  = 3
 		workers = 4
@@ -72,7 +84,6 @@ func TestNothingTakenComesBack(t *testing.T) {
 	seed := *killSeed
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
-	l := newLoad(t, 4000)
 	fates := make([][]*fate, workers)
 	for round := range rounds {
 		l.start()
@@ -190,9 +201,10 @@ func (l *load) fates(all [][]*fate) {
 
 // TestRestoreKilled kills the restore at random moments: what is there
 // afterwards is the former database or the new one, whole, and serves.
-func TestRestoreKilled(t *testing.T) {
+func TestRestoreKilled(t *testing.T) { onEach(t, 100, restoreKilled) }
+
+func restoreKilled(t *testing.T, l *load) {
 	random := rand.New(rand.NewPCG(*killSeed, 2))
-	l := newLoad(t, 100)
 	backup := filepath.Join(t.TempDir(), "backup")
 	l.must("backup", "--to", backup)
 	l.start()
@@ -209,7 +221,11 @@ func TestRestoreKilled(t *testing.T) {
 	l.must("backup", "--to", twin) // holds both devices
 	took := time.Since(began)
 	former, restored := 0, 0
-	for range 12 {
+	kills := 12
+	if l.database.Password != "" {
+		kills = 6 // a server takes longer for everything
+	}
+	for range kills {
 		before := l.epoch()
 		self, err := os.Executable()
 		if err != nil {

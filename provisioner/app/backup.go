@@ -27,18 +27,11 @@ const sumSuffix = ".sha256"
 // WriteBackup writes one consistent state of the database into a new file, or
 // into a directory under a name that tells time and revision, while a control
 // plane may run. The file is there, whole and looked through, or not at all, and
-// takes the place of no other. say is told how many of how many pages are
-// copied.
+// takes the place of no other. say is told how much of how much is copied.
 //
 // The control plane's keys in it are sealed: without the master key file, which
 // is not in it, nothing can be made of it.
 func WriteBackup(ctx context.Context, c config.ControlPlane, to string, say func(done, total int)) (b Backup, err error) {
-	if c.OnPostgres() {
-		return b, &SetupError{
-			Code: "backup-on-server", What: "the database is on PostgreSQL, and this command copies SQLite's only",
-			Next: "Copy it with the server's own tools: pg_dump --format=custom, with the password in a file that PGPASSFILE names.",
-		}
-	}
 	began := time.Now()
 	if err := databaseThere(c); err != nil {
 		return b, err
@@ -72,21 +65,14 @@ func WriteBackup(ctx context.Context, c config.ControlPlane, to string, say func
 	if err := part.Close(); err != nil {
 		return b, fmt.Errorf("making the backup's file: %w", err)
 	}
-	if err := store.Copy(ctx, c.Database, part.Name(), say); err != nil {
-		return b, backupFailed(ctx, err)
-	}
-	if err := syncFile(part.Name()); err != nil {
-		return b, backupFailed(ctx, err)
-	}
-	// Read again from where it was written: what is not whole is no backup.
-	if b.Content, err = store.Inspect(ctx, part.Name()); err != nil {
+	if b.Content, err = copyDatabase(ctx, c, part.Name(), say); err != nil {
 		return b, backupFailed(ctx, err)
 	}
 	if name == "" {
 		name = fmt.Sprintf("heimdraht-%s-r%d.backup", began.UTC().Format("20060102T150405Z"), b.Revision)
 	}
 	b.File = filepath.Join(dir, name)
-	if err := place(part.Name(), b.File); err != nil {
+	if err := giveName(part.Name(), b.File); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return b, backupThere(b.File)
 		}
@@ -99,6 +85,26 @@ func WriteBackup(ctx context.Context, c config.ControlPlane, to string, say func
 	return b, nil
 }
 
+// copyDatabase writes one state of the database into a file, and reads that again
+// from where it was written: what is not whole is no backup.
+func copyDatabase(ctx context.Context, c config.ControlPlane, to string, say func(done, total int)) (store.Content, error) {
+	if c.OnPostgres() {
+		o, err := onServer(c)
+		if err != nil {
+			return store.Content{}, err
+		}
+		content, err := store.Dump(ctx, o, to, say)
+		if errors.Is(err, store.ErrDamaged) {
+			return content, err // it is what we have just written
+		}
+		return content, serverProblem(err)
+	}
+	if err := errors.Join(store.Copy(ctx, c.Database, to, say), syncFile(to)); err != nil {
+		return store.Content{}, err
+	}
+	return store.Inspect(ctx, to)
+}
+
 func backupThere(file string) error {
 	return &SetupError{Code: "file-there", What: file + " is there already, and a backup never overwrites a file", Next: "Name another file with --to, or a directory, in which each backup gets a name of its own."}
 }
@@ -107,11 +113,15 @@ func backupFailed(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return &SetupError{Code: "interrupted", What: "the backup was interrupted, and nothing is left of it", Next: "Run the command again."}
 	}
+	var refused *SetupError
+	if errors.As(err, &refused) {
+		return refused
+	}
 	return &SetupError{Code: "backup-failed", What: "the backup could not be made", Next: "See that the disk is not full, and that the database is whole: heimdrahtd check", Err: err}
 }
 
-// place gives a file its name, if nothing has it.
-func place(part, file string) error {
+// giveName gives a file its name, if nothing has it.
+func giveName(part, file string) error {
 	// A link, unlike a rename, does not replace what is there.
 	err := os.Link(part, file)
 	if err != nil && !errors.Is(err, fs.ErrExist) {

@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner/config"
 	"github.com/heimdraht/heimdraht/provisioner/journal"
@@ -38,77 +34,75 @@ type Restored struct {
 	Journal []string // files that were read
 }
 
-// Files of a restore beside the database.
-const (
-	workSuffix   = ".restoring" // what is being made
-	intentSuffix = ".restore"   // it is made, and comes in place whatever happens
-)
-
 // RestoreBackup puts a backup in the place of the database, with everything
 // taken that was taken since. Until all has been checked and prepared, nothing
-// is touched; then one small file, written at once, decides: killed before, the
-// database is the former one, killed afterwards, the next start (or RestoreBackup)
-// goes on to the end.
+// is touched; then one thing decides, a small file that is written at once, or on
+// PostgreSQL a transaction. Killed before, the database is the former one; killed
+// afterwards, it is the new one, which the next start (or RestoreBackup) puts in
+// place to the end.
 func RestoreBackup(ctx context.Context, c config.ControlPlane, r RestoreRequest) (done Restored, err error) {
-	if c.OnPostgres() {
-		return done, &SetupError{
-			Code: "restore-on-server", What: "the database is on PostgreSQL, and this command restores SQLite's only",
-			Next: "Put it back with the server's own tools (pg_restore), and then revoke by hand what was revoked after the backup: nothing takes it again by itself.",
-		}
-	}
-	if err := writable(filepath.Dir(c.Database)); err != nil {
-		return done, err
-	}
 	master, err := loadMaster(c.MasterKeyFile)
 	if err != nil {
 		return done, err
 	}
-	for _, lock := range []func(config.ControlPlane) (*os.File, error){lockDatabase, ownDatabase} {
-		held, refused := lock(c)
-		if refused != nil {
-			return done, refused
-		}
-		defer func() { err = errors.Join(err, unlock(held)) }()
-	}
-	if err := finishRestore(c); err != nil {
+	p, err := takePlace(ctx, c)
+	if err != nil {
 		return done, err
 	}
-	if _, err := os.Lstat(c.Database); err == nil && !r.Replace {
+	defer func() { err = errors.Join(err, p.close()) }()
+	occupied, err := p.occupied(ctx)
+	if err != nil {
+		return done, err
+	}
+	if occupied && !r.Replace {
 		return done, &SetupError{Code: "database-there", What: "there is a database already: " + c.Database, Next: "If the backup is to take its place, add --replace: it is moved aside and kept."}
 	}
-	if done.Backup, err = readBackup(ctx, r.From); err != nil {
+	if done.Backup, err = readBackup(ctx, c, r.From); err != nil {
 		return done, err
 	}
-	work := c.Database + workSuffix
-	defer func() {
-		if exists(c.Database + intentSuffix) {
-			return // it is decided, and the next start goes on
-		}
-		for _, suffix := range sqliteSuffixes() {
-			if gone := os.Remove(work + suffix); !errors.Is(gone, fs.ErrNotExist) {
-				err = errors.Join(err, gone)
-			}
-		}
-	}()
-	if err := copyFile(r.From, work); err != nil {
-		return done, &SetupError{Code: "restore-failed", What: "the backup could not be copied", Next: "See that the disk of " + c.Database + " is not full.", Err: err}
-	}
-	if err := prepare(ctx, c, r, master, work, &done); err != nil {
+	if err := prepare(ctx, c, r, master, p, &done); err != nil {
 		return done, err
 	}
-	done.Former, err = putInPlace(c)
+	done.Former, err = p.swap(ctx)
 	return done, err
 }
 
+// place is where the database is, on either engine. Its owner has it alone, until
+// close gives it back and throws away what did not come in place.
+type place interface {
+	// occupied reports whether there is a database.
+	occupied(context.Context) (bool, error)
+	// load opens, beside the database, what a backup holds.
+	load(ctx context.Context, file string, content store.Content) (*store.Store, error)
+	// swap puts what was loaded, and closed since, in the place of the database. It
+	// tells where the former one is kept; empty: there was none.
+	swap(context.Context) (former string, err error)
+	close() error
+}
+
+func takePlace(ctx context.Context, c config.ControlPlane) (place, error) {
+	if c.OnPostgres() {
+		return takeServer(ctx, c)
+	}
+	return takeFile(c)
+}
+
 // readBackup looks through the whole file.
-func readBackup(ctx context.Context, file string) (store.Content, error) {
-	content, err := store.Inspect(ctx, file)
+func readBackup(ctx context.Context, c config.ControlPlane, file string) (store.Content, error) {
+	inspect := store.Inspect
+	if c.OnPostgres() {
+		inspect = store.InspectDump
+	}
+	content, err := inspect(ctx, file)
 	const another = "Take another backup."
+	var tool *store.ToolError
 	switch {
+	case errors.As(err, &tool):
+		return content, serverProblem(err)
 	case errors.Is(err, fs.ErrNotExist):
 		return content, &SetupError{Code: "backup-missing", What: "there is no backup " + file, Next: "Name with --from a file that heimdrahtd backup has written."}
 	case errors.Is(err, store.ErrNoDatabase):
-		return content, &SetupError{Code: "backup-foreign", What: file + " is no backup of a control plane", Next: "Name with --from a file that heimdrahtd backup has written.", Err: err}
+		return content, &SetupError{Code: "backup-foreign", What: file + " is no backup of a control plane", Next: "Name with --from a file that heimdrahtd backup has written, of a database of the same kind: SQLite's do not go to PostgreSQL, nor the other way.", Err: err}
 	case errors.Is(err, store.ErrDamaged):
 		return content, &SetupError{Code: "backup-damaged", What: "the backup is damaged", Next: another, Err: err}
 	case err != nil:
@@ -128,13 +122,13 @@ func readBackup(ctx context.Context, file string) (store.Content, error) {
 }
 
 // prepare makes of a copy of the backup the database that is to be.
-func prepare(ctx context.Context, c config.ControlPlane, r RestoreRequest, master *keyring.MasterKey, work string, done *Restored) (err error) {
-	s, err := store.Open(ctx, store.Options{Database: work, Existing: true, Logger: slog.New(slog.DiscardHandler)})
+func prepare(ctx context.Context, c config.ControlPlane, r RestoreRequest, master *keyring.MasterKey, p place, done *Restored) (err error) {
+	s, err := p.load(ctx, r.From, done.Backup)
 	if errors.Is(err, store.ErrSchema) {
 		return &SetupError{Code: "database-version", What: "cannot use the backup", Next: "Use the version of heimdrahtd that wrote it, or a newer one.", Err: err}
 	}
 	if err != nil {
-		return fmt.Errorf("opening the copy of the backup: %w", err)
+		return err
 	}
 	err = func() error {
 		if _, err := openKeys(ctx, s, master); err != nil {
@@ -151,16 +145,7 @@ func prepare(ctx context.Context, c config.ControlPlane, r RestoreRequest, maste
 		done.Became, err = store.Read(ctx, s, (*store.Reader).Position)
 		return err
 	}()
-	if err := errors.Join(err, s.Close()); err != nil {
-		return err
-	}
-	if _, err := os.Lstat(work + "-wal"); err == nil {
-		return errors.New("the new database was not written to its end: a write-ahead log is left")
-	}
-	if _, err := store.Inspect(ctx, work); err != nil {
-		return fmt.Errorf("looking through the new database: %w", err)
-	}
-	return syncFile(work)
+	return errors.Join(err, s.Close())
 }
 
 // readJournals finds what was taken that the backup does not know.
@@ -192,104 +177,4 @@ func readJournals(ctx context.Context, c config.ControlPlane, r RestoreRequest, 
 		}
 	}
 	return taken, nil
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
-// copyFile copies a file into one that nobody else can read.
-func copyFile(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Sync(), out.Close())
-}
-
-// sqliteSuffixes are those of the files that make up a database.
-func sqliteSuffixes() []string { return []string{"", "-wal", "-shm"} }
-
-// putInPlace decides, and does what was decided. It tells where the former
-// database lies now.
-func putInPlace(c config.ControlPlane) (former string, err error) {
-	former = c.Database + ".before-" + time.Now().UTC().Format("20060102T150405.000Z")
-	intent := c.Database + intentSuffix
-	f, err := os.CreateTemp(filepath.Dir(intent), ".restore-*")
-	if err != nil {
-		return "", fmt.Errorf("deciding the restore: %w", err)
-	}
-	_, err = f.WriteString(former)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return "", fmt.Errorf("deciding the restore: %w", errors.Join(err, os.Remove(f.Name())))
-	}
-	// Of the files that are there by now, the names must be on disk as well.
-	if err := syncDir(filepath.Dir(intent)); err != nil {
-		return "", fmt.Errorf("deciding the restore: %w", err)
-	}
-	if err := os.Rename(f.Name(), intent); err != nil {
-		return "", fmt.Errorf("deciding the restore: %w", err)
-	}
-	if err := finishRestore(c); err != nil {
-		return "", err
-	}
-	if !exists(former) {
-		former = ""
-	}
-	return former, nil
-}
-
-// finishRestore does what a restore has decided, if one has: each step of it may
-// have been done already. The database's lock must be held.
-func finishRestore(c config.ControlPlane) error {
-	if c.OnPostgres() {
-		return nil
-	}
-	intent, work, dir := c.Database+intentSuffix, c.Database+workSuffix, filepath.Dir(c.Database)
-	content, err := os.ReadFile(intent)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("reading what a restore has decided: %w", err)
-	}
-	// Only now: nothing may be moved for a decision that a power loss takes back.
-	if err := syncDir(dir); err != nil {
-		return fmt.Errorf("finishing a restore: %w", err)
-	}
-	// As long as the new one has another name, what has the database's name is the
-	// former one. Its log goes with it: it must not be taken for the new one's.
-	if exists(work) {
-		for _, suffix := range sqliteSuffixes() {
-			err := os.Rename(c.Database+suffix, string(content)+suffix)
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("moving the former database aside: %w", err)
-			}
-		}
-		if err := syncDir(dir); err != nil {
-			return fmt.Errorf("moving the former database aside: %w", err)
-		}
-		if err := os.Rename(work, c.Database); err != nil {
-			return fmt.Errorf("putting the new database in its place: %w", err)
-		}
-	}
-	if err := errors.Join(syncDir(dir), os.Remove(intent), syncDir(dir)); err != nil {
-		return fmt.Errorf("finishing a restore: %w", err)
-	}
-	return nil
-}
-
-// noRestoreUnfinished refuses a database in whose place another one is to come.
-func noRestoreUnfinished(c config.ControlPlane) error {
-	if c.OnPostgres() || !exists(c.Database+intentSuffix) {
-		return nil
-	}
-	return &SetupError{Code: "restore-unfinished", What: "a restore of " + c.Database + " was interrupted when all was decided", Next: "Start heimdrahtd, or run heimdrahtd restore again: both finish it."}
 }

@@ -42,9 +42,12 @@ type Database struct {
 // Main runs the tests of a package whose tests call New, and ends the server:
 //
 //	func TestMain(m *testing.M) { postgrestest.Main(m) }
-func Main(m *testing.M) {
-	m.Run() // which keeps the exit status
-	running.stop()
+func Main(m *testing.M) { Run(m) } // which keeps the exit status
+
+// Run is Main for those who do more, and want the exit status.
+func Run(m *testing.M) int {
+	defer running.stop()
+	return m.Run()
 }
 
 // New gives a new, empty database; the server is started for the first one.
