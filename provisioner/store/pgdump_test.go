@@ -154,6 +154,23 @@ func replace(t *testing.T, o store.Options) *store.Replacement {
 	return r
 }
 
+// put puts a dump in place as it is, and ends the replacement.
+func put(t *testing.T, r *store.Replacement, file string, content store.Content) (former string) {
+	t.Helper()
+	work, err := r.Load(t.Context(), file, content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := work.Close(); err != nil {
+		t.Fatal(err)
+	}
+	former, err = r.Swap(t.Context())
+	if err := errors.Join(err, r.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return former
+}
+
 // A dump that is cut off or changed anywhere is never taken for a whole one, and a
 // file of another kind is told from it.
 func TestADumpThatIsNotWhole(t *testing.T) {
@@ -241,20 +258,84 @@ func TestAReplacementThatIsGivenUp(t *testing.T) {
 	if _, err := r.Load(t.Context(), file, newer); !errors.Is(err, store.ErrSchema) {
 		t.Error(err)
 	}
-	work, err := r.Load(t.Context(), file, content) // over what is left
-	if err != nil {
+	if former := put(t, r, file, content); former != "" { // over what is left
+		t.Error(former)
+	}
+	if at := view(t, open(t, o), (*store.Reader).Position); at != content.Position {
+		t.Errorf("stands at %+v, the dump at %+v", at, content.Position)
+	}
+}
+
+// The database's owner needs no further rights; somebody else is told which are
+// missing, and nothing is touched.
+func TestAReplacementByAnOrdinaryOwner(t *testing.T) {
+	o := onPostgres(t)
+	name := o.Database[strings.LastIndex(o.Database, "/")+1 : strings.Index(o.Database, "?")]
+	as := func(role string) store.Options {
+		store.Exec(t, o, "create role "+role+" login nosuperuser nocreatedb nocreaterole password 'secret'")
+		return store.Options{Database: strings.Replace(o.Database, "heimdraht@", role+"@", 1), Password: "secret"}
+	}
+	owner, other := as(name+"_owner"), as(name+"_other")
+	store.Exec(t, o, "alter database "+name+" owner to "+name+"_owner")
+	s := open(t, owner)
+	town(t, s)
+	file, content := dumped(t, owner)
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := work.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if former, err := r.Swap(t.Context()); err != nil || former != "" {
-		t.Error(former, err)
+	r := replace(t, other)
+	if _, err := r.Load(t.Context(), file, content); !errors.Is(err, store.ErrRights) {
+		t.Errorf("who owns nothing: %v", err)
 	}
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if at := view(t, open(t, o), (*store.Reader).Position); at != content.Position {
+	if former := put(t, replace(t, owner), file, content); former == "" {
+		t.Error("nothing was kept")
+	}
+	if at := view(t, open(t, owner), (*store.Reader).Position); at != content.Position {
 		t.Errorf("stands at %+v, the dump at %+v", at, content.Position)
+	}
+}
+
+// A replica that runs keeps a restore out also while its writer has no connection;
+// one that has just ended does not.
+func TestAReplicaWithoutItsWriter(t *testing.T) {
+	o := onPostgres(t)
+	end := store.Connect(t, o)
+	if _, err := store.Replace(t.Context(), o); !isInUse(err) {
+		t.Error(err)
+	}
+	end()
+	replace(t, o)
+}
+
+// A dump of an older version of the program becomes a database of this one.
+func TestADumpOfAnOlderSchema(t *testing.T) {
+	o := onPostgres(t)
+	s := open(t, o)
+	town(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []string{ // back over 00003_operation.sql
+		`alter table sealed_key drop column stage, drop column stage_at, drop column bridge`,
+		`drop table known_epoch`,
+		`delete from goose_db_version where version_id = 3`,
+	} {
+		store.Exec(t, o, step)
+	}
+	file, content := dumped(t, o)
+	if content.Schema != 2 {
+		t.Fatalf("the dump has schema %d", content.Schema)
+	}
+	put(t, replace(t, o), file, content)
+	o.SchemaAsIs = true
+	s = open(t, o)
+	if at := view(t, s, (*store.Reader).Position); at != content.Position {
+		t.Errorf("stands at %+v, the dump at %+v", at, content.Position)
+	}
+	if known := view(t, s, (*store.Reader).KnownEpochs); len(known) != 1 {
+		t.Errorf("knows %v", known)
 	}
 }

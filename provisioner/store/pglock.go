@@ -44,6 +44,8 @@ const (
 
 // shareDatabase takes the lock with others, for as long as the connection lives.
 func shareDatabase(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
 	var got bool
 	if err := conn.QueryRow(ctx, `select pg_try_advisory_lock_shared($1, `+lockOf+`)`, lockClass).Scan(&got); err != nil {
 		return fmt.Errorf("locking the database: %w", err)
