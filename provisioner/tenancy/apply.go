@@ -130,11 +130,13 @@ func (s *Service) begin(actor provisioner.Actor, d Declaration, reason string) (
 
 // finish writes all that is left.
 func (a *applying) finish(ctx context.Context) error {
+	begun := context.WithoutCancel(ctx)
 	for {
+		now := ctx
 		if len(a.done) > 0 {
-			ctx = context.WithoutCancel(ctx)
+			now = begun
 		}
-		finished, err := a.next(ctx)
+		finished, err := a.next(now)
 		if err != nil {
 			return a.unfinished(err)
 		}
@@ -286,8 +288,10 @@ func (a *applying) record(tx *store.Writer, v change, rest int) error {
 }
 
 // closeAstray ends the sessions of tenants that a gateway serves no longer. Nobody
-// of them may stay on it: who comes after them may have the same networks.
+// of them may stay on it: who comes after them may have the same networks. What
+// made them so is written, so it goes on even if ctx ends.
 func (s *Service) closeAstray(ctx context.Context, gateways []string) error {
+	ctx = context.WithoutCancel(ctx)
 	var astray []string
 	if err := s.Store.View(ctx, func(tx *store.Reader) error {
 		for _, name := range gateways {

@@ -35,6 +35,11 @@ func (a Applying) Finish(ctx context.Context) error { return a.a.finish(ctx) }
 // Written is how many objects were.
 func (a Applying) Written() int { return len(a.a.done) }
 
+// CloseAstray is what follows each slice that changes gateways.
+func (s *Service) CloseAstray(ctx context.Context, gateways ...string) error {
+	return s.closeAstray(ctx, gateways)
+}
+
 // Sound judges the addresses of what is stored.
 func (s *Service) Sound(ctx context.Context) error {
 	d, err := store.Read(ctx, s.Store, (*store.Reader).Declared)

@@ -210,6 +210,26 @@ func TestAnImportOutlivesItsCaller(t *testing.T) {
 	}
 }
 
+// Nor does one who goes away when a slice was written keep sessions astray.
+func TestSessionsAreClosedThoughTheCallerWentAway(t *testing.T) {
+	w := newWorld(t)
+	w.applies(t, region())
+	session := w.opens(t)
+	g := region().Gateways[0]
+	g.Tenants = []string{"dorf"}
+	if err := w.store.Update(t.Context(), func(tx *store.Writer) error { return tx.PutGateway(g) }); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.CloseAstray(ctx, g.Name); err != nil {
+		t.Error(err)
+	}
+	if s := read(t, w, func(tx *store.Reader) (provisioner.Session, error) { return tx.Session(session.ID) }); s.ClosedAt.IsZero() {
+		t.Error("the gateway serves the tenant no longer, and the session is open")
+	}
+}
+
 // Comparing, and applying what is so already, wait for nobody who writes.
 func TestComparingNeedsNoWriter(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
