@@ -157,6 +157,10 @@ func (a *attachment) open() error {
 		request.Resume = held.id
 	}
 	a.answer.Reset(openWithin)
+	select {
+	case <-a.endpoint.nudged: // this is the try that was hinted at
+	default:
+	}
 	if err := a.stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Open{Open: request}}); err != nil {
 		return fmt.Errorf("asking for a session: %w", err)
 	}
