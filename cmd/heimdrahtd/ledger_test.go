@@ -5,7 +5,6 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
-	"slices"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/audit"
@@ -24,19 +23,6 @@ func (l *load) view(read func(*store.Reader) error) {
 	if err := errors.Join(s.View(context.Background(), read), s.Close()); err != nil {
 		l.t.Fatal("reading the database: ", err)
 	}
-}
-
-func (l *load) openSessions() (ids []string) {
-	l.t.Helper()
-	l.view(func(tx *store.Reader) error {
-		list, err := open(tx)
-		for _, s := range list {
-			ids = append(ids, s.ID)
-		}
-		return err
-	})
-	slices.Sort(ids)
-	return ids
 }
 
 func open(tx *store.Reader) ([]provisioner.Session, error) {

@@ -63,8 +63,12 @@ type fate struct {
 
 // onEach runs a test on both engines.
 func onEach(t *testing.T, people int, test func(*testing.T, *load)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, newLoad(t, people)) })
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel() // with the other: much of it is waiting
+		test(t, newLoad(t, people))
+	})
 	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
 		d := postgrestest.New(t)
 		test(t, newLoadOn(t, people, &d))
 	})
@@ -78,7 +82,7 @@ func TestNothingTakenComesBack(t *testing.T) { onEach(t, 4000, nothingTakenComes
 
 func nothingTakenComesBack(t *testing.T, l *load) {
 	const (
-		rounds  = 3
+		rounds  = 2
 		workers = 4
 	)
 	seed := *killSeed
@@ -221,9 +225,9 @@ func restoreKilled(t *testing.T, l *load) {
 	l.must("backup", "--to", twin) // holds both devices
 	took := time.Since(began)
 	former, restored := 0, 0
-	kills := 12
+	kills := 8
 	if l.database.Password != "" {
-		kills = 6 // a server takes longer for everything
+		kills = 4 // a server takes longer for everything
 	}
 	for range kills {
 		before := l.epoch()
