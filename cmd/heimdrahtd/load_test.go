@@ -35,7 +35,6 @@ type load struct {
 	enough  int // answers that somebody waits for
 	reached chan struct{}
 	devices []*device
-
 }
 
 // device is what was answered of one device, and what was asked without an

@@ -54,7 +54,10 @@ var engines = []struct {
 func onEach(t *testing.T, test func(*testing.T, *store.Store)) {
 	t.Helper()
 	for _, e := range engines {
-		t.Run(e.name, func(t *testing.T) { test(t, open(t, e.make(t))) })
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel() // much of it is waiting for the disk
+			test(t, open(t, e.make(t)))
+		})
 	}
 }
 
