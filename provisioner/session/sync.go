@@ -119,12 +119,15 @@ func (s *Service) fill(tx *store.Reader, gateway string, changes []provisioner.C
 	if err != nil {
 		return err
 	}
-	open, err := tx.SessionsChanged(gateway, d.After, d.Upto)
+	changed, err := tx.SessionsChanged(gateway, d.After, d.Upto)
 	if err != nil {
 		return err
 	}
 	done := make(map[string]bool)
-	for _, session := range open {
+	for _, session := range changed {
+		if !session.ClosedAt.IsZero() {
+			continue
+		}
 		done[session.ID] = true
 		peer, err := s.Peer(session, g.Gateway)
 		if err != nil {
