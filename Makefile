@@ -19,7 +19,7 @@ VERSION = $(shell git describe --tags --always --dirty)
 RACE ?= -race
 # What `make test` and `make bench` look at, and how long one package may take.
 PKG          ?= ./...
-TEST_TIMEOUT ?= 8m
+TEST_TIMEOUT ?= 12m
 BENCH        ?= .
 COUNT        ?= 1
 # The load that `make bench` generates: the whole fleet is enrolled and has sessions, some of it holds connections. It
