@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -15,6 +16,12 @@ func TestARestoredDatabase(t *testing.T) {
 	onEach(t, func(t *testing.T, s *store.Store) {
 		town(t, s)
 		opened(t, s, 5)
+		update(t, s, func(tx *store.Writer) error {
+			return errors.Join(
+				tx.AddStaffToken("signed in", store.StaffToken{Name: "Hilde", ExpiresAt: tx.Now.Add(time.Hour)}),
+				tx.AddOneTimeToken("not used", store.TokenGateway, "gw1", tx.Now.Add(time.Hour)),
+			)
+		})
 		var before store.Position
 		update(t, s, func(tx *store.Writer) (err error) {
 			if before, err = tx.Position(); err != nil {
@@ -41,6 +48,16 @@ func TestARestoredDatabase(t *testing.T) {
 			}
 			return tx.ForgetSignIns()
 		})
+		// Who signed out after the backup, and which token was used then, nobody knows.
+		if _, err := store.Read(t.Context(), s, func(tx *store.Reader) (store.StaffToken, error) { return tx.StaffToken("signed in") }); !errors.Is(err, store.ErrNone) {
+			t.Errorf("somebody is still signed in: %v", err)
+		}
+		if err := s.Update(t.Context(), func(tx *store.Writer) error {
+			_, err := tx.UseOneTimeToken("not used", store.TokenGateway)
+			return err
+		}); !errors.Is(err, provisioner.Refuse(provisioner.CodeTokenInvalid)) {
+			t.Errorf("a one-time token from before: %v", err)
+		}
 		after := view(t, s, (*store.Reader).Position)
 		if after.Epoch == before.Epoch || after.Revision != before.Revision+5 || after.Instance != before.Instance {
 			t.Errorf("stands at %+v, before at %+v", after, before)
