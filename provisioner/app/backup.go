@@ -69,7 +69,8 @@ func WriteBackup(ctx context.Context, c config.ControlPlane, to string, say func
 		return b, backupFailed(ctx, err)
 	}
 	if name == "" {
-		name = fmt.Sprintf("heimdraht-%s-r%d.backup", began.UTC().Format("20060102T150405Z"), b.Revision)
+		// By the millisecond: two backups of one second are two.
+		name = fmt.Sprintf("heimdraht-%s-r%d.backup", began.UTC().Format("20060102T150405.000Z"), b.Revision)
 	}
 	b.File = filepath.Join(dir, name)
 	if err := giveName(part.Name(), b.File); err != nil {
