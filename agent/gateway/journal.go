@@ -169,8 +169,10 @@ func (m *memory) compacted() (iter.Seq[[]byte], error) {
 		}
 	}
 	closed := make(map[place][]string)
-	for id, at := range w.tombstones {
-		closed[at] = append(closed[at], id)
+	for id, places := range w.tombstones {
+		for _, at := range places {
+			closed[at] = append(closed[at], id)
+		}
 	}
 	for at, ids := range closed {
 		order(&heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_Removal{Removal: &heimdrahtv1.Removal{

@@ -281,7 +281,8 @@ func (m *memory) String() string {
 		fmt.Fprintln(&b, id, s.peer.PublicKey, s.peer.PresharedKey.Base64(), s.peer.AllowedIPs, s.notAfter.UTC(), w.byKey[s.peer.PublicKey] == s)
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.tombstones)) {
-		fmt.Fprintln(&b, "dead", id, w.tombstones[id])
+		places := slices.SortedFunc(slices.Values(w.tombstones[id]), func(a, b place) int { return strings.Compare(a.epoch, b.epoch) })
+		fmt.Fprintln(&b, "dead", id, places)
 	}
 	return b.String()
 }

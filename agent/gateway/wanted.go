@@ -19,9 +19,9 @@ type wanted struct {
 	at       place
 	sessions map[string]*session
 	byKey    map[wireguard.Key]*session
-	// tombstones are sessions removed ahead of `at`, with the place at which
-	// they were closed.
-	tombstones map[string]place
+	// tombstones are sessions removed ahead of `at`, with the places at which
+	// they were closed: one in each epoch that said so.
+	tombstones map[string][]place
 	// collecting is a snapshot whose end mark has not come. Nil: none.
 	collecting *snapshot
 }
@@ -36,7 +36,7 @@ func newWanted() *wanted {
 	return &wanted{
 		sessions:   make(map[string]*session),
 		byKey:      make(map[wireguard.Key]*session),
-		tombstones: make(map[string]place),
+		tombstones: make(map[string][]place),
 	}
 }
 
@@ -79,11 +79,40 @@ func (w *wanted) applyRemoval(r removal) ([]wireguard.Key, error) {
 	var touched []wireguard.Key
 	for _, id := range r.sessions {
 		touched = append(touched, w.drop(id)...)
-		if w.ahead(r.at) && !w.tombstones[id].reached(r.at) {
-			w.tombstones[id] = r.at
+		if w.ahead(r.at) {
+			w.entomb(id, r.at)
 		}
 	}
 	return touched, nil
+}
+
+// maxEpochs bounds the epochs whose word on one session is kept: ours, that of
+// a snapshot on its way, and those that were left behind.
+const maxEpochs = 4
+
+func (w *wanted) entomb(id string, at place) {
+	places := w.tombstones[id]
+	i := slices.IndexFunc(places, func(p place) bool { return p.epoch == at.epoch })
+	switch {
+	case i >= 0:
+		places[i].revision = max(places[i].revision, at.revision)
+		return
+	case len(places) == maxEpochs:
+		i = slices.IndexFunc(places, func(p place) bool { return p.epoch != w.at.epoch })
+		places = slices.Delete(places, i, i+1)
+	}
+	w.tombstones[id] = append(places, at)
+}
+
+// forget drops the tombstones' places for which gone holds.
+func (w *wanted) forget(gone func(closed place) bool) {
+	for id, places := range w.tombstones {
+		if places = slices.DeleteFunc(places, gone); len(places) == 0 {
+			delete(w.tombstones, id)
+		} else {
+			w.tombstones[id] = places
+		}
+	}
 }
 
 func (w *wanted) begin(at place) { w.collecting = &snapshot{at: at} }
@@ -125,11 +154,7 @@ func (w *wanted) replace(at place, sessions []*session) []wireguard.Key {
 	before := w.byKey
 	if at.epoch != w.at.epoch {
 		// In another epoch, the revisions of the old tombstones say nothing.
-		for id, closed := range w.tombstones {
-			if closed.epoch != at.epoch {
-				delete(w.tombstones, id)
-			}
-		}
+		w.forget(func(closed place) bool { return closed.epoch != at.epoch })
 	}
 	w.at = at
 	w.sessions = make(map[string]*session, len(sessions))
@@ -192,11 +217,7 @@ func (w *wanted) drop(id string) []wireguard.Key {
 // bury forgets the tombstones that our revision has passed: no message that
 // fits from here on can name their sessions.
 func (w *wanted) bury() {
-	for id, closed := range w.tombstones {
-		if !w.ahead(closed) {
-			delete(w.tombstones, id)
-		}
-	}
+	w.forget(func(closed place) bool { return !w.ahead(closed) })
 }
 
 // ahead says whether a message may still come that is older than the place.
