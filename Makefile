@@ -15,8 +15,11 @@ BIN := $(CURDIR)/.bin/$(shell $(GO) env GOVERSION)
 # Names the archives of `make package`; the programs carry it through Go's build information.
 VERSION = $(shell git describe --tags --always --dirty)
 
-# Part of every test run because most of what we test is concurrent. `make test RACE=` is quicker.
-RACE ?= -race
+# Part of every test run because most of what we test is concurrent. `make test RACE=` is quicker. SQLite's own code,
+# translated from C, is left alone: it guards itself, and watched it takes more time than all of ours.
+RACE ?= -race -gcflags=modernc.org/sqlite/lib=-race=false
+# Packages whose tests start programs, built as they are shipped, and watch from outside.
+WITHOUT_RACE := /cmd/(internal/(crash|e2e)|heimdraht-bench)$$
 # What `make test` and `make bench` look at, and how long one package may take.
 PKG          ?= ./...
 TEST_TIMEOUT ?= 12m
@@ -49,19 +52,19 @@ clean: ## remove bin/ and dist/ (the tools in .bin/ stay: they take minutes)
 
 .PHONY: test test-kernel race crash bench load test-packages
 test: test-packages ## install what tests need, run everything; last comes what was skipped, and why
-	GO='$(GO)' build/test.sh $(RACE) -timeout $(TEST_TIMEOUT) $(PKG)
+	GO='$(GO)' RACE='$(RACE)' WITHOUT_RACE='$(WITHOUT_RACE)' build/test.sh -timeout $(TEST_TIMEOUT) $(PKG)
 
 test-kernel: test-packages ## only what runs on the kernel's WireGuard: here, or in a virtual machine (no root, no /dev/kvm)
-	GO='$(GO)' build/test.sh $(RACE) -v -count=1 -run Kernel ./agent/wireguard ./agent/gateway ./internal/kerneltest
+	GO='$(GO)' RACE='$(RACE)' build/test.sh -v -count=1 -run Kernel ./agent/wireguard ./agent/gateway ./internal/kerneltest
 
 race: ## everything with the race detector, three times over, uncached: hunts what happens seldom
-	GO='$(GO)' build/test.sh -race -count=3 -timeout 30m $(PKG)
+	GO='$(GO)' RACE='$(RACE)' build/test.sh -count=3 -timeout 30m $(PKG)
 
 # How often `make crash` kills, on each database.
 KILLS ?= 2000
 
 crash: test-packages ## kill control plane and gateways under load, twenty times as often as `make test` does
-	HEIMDRAHT_CRASH_KILLS=$(KILLS) GO='$(GO)' build/test.sh -race -count=1 -timeout 3h -v -run TestKilledUnderLoad ./cmd/internal/crash
+	HEIMDRAHT_CRASH_KILLS=$(KILLS) GO='$(GO)' build/test.sh -count=1 -timeout 3h -v -run TestKilledUnderLoad ./cmd/internal/crash
 
 bench: ## benchmark lines for benchstat: make -s bench COUNT=10 >new.txt; make -s benchstat FILES='old.txt new.txt'
 	@GO='$(GO)' build/bench.sh -bench '$(BENCH)' -count $(COUNT) $(PKG)

@@ -1,8 +1,30 @@
 #!/usr/bin/env bash
-# go test with the given arguments, and then, as the last lines, what was skipped and why.
+# go test with the given arguments (flags, then packages), and then, as the last lines, what was skipped and why.
 # In CI a skipped test is a failed one (internal/testneed).
+#
+# Packages that WITHOUT_RACE (an extended regular expression) matches come second, without the flags in RACE, and one
+# more of them at a time: they start programs and wait for them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+go=${GO:-go}
+read -ra race <<<"${RACE:-}"
+flags=() patterns=()
+for argument in "$@"; do
+	case "$argument" in
+	./*) patterns+=("$argument") ;;
+	*) flags+=("$argument") ;;
+	esac
+done
+mapfile -t packages < <("$go" list "${patterns[@]}")
+first=() second=()
+for package in "${packages[@]}"; do
+	if [[ -n ${WITHOUT_RACE:-} && $package =~ $WITHOUT_RACE ]]; then
+		second+=("$package")
+	else
+		first+=("$package")
+	fi
+done
 
 # A name of its own for each run: Go's test cache then re-runs the packages that skipped something.
 HEIMDRAHT_SKIP_LOG=$(mktemp)
@@ -10,7 +32,12 @@ export HEIMDRAHT_SKIP_LOG
 trap 'rm -f "$HEIMDRAHT_SKIP_LOG"' EXIT
 
 status=0
-"${GO:-go}" test "$@" || status=$?
+if [ ${#first[@]} -gt 0 ]; then
+	"$go" test "${race[@]}" "${flags[@]}" "${first[@]}" || status=$?
+fi
+if [ ${#second[@]} -gt 0 ]; then
+	"$go" test -p $(($(nproc) + 1)) "${flags[@]}" "${second[@]}" || status=$?
+fi
 
 if [ -s "$HEIMDRAHT_SKIP_LOG" ]; then
 	echo

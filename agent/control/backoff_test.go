@@ -79,11 +79,12 @@ func TestAgentsReturnSpread(t *testing.T) {
 		tries  int
 		spread time.Duration
 		told   time.Duration // by the refusal with which the server went
-		most   int           // in any second
+		// In any second, beyond chance: the usual most is 18, and 52 when they try again and again.
+		most int
 	}{
-		"killed, back at once":    {1, 100 * time.Second, 250 * time.Millisecond, 30},
-		"shut down, back at once": {1, 100 * time.Second, time.Second, 30},
-		"away for long":           {12, 100 * time.Second, 250 * time.Millisecond, 60},
+		"killed, back at once":    {1, 100 * time.Second, 250 * time.Millisecond, 45},
+		"shut down, back at once": {1, 100 * time.Second, time.Second, 45},
+		"away for long":           {12, 100 * time.Second, 250 * time.Millisecond, 90},
 	} {
 		t.Run(name, func(t *testing.T) {
 			arrivals := make(map[time.Duration]int)

@@ -121,13 +121,14 @@ func without(list, other []string) (left []string) {
 	return left
 }
 
-// connected waits until a gateway is.
-func (b *books) connected(gateway string) {
+// connected waits until a gateway is, and has said so after since: one that was
+// killed a moment ago counts as connected until its replica notices.
+func (b *books) connected(gateway string, since time.Time) {
 	b.t.Helper()
 	eventually(b.t, "gateway "+gateway+" connects", time.Minute, func() error {
 		at := value[int64](b.t, b.db, `select coalesce(max(contact_at), 0) from gateway_contact where gateway = $1 and connected = 1`, gateway)
-		if age := time.Since(time.UnixMilli(at)); age > store.ContactFresh {
-			return fmt.Errorf("it is not connected, or says nothing since %v", age)
+		if contact := time.UnixMilli(at); contact.Before(since) || time.Since(contact) > store.ContactFresh {
+			return fmt.Errorf("it is not connected, or says nothing since %v", contact)
 		}
 		return nil
 	})

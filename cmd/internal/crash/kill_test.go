@@ -173,7 +173,7 @@ func (w *town) strikeGateway(i int) {
 func (w *town) settle() {
 	w.t.Helper()
 	for _, g := range w.gateways {
-		w.books.connected(g.name)
+		w.books.connected(g.name, time.Time{})
 	}
 }
 

@@ -118,7 +118,7 @@ func (w *working) inOrderAgain() {
 	w.loads[0].disturbed.Store(true) // the gateway may still be coming back
 	w.loads[0].await(20)
 	stop()
-	w.books.connected("gw1")
+	w.books.connected("gw1", time.Time{})
 	w.check(w.books, "after the outage")
 	w.gateway.exact(w.books, "after the outage")
 	if now := w.books.held(w.device); now.id != w.session.id {

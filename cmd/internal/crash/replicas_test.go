@@ -72,7 +72,7 @@ func newTrioOn(t testing.TB, n int, on database) *trio {
 	}
 	r.gateway = joinGateway(t, client, "gw1", host, first.address)
 	r.gateway.start()
-	r.books.connected("gw1")
+	r.books.connected("gw1", time.Time{})
 	return r
 }
 

@@ -23,13 +23,14 @@ func TestRollingUpgrade(t *testing.T) {
 	r := newTrio(t, 2)
 	r.gateway.kill()
 	r.gateway.servers = []string{r.planes[0].address, r.planes[1].address}
+	restarted := time.Now()
 	r.gateway.start()
 	e := r.laptop(r.planes...)
 	enrolled, err := e.Enrol(t.Context(), endpoint.EnrolRequest{Login: provisionertest.Staff, Password: provisionertest.Password})
 	must(t, "enrolling", err)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	r.books.connected("gw1")
+	r.books.connected("gw1", restarted)
 	must(t, "connecting", e.Up(ctx))
 	before := r.books.held(enrolled.DeviceID)
 	r.ask(func() { r.known[enrolled.DeviceID] = new(device) })
@@ -48,7 +49,7 @@ func TestRollingUpgrade(t *testing.T) {
 			must(t, "making the schema that of a newer version", err)
 		}
 		p.start()
-		r.books.connected("gw1")
+		r.books.connected("gw1", time.Time{})
 		other.await(20)
 		stop()
 	}
