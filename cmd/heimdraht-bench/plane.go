@@ -58,7 +58,8 @@ func (r *runner) makePlane(ctx context.Context) (token string, err error) {
 		}
 	}
 	c := config.DefaultControlPlane()
-	c.Names, c.LogLevel, c.Profiling = []string{"127.0.0.1"}, "warn", r.flags.Profile != ""
+	host := ownHost()
+	c.Names, c.LogLevel, c.Profiling = []string{host}, "warn", r.flags.Profile != ""
 	c.StateDir, c.MasterKeyFile = filepath.Join(r.dir, "state"), filepath.Join(r.dir, "master.key")
 	c.Database = filepath.Join(c.StateDir, "heimdraht.db")
 	if r.flags.Database != "" {
@@ -69,7 +70,7 @@ func (r *runner) makePlane(ctx context.Context) (token string, err error) {
 	}
 	// Laptops come back to the same port after a restart, so that it has to be known before.
 	for _, listen := range []*string{&c.Listen, &c.MetricsListen} {
-		if *listen, err = freePort(ctx, "127.0.0.1"); err != nil {
+		if *listen, err = freePort(ctx, host); err != nil {
 			return "", err
 		}
 	}
@@ -92,6 +93,13 @@ func setupError(err error) error {
 		return fmt.Errorf("making the control plane: %w\n%s", err, setup.Next)
 	}
 	return fmt.Errorf("making the control plane: %w", err)
+}
+
+// ownHost is an address of this machine that nobody else has: of 127.0.0.1 the system might give the control plane's port
+// to somebody's connection while the control plane is down.
+func ownHost() string {
+	pid := os.Getpid()
+	return fmt.Sprintf("127.%d.%d.1", 128+pid>>8&63, pid&255)
 }
 
 // freePort finds a TCP port that was free a moment ago.
