@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/address"
@@ -203,5 +204,52 @@ func TestTheLedgerAgreesWithTheTables(t *testing.T) {
 				t.FailNow()
 			}
 		}
+	})
+}
+
+// What was opened in a transaction is there for everything that follows in it,
+// whether it was written already or waits to be.
+func TestOpenedInTheSameTransaction(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		town(t, s)
+		update(t, s, func(tx *store.Writer) error {
+			d, err := laptop(tx, 1)
+			if err != nil {
+				return err
+			}
+			before := tx.Revision()
+			v, err := session(tx, d)
+			if err != nil {
+				return err
+			}
+			if ok, err := tx.RenewSession(v.ID, d.ID, v.Stream, tx.Now.Add(time.Hour), provisioner.Usage{}); err != nil || !ok {
+				t.Errorf("renewing: %v, %v", ok, err)
+			}
+			if held, err := tx.OpenSessionOf(d.ID); err != nil || held.ID != v.ID || !held.LeaseUntil.Equal(tx.Now.Add(time.Hour).Truncate(time.Millisecond)) {
+				t.Errorf("reading it: %+v, %v", held, err)
+			}
+			if _, err := tx.CloseSession(v, provisioner.CodeSessionClosed); err != nil {
+				return err
+			}
+			again, err := session(tx, d)
+			if err != nil {
+				return err
+			}
+			if err := tx.Observe(again.Gateway, store.Observed{Session: again.ID, ReceivedBytes: 7}); err != nil {
+				return err
+			}
+			if held, err := tx.Session(again.ID); err != nil || held.ReceivedBytes != 7 {
+				t.Errorf("observing: %+v, %v", held, err)
+			}
+			var kinds []provisioner.ChangeKind
+			changes, err := tx.Changes(before, 10)
+			for _, c := range changes {
+				kinds = append(kinds, c.Kind)
+			}
+			if want := []provisioner.ChangeKind{provisioner.ChangeOpened, provisioner.ChangeClosed, provisioner.ChangeOpened}; !slices.Equal(kinds, want) {
+				t.Errorf("the changes are %v", kinds)
+			}
+			return err
+		})
 	})
 }

@@ -111,7 +111,7 @@ func (r *Reader) FindPeople(scope provisioner.Scope, query string, limit int) ([
 	}
 	return all(r.q, scanFound, `select p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail, s.tenant,
 			(select count(*) from device d where d.person = p.id and d.tenant = s.tenant and d.revoked_at = 0),
-			(select count(*) from device d join session x on x.device = d.id and x.closed_at = 0 where d.person = p.id and d.tenant = s.tenant)
+			(select count(*) from device d join session x on x.device = d.id and x.closed_revision = 0 where d.person = p.id and d.tenant = s.tenant)
 		from standing s join person p on p.id = s.person `+where+`
 		order by p.display_name, p.id, s.tenant limit `+a.add(limit), a.list...)
 }
@@ -130,6 +130,6 @@ func (r *Reader) PersonIn(scope provisioner.Scope, id string) ([]FoundPerson, er
 	where := `where p.id = ` + a.add(id) + ` and ` + a.scope(scope, "s.tenant")
 	return all(r.q, scanFound, `select p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail, s.tenant,
 			(select count(*) from device d where d.person = p.id and d.tenant = s.tenant and d.revoked_at = 0),
-			(select count(*) from device d join session x on x.device = d.id and x.closed_at = 0 where d.person = p.id and d.tenant = s.tenant)
+			(select count(*) from device d join session x on x.device = d.id and x.closed_revision = 0 where d.person = p.id and d.tenant = s.tenant)
 		from standing s join person p on p.id = s.person `+where+` order by s.tenant`, a.list...)
 }

@@ -117,7 +117,7 @@ func laptop(tx *store.Writer, n int) (provisioner.Device, error) {
 	}
 	d := provisioner.Device{
 		ID: provisioner.NewID(), Tenant: "stadt", Person: p.ID, Generation: 1, Name: fmt.Sprint("laptop", n),
-		SerialNumber: fmt.Sprint("SN", n), Platform: "linux", PublicKey: key(n), EnrolledAt: tx.Now,
+		SerialNumber: fmt.Sprint("SN", n), Platform: "linux", AgentVersion: "1", PublicKey: key(n), EnrolledAt: tx.Now,
 	}
 	return d, errors.Join(
 		tx.PutStanding(provisioner.Standing{Person: p.ID, Tenant: "stadt", ReadAt: tx.Now}),
