@@ -45,10 +45,10 @@ var addresses atomic.Int32
 // database says where a control plane keeps its data.
 type database struct {
 	name           string
-	dsn            string // empty: a file in the state directory
-	password, file string // of the server
-	beside         string // a DSN for the test itself; empty: the same
-	megabytes      int    // of a disk of its own; zero: none
+	dsn            string           // empty: a file in the state directory
+	password, file string           // of the server
+	beside         string           // a DSN for the test itself; empty: the same
+	mount          func(dir string) // a disk of its own; nil: none
 }
 
 func onSQLite() database { return database{name: "sqlite"} }
@@ -65,8 +65,9 @@ func onPostgres(t testing.TB, d postgrestest.Database) database {
 func newPlane(t testing.TB, dir string, on database) (*plane, string) {
 	t.Helper()
 	p := &plane{t: t, dir: dir, address: newAddress()}
-	if on.megabytes > 0 {
-		mountDisk(t, p.state(), on.megabytes)
+	if on.mount != nil {
+		must(t, "making "+p.state(), os.Mkdir(p.state(), 0o700))
+		on.mount(p.state())
 	}
 	host, _, _ := strings.Cut(p.address, ":")
 	token := filepath.Join(dir, "token")
@@ -142,7 +143,7 @@ func (p *plane) kill() {
 	}
 }
 
-// log is what it wrote; of one that has ended.
+// log is what it has written so far.
 func (p *plane) log() string { return p.process.Output() }
 
 // terminate ends it in order.
