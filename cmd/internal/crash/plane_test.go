@@ -5,6 +5,8 @@ package crash_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,7 +75,7 @@ func newPlane(t testing.TB, dir string, on database) (*plane, string) {
 	token := filepath.Join(dir, "token")
 	args := []string{
 		"init", "--config", p.config(), "--state-dir", p.state(), "--master-key", filepath.Join(dir, "master.key"),
-		"--listen", p.address, "--metrics", "127.0.0.1:0", "--name", host, "--token-file", token,
+		"--listen", p.address, "--metrics", p.metrics(), "--name", host, "--token-file", token,
 	}
 	if on.dsn != "" {
 		args = append(args, "--database", on.dsn, "--database-password-file", on.file)
@@ -110,6 +112,25 @@ func (p *plane) replica(dir string) *plane {
 	must(p.t, "making the state directory", os.Mkdir(r.state(), 0o700))
 	p.t.Cleanup(r.showLog)
 	return r
+}
+
+// metrics is where it tells how it is.
+func (p *plane) metrics() string {
+	host, _, _ := strings.Cut(p.address, ":")
+	return host + ":9443"
+}
+
+// tells asks it there.
+func (p *plane) tells(path string) string {
+	p.t.Helper()
+	request, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, "http://"+p.metrics()+path, nil)
+	must(p.t, "asking", err)
+	answer, err := http.DefaultClient.Do(request)
+	must(p.t, "asking", err)
+	defer answer.Body.Close()
+	content, err := io.ReadAll(answer.Body)
+	must(p.t, "reading the answer", err)
+	return string(content)
 }
 
 func (p *plane) config() string { return filepath.Join(p.dir, "heimdrahtd.yaml") }

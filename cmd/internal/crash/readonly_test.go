@@ -39,6 +39,12 @@ func TestDiskTurnsReadOnly(t *testing.T) {
 		t.Errorf("reading meanwhile: %v, %v", list, err)
 	}
 	p := w.planes[0]
+	if is := p.tells("/healthz"); is != "ok\n" {
+		t.Errorf("what only reads is well, and it says %q", is)
+	}
+	if !strings.Contains(p.tells("/metrics"), "\nheimdraht_database_writable 0\n") {
+		t.Error("the metrics do not say that the database cannot be written")
+	}
 	p.kill()
 	if n := strings.Count(p.log(), "the database cannot be written"); n != 1 {
 		t.Errorf("the log says %d times that the database cannot be written", n)
@@ -58,6 +64,9 @@ func TestDiskTurnsReadOnly(t *testing.T) {
 	*w.books = *openBooks(t, p, on)
 	w.check(w.books, "on the disk as it was found")
 	w.inOrderAgain()
+	if !strings.Contains(p.tells("/metrics"), "\nheimdraht_database_writable 1\n") {
+		t.Error("the metrics do not say that the database can be written again")
+	}
 }
 
 // disk is a file system with a journal, in a file.
