@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -325,7 +326,8 @@ func TestClockSetBackTakesAnotherSession(t *testing.T) {
 			if m.GetOpen() == nil {
 				return nil
 			}
-			return openedOnPaper(fmt.Sprint("s-", len(p.openings)), m.GetOpen().GetResume() != "")
+			resume := m.GetOpen().GetResume()
+			return openedOnPaper(cmp.Or(resume, fmt.Sprint("s-", len(p.openings))), resume != "")
 		}
 	}, func(t *testing.T, e *Endpoint, p *paperPlane, tunnel *paperTunnel) {
 		check(t, e.Up(t.Context()))
