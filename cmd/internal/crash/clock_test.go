@@ -4,6 +4,8 @@ package crash_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,7 +86,8 @@ func (c *clock) goesOn(when string) {
 	// By the clock as it is now: the tunnel's last handshake counts no more.
 	eventually(c.t, when+", the laptop is connected", time.Minute, func() error {
 		if s := c.laptop.Status("en"); s.State != endpoint.Connected || !s.ControlPlane {
-			return fmt.Errorf("%+v", s)
+			said, err := json.Marshal(s)
+			return errors.Join(fmt.Errorf("it says %s", said), err)
 		}
 		return nil
 	})
