@@ -153,7 +153,7 @@ func receive(s stream, received chan<- *heimdrahtv1.AttachResponse, broken chan<
 
 func (a *attachment) open() error {
 	request := &heimdrahtv1.OpenSession{AgentVersion: a.endpoint.options.Version}
-	if held := a.endpoint.heldSession(); held != nil {
+	if held := a.endpoint.heldSession(); held != nil && !a.endpoint.tunnel.reading().setBack(time.Now()) {
 		request.Resume = held.id
 	}
 	a.answer.Reset(openWithin)
@@ -258,17 +258,24 @@ func (a *attachment) renewed(m *heimdrahtv1.SessionRenewed) {
 	a.endpoint.extend(held.id, asTime(m.GetLeaseUntil()), off)
 }
 
-// sendRenewal reports usage and asks for another lease.
+// sendRenewal reports usage and asks for another lease, or for another session if the present one has no future.
 func (a *attachment) sendRenewal(within time.Duration) {
 	held := a.endpoint.heldSession()
 	if held == nil {
+		return
+	}
+	reading := a.endpoint.tunnel.reading()
+	if reading.setBack(time.Now()) {
+		a.endpoint.log.Warn("this machine's clock was set back, which ends the tunnel before long: opening another session")
+		// A failure to send shows on receiving, with its cause.
+		_ = a.open()
 		return
 	}
 	a.renew.Reset(control.Jitter(held.renewEvery, 0.2))
 	a.answer.Reset(within)
 	// A failure to send shows on receiving, with its cause.
 	_ = a.stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Renew{Renew: &heimdrahtv1.RenewSession{
-		SessionId: held.id, Usage: usage(a.endpoint.tunnel.reading()),
+		SessionId: held.id, Usage: usage(reading),
 	}}})
 }
 

@@ -227,7 +227,10 @@ func (e *Endpoint) keepTended(ctx context.Context) error {
 		pause := tendSeldom
 		if e.heldSession() != nil {
 			e.tunnel.tend(ctx)
-			if !e.tunnel.reading().alive(time.Now()) {
+			switch now, reading := time.Now(), e.tunnel.reading(); {
+			case reading.setBack(now):
+				e.nudge() // a renewal would find out, perhaps too late
+			case !reading.alive(now):
 				pause = tendSoon
 			}
 		}

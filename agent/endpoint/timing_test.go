@@ -1,11 +1,13 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/big"
@@ -133,15 +135,19 @@ type paperTunnel struct {
 	installs int
 	removals int
 	prepare_ error
+	ahead    time.Duration // how far the last handshake lies in the future
 }
 
 func (t *paperTunnel) prepare(context.Context, wireguard.PrivateKey) error { return t.prepare_ }
 
-func (t *paperTunnel) install(_ context.Context, s *settings, _ bool) error {
+func (t *paperTunnel) install(_ context.Context, s *settings, fresh bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.now = s
 	t.installs++
+	if fresh {
+		t.ahead = 0
+	}
 	return nil
 }
 
@@ -154,7 +160,7 @@ func (t *paperTunnel) reading() reading {
 	if t.now == nil {
 		return reading{}
 	}
-	return reading{installed: time.Now(), handshake: time.Now(), received: 1, sent: 1}
+	return reading{installed: time.Now(), handshake: time.Now().Add(t.ahead), received: 1, sent: 1}
 }
 
 func (t *paperTunnel) remove(context.Context) error {
@@ -308,6 +314,32 @@ func TestUnansweredRenewal(t *testing.T) {
 		defer p.mu.Unlock()
 		if len(p.streams) < 2 || !tunnel.standing() || tunnel.removals != 0 {
 			t.Errorf("%d streams, tunnel standing: %v", len(p.streams), tunnel.standing())
+		}
+	})
+}
+
+// TestClockSetBackTakesAnotherSession: to a tunnel whose last handshake lies in the future no other one follows, so that the laptop takes
+// another session before its keys have ended.
+func TestClockSetBackTakesAnotherSession(t *testing.T) {
+	onPaper(t, func(p *paperPlane) {
+		p.answer = func(m *heimdrahtv1.AttachRequest) *heimdrahtv1.AttachResponse {
+			if m.GetOpen() == nil {
+				return nil
+			}
+			resume := m.GetOpen().GetResume()
+			return openedOnPaper(cmp.Or(resume, fmt.Sprint("s-", len(p.openings))), resume != "")
+		}
+	}, func(t *testing.T, e *Endpoint, p *paperPlane, tunnel *paperTunnel) {
+		check(t, e.Up(t.Context()))
+		tunnel.mu.Lock()
+		tunnel.ahead = time.Hour
+		tunnel.mu.Unlock()
+		pass(tendSeldom * 6 / 5)
+		if held := e.heldSession(); held == nil || held.id != "s-2" || tunnel.installs != 2 || tunnel.removals != 0 {
+			t.Errorf("it holds %+v after %d installs and %d removals", held, tunnel.installs, tunnel.removals)
+		}
+		if len(p.openings) != 2 || len(p.attaches) != 1 {
+			t.Errorf("%d openings on %d streams", len(p.openings), len(p.attaches))
 		}
 	})
 }

@@ -24,6 +24,9 @@ const (
 	tryEach, tryShort = 8 * time.Second, 3 * time.Second
 	// resolveWithin bounds the search for the gateway's name.
 	resolveWithin = 5 * time.Second
+	// aheadAllowed is how far a handshake may lie in the future without a word, so that a clock that is kept right in
+	// small steps costs nobody a session.
+	aheadAllowed = 5 * time.Second
 	// firewallMark lets the encrypted packets past the routes into the tunnel.
 	firewallMark = hostnet.FirewallMark
 )
@@ -49,6 +52,14 @@ type reading struct {
 // back, and says no more.
 func (r reading) alive(now time.Time) bool {
 	return !r.handshake.IsZero() && now.Sub(r.handshake).Abs() <= aliveFor
+}
+
+// setBack says whether the clock was set back since the last handshake. WireGuard marks handshakes with the time, and a
+// gateway takes none from a peer that is older than the last one it took: until the clock has made up for it, this tunnel
+// lasts as long as its present keys do, three minutes at most, and to set up its peer anew is to end it at once. Another
+// session is another peer to the gateway.
+func (r reading) setBack(now time.Time) bool {
+	return r.handshake.Sub(now) > aheadAllowed
 }
 
 // tunnel is the laptop's end of the encrypted connection. Its methods are safe for concurrent use.
@@ -306,11 +317,7 @@ func (t *hostTunnel) tend(ctx context.Context) {
 	if err := t.observe(ctx); err != nil && ctx.Err() == nil {
 		t.putBack(ctx, err)
 	}
-	patience := tryEach
-	if len(t.gateways) > 1 {
-		patience = tryShort
-	}
-	silent := !t.sum.alive(time.Now()) && (len(t.gateways) == 0 || time.Since(t.triedAt) >= patience)
+	silent := t.silent(time.Now())
 	lastOne := t.turn+1 >= len(t.gateways)
 	t.mu.Unlock()
 	if !silent {
@@ -332,6 +339,15 @@ func (t *hostTunnel) tend(ctx context.Context) {
 	if err := t.connect(ctx, nil); err != nil && ctx.Err() == nil {
 		t.log.Warn("could not try another address of the gateway", "error", err)
 	}
+}
+
+// silent says whether the gateway had its time to answer and did not. The caller holds the lock.
+func (t *hostTunnel) silent(now time.Time) bool {
+	patience := tryEach
+	if len(t.gateways) > 1 {
+		patience = tryShort
+	}
+	return !t.sum.alive(now) && !t.sum.setBack(now) && (len(t.gateways) == 0 || now.Sub(t.triedAt) >= patience)
 }
 
 func (t *hostTunnel) settle(ctx context.Context) {

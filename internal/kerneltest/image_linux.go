@@ -39,7 +39,7 @@ func writeImage(ctx context.Context, t *testing.T, file, kernel string, programs
 	}
 	files := map[string]string{"/init": first, "/test": binary}
 	for _, program := range programs {
-		files["/bin/"+program] = testneed.Program(t, program)
+		files["/bin/"+filepath.Base(program)] = testneed.Program(t, program)
 	}
 	if err := addLibraries(ctx, t, files); err != nil {
 		return err

@@ -1,4 +1,5 @@
-// Package kerneltest runs tests on a kernel that has WireGuard, wherever it is: here, or in a virtual machine.
+// Package kerneltest runs tests on a kernel that has WireGuard, wherever it is: here, or in a virtual machine; and tests that
+// set a machine's clock, in the virtual machine alone.
 //
 // What always holds: where the running kernel has WireGuard and the test may use it, the tests run in place. Elsewhere
 // one virtual machine (qemu without hardware help, hence any amd64 machine, and no root) runs the same test binary
@@ -15,6 +16,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -27,7 +29,7 @@ type Test struct {
 }
 
 // Run runs the tests as subtests of t, which is a test of its own and no subtest. Programs are those that the tests
-// start: the virtual machine gets them too.
+// start, by name or, those that the test has built, by path: the virtual machine gets them too, in /bin.
 func Run(t *testing.T, programs []string, tests ...Test) {
 	t.Helper()
 	lacks := lacksWireGuard()
@@ -37,12 +39,60 @@ func Run(t *testing.T, programs []string, tests ...Test) {
 		}
 		return
 	}
-	if os.Getenv(insideVariable) != "" {
+	if Inside() {
 		t.Fatalf("in the virtual machine: %v", lacks)
 	}
+	judge(t, programs, fmt.Sprintf("because here %v", lacks), tests)
+}
+
+// RunInMachine is Run for what no other machine may suffer, whatever its kernel has: the tests always run in the virtual
+// machine, which has nothing but a loopback interface.
+func RunInMachine(t *testing.T, programs []string, tests ...Test) {
+	t.Helper()
+	if !Inside() {
+		judge(t, programs, "which such tests take", tests)
+		return
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err == nil {
+		err = netlink.LinkSetUp(lo)
+	}
+	if err != nil {
+		t.Fatal("bringing up the loopback interface: ", err)
+	}
+	for _, test := range tests {
+		t.Run(test.Name, test.Run)
+	}
+}
+
+// Inside reports whether this is the virtual machine.
+func Inside() bool {
+	if os.Getenv(insideVariable) == "" {
+		return false
+	}
+	// A variable alone could be anybody's.
+	first, err := os.Readlink("/proc/1/exe")
+	return err == nil && first == "/init"
+}
+
+// SetClock sets the clock of the virtual machine, and of no other.
+func SetClock(t testing.TB, now time.Time) {
+	t.Helper()
+	if !Inside() {
+		t.Fatal("the clock of this machine is not a test's to set")
+	}
+	at := unix.NsecToTimespec(now.UnixNano())
+	if err := unix.ClockSettime(unix.CLOCK_REALTIME, &at); err != nil {
+		t.Fatal("setting the clock: ", err)
+	}
+}
+
+// judge runs the tests in the virtual machine and makes its verdicts those of the subtests here.
+func judge(t *testing.T, programs []string, why string, tests []Test) {
+	t.Helper()
 	output, err := runInMachine(t, programs)
 	if err != nil {
-		t.Errorf("in a virtual machine, because here %v: %v\n%s", lacks, err, output)
+		t.Errorf("in a virtual machine, %s: %v\n%s", why, err, output)
 	}
 	for _, test := range tests {
 		t.Run(test.Name, func(t *testing.T) {

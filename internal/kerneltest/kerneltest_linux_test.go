@@ -1,10 +1,13 @@
 package kerneltest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 )
@@ -97,5 +100,32 @@ func TestModulesThatAreMissing(t *testing.T) {
 	}
 	if _, err := withDependencies(dir, moduleNames()); err == nil || !strings.Contains(err.Error(), "reading the module") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// refused is a test that has been ended.
+type refused struct {
+	testing.TB
+	said chan string
+}
+
+func (refused) Helper() {}
+func (r refused) Fatal(args ...any) {
+	r.said <- fmt.Sprint(args...)
+	runtime.Goexit()
+}
+
+// TestClockIsSetNowhereElse has a clock set to what it shows, in case that it is.
+func TestClockIsSetNowhereElse(t *testing.T) {
+	for _, inside := range []string{"", "1"} { // somebody else's variable is not enough
+		t.Setenv(insideVariable, inside)
+		r := refused{TB: t, said: make(chan string, 1)}
+		go func() {
+			defer close(r.said)
+			SetClock(r, time.Now())
+		}()
+		if said := <-r.said; !strings.Contains(said, "not a test's to set") {
+			t.Errorf("with the variable %q: %q", inside, said)
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"net"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -20,8 +21,26 @@ import (
 // Process is a child that has an owner: the goroutine that waits for it.
 type Process struct {
 	cmd    *exec.Cmd
-	output bytes.Buffer // complete when done is closed
+	output output // complete when done is closed
 	done   chan struct{}
+}
+
+// output may be read while it is written.
+type output struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buffer.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buffer.String()
 }
 
 // Start starts cmd, which must not have been made with a context that ends
@@ -32,8 +51,8 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 	return p, p.start()
 }
 
-// Output is what the process printed; it is complete after Kill, or when Done
-// is closed.
+// Output is what the process has printed so far; it is complete after Kill, or
+// when Done is closed.
 func (p *Process) Output() string { return p.output.String() }
 
 // Done is closed when the process has ended.

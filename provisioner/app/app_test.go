@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/heimdraht/heimdraht/provisioner/app"
+	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
 // made is a control plane that has never run.
@@ -64,6 +65,28 @@ func TestOneControlPlaneADatabase(t *testing.T) {
 	if err := again.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// In the bubble it is the year 2000; the database was made outside, and work goes
+// on after the clock was set back.
+func TestRecordsDoNotHideThatTheClockWasSetBack(t *testing.T) {
+	c := made(t)
+	synctest.Test(t, func(t *testing.T) {
+		s, err := store.Open(context.Background(), store.Options{Database: c.Database})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(s.Update(context.Background(), func(tx *store.Writer) error {
+			return tx.Audit(store.Event{Action: "device.revoke"})
+		}), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		app.Check(context.Background(), c, func(f app.Finding) {
+			if f.What == "clock" && f.OK {
+				t.Errorf("%+v", f)
+			}
+		})
+	})
 }
 
 // In the bubble it is the year 2000; the database was made outside.

@@ -81,7 +81,11 @@ func sayOf(say func(Finding), what string, err error, detail string) {
 // clockDrift is how far the clock may lie behind the database.
 const clockDrift = time.Minute
 
-// lookAtClock holds the clock against the last record of the audit log: one that
+// clockRecords is how many of the last records the clock is held against: what
+// was recorded since it was set back would hide that it was.
+const clockRecords = 1000
+
+// lookAtClock holds the clock against the last records of the audit log: one that
 // was set back would give out leases and certificates that have ended already.
 func lookAtClock(ctx context.Context, s *store.Store) (Finding, error) {
 	var last time.Time
@@ -90,9 +94,11 @@ func lookAtClock(ctx context.Context, s *store.Store) (Finding, error) {
 		if err != nil || head.Seq == 0 {
 			return err
 		}
-		records, err := tx.AuditRecords(head.Seq-1, 1)
-		if err == nil && len(records) == 1 {
-			last = records[0].At
+		records, err := tx.AuditRecords(max(0, head.Seq-clockRecords), clockRecords)
+		for _, r := range records {
+			if r.At.After(last) {
+				last = r.At
+			}
 		}
 		return err
 	})
@@ -100,7 +106,7 @@ func lookAtClock(ctx context.Context, s *store.Store) (Finding, error) {
 	f := Finding{What: "clock", OK: !now.Before(last.Add(-clockDrift)), Detail: "not behind the database"}
 	if !f.OK {
 		f.Code = "clock-wrong"
-		f.Detail = fmt.Sprintf("it says %s, and the last record in the database is of %s", now.UTC().Format(time.RFC3339), last.Format(time.RFC3339))
+		f.Detail = fmt.Sprintf("it says %s, and the newest record in the database is of %s", now.UTC().Format(time.RFC3339), last.Format(time.RFC3339))
 		f.Next = "Set this machine's clock, and see that it is kept right (timedatectl)."
 	}
 	return f, err

@@ -27,7 +27,8 @@ func SetupCatalogue() []SetupEntry {
 		{"no-rights", "Ports below 1024 need a capability.", "Choose a higher one, or give CAP_NET_BIND_SERVICE."},
 
 		{"state-missing", "The directory of the database is not there.", "Make it with: heimdrahtd init, or correct state_dir and database."},
-		{"state-unusable", "The directory of the database cannot be written.", "Give it to the user that runs heimdrahtd; see that the disk is not full or read-only."},
+		{"state-unusable", "The directory of the database cannot be written.", "Give it to the user that runs heimdrahtd; see that the disk is not full."},
+		{"disk-read-only", "The disk of the database is mounted read-only.", "If the kernel did that because of an error (dmesg says so), unmount and check it (fsck); mount it writable and start heimdrahtd again."},
 		{"database-missing", "There is no database.", "Make it with: heimdrahtd init."},
 		{"database-there", "There is a database already, in use.", "Move it away if it is not needed any more, or name another --state-dir."},
 		{"database-in-use", "Another heimdrahtd runs on the database.", "Stop it first: systemctl stop heimdrahtd; on PostgreSQL on every replica."},

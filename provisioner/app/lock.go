@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -27,6 +28,9 @@ func lockDatabase(c config.ControlPlane) (*os.File, error) {
 	}
 	name := c.Database + ".lock"
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if readOnly := diskReadOnly(filepath.Dir(name), err); readOnly != nil {
+		return nil, readOnly
+	}
 	if err != nil {
 		return nil, &SetupError{Code: "lock-unusable", What: "cannot lock the database", Next: "Give " + name + " to the user that runs heimdrahtd (chown).", Err: err}
 	}
@@ -101,6 +105,9 @@ func unlock(f *os.File) error {
 func openUse(c config.ControlPlane) (*os.File, error) {
 	name := c.Database + ".use"
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if readOnly := diskReadOnly(filepath.Dir(name), err); readOnly != nil {
+		return nil, readOnly
+	}
 	if err != nil {
 		return nil, &SetupError{Code: "lock-unusable", What: "cannot lock the database", Next: "Give " + name + " to the user that runs heimdrahtd (chown).", Err: err}
 	}

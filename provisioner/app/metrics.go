@@ -60,7 +60,7 @@ func (a *App) healthz(w http.ResponseWriter, r *http.Request) {
 type collector struct {
 	app                                                        *App
 	revision, waiting, connected, sessions, limit, held, seats *prometheus.Desc
-	journal, journaled, caEnds                                 *prometheus.Desc
+	writable, journal, journaled, caEnds                       *prometheus.Desc
 }
 
 func newCollector(a *App) *collector {
@@ -76,6 +76,7 @@ func newCollector(a *App) *collector {
 		limit:     d("gateway_sessions_limit", "Sessions that the gateway may have.", "gateway"),
 		held:      d("licence_pool_seats_held", "Seats held by sessions.", "pool"),
 		seats:     d("licence_pool_seats", "Seats owned, without burst.", "pool"),
+		writable:  d("database_writable", "1 while the database can be written."),
 		journal:   d("revocation_journal_writable", "1 while the revocation journal can be written."),
 		journaled: d("revocation_journal_revision", "Up to which change the revocation journal has come."),
 		caEnds:    d("ca_not_after_seconds", "When the CA that issues ends, in seconds since 1970."),
@@ -119,13 +120,17 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		return err
 	})
-	gauge(c.waiting, float64(c.app.store.Waiting()))
-	upto, failure := c.app.journal.State()
-	writable := 1.0
-	if failure != nil {
-		writable = 0
+	is := func(d *prometheus.Desc, yes bool) {
+		v := 0.0
+		if yes {
+			v = 1
+		}
+		gauge(d, v)
 	}
-	gauge(c.journal, writable)
+	gauge(c.waiting, float64(c.app.store.Waiting()))
+	is(c.writable, c.app.store.Writable())
+	upto, failure := c.app.journal.State()
+	is(c.journal, failure == nil)
 	gauge(c.journaled, float64(upto))
 	gauge(c.caEnds, float64(c.app.keys.now().authority.Certificate().NotAfter.Unix()))
 	if err != nil {

@@ -134,14 +134,30 @@ func databaseThere(c config.ControlPlane) error {
 	}
 }
 
+// diskReadOnly is what an error means that says so; nil: it says something else.
+// Disks are mounted so on purpose seldom, and by a kernel that met an error often.
+func diskReadOnly(dir string, err error) error {
+	if !errors.Is(err, syscall.EROFS) {
+		return nil
+	}
+	return &SetupError{
+		Code: "disk-read-only", What: "the disk of " + dir + " is mounted read-only",
+		Next: "If the kernel did that because of an error (dmesg says so), unmount the disk and check it (fsck). Mount it writable and start heimdrahtd again: what it has answered is there.",
+		Err:  err,
+	}
+}
+
 // writable reports what keeps the control plane from writing into dir.
 func writable(dir string) error {
 	probe, err := os.CreateTemp(dir, ".probe-*")
 	if errors.Is(err, os.ErrNotExist) {
 		return &SetupError{Code: "state-missing", What: "the directory " + dir + " is not there", Next: "Make it with: heimdrahtd init (or correct `state_dir` and `database`)."}
 	}
+	if readOnly := diskReadOnly(dir, err); readOnly != nil {
+		return readOnly
+	}
 	if err != nil {
-		return &SetupError{Code: "state-unusable", What: "cannot write into " + dir, Next: "Give it to the user that runs heimdrahtd (chown), see that the disk is not full or read-only.", Err: err}
+		return &SetupError{Code: "state-unusable", What: "cannot write into " + dir, Next: "Give it to the user that runs heimdrahtd (chown), see that the disk is not full.", Err: err}
 	}
 	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 		return fmt.Errorf("removing a probe: %w", err)

@@ -53,8 +53,8 @@ func (s *Service) RunExpiry(ctx context.Context) error {
 func (s *Service) runExpiry(ctx context.Context, duty *store.Duty) error {
 	for last := time.Now(); ; {
 		now := time.Now()
-		if gap := now.Sub(last); interrupted(gap, now.Round(0).Sub(last.Round(0))) {
-			s.Logger.Warn("this process stood still, or its clock was set: no lease ends before it has served for the time of one", "gap", gap)
+		if gap, step := between(last, now); interrupted(gap, step) {
+			s.sayInterrupted(gap, step)
 			s.servingSince = now
 		}
 		last = now
@@ -62,7 +62,7 @@ func (s *Service) runExpiry(ctx context.Context, duty *store.Duty) error {
 		if since := duty.WritingSince(); since.After(s.servingSince) {
 			s.servingSince = since
 		}
-		if err := s.expire(ctx, duty); err != nil && ctx.Err() == nil {
+		if err := s.expire(ctx, duty, now); err != nil && ctx.Err() == nil {
 			s.Logger.Error("ending sessions whose lease has run out", "error", err)
 		}
 		timer := time.NewTimer(expireEvery + rand.N(expireEvery)/4)
@@ -84,17 +84,31 @@ const (
 	clockStep = 5 * time.Second
 )
 
-// interrupted judges the time from one look to the next, as the steady clock
-// counted it and as the wall clock did: whether renewals may have been missed
-// meanwhile, or only seem to have been, so that their absence proves nothing.
-func interrupted(steady, wall time.Duration) bool {
-	step := wall - steady
-	return steady > longestPass || step > clockStep || step < -clockStep
+// sayInterrupted tells the operator what it was.
+func (s *Service) sayInterrupted(gap, step time.Duration) {
+	if step.Abs() > clockStep {
+		s.Logger.Warn("this machine's clock was set, or the machine slept: no lease ends before it has served for the time of one", "by", step.Round(time.Second))
+		return
+	}
+	s.Logger.Warn("this process stood still: no lease ends before it has served for the time of one", "gap", gap)
+}
+
+// between gives the time from one look to the next as the steady clock counted
+// it, and by how much the wall clock was set meanwhile.
+func between(last, now time.Time) (gap, step time.Duration) {
+	gap = now.Sub(last)
+	return gap, now.Round(0).Sub(last.Round(0)) - gap
+}
+
+// interrupted judges from one look to the next whether renewals may have been
+// missed meanwhile, or only seem to have been, so that their absence proves
+// nothing.
+func interrupted(gap, step time.Duration) bool {
+	return gap > longestPass || step.Abs() > clockStep
 }
 
 // expire looks once at every lease that has run out, in slices.
-func (s *Service) expire(ctx context.Context, duty *store.Duty) error {
-	over := time.Now()
+func (s *Service) expire(ctx context.Context, duty *store.Duty, over time.Time) error {
 	for last := (provisioner.Session{}); ; {
 		list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]provisioner.Session, error) { return tx.LeasesOver(over, last, slice) })
 		if err != nil || len(list) == 0 {
@@ -109,8 +123,8 @@ func (s *Service) expire(ctx context.Context, duty *store.Duty) error {
 
 // expireSome decides again on what is true now, and closes.
 func (s *Service) expireSome(tx *store.Writer, looked time.Time, list []provisioner.Session) error {
-	if tx.Now.Sub(looked) > longestPass {
-		return nil // the writer stood still, and renewals with it: the next look judges
+	if interrupted(between(looked, tx.Now)) {
+		return nil // the writer stood still, and renewals with it, or the clock was set: the next look judges
 	}
 	for _, old := range list {
 		session, err := tx.Session(old.ID)

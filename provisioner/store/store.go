@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -44,6 +45,8 @@ type Store struct {
 	changed func(Commit)
 	replica string
 	teller  *teller
+
+	unwritable atomic.Bool
 
 	stop context.CancelFunc
 	done []chan struct{}

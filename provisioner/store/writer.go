@@ -155,6 +155,9 @@ func (s *Store) submit(u *update) error {
 	return nil
 }
 
+// Writable reports whether the last that was tried could be written.
+func (s *Store) Writable() bool { return !s.unwritable.Load() }
+
 // Waiting is how many updates wait for the next transaction.
 func (s *Store) Waiting() int { return s.queue.waiting() }
 
@@ -418,6 +421,7 @@ func (w *writer) note(err error) {
 	if !w.since.IsZero() {
 		w.store.log.Info("the database can be written again", "after", time.Since(w.since))
 		w.since = time.Time{}
+		w.store.unwritable.Store(false)
 	}
 }
 
@@ -425,6 +429,7 @@ func (w *writer) note(err error) {
 func (w *writer) cannot(err error) {
 	if w.since.IsZero() {
 		w.since = time.Now()
+		w.store.unwritable.Store(true)
 		w.store.log.Error("the database cannot be written: tunnels stay up, and nothing can be changed until it can", "error", err)
 	}
 }

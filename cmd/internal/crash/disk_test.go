@@ -26,7 +26,7 @@ import (
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	on := onSQLite()
-	on.megabytes = 24
+	on.mount = func(dir string) { mountMemory(t, dir, 24) }
 	w := newWorking(t, newTrioOn(t, 1, on))
 	fill := filepath.Join(w.planes[0].state(), "fill")
 	must(t, "filling the disk", fillUp(fill))
@@ -59,16 +59,21 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// mountDisk gives a directory a small disk of its own.
-func mountDisk(t testing.TB, dir string, megabytes int) {
+// mountMemory gives a directory a small disk of its own.
+func mountMemory(t testing.TB, dir string, megabytes int) {
+	t.Helper()
+	needMounts(t)
+	must(t, "mounting a disk", unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm,mode=0700", megabytes)))
+	t.Cleanup(func() { must(t, "unmounting the disk", unix.Unmount(dir, unix.MNT_DETACH)) })
+}
+
+// needMounts demands that mounts are ours alone, and end with us.
+func needMounts(t testing.TB) {
 	t.Helper()
 	testneed.Root(t)
 	if os.Getenv(apartVariable) == "" {
 		testneed.Missing(t, "no mount namespace to be had")
 	}
-	must(t, "making "+dir, os.Mkdir(dir, 0o700))
-	must(t, "mounting a disk", unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%dm,mode=0700", megabytes)))
-	t.Cleanup(func() { must(t, "unmounting the disk", unix.Unmount(dir, unix.MNT_DETACH)) })
 }
 
 // fillUp makes a file as large as the disk allows.

@@ -1,6 +1,7 @@
 // Package crash holds the tests that nothing is lost: the control plane and
-// gateways are killed and stopped at any instant, disks fill up, databases go
-// away, and what was answered is held against what is there afterwards.
+// gateways are killed and stopped at any instant, disks fill up and turn
+// read-only, databases go away, clocks are set, and what was answered is held
+// against what is there afterwards.
 //
 // What always holds: what is killed is a real process (heimdrahtd as it is
 // built, a gateway's agent with its state directory), every random choice

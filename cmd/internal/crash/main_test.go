@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/heimdraht/heimdraht/internal/kerneltest"
 	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
 )
 
@@ -29,7 +30,8 @@ const (
 	roleDuty    = "duty"    // a replica that has nothing but a duty
 )
 
-// program is heimdrahtd, built once.
+// program is heimdrahtd, built once; package kerneltest puts it into the virtual
+// machine under its own name.
 var program string
 
 func TestMain(m *testing.M) {
@@ -45,6 +47,11 @@ func play(m *testing.M) error {
 		return beGateway(os.Args[1], os.Args[2])
 	case roleDuty:
 		return beDuty(os.Args[1], os.Getenv(passwordVariable))
+	}
+	if kerneltest.Inside() {
+		program = "/bin/heimdrahtd"
+		postgrestest.Main(m)
+		return nil
 	}
 	if os.Geteuid() == 0 && os.Getenv(apartVariable) == "" {
 		if err := apart(); err != nil {

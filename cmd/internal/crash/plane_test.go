@@ -5,6 +5,8 @@ package crash_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,10 +47,10 @@ var addresses atomic.Int32
 // database says where a control plane keeps its data.
 type database struct {
 	name           string
-	dsn            string // empty: a file in the state directory
-	password, file string // of the server
-	beside         string // a DSN for the test itself; empty: the same
-	megabytes      int    // of a disk of its own; zero: none
+	dsn            string           // empty: a file in the state directory
+	password, file string           // of the server
+	beside         string           // a DSN for the test itself; empty: the same
+	mount          func(dir string) // a disk of its own; nil: none
 }
 
 func onSQLite() database { return database{name: "sqlite"} }
@@ -65,14 +67,15 @@ func onPostgres(t testing.TB, d postgrestest.Database) database {
 func newPlane(t testing.TB, dir string, on database) (*plane, string) {
 	t.Helper()
 	p := &plane{t: t, dir: dir, address: newAddress()}
-	if on.megabytes > 0 {
-		mountDisk(t, p.state(), on.megabytes)
+	if on.mount != nil {
+		must(t, "making "+p.state(), os.Mkdir(p.state(), 0o700))
+		on.mount(p.state())
 	}
 	host, _, _ := strings.Cut(p.address, ":")
 	token := filepath.Join(dir, "token")
 	args := []string{
 		"init", "--config", p.config(), "--state-dir", p.state(), "--master-key", filepath.Join(dir, "master.key"),
-		"--listen", p.address, "--metrics", "127.0.0.1:0", "--name", host, "--token-file", token,
+		"--listen", p.address, "--metrics", p.metrics(), "--name", host, "--token-file", token,
 	}
 	if on.dsn != "" {
 		args = append(args, "--database", on.dsn, "--database-password-file", on.file)
@@ -111,6 +114,25 @@ func (p *plane) replica(dir string) *plane {
 	return r
 }
 
+// metrics is where it tells how it is.
+func (p *plane) metrics() string {
+	host, _, _ := strings.Cut(p.address, ":")
+	return host + ":9443"
+}
+
+// tells asks it there.
+func (p *plane) tells(path string) string {
+	p.t.Helper()
+	request, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, "http://"+p.metrics()+path, nil)
+	must(p.t, "asking", err)
+	answer, err := http.DefaultClient.Do(request)
+	must(p.t, "asking", err)
+	defer answer.Body.Close()
+	content, err := io.ReadAll(answer.Body)
+	must(p.t, "reading the answer", err)
+	return string(content)
+}
+
 func (p *plane) config() string { return filepath.Join(p.dir, "heimdrahtd.yaml") }
 func (p *plane) state() string  { return filepath.Join(p.dir, "state") }
 func (p *plane) file() string   { return filepath.Join(p.state(), "heimdraht.db") }
@@ -142,7 +164,7 @@ func (p *plane) kill() {
 	}
 }
 
-// log is what it wrote; of one that has ended.
+// log is what it has written so far.
 func (p *plane) log() string { return p.process.Output() }
 
 // terminate ends it in order.
