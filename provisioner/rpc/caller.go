@@ -51,28 +51,28 @@ type gate struct {
 	log          *slog.Logger
 }
 
-// admit gives the context with the Actor, or the refusal.
-func (g gate) admit(ctx context.Context, method string) (context.Context, error) {
+// admit gives the context with the Actor, and what is asked for, or the refusal.
+func (g gate) admit(ctx context.Context, method string) (context.Context, provisioner.Action, error) {
 	actor, token, err := g.identify(ctx)
 	actor.Language = language(ctx)
 	actor.Source = source(ctx)
 	ctx = context.WithValue(context.WithValue(ctx, actorKey{}, actor), tokenKey{}, token)
 	action, known := actionOf(method)
 	if !known {
-		return ctx, provisioner.Refuse(provisioner.CodeNotAllowed)
+		return ctx, action, provisioner.Refuse(provisioner.CodeNotAllowed)
 	}
 	if provisioner.Allow(provisioner.Actor{}, action, provisioner.Object{}) == nil {
 		// Open to anybody: a bad certificate does not matter, so that an
 		// agent can enrol anew while it still shows the old one.
-		return ctx, nil
+		return ctx, action, nil
 	}
 	if err != nil {
-		return ctx, err
+		return ctx, action, err
 	}
 	if refusal := provisioner.Allow(actor, action, provisioner.Object{}); refusal != nil {
-		return ctx, refusal
+		return ctx, action, refusal
 	}
-	return ctx, nil
+	return ctx, action, nil
 }
 
 func (g gate) identify(ctx context.Context) (provisioner.Actor, string, error) {
@@ -123,11 +123,8 @@ func source(ctx context.Context) string {
 	return host
 }
 
+// unary is reached by whom registrar has let in.
 func (g gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	ctx, err := g.admit(ctx, info.FullMethod)
-	if err != nil {
-		return nil, toStatus(ctx, g.log, info.FullMethod, err)
-	}
 	resp, err := handler(ctx, req)
 	if err != nil {
 		return nil, toStatus(ctx, g.log, info.FullMethod, err)
@@ -136,11 +133,27 @@ func (g gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, ha
 }
 
 func (g gate) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	ctx, err := g.admit(ss.Context(), info.FullMethod)
+	ctx, _, err := g.admit(ss.Context(), info.FullMethod)
 	if err == nil {
-		err = handler(srv, &admitted{ServerStream: ss, ctx: ctx, log: g.log})
+		err = g.streamOf(ctx, func(a *admitted) error {
+			a.ServerStream = ss
+			return handler(srv, a)
+		})
 	}
 	return toStatus(ctx, g.log, info.FullMethod, err)
+}
+
+// streamOf serves a stream whose context ends, with the refusal as its cause,
+// when its messages are too large.
+func (g gate) streamOf(ctx context.Context, serve func(*admitted) error) error {
+	c, err := callOf(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer c.takes(0, func() { cancel(provisioner.Refuse(provisioner.CodeTooLarge)) })()
+	return because(ctx, serve(&admitted{ctx: ctx, call: c, log: g.log}))
 }
 
 // clientCertificates asks for a certificate and lets every one through: which

@@ -44,6 +44,7 @@ type connection struct {
 	err   error             // why the certificate is no good
 	at    time.Time
 	calls *rate.Limiter
+	in    *intake
 }
 
 // AuthType implements credentials.AuthInfo.
@@ -77,7 +78,7 @@ type entrance struct {
 func (e entrance) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	c := &connection{
 		CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},
-		raw:            raw, calls: rate.NewLimiter(callRate, callBurst),
+		raw:            raw, calls: rate.NewLimiter(callRate, callBurst), in: newIntake(),
 	}
 	conn, err := e.door.Handshake(raw, func(chain []*x509.Certificate) string {
 		c.chain, c.at = chain, time.Now()
@@ -91,7 +92,11 @@ func (e entrance) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo,
 	if err != nil {
 		return nil, nil, err
 	}
-	return conn, c, nil
+	c.in.Conn = conn
+	if c.err == nil {
+		c.in.room = mayHold(c.actor)
+	}
+	return c.in, c, nil
 }
 
 // ClientHandshake implements credentials.TransportCredentials.
@@ -111,8 +116,8 @@ func (e entrance) Clone() credentials.TransportCredentials { return e }
 // its names in its certificate.
 func (entrance) OverrideServerName(string) error { return nil }
 
-// pace holds up a connection that begins too many calls. It runs where the
-// connection is read, so that nobody else waits.
+// pace enters a call with its connection, and holds that up if it begins too
+// many. It runs where the connection is read, so that nobody else waits.
 func pace(ctx context.Context, info *tap.Info) (context.Context, error) {
 	c, err := connectionOf(ctx)
 	if err != nil {
@@ -122,7 +127,10 @@ func pace(ctx context.Context, info *tap.Info) (context.Context, error) {
 	if info.FullMethodName == heimdrahtv1.SessionService_Attach_FullMethodName || info.FullMethodName == heimdrahtv1.GatewayService_Sync_FullMethodName {
 		n = streamCounts
 	}
-	return ctx, c.calls.WaitN(ctx, n)
+	if err := c.calls.WaitN(ctx, n); err != nil {
+		return ctx, err
+	}
+	return c.in.begin(ctx), nil
 }
 
 // SendMsg sends, and ends the connection if its other side does not read. What
@@ -149,8 +157,9 @@ func (a *admitted) SendMsg(message any) error {
 // admitted is a stream whose context knows the Actor.
 type admitted struct {
 	grpc.ServerStream
-	ctx context.Context
-	log *slog.Logger
+	ctx  context.Context
+	call *call
+	log  *slog.Logger
 }
 
 func (a *admitted) Context() context.Context { return a.ctx }

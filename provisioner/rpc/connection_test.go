@@ -63,16 +63,18 @@ func TestWhoDoesNotReadIsEnded(t *testing.T) {
 // Calls without end wait, on their own connection; streams sooner than calls.
 func TestCallsWithoutEndArePaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx := peer.NewContext(t.Context(), &peer.Peer{AuthInfo: &connection{calls: rate.NewLimiter(callRate, callBurst)}})
+		ctx := peer.NewContext(t.Context(), &peer.Peer{AuthInfo: &connection{calls: rate.NewLimiter(callRate, callBurst), in: newIntake()}})
 		for method, most := range map[string]int{
 			heimdrahtv1.AuthService_WhoAmI_FullMethodName:    callBurst + 60*callRate,
 			heimdrahtv1.SessionService_Attach_FullMethodName: (callBurst + 60*callRate) / streamCounts,
 		} {
 			start, n := time.Now(), 0
 			for ; time.Since(start) < time.Minute; n++ {
-				if _, err := pace(ctx, &tap.Info{FullMethodName: method}); err != nil {
+				call, end := context.WithCancel(ctx)
+				if _, err := pace(call, &tap.Info{FullMethodName: method}); err != nil {
 					t.Fatal(err)
 				}
+				end()
 			}
 			if n > most+1 || n < most/2 {
 				t.Errorf("%d calls of %s in a minute, at most %d", n, method, most)

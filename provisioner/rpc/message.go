@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 
 	"google.golang.org/grpc"
@@ -53,12 +52,19 @@ func open(receive func(any) error, message any) error {
 }
 
 // RecvMsg refuses what cannot be read.
-func (a *admitted) RecvMsg(message any) error { return open(a.ServerStream.RecvMsg, message) }
+func (a *admitted) RecvMsg(message any) error {
+	err := open(a.ServerStream.RecvMsg, message)
+	if err == nil {
+		a.call.took()
+	}
+	return err
+}
 
-// registrar registers services whose unary methods refuse what cannot be read.
+// registrar registers services whose unary methods ask who calls before they
+// take in what is said, and refuse what cannot be read.
 type registrar struct {
 	grpc.ServiceRegistrar
-	log *slog.Logger
+	gate gate
 }
 
 // RegisterService implements grpc.ServiceRegistrar.
@@ -68,14 +74,13 @@ func (r registrar) RegisterService(description *grpc.ServiceDesc, server any) {
 	for i, m := range d.Methods {
 		method := "/" + d.ServiceName + "/" + m.MethodName
 		d.Methods[i].Handler = func(server any, ctx context.Context, receive func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
+			ctx, action, err := r.gate.admit(ctx, method)
+			if err != nil {
+				return nil, toStatus(ctx, r.gate.log, method, err)
+			}
 			return m.Handler(server, ctx, func(message any) error {
-				err := open(receive, message)
-				if _, refused := provisioner.AsRefusal(err); !refused {
-					return err
-				}
-				// Nobody has looked yet who calls.
-				actor := provisioner.Actor{Language: language(ctx), Source: source(ctx)}
-				return toStatus(context.WithValue(ctx, actorKey{}, actor), r.log, method, err)
+				err := takeIn(ctx, opensFor(action), func() error { return open(receive, message) })
+				return toStatus(ctx, r.gate.log, method, err)
 			}, interceptor)
 		}
 	}

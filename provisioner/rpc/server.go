@@ -45,7 +45,7 @@ type Options struct {
 // buffers are small; none may ping more often than once a minute.
 const (
 	maxMessage  = 4 << 20 // bytes: a declaration of 500 tenants fits
-	maxUnread   = 8 << 20 // bytes: beyond, a message is not even taken in to be refused
+	maxUnread   = 8 << 20 // bytes: beyond, a message is not even taken in to be refused, whoever it comes from
 	maxStreams  = 16      // calls at once on one connection
 	maxHeaders  = 16 << 10
 	writeBuffer = 4096
@@ -84,6 +84,7 @@ func New(o Options) *Server {
 		grpc.ChainStreamInterceptor(g.stream, recovery.StreamServerInterceptor(recovered)),
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(maxUnread),
+		grpc.StaticStreamWindowSize(window),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.ConnectionTimeout(arriveWithin),
@@ -92,7 +93,7 @@ func New(o Options) *Server {
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleConnection, Time: pingIdle, Timeout: pingAnswer}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingNoMoreOften, PermitWithoutStream: true}),
 	)
-	services := registrar{s.grpc, o.Logger}
+	services := registrar{s.grpc, g}
 	heimdrahtv1.RegisterAuthServiceServer(services, &authHandler{signIn: o.SignIn})
 	heimdrahtv1.RegisterEnrolmentServiceServer(services, &enrolmentHandler{enrolment: o.Enrolment})
 	heimdrahtv1.RegisterSessionServiceServer(services, &sessionHandler{sessions: o.Sessions, hub: o.Hub, streams: s.streams})
@@ -102,7 +103,7 @@ func New(o Options) *Server {
 	heimdrahtv1.RegisterHelpdeskServiceServer(services, &helpdeskHandler{helpdesk: o.Helpdesk, enrolment: o.Enrolment})
 	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{helpdesk: o.Helpdesk})
 	heimdrahtv1.RegisterAdminServiceServer(services, &adminHandler{tenancy: o.Tenancy})
-	healthpb.RegisterHealthServer(s.grpc, s.health)
+	healthpb.RegisterHealthServer(services, s.health)
 	reflection.RegisterV1(s.grpc)
 	return s
 }
