@@ -107,6 +107,7 @@ func revoke(t *testing.T, s *provisionertest.Server, device string, ms int64) bo
 	}
 	for _, c := range answer.GetConfirmations() {
 		if !c.GetConfirmed() {
+			t.Logf("%s has not confirmed", c.GetGateway())
 			return false
 		}
 	}

@@ -212,7 +212,7 @@ func TestEnrolmentRefuses(t *testing.T) {
 		{"everybody", func(r *heimdrahtv1.EnrolRequest) { r.Login = "*" }, "sign-in-failed"},
 		{"unknown tenant", func(r *heimdrahtv1.EnrolRequest) { r.Tenant = "dorf" }, "sign-in-failed"},
 		{"no tenant", func(r *heimdrahtv1.EnrolRequest) { r.Tenant = "" }, "sign-in-failed"},
-		{"a megabyte of password", func(r *heimdrahtv1.EnrolRequest) { r.Password = strings.Repeat("x", 1<<20) }, "sign-in-failed"},
+		{"a password of 10 KB", func(r *heimdrahtv1.EnrolRequest) { r.Password = strings.Repeat("x", 10<<10) }, "sign-in-failed"},
 		{"outside the group", func(r *heimdrahtv1.EnrolRequest) { r.Login = provisionertest.Outsider }, "not-in-group"},
 		// Her password is right, but OpenLDAP does not say so to somebody who is locked.
 		{"locked by the administrator", func(r *heimdrahtv1.EnrolRequest) { r.Login = provisionertest.Disabled }, "sign-in-failed"},
