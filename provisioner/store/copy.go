@@ -42,7 +42,7 @@ const pagesAtOnce = 256
 // no writer's way. (The write-ahead log cannot be begun anew meanwhile, and
 // grows by what is written.) say is told how many of how many pages are done.
 func Copy(ctx context.Context, path, to string, say func(done, total int)) (err error) {
-	db, err := openFile(ctx, path, 1, "query_only(ON)")
+	db, err := openFile(ctx, path, lockTime, 1, "query_only(ON)")
 	if err != nil {
 		return fmt.Errorf("opening the database %s: %w", path, err)
 	}

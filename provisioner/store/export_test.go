@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 )
 
 // Exec runs a statement past the store, as another version of the program might.
@@ -55,4 +56,11 @@ func Connect(t *testing.T, o Options) (end func()) {
 		t.Fatal(err)
 	}
 	return func() { _ = conn.Close(context.Background()) }
+}
+
+// Impatient waits for no lock of SQLite's: a test plays an outage with one, on a
+// clock of its own that SQLite would not wait by.
+func Impatient(o Options) Options {
+	o.lockTime = time.Millisecond
+	return o
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	sqlitedriver "modernc.org/sqlite"
@@ -28,7 +29,7 @@ type sqlite struct {
 	stmts map[string]*sql.Stmt // of the readers
 }
 
-func openSQLite(ctx context.Context, path string) (*sqlite, error) {
+func openSQLite(ctx context.Context, path string, patience time.Duration) (*sqlite, error) {
 	// Made here, so that nobody else can read it; SQLite gives its other files
 	// the same mode.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -38,19 +39,19 @@ func openSQLite(ctx context.Context, path string) (*sqlite, error) {
 	if err := f.Close(); err != nil {
 		return nil, err
 	}
-	writers, err := openFile(ctx, path, 1, "synchronous(FULL)", "foreign_keys(ON)", "journal_mode(WAL)")
+	writers, err := openFile(ctx, path, patience, 1, "synchronous(FULL)", "foreign_keys(ON)", "journal_mode(WAL)")
 	if err != nil {
 		return nil, err
 	}
-	readers, err := openFile(ctx, path, concurrentViews+1, "query_only(ON)")
+	readers, err := openFile(ctx, path, patience, concurrentViews+1, "query_only(ON)")
 	if err != nil {
 		return nil, errors.Join(err, writers.Close())
 	}
 	return &sqlite{writers: writers, readers: readers, viewing: make(chan struct{}, concurrentViews), stmts: make(map[string]*sql.Stmt)}, nil
 }
 
-func openFile(ctx context.Context, path string, connections int, pragmas ...string) (*sql.DB, error) {
-	q := url.Values{"_pragma": append([]string{"busy_timeout(10000)", "temp_store(MEMORY)", "cache_size(-32000)"}, pragmas...)}
+func openFile(ctx context.Context, path string, patience time.Duration, connections int, pragmas ...string) (*sql.DB, error) {
+	q := url.Values{"_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", patience.Milliseconds()), "temp_store(MEMORY)", "cache_size(-32000)"}, pragmas...)}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
 	if err != nil {
 		return nil, err

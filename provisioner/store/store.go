@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,12 @@ type Options struct {
 	// schema of PostgreSQL. Empty: what the DSN and the server say, by default
 	// `public`. A restore prepares its database in another one.
 	schema string
+	// lockTime is how long a lock of SQLite's is waited for. Zero: lockTime.
+	lockTime time.Duration
 }
+
+// lockTime is how long another process may keep an SQLite file.
+const lockTime = 10 * time.Second
 
 // Store is an open database. All its methods may be called by many at once.
 type Store struct {
@@ -91,7 +97,7 @@ func openEngine(ctx context.Context, o Options) (engine, error) {
 	if isPostgres(o.Database) {
 		return openPostgres(ctx, o)
 	}
-	return openSQLite(ctx, o.Database)
+	return openSQLite(ctx, o.Database, cmp.Or(o.lockTime, lockTime))
 }
 
 // Close ends the writer after the transaction under way and closes the
