@@ -28,6 +28,23 @@ type withPostgres struct{ *testing.M }
 
 func (w withPostgres) Run() int { return postgrestest.Run(w.M) }
 
+// onServer says where a database is.
+func onServer(ts *testscript.TestScript, d postgrestest.Database) {
+	ts.Setenv("DSN", d.DSN)
+	ts.Setenv("DEMANDING", strings.Replace(d.DSN, "sslmode=disable", "sslmode=require", 1))
+	ts.Check(os.WriteFile(ts.MkAbs("database.password"), []byte(d.Password+"\n"), 0o600))
+}
+
+func tlsServer(ts *testscript.TestScript, _ bool, names []string) {
+	c, err := slapdtest.NewCertificates(time.Now().Add(-time.Hour), time.Now().Add(time.Hour), names...)
+	ts.Check(err)
+	t := worldOf(ts).t
+	onServer(ts, postgrestest.NewTLSServer(t, postgrestest.Certificate{CA: c.CA, Leaf: c.Cert, Key: c.Key}).New(t))
+	other, err := slapdtest.NewCertificates(time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("other.pem"), other.CA, 0o600))
+}
+
 var update = flag.Bool("update", false, "write the outputs as they are into the scripts")
 
 // TestScripts runs the program as people do. Beside testscript's own commands
@@ -36,7 +53,10 @@ var update = flag.Bool("update", false, "write the outputs as they are into the 
 //	refused ARG...     runs the program, which must end with status 1
 //	misused ARG...     runs the program, which must end with status 2
 //	powerless ARG...   like refused, without root's right to write everywhere
-//	server             makes an empty database on PostgreSQL: $DSN, the password in the file database.password
+//	server             makes an empty database on PostgreSQL: $DSN, the password in the file database.password;
+//	                   $DEMANDING is the DSN that asks for TLS
+//	tlsserver [NAME]   is like server, and nobody gets in without TLS; its certificate is for NAME, or for where it listens;
+//	                   other.pem is a CA that has nothing to do with it
 //	made [ARG...]      makes a control plane: heimdrahtd init
 //	serve [LOG]        runs it, and waits until it serves
 //	halt               ends it by SIGTERM, which must leave status 0
@@ -78,11 +98,8 @@ func TestScripts(t *testing.T) {
 			"refused":   func(ts *testscript.TestScript, _ bool, args []string) { exits(ts, exitFailed, "heimdrahtd", args...) },
 			"misused":   func(ts *testscript.TestScript, _ bool, args []string) { exits(ts, exitUsage, "heimdrahtd", args...) },
 			"powerless": powerless,
-			"server": func(ts *testscript.TestScript, _ bool, _ []string) {
-				d := postgrestest.New(worldOf(ts).t)
-				ts.Setenv("DSN", d.DSN)
-				ts.Check(os.WriteFile(ts.MkAbs("database.password"), []byte(d.Password+"\n"), 0o600))
-			},
+			"server":    func(ts *testscript.TestScript, _ bool, _ []string) { onServer(ts, postgrestest.New(worldOf(ts).t)) },
+			"tlsserver": tlsServer,
 			"made": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(ts.Exec("heimdrahtd", append(initArgs(ts), args...)...))
 			},

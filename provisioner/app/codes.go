@@ -35,6 +35,7 @@ func SetupCatalogue() []SetupEntry {
 		{"database-version", "The database is of another version.", "Use the heimdrahtd that runs on it, or restart that with this version."},
 		{"database-unusable", "The database cannot be opened.", "See that the file is whole and belongs to this user, and that the disk is not full."},
 		{"database-unreachable", "The database's server cannot be reached, or does not let heimdrahtd in.", "See that it runs, that database in the configuration names it, and that the password is right and may be used from here (pg_hba.conf)."},
+		{"database-certificate", "The database's server shows no certificate that can be trusted.", "See that it has TLS on, that its certificate is valid and names the host that database in the configuration names, and that sslrootcert=FILE there names the CA that issued it (else the system's are taken)."},
 		{"database-password-unreadable", "The file with the database's password cannot be read.", "See that the file named in database_password_file is there and belongs to the user that runs heimdrahtd, with mode 0600."},
 		{"database-rights", "The database's user may not do what a restore needs.", "Make it the owner of the database and of the tables in it."},
 		{"postgres-tools-missing", "PostgreSQL's client programs (pg_dump, pg_restore) are not installed.", "Install them, no older than the server (Debian and Ubuntu: postgresql-client), or put their directory into PATH."},

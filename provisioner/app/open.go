@@ -66,7 +66,7 @@ func openDatabase(ctx context.Context, c config.ControlPlane, o store.Options) (
 		return nil, &SetupError{Code: "database-missing", What: "nothing is in the database", Next: "If it has been in use, restore the last backup. A new one is made with: heimdrahtd init"}
 	case errors.Is(err, store.ErrSchema):
 		return nil, &SetupError{Code: "database-version", What: "cannot use the database", Next: "Use the heimdrahtd that runs on it, or restart that with this version.", Err: err}
-	case errors.Is(err, store.ErrRestoring):
+	case errors.Is(err, store.ErrRestoring), errors.Is(err, store.ErrUntrusted):
 		return nil, serverProblem(err)
 	case err != nil && c.OnPostgres():
 		return nil, &SetupError{Code: "database-unreachable", What: "cannot open the database", Next: "See that the server runs, that `database` in the configuration names it, and that the password is right and may be used from here (pg_hba.conf).", Err: err}

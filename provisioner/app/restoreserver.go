@@ -97,6 +97,8 @@ func serverProblem(err error) error {
 		return &SetupError{Code: "backup-damaged", What: "the backup is damaged", Next: "Take another backup.", Err: err}
 	case errors.Is(err, store.ErrRights):
 		return &SetupError{Code: "database-rights", What: "the database's user may not do what a restore needs", Next: "Make it the owner of the database and of the tables in it: alter database NAME owner to USER.", Err: err}
+	case errors.Is(err, store.ErrUntrusted):
+		return &SetupError{Code: "database-certificate", What: "cannot trust the database's server", Next: "See that the server has TLS on, that its certificate is valid and names the host that `database` in the configuration names, and that sslrootcert=FILE there names the CA that issued it (else the system's are taken).", Err: err}
 	case errors.Is(err, store.ErrUnreachable):
 		return &SetupError{Code: "database-unreachable", What: "cannot reach the database", Next: "See that the server runs, that `database` in the configuration names it, and that the password is right and may be used from here (pg_hba.conf).", Err: err}
 	}

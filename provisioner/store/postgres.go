@@ -3,9 +3,11 @@ package store
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
@@ -99,12 +101,25 @@ func encrypted(dsn string) string {
 
 func milliseconds(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
 
-// withoutDSN keeps what was wrong with a DSN and drops the DSN, which may hold
-// a password.
+// ErrUntrusted says that the database's server has shown no certificate that can
+// be trusted, or that nobody can say which ones can.
+var ErrUntrusted = errors.New("the database's server is not known to be the right one")
+
+// withoutDSN keeps what was wrong with a DSN, or with a server, and drops the
+// DSN, which may hold a password.
 func withoutDSN(err error) error {
 	var parse *pgconn.ParseConfigError
-	if errors.As(err, &parse) {
+	var file *fs.PathError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &parse) && errors.As(err, &file):
+		return fmt.Errorf("%w: %w", ErrUntrusted, file)
+	case errors.As(err, &parse):
 		return errors.New("the DSN of the database cannot be read")
+	case errors.As(err, &certificate):
+		return fmt.Errorf("%w: %w", ErrUntrusted, err)
+	case err != nil && strings.Contains(err.Error(), "server refused TLS connection"):
+		return fmt.Errorf("%w, it has TLS switched off: %w", ErrUntrusted, err)
 	}
 	return err
 }

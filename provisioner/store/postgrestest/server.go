@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"os/user"
@@ -79,6 +80,21 @@ func NewServer(t testing.TB) *Server {
 	return s
 }
 
+// Certificate is what a server shows, and the CA that issued it, in PEM.
+type Certificate struct{ CA, Leaf, Key []byte }
+
+// NewTLSServer starts one that lets nobody in without TLS. The DSN of its
+// databases asks for verify-full, with the CA's file.
+func NewTLSServer(t testing.TB, c Certificate) *Server {
+	t.Helper()
+	s := &Server{own: server{certificate: &c}}
+	t.Cleanup(s.own.stop)
+	if err := s.own.start(binaries(t)); err != nil {
+		t.Fatal("starting PostgreSQL: ", err)
+	}
+	return s
+}
+
 // New gives a new, empty database.
 func (s *Server) New(t testing.TB) Database {
 	t.Helper()
@@ -121,11 +137,13 @@ func binaries(t testing.TB) string {
 type server struct {
 	mu       sync.Mutex
 	bin, dir string
-	owner    *syscall.Credential // nil: ourselves
-	address  string
-	password string
-	made     int
-	process  *testprocess.Process
+	// certificate is what it shows; nil: it has no TLS.
+	certificate *Certificate
+	owner       *syscall.Credential // nil: ourselves
+	address     string
+	password    string
+	made        int
+	process     *testprocess.Process
 }
 
 var running server //nolint:gochecknoglobals // one of a test binary; tests that know nothing of each other share it
@@ -196,8 +214,31 @@ func (s *server) makeCluster() error {
 	if err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	return os.Remove(pw)
+	return errors.Join(os.Remove(pw), s.demandTLS())
 }
+
+// demandTLS has a server with a certificate show it, and let nobody in without.
+func (s *server) demandTLS() error {
+	if s.certificate == nil {
+		return nil
+	}
+	for name, content := range map[string][]byte{
+		s.roots(): s.certificate.CA, filepath.Join(s.data(), "server.crt"): s.certificate.Leaf, filepath.Join(s.data(), "server.key"): s.certificate.Key,
+		filepath.Join(s.data(), "pg_hba.conf"): []byte("hostssl all all 127.0.0.1/32 scram-sha-256\n"),
+	} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			return err
+		}
+		if s.owner != nil {
+			if err := os.Chown(name, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *server) roots() string { return filepath.Join(s.dir, "ca.pem") }
 
 func (s *server) run() error {
 	s.mu.Lock()
@@ -212,7 +253,7 @@ func (s *server) runLocked() error {
 	}
 	// The lock of one that was killed is of no consequence.
 	s.process, err = testprocess.Start(s.command("postgres", "-D", s.data(), "-k", s.dir, "-h", host, "-p", port,
-		"-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "autovacuum_naptime=10s"))
+		"-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "autovacuum_naptime=10s", "-c", fmt.Sprint("ssl=", s.certificate != nil)))
 	if err != nil {
 		return err
 	}
@@ -245,11 +286,16 @@ func (s *server) answers() error {
 }
 
 func (s *server) dsn(database string) string {
-	return fmt.Sprintf("postgres://heimdraht@%s/%s?sslmode=disable", s.address, database)
+	tls := "sslmode=disable"
+	if s.certificate != nil {
+		tls = "sslmode=verify-full&sslrootcert=" + url.QueryEscape(s.roots())
+	}
+	return fmt.Sprintf("postgres://heimdraht@%s/%s?%s", s.address, database, tls)
 }
 
 func (s *server) connect(ctx context.Context) (*pgx.Conn, error) {
-	c, err := pgx.ParseConfig(s.dsn("postgres"))
+	// Its certificate may be for another name.
+	c, err := pgx.ParseConfig(strings.Replace(s.dsn("postgres"), "verify-full", "verify-ca", 1))
 	if err != nil {
 		return nil, err
 	}
