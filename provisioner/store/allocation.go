@@ -77,7 +77,8 @@ func (w *Writer) Epoch() string { return w.alloc.epoch }
 func (w *Writer) Record(c provisioner.Change) (int64, error) {
 	w.alloc.revision++
 	c.Revision = w.alloc.revision
-	return c.Revision, w.ledger().enterChange(c)
+	return c.Revision, w.beside().run(`insert into change (revision, kind, tenant, gateway, device, session) values ($1, $2, $3, $4, $5, $6)`,
+		c.Revision, string(c.Kind), c.Tenant, c.Gateway, c.Device, c.Session)
 }
 
 const selectChange = `select revision, kind, tenant, gateway, device, session from change `

@@ -20,10 +20,8 @@ import (
 // So a method that knows nothing of the ledger is right, and only slower.
 type ledger struct {
 	pen
-	rows    *ledgerRows
-	entries entries
-	// undoing takes back what the present request did to the rows and entries,
-	// last first.
+	rows *ledgerRows
+	// undoing takes back what the present request did to the rows, last first.
 	undoing []func()
 }
 
@@ -93,7 +91,7 @@ func (r *ledgerRows) empty() bool {
 }
 
 // clear empties it for a transaction.
-func (l *ledger) clear() { l.rows, l.entries, l.undoing = newLedgerRows(), entries{}, nil }
+func (l *ledger) clear() { l.rows, l.undoing = newLedgerRows(), nil }
 
 // save marks where a request begins.
 func (l *ledger) save() error {
@@ -157,9 +155,9 @@ func change[T any](l *ledger, row *T) {
 	l.undoing = append(l.undoing, func() { *row = was })
 }
 
-// flush writes back what was changed, and what is new.
+// flush writes back what was changed.
 func (l *ledger) flush() error {
-	errs := l.enter()
+	var errs []error
 	for name, r := range l.rows.pools {
 		if r.dirty {
 			change(l, r)
@@ -224,10 +222,6 @@ func (l *ledger) device(id string) (*deviceRow, error) {
 func (l *ledger) session(device string) (*sessionRow, error) {
 	if r, ok := l.rows.sessions[device]; ok {
 		return r, nil
-	}
-	// It may be opened by what is not written yet.
-	if err := l.flush(); err != nil {
-		return nil, err
 	}
 	s, err := one(l.pen, scanSession, selectSession+openOf, device)
 	if err != nil && !errors.Is(err, ErrNone) {

@@ -121,23 +121,11 @@ func firstWords(query string) string {
 // still find each other.
 func clean(args []any) []any {
 	for i, a := range args {
-		switch a := a.(type) {
-		case string:
-			args[i] = cleanText(a)
-		case []string:
-			for i, s := range a {
-				a[i] = cleanText(s)
-			}
+		if s, ok := a.(string); ok && (strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s)) {
+			args[i] = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 		}
 	}
 	return args
-}
-
-func cleanText(s string) string {
-	if strings.IndexByte(s, 0) < 0 && utf8.ValidString(s) {
-		return s
-	}
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // postgresRows are rows of a query that was sent alone, or as the last of a

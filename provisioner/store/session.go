@@ -137,7 +137,12 @@ func (w *Writer) OpenSession(s *provisioner.Session) error {
 		return err
 	}
 	l := w.ledger()
-	if err := l.enterSession(*s); err != nil {
+	if err := l.pen.run(`insert into session (id, device, tenant, person, gateway, pool, address_index, key_version, public_key, stream, revision,
+			opened_at, lease_until, renewed_at, last_handshake, received_bytes, sent_bytes,
+			reported_handshake, reported_received, reported_sent, closed_at, closed_why, closed_revision)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, 0, 0, 0, '', 0)`,
+		s.ID, s.Device, s.Tenant, s.Person, s.Gateway, s.Pool, s.AddressIndex, s.KeyVersion, s.PublicKey.String(), s.Stream, s.Revision,
+		ms(s.OpenedAt), ms(s.LeaseUntil), ms(s.RenewedAt)); err != nil {
 		return err
 	}
 	if held, ok := l.rows.sessions[s.Device]; ok {
@@ -166,7 +171,6 @@ func (w *Writer) CloseSession(s provisioner.Session, why provisioner.Code) (revi
 	change(l, held)
 	held.open = false
 	return s.ClosedRevision, errors.Join(
-		l.written(s.ID),
 		l.pen.run(`update session set closed_at = $1, closed_why = $2, closed_revision = $3 where id = $4 and closed_revision = 0`,
 			ms(w.Now), string(why), s.ClosedRevision, s.ID),
 		l.movePlace(s.Gateway, -1),
@@ -188,12 +192,8 @@ func (w *Writer) CloseSessionOf(device string, why provisioner.Code) (provisione
 // RenewSession moves the lease of an open session that stream holds, and keeps
 // what the laptop reports.
 func (w *Writer) RenewSession(id, device, stream string, leaseUntil time.Time, u provisioner.Usage) (bool, error) {
-	l := w.ledger()
-	if err := l.written(id); err != nil {
-		return false, err
-	}
-	l.touch(device)
-	n, err := l.pen.exec(`update session set lease_until = $1, renewed_at = $2,
+	w.ledger().touch(device)
+	n, err := w.beside().exec(`update session set lease_until = $1, renewed_at = $2,
 			reported_handshake = $3, reported_received = $4, reported_sent = $5
 		where id = $6 and device = $7 and stream = $8 and closed_revision = 0`,
 		ms(leaseUntil), ms(w.Now), ms(u.LastHandshake), clip(u.ReceivedBytes), clip(u.SentBytes), id, device, stream)
@@ -202,12 +202,8 @@ func (w *Writer) RenewSession(id, device, stream string, leaseUntil time.Time, u
 
 // ResumeSession gives an open session to a newer stream.
 func (w *Writer) ResumeSession(id, device, stream string, leaseUntil time.Time) (bool, error) {
-	l := w.ledger()
-	if err := l.written(id); err != nil {
-		return false, err
-	}
-	l.touch(device)
-	n, err := l.pen.exec(`update session set stream = $1, lease_until = $2, renewed_at = $3 where id = $4 and device = $5 and closed_revision = 0`,
+	w.ledger().touch(device)
+	n, err := w.beside().exec(`update session set stream = $1, lease_until = $2, renewed_at = $3 where id = $4 and device = $5 and closed_revision = 0`,
 		stream, ms(leaseUntil), ms(w.Now), id, device)
 	return n > 0, err
 }
@@ -224,9 +220,6 @@ type Observed struct {
 // are left alone.
 func (w *Writer) Observe(gateway string, o Observed) error {
 	received, sent := clip(o.ReceivedBytes), clip(o.SentBytes)
-	if err := w.ledger().written(o.Session); err != nil {
-		return err
-	}
 	// What the ledger knows of the session may be older in this; nothing is decided by it there.
 	return w.beside().run(`update session set last_handshake = case when $1 > last_handshake then $2 else last_handshake end,
 		received_bytes = case when received_bytes > $3 then received_bytes else received_bytes + $4 end,
