@@ -96,7 +96,7 @@ func (r *Reader) Applicant(actor provisioner.Actor, n int) (Applicant, error) {
 		return a, fromJSON(declaration, &a.Tenant)
 	}, `select `+deviceColumns+`, (select count(*) from suspension where device = d.id),
 			p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail, t.declaration,
-			coalesce((select s.closed_at from session s where s.device = d.id and s.closed_at > 0
+			coalesce((select s.closed_at from session s where s.device = d.id and s.closed_revision > 0
 				order by s.closed_revision desc limit 1 offset $1), 0)
 		from device d join person p on p.id = d.person join tenant t on t.name = d.tenant where d.id = $2`, n-1, actor.ID)
 	if err == nil && suspensions > 0 {

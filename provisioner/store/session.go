@@ -124,7 +124,7 @@ func (r *Reader) DebtsOf(device string) ([]Debt, error) {
 	return all(r.q, func(s scanner) (d Debt, err error) { err = s.Scan(&d.Session, &d.Gateway, &d.Revision); return d, err },
 		`select s.id, s.gateway, s.closed_revision from session s cross join allocation a
 		left join gateway_contact c on c.gateway = s.gateway
-		where s.device = $1 and s.closed_at > 0 and (c.gateway is null or c.epoch <> a.epoch or c.revision < s.closed_revision)
+		where s.device = $1 and s.closed_revision > 0 and (c.gateway is null or c.epoch <> a.epoch or c.revision < s.closed_revision)
 		order by s.gateway, s.closed_revision`, device)
 }
 
