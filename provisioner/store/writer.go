@@ -15,7 +15,7 @@ const (
 	batchTime = 20 * time.Millisecond
 	batchSize = 256
 	// patience is how long what can wait is gathered.
-	patience = 100 * time.Millisecond
+	patience = 500 * time.Millisecond
 	// aboutSize is how many requests about devices go one after the other without
 	// a look at what is urgent.
 	aboutSize = 64
@@ -136,7 +136,7 @@ func (s *Store) UpdateUrgent(ctx context.Context, do func(*Writer) error) error 
 }
 
 // UpdatePatiently is Update for what comes often and is urgent to nobody, such as
-// renewals: it waits up to 100 ms for others, so that they share a commit.
+// renewals: it waits up to half a second for others, so that they share a commit.
 func (s *Store) UpdatePatiently(ctx context.Context, do func(*Writer) error) error {
 	return s.submit(&update{ctx: ctx, do: do, until: time.Now().Add(patience)})
 }
