@@ -76,9 +76,11 @@ func because(ctx context.Context, err error) error {
 
 // How fast laptops should come back when they have lost us, and the bounds of
 // the time over which they spread. A core lets in about 500 a second, with all
-// that a laptop asks for next.
+// that a laptop asks for next. Half of that leaves it time for everybody else, or
+// for being slower: whoever loses the control plane loses no tunnel, and is in
+// no hurry.
 const (
-	returnRate        = 500
+	returnRate        = 250
 	returnSoon        = time.Second
 	returnAtTheLatest = 2 * time.Minute
 )
