@@ -2,8 +2,8 @@
 # go test with the given arguments (flags, then packages), and then, as the last lines, what was skipped and why.
 # In CI a skipped test is a failed one (internal/testneed).
 #
-# Packages that WITHOUT_RACE (an extended regular expression) matches come second, without the flags in RACE, and one
-# more of them at a time: they start programs and wait for them.
+# Packages that WITHOUT_RACE (an extended regular expression) matches come second, without the flags in RACE. One package
+# more runs at a time than there are processors: many wait for programs, disks and the network most of the time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,8 +16,9 @@ for argument in "$@"; do
 	*) flags+=("$argument") ;;
 	esac
 done
-mapfile -t packages < <("$go" list "${patterns[@]}")
-first=() second=()
+list=$("$go" list "${patterns[@]}") # in a statement of its own: its failure is ours
+mapfile -t packages <<<"$list"
+first=() second=() at_once=(-p "$(($(nproc) + 1))")
 for package in "${packages[@]}"; do
 	if [[ -n ${WITHOUT_RACE:-} && $package =~ $WITHOUT_RACE ]]; then
 		second+=("$package")
@@ -33,10 +34,10 @@ trap 'rm -f "$HEIMDRAHT_SKIP_LOG"' EXIT
 
 status=0
 if [ ${#first[@]} -gt 0 ]; then
-	"$go" test "${race[@]}" "${flags[@]}" "${first[@]}" || status=$?
+	"$go" test "${race[@]}" "${at_once[@]}" "${flags[@]}" "${first[@]}" || status=$?
 fi
 if [ ${#second[@]} -gt 0 ]; then
-	"$go" test -p $(($(nproc) + 1)) "${flags[@]}" "${second[@]}" || status=$?
+	"$go" test "${at_once[@]}" "${flags[@]}" "${second[@]}" || status=$?
 fi
 
 if [ -s "$HEIMDRAHT_SKIP_LOG" ]; then
