@@ -14,7 +14,6 @@ import (
 	"sync"
 	"testing"
 
-	"golang.org/x/net/http2"
 	"google.golang.org/protobuf/proto"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
@@ -57,10 +56,11 @@ func (f flood) run(t *testing.T, s *provisionertest.Server, connections int) (en
 	payload := make([]byte, f.bytes)
 	ctx, stop := context.WithCancel(t.Context())
 	for range connections {
-		client := &http2.Transport{
-			TLSClientConfig:            &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true}, //nolint:gosec // it sends no secret
-			StrictMaxConcurrentStreams: true, DisableCompression: true,
+		client := &http.Transport{
+			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true}, //nolint:gosec // it sends no secret
+			Protocols:       new(http.Protocols), HTTP2: &http.HTTP2Config{StrictMaxConcurrentRequests: true}, DisableCompression: true,
 		}
+		client.Protocols.SetHTTP2(true)
 		t.Cleanup(client.CloseIdleConnections)
 		for range f.calls {
 			settled.Add(1)
@@ -84,7 +84,7 @@ func (f flood) run(t *testing.T, s *provisionertest.Server, connections int) (en
 	}
 }
 
-func post(ctx context.Context, client *http2.Transport, address string, body io.Reader) (message string, err error) {
+func post(ctx context.Context, client *http.Transport, address string, body io.Reader) (message string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+address+heimdrahtv1.EnrolmentService_Enrol_FullMethodName, body)
 	if err != nil {
 		return "", err
