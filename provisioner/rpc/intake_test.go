@@ -57,7 +57,7 @@ func (f flood) run(t *testing.T, s *provisionertest.Server, connections int) (en
 	ctx, stop := context.WithCancel(t.Context())
 	for range connections {
 		client := &http.Transport{
-			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true}, //nolint:gosec // it sends no secret
+			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true},
 			Protocols:       new(http.Protocols), HTTP2: &http.HTTP2Config{StrictMaxConcurrentRequests: true}, DisableCompression: true,
 		}
 		client.Protocols.SetHTTP2(true)
