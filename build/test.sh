@@ -8,6 +8,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 go=${GO:-go}
+# `make lint` vets everything, once.
+always=(-vet=off -p "$(($(nproc) + 1))")
 read -ra race <<<"${RACE:-}"
 flags=() patterns=()
 for argument in "$@"; do
@@ -18,7 +20,7 @@ for argument in "$@"; do
 done
 list=$("$go" list "${patterns[@]}") # in a statement of its own: its failure is ours
 mapfile -t packages <<<"$list"
-first=() second=() at_once=(-p "$(($(nproc) + 1))")
+first=() second=()
 for package in "${packages[@]}"; do
 	if [[ -n ${WITHOUT_RACE:-} && $package =~ $WITHOUT_RACE ]]; then
 		second+=("$package")
@@ -34,10 +36,10 @@ trap 'rm -f "$HEIMDRAHT_SKIP_LOG"' EXIT
 
 status=0
 if [ ${#first[@]} -gt 0 ]; then
-	"$go" test "${race[@]}" "${at_once[@]}" "${flags[@]}" "${first[@]}" || status=$?
+	"$go" test "${race[@]}" "${always[@]}" "${flags[@]}" "${first[@]}" || status=$?
 fi
 if [ ${#second[@]} -gt 0 ]; then
-	"$go" test "${at_once[@]}" "${flags[@]}" "${second[@]}" || status=$?
+	"$go" test "${always[@]}" "${flags[@]}" "${second[@]}" || status=$?
 fi
 
 if [ -s "$HEIMDRAHT_SKIP_LOG" ]; then
