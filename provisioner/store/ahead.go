@@ -56,7 +56,7 @@ func (l *ledger) ahead(devices []string) error {
 			}
 		}, selectSuspension+`where device = any($1) order by device, source`, fresh),
 		ask(scanSession, func(s provisioner.Session) { l.rows.sessions[s.Device] = &sessionRow{s, true} },
-			selectSession+`where s.device = any($1) and s.closed_revision = 0`, fresh),
+			selectSession+openOfAny, fresh),
 		ask(scanFormer, func(f formerAddress) {
 			if r, ok := l.rows.formers[f.device]; ok {
 				r.add(f)

@@ -3,12 +3,22 @@ package store
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 )
 
 // Exec runs a statement past the store, as another version of the program might.
 func Exec(t *testing.T, o Options, query string, args ...any) {
+	t.Helper()
+	write(t, o, func(p pen) error {
+		_, err := p.exec(query, args...)
+		return err
+	})
+}
+
+// write does something in a transaction past the store.
+func write(t *testing.T, o Options, do func(pen) error) {
 	t.Helper()
 	e, err := openEngine(context.Background(), o)
 	if err != nil {
@@ -23,7 +33,7 @@ func Exec(t *testing.T, o Options, query string, args ...any) {
 	if err := p.begin(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.exec(query, args...); err != nil {
+	if err := do(p); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.commit(); err != nil {
@@ -63,4 +73,24 @@ func Connect(t *testing.T, o Options) (end func()) {
 func Impatient(o Options) Options {
 	o.lockTime = time.Millisecond
 	return o
+}
+
+// Plans tells how PostgreSQL would look for open sessions of one device, and of
+// several.
+func Plans(t *testing.T, o Options) (one, several string) {
+	return lines(t, o, `explain `+selectSession+openOf, "a"), lines(t, o, `explain `+selectSession+openOfAny, []string{"a", "b", "c"})
+}
+
+// Setting tells a setting of the connection that writes, as the server sees it.
+func Setting(t *testing.T, o Options, name string) string { return lines(t, o, `show `+name) }
+
+// lines asks with the connection that writes.
+func lines(t *testing.T, o Options, query string, args ...any) string {
+	t.Helper()
+	var list []string
+	write(t, o, func(p pen) (err error) {
+		list, err = all(p, value[string], query, args...)
+		return err
+	})
+	return strings.Join(list, "\n")
 }

@@ -54,7 +54,10 @@ func (r *Reader) OpenSessionOf(device string) (provisioner.Session, error) {
 // says "open" as "without a revision of its closing": to closed_at = 0 belong
 // indexes of all open sessions, and until PostgreSQL has statistics of the table
 // it may read such an index from end to end.
-const openOf = `where s.device = $1 and s.closed_revision = 0`
+const (
+	openOf    = `where s.device = $1 and s.closed_revision = 0`
+	openOfAny = `where s.device = any($1) and s.closed_revision = 0` // PostgreSQL alone
+)
 
 // SessionsOnGateway lists open sessions of a gateway with ids above after, by
 // id, at most limit.
