@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/heimdraht/heimdraht/provisioner/address"
 )
@@ -109,4 +110,76 @@ func (w *Writer) ForgetAddresses(gateway string) error {
 		return err
 	}
 	return run(w.q, `delete from former_address where gateway = $1`, gateway)
+}
+
+// block gives a block of addresses; ErrNone if nobody has it.
+func (l *ledger) block(k blockKey) (*blockRow, error) {
+	if known, ok := l.rows.blocks[k]; ok {
+		return known, nil
+	}
+	b, err := one(l.pen, scanBlock, selectBlock+`where gateway = $1 and block = $2`, k.gateway, k.number)
+	if err != nil {
+		return nil, err
+	}
+	return l.keepBlock(b), nil
+}
+
+// keepBlock keeps a block as it was read, unless it is known already.
+func (l *ledger) keepBlock(b blockRow) *blockRow {
+	if known, ok := l.rows.blocks[b.key]; ok {
+		return known
+	}
+	r, rows, where := &b, l.rows, tenantOnGateway{b.key.gateway, b.tenant}
+	rows.blocks[b.key] = r
+	if !b.used.Full() {
+		rows.partly[where] = append(rows.partly[where], r)
+	}
+	l.undoing = append(l.undoing, func() {
+		delete(rows.blocks, b.key)
+		rows.partly[where] = slices.DeleteFunc(rows.partly[where], func(other *blockRow) bool { return other == r })
+	})
+	return r
+}
+
+// free gives a block in which a tenant has an address free, the lowest known
+// one; ErrNone if there is none.
+func (l *ledger) free(where tenantOnGateway) (*blockRow, error) {
+	var lowest *blockRow
+	for _, b := range l.rows.partly[where] {
+		if !b.used.Full() && (lowest == nil || b.key.number < lowest.key.number) {
+			lowest = b
+		}
+	}
+	if lowest != nil {
+		return lowest, nil
+	}
+	if err := l.flush(); err != nil { // so that those used up here are seen to be full
+		return nil, err
+	}
+	b, err := one(l.pen, scanBlock, selectBlock+`where gateway = $1 and tenant = $2 and used <> -1 order by block limit 1`, where.gateway, where.tenant)
+	if err != nil {
+		return nil, err
+	}
+	return l.keepBlock(b), nil
+}
+
+// take takes an address of a block: the one wanted if it is free, else another;
+// ErrNoAddress if it is full.
+func (l *ledger) take(b *blockRow, want int) (int64, error) {
+	used := b.used
+	offset, ok := used.Take(want)
+	if !ok {
+		return 0, ErrNoAddress
+	}
+	l.setUsed(b, used)
+	return b.key.number*address.BlockSize + int64(offset), nil
+}
+
+func (l *ledger) setUsed(b *blockRow, used address.Block) {
+	change(l, b)
+	full := b.used.Full()
+	b.used, b.dirty = used, true
+	if where := (tenantOnGateway{b.key.gateway, b.tenant}); full && !used.Full() {
+		l.rows.partly[where] = append(l.rows.partly[where], b)
+	}
 }
