@@ -18,7 +18,7 @@ VERSION = $(shell git describe --tags --always --dirty)
 # Part of every test run because most of what we test is concurrent. `make test RACE=` is quicker. SQLite's own code,
 # translated from C, is left alone: it guards itself, and watched it takes more time than all of ours.
 RACE ?= -race -gcflags=modernc.org/sqlite/lib=-race=false
-# Packages whose tests start programs, built as they are shipped, and watch from outside.
+# Packages whose tests start programs and watch them from outside.
 WITHOUT_RACE := /cmd/(internal/(crash|e2e)|heimdraht(d|-agent|-bench|-gateway)?)$$
 # What `make test` and `make bench` look at, and how long one package may take.
 PKG          ?= ./...

@@ -3,7 +3,8 @@
 # In CI a skipped test is a failed one (internal/testneed).
 #
 # Packages that WITHOUT_RACE (an extended regular expression) matches come second, without the flags in RACE. One package
-# more runs at a time than there are processors: many wait for programs, disks and the network most of the time.
+# more runs at a time than there are processors: many wait for programs, disks and the network most of the time. The
+# longest of the second come last in the list, so they are begun from its end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,7 +24,7 @@ mapfile -t packages <<<"$list"
 first=() second=()
 for package in "${packages[@]}"; do
 	if [[ -n ${WITHOUT_RACE:-} && $package =~ $WITHOUT_RACE ]]; then
-		second+=("$package")
+		second=("$package" "${second[@]}")
 	else
 		first+=("$package")
 	fi
