@@ -16,7 +16,9 @@
 //     more for each declaration that somebody sends who may apply one. It is
 //     counted where bytes come in, because the library has one limit for all
 //     messages, and reads a message from the moment on at which it is asked for
-//     one. The door lets 2,048 strangers in: together they have 64 MB.
+//     one. The door lets 2,048 strangers in: together they have 64 MB of the wire.
+//     In memory that is as much when it comes in large pieces, and up to ten
+//     times as much when it comes byte by byte.
 //
 // Not its business: rules, SQL, files.
 package rpc
