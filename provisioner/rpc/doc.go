@@ -17,7 +17,7 @@
 //     counted where bytes come in, because the library has one limit for all
 //     messages, and reads a message from the moment on at which it is asked for
 //     one. The door lets 2,048 strangers in: together they have 64 MB of the wire.
-//     In memory that is as much when it comes in large pieces, and up to ten
+//     In memory that is as much when it comes in large pieces, and some ten
 //     times as much when it comes byte by byte.
 //
 // Not its business: rules, SQL, files.

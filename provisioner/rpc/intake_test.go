@@ -59,6 +59,7 @@ func (f flood) run(t *testing.T, s *provisionertest.Server, connections int) (en
 		client := &http.Transport{
 			TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true},
 			Protocols:       new(http.Protocols), HTTP2: &http.HTTP2Config{StrictMaxConcurrentRequests: true}, DisableCompression: true,
+			MaxConnsPerHost: 1, // else each call would dial, before the first connection is there
 		}
 		client.Protocols.SetHTTP2(true)
 		t.Cleanup(client.CloseIdleConnections)
@@ -125,7 +126,9 @@ func TestStrangersAreNotTakenIn(t *testing.T) {
 		end := f.run(t, s, connections)
 		held := (heap() - before) / connections
 		t.Logf("%s: %d KB a connection, both its ends together", f.name, held>>10)
-		if held > 1<<20 {
+		// Unbounded it is 8 MB and more. Of this, the most is what the library and the client
+		// keep of each frame of a single byte.
+		if held > 2<<20 {
 			t.Errorf("%s: a connection makes us hold %d KB", f.name, held>>10)
 		}
 		othersGoOn(t, s, fmt.Sprint("SN", i))
