@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Benchmark lines of the load generator: on SQLite, and on PostgreSQL where its programs are installed. Arguments: those
-# of heimdraht-bench. A --bench that matches none of its benchmarks is no error: it was meant for others.
+# of heimdraht-bench, with those in LOAD_POSTGRES behind them on PostgreSQL. A --bench that matches none of its benchmarks is no error: it was meant for others.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,8 +14,9 @@ if [[ "$status" -ne 0 && "$said" == *'no benchmark matches'* ]]; then
 	exit 0
 fi
 "$bin/heimdraht-bench" --heimdrahtd "$bin/heimdrahtd" "$@"
+read -ra more <<<"${LOAD_POSTGRES:-}"
 if command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; then
-	"$bin/heimdraht-bench" --heimdrahtd "$bin/heimdrahtd" --database postgres "$@"
+	"$bin/heimdraht-bench" --heimdrahtd "$bin/heimdrahtd" --database postgres "$@" "${more[@]}"
 else
 	echo 'No load was generated on PostgreSQL: it is not installed.' >&2
 fi

@@ -21,6 +21,11 @@ const (
 	// codeReplaced is the control plane's word that this gateway is none any
 	// more: no grace time is due to what nobody authorises.
 	codeReplaced = "gateway-replaced"
+	// A control plane that was restarted is missed by those who wait to have somebody's
+	// access taken away, and gateways are few: for hurryFor after it was lost they
+	// ask again after hurry at the most.
+	hurry    = 300 * time.Millisecond
+	hurryFor = time.Minute
 	// sameProblem is how often a lasting problem is logged.
 	sameProblem = 10 * time.Minute
 	maxConfirm  = 1_000
@@ -63,12 +68,16 @@ func (g *Gateway) connect(ctx context.Context) (*control.Conn, error) {
 // stayConnected holds a stream until the context ends.
 func (g *Gateway) stayConnected(ctx context.Context) error {
 	var backoff control.Backoff
+	hurryUntil := time.Now().Add(hurryFor)
 	var logged *control.Problem
 	var loggedAt time.Time
 	for {
-		err := g.attach(ctx, &backoff)
+		held, err := g.attach(ctx, &backoff)
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if held >= hurryFor { // else it may be falling over us
+			hurryUntil = time.Now().Add(hurryFor)
 		}
 		problem := asProblem(err)
 		g.mu.Lock()
@@ -82,6 +91,10 @@ func (g *Gateway) stayConnected(ctx context.Context) error {
 		if logged == nil || logged.Code != problem.Code || time.Since(loggedAt) >= sameProblem {
 			g.log.Warn("not connected to the control plane; tunnels stay for the grace time", "error", problem)
 			logged, loggedAt = problem, time.Now()
+		}
+		backoff.Max = 0
+		if time.Now().Before(hurryUntil) {
+			backoff.Max = hurry
 		}
 		if err := backoff.Wait(ctx, problem.RetryAfter); err != nil {
 			return err
@@ -97,11 +110,11 @@ func asProblem(err error) *control.Problem {
 	return streamEnded(err)
 }
 
-// attach holds one stream from its beginning to its end.
-func (g *Gateway) attach(ctx context.Context, backoff *control.Backoff) (err error) {
+// attach holds one stream from its beginning to its end, and tells for how long.
+func (g *Gateway) attach(ctx context.Context, backoff *control.Backoff) (held time.Duration, err error) {
 	conn, err := g.connect(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 
@@ -109,8 +122,9 @@ func (g *Gateway) attach(ctx context.Context, backoff *control.Backoff) (err err
 	defer cancel(nil)
 	stream, err := heimdrahtv1.NewGatewayServiceClient(conn).Sync(ctx)
 	if err != nil {
-		return fmt.Errorf("opening the stream: %w", control.FromStatus(err))
+		return 0, fmt.Errorf("opening the stream: %w", control.FromStatus(err))
 	}
+	began := time.Now()
 	g.attached(conn.Server.String())
 	defer g.detached()
 	backoff.Succeeded()
@@ -126,7 +140,7 @@ func (g *Gateway) attach(ctx context.Context, backoff *control.Backoff) (err err
 	err = g.receiveAll(stream)
 	cancel(err)
 	<-sent
-	return context.Cause(ctx)
+	return time.Since(began), context.Cause(ctx)
 }
 
 func (g *Gateway) receiveAll(stream heimdrahtv1.GatewayService_SyncClient) error {
