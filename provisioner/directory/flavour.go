@@ -28,8 +28,7 @@ func (a Attributes) First(name string) string {
 	return ""
 }
 
-// Flavour is what differs from one directory product to the next. Following changes as they happen will differ
-// by flavour too.
+// Flavour is what differs from one directory product to the next.
 type Flavour struct {
 	Name string
 	// StableID is the attribute that stays with a person for good, and tells her from a later namesake.
@@ -38,12 +37,20 @@ type Flavour struct {
 	Logins []string
 	// People is a filter that people match and groups, computers and units do not.
 	People string
+	// GroupClasses are the object classes that make an entry a group.
+	GroupClasses []string
+	// Members are the attributes by which a group lists its members' DNs, MemberLogins those by which it lists their
+	// logins (RFC 2307).
+	Members, MemberLogins []string
+	// Ways of noticing changes, the best one first. A server that offers none of them is read again and again.
+	Ways []Way
 	// InChain: the server itself finds members of members (matching rule 1.2.840.113556.1.4.1941).
 	InChain bool
 	// Domains: a login may be written DOMAIN\name.
 	Domains bool
 
 	id       idForm
+	names    func(Attributes) (names, in []string) // what Entry.Names and Entry.In say besides; nil: nothing
 	status   []string
 	required string // an attribute without which nothing is known about the status
 	judge    func(Attributes, time.Time) Status
@@ -52,12 +59,24 @@ type Flavour struct {
 type idForm int
 
 const (
-	idText idForm = iota // as it came, in lower case
+	idText idForm = iota // a UUID as text, in lower case
+	idFour               // text in lower case, written in four parts of eight digits
 	idHex                // 16 bytes
 	idGUID               // 16 bytes, the first three groups little endian (MS-DTYP 2.3.4)
 )
 
 const personFilter = "(objectClass=person)"
+
+// groupClasses are those of RFC 4519, RFC 2307 and, in eDirectory's schema, plain "group".
+func groupClasses() []string { return []string{"groupOfNames", "groupOfUniqueNames", "posixGroup", "group"} }
+
+// withGroups fills in how groups are kept everywhere but in Active Directory.
+func (f Flavour) withGroups(ways ...Way) Flavour {
+	f.GroupClasses = groupClasses()
+	f.Members, f.MemberLogins = []string{"member", "uniqueMember"}, []string{"memberUid"}
+	f.Ways = ways
+	return f
+}
 
 // Flavours lists what is known. Measured against OpenLDAP, Samba and 389 Directory Server; the others follow
 // their manufacturers' documentation.
@@ -66,28 +85,29 @@ func Flavours() []Flavour {
 		{
 			Name: ActiveDirectory, StableID: "objectGUID", Logins: []string{"sAMAccountName", "userPrincipalName"},
 			People: "(&(objectClass=user)(!(objectClass=computer)))", InChain: true, Domains: true, id: idGUID,
+			GroupClasses: []string{"group"}, Members: []string{"member"}, Ways: []Way{WayDirSync, WayUSN}, names: sidNames,
 			status: []string{"userAccountControl", "accountExpires", "pwdLastSet", "msDS-User-Account-Control-Computed",
 				"primaryGroupID", "objectSid"},
 			required: "useraccountcontrol", judge: judgeActiveDirectory,
 		},
-		{
+		Flavour{
 			Name: OpenLDAP, StableID: "entryUUID", Logins: []string{"uid"}, People: personFilter,
 			status: []string{"pwdAccountLockedTime", "pwdReset", "shadowExpire"}, judge: judgeOpenLDAP,
-		},
-		{
-			Name: DirectoryServer, StableID: "nsUniqueId", Logins: []string{"uid"}, People: personFilter,
+		}.withGroups(WaySyncrepl, WayPersistentSearch),
+		Flavour{
+			Name: DirectoryServer, StableID: "nsUniqueId", Logins: []string{"uid"}, People: personFilter, id: idFour,
 			status: []string{"nsAccountLock", "krbPrincipalExpiration", "krbPasswordExpiration", "passwordExpirationTime", "accountUnlockTime"},
 			judge:  judgeDirectoryServer,
-		},
-		{
+		}.withGroups(WaySyncrepl, WayPersistentSearch),
+		Flavour{
 			Name: EDirectory, StableID: "GUID", Logins: []string{"uid", "cn"}, People: personFilter, id: idHex,
 			status: []string{"loginDisabled", "loginExpirationTime", "lockedByIntruder", "passwordExpirationTime"},
 			judge:  judgeEDirectory,
-		},
-		{
+		}.withGroups(WayPersistentSearch),
+		Flavour{
 			Name: Univention, StableID: "entryUUID", Logins: []string{"uid"}, People: personFilter,
 			status: []string{"sambaAcctFlags", "shadowExpire", "pwdAccountLockedTime", "pwdReset"}, judge: judgeUnivention,
-		},
+		}.withGroups(WaySyncrepl, WayPersistentSearch),
 	}
 }
 
@@ -176,7 +196,7 @@ func (f Flavour) idText(raw string) (string, error) {
 	switch {
 	case raw == "":
 		return "", fmt.Errorf("the service account may not read %s, by which people are known", f.StableID)
-	case f.id == idText:
+	case f.id == idText, f.id == idFour:
 		return strings.ToLower(raw), nil
 	case len(raw) != 16:
 		return "", fmt.Errorf("%s is %d bytes long and should be 16", f.StableID, len(raw))
@@ -190,7 +210,7 @@ func (f Flavour) idText(raw string) (string, error) {
 // IDValue turns a kept stable id back into the attribute's value, for an equality filter. It fails on text that
 // no entry of this flavour can have.
 func (f Flavour) IDValue(text string) (string, error) {
-	if f.id == idText {
+	if f.id == idText || f.id == idFour {
 		if text == "" {
 			return "", fmt.Errorf("the stable id is empty")
 		}

@@ -29,8 +29,19 @@ type conn struct {
 // errStartTLSRefused: the server answered, and does not do TLS on this port.
 var errStartTLSRefused = errors.New("the server refuses StartTLS")
 
-// dial connects, with TLS unless the configuration says plain, within ctx.
+// dial makes a connection for requests that are answered one after the other.
 func (s *server) dial(ctx context.Context) (*conn, error) {
+	raw, err := s.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{raw: raw, ldap: goldap.NewConn(raw, s.tls != nil), server: s, used: time.Now()}
+	c.ldap.Start()
+	return c, nil
+}
+
+// connect connects, with TLS unless the configuration says plain, within ctx.
+func (s *server) connect(ctx context.Context) (net.Conn, error) {
 	dialer := &net.Dialer{KeepAlive: 15 * time.Second}
 	raw, err := dialer.DialContext(ctx, "tcp", s.address)
 	if err != nil {
@@ -56,9 +67,7 @@ func (s *server) dial(ctx context.Context) (*conn, error) {
 		}
 		raw = secure
 	}
-	c := &conn{raw: raw, ldap: goldap.NewConn(raw, s.tls != nil), server: s, used: time.Now()}
-	c.ldap.Start()
-	return c, nil
+	return raw, nil
 }
 
 // startTLS asks for TLS (RFC 4511, section 4.14.1). It is done here and not by go-ldap, whose handshake knows

@@ -44,16 +44,16 @@ func FuzzFiltersKeepTheirShape(f *testing.F) {
 				t.Errorf("login %q makes the filter %s", typed, loginFilter(flavour, typed))
 			}
 		}
-		want, err := goldap.CompileFilter(groupFilter([]string{"cn=x"}, "x"))
+		want, err := goldap.CompileFilter(groupFilter("(objectClass=group)", []string{"cn=x"}, "x"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if typed == "" {
 			typed = "x" // no login is another filter, on purpose
 		}
-		got, err := goldap.CompileFilter(groupFilter([]string{typed}, typed))
+		got, err := goldap.CompileFilter(groupFilter("(objectClass=group)", []string{typed}, typed))
 		if err != nil || shape(got) != shape(want) {
-			t.Errorf("DN %q makes the filter %s: %v", typed, groupFilter([]string{typed}, typed), err)
+			t.Errorf("DN %q makes the filter %s: %v", typed, groupFilter("(objectClass=group)", []string{typed}, typed), err)
 		}
 	})
 }
@@ -134,13 +134,13 @@ func TestJudgeBindOthers(t *testing.T) {
 
 func TestPrimaryGroupSID(t *testing.T) {
 	person := "\x01\x05\x00\x00\x00\x00\x00\x05" + "\x15\x00\x00\x00" + "aaaa" + "bbbb" + "cccc" + "\x51\x04\x00\x00"
-	got, ok := primaryGroupSID(person, "513")
+	got, ok := directory.PrimaryGroupSID(person, "513")
 	if want := person[:24] + "\x01\x02\x00\x00"; !ok || got != want {
 		t.Errorf("primary group is %x, %v; want %x", got, ok, want)
 	}
 	for _, bad := range [][2]string{{"", "513"}, {person, ""}, {person[:20], "513"}, {person, "x"}, {"\x01\x01", "1"}} {
-		if got, ok := primaryGroupSID(bad[0], bad[1]); ok {
-			t.Errorf("primaryGroupSID(%x, %q) = %x", bad[0], bad[1], got)
+		if got, ok := directory.PrimaryGroupSID(bad[0], bad[1]); ok {
+			t.Errorf("directory.PrimaryGroupSID(%x, %q) = %x", bad[0], bad[1], got)
 		}
 	}
 }

@@ -70,7 +70,7 @@ func (d *Directory) fillGroups(ctx context.Context, f found, person *directory.P
 func (d *Directory) askChain(ctx context.Context, c *conn, f found, wanted map[string]string) (in, missing map[string]bool, err error) {
 	in, missing = map[string]bool{}, map[string]bool{}
 	filter := "(member:" + matchInChain + ":=" + goldap.EscapeFilter(f.person.DN) + ")"
-	if sid, ok := primaryGroupSID(f.attributes.First("objectsid"), f.attributes.First("primarygroupid")); ok {
+	if sid, ok := directory.PrimaryGroupSID(f.attributes.First("objectsid"), f.attributes.First("primarygroupid")); ok {
 		filter = "(|" + filter + "(objectSid=" + goldap.EscapeFilter(sid) + "))"
 	}
 	for folded, dn := range wanted {
@@ -85,16 +85,6 @@ func (d *Directory) askChain(ctx context.Context, c *conn, f found, wanted map[s
 		}
 	}
 	return in, missing, nil
-}
-
-// primaryGroupSID replaces the last part of a person's SID, four bytes little endian (MS-DTYP 2.4.2), by the
-// number of her primary group.
-func primaryGroupSID(sid, group string) (string, bool) {
-	var rid uint32
-	if _, err := fmt.Sscanf(group, "%d", &rid); err != nil || len(sid) < 12 || len(sid) != 8+4*int(sid[1]) {
-		return "", false
-	}
-	return sid[:len(sid)-4] + string([]byte{byte(rid), byte(rid >> 8), byte(rid >> 16), byte(rid >> 24)}), true
 }
 
 // walk goes upwards from the person: the groups she is in, the groups those are in, and so on. A group is
@@ -113,7 +103,7 @@ func (d *Directory) walk(ctx context.Context, c *conn, f found, wanted map[strin
 		if depth == 0 {
 			uid = f.person.Login
 		}
-		above, err := groupsAbove(ctx, c, bases, level, uid)
+		above, err := groupsAbove(ctx, c, d.known().flavour.GroupFilter(), bases, level, uid)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -167,11 +157,11 @@ func (d *Directory) groupBases(wanted map[string]string) []string {
 
 // groupsAbove returns the DNs of the groups that have one of these entries as a member, and of those that name
 // the login (RFC 2307).
-func groupsAbove(ctx context.Context, c *conn, bases, members []string, uid string) ([]string, error) {
+func groupsAbove(ctx context.Context, c *conn, groups string, bases, members []string, uid string) ([]string, error) {
 	var above []string
 	for len(members) > 0 {
 		n := min(groupsAtOnce, len(members))
-		filter := groupFilter(members[:n], uid)
+		filter := groupFilter(groups, members[:n], uid)
 		members, uid = members[n:], ""
 		for _, base := range bases {
 			result, err := c.find(ctx, base, goldap.ScopeWholeSubtree, 0, filter, []string{"1.1"})
@@ -188,9 +178,9 @@ func groupsAbove(ctx context.Context, c *conn, bases, members []string, uid stri
 
 // groupFilter begins with the classes of groups: objectClass is indexed everywhere, the attributes for members
 // are not, and one that is not would have a server read all entries.
-func groupFilter(members []string, uid string) string {
+func groupFilter(groups string, members []string, uid string) string {
 	var b strings.Builder
-	b.WriteString("(&(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=posixGroup)(objectClass=group))(|")
+	b.WriteString("(&" + groups + "(|")
 	for _, dn := range members {
 		value := goldap.EscapeFilter(dn)
 		b.WriteString("(member=" + value + ")(uniqueMember=" + value + ")")

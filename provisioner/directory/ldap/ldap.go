@@ -19,6 +19,8 @@ type Directory struct {
 	servers []*server
 	search  slots
 	bind    slots
+	life    context.Context // ends with Close, and ends feeds
+	end     context.CancelFunc
 
 	mu      sync.Mutex
 	closed  bool
@@ -51,7 +53,10 @@ func New(cfg directory.Config, log *slog.Logger) (*Directory, error) {
 	if err != nil {
 		return nil, &directory.Error{Cause: directory.Misconfigured, Directory: cfg.Name, Detail: "the configuration is wrong", Err: err}
 	}
+	life, end := context.WithCancel(context.Background())
 	return &Directory{
+		life:    life,
+		end:     end,
 		cfg:     cfg,
 		log:     log.With("directory", cfg.Name),
 		servers: servers,
@@ -120,6 +125,7 @@ func (d *Directory) Close() error {
 	d.mu.Lock()
 	d.closed = true
 	d.mu.Unlock()
+	d.end()
 	for _, s := range d.servers {
 		s.closeIdle()
 	}

@@ -63,11 +63,18 @@ func (d *Directory) do(ctx context.Context, k kind, exchange func(context.Contex
 		return d.fault(directory.Unavailable, "all connections to the directory are in use", "the directory is slow, or too many people sign in at once", context.Cause(ctx))
 	}
 
+	return d.overServers(ctx, func(ctx context.Context, s *server, left int) error {
+		return d.onServer(ctx, s, k, left, exchange)
+	})
+}
+
+// overServers tries the servers in order until one does it, and returns an *Error. try is told how many are left.
+func (d *Directory) overServers(ctx context.Context, try func(ctx context.Context, s *server, left int) error) error {
 	var failures []error
 	misconfigured := true
 	order := d.order()
 	for i, s := range order {
-		err := d.onServer(ctx, s, k, len(order)-i, exchange)
+		err := try(ctx, s, len(order)-i)
 		if err == nil {
 			s.rest(false)
 			return nil
@@ -150,14 +157,19 @@ func (d *Directory) connect(ctx context.Context, s *server, k kind) (*conn, erro
 		return c, nil
 	}
 	if d.isClosed() {
-		return nil, final{d.fault(directory.Unavailable, "the directory is closed", "", nil)}
+		return nil, d.closedFault()
 	}
+	if k == forBind {
+		return s.dial(ctx)
+	}
+	return d.dialService(ctx, s)
+}
+
+// dialService makes a connection that is bound as the service account.
+func (d *Directory) dialService(ctx context.Context, s *server) (*conn, error) {
 	c, err := s.dial(ctx)
 	if err != nil {
 		return nil, err
-	}
-	if k == forBind {
-		return c, nil
 	}
 	if err := d.bindService(ctx, c); err != nil {
 		c.close()
@@ -168,6 +180,10 @@ func (d *Directory) connect(ctx context.Context, s *server, k kind) (*conn, erro
 		return nil, err
 	}
 	return c, nil
+}
+
+func (d *Directory) closedFault() error {
+	return final{d.fault(directory.Unavailable, "the directory is closed", "", nil)}
 }
 
 // order is the configured order, but servers that failed lately come last.

@@ -33,6 +33,16 @@ func (d *Directory) readPassword() (string, error) {
 
 // bindService signs a connection in as the service account.
 func (d *Directory) bindService(ctx context.Context, c *conn) error {
+	return d.bindBy(c.server, func(dn, password string) error {
+		return c.run(ctx, func(l *goldap.Conn) error {
+			_, err := l.SimpleBind(goldap.NewSimpleBindRequest(dn, password, nil))
+			return err
+		})
+	})
+}
+
+// bindBy has bind sign in as the service account, unless its password has been refused a moment ago.
+func (d *Directory) bindBy(s *server, bind func(dn, password string) error) error {
 	password, err := d.readPassword()
 	if err != nil {
 		return err
@@ -41,10 +51,7 @@ func (d *Directory) bindService(ctx context.Context, c *conn) error {
 	if err := d.refusedBefore(digest); err != nil {
 		return err
 	}
-	err = c.run(ctx, func(l *goldap.Conn) error {
-		_, err := l.SimpleBind(goldap.NewSimpleBindRequest(d.cfg.BindDN, password, nil))
-		return err
-	})
+	err = bind(d.cfg.BindDN, password)
 	var answer *goldap.Error
 	if err == nil || !errors.As(err, &answer) {
 		return err
@@ -52,7 +59,7 @@ func (d *Directory) bindService(ctx context.Context, c *conn) error {
 	switch answer.ResultCode {
 	case goldap.LDAPResultInvalidCredentials, goldap.LDAPResultNoSuchObject, goldap.LDAPResultInappropriateAuthentication,
 		goldap.LDAPResultInvalidDNSyntax, goldap.LDAPResultConstraintViolation, goldap.LDAPResultUnwillingToPerform:
-		refusal := final{d.fault(directory.Misconfigured, c.server.url+" refuses the service account "+d.cfg.BindDN,
+		refusal := final{d.fault(directory.Misconfigured, s.url+" refuses the service account "+d.cfg.BindDN,
 			"check bind.dn, the password in "+d.cfg.BindPasswordFile+", and whether the account is locked or expired", err)}
 		d.mu.Lock()
 		d.refused = serviceRefusal{password: digest, until: time.Now().Add(refusalKept), err: refusal}

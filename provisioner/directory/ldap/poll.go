@@ -1,0 +1,120 @@
+package ldap
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	goldap "github.com/go-ldap/ldap/v3"
+
+	"github.com/heimdraht/heimdraht/provisioner/directory"
+)
+
+const (
+	pageSize = 1000 // entries; Active Directory allows no more
+	// pollShare bounds what polling costs a server: for each second of reading there are so many without.
+	pollShare = 19
+)
+
+// followPolling reads everything again and again.
+func (f *feed) followPolling(ctx context.Context, on site, to directory.Observer) error {
+	for live := false; ; live = true {
+		start := time.Now()
+		if err := f.readAll(ctx, on, to); err != nil {
+			return err
+		}
+		if !live {
+			to.Live(on.source(directory.WayPolling))
+		}
+		to.Heard()
+		rest := time.NewTimer(max(f.pace.poll, pollShare*time.Since(start)))
+		select {
+		case <-rest.C:
+		case <-ctx.Done():
+			rest.Stop()
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// readAll reads everything once, over a connection of its own.
+func (f *feed) readAll(ctx context.Context, on site, to directory.Observer) error {
+	w, err := f.openWire(ctx, on)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	pass := to.Pass()
+	for _, root := range on.roots {
+		if err := f.readRoot(w, on, root, pass); err != nil {
+			return err
+		}
+	}
+	pass.Whole()
+	return nil
+}
+
+// readRoot reads one root in pages.
+func (f *feed) readRoot(w *wire, on site, root string, pass directory.Pass) error {
+	var cookie []byte
+	entries := 0
+	for {
+		paging := goldap.NewControlPaging(pageSize)
+		paging.SetCookie(cookie)
+		id, err := w.search(root, goldap.ScopeWholeSubtree, on.flavour.FeedFilter(), on.flavour.FeedAttributes(), paging)
+		if err != nil {
+			return err
+		}
+		for done := false; !done; {
+			m, err := w.next()
+			if err != nil {
+				return err
+			}
+			switch {
+			case m.id != id:
+			case m.op.Tag == goldap.ApplicationSearchResultEntry:
+				entries++
+				if err := f.readEntry(m, on, root, pass); err != nil {
+					return err
+				}
+			case m.op.Tag == goldap.ApplicationSearchResultDone:
+				if cookie, err = pageCookie(m); err != nil {
+					return f.limited(on, entries, err)
+				}
+				done = true
+			}
+		}
+		if len(cookie) == 0 {
+			return nil
+		}
+	}
+}
+
+func (f *feed) readEntry(m message, on site, root string, pass directory.Pass) error {
+	dn, attributes, err := m.entry()
+	if err != nil {
+		return err
+	}
+	e, wanted, err := f.judge(on, dn, attributes)
+	if err != nil || !wanted {
+		return err
+	}
+	f.remember(root, e)
+	pass.Read(e)
+	return nil
+}
+
+// pageCookie returns where the next page begins; empty: this was the last one.
+func pageCookie(m message) ([]byte, error) {
+	if err := m.err(); err != nil {
+		return nil, err
+	}
+	c, err := m.control(goldap.ControlTypePaging)
+	if err != nil {
+		return nil, fmt.Errorf("reading in pages: %w", err)
+	}
+	if paging, ok := c.(*goldap.ControlPaging); ok {
+		return paging.Cookie, nil
+	}
+	return nil, nil
+}

@@ -1,0 +1,130 @@
+package ldap
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	goldap "github.com/go-ldap/ldap/v3"
+
+	"github.com/heimdraht/heimdraht/provisioner/directory"
+)
+
+// site is a server, and what a feed has to know of it.
+type site struct {
+	*server
+	flavour directory.Flavour
+	root    directory.Attributes // of the root DSE
+	roots   []string             // what is searched: the naming contexts that hold what is of interest
+	bases   []string             // below which people are of interest, folded
+	pace    pace
+	answer  time.Duration // within which a server has to answer
+}
+
+// source says that changes are noticed in this way.
+func (on site) source(w directory.Way) directory.Source {
+	return directory.Source{Server: on.url, Flavour: on.flavour.Name, Way: w}
+}
+
+// holds reports whether somebody with this DN is of interest.
+func (on site) holds(dn string) bool {
+	folded, err := fold(dn)
+	return err != nil || // cannot be told: then rather too many
+		slices.ContainsFunc(on.bases, func(base string) bool { return directory.Under(folded, base) })
+}
+
+// site asks a server what it offers, and whether the bases are there: if one is not, it would look as if everybody
+// below it had left.
+func (f *feed) site(ctx context.Context, s *server) (site, error) {
+	on := site{server: s, pace: f.pace, answer: f.d.cfg.Timeout}
+	ctx, cancel := context.WithTimeout(ctx, f.d.cfg.Timeout)
+	defer cancel()
+	err := f.d.onServer(ctx, s, forSearch, 1, func(ctx context.Context, c *conn) error {
+		root, err := c.entry(ctx, "", append(directory.RootDSE(), "supportedControl"))
+		if err != nil {
+			return fmt.Errorf("reading the root DSE: %w", err)
+		}
+		on.root, on.flavour = root, f.d.known().flavour
+		if on.roots, on.bases, err = f.roots(root["namingcontexts"]); err != nil {
+			return err
+		}
+		return f.checkBases(ctx, c)
+	})
+	return on, err
+}
+
+func (f *feed) checkBases(ctx context.Context, c *conn) error {
+	for _, base := range f.interest.Bases {
+		if base == "" {
+			continue
+		}
+		_, err := c.entry(ctx, base, []string{"1.1"})
+		if isAbsent(err) {
+			return final{f.d.fault(directory.Misconfigured, "the base "+base+" is not in the directory, or hidden from the service account",
+				"correct the base, or let the service account read it", err)}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// roots are the naming contexts that hold bases and groups, in a stable order. What lies in none of them is searched by
+// itself: not all servers say what they hold. bases are the interest's, folded.
+func (f *feed) roots(contexts []string) (roots, bases []string, err error) {
+	known := map[string]string{} // folded: as spelt
+	for _, context := range contexts {
+		if folded, err := fold(context); err == nil && folded != "" {
+			known[folded] = context
+		}
+	}
+	chosen := map[string]string{}
+	for i, target := range slices.Concat(f.interest.Bases, f.interest.Groups) {
+		folded, err := fold(target)
+		if err != nil {
+			return nil, nil, final{f.d.fault(directory.Misconfigured, fmt.Sprintf("%q is not a DN", target), "correct it", err)}
+		}
+		if i < len(f.interest.Bases) {
+			bases = append(bases, folded)
+		}
+		maps.Copy(chosen, rootsOf(folded, target, known))
+	}
+	for _, folded := range slices.Sorted(maps.Keys(chosen)) {
+		roots = append(roots, chosen[folded])
+	}
+	return roots, bases, nil
+}
+
+// rootsOf are the context that a target is in, or the contexts below it, or the target itself.
+func rootsOf(folded, target string, contexts map[string]string) map[string]string {
+	best, below := "", map[string]string{}
+	for context, spelt := range contexts {
+		if directory.Under(folded, context) && len(context) > len(best) {
+			best = context
+		}
+		if directory.Under(context, folded) {
+			below[context] = spelt
+		}
+	}
+	switch {
+	case best != "":
+		return map[string]string{best: contexts[best]}
+	case len(below) > 0:
+		return below
+	}
+	return map[string]string{folded: target}
+}
+
+// limited is what an error at the end of a search means that had told so many entries.
+func (f *feed) limited(on site, entries int, err error) error {
+	if !goldap.IsErrorAnyOf(err, goldap.LDAPResultSizeLimitExceeded, goldap.LDAPResultAdminLimitExceeded) {
+		return err
+	}
+	return final{f.d.fault(directory.Misconfigured,
+		fmt.Sprintf("%s lets the service account read %d entries and no more", on.url, entries),
+		fmt.Sprintf("lift its limit: in OpenLDAP `limits dn.exact=%q size=unlimited`, in 389 Directory Server nsSizeLimit and nsLookThroughLimit "+
+			"of its entry to -1 (reading in pages does not lift it)", f.d.cfg.BindDN), err)}
+}
