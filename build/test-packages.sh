@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs what the tests need from the distribution's packages, on Debian and Ubuntu. Says so first, skips what
-# is there, and leaves no service running: tests start their own slapd on loopback ports.
+# is there, and leaves no service running: tests start their own on loopback addresses.
 set -euo pipefail
 
 # postgresql: the tests start a server of their own; dbus-daemon: the tests' own bus, on which they play systemd-resolved; bind9-dnsutils: dig; e2fsprogs and mount: disks that turn read-only; gcc and libc6-dev: the race detector.
-wanted=(slapd slapd-contrib ldap-utils postgresql dbus-daemon iproute2 nftables iputils-ping bind9-dnsutils ca-certificates curl e2fsprogs mount gcc libc6-dev)
+wanted=(slapd slapd-contrib ldap-utils samba-ad-dc samba-ad-provision winbind smbclient ldb-tools postgresql dbus-daemon iproute2 nftables iputils-ping bind9-dnsutils ca-certificates curl e2fsprogs mount gcc libc6-dev)
 # The virtual machine whose kernel has WireGuard (internal/kerneltest).
 [ "$(uname -m)" != x86_64 ] || wanted+=(qemu-system-x86)
 
@@ -50,8 +50,10 @@ trap finish EXIT
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
 
 # Nor may it start with the machine. Only where we brought it: one that was here has its own purpose.
-for service in slapd postgresql; do
-	[[ " ${missing[*]} " == *" $service "* ]] || continue
+for service in slapd postgresql samba-ad-dc smbd nmbd winbind; do
+	package=$service
+	case $service in smbd | nmbd) package=samba-ad-dc ;; esac # which brings them along
+	[[ " ${missing[*]} " == *" $package "* ]] || continue
 	if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
 		"${as_root[@]}" systemctl disable --now "$service"
 	elif command -v update-rc.d >/dev/null; then

@@ -68,6 +68,11 @@ func Rules() []Rule {
 					What:   []string{"github.com/go-ldap/ldif/...", "github.com/jimlambrt/gldap/..."},
 					Reason: "it is the other end of the wire: it reads LDIF and answers as an LDAP server",
 				},
+				{
+					By:     []string{"./provisioner/directory/sambatest/..."},
+					What:   []string{"github.com/go-ldap/ldap/..."},
+					Reason: "it plays the administrator who changes people and groups, which the product never does",
+				},
 			},
 		},
 		{
@@ -137,7 +142,7 @@ func Rules() []Rule {
 func testSupport() []string {
 	return []string{
 		"testing/...", "pgregory.net/rapid/...", "github.com/google/go-cmp/...", "github.com/anishathalye/porcupine/...", "github.com/rogpeppe/go-internal/testscript/...",
-		"./internal/testneed/...", "./internal/kerneltest/...", "./internal/testprocess/...", "./provisioner/provisionertest/...", "./provisioner/store/postgrestest/...", "./provisioner/directory/slapdtest/...", "./agent/endpoint/endpointtest/...", "./cmd/internal/e2e/...", "./cmd/internal/crash/...",
+		"./internal/testneed/...", "./internal/kerneltest/...", "./internal/testprocess/...", "./provisioner/provisionertest/...", "./provisioner/store/postgrestest/...", "./provisioner/directory/slapdtest/...", "./provisioner/directory/sambatest/...", "./agent/endpoint/endpointtest/...", "./cmd/internal/e2e/...", "./cmd/internal/crash/...",
 	}
 }
 

@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// Certificates are an authority's certificate and a server's for localhost, 127.0.0.1 and ::1, in PEM form.
+// Certificates are an authority's certificate and a server's, in PEM form.
 type Certificates struct {
 	CA, Cert, Key []byte
 }
 
-// NewCertificates makes an authority and lets it issue a server's certificate with the given validity. The
-// authority's key is thrown away.
+// NewCertificates makes an authority and lets it issue a server's certificate with the given validity, for the
+// given names and addresses (none: localhost, 127.0.0.1 and ::1). The authority's key is thrown away.
 func NewCertificates(notBefore, notAfter time.Time, names ...string) (Certificates, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -42,10 +42,16 @@ func NewCertificates(notBefore, notAfter time.Time, names ...string) (Certificat
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "localhost"},
 		NotBefore: notBefore, NotAfter: notAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		DNSNames: names,
 	}
 	if len(names) == 0 {
-		leaf.DNSNames, leaf.IPAddresses = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+		names = []string{"localhost", "127.0.0.1", "::1"}
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			leaf.IPAddresses = append(leaf.IPAddresses, ip)
+		} else {
+			leaf.DNSNames = append(leaf.DNSNames, name)
+		}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), caKey)
 	if err != nil {
