@@ -97,6 +97,9 @@ type Status struct {
 	SignInBlocked bool
 	// PasswordExpired: the password was right once and must be renewed.
 	PasswordExpired bool
+	// PasswordEndsAt is when the password must be renewed, past or to come: that makes no event, so whoever
+	// follows a directory judges it on our own clock. Zero: not known.
+	PasswordEndsAt time.Time
 	// MustChangePassword: somebody else set the password, and the person must set her own.
 	MustChangePassword bool
 }

@@ -87,7 +87,7 @@ func Flavours() []Flavour {
 			People: "(&(objectClass=user)(!(objectClass=computer)))", InChain: true, Domains: true, id: idGUID,
 			GroupClasses: []string{"group"}, Members: []string{"member"}, Ways: []Way{WayDirSync, WayUSN}, names: sidNames,
 			status: []string{"userAccountControl", "accountExpires", "pwdLastSet", "msDS-User-Account-Control-Computed",
-				"primaryGroupID", "objectSid"},
+				"msDS-UserPasswordExpiryTimeComputed", "primaryGroupID", "objectSid"},
 			required: "useraccountcontrol", judge: judgeActiveDirectory,
 		},
 		Flavour{

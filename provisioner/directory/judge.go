@@ -27,6 +27,7 @@ func judgeActiveDirectory(a Attributes, now time.Time) Status {
 		s.MustChangePassword = true // the password counts as expired as well, but that is not the reason
 	} else {
 		s.PasswordExpired = computed&uacPasswordExpired != 0
+		s.PasswordEndsAt = filetime(number(a, "msds-userpasswordexpirytimecomputed"))
 	}
 	if control&uacDisabled != 0 {
 		s.Ended = EndDisabled
@@ -63,8 +64,8 @@ func judgeDirectoryServer(a Attributes, now time.Time) Status {
 		case t.IsZero():
 		case t.Unix() == 0: // set when somebody else has set the password
 			s.MustChangePassword = true
-		case !t.After(now):
-			s.PasswordExpired = true
+		default:
+			s.passwordEnds(t, now)
 		}
 	}
 	return s.expire(now)
@@ -75,8 +76,8 @@ func judgeEDirectory(a Attributes, now time.Time) Status {
 	if truth(a, "logindisabled") {
 		s.Ended = EndDisabled
 	}
-	if t := generalized(a, "passwordexpirationtime"); !t.IsZero() && !t.After(now) {
-		s.PasswordExpired = true
+	if t := generalized(a, "passwordexpirationtime"); !t.IsZero() {
+		s.passwordEnds(t, now)
 	}
 	return s.expire(now)
 }
@@ -99,6 +100,14 @@ func (s Status) expire(now time.Time) Status {
 		s.Ended = EndExpired
 	}
 	return s
+}
+
+// passwordEnds notes until when a password is good. Of two dates the earlier one counts.
+func (s *Status) passwordEnds(at, now time.Time) {
+	if s.PasswordEndsAt.IsZero() || at.Before(s.PasswordEndsAt) {
+		s.PasswordEndsAt = at
+	}
+	s.PasswordExpired = s.PasswordExpired || !at.After(now)
 }
 
 func truth(a Attributes, name string) bool { return strings.EqualFold(a.First(name), "TRUE") }
