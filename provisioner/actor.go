@@ -91,6 +91,9 @@ const (
 	ActionSignIn              Action = "sign in"
 	ActionSignOut             Action = "sign out"
 	ActionWhoAmI              Action = "who am i"
+	ActionReadPending         Action = "read pending"
+	ActionConfirmPending      Action = "confirm pending"
+	ActionDismissPending      Action = "dismiss pending"
 	ActionReflect             Action = "reflect"
 	ActionHealth              Action = "health"
 )
@@ -146,7 +149,9 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator, RoleSystem}
 	case ActionReadConcurrency:
 		return []Role{RolePlanner, RoleTenantAdmin, RoleOperator}
-	case ActionDiff, ActionApply:
+	case ActionReadPending:
+		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
+	case ActionDiff, ActionApply, ActionConfirmPending, ActionDismissPending:
 		return []Role{RoleTenantAdmin, RoleOperator}
 	case ActionReadGatewayLoad, ActionApplyInfrastructure, ActionCreateGatewayToken, ActionListGateways, ActionReflect:
 		return []Role{RoleOperator}

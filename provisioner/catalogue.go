@@ -55,6 +55,8 @@ const (
 	CodeGatewayKeyChanged    Code = "gateway-key-changed"
 	CodeGatewayReplaced      Code = "gateway-replaced"
 	CodeGatewayMoved         Code = "gateway-moved"
+	CodeAccessChanged        Code = "access-changed"
+	CodePendingChanged       Code = "pending-changed"
 	CodeDeclarationInvalid   Code = "declaration-invalid"
 	CodeApplyUnfinished      Code = "apply-unfinished"
 	CodeTryLater             Code = "try-later"
@@ -184,6 +186,12 @@ func Catalogue() []Entry {
 		{CodeGatewayMoved, KindConflict,
 			Text{"Der Zugangsserver wurde neu eingerichtet; die Verbindung wird neu aufgebaut.", "Nichts zu tun."},
 			Text{"The gateway was set up anew; the connection is being opened again.", "Nothing to do."}},
+		{CodeAccessChanged, KindConflict,
+			Text{"Was Sie von zu Hause aus erreichen, hat sich geändert; die Verbindung wird neu aufgebaut.", "Nichts zu tun."},
+			Text{"What you can reach from home has changed; the connection is being opened again.", "Nothing to do."}},
+		{CodePendingChanged, KindConflict,
+			Text{"Die Liste ist nicht mehr die, die Sie gesehen haben.", "Sehen Sie sie noch einmal an: heimdraht directory pending."},
+			Text{"The list is no longer the one that you have seen.", "Look at it again: heimdraht directory pending."}},
 		{CodeDeclarationInvalid, KindInvalid,
 			Text{"Die Angaben zu {object} stimmen nicht: {why}.", "Berichtigen Sie die Datei und wenden Sie sie noch einmal an. Es wurde nichts geändert."},
 			Text{"The declaration of {object} is not valid: {why}.", "Correct the file and apply it again. Nothing was changed."}},

@@ -39,29 +39,6 @@ type Person struct {
 	Mail        string
 }
 
-// Standing is what the directory last said of a person in a tenant.
-type Standing struct {
-	Person string
-	Tenant string
-	Groups []string // those asked for (Tenant.GroupsAsked) she is in
-	Ended  string   // why her right has ended: a code; empty: it has not
-	ReadAt time.Time
-}
-
-// AccessEnded is the refusal for somebody whose right has ended.
-func (s Standing) AccessEnded() *Refusal {
-	german, english := "gesperrt", "has been disabled"
-	switch s.Ended {
-	case "deleted":
-		german, english = "gelöscht", "has been deleted"
-	case "expired":
-		german, english = "abgelaufen", "has expired"
-	case "locked":
-		german, english = "von der Verwaltung gesperrt", "has been locked by an administrator"
-	}
-	return Refuse(CodeAccessEnded).With("why", german, english)
-}
-
 // DeviceState is what a device may do.
 type DeviceState string
 

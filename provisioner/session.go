@@ -99,7 +99,7 @@ func (s Session) Expired(e ExpiryEvidence) bool {
 func (s Session) WhyClosed() *Refusal {
 	r := Refuse(s.ClosedWhy)
 	switch s.ClosedWhy {
-	case CodeSessionExpired, CodeGatewayMoved, CodeGatewayNotReady:
+	case CodeSessionExpired, CodeGatewayMoved, CodeGatewayNotReady, CodeAccessChanged:
 		return r.After(time.Second)
 	default:
 		return r

@@ -43,7 +43,21 @@ type Policy struct {
 	Tunnel           Tunnel
 	DNSServers       []netip.Addr
 	DNSDomains       []string
+	// PasswordExpired is what holds while a password has expired or must be changed. Empty: PasswordKeep.
+	PasswordExpired PasswordPolicy
+	// PasswordHosts is all that can be reached meanwhile under PasswordHostsOnly.
+	PasswordHosts []Destination
 }
+
+// PasswordPolicy is what an expired password takes away.
+type PasswordPolicy string
+
+// What a tenant can choose. The password itself is changed over the connection, by most people.
+const (
+	PasswordKeep      PasswordPolicy = "keep"          // nothing
+	PasswordHostsOnly PasswordPolicy = "password_only" // everything but Policy.PasswordHosts
+	PasswordClose     PasswordPolicy = "close"         // access
+)
 
 // DefaultPolicy is what holds where a tenant's file is silent.
 func DefaultPolicy() Policy {
@@ -131,19 +145,6 @@ func InGroup(groups []string, group string) bool {
 // IsStaff reports whether somebody in groups may use the tenant's access.
 func (t Tenant) IsStaff(groups []string) bool { return InGroup(groups, t.StaffGroup) }
 
-// Admits decides whether somebody with this standing may enrol and open
-// sessions: nil, or the refusal that says why not.
-func (t Tenant) Admits(s Standing) *Refusal {
-	switch {
-	case s.Ended != "":
-		return s.AccessEnded()
-	case !t.IsStaff(s.Groups):
-		return Refuse(CodeNotInGroup, "group", t.StaffGroup)
-	default:
-		return nil
-	}
-}
-
 // GrantsOf gives the roles of a person in this tenant. Staff is among them for
 // members of the staff group.
 func (t Tenant) GrantsOf(groups []string) []Grant {
@@ -164,12 +165,16 @@ func (t Tenant) GrantsOf(groups []string) []Grant {
 	return grants
 }
 
-// Destinations lists what somebody in groups may reach, sorted, each once.
-func (t Tenant) Destinations(groups []string) []Destination {
+// Destinations lists what somebody with this standing may reach, sorted, each once.
+func (t Tenant) Destinations(s Standing) []Destination {
 	var all []Destination
-	for _, n := range t.Networks {
-		if n.Group == GroupAll || InGroup(groups, n.Group) {
-			all = append(all, n.Allow...)
+	if t.PasswordOnly(s) {
+		all = slices.Clone(t.Policy.PasswordHosts)
+	} else {
+		for _, n := range t.Networks {
+			if n.Group == GroupAll || InGroup(s.Groups, n.Group) {
+				all = append(all, n.Allow...)
+			}
 		}
 	}
 	slices.SortFunc(all, func(a, b Destination) int {

@@ -25,6 +25,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/directory"
 	"github.com/heimdraht/heimdraht/provisioner/directory/ldap"
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
+	"github.com/heimdraht/heimdraht/provisioner/entitlement"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
 	"github.com/heimdraht/heimdraht/provisioner/journal"
 	"github.com/heimdraht/heimdraht/provisioner/rpc"
@@ -66,6 +67,7 @@ type App struct {
 	signIn   *signin.Service
 	registry *signin.Registry
 	sessions *session.Service
+	rights   *entitlement.Service
 	server   *rpc.Server
 	listener net.Listener
 	metrics  net.Listener
@@ -141,6 +143,7 @@ func (a *App) wire(o Options) error {
 	a.contacts = watch.NewContacts(a.store, a.hub, a.log)
 	a.registry = signin.NewRegistry(o.OpenDirectory)
 	a.signIn = signin.New(signin.Options{Store: a.store, Directories: a.registry, Logger: a.log})
+	a.rights = entitlement.New(entitlement.Options{Store: a.store, Directories: a.registry, Logger: a.log})
 	a.sessions = session.New(session.Options{
 		Store: a.store, Standings: a.signIn, Confirmations: a.contacts, Keys: a.keys, Logger: a.log,
 	})
@@ -154,7 +157,7 @@ func (a *App) wire(o Options) error {
 			Store: a.store, SignIn: a.signIn, Certificates: a.keys, Confirmations: a.contacts, Journal: a.journal, Logger: a.log,
 		}),
 		Sessions: a.sessions,
-		Tenancy:  tenancy.New(tenancy.Options{Store: a.store, Certificates: a.keys, Journal: a.journal, Logger: a.log}),
+		Tenancy:  tenancy.New(tenancy.Options{Store: a.store, Certificates: a.keys, Journal: a.journal, Declared: a.rights.Declared, Logger: a.log}),
 		Helpdesk: helpdesk.New(helpdesk.Options{Store: a.store, Logger: a.log}),
 		Hub:      a.hub, Contacts: a.contacts, Logger: a.log,
 	})
@@ -194,7 +197,7 @@ func (a *App) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, duty := range []func(context.Context) error{
 		func(ctx context.Context) error { return a.hub.Run(ctx, a.store) },
-		a.contacts.Run, a.sessions.RunExpiry, a.signIn.RunForgetting, a.tidy, a.keys.run, a.journal.Run,
+		a.contacts.Run, a.rights.Run, a.sessions.RunExpiry, a.signIn.RunForgetting, a.tidy, a.keys.run, a.journal.Run,
 	} {
 		group.Go(func() error { return duty(duties) })
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/access"
 	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
 	"github.com/heimdraht/heimdraht/provisioner/store"
@@ -92,7 +93,7 @@ func (e *enrolling) run(ctx context.Context) (enrolled Enrolled, err error) {
 		revision = tx.Revision()
 		d := enrolled.Device
 		return tx.Audit(store.Event{
-			Actor: e.actor, Tenant: d.Tenant, Action: string(provisioner.ActionEnrol), Object: objectOf(d),
+			Actor: e.actor, Tenant: d.Tenant, Action: string(provisioner.ActionEnrol), Object: access.Object(d),
 			Details: map[string]string{"generation": strconv.FormatInt(d.Generation, 10)},
 		})
 	})
@@ -103,10 +104,6 @@ func (e *enrolling) run(ctx context.Context) (enrolled Enrolled, err error) {
 		e.service.kept(ctx, revision) // the former keys are dead
 	}
 	return enrolled, nil
-}
-
-func objectOf(d provisioner.Device) audit.Object {
-	return audit.Object{Kind: "device", ID: d.ID, Name: d.Name}
 }
 
 // add makes a new device, if the person may have one more.

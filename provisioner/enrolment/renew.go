@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/access"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
@@ -52,7 +53,7 @@ func (s *Service) RenewCertificate(ctx context.Context, actor provisioner.Actor,
 			return nil // no change of rights
 		}
 		return tx.Audit(store.Event{
-			Actor: actor, Tenant: device.Tenant, Action: string(provisioner.ActionRenewCertificate), Object: objectOf(device),
+			Actor: actor, Tenant: device.Tenant, Action: string(provisioner.ActionRenewCertificate), Object: access.Object(device),
 			Reason: "the former one had expired; renewed by password",
 		})
 	})

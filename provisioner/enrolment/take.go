@@ -2,12 +2,11 @@ package enrolment
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/access"
 	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
@@ -35,57 +34,18 @@ type Taken struct {
 
 // Revoke ends a device for good.
 func (s *Service) Revoke(ctx context.Context, actor provisioner.Actor, r TakeRequest) (Taken, error) {
-	return s.takeOne(ctx, actor, provisioner.ActionRevokeDevice, r, revoke)
+	return s.takeOne(ctx, actor, provisioner.ActionRevokeDevice, r, access.Revoke)
 }
 
 // Suspend lets the access of a device rest. A revoked device is refused with
 // device-revoked.
 func (s *Service) Suspend(ctx context.Context, actor provisioner.Actor, r TakeRequest) (Taken, error) {
-	return s.takeOne(ctx, actor, provisioner.ActionSuspendDevice, r, suspend)
+	return s.takeOne(ctx, actor, provisioner.ActionSuspendDevice, r, access.Suspend)
 }
 
 // taking is how access of a device is taken: it reports whether anything
 // changed.
 type taking func(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error)
-
-func revoke(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error) {
-	changed, err := tx.RevokeDevice(d, reason)
-	if err != nil || !changed {
-		return false, err
-	}
-	return true, closed(tx, actor, d, provisioner.ActionRevokeDevice, reason, provisioner.CodeDeviceRevoked)
-}
-
-func suspend(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error) {
-	if d.State() == provisioner.DeviceRevoked {
-		return false, provisioner.Refuse(provisioner.CodeDeviceRevoked)
-	}
-	changed, err := tx.SuspendDevice(d, provisioner.Suspension{Source: sourceOf(actor), Reason: reason, Since: tx.Now})
-	if err != nil || !changed {
-		return false, err
-	}
-	return true, closed(tx, actor, d, provisioner.ActionSuspendDevice, reason, provisioner.CodeDeviceSuspended)
-}
-
-// sourceOf tells what people take from what the control plane takes because
-// the directory says so.
-func sourceOf(actor provisioner.Actor) provisioner.SuspensionSource {
-	if actor.Has(provisioner.RoleSystem) {
-		return provisioner.SuspendedByDirectory
-	}
-	return provisioner.SuspendedByHelpdesk
-}
-
-// closed ends the device's session and records what was done.
-func closed(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, action provisioner.Action, reason string, why provisioner.Code) error {
-	if _, err := tx.CloseSessionOf(d.ID, why); err != nil && !errors.Is(err, store.ErrNone) {
-		return fmt.Errorf("closing the session: %w", err)
-	}
-	return tx.Audit(store.Event{
-		Actor: actor, Tenant: d.Tenant, Action: string(action), Object: objectOf(d), Reason: reason,
-		Details: map[string]string{"person": d.Person, "revision": strconv.FormatInt(tx.Revision(), 10)},
-	})
-}
 
 // owed is what gateways have not confirmed yet.
 type owed struct {
@@ -171,17 +131,7 @@ func (s *Service) Restore(ctx context.Context, actor provisioner.Actor, r Restor
 		if device, err = FindDevice(&tx.Reader, actor, action, r.Device); err != nil {
 			return err
 		}
-		if device.State() == provisioner.DeviceRevoked {
-			return provisioner.Refuse(provisioner.CodeDeviceRevoked)
-		}
-		changed, err := tx.RestoreDevice(device, sourceOf(actor))
-		if err != nil || !changed {
-			return err
-		}
-		if err := tx.Audit(store.Event{
-			Actor: actor, Tenant: device.Tenant, Action: string(action), Object: objectOf(device), Reason: reason,
-			Details: map[string]string{"person": device.Person, "revision": strconv.FormatInt(tx.Revision(), 10)},
-		}); err != nil {
+		if _, err := access.Restore(tx, actor, device, reason); err != nil {
 			return err
 		}
 		device, err = tx.Device(device.ID)
@@ -233,7 +183,7 @@ func (s *Service) RevokePerson(ctx context.Context, actor provisioner.Actor, r R
 		}
 		changed := false
 		for _, d := range list {
-			one, err := revoke(tx, actor, d, reason)
+			one, err := access.Revoke(tx, actor, d, reason)
 			if err != nil {
 				return err
 			}

@@ -99,7 +99,7 @@ func statusText(s provisioner.Standing) string {
 	if s.Ended == "" {
 		return "active"
 	}
-	return s.Ended
+	return string(s.Ended)
 }
 
 // stamp is a time; unset for the zero time.

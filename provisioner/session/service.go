@@ -143,7 +143,7 @@ func (s *Service) admit(ctx context.Context, actor provisioner.Actor) (provision
 	if err != nil {
 		return tenant, standing, err
 	}
-	if refusal := tenant.Admits(standing); refusal != nil {
+	if refusal := tenant.Admits(standing, time.Now()); refusal != nil {
 		return tenant, standing, refusal
 	}
 	return tenant, standing, nil

@@ -67,11 +67,11 @@ func (s *Service) tunnel(session provisioner.Session, gateway provisioner.Gatewa
 	}
 	t := Tunnel{
 		Addresses: peer.AllowedIPs, Gateway: gateway.Name, Endpoint: gateway.Endpoint, PublicKey: gateway.PublicKey,
-		PresharedKey: peer.PresharedKey, Full: tenant.Policy.Tunnel == provisioner.TunnelFull,
+		PresharedKey: peer.PresharedKey, Full: tenant.Policy.Tunnel == provisioner.TunnelFull && !tenant.PasswordOnly(standing),
 		DNSServers: tenant.Policy.DNSServers, DNSDomains: tenant.Policy.DNSDomains,
 		MTU: provisioner.TunnelMTU, Keepalive: provisioner.Keepalive,
 	}
-	t.AllowedIPs = allowedIPs(t, gateway, tenant.Destinations(standing.Groups))
+	t.AllowedIPs = allowedIPs(t, gateway, tenant.Destinations(standing))
 	return t, nil
 }
 

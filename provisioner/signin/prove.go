@@ -9,6 +9,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/directory"
+	"github.com/heimdraht/heimdraht/provisioner/entitlement"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
@@ -31,7 +32,7 @@ type Proof struct {
 // sign-in-failed and leaves at a full half second. After that it is
 // access-ended, password-expired or not-in-group.
 func (s *Service) Prove(ctx context.Context, actor provisioner.Actor, c Credentials) (Proof, error) {
-	return s.prove(ctx, actor, c, func(p Proof) *provisioner.Refusal { return p.Tenant.Admits(p.Standing) })
+	return s.prove(ctx, actor, c, func(p Proof) *provisioner.Refusal { return p.Tenant.Admits(p.Standing, time.Now()) })
 }
 
 // evenly is the grid on which refusals leave.
@@ -80,6 +81,7 @@ type try struct {
 	login     string // as typed, without outer spaces
 	tenant    provisioner.Tenant
 	directory provisioner.Directory
+	live      bool              // the directory is followed: groups are known without asking
 	counts    []count           // reserved
 	found     *directory.Person // whose login it is; nil: not known
 	proven    bool
@@ -164,23 +166,62 @@ func (t *try) findTenant(ctx context.Context) error {
 		if t.directory, err = tx.Directory(t.tenant.Directory); err != nil {
 			return fmt.Errorf("reading the directory of tenant %s: %w", name, err)
 		}
+		following, err := tx.Following(t.directory.Name)
+		if err != nil && !errors.Is(err, store.ErrNone) {
+			return fmt.Errorf("reading how directory %s is followed: %w", t.directory.Name, err)
+		}
+		t.live = following.IsLive(time.Now())
 		return nil
 	})
 }
 
-// ask has the directory prove the password.
+// ask has the directory prove the password, and say in which groups the person is if that is not known.
 func (t *try) ask(ctx context.Context) (person directory.Person, err error) {
+	q := directory.Query{
+		Base: t.tenant.Base, Login: t.login,
+		Found: func(p directory.Person) error {
+			t.found = &p
+			return t.reserve(ctx, personCount(p, t.directory.Name, t.cost()))
+		},
+	}
+	if !t.live {
+		q.StaffGroup, q.Groups = t.tenant.StaffGroup, t.tenant.GroupsAsked()
+	}
 	err = t.service.Directories.Use(t.directory, func(d directory.Directory) error {
-		person, err = d.SignIn(ctx, directory.Query{
-			Base: t.tenant.Base, StaffGroup: t.tenant.StaffGroup, Login: t.login, Groups: t.tenant.GroupsAsked(),
-			Found: func(p directory.Person) error {
-				t.found = &p
-				return t.reserve(ctx, personCount(p, t.directory.Name, t.cost()))
-			},
-		}, string(t.credentials.Password))
+		person, err = d.SignIn(ctx, q, string(t.credentials.Password))
+		if err != nil || !t.live {
+			return err
+		}
+		person, err = t.withGroups(ctx, d, person)
 		return err
 	})
 	return person, err
+}
+
+// withGroups adds the groups that are known from following the directory. It is asked all the same about who is not known
+// to be staff: what it has said may be a moment old, and nobody is refused for that.
+func (t *try) withGroups(ctx context.Context, d directory.Directory, person directory.Person) (directory.Person, error) {
+	known, err := store.Read(ctx, t.service.Store, func(tx *store.Reader) (store.KnownPerson, error) {
+		return tx.KnownAs(t.directory.Name, person.StableID)
+	})
+	if err != nil && !errors.Is(err, store.ErrNone) {
+		return person, fmt.Errorf("reading somebody's groups: %w", err)
+	}
+	for _, v := range known.Standings {
+		if v.Tenant == t.tenant.Name && !v.Held && t.tenant.IsStaff(v.Groups) {
+			person.Groups = v.Groups
+			return person, nil
+		}
+	}
+	now, err := d.Lookup(ctx, t.tenant.Base, person.StableID, t.tenant.GroupsAsked())
+	if err != nil {
+		return person, err
+	}
+	if now.Missing(t.tenant.StaffGroup) {
+		return person, staffGroupMissing(t.tenant)
+	}
+	person.Groups, person.MissingGroups = now.Groups, now.MissingGroups
+	return person, nil
 }
 
 // unproven sorts the directory's answer. Tries that it did not answer are
@@ -209,16 +250,18 @@ func (t *try) admitted(ctx context.Context, found directory.Person) (proof Proof
 		if err := forgive(tx, t.counts); err != nil {
 			return fmt.Errorf("forgetting wrong tries: %w", err)
 		}
-		person, standing, err := keep(tx, t.tenant, found)
+		found.Directory = t.tenant.Directory
+		settled, err := entitlement.Settle(tx, t.tenant, entitlement.WordOf(found, true))
 		if err != nil {
 			return err
 		}
-		proof = Proof{Tenant: t.tenant, Person: person, Standing: standing}
+		// Who signs in is judged by what the directory says now, whatever is held back for those who are connected.
+		proof = Proof{Tenant: t.tenant, Person: settled.Person, Standing: settled.Said}
 		if refusal = t.decide(proof, found.Status); refusal == nil {
 			return nil
 		}
 		return tx.AddRefusal(store.RecentRefusal{
-			Tenant: t.tenant.Name, Login: store.Fold(person.Login), Person: person.ID, Code: refusal.Code, Source: t.actor.Source,
+			Tenant: t.tenant.Name, Login: store.Fold(proof.Person.Login), Person: proof.Person.ID, Code: refusal.Code, Source: t.actor.Source,
 		})
 	})
 	if err != nil {
@@ -233,7 +276,7 @@ func (t *try) admitted(ctx context.Context, found directory.Person) (proof Proof
 func (t *try) decide(p Proof, status directory.Status) *provisioner.Refusal {
 	switch {
 	case p.Standing.Ended != "":
-		return p.Standing.AccessEnded()
+		return provisioner.AccessEnded(p.Standing.Ended)
 	case status.PasswordExpired || status.MustChangePassword:
 		return provisioner.Refuse(provisioner.CodePasswordExpired)
 	default:

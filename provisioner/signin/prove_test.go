@@ -153,7 +153,7 @@ func TestProveAfterRecreation(t *testing.T) {
 			t.Error("the new Eva got the old one's id")
 		}
 		standing, err := w.service.Lookup(t.Context(), before.Tenant, before.Person)
-		if err != nil || standing.Ended != signin.Deleted {
+		if err != nil || standing.Ended != provisioner.WhyDeleted {
 			t.Errorf("the old Eva stands as %+v, %v", standing, err)
 		}
 	})

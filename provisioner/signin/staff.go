@@ -211,10 +211,17 @@ func (s *Service) standingNow(ctx context.Context, personID, tenantName string) 
 		if person, err = tx.Person(personID); err != nil {
 			return err
 		}
-		standing, err = tx.Standing(personID, tenantName)
-		return err
+		return nil
 	})
-	if err != nil || time.Since(standing.ReadAt) < standingFresh || s.isSilent(tenant.Directory) {
+	if err != nil {
+		return tenant, standing, err
+	}
+	known, err := s.known(ctx, tenant, personID)
+	if err == nil && known.at.IsZero() {
+		err = store.ErrNone
+	}
+	standing = known.standing
+	if err != nil || known.live || time.Since(known.at) < standingFresh || s.isSilent(tenant.Directory) {
 		return tenant, standing, err
 	}
 	patience, cancel := context.WithTimeout(ctx, staffPatience)

@@ -4,24 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/directory"
+	"github.com/heimdraht/heimdraht/provisioner/entitlement"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
-// Deleted is why a right has ended when the directory no longer has the
-// person. The other reasons are those of directory.EndReason.
-const Deleted = "deleted"
-
-// Lookup says what the directory knows of a person now. If it cannot be asked,
-// what it last said stands in while it is younger than
+// Lookup says what the directory knows of a person now. While it is followed, what it has said is that; else it is
+// asked. If it cannot be asked, what it last said stands in while it is younger than
 // provisioner.StandingGoodFor; after that the refusal is directory-unavailable.
 // A person whom the directory no longer has is no refusal but a standing that
 // has ended.
 func (s *Service) Lookup(ctx context.Context, tenant provisioner.Tenant, person provisioner.Person) (provisioner.Standing, error) {
+	known, err := s.known(ctx, tenant, person.ID)
+	if err != nil {
+		return provisioner.Standing{}, err
+	}
+	// Whoever would be refused is asked for once more: a refusal must not come from what is a moment old.
+	if known.live && tenant.Admits(known.standing, time.Now()) == nil {
+		return known.standing, nil
+	}
 	standing, err := s.ask(ctx, tenant, person)
 	if err == nil || directory.CauseOf(err) == "" {
 		return standing, err
@@ -31,15 +35,43 @@ func (s *Service) Lookup(ctx context.Context, tenant provisioner.Tenant, person 
 		return standing, err // a fault of ours
 	}
 	s.Logger.Warn("a directory did not say how a person stands", "tenant", tenant.Name, "error", silence)
-	known, err := store.Read(ctx, s.Store, func(tx *store.Reader) (provisioner.Standing, error) { return tx.Standing(person.ID, tenant.Name) })
-	switch {
-	case err == nil && time.Since(known.ReadAt) < provisioner.StandingGoodFor:
-		return known, nil
-	case err == nil || errors.Is(err, store.ErrNone):
-		return provisioner.Standing{}, provisioner.Refuse(provisioner.CodeDirectoryUnavailable).After(retryDirectory).Because(silence)
-	default:
-		return provisioner.Standing{}, fmt.Errorf("reading what the directory last said: %w", err)
+	if time.Since(known.at) < provisioner.StandingGoodFor {
+		return known.standing, nil
 	}
+	return provisioner.Standing{}, provisioner.Refuse(provisioner.CodeDirectoryUnavailable).After(retryDirectory).Because(silence)
+}
+
+// known is what a directory last said of somebody in a tenant.
+type known struct {
+	standing provisioner.Standing
+	at       time.Time // of the last word that told or confirmed it; zero: there was none
+	live     bool      // the directory is followed, and this is what it says now
+}
+
+// known reads what the directory last said. Where it was followed, all that it had said held as long as it was heard.
+func (s *Service) known(ctx context.Context, tenant provisioner.Tenant, person string) (k known, err error) {
+	err = s.Store.View(ctx, func(tx *store.Reader) error {
+		standing, err := tx.Standing(person, tenant.Name)
+		if errors.Is(err, store.ErrNone) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		f, err := tx.Following(tenant.Directory)
+		if err != nil && !errors.Is(err, store.ErrNone) {
+			return err
+		}
+		k = known{standing: standing, at: standing.ReadAt, live: f.IsLive(time.Now())}
+		if f.HeardAt.After(k.at) {
+			k.at = f.HeardAt
+		}
+		return nil
+	})
+	if err != nil {
+		return k, fmt.Errorf("reading what the directory last said: %w", err)
+	}
+	return k, nil
 }
 
 // retryDirectory is when trying again may help.
@@ -63,21 +95,26 @@ func (s *Service) ask(ctx context.Context, tenant provisioner.Tenant, person pro
 	case err != nil:
 		return standing, asSilence(err, tenant.Directory)
 	case found.Missing(tenant.StaffGroup):
-		return standing, &directory.Error{
-			Cause: directory.Misconfigured, Directory: tenant.Directory,
-			Detail: "the staff group " + tenant.StaffGroup + " is not in the directory, or hidden from the service account",
-			Advice: "correct staff_group, or let the service account read the group",
-		}
+		return standing, staffGroupMissing(tenant)
 	}
-	found.StableID = person.StableID
-	err = s.Store.Update(ctx, func(tx *store.Writer) (err error) {
-		_, standing, err = keep(tx, tenant, found)
+	found.Directory, found.StableID = tenant.Directory, person.StableID
+	err = s.Store.Update(ctx, func(tx *store.Writer) error {
+		settled, err := entitlement.Settle(tx, tenant, entitlement.WordOf(found, true))
+		standing = settled.Standing
 		return err
 	})
 	if err != nil {
 		return standing, fmt.Errorf("keeping what the directory said: %w", err)
 	}
 	return standing, nil
+}
+
+func staffGroupMissing(tenant provisioner.Tenant) *directory.Error {
+	return &directory.Error{
+		Cause: directory.Misconfigured, Directory: tenant.Directory,
+		Detail: "the staff group " + tenant.StaffGroup + " is not in the directory, or hidden from the service account",
+		Advice: "correct staff_group, or let the service account read the group",
+	}
 }
 
 // asSilence makes any error of a directory a *directory.Error: whatever it is,
@@ -90,38 +127,11 @@ func asSilence(err error, name string) error {
 	return &directory.Error{Cause: directory.Unavailable, Directory: name, Err: err}
 }
 
-// keep writes what a directory said of a person in a tenant. Groups that the
-// directory could not be asked for stay as they were: nothing is known of them.
-func keep(tx *store.Writer, tenant provisioner.Tenant, found directory.Person) (provisioner.Person, provisioner.Standing, error) {
-	person, err := tx.KeepPerson(provisioner.Person{
-		Directory: tenant.Directory, StableID: found.StableID, Login: found.Login, DisplayName: found.DisplayName, Mail: found.Mail,
-	})
-	if err != nil {
-		return person, provisioner.Standing{}, fmt.Errorf("keeping the person: %w", err)
-	}
-	former, err := tx.Standing(person.ID, tenant.Name)
-	if err != nil && !errors.Is(err, store.ErrNone) {
-		return person, provisioner.Standing{}, fmt.Errorf("reading how she stood: %w", err)
-	}
-	standing := provisioner.Standing{
-		Person: person.ID, Tenant: tenant.Name, Groups: slices.Clone(found.Groups), Ended: string(found.Status.Ended), ReadAt: tx.Now,
-	}
-	for _, g := range former.Groups {
-		if found.Missing(g) && !provisioner.InGroup(standing.Groups, g) {
-			standing.Groups = append(standing.Groups, g)
-		}
-	}
-	slices.Sort(standing.Groups)
-	if err := tx.PutStanding(standing); err != nil {
-		return person, standing, fmt.Errorf("keeping how she stands: %w", err)
-	}
-	return person, standing, nil
-}
-
 func (s *Service) keepGone(ctx context.Context, tenant provisioner.Tenant, person provisioner.Person) (standing provisioner.Standing, err error) {
 	err = s.Store.Update(ctx, func(tx *store.Writer) error {
-		standing = provisioner.Standing{Person: person.ID, Tenant: tenant.Name, Ended: Deleted, ReadAt: tx.Now}
-		return tx.PutStanding(standing)
+		settled, err := entitlement.Settle(tx, tenant, entitlement.Gone(person, true))
+		standing = settled.Standing
+		return err
 	})
 	if err != nil {
 		return standing, fmt.Errorf("keeping that the person has gone: %w", err)

@@ -170,7 +170,16 @@ func (d *Duty) release(ctx context.Context) error {
 // the duty over by then: what it has done since is not undone by one that was
 // stopped for a while and goes on.
 func (d *Duty) Update(ctx context.Context, do func(*Writer) error) error {
-	return d.store.Update(ctx, func(tx *Writer) error {
+	return d.store.Update(ctx, d.fenced(do))
+}
+
+// UpdateUrgent is Update ahead of everything that waits.
+func (d *Duty) UpdateUrgent(ctx context.Context, do func(*Writer) error) error {
+	return d.store.UpdateUrgent(ctx, d.fenced(do))
+}
+
+func (d *Duty) fenced(do func(*Writer) error) func(*Writer) error {
+	return func(tx *Writer) error {
 		row, err := one(tx.q, scanDuty, selectDuty, d.name)
 		if err != nil {
 			return fmt.Errorf("reading the duty %s: %w", d.name, err)
@@ -179,7 +188,7 @@ func (d *Duty) Update(ctx context.Context, do func(*Writer) error) error {
 			return ErrDutyLost
 		}
 		return do(tx)
-	})
+	}
 }
 
 // WritingSince is since when this replica has held the duty and been able to

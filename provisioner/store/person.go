@@ -54,37 +54,6 @@ func (w *Writer) KeepPerson(p provisioner.Person) (provisioner.Person, error) {
 	}
 }
 
-const selectStanding = `select person, tenant, groups, ended, read_at from standing `
-
-func scanStanding(s scanner) (v provisioner.Standing, err error) {
-	var groups string
-	var read int64
-	if err := s.Scan(&v.Person, &v.Tenant, &groups, &v.Ended, &read); err != nil {
-		return v, err
-	}
-	v.ReadAt = at(read)
-	return v, fromJSON(groups, &v.Groups)
-}
-
-// Standing reads what the directory last said; ErrNone if nothing yet.
-func (r *Reader) Standing(person, tenant string) (provisioner.Standing, error) {
-	return one(r.q, scanStanding, selectStanding+`where person = $1 and tenant = $2`, person, tenant)
-}
-
-// PutStanding keeps what the directory said.
-func (w *Writer) PutStanding(v provisioner.Standing) error {
-	if v.Groups == nil {
-		v.Groups = []string{}
-	}
-	groups, err := toJSON(v.Groups)
-	if err != nil {
-		return err
-	}
-	return run(w.q, `insert into standing (person, tenant, groups, ended, read_at) values ($1, $2, $3, $4, $5)
-		on conflict (person, tenant) do update set groups = excluded.groups, ended = excluded.ended, read_at = excluded.read_at`,
-		v.Person, v.Tenant, groups, v.Ended, ms(v.ReadAt))
-}
-
 // FoundPerson is one row of a search.
 type FoundPerson struct {
 	Person    provisioner.Person

@@ -44,7 +44,11 @@ func (s *Service) Apply(ctx context.Context, actor provisioner.Actor, d Declarat
 	if err != nil {
 		return nil, err
 	}
-	if err := a.finish(ctx); err != nil {
+	err = a.finish(ctx)
+	if s.Declared != nil {
+		s.Declared()
+	}
+	if err != nil {
 		return nil, err
 	}
 	names := make([]string, len(d.Gateways))

@@ -46,6 +46,7 @@ type Options struct {
 	Store        *store.Store
 	Certificates Certificates
 	Journal      Journal // nil: nobody keeps one
+	Declared     func()  // nil; called when something else is declared than before; must not block
 	Logger       *slog.Logger
 }
 

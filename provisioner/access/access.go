@@ -1,0 +1,82 @@
+// Package access takes the access of devices and gives it back, within a transaction: what the helpdesk, the directory
+// and the restore of a backup have in common.
+//
+// What always holds here: whoever takes access closes the session in the same transaction and leaves an audit record
+// of who, what and why. Each source gives back only what it took.
+//
+// Not its business: deciding who may (use cases do), and telling gateways (the changes that the store records do).
+package access
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/audit"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// Revoke ends a device for good. It reports whether anything changed.
+func Revoke(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error) {
+	changed, err := tx.RevokeDevice(d, reason)
+	if err != nil || !changed {
+		return false, err
+	}
+	return true, closed(tx, actor, d, provisioner.ActionRevokeDevice, reason, provisioner.CodeDeviceRevoked)
+}
+
+// Suspend lets the access of a device rest. A revoked device is refused with device-revoked. It reports whether
+// anything changed.
+func Suspend(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error) {
+	if d.State() == provisioner.DeviceRevoked {
+		return false, provisioner.Refuse(provisioner.CodeDeviceRevoked)
+	}
+	changed, err := tx.SuspendDevice(d, provisioner.Suspension{Source: sourceOf(actor), Reason: reason, Since: tx.Now})
+	if err != nil || !changed {
+		return false, err
+	}
+	return true, closed(tx, actor, d, provisioner.ActionSuspendDevice, reason, provisioner.CodeDeviceSuspended)
+}
+
+// Restore gives back what the same source took with Suspend, and nothing else. A revoked device is refused with
+// device-revoked. It reports whether anything changed.
+func Restore(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error) {
+	if d.State() == provisioner.DeviceRevoked {
+		return false, provisioner.Refuse(provisioner.CodeDeviceRevoked)
+	}
+	changed, err := tx.RestoreDevice(d, sourceOf(actor))
+	if err != nil || !changed {
+		return false, err
+	}
+	return true, record(tx, actor, d, provisioner.ActionRestoreDevice, reason)
+}
+
+// Object names a device in the audit log.
+func Object(d provisioner.Device) audit.Object {
+	return audit.Object{Kind: "device", ID: d.ID, Name: d.Name}
+}
+
+// sourceOf tells what people take from what the control plane takes because
+// the directory says so.
+func sourceOf(actor provisioner.Actor) provisioner.SuspensionSource {
+	if actor.Has(provisioner.RoleSystem) {
+		return provisioner.SuspendedByDirectory
+	}
+	return provisioner.SuspendedByHelpdesk
+}
+
+// closed ends the device's session and records what was done.
+func closed(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, action provisioner.Action, reason string, why provisioner.Code) error {
+	if _, err := tx.CloseSessionOf(d.ID, why); err != nil && !errors.Is(err, store.ErrNone) {
+		return fmt.Errorf("closing the session: %w", err)
+	}
+	return record(tx, actor, d, action, reason)
+}
+
+func record(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, action provisioner.Action, reason string) error {
+	return tx.Audit(store.Event{
+		Actor: actor, Tenant: d.Tenant, Action: string(action), Object: Object(d), Reason: reason,
+		Details: map[string]string{"person": d.Person, "revision": strconv.FormatInt(tx.Revision(), 10)},
+	})
+}

@@ -1,0 +1,383 @@
+package entitlement_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/directory"
+	"github.com/heimdraht/heimdraht/provisioner/entitlement"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// suspendedFor tells why the directory has suspended somebody's device; empty: it has not.
+func (w *world) suspendedFor(id string) string {
+	for _, s := range w.device(id).SuspendedBy {
+		if s.Source == provisioner.SuspendedByDirectory {
+			return s.Reason
+		}
+	}
+	return ""
+}
+
+// TestWhatEndsTheRight plays what a directory can tell, and what becomes of device and session.
+func TestWhatEndsTheRight(t *testing.T) {
+	in := func(ids ...string) directory.Entry {
+		members := make([]string, len(ids))
+		for i, id := range ids {
+			members[i] = dnOf(id)
+		}
+		return group(staffGroup, members...)
+	}
+	status := func(s directory.Status) directory.Entry {
+		return person("p000", func(p *directory.Person) { p.Status = s })
+	}
+	for _, tt := range []struct {
+		name string
+		do   func(*feed)
+		want string
+	}{
+		{"disabled", func(f *feed) { f.put(person("p000", disabled)) }, "disabled"},
+		{"locked by an administrator", func(f *feed) { f.put(status(directory.Status{Ended: directory.EndLocked})) }, "locked"},
+		{"expired", func(f *feed) { f.put(status(directory.Status{Ended: directory.EndExpired, EndsAt: time.Unix(1, 0)})) }, "expired"},
+		{"deleted", func(f *feed) { f.remove("p000") }, "deleted"},
+		{"moved out of the tenant's base", func(f *feed) {
+			f.put(person("p000", func(p *directory.Person) { p.DN = "uid=p000,ou=Ehemalige,dc=stadt,dc=example" }))
+		}, "deleted"},
+		{"out of the group", func(f *feed) { f.put(in("p001")) }, "group"},
+		{"too many wrong passwords", func(f *feed) { f.put(status(directory.Status{SignInBlocked: true})) }, ""},
+		{"password expired", func(f *feed) { f.put(status(directory.Status{PasswordExpired: true})) }, ""},
+		{"must change the password", func(f *feed) { f.put(status(directory.Status{MustChangePassword: true})) }, ""},
+		{"renamed and moved within the base", func(f *feed) {
+			f.put(person("p000", func(p *directory.Person) { p.DN, p.Login = "uid=meier,ou=Bauamt,"+peopleBase, "meier" }))
+		}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, 2)
+			tt.do(w.feed)
+			w.settled()
+			if got := w.suspendedFor("p000"); got != tt.want {
+				t.Fatalf("suspended for %q, want %q", got, tt.want)
+			}
+			want := 2
+			if tt.want != "" {
+				want = 1
+			}
+			if n := w.connected(); n != want {
+				t.Errorf("%d sessions are open, want %d", n, want)
+			}
+			if s := w.standing("p000"); s.Entitled != (tt.want == "") {
+				t.Errorf("stands as %+v", s)
+			}
+			// Coming back gives back what the directory took, not what the helpdesk took.
+			w.update(func(tx *store.Writer) error {
+				_, err := tx.SuspendDevice(w.device("p000"), provisioner.Suspension{Source: provisioner.SuspendedByHelpdesk, Reason: "lost", Since: tx.Now})
+				return err
+			})
+			w.feed.put(person("p000"))
+			w.feed.put(in("p000", "p001"))
+			w.settled()
+			if got := w.suspendedFor("p000"); got != "" || !w.standing("p000").Entitled {
+				t.Errorf("back again, and suspended for %q", got)
+			}
+			if d := w.device("p000"); len(d.SuspendedBy) != 1 || d.SuspendedBy[0].Source != provisioner.SuspendedByHelpdesk {
+				t.Errorf("suspended by %+v", d.SuspendedBy)
+			}
+		})
+	}
+}
+
+func TestWhoIsRenamedIsFollowed(t *testing.T) {
+	w := newWorld(t, 1)
+	before := w.known("p000").Person
+	w.feed.put(person("p000", func(p *directory.Person) {
+		p.Login, p.DisplayName, p.Mail, p.DN = "meier", "Eva Meier", "eva.meier@stadt.example", "uid=meier,ou=Bauamt,"+peopleBase
+	}))
+	w.settled()
+	after := w.known("p000").Person
+	want := before
+	want.Login, want.DisplayName, want.Mail = "meier", "Eva Meier", "eva.meier@stadt.example"
+	if after != want {
+		t.Errorf("known as %+v, want %+v", after, want)
+	}
+}
+
+func TestSomebodyMadeAnewIsSomebodyElse(t *testing.T) {
+	w := newWorld(t, 1)
+	w.feed.remove("p000")
+	again := person("other")
+	again.DN = dnOf("p000") // the group still names her
+	again.Person.DN, again.Person.Login = dnOf("p000"), "p000"
+	w.feed.put(again)
+	w.settled()
+	if got := w.suspendedFor("p000"); got != "deleted" {
+		t.Errorf("the former one's device is suspended for %q", got)
+	}
+	if !w.standing("other").Entitled || w.known("other").Person.ID == w.known("p000").Person.ID {
+		t.Error("the new one is not somebody else with the right")
+	}
+}
+
+// TestSilenceTakesNothing: the directory is lost, half a page comes, a group cannot be read.
+func TestSilenceTakesNothing(t *testing.T) {
+	w := newWorld(t, 3)
+	to := w.feed.followed()
+	p := to.Pass()
+	p.Read(person("p000")) // and no more
+	w.settled()
+	w.feed.remove("g:" + staffGroup)
+	w.settled()
+	w.feed.ends <- errors.New("the line is dead")
+	w.feed.followed()
+	w.settled()
+	if n := w.connected(); n != 3 {
+		t.Errorf("%d of 3 sessions are open", n)
+	}
+	if got := w.entitled(); len(got) != 3 {
+		t.Errorf("entitled are %v", got)
+	}
+	w.eventually("the missing group is named", func() bool {
+		status, err := w.rights.Status(t.Context(), operator)
+		return err == nil && len(status) == 1 && slices.Equal(status[0].MissingGroups, []string{staffGroup})
+	})
+}
+
+func TestDatesEndTheRightByThemselves(t *testing.T) {
+	w := newWorld(t, 2)
+	ends := time.Now().Add(1500 * time.Millisecond)
+	w.feed.put(person("p000", func(p *directory.Person) { p.Status.EndsAt = ends }))
+	w.settled()
+	if got := w.suspendedFor("p000"); got != "" && time.Now().Before(ends) {
+		t.Fatalf("suspended for %q before the date", got)
+	}
+	w.eventually("the date ends the right", func() bool { return w.suspendedFor("p000") == "expired" })
+	if w.connected() != 1 || w.suspendedFor("p001") != "" {
+		t.Error("somebody else lost the session")
+	}
+	w.feed.put(person("p000", func(p *directory.Person) { p.Status.EndsAt = time.Now().Add(time.Hour) }))
+	w.settled()
+	if got := w.suspendedFor("p000"); got != "" {
+		t.Errorf("prolonged, and suspended for %q", got)
+	}
+}
+
+func TestExpiredPasswords(t *testing.T) {
+	expired := func(p *directory.Person) { p.Status.PasswordExpired = true }
+	t.Run("close", func(t *testing.T) {
+		w := newWorld(t, 2, func(t *provisioner.Tenant) { t.Policy.PasswordExpired = provisioner.PasswordClose })
+		w.feed.put(person("p000", expired))
+		w.settled()
+		if got := w.suspendedFor("p000"); got != "password" || w.connected() != 1 {
+			t.Errorf("suspended for %q, %d sessions", got, w.connected())
+		}
+		w.feed.put(person("p000"))
+		w.settled()
+		if got := w.suspendedFor("p000"); got != "" {
+			t.Errorf("a new password, and suspended for %q", got)
+		}
+	})
+	t.Run("password_only", func(t *testing.T) {
+		w := newWorld(t, 2, func(t *provisioner.Tenant) { t.Policy.PasswordExpired = provisioner.PasswordHostsOnly })
+		w.feed.put(person("p000", expired))
+		w.settled()
+		session, err := store.Read(t.Context(), w.store, func(tx *store.Reader) (provisioner.Session, error) { return tx.Session("sessionp000") })
+		if err != nil || session.ClosedWhy != provisioner.CodeAccessChanged || session.WhyClosed().RetryAfter == 0 {
+			t.Errorf("the session is %+v, %v: it should be opened anew", session, err)
+		}
+		if got := w.suspendedFor("p000"); got != "" || !w.tenant.PasswordOnly(w.standing("p000")) {
+			t.Errorf("suspended for %q, stands as %+v", got, w.standing("p000"))
+		}
+	})
+}
+
+func ids(list []store.HeldLoss) []string {
+	var ids []string
+	for _, h := range list {
+		ids = append(ids, h.Person.StableID)
+	}
+	return ids
+}
+
+// TestTheBrakeHoldsAGroup empties the group: nobody loses anything until a person has decided.
+func TestTheBrakeHoldsAGroup(t *testing.T) {
+	const people = 40 // 2 % are fewer than 5, so 5 may go
+	w := newWorld(t, people)
+	w.feed.put(group(staffGroup, dnOf("p000"), dnOf("p001")))
+	w.settled()
+	p := w.pending()
+	if n := w.connected(); n != people || len(p.People) != people-2 {
+		t.Fatalf("%d sessions are open, %d people are held", n, len(p.People))
+	}
+	if h := p.People[0]; h.Why != provisioner.WhyGroup || h.Own || h.Devices != 1 || !h.Connected {
+		t.Errorf("held: %+v", h)
+	}
+	if n := w.log.count("too many people would lose their access"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+	if r := w.tenant.Admits(w.standing("p010"), time.Now()); r != nil {
+		t.Errorf("who is held is refused: %v", r)
+	}
+
+	t.Run("another list is not confirmed", func(t *testing.T) {
+		_, err := w.rights.Confirm(t.Context(), operator, entitlement.Decision{Tenant: "stadt", Hash: "0123456789ab", Reason: "yes"})
+		if r, ok := provisioner.AsRefusal(err); !ok || r.Code != provisioner.CodePendingChanged {
+			t.Errorf("confirming another list: %v", err)
+		}
+	})
+	t.Run("half of them are back", func(t *testing.T) {
+		members := []string{dnOf("p000"), dnOf("p001")}
+		for _, id := range w.people[2:20] {
+			members = append(members, dnOf(id))
+		}
+		w.feed.put(group(staffGroup, members...))
+		w.settled()
+		if now := w.pending(); len(now.People) != 20 || now.Hash == p.Hash {
+			t.Errorf("held are %v", ids(now.People))
+		}
+	})
+	t.Run("confirmed", func(t *testing.T) {
+		now := w.pending()
+		n, err := w.rights.Confirm(t.Context(), operator, entitlement.Decision{Tenant: "stadt", Hash: now.Hash, Reason: "the department moved"})
+		if err != nil || n != 20 {
+			t.Fatalf("confirmed %d, %v", n, err)
+		}
+		if w.connected() != 20 || len(w.pending().People) != 0 || w.suspendedFor("p030") != "group" {
+			t.Errorf("%d sessions are open, held are %v", w.connected(), ids(w.pending().People))
+		}
+	})
+	t.Run("what was confirmed does not count", func(t *testing.T) {
+		for _, id := range w.people[:5] {
+			w.feed.put(person(id, disabled))
+		}
+		w.settled()
+		if w.connected() != 15 || len(w.pending().People) != 0 {
+			t.Errorf("%d sessions are open, held are %v", w.connected(), ids(w.pending().People))
+		}
+	})
+}
+
+// TestTheBrakeLetsTheFirstPass: changes of people's own entries pass up to a tenth.
+func TestTheBrakeLetsTheFirstPass(t *testing.T) {
+	const people = 80
+	w := newWorld(t, people)
+	for _, id := range w.people[:20] {
+		w.feed.put(person(id, disabled))
+		w.settled()
+	}
+	if n := w.connected(); n != people-8 || len(w.pending().People) != 12 {
+		t.Fatalf("%d sessions are open, held are %v", n, ids(w.pending().People))
+	}
+	p := w.pending()
+	if _, err := w.rights.Dismiss(t.Context(), operator, entitlement.Decision{Tenant: "stadt", Hash: p.Hash, Reason: "a mistake in the script"}); err != nil {
+		t.Fatal(err)
+	}
+	now := w.pending()
+	if len(now.People) != 0 || len(now.Dismissed) != 12 || w.connected() != people-8 {
+		t.Fatalf("held are %v, dismissed %v", ids(now.People), ids(now.Dismissed))
+	}
+	t.Run("a full read does not ask again", func(t *testing.T) {
+		if err := w.feed.Reconcile(t.Context(), w.feed.followed()); err != nil {
+			t.Fatal(err)
+		}
+		w.settled()
+		if now := w.pending(); len(now.People) != 0 || len(now.Dismissed) != 12 {
+			t.Errorf("held are %v, dismissed %v", ids(now.People), ids(now.Dismissed))
+		}
+	})
+	t.Run("something new is asked", func(t *testing.T) {
+		w.feed.remove("p015")
+		w.settled()
+		if now := w.pending(); !slices.Equal(ids(now.People), []string{"p015"}) || now.People[0].Why != provisioner.WhyDeleted {
+			t.Errorf("held are %+v", now.People)
+		}
+	})
+	t.Run("who is back is no longer kept", func(t *testing.T) {
+		w.feed.put(person("p016"))
+		w.settled()
+		if now := w.pending(); slices.Contains(ids(now.Dismissed), "p016") || !w.standing("p016").Entitled {
+			t.Errorf("dismissed are %v", ids(now.Dismissed))
+		}
+	})
+}
+
+// TestTheBrakeHoldsASweep: a full read finds fewer people, as after an old copy was restored or with a filter that matches nobody.
+func TestTheBrakeHoldsASweep(t *testing.T) {
+	const people = 30
+	for _, tt := range []struct {
+		name     string
+		gone     int
+		held     int
+		sessions int
+	}{
+		{"a few", 5, 0, people - 5},
+		{"one more than may go", 6, 6, people},
+		{"everybody", people, people, people},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, people)
+			w.feed.forget(w.people[:tt.gone]...)
+			if err := w.feed.Reconcile(t.Context(), w.feed.followed()); err != nil {
+				t.Fatal(err)
+			}
+			w.settled()
+			if n, p := w.connected(), w.pending(); n != tt.sessions || len(p.People) != tt.held {
+				t.Errorf("%d sessions are open, held are %v", n, ids(p.People))
+			}
+		})
+	}
+}
+
+// TestANewStaffGroupThatMatchesNobody: a slip in the tenant's file cuts nobody off.
+func TestANewStaffGroupThatMatchesNobody(t *testing.T) {
+	w := newWorld(t, 10)
+	w.feed.put(group("cn=Niemand,ou=Gruppen,dc=stadt,dc=example"))
+	w.tenant.StaffGroup = "cn=Niemand,ou=Gruppen,dc=stadt,dc=example"
+	w.update(func(tx *store.Writer) error { return tx.PutTenant(w.tenant) })
+	w.rights.Declared()
+	w.eventually("all are held", func() bool { return len(w.pending().People) == 10 })
+	if n := w.connected(); n != 10 {
+		t.Errorf("%d of 10 sessions are open", n)
+	}
+}
+
+// TestARestartFindsWhatHappenedMeanwhile: nobody followed while people left and came back.
+func TestARestartFindsWhatHappenedMeanwhile(t *testing.T) {
+	w := newWorld(t, 5)
+	w.feed.put(person("p004", disabled))
+	w.settled()
+	w.stop()
+	w.feed.put(person("p004"))
+	w.feed.forget("p000")
+	w.feed.put(person("p001", disabled))
+	w.follow()
+	w.eventually("everything is settled", func() bool {
+		return w.suspendedFor("p000") == "deleted" && w.suspendedFor("p001") == "disabled" && w.suspendedFor("p004") == ""
+	})
+	if n := w.connected(); n != 2 {
+		t.Errorf("%d sessions are open", n)
+	}
+}
+
+// TestAFullReadWithNothingNewWritesNothing, not even where somebody is held.
+func TestAFullReadWithNothingNewWritesNothing(t *testing.T) {
+	w := newWorld(t, 20)
+	w.feed.put(group(staffGroup, dnOf("p000")))
+	w.settled()
+	if len(w.pending().People) != 19 {
+		t.Fatalf("held are %v", ids(w.pending().People))
+	}
+	before := w.log.count("what the directory says was taken in")
+	to := w.feed.followed()
+	if err := w.feed.Reconcile(t.Context(), to); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("the full read is settled", func() bool {
+		status, err := w.rights.Status(t.Context(), operator)
+		return err == nil && !status[0].ReconciledAt.IsZero()
+	})
+	if n := w.log.count("what the directory says was taken in"); n != before {
+		t.Errorf("a full read with nothing new changed something: %d, before %d", n, before)
+	}
+}

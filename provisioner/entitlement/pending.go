@@ -1,0 +1,248 @@
+package entitlement
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/audit"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// Pending is whose loss of the right is held back in one tenant, by name.
+type Pending struct {
+	Tenant string
+	// Hash names exactly this list of those on whom nobody has decided; empty if there are none.
+	Hash string
+	// Since is when the first of them was held back.
+	Since time.Time
+	// People are those on whom nobody has decided, Dismissed those who are kept by a person's word.
+	People, Dismissed []store.HeldLoss
+}
+
+// Pending lists what is held back in the tenants that the caller may see, or in the one named. Tenants without any are
+// left out.
+func (s *Service) Pending(ctx context.Context, actor provisioner.Actor, tenant string) ([]Pending, error) {
+	const action = provisioner.ActionReadPending
+	if refusal := provisioner.Allow(actor, action, provisioner.Object{Tenant: tenant}); refusal != nil {
+		return nil, refusal
+	}
+	scope := provisioner.ScopeOf(actor, action).Narrow(tenant)
+	list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]store.HeldLoss, error) { return tx.HeldLosses(scope) })
+	if err != nil {
+		return nil, fmt.Errorf("reading what is held back: %w", err)
+	}
+	return byTenant(list, time.Now()), nil
+}
+
+func byTenant(list []store.HeldLoss, now time.Time) []Pending {
+	var all []Pending
+	for _, h := range list {
+		if len(all) == 0 || all[len(all)-1].Tenant != h.Tenant {
+			all = append(all, Pending{Tenant: h.Tenant})
+		}
+		p := &all[len(all)-1]
+		if now.Before(h.DismissedUntil) {
+			p.Dismissed = append(p.Dismissed, h)
+			continue
+		}
+		p.People = append(p.People, h)
+		if p.Since.IsZero() || h.Since.Before(p.Since) {
+			p.Since = h.Since
+		}
+	}
+	for i := range all {
+		all[i].Hash = hashOf(all[i].People)
+	}
+	return all
+}
+
+// hashOf names a list: who, and why each.
+func hashOf(people []store.HeldLoss) string {
+	if len(people) == 0 {
+		return ""
+	}
+	lines := make([]string, len(people))
+	for i, h := range people {
+		lines[i] = h.Tenant + " " + h.Person.ID + " " + string(h.Why)
+	}
+	slices.Sort(lines)
+	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
+	const shown = 6 // bytes: nobody is to find another list with the same, only not to mistake one for another
+	return hex.EncodeToString(sum[:shown])
+}
+
+// Decision is a person's word on a list.
+type Decision struct {
+	Tenant string
+	Hash   string // of the list, as Pending gave it
+	Reason string // recorded
+}
+
+// Confirm takes the right from everybody on a list. If it is no longer that list, the refusal is pending-changed and
+// nothing has changed. It returns how many people it was.
+func (s *Service) Confirm(ctx context.Context, actor provisioner.Actor, d Decision) (int, error) {
+	people, err := s.decide(ctx, actor, provisioner.ActionConfirmPending, d, func(tx *store.Writer, h store.HeldLoss) error {
+		// Marked, so that whoever ends this half-way leaves nobody held who has been confirmed: the list is done below.
+		h.Confirmed = true
+		return tx.PutHeldLoss(h)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(people), s.finishConfirmed(ctx, s.Store.UpdateUrgent)
+}
+
+// finishConfirmed takes the right from those of whom a person has said so.
+func (s *Service) finishConfirmed(ctx context.Context, update func(context.Context, func(*store.Writer) error) error) error {
+	ctx = context.WithoutCancel(ctx)
+	for {
+		list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]store.HeldLoss, error) { return tx.ConfirmedLosses(lossesAtOnce) })
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		if err := update(ctx, func(tx *store.Writer) error {
+			for _, h := range list {
+				if err := lose(tx, h); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return fmt.Errorf("taking the right from those of whom it was confirmed: %w", err)
+		}
+	}
+}
+
+// lose ends somebody's right by a person's word, which the brake does not count.
+func lose(tx *store.Writer, h store.HeldLoss) error {
+	now, err := tx.HeldLoss(h.Person.ID, h.Tenant)
+	if errors.Is(err, store.ErrNone) || err == nil && !now.Confirmed {
+		return nil // the directory has given it back meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	tenant, err := tx.Tenant(h.Tenant)
+	if err != nil {
+		return fmt.Errorf("reading tenant %s: %w", h.Tenant, err)
+	}
+	former, err := tx.Standing(h.Person.ID, h.Tenant)
+	if err != nil {
+		return fmt.Errorf("reading how she stands: %w", err)
+	}
+	r := Settled{Person: now.Person, Standing: former}
+	r.Standing.Held, r.Standing.Entitled, r.Standing.LostAt = false, false, time.Time{}
+	switch now.Why {
+	case provisioner.WhyGroup:
+		r.Standing.Groups = slices.DeleteFunc(slices.Clone(former.Groups), func(g string) bool { return strings.EqualFold(g, tenant.StaffGroup) })
+	case provisioner.WhyPassword:
+		r.Standing.Password = provisioner.PasswordHasExpired
+	default:
+		r.Standing.Ended = now.Why
+	}
+	return apply(tx, tenant, former, &r)
+}
+
+// Dismiss keeps everybody on a list: the directory is mistaken. Whoever is kept so is held back again when the directory
+// says something new of her, or after a week. The refusal is as with Confirm.
+func (s *Service) Dismiss(ctx context.Context, actor provisioner.Actor, d Decision) (int, error) {
+	people, err := s.decide(ctx, actor, provisioner.ActionDismissPending, d, func(tx *store.Writer, h store.HeldLoss) error {
+		h.DismissedUntil = tx.Now.Add(provisioner.DismissedFor)
+		return tx.PutHeldLoss(h)
+	})
+	return len(people), err
+}
+
+// decide does something to each on exactly this list, in one transaction, and records it.
+func (s *Service) decide(ctx context.Context, actor provisioner.Actor, action provisioner.Action, d Decision,
+	do func(*store.Writer, store.HeldLoss) error,
+) (people []store.HeldLoss, err error) {
+	if refusal := provisioner.Allow(actor, action, provisioner.Object{Tenant: d.Tenant}); refusal != nil {
+		return nil, refusal
+	}
+	reason := audit.CleanReason(d.Reason)
+	if reason == "" {
+		return nil, provisioner.Refuse(provisioner.CodeReasonMissing)
+	}
+	err = s.Store.Update(ctx, func(tx *store.Writer) error {
+		people = nil
+		list, err := tx.HeldLosses(provisioner.Within(d.Tenant))
+		if err != nil {
+			return fmt.Errorf("reading what is held back: %w", err)
+		}
+		for _, p := range byTenant(list, tx.Now) {
+			people = p.People
+		}
+		if len(people) == 0 || hashOf(people) != strings.ToLower(strings.TrimSpace(d.Hash)) {
+			return provisioner.Refuse(provisioner.CodePendingChanged)
+		}
+		for _, h := range people {
+			if err := do(tx, h); err != nil {
+				return fmt.Errorf("deciding about somebody: %w", err)
+			}
+		}
+		return tx.Audit(store.Event{
+			Actor: actor, Tenant: d.Tenant, Action: string(action), Reason: reason,
+			Object:  audit.Object{Kind: "directory list", ID: hashOf(people)},
+			Details: map[string]string{"people": fmt.Sprint(len(people))},
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", action, err)
+	}
+	return people, nil
+}
+
+// Status is how directories are followed.
+type Status struct {
+	store.Following
+	Tenants []string // among those that the caller may see
+	Pending int      // people on whom nobody has decided
+}
+
+// Status tells how the directories of the caller's tenants are followed, by name. One that nobody has begun to follow has
+// no state.
+func (s *Service) Status(ctx context.Context, actor provisioner.Actor) (list []Status, err error) {
+	const action = provisioner.ActionReadPending
+	if refusal := provisioner.Allow(actor, action, provisioner.Object{}); refusal != nil {
+		return nil, refusal
+	}
+	scope := provisioner.ScopeOf(actor, action)
+	err = s.Store.View(ctx, func(tx *store.Reader) error {
+		tenants, err := tx.Tenants(scope)
+		if err != nil {
+			return err
+		}
+		held, err := tx.HeldCounts()
+		if err != nil {
+			return err
+		}
+		list = nil
+		at := map[string]int{}
+		for _, t := range tenants {
+			i, known := at[t.Directory]
+			if !known {
+				f, err := tx.Following(t.Directory)
+				if err != nil && !errors.Is(err, store.ErrNone) {
+					return err
+				}
+				f.Directory = t.Directory
+				i = len(list)
+				at[t.Directory] = i
+				list = append(list, Status{Following: f})
+			}
+			list[i].Tenants = append(list[i].Tenants, t.Name)
+			list[i].Pending += int(held[t.Name])
+		}
+		return nil
+	})
+	slices.SortFunc(list, func(a, b Status) int { return strings.Compare(a.Directory, b.Directory) })
+	return list, err
+}

@@ -1,0 +1,258 @@
+package entitlement
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/directory"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// Directories lends declared directories.
+type Directories interface {
+	Use(d provisioner.Directory, use func(directory.Directory) error) error
+}
+
+// Journal keeps what was taken beside the backups.
+type Journal interface {
+	Await(ctx context.Context, revision int64) bool
+}
+
+// Options are what a Service needs.
+type Options struct {
+	Store       *store.Store
+	Directories Directories
+	Logger      *slog.Logger
+
+	// ReconcileEvery is how long after a full read the next one comes, give or take a fifth. Zero: an hour.
+	ReconcileEvery time.Duration
+}
+
+// Service follows directories and does what follows from what they say.
+type Service struct {
+	Options
+	declared chan struct{} // buffered by one
+}
+
+// New makes the service.
+func New(o Options) *Service {
+	if o.ReconcileEvery == 0 {
+		o.ReconcileEvery = time.Hour
+	}
+	return &Service{Options: o, declared: make(chan struct{}, 1)}
+}
+
+// Declared tells that what is declared may have changed. It never blocks.
+func (s *Service) Declared() { ring(s.declared) }
+
+func ring(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	// lookEvery is how often declarations are compared: another replica may have applied them.
+	lookEvery = 5 * time.Second
+	// clockEvery is how often dates are judged.
+	clockEvery = time.Second
+	// noteEvery is how often it is noted that directories are still heard.
+	noteEvery = 15 * time.Second
+)
+
+// Run follows all declared directories until ctx ends: one replica at a time does.
+func (s *Service) Run(ctx context.Context) error {
+	return s.Store.Hold(ctx, "following directories", s.follow)
+}
+
+// following is one replica's holding of that duty.
+type following struct {
+	service   *Service
+	duty      *store.Duty
+	followers map[string]*follower
+	running   sync.WaitGroup
+}
+
+func (s *Service) follow(ctx context.Context, duty *store.Duty) error {
+	ctx, cancel := context.WithCancel(ctx)
+	f := &following{service: s, duty: duty, followers: map[string]*follower{}}
+	defer f.running.Wait()
+	defer cancel()
+	f.running.Go(func() { f.runClock(ctx) })
+	look, note := time.NewTicker(lookEvery), time.NewTicker(noteEvery)
+	defer look.Stop()
+	defer note.Stop()
+	for {
+		if err := f.look(ctx); err != nil && ctx.Err() == nil {
+			s.Logger.Error("reading which directories are to be followed", "error", err)
+		}
+		for waiting := true; waiting; {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-note.C:
+				f.note(ctx)
+			case <-look.C:
+				waiting = false
+			case <-s.declared:
+				waiting = false
+			}
+		}
+	}
+}
+
+// look sees that every declared directory with tenants is followed as it is declared now.
+func (f *following) look(ctx context.Context) error {
+	var directories []provisioner.Directory
+	var tenants []provisioner.Tenant
+	err := f.service.Store.View(ctx, func(tx *store.Reader) (err error) {
+		if directories, err = tx.Directories(); err != nil {
+			return err
+		}
+		tenants, err = tx.Tenants(provisioner.Everywhere())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for _, d := range directories {
+		var own []provisioner.Tenant
+		for _, t := range tenants {
+			if t.Directory == d.Name {
+				own = append(own, t)
+			}
+		}
+		if len(own) > 0 {
+			seen[d.Name] = true
+			f.see(ctx, d, own)
+		}
+	}
+	for name, old := range f.followers {
+		if !seen[name] {
+			old.stop()
+			delete(f.followers, name)
+		}
+	}
+	return nil
+}
+
+// see starts a follower, or tells the one that there is of what has changed.
+func (f *following) see(ctx context.Context, d provisioner.Directory, tenants []provisioner.Tenant) {
+	plan := newPlan(d, tenants)
+	old := f.followers[d.Name]
+	if old != nil {
+		if reflect.DeepEqual(old.declaration, d) && reflect.DeepEqual(old.plan.interest(d), plan.interest(d)) {
+			if !reflect.DeepEqual(old.tenants, tenants) {
+				old.tenants = tenants
+				old.replan(plan)
+			}
+			return
+		}
+		old.stop()
+	}
+	next := newFollower(f, d, tenants, plan)
+	f.followers[d.Name] = next
+	ctx, next.cancel = context.WithCancel(ctx)
+	f.running.Go(func() { defer close(next.stopped); next.run(ctx) })
+}
+
+// note writes down that directories are still heard.
+func (f *following) note(ctx context.Context) {
+	var states []store.Following
+	for _, one := range f.followers {
+		if state, heard := one.stillHeard(); heard {
+			states = append(states, state)
+		}
+	}
+	for list := range slices.Chunk(states, noteAtOnce) {
+		if err := f.duty.Update(ctx, func(tx *store.Writer) error {
+			for _, state := range list {
+				if err := putFollowing(tx, state); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrDutyLost) {
+			f.service.Logger.Warn("noting that directories are heard", "error", err)
+		}
+	}
+}
+
+// noteAtOnce is how many directories are noted in one transaction.
+const noteAtOnce = 100
+
+// putFollowing keeps a state, unless the directory is declared no more.
+func putFollowing(tx *store.Writer, state store.Following) error {
+	_, err := tx.Directory(state.Directory)
+	if errors.Is(err, store.ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return tx.PutFollowing(state)
+}
+
+// runClock ends rights whose date has passed, also while their directory is away.
+func (f *following) runClock(ctx context.Context) {
+	ticker := time.NewTicker(clockEvery)
+	defer ticker.Stop()
+	for {
+		err := errors.Join(f.judgeDates(ctx), f.service.finishConfirmed(ctx, f.duty.UpdateUrgent))
+		if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrDutyLost) {
+			f.service.Logger.Warn("ending rights whose date has passed, or whose end was confirmed", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (f *following) judgeDates(ctx context.Context) error {
+	due, err := store.Read(ctx, f.service.Store, func(tx *store.Reader) ([]provisioner.Standing, error) {
+		return tx.StandingsDue(time.Now(), lossesAtOnce)
+	})
+	if err != nil || len(due) == 0 {
+		return err
+	}
+	return f.duty.UpdateUrgent(ctx, func(tx *store.Writer) error {
+		for _, v := range due {
+			if err := settleDue(tx, v); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// settleDue judges somebody's dates by what the directory has said before.
+func settleDue(tx *store.Writer, v provisioner.Standing) error {
+	tenant, err := tx.Tenant(v.Tenant)
+	if err != nil {
+		return fmt.Errorf("reading tenant %s: %w", v.Tenant, err)
+	}
+	person, err := tx.Person(v.Person)
+	if err != nil {
+		return fmt.Errorf("reading a person whose date has passed: %w", err)
+	}
+	now, err := tx.Standing(v.Person, v.Tenant)
+	if err != nil {
+		return fmt.Errorf("reading how she stands: %w", err)
+	}
+	_, err = Settle(tx, tenant, Word{
+		Person: person, Groups: now.Groups, Ended: now.Ended, EndsAt: now.EndsAt,
+		Password: now.Password, PasswordEndsAt: now.PasswordEndsAt, ReadAt: now.ReadAt, Own: true,
+	})
+	return err
+}

@@ -1,0 +1,210 @@
+package entitlement
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/access"
+	"github.com/heimdraht/heimdraht/provisioner/directory"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// Actor is who acts when a directory's word does.
+func Actor(directory string) provisioner.Actor { return provisioner.System("directory " + directory) }
+
+// Word is what a directory says of somebody in a tenant.
+type Word struct {
+	Person provisioner.Person
+	Groups []string
+	// Missing are groups that could not be read: whoever was in them stays.
+	Missing        []string
+	Ended          provisioner.WhyNot
+	EndsAt         time.Time
+	Password       provisioner.PasswordState
+	PasswordEndsAt time.Time
+	ReadAt         time.Time // when the directory said so; zero: now
+	// Own: it was asked or told of this person, not found by looking at all.
+	Own bool
+	// Held: losing the right is to be held back, whatever the brake says.
+	Held bool
+}
+
+// WordOf is what a directory says of somebody who is there.
+func WordOf(p directory.Person, own bool) Word {
+	w := Word{
+		Person: provisioner.Person{Directory: p.Directory, StableID: p.StableID, Login: p.Login, DisplayName: p.DisplayName, Mail: p.Mail},
+		Groups: slices.Clone(p.Groups), Missing: p.MissingGroups, Own: own,
+		Ended: provisioner.WhyNot(p.Status.Ended), EndsAt: p.Status.EndsAt.Truncate(time.Millisecond), // as it is kept
+		PasswordEndsAt: p.Status.PasswordEndsAt.Truncate(time.Millisecond),
+	}
+	switch {
+	case p.Status.MustChangePassword:
+		w.Password = provisioner.PasswordMustChange
+	case p.Status.PasswordExpired:
+		w.Password = provisioner.PasswordHasExpired
+	}
+	slices.Sort(w.Groups)
+	return w
+}
+
+// Gone is what a directory says of somebody who is not there.
+func Gone(p provisioner.Person, own bool) Word {
+	return Word{Person: p, Ended: provisioner.WhyDeleted, Own: own}
+}
+
+// standing is the word as a standing, with what is still known of groups that could not be read.
+func (w Word) standing(tenant provisioner.Tenant, former provisioner.Standing, now time.Time) provisioner.Standing {
+	s := provisioner.Standing{
+		Person: former.Person, Tenant: tenant.Name, Groups: w.Groups, Ended: w.Ended, EndsAt: w.EndsAt,
+		Password: w.Password, PasswordEndsAt: w.PasswordEndsAt, ReadAt: w.ReadAt, LostAt: former.LostAt,
+	}.At(now)
+	if s.ReadAt.IsZero() {
+		s.ReadAt = now
+	}
+	for _, g := range former.Groups {
+		if provisioner.InGroup(w.Missing, g) && !provisioner.InGroup(s.Groups, g) {
+			s.Groups = append(slices.Clone(s.Groups), g)
+		}
+	}
+	slices.Sort(s.Groups)
+	s.Entitled = tenant.WhyNot(s, now) == ""
+	return s
+}
+
+// Settled is what came of a word.
+type Settled struct {
+	Person provisioner.Person
+	// Said is what the directory says, Standing what holds: they differ while the brake holds a loss back.
+	Said, Standing provisioner.Standing
+	// Lost and Regained tell what became of the right. Revision is that of the transaction.
+	Lost, Regained bool
+	Revision       int64
+}
+
+// Settle takes a word in: it keeps what is new of the person, decides about her right in the tenant, and takes or gives
+// back the access of her devices.
+func Settle(tx *store.Writer, tenant provisioner.Tenant, w Word) (Settled, error) {
+	var r Settled
+	var err error
+	if w.Ended == provisioner.WhyDeleted {
+		r.Person = w.Person
+	} else if r.Person, err = tx.KeepPerson(w.Person); err != nil {
+		return r, fmt.Errorf("keeping the person: %w", err)
+	}
+	former, err := tx.Standing(r.Person.ID, tenant.Name)
+	if err != nil && !errors.Is(err, store.ErrNone) {
+		return r, fmt.Errorf("reading how she stood: %w", err)
+	}
+	former.Person, former.Tenant = r.Person.ID, tenant.Name
+	r.Said = w.standing(tenant, former, tx.Now)
+	if former.Entitled && !r.Said.Entitled {
+		held, err := brake(tx, tenant, w, former, r.Said)
+		if err != nil {
+			return r, err
+		}
+		if held {
+			r.Standing = former
+			r.Standing.Held = true
+			return r, nil
+		}
+		r.Said.LostAt = tx.Now
+	}
+	r.Standing = r.Said
+	return r, apply(tx, tenant, former, &r)
+}
+
+// apply writes what holds and has devices follow.
+func apply(tx *store.Writer, tenant provisioner.Tenant, former provisioner.Standing, r *Settled) error {
+	if err := tx.PutStanding(r.Standing); err != nil {
+		return fmt.Errorf("keeping how she stands: %w", err)
+	}
+	if former.Held {
+		if err := tx.DropHeldLoss(r.Person.ID, tenant.Name); err != nil {
+			return fmt.Errorf("holding back no longer: %w", err)
+		}
+	}
+	r.Lost, r.Regained = former.Entitled && !r.Standing.Entitled, !former.Entitled && r.Standing.Entitled
+	if err := follow(tx, tenant, r.Person, r.Standing); err != nil {
+		return err
+	}
+	if changesReach(tenant, former, r.Standing) {
+		if err := reconnect(tx, tenant, r.Person); err != nil {
+			return err
+		}
+	}
+	r.Revision = tx.Revision()
+	return nil
+}
+
+// follow has a person's devices follow how she stands.
+func follow(tx *store.Writer, tenant provisioner.Tenant, person provisioner.Person, s provisioner.Standing) error {
+	devices, err := tx.DevicesOf(person.ID, tenant.Name)
+	if err != nil {
+		return fmt.Errorf("reading the person's devices: %w", err)
+	}
+	actor := Actor(tenant.Directory)
+	for _, d := range devices {
+		switch {
+		case d.State() == provisioner.DeviceRevoked:
+		case s.Entitled:
+			_, err = access.Restore(tx, actor, d, "the directory gives it back")
+		default:
+			_, err = access.Suspend(tx, actor, d, string(tenant.WhyNot(s, tx.Now)))
+		}
+		if err != nil {
+			return fmt.Errorf("device %s: %w", d.ID, err)
+		}
+	}
+	return nil
+}
+
+// reconnect has a person's laptops open new sessions.
+func reconnect(tx *store.Writer, tenant provisioner.Tenant, person provisioner.Person) error {
+	devices, err := tx.DevicesOf(person.ID, tenant.Name)
+	if err != nil {
+		return fmt.Errorf("reading the person's devices: %w", err)
+	}
+	for _, d := range devices {
+		if _, err := tx.CloseSessionOf(d.ID, provisioner.CodeAccessChanged); err != nil && !errors.Is(err, store.ErrNone) {
+			return fmt.Errorf("closing the session: %w", err)
+		}
+	}
+	return nil
+}
+
+// changesReach reports whether somebody who keeps her right reaches other destinations than before for the sake of her
+// password, so that the connection has to be opened anew.
+func changesReach(tenant provisioner.Tenant, former, now provisioner.Standing) bool {
+	return former.Entitled && now.Entitled && tenant.PasswordOnly(former) != tenant.PasswordOnly(now)
+}
+
+// brake decides whether a loss is held back, and notes it.
+func brake(tx *store.Writer, tenant provisioner.Tenant, w Word, former, said provisioner.Standing) (bool, error) {
+	loss := store.HeldLoss{
+		Person: provisioner.Person{ID: former.Person}, Tenant: tenant.Name, Why: tenant.WhyNot(said, tx.Now), Since: tx.Now,
+	}
+	loss.Own = w.Own && loss.Why != provisioner.WhyGroup
+	if former.Held {
+		had, err := tx.HeldLoss(former.Person, tenant.Name)
+		if err != nil {
+			return false, fmt.Errorf("reading what is held back: %w", err)
+		}
+		if had.Confirmed || had.Why == loss.Why && (had.DismissedUntil.IsZero() || tx.Now.Before(had.DismissedUntil)) {
+			return true, nil
+		}
+		return true, tx.PutHeldLoss(loss) // the directory says something new: somebody has to look again
+	}
+	if !w.Held {
+		counts, err := tx.Losses(tenant.Name, tx.Now.Add(-provisioner.BrakeWindow))
+		if err != nil {
+			return false, fmt.Errorf("counting losses: %w", err)
+		}
+		if counts.Lost < provisioner.Brake(counts.Entitled+counts.Lost, loss.Own) {
+			return false, nil
+		}
+	}
+	return true, tx.PutHeldLoss(loss)
+}

@@ -1,0 +1,338 @@
+package entitlement
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/directory/mirror"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// How much goes into one transaction: others wait for it.
+const (
+	lossesAtOnce  = 20
+	changesAtOnce = 100
+	readAtOnce    = 2000
+)
+
+// settleAll settles whatever the mirror has that is new, until ctx ends.
+func (f *follower) settleAll(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.wake:
+		}
+		err := f.settle(ctx)
+		if err == nil || ctx.Err() != nil || errors.Is(err, store.ErrDutyLost) {
+			continue
+		}
+		f.log.Error("what the directory says is not settled; it is tried again", "error", err)
+		f.mu.Lock()
+		f.compare, f.told = true, false
+		f.mu.Unlock()
+		rest(ctx, 2*restAtFirst)
+		ring(f.wake)
+	}
+}
+
+func (f *follower) settle(ctx context.Context) error {
+	f.mu.Lock()
+	dirty := f.mirror.Take()
+	all := f.compare && f.mirror.Whole()
+	if all {
+		f.compare, f.told = false, false
+	}
+	f.mu.Unlock()
+	var err error
+	switch {
+	case all:
+		err = f.settleEverybody(ctx)
+	case len(dirty) > 0:
+		err = f.settleSome(ctx, dirty)
+	}
+	return errors.Join(err, f.tell(ctx))
+}
+
+// tell writes the state down if it has changed.
+func (f *follower) tell(ctx context.Context) error {
+	f.mu.Lock()
+	told := f.told
+	f.told = true
+	state := f.stateNow()
+	f.mu.Unlock()
+	if told {
+		return nil
+	}
+	return f.following.duty.Update(ctx, func(tx *store.Writer) error { return putFollowing(tx, state) })
+}
+
+// stateNow completes the state; f.mu is held.
+func (f *follower) stateNow() store.Following {
+	people, groups := f.mirror.Size()
+	f.state.People, f.state.Groups = int64(people), int64(groups)
+	f.state.MissingGroups = nil
+	if f.mirror.Whole() {
+		for _, list := range f.plan.missing(f.mirror) {
+			f.state.MissingGroups = append(f.state.MissingGroups, list...)
+		}
+		slices.Sort(f.state.MissingGroups)
+		f.state.MissingGroups = slices.Compact(f.state.MissingGroups)
+	}
+	return f.state
+}
+
+// stillHeard gives the state, and whether it is one of which it should be known that it lasts.
+func (f *follower) stillHeard() (store.Following, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.stateNow(), f.state.State == store.FollowingLive && f.told
+}
+
+// settleSome looks at those of whom something was told.
+func (f *follower) settleSome(ctx context.Context, dirty map[string]mirror.Cause) error {
+	known := make(map[string]store.KnownPerson, len(dirty))
+	held := map[string]store.HeldLoss{}
+	err := f.following.service.Store.View(ctx, func(tx *store.Reader) error {
+		for id := range dirty {
+			k, err := tx.KnownAs(f.declaration.Name, id)
+			if errors.Is(err, store.ErrNone) {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("reading how somebody stands: %w", err)
+			}
+			known[id] = k
+			for _, v := range k.Standings {
+				if !v.Held {
+					continue
+				}
+				h, err := tx.HeldLoss(v.Person, v.Tenant)
+				if err != nil {
+					return fmt.Errorf("reading what is held back: %w", err)
+				}
+				held[heldKey(v.Person, v.Tenant)] = h
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var list []change
+	f.mu.Lock()
+	r := f.reader(held)
+	for id, cause := range dirty {
+		list = append(list, r.changes(f.declaration.Name, id, known[id], cause == mirror.Own)...)
+	}
+	f.mu.Unlock()
+	return f.take(ctx, list)
+}
+
+// reader looks at the mirror as it is now; f.mu is held.
+func (f *follower) reader(held map[string]store.HeldLoss) *reader {
+	return &reader{mirror: f.mirror, plan: f.plan, missing: f.plan.missing(f.mirror), now: time.Now(), held: held}
+}
+
+// settleEverybody compares all people of the directory with what is known of them.
+func (f *follower) settleEverybody(ctx context.Context) error {
+	known, held, err := f.readKnown(ctx)
+	if err != nil {
+		return err
+	}
+	var list []change
+	f.mu.Lock()
+	r := f.reader(held)
+	for _, id := range f.mirror.People() {
+		list = append(list, r.changes(f.declaration.Name, id, known[id], false)...)
+		delete(known, id)
+	}
+	for id, k := range known { // who is no longer there
+		list = append(list, r.changes(f.declaration.Name, id, k, false)...)
+	}
+	f.mu.Unlock()
+	if err := f.take(ctx, list); err != nil {
+		return err
+	}
+	return f.mend(ctx)
+}
+
+func (f *follower) readKnown(ctx context.Context) (map[string]store.KnownPerson, map[string]store.HeldLoss, error) {
+	known, held := map[string]store.KnownPerson{}, map[string]store.HeldLoss{}
+	err := f.following.service.Store.View(ctx, func(tx *store.Reader) error {
+		for after := ""; ; {
+			page, err := tx.KnownPeople(f.declaration.Name, after, readAtOnce)
+			if err != nil {
+				return fmt.Errorf("reading how people stand: %w", err)
+			}
+			for _, k := range page {
+				known[k.Person.StableID] = k
+				after = k.Person.StableID
+			}
+			if len(page) < readAtOnce {
+				break
+			}
+		}
+		list, err := tx.HeldLosses(provisioner.Everywhere())
+		for _, h := range list {
+			held[heldKey(h.Person.ID, h.Tenant)] = h
+		}
+		return err
+	})
+	return known, held, err
+}
+
+// mend has devices follow where something left them behind.
+func (f *follower) mend(ctx context.Context) error {
+	people, err := store.Read(ctx, f.following.service.Store, func(tx *store.Reader) ([]store.KnownPerson, error) {
+		return tx.Unsettled(f.declaration.Name, changesAtOnce)
+	})
+	if err != nil || len(people) == 0 {
+		return err
+	}
+	f.log.Warn("devices did not follow what the directory has said of their people; they do now", "people", len(people))
+	return f.following.duty.Update(ctx, func(tx *store.Writer) error {
+		for _, k := range people {
+			for _, v := range k.Standings {
+				if err := again(tx, k.Person, v); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// again applies a standing once more.
+func again(tx *store.Writer, person provisioner.Person, v provisioner.Standing) error {
+	tenant, err := tx.Tenant(v.Tenant)
+	if err != nil {
+		return fmt.Errorf("reading tenant %s: %w", v.Tenant, err)
+	}
+	return follow(tx, tenant, person, v)
+}
+
+// take settles what is new: first those who lose their right, past everything that waits.
+func (f *follower) take(ctx context.Context, list []change) error {
+	if len(list) == 0 {
+		return nil
+	}
+	if err := f.holdSwept(ctx, list); err != nil {
+		return err
+	}
+	slices.SortStableFunc(list, func(a, b change) int { return rank(a) - rank(b) })
+	losing := 0
+	for losing < len(list) && list[losing].loses {
+		losing++
+	}
+	var done count
+	duty := f.following.duty
+	for part := range slices.Chunk(list[:losing], lossesAtOnce) {
+		if err := f.write(ctx, duty.UpdateUrgent, part, &done); err != nil {
+			return err
+		}
+	}
+	for part := range slices.Chunk(list[losing:], changesAtOnce) {
+		if err := f.write(ctx, duty.Update, part, &done); err != nil {
+			return err
+		}
+	}
+	f.mu.Lock()
+	f.state.ChangedAt = time.Now()
+	f.mu.Unlock()
+	f.log.Info("what the directory says was taken in", "people", len(list), "lost", done.lost, "regained", done.regained)
+	return nil
+}
+
+// rank orders those who lose their right first, and of these the ones whose own entry changed.
+func rank(c change) int {
+	switch {
+	case c.loses && c.word.Own:
+		return 0
+	case c.loses:
+		return 1
+	default:
+		return 2
+	}
+}
+
+type count struct{ lost, regained int }
+
+func (f *follower) write(ctx context.Context, update func(context.Context, func(*store.Writer) error) error, part []change, done *count) error {
+	var now count
+	var raised map[string]int64
+	err := update(ctx, func(tx *store.Writer) error {
+		now = count{}
+		before, err := tx.HeldCounts()
+		if err != nil {
+			return err
+		}
+		for _, c := range part {
+			settled, err := Settle(tx, c.tenant, c.word)
+			if err != nil {
+				return err
+			}
+			if settled.Lost {
+				now.lost++
+			}
+			if settled.Regained {
+				now.regained++
+			}
+		}
+		raised, err = tx.HeldCounts()
+		for tenant := range before {
+			delete(raised, tenant)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	done.lost, done.regained = done.lost+now.lost, done.regained+now.regained
+	for tenant := range raised {
+		f.log.Warn("too many people would lose their access at once by what the directory says; theirs stays until somebody decides",
+			"tenant", tenant, "next", "heimdraht directory pending --tenant "+tenant)
+	}
+	return nil
+}
+
+// holdSwept has those who would lose their right by the change of a group, or because a full read did not find them, held
+// all together where they are more than the brake allows: which of them would pass is chance.
+func (f *follower) holdSwept(ctx context.Context, list []change) error {
+	swept, own := map[string]int{}, map[string]int{}
+	for _, c := range list {
+		switch {
+		case !c.loses:
+		case c.own():
+			own[c.tenant.Name]++
+		default:
+			swept[c.tenant.Name]++
+		}
+	}
+	if len(swept) == 0 {
+		return nil
+	}
+	hold := map[string]bool{}
+	err := f.following.service.Store.View(ctx, func(tx *store.Reader) error {
+		for tenant, n := range swept {
+			counts, err := tx.Losses(tenant, time.Now().Add(-provisioner.BrakeWindow))
+			if err != nil {
+				return fmt.Errorf("counting losses: %w", err)
+			}
+			had := counts.Entitled + counts.Lost
+			pass := min(own[tenant], max(0, provisioner.Brake(had, true)-counts.Lost))
+			hold[tenant] = counts.Lost+pass+n > provisioner.Brake(had, false)
+		}
+		return nil
+	})
+	for i := range list {
+		if list[i].loses && !list[i].own() {
+			list[i].word.Held = hold[list[i].tenant.Name]
+		}
+	}
+	return err
+}

@@ -1,0 +1,215 @@
+package store
+
+import (
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+)
+
+const (
+	standingColumns = `s.person, s.tenant, s.groups, s.ended, s.ends_at, s.password, s.password_ends_at, s.read_at, s.entitled, s.lost_at,
+		(select count(*) from held_loss h where h.person = s.person and h.tenant = s.tenant) `
+	selectStanding = `select ` + standingColumns + `from standing s `
+)
+
+func scanStanding(s scanner) (v provisioner.Standing, err error) { return scanStandingAnd(s) }
+
+func scanStandingAnd(s scanner, more ...any) (v provisioner.Standing, err error) {
+	var groups string
+	var ends, passwordEnds, read, entitled, lost, held int64
+	if err := s.Scan(append([]any{&v.Person, &v.Tenant, &groups, &v.Ended, &ends, &v.Password, &passwordEnds, &read, &entitled, &lost,
+		&held}, more...)...); err != nil {
+		return v, err
+	}
+	v.EndsAt, v.PasswordEndsAt, v.ReadAt, v.LostAt = at(ends), at(passwordEnds), at(read), at(lost)
+	v.Entitled, v.Held = entitled > 0, held > 0
+	return v, fromJSON(groups, &v.Groups)
+}
+
+// Standing reads what the directory last said; ErrNone if nothing yet.
+func (r *Reader) Standing(person, tenant string) (provisioner.Standing, error) {
+	return one(r.q, scanStanding, selectStanding+`where s.person = $1 and s.tenant = $2`, person, tenant)
+}
+
+// PutStanding keeps what the directory said. What the brake holds is not a part of it (PutHeldLoss).
+func (w *Writer) PutStanding(v provisioner.Standing) error {
+	if v.Groups == nil {
+		v.Groups = []string{}
+	}
+	groups, err := toJSON(v.Groups)
+	if err != nil {
+		return err
+	}
+	return run(w.q, `insert into standing (person, tenant, groups, ended, ends_at, password, password_ends_at, read_at, entitled, lost_at, due_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+		on conflict (person, tenant) do update set groups = excluded.groups, ended = excluded.ended, ends_at = excluded.ends_at,
+			password = excluded.password, password_ends_at = excluded.password_ends_at, read_at = excluded.read_at,
+			entitled = excluded.entitled, lost_at = excluded.lost_at, due_at = excluded.due_at`,
+		v.Person, v.Tenant, groups, string(v.Ended), ms(v.EndsAt), string(v.Password), ms(v.PasswordEndsAt), ms(v.ReadAt),
+		boolInt(v.Entitled), ms(v.LostAt), ms(dueAt(v)))
+}
+
+// dueAt is the earliest date of somebody that has not been noted as over. Zero: none.
+func dueAt(v provisioner.Standing) (due time.Time) {
+	if v.Ended == "" {
+		due = v.EndsAt
+	}
+	if v.Password == "" && !v.PasswordEndsAt.IsZero() && (due.IsZero() || v.PasswordEndsAt.Before(due)) {
+		due = v.PasswordEndsAt
+	}
+	return due
+}
+
+// KnownPerson is somebody of a directory with how she stands in its tenants.
+type KnownPerson struct {
+	Person    provisioner.Person
+	Standings []provisioner.Standing
+}
+
+// KnownPeople lists at most limit people of a directory by stable id, from the first one after.
+func (r *Reader) KnownPeople(directory, after string, limit int) ([]KnownPerson, error) {
+	people, err := all(r.q, scanPerson, selectPerson+`where directory = $1 and stable_id > $2 order by stable_id limit $3`, directory, after, limit)
+	if err != nil || len(people) == 0 {
+		return nil, err
+	}
+	list := make([]KnownPerson, len(people))
+	place := make(map[string]int, len(people))
+	for i, p := range people {
+		list[i].Person = p
+		place[p.ID] = i
+	}
+	standings, err := all(r.q, scanStanding, selectStanding+`join person p on p.id = s.person
+		where p.directory = $1 and p.stable_id > $2 and p.stable_id <= $3 order by p.stable_id, s.tenant`,
+		directory, after, people[len(people)-1].StableID)
+	for _, v := range standings {
+		if i, ok := place[v.Person]; ok {
+			list[i].Standings = append(list[i].Standings, v)
+		}
+	}
+	return list, err
+}
+
+// KnownAs finds somebody by directory and stable id; ErrNone if nobody is known so.
+func (r *Reader) KnownAs(directory, stableID string) (KnownPerson, error) {
+	p, err := one(r.q, scanPerson, selectPerson+`where directory = $1 and stable_id = $2`, directory, stableID)
+	if err != nil {
+		return KnownPerson{}, err
+	}
+	return r.withStandings(p)
+}
+
+// StandingsDue lists at most limit people whose account, or password, has ended by its date without anybody having
+// noted it, the earliest first. Those whom the brake holds are not among them.
+func (r *Reader) StandingsDue(now time.Time, limit int) ([]provisioner.Standing, error) {
+	return all(r.q, scanStanding, selectStanding+`where s.due_at > 0 and s.due_at <= $1
+		and not exists (select 1 from held_loss x where x.person = s.person and x.tenant = s.tenant) order by s.due_at limit $2`, ms(now), limit)
+}
+
+// Losses are what the brake counts in a tenant.
+type Losses struct {
+	Entitled int // people who have the right now
+	Lost     int // people who lost it by the directory's word alone since a time
+}
+
+// Losses counts in a tenant.
+func (r *Reader) Losses(tenant string, since time.Time) (Losses, error) {
+	return one(r.q, func(s scanner) (l Losses, err error) {
+		err = s.Scan(&l.Entitled, &l.Lost)
+		return l, err
+	}, `select (select count(*) from standing where tenant = $1 and entitled = 1),
+		(select count(*) from standing where tenant = $1 and lost_at > $2)`, tenant, ms(since))
+}
+
+// Unsettled lists at most limit people of a directory who have no right and a device that the directory has not
+// suspended, or have the right and a device that it has: nothing should leave that behind, and a full read mends it.
+func (r *Reader) Unsettled(directory string, limit int) ([]KnownPerson, error) {
+	people, err := all(r.q, scanPerson, selectPerson+`where directory = $1 and id in (
+		select d.person from device d join standing s on s.person = d.person and s.tenant = d.tenant
+		left join suspension x on x.device = d.id and x.source = 'directory'
+		where d.revoked_at = 0 and ((s.entitled = 1) = (x.device is not null))) order by id limit $2`, directory, limit)
+	list := make([]KnownPerson, len(people))
+	for i, p := range people {
+		if err == nil {
+			list[i], err = r.withStandings(p)
+		}
+	}
+	return list, err
+}
+
+func (r *Reader) withStandings(p provisioner.Person) (KnownPerson, error) {
+	standings, err := all(r.q, scanStanding, selectStanding+`where s.person = $1 order by s.tenant`, p.ID)
+	return KnownPerson{Person: p, Standings: standings}, err
+}
+
+// HeldLoss is somebody whose loss of the right the brake holds back.
+type HeldLoss struct {
+	Person provisioner.Person
+	Tenant string
+	Why    provisioner.WhyNot
+	Own    bool // her own entry changed
+	Since  time.Time
+	// DismissedUntil is until when she is kept by a person's word. Zero: nobody has decided.
+	DismissedUntil time.Time
+	Confirmed      bool  // a person has confirmed the loss, and it is being done
+	Devices        int64 // not revoked
+	Connected      bool
+}
+
+// PutHeldLoss holds somebody's loss back.
+func (w *Writer) PutHeldLoss(h HeldLoss) error {
+	return run(w.q, `insert into held_loss (person, tenant, why, own, since, dismissed_until, confirmed)
+		values ($1, $2, $3, $4, $5, $6, $7)
+		on conflict (person, tenant) do update set why = excluded.why, own = excluded.own, since = excluded.since,
+			dismissed_until = excluded.dismissed_until, confirmed = excluded.confirmed`,
+		h.Person.ID, h.Tenant, string(h.Why), boolInt(h.Own), ms(h.Since), ms(h.DismissedUntil), boolInt(h.Confirmed))
+}
+
+// DropHeldLoss holds it back no longer.
+func (w *Writer) DropHeldLoss(person, tenant string) error {
+	return run(w.q, `delete from held_loss where person = $1 and tenant = $2`, person, tenant)
+}
+
+const selectHeld = `select p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail, h.tenant, h.why, h.own, h.since, h.dismissed_until, h.confirmed,
+		(select count(*) from device d where d.person = h.person and d.tenant = h.tenant and d.revoked_at = 0),
+		(select count(*) from device d join session x on x.device = d.id and x.closed_revision = 0 where d.person = h.person and d.tenant = h.tenant)
+	from held_loss h join person p on p.id = h.person `
+
+func scanHeld(s scanner) (h HeldLoss, err error) {
+	var own, since, until, confirmed, connected int64
+	err = s.Scan(&h.Person.ID, &h.Person.Directory, &h.Person.StableID, &h.Person.Login, &h.Person.DisplayName, &h.Person.Mail,
+		&h.Tenant, &h.Why, &own, &since, &until, &confirmed, &h.Devices, &connected)
+	h.Own, h.Since, h.DismissedUntil = own > 0, at(since), at(until)
+	h.Confirmed, h.Connected = confirmed > 0, connected > 0
+	return h, err
+}
+
+// HeldLoss reads one; ErrNone if it is not held.
+func (r *Reader) HeldLoss(person, tenant string) (HeldLoss, error) {
+	return one(r.q, scanHeld, selectHeld+`where h.person = $1 and h.tenant = $2`, person, tenant)
+}
+
+// ConfirmedLosses lists at most limit of those of whom a person has confirmed that they lose their right.
+func (r *Reader) ConfirmedLosses(limit int) ([]HeldLoss, error) {
+	return all(r.q, scanHeld, selectHeld+`where h.confirmed = 1 order by h.tenant, p.id limit $1`, limit)
+}
+
+// HeldLosses lists those of tenants in scope by tenant and name, dismissed ones included, confirmed ones not.
+func (r *Reader) HeldLosses(scope provisioner.Scope) ([]HeldLoss, error) {
+	a := new(args)
+	return all(r.q, scanHeld, selectHeld+`where h.confirmed = 0 and `+a.scope(scope, "h.tenant")+` order by h.tenant, p.display_name, p.id`, a.list...)
+}
+
+// HeldCounts counts those on whom nobody has decided, by tenant.
+func (r *Reader) HeldCounts() (map[string]int64, error) {
+	type count struct {
+		tenant string
+		n      int64
+	}
+	list, err := all(r.q, func(s scanner) (c count, err error) { err = s.Scan(&c.tenant, &c.n); return c, err },
+		`select tenant, count(*) from held_loss where dismissed_until = 0 and confirmed = 0 group by tenant`)
+	counts := make(map[string]int64, len(list))
+	for _, c := range list {
+		counts[c.tenant] = c.n
+	}
+	return counts, err
+}
