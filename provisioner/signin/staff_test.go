@@ -226,7 +226,7 @@ func TestLookup(t *testing.T) {
 		{name: "disabled", change: func(l *ldap) {
 			l.change(evasLogins(), func(a *account) { a.person.Status.Ended = directory.EndDisabled })
 		}, want: provisioner.Standing{Groups: []string{staffGroup}, Ended: "disabled"}},
-		{name: "deleted", change: func(l *ldap) { l.change(evasLogins(), func(a *account) { a.gone = true }) }, want: provisioner.Standing{Ended: signin.Deleted}},
+		{name: "deleted", change: func(l *ldap) { l.change(evasLogins(), func(a *account) { a.gone = true }) }, want: provisioner.Standing{Ended: provisioner.WhyDeleted}},
 		{name: "down, known since recently", change: func(l *ldap) { l.falls(directory.Unavailable) }, after: 4*time.Hour - time.Second, want: provisioner.Standing{Groups: []string{staffGroup}}},
 		{name: "down for too long", change: func(l *ldap) { l.falls(directory.Unavailable) }, after: 4 * time.Hour, code: provisioner.CodeDirectoryUnavailable},
 		{name: "the staff group has vanished", change: func(l *ldap) {
