@@ -255,6 +255,9 @@ func TestLookup(t *testing.T) {
 					return
 				}
 				c.want.Person, c.want.Tenant, c.want.ReadAt = proof.Person.ID, "stadt", got.ReadAt
+				if c.want.Entitled = c.want.Ended == "" && len(c.want.Groups) > 0; !c.want.Entitled {
+					c.want.LostAt = got.ReadAt
+				}
 				if diff := cmp.Diff(c.want, got); diff != "" {
 					t.Errorf("standing (-want +got):\n%s", diff)
 				}
