@@ -86,6 +86,7 @@ var imports = []struct {
 	{"provisioner/directory/memory/a.go", "github.com/go-ldap/ldap/v3", "go-ldap only in directory/ldap"},
 	{"provisioner/directory/memory/a.go", "github.com/go-ldap/ldif", ""},
 	{"provisioner/directory/ldap/a.go", "github.com/go-ldap/ldap/v3", ""},
+	{"provisioner/directory/slapdtest/a.go", "github.com/go-ldap/ldap/v3", ""},
 
 	{"agent/gateway/a_windows.go", "golang.zx2c4.com/wireguard/wgctrl", "wgctrl, wireguard-go and its netstack only in agent/wireguard"},
 	{"agent/wireguard/a.go", "golang.zx2c4.com/wireguard/wgctrl/wgtypes", ""},

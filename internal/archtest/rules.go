@@ -64,6 +64,10 @@ func Rules() []Rule {
 			Except: []Exception{
 				{By: []string{"./provisioner/directory/ldap/..."}},
 				{
+					By:     []string{"./provisioner/directory/slapdtest/..."},
+					Reason: "as the administrator of a test's server it changes what is in it",
+				},
+				{
 					By:     []string{"./provisioner/directory/memory/..."},
 					What:   []string{"github.com/go-ldap/ldif/...", "github.com/jimlambrt/gldap/..."},
 					Reason: "it is the other end of the wire: it reads LDIF and answers as an LDAP server",

@@ -48,7 +48,9 @@ func (w Way) Offers(root Attributes) bool {
 }
 
 // ID returns the entry's stable id in the form that is kept.
-func (f Flavour) ID(a Attributes) (string, error) { return f.idText(a.First(strings.ToLower(f.StableID))) }
+func (f Flavour) ID(a Attributes) (string, error) {
+	return f.idText(a.First(strings.ToLower(f.StableID)))
+}
 
 // SyncID turns an entry's id as RFC 4533 sends it into the stable id.
 func (f Flavour) SyncID(id [16]byte) string {

@@ -68,7 +68,9 @@ const (
 const personFilter = "(objectClass=person)"
 
 // groupClasses are those of RFC 4519, RFC 2307 and, in eDirectory's schema, plain "group".
-func groupClasses() []string { return []string{"groupOfNames", "groupOfUniqueNames", "posixGroup", "group"} }
+func groupClasses() []string {
+	return []string{"groupOfNames", "groupOfUniqueNames", "posixGroup", "group"}
+}
 
 // withGroups fills in how groups are kept everywhere but in Active Directory.
 func (f Flavour) withGroups(ways ...Way) Flavour {

@@ -359,6 +359,12 @@ func TestNothingRunsOnAfterClose(t *testing.T) {
 	wantCause(t, err, directory.Unavailable)
 	_ = d.Close()
 	s.Resume()
+	settled(t, before)
+}
+
+// settled waits until no more goroutines run than did before.
+func settled(t *testing.T, before int) {
+	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(10 * time.Second)

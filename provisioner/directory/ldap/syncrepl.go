@@ -32,9 +32,15 @@ type syncSearch struct {
 	root    string
 	cookie  []byte          // of the refresh so far
 	entries int             // that the refresh has told
-	there   map[string]bool // named by the refresh, as an entry or in a list of those that have not changed
+	there   map[string]bool // named by the refresh, as an entry or in a list of those that have not changed; nil after it
 	present bool            // the refresh has a present phase
 	done    bool            // the refresh is over
+}
+
+func (search *syncSearch) names(id string) {
+	if search.there != nil {
+		search.there[id] = true
+	}
 }
 
 // errStale: the server cannot go on from the cookie.
@@ -147,13 +153,13 @@ func (s *syncing) entry(search *syncSearch, m message) error {
 		if err := s.told(search, m, id); err != nil {
 			return err
 		}
-		search.there[id] = true
+		search.names(id)
 		search.entries++
 	case goldap.SyncStateDelete:
 		delete(search.there, id)
 		s.f.gone(id, s.to)
 	case goldap.SyncStatePresent:
-		search.there[id] = true
+		search.names(id)
 	}
 	s.keep(search, state.Cookie)
 	return nil
@@ -200,7 +206,7 @@ func (s *syncing) info(search *syncSearch, m message) error {
 				delete(search.there, id)
 				s.f.gone(id, s.to)
 			} else {
-				search.there[id] = true
+				search.names(id)
 			}
 		}
 		s.keep(search, info.SyncIdSet.Cookie)
@@ -281,10 +287,10 @@ func (s *syncing) refreshed() error {
 func (s *syncing) resumed() error {
 	present := false
 	for _, search := range s.searches {
-		// A server that could not make sense of the cookie tells everything and has no cookie at the end. Who has been
-		// deleted is not part of that.
-		if search.entries > 0 && len(search.cookie) == 0 {
-			return fmt.Errorf("%w: it told %d entries and no cookie", errStale, search.entries)
+		// OpenLDAP tells everything if it cannot make sense of a cookie, as if all of it had changed, and who has been
+		// deleted is not part of that. It looks like a delete phase with very many changes, so those are read anew.
+		if !search.present && search.entries > 0 && (len(search.cookie) == 0 || 2*search.entries > s.f.toldOf(search.root)) {
+			return fmt.Errorf("%w: it told %d entries", errStale, search.entries)
 		}
 		present = present || search.present
 	}
@@ -297,6 +303,19 @@ func (s *syncing) resumed() error {
 	}
 	pass.Whole()
 	return nil
+}
+
+// toldOf counts what has been told of a root.
+func (f *feed) toldOf(root string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, place := range f.told {
+		if place.root == root {
+			n++
+		}
+	}
+	return n
 }
 
 // still are the entries of a search that have been told and are still there.

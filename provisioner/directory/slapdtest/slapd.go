@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,10 +21,16 @@ import (
 type Options struct {
 	People       int                 // generated people besides Members
 	LDIF         []byte              // the whole content; empty: LDIF(People)
-	SizeLimit    int                 // of the service account; zero: slapd's own, 500
+	SizeLimit    int                 // of the service account; zero: slapd's own, 500; Unlimited: none
+	Sync         bool                // it offers syncrepl (overlay syncprov)
+	SessionLog   int                 // with Sync: how many changes it remembers while it runs; zero: none
+	MemberOf     bool                // it keeps memberOf, and takes who is deleted or renamed out of groups or renames her there
 	Certificates *Certificates       // nil: made for this server
 	Config       func(string) string // changes the text of slapd.conf; nil: leaves it
 }
+
+// Unlimited is a SizeLimit: as many entries as there are.
+const Unlimited = -1
 
 // Server is a running slapd.
 type Server struct {
@@ -35,6 +42,7 @@ type Server struct {
 	t       testing.TB
 	program string
 	config  string
+	db      string
 	process *testprocess.Process
 }
 
@@ -69,12 +77,13 @@ func (s *Server) prepare(o Options) {
 	if content == nil {
 		content = LDIF(o.People)
 	}
-	text := configuration(dir, o.SizeLimit)
+	text := configuration(dir, o)
 	if o.Config != nil {
 		text = o.Config(text)
 	}
 	s.CAPEM = certs.CA
 	s.config = filepath.Join(dir, "slapd.conf")
+	s.db = filepath.Join(dir, "db")
 	s.PasswordFile = filepath.Join(dir, "service.pw")
 	for name, data := range map[string][]byte{
 		"slapd.conf": []byte(text), "data.ldif": content, "service.pw": []byte(ServicePassword + "\n"),
@@ -82,7 +91,7 @@ func (s *Server) prepare(o Options) {
 	} {
 		s.must("writing "+name, os.WriteFile(filepath.Join(dir, name), data, 0o600))
 	}
-	s.must("making the database directory", os.Mkdir(filepath.Join(dir, "db"), 0o700))
+	s.must("making the database directory", os.Mkdir(s.db, 0o700))
 	// slapadd is slapd under another name, and not everybody's PATH has it.
 	data := filepath.Join(dir, "data.ldif")
 	load := exec.CommandContext(s.t.Context(), s.program, "-T", "add", "-q", "-w", "-f", s.config, "-l", data) //nolint:gosec // the program is slapd
@@ -139,10 +148,61 @@ func (s *Server) freeAddress() string {
 	return address
 }
 
-func configuration(dir string, sizeLimit int) string {
+// Quit ends the server in an orderly way: it writes down how far it was. It is idempotent.
+func (s *Server) Quit() {
+	s.t.Helper()
+	select {
+	case <-s.process.Done():
+		return
+	default:
+	}
+	s.must("ending slapd", s.process.Signal(syscall.SIGTERM))
+	select {
+	case <-s.process.Done():
+	case <-time.After(20 * time.Second):
+		s.t.Fatal("slapd does not end")
+	}
+}
+
+// Reconfigure changes the text of slapd.conf, for the next Run.
+func (s *Server) Reconfigure(change func(string) string) {
+	s.t.Helper()
+	text, err := os.ReadFile(s.config)
+	s.must("reading slapd.conf", err)
+	s.must("writing slapd.conf", os.WriteFile(s.config, []byte(change(string(text))), 0o600))
+}
+
+// Backup copies the database of a server that does not run, and returns what brings it back.
+func (s *Server) Backup() (restore func()) {
+	s.t.Helper()
+	saved := s.t.TempDir()
+	s.must("copying the database", os.CopyFS(saved, os.DirFS(s.db)))
+	return func() {
+		s.t.Helper()
+		s.must("removing the database", os.RemoveAll(s.db))
+		s.must("restoring the database", os.CopyFS(s.db, os.DirFS(saved)))
+	}
+}
+
+func configuration(dir string, o Options) string {
 	limit := ""
-	if sizeLimit > 0 {
-		limit = fmt.Sprintf("limits dn.exact=%q size=%d\n", ServiceDN, sizeLimit)
+	switch {
+	case o.SizeLimit == Unlimited:
+		limit = fmt.Sprintf("limits dn.exact=%q size=unlimited\n", ServiceDN)
+	case o.SizeLimit > 0:
+		limit = fmt.Sprintf("limits dn.exact=%q size=%d\n", ServiceDN, o.SizeLimit)
+	}
+	modules, overlays := "", ""
+	if o.Sync {
+		modules += "moduleload syncprov\n"
+		overlays += "overlay syncprov\n"
+		if o.SessionLog > 0 {
+			overlays += fmt.Sprintf("syncprov-sessionlog %d\n", o.SessionLog)
+		}
+	}
+	if o.MemberOf {
+		modules += "moduleload memberof\nmoduleload refint\n"
+		overlays += "overlay memberof\noverlay refint\nrefint_attributes member uniqueMember\nrefint_nothing \"cn=nobody," + Base + "\"\n"
 	}
 	return fmt.Sprintf(`include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
@@ -151,7 +211,7 @@ include /etc/ldap/schema/nis.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 moduleload ppolicy
-pidfile %[1]s/slapd.pid
+%[9]spidfile %[1]s/slapd.pid
 TLSCACertificateFile %[1]s/ca.pem
 TLSCertificateFile %[1]s/cert.pem
 TLSCertificateKeyFile %[1]s/key.pem
@@ -163,12 +223,12 @@ directory %[1]s/db
 maxsize 1073741824
 dbnosync
 index objectClass eq
-index uid,cn,mail,member,uniqueMember,memberUid,entryUUID eq
+index uid,cn,mail,member,uniqueMember,memberUid,entryUUID,entryCSN eq
 %[5]saccess to attrs=userPassword by anonymous auth by * none
 access to dn.exact=%[6]q by * none
 access to * by dn.exact=%[7]q read by anonymous auth by * none
 overlay ppolicy
 ppolicy_default "cn=standard,ou=Richtlinien,%[8]s"
 ppolicy_use_lockout
-`, dir, Base, AdminDN, AdminPassword, limit, HiddenGroup, ServiceDN, Base)
+%[10]s`, dir, Base, AdminDN, AdminPassword, limit, HiddenGroup, ServiceDN, Base, modules, overlays)
 }

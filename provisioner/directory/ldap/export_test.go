@@ -1,0 +1,17 @@
+package ldap
+
+import (
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner/directory"
+)
+
+// Hurry has a feed look after its server, and poll, more often than anybody would want.
+func Hurry(f directory.Feed, beat, poll time.Duration) { f.(*feed).pace = pace{beat: beat, poll: poll} }
+
+// SetCookies replaces what a feed that nobody follows knows of how far it has come.
+func SetCookies(f directory.Feed, cookie string) {
+	for root := range f.(*feed).cookies {
+		f.(*feed).cookies[root] = []byte(cookie)
+	}
+}
