@@ -6,7 +6,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/directory"
 )
 
-// Hurry has a feed look after its server, and poll, more often than anybody would want.
+// Hurry has a feed look after its server, and read, more often than any server would want.
 func Hurry(f directory.Feed, beat, poll time.Duration) { f.(*feed).pace = pace{beat: beat, poll: poll} }
 
 // SetCookies replaces what a feed that nobody follows knows of how far it has come.
@@ -15,3 +15,6 @@ func SetCookies(f directory.Feed, cookie string) {
 		f.(*feed).cookies[root] = []byte(cookie)
 	}
 }
+
+// Settled reports whether a feed has nothing to look after but its server.
+func Settled(f directory.Feed) bool { return f.(*feed).regroupAt().IsZero() }

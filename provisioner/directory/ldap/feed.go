@@ -3,6 +3,7 @@ package ldap
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"slices"
 	"sync"
 	"time"
@@ -16,30 +17,39 @@ type feed struct {
 	interest directory.Interest
 	pace     pace
 
-	mu   sync.Mutex
-	told map[string]place  // by stable id
-	ids  map[string]string // the stable ids by folded DN: some servers tell a deletion by the DN alone
+	mu      sync.Mutex
+	told    map[string]place  // by stable id
+	ids     map[string]string // the stable ids by folded DN: some servers tell a deletion by the DN alone
+	seed    maphash.Seed
+	regroup regroup
 
 	cookies map[string][]byte // how far each root has been told (RFC 4533). Only Follow uses them.
 }
 
 // place is where an entry was when it was last told.
 type place struct {
-	root string // the search that found it
-	dn   string // folded
+	root    string // the search that found it
+	dn      string // folded
+	members uint64 // a sum of a group's members
 }
 
 // pace is how often something happens that nobody asked for.
 type pace struct {
 	beat time.Duration // a server that is silent for so long is asked whether it is still there
 	poll time.Duration // between two full reads, where there is no better way
+	// rest bounds what reading again and again costs a server: so many times as long as it took there is none.
+	rest int
 }
+
+// resting is how long there is no reading after one that took so long.
+func (p pace) resting(took time.Duration) time.Duration { return time.Duration(p.rest) * took }
 
 // Feed implements directory.Directory.
 func (d *Directory) Feed(i directory.Interest) directory.Feed {
 	return &feed{
-		d: d, interest: i, pace: pace{beat: 10 * time.Second, poll: time.Minute},
-		told: map[string]place{}, ids: map[string]string{}, cookies: map[string][]byte{},
+		d: d, interest: i, pace: pace{beat: 10 * time.Second, poll: time.Minute, rest: 19},
+		seed: maphash.MakeSeed(), told: map[string]place{}, ids: map[string]string{}, cookies: map[string][]byte{},
+		regroup: regroup{renamed: map[string]renamed{}},
 	}
 }
 
@@ -157,8 +167,7 @@ func (f *feed) change(on site, root, dn string, a directory.Attributes, to direc
 		return err
 	}
 	if wanted {
-		f.remember(root, e)
-		to.Changed(e)
+		to.Changed(f.underFormerNames(root, e))
 		return nil
 	}
 	id, err := on.flavour.ID(a)
@@ -169,22 +178,32 @@ func (f *feed) change(on site, root, dn string, a directory.Attributes, to direc
 	return nil
 }
 
-// remember notes what is told.
-func (f *feed) remember(root string, e directory.Entry) {
-	folded, _ := fold(e.DN) // one that cannot be folded is found by its id alone
+// remember notes what is told, and returns what was told of the entry before.
+func (f *feed) remember(root string, e directory.Entry) (before place) {
+	p := place{root: root}
+	p.dn, _ = fold(e.DN) // one that cannot be folded is found by its id alone
+	for _, m := range e.Members {
+		p.members += maphash.String(f.seed, m)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	before = f.told[e.StableID]
 	f.forget(e.StableID)
-	f.told[e.StableID] = place{root: root, dn: folded}
-	if folded != "" {
-		f.ids[folded] = e.StableID
+	f.told[e.StableID] = p
+	if p.dn != "" {
+		f.ids[p.dn] = e.StableID
 	}
+	return before
 }
 
 // gone tells that an entry is no longer there, if it had been told.
 func (f *feed) gone(id string, to directory.Observer) {
 	f.mu.Lock()
 	had := f.forget(id)
+	if had {
+		delete(f.regroup.renamed, id)
+		f.regroup.soon(f.pace)
+	}
 	f.mu.Unlock()
 	if had {
 		to.Gone(id)

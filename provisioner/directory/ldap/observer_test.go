@@ -50,7 +50,13 @@ func (o *observer) Pass() directory.Pass {
 func (o *observer) Changed(e directory.Entry) {
 	o.told(func() {
 		o.entries[e.StableID] = e
-		o.note("changed %s", shortName(e))
+		former := ""
+		for _, name := range e.Names {
+			if strings.Contains(name, "=") {
+				former += ", formerly " + shortName(directory.Entry{DN: name})
+			}
+		}
+		o.note("changed %s%s", shortName(e), former)
 	})
 }
 

@@ -63,6 +63,7 @@ func (f *feed) followPersistent(ctx context.Context, on site, to directory.Obser
 	}
 	w.due = time.Now() // its answer says that the searches have been taken up
 	for live := false; ; {
+		w.hurry(f.regroupAt())
 		m, err := w.next()
 		switch {
 		case err != nil:
@@ -78,6 +79,9 @@ func (f *feed) followPersistent(ctx context.Context, on site, to directory.Obser
 			}
 			to.Live(on.source(directory.WayPersistentSearch))
 			live = true
+		}
+		if err := f.regroupIfDue(ctx, on, to); err != nil {
+			return err
 		}
 		to.Heard()
 	}

@@ -10,11 +10,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/directory"
 )
 
-const (
-	pageSize = 1000 // entries; Active Directory allows no more
-	// pollShare bounds what polling costs a server: for each second of reading there are so many without.
-	pollShare = 19
-)
+const pageSize = 1000 // entries; Active Directory allows no more
 
 // followPolling reads everything again and again.
 func (f *feed) followPolling(ctx context.Context, on site, to directory.Observer) error {
@@ -27,7 +23,7 @@ func (f *feed) followPolling(ctx context.Context, on site, to directory.Observer
 			to.Live(on.source(directory.WayPolling))
 		}
 		to.Heard()
-		rest := time.NewTimer(max(f.pace.poll, pollShare*time.Since(start)))
+		rest := time.NewTimer(max(f.pace.poll, f.pace.resting(time.Since(start))))
 		select {
 		case <-rest.C:
 		case <-ctx.Done():
@@ -46,7 +42,16 @@ func (f *feed) readAll(ctx context.Context, on site, to directory.Observer) erro
 	defer w.close()
 	pass := to.Pass()
 	for _, root := range on.roots {
-		if err := f.readRoot(w, on, root, pass); err != nil {
+		err := f.readRoot(w, on, root, on.flavour.FeedFilter(), func(dn string, a directory.Attributes) error {
+			e, wanted, err := f.judge(on, dn, a)
+			if err != nil || !wanted {
+				return err
+			}
+			f.remember(root, e)
+			pass.Read(e)
+			return nil
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -54,14 +59,14 @@ func (f *feed) readAll(ctx context.Context, on site, to directory.Observer) erro
 	return nil
 }
 
-// readRoot reads one root in pages.
-func (f *feed) readRoot(w *wire, on site, root string, pass directory.Pass) error {
+// readRoot reads what matches a filter below one root, in pages.
+func (f *feed) readRoot(w *wire, on site, root, filter string, each func(dn string, a directory.Attributes) error) error {
 	var cookie []byte
 	entries := 0
 	for {
 		paging := goldap.NewControlPaging(pageSize)
 		paging.SetCookie(cookie)
-		id, err := w.search(root, goldap.ScopeWholeSubtree, on.flavour.FeedFilter(), on.flavour.FeedAttributes(), paging)
+		id, err := w.search(root, goldap.ScopeWholeSubtree, filter, on.flavour.FeedAttributes(), paging)
 		if err != nil {
 			return err
 		}
@@ -74,7 +79,11 @@ func (f *feed) readRoot(w *wire, on site, root string, pass directory.Pass) erro
 			case m.id != id:
 			case m.op.Tag == goldap.ApplicationSearchResultEntry:
 				entries++
-				if err := f.readEntry(m, on, root, pass); err != nil {
+				dn, attributes, err := m.entry()
+				if err != nil {
+					return err
+				}
+				if err := each(dn, attributes); err != nil {
 					return err
 				}
 			case m.op.Tag == goldap.ApplicationSearchResultDone:
@@ -88,20 +97,6 @@ func (f *feed) readRoot(w *wire, on site, root string, pass directory.Pass) erro
 			return nil
 		}
 	}
-}
-
-func (f *feed) readEntry(m message, on site, root string, pass directory.Pass) error {
-	dn, attributes, err := m.entry()
-	if err != nil {
-		return err
-	}
-	e, wanted, err := f.judge(on, dn, attributes)
-	if err != nil || !wanted {
-		return err
-	}
-	f.remember(root, e)
-	pass.Read(e)
-	return nil
 }
 
 // pageCookie returns where the next page begins; empty: this was the last one.

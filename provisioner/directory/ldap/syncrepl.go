@@ -68,6 +68,7 @@ func (f *feed) synchronise(ctx context.Context, on site, to directory.Observer) 
 		return err
 	}
 	for {
+		w.hurry(f.regroupAt())
 		m, err := w.next()
 		if err != nil {
 			return err
@@ -75,6 +76,9 @@ func (f *feed) synchronise(ctx context.Context, on site, to directory.Observer) 
 		search := s.searches[m.id]
 		switch {
 		case m.beat && s.live:
+			if err := f.regroupIfDue(ctx, on, to); err != nil {
+				return err
+			}
 			to.Heard()
 		case search == nil:
 		default:
@@ -267,6 +271,9 @@ func (s *syncing) refreshed() error {
 		if err := s.resumed(); err != nil {
 			return err
 		}
+		s.f.mu.Lock()
+		s.f.regroup.soon(s.f.pace) // what groups have done by themselves meanwhile
+		s.f.mu.Unlock()
 	} else {
 		s.pass.Whole()
 		s.pass = nil

@@ -163,6 +163,13 @@ func (w *wire) next() (message, error) {
 	}
 }
 
+// hurry sends the next heartbeat no later than at that time, if it is one.
+func (w *wire) hurry(at time.Time) {
+	if !at.IsZero() && at.Before(w.due) {
+		w.due = at
+	}
+}
+
 // wait returns when there is something to be read.
 func (w *wire) wait() error {
 	for {
