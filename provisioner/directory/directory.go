@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Directory is one directory service. Its methods may be called concurrently; each ends within the configured
-// timeout or when its context does, whichever comes first. Errors are of type *Error, but for those of
+// Directory is one directory service. Its methods may be called concurrently; each, but for a feed's, ends within the
+// configured timeout or when its context does, whichever comes first. Errors are of type *Error, but for those of
 // Query.Found.
 type Directory interface {
 	// SignIn finds the one person whose login it is and has the directory prove the password.
@@ -26,6 +26,10 @@ type Directory interface {
 	// Lookup reads a person again by her stable id, below base (empty: the directory's). The cause Gone is a
 	// successful answer: the directory was readable and she is not below that base.
 	Lookup(ctx context.Context, base, stableID string, groups []string) (Person, error)
+
+	// Feed makes a feed of what is of interest. It remembers what it has told, so it belongs to one observer. Its calls
+	// last until they are done, their context ends, or the directory is closed, whatever the timeout.
+	Feed(i Interest) Feed
 
 	// Close frees connections. It does not wait for a server, and calls after it fail as Unavailable.
 	Close() error

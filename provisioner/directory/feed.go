@@ -42,7 +42,7 @@ type Observer interface {
 // that breaks off is simply not ended, and takes nothing away.
 type Pass interface {
 	Read(Entry)
-	// Unchanged names entries that are as they were told before.
+	// Unchanged names entries that are as they were told before. Names that mean nothing to the observer are passed over.
 	Unchanged(stableIDs ...string)
 	Whole()
 }
@@ -78,8 +78,9 @@ type Entry struct {
 	DN       string
 	// Person is who it is, without Groups and MissingGroups; nil: a group.
 	Person *Person
-	// Names are further names, besides the DN, by which groups refer to the entry: "uid:eva" (RFC 2307),
-	// "sid:…" (Active Directory).
+	// Names are further names, besides the DN, by which groups refer to the entry: "uid:eva" (RFC 2307, in which
+	// capitals matter), "sid:…" (Active Directory); and for a moment after a rename a DN that it had, folded, by which
+	// groups may still know it.
 	Names []string
 	// Members are a group's members: DNs, or names as in Names.
 	Members []string

@@ -113,6 +113,9 @@ func (l *ldap) Lookup(ctx context.Context, _, stableID string, _ []string) (dire
 	return directory.Person{}, &directory.Error{Cause: directory.Gone, Directory: l.name}
 }
 
+// Feed is not asked for here: signing in asks each time anew.
+func (l *ldap) Feed(directory.Interest) directory.Feed { return nil }
+
 func (l *ldap) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

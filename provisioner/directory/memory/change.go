@@ -36,6 +36,7 @@ func (d *Directory) Add(ldif []byte) error {
 	for _, e := range added {
 		d.entries[e.folded] = e
 		d.order = append(d.order, e)
+		d.watchers.tell(changeAdd, e, "")
 	}
 	d.index()
 	return nil
@@ -88,6 +89,7 @@ func (d *Directory) Delete(dn string) error {
 	}
 	delete(d.entries, e.folded)
 	d.order = slices.DeleteFunc(d.order, func(o *entry) bool { return o == e })
+	d.watchers.tell(changeDelete, e, "")
 	d.index()
 	return nil
 }
@@ -121,9 +123,15 @@ func (d *Directory) Rename(dn, to string) error {
 			}
 		}
 	}
+	groups, former := d.above(e.folded), e.dn
 	delete(d.entries, e.folded)
 	e.dn, e.folded = to, folded
 	d.entries[folded] = e
+	d.watchers.tell(changeModDN, e, former)
+	for _, group := range groups {
+		d.watchers.tell(changeModify, group, "")
+	}
+	d.watchers.tell(changeModify, e, "") // no group knows it by its former name any more
 	d.index()
 	return nil
 }
@@ -137,6 +145,7 @@ func (d *Directory) Set(dn, attribute string, values ...string) error {
 		return err
 	}
 	e.set(attribute, values...)
+	d.watchers.tell(changeModify, e, "")
 	d.index()
 	return nil
 }
@@ -169,6 +178,7 @@ func (d *Directory) changeMembers(group string, change func([]string) []string) 
 		attribute = "uniqueMember"
 	}
 	e.set(attribute, change(e.attributes[strings.ToLower(attribute)])...)
+	d.watchers.tell(changeModify, e, "")
 	d.index()
 	return nil
 }
@@ -212,6 +222,7 @@ func (d *Directory) switchAccount(dn string, off bool) error {
 	default:
 		toggle("pwdAccountLockedTime", "000001010000Z")
 	}
+	d.watchers.tell(changeModify, e, "")
 	d.index()
 	return nil
 }

@@ -37,6 +37,7 @@ type Directory struct {
 	having      map[assertion][]*entry
 	unavailable bool
 	closed      bool
+	watchers    watchers
 }
 
 var _ directory.Directory = (*Directory)(nil)
@@ -80,7 +81,7 @@ func (d *Directory) SignIn(ctx context.Context, q directory.Query, password stri
 func (d *Directory) locate(ctx context.Context, base, login string) (*entry, directory.Person, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	base, err := d.ready(ctx, base)
+	base, err := d.located(ctx, base)
 	if err != nil {
 		return nil, directory.Person{}, err
 	}
@@ -99,7 +100,7 @@ func (d *Directory) locate(ctx context.Context, base, login string) (*entry, dir
 func (d *Directory) prove(ctx context.Context, q directory.Query, e *entry, person directory.Person, password string) (directory.Person, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	if _, err := d.ready(ctx, q.Base); err != nil {
+	if _, err := d.located(ctx, q.Base); err != nil {
 		return person, err
 	}
 	v := d.try(e, password, person.Status)
@@ -127,7 +128,7 @@ func (d *Directory) prove(ctx context.Context, q directory.Query, e *entry, pers
 func (d *Directory) Lookup(ctx context.Context, base, stableID string, groups []string) (directory.Person, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	base, err := d.ready(ctx, base)
+	base, err := d.located(ctx, base)
 	if err != nil {
 		return directory.Person{}, err
 	}
@@ -177,6 +178,7 @@ func (d *Directory) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
+	d.watchers.wakeAll()
 	return nil
 }
 
@@ -185,19 +187,37 @@ func (d *Directory) SetUnavailable(down bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.unavailable = down
+	d.watchers.wakeAll()
 }
 
-// ready returns the folded base, if the directory answers and has it.
-func (d *Directory) ready(ctx context.Context, base string) (string, error) {
-	switch {
-	case ctx.Err() != nil:
-		return "", &directory.Error{Cause: directory.Unavailable, Directory: d.name, Detail: "the call was given up", Err: context.Cause(ctx)}
-	case d.unavailable, d.closed:
-		return "", d.answer(directory.Unavailable, "the directory does not answer")
+// located returns the folded base, if the directory answers and has it.
+func (d *Directory) located(ctx context.Context, base string) (string, error) {
+	if err := d.ready(ctx); err != nil {
+		return "", err
 	}
 	if base == "" {
 		base = d.base
 	}
+	return d.foldBase(base)
+}
+
+// ready returns an error if the directory does not answer.
+func (d *Directory) ready(ctx context.Context) error {
+	switch {
+	case ctx.Err() != nil:
+		return d.givenUp(ctx)
+	case d.unavailable, d.closed:
+		return d.answer(directory.Unavailable, "the directory does not answer")
+	}
+	return nil
+}
+
+func (d *Directory) givenUp(ctx context.Context) error {
+	return &directory.Error{Cause: directory.Unavailable, Directory: d.name, Detail: "the call was given up", Err: context.Cause(ctx)}
+}
+
+// foldBase returns the folded base, if there is one.
+func (d *Directory) foldBase(base string) (string, error) {
 	folded, err := fold(base)
 	if err != nil || (folded != "" && d.entries[folded] == nil) {
 		return "", d.answer(directory.Misconfigured, "the base "+base+" is not in the directory")

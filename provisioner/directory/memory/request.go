@@ -93,14 +93,18 @@ func windowsCode(v verdict, s directory.Status) string {
 func policyControl(code byte) *ber.Packet {
 	value := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSequence, nil, "PasswordPolicyResponseValue")
 	value.AppendChild(ber.NewString(ber.ClassContext, ber.TypePrimitive, 1, string([]byte{code}), "error"))
-	control := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSequence, nil, "control")
-	control.AppendChild(octets("1.3.6.1.4.1.42.2.27.8.5.1", "controlType"))
-	control.AppendChild(octets(string(value.Bytes()), "controlValue"))
-	return control
+	return control("1.3.6.1.4.1.42.2.27.8.5.1", value)
+}
+
+func control(oid string, value *ber.Packet) *ber.Packet {
+	c := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSequence, nil, "control")
+	c.AppendChild(octets(oid, "controlType"))
+	c.AppendChild(octets(string(value.Bytes()), "controlValue"))
+	return c
 }
 
 // search answers a search request. The read lock is held for all of it, as an answer is of one moment.
-func (s *session) search(id int64, op *ber.Packet, reply replier) error {
+func (s *session) search(message *ber.Packet, id int64, op *ber.Packet, reply replier) error {
 	const base, scope, limit, typesOnly, filterAt, attributes = 0, 1, 3, 5, 6, 7
 	if len(op.Children) != 8 {
 		return errMessage
@@ -132,6 +136,19 @@ func (s *session) search(id int64, op *ber.Packet, reply replier) error {
 	if dnErr != nil || (folded != "" && d.entries[folded] == nil) {
 		return reply(noSuchObject, "")
 	}
+	kinds, changesOnly, notify, persists, err := persistentControl(message)
+	switch {
+	case err != nil:
+		return err
+	case persists && len(s.persistent) == maxPersistent:
+		return reply(unwillingToPerform, "that is one persistent search too many")
+	case persists:
+		s.persist(&persistent{id: id, base: folded, scope: scopeOf, asked: asked, want: want, kinds: kinds, notify: notify})
+		if changesOnly {
+			return nil
+		}
+		most, reply = 0, func(int64, string, ...*ber.Packet) error { return nil } // it has no end
+	}
 	var sent int64
 	for _, e := range d.answers(asked, folded, scopeOf) {
 		if most > 0 && sent == most {
@@ -159,6 +176,7 @@ func (d *Directory) rootDSE() *entry {
 		e.set("namingContexts", contexts...)
 	}
 	e.set("supportedLDAPVersion", "3")
+	e.set("supportedControl", oidPersistentSearch)
 	switch d.flavour.Name {
 	case directory.ActiveDirectory:
 		e.set("supportedCapabilities", "1.2.840.113556.1.4.800")

@@ -26,7 +26,7 @@ const (
 // Serve answers LDAP (RFC 4511) on a listener until the context ends, and then returns nil with all connections
 // closed. It closes the listener. With a TLS configuration it speaks LDAPS; without one, plain LDAP.
 //
-// It knows simple binds with the password policy control, searches, and unbinding. Service accounts, that is
+// It knows simple binds with the password policy control, searches, persistent ones too, and unbinding. Service accounts, that is
 // entries with a password that are not people, may search; nobody sees a password; nobody may change anything.
 //
 // It is written on the BER library alone: the LDAP server library at hand (gldap) takes no listener, and its
@@ -76,7 +76,8 @@ func (d *Directory) serveConn(ctx context.Context, c net.Conn, config *tls.Confi
 		}
 		c = secure
 	}
-	s := &session{directory: d}
+	s := &session{directory: d, conn: c}
+	defer s.end()
 	in := bufio.NewReader(c)
 	for {
 		if err := c.SetReadDeadline(time.Now().Add(idleTime)); err != nil {
@@ -90,13 +91,25 @@ func (d *Directory) serveConn(ctx context.Context, c net.Conn, config *tls.Confi
 		if err := s.answer(message); err != nil {
 			return
 		}
-		if err := c.SetWriteDeadline(time.Now().Add(answerTime)); err != nil {
+		if err := s.sendAllChanges(); err != nil {
 			return
 		}
-		if _, err := c.Write(s.out.Bytes()); err != nil {
+		if err := s.send(s.out.Bytes()); err != nil {
 			return
 		}
+		s.begin(ctx)
 	}
+}
+
+// send sends whole messages.
+func (s *session) send(out []byte) error {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	if err := s.conn.SetWriteDeadline(time.Now().Add(answerTime)); err != nil {
+		return err
+	}
+	_, err := s.conn.Write(out)
+	return err
 }
 
 // Operations (RFC 4511, section 4.2 and on).
@@ -142,11 +155,17 @@ var (
 	errUnbind  = errors.New("the client said goodbye")
 )
 
-// session is one client's connection. Requests are answered in order.
+// session is one client's connection. Requests are answered in order; persistent searches go on beside them.
 type session struct {
 	directory *Directory
 	out       bytes.Buffer // the answer, sent when the directory's lock is free again: clients may be slow
 	service   bool         // bound as somebody who may search
+
+	conn       net.Conn
+	sending    sync.Mutex            // one sends at a time
+	persistent map[int64]*persistent // by the number of the request
+	begun      []*persistent         // of this request
+	running    sync.WaitGroup
 }
 
 // answer does one request. An error ends the connection.
@@ -163,13 +182,13 @@ func (s *session) answer(message *ber.Packet) error {
 	case unbindRequest:
 		return errUnbind
 	case abandonRequest:
-		return nil // the request it names has been answered
+		return s.abandon(op)
 	}
 	reply := func(code int64, text string, controls ...*ber.Packet) error {
 		return s.write(id, result(responseTo(op.Tag), code, text), controls...)
 	}
 	if len(message.Children) > 2 {
-		if oid, bad := unknownCritical(message.Children[2]); bad {
+		if oid, bad := unknownCritical(message.Children[2], op.Tag); bad {
 			return reply(criticalExtension, "the control "+oid+" is not known")
 		}
 	}
@@ -182,18 +201,18 @@ func (s *session) answer(message *ber.Packet) error {
 	case op.Tag == bindRequest:
 		return s.bind(op, reply)
 	case op.Tag == searchRequest:
-		return s.search(id, op, reply)
+		return s.search(message, id, op, reply)
 	case op.Tag == extendedRequest:
 		return reply(protocolError, "extended operations are not known")
 	}
 	return reply(unwillingToPerform, "nothing can be changed here")
 }
 
-// unknownCritical finds a control that must be understood and is not. None is: the password policy control is
-// never critical.
-func unknownCritical(controls *ber.Packet) (oid string, found bool) {
+// unknownCritical finds a control that must be understood and is not. Only that of persistent searches is: the password
+// policy control is never critical.
+func unknownCritical(controls *ber.Packet, request ber.Tag) (oid string, found bool) {
 	for _, c := range controls.Children {
-		if len(c.Children) > 1 {
+		if len(c.Children) > 1 && (request != searchRequest || text(c.Children[0]) != oidPersistentSearch) {
 			if critical, ok := c.Children[1].Value.(bool); ok && critical {
 				return text(c.Children[0]), true
 			}
@@ -203,6 +222,10 @@ func unknownCritical(controls *ber.Packet) (oid string, found bool) {
 }
 
 func (s *session) write(id int64, op *ber.Packet, controls ...*ber.Packet) error {
+	return writeMessage(&s.out, id, op, controls...)
+}
+
+func writeMessage(out *bytes.Buffer, id int64, op *ber.Packet, controls ...*ber.Packet) error {
 	message := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSequence, nil, "LDAPMessage")
 	message.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, id, "messageID"))
 	message.AppendChild(op)
@@ -213,7 +236,7 @@ func (s *session) write(id int64, op *ber.Packet, controls ...*ber.Packet) error
 		}
 		message.AppendChild(list)
 	}
-	_, err := s.out.Write(message.Bytes())
+	_, err := out.Write(message.Bytes())
 	return err
 }
 
