@@ -7,7 +7,9 @@ import (
 )
 
 // Hurry has a feed look after its server, and read, more often than any server would want.
-func Hurry(f directory.Feed, beat, poll time.Duration) { f.(*feed).pace = pace{beat: beat, poll: poll} }
+func Hurry(f directory.Feed, often, settle time.Duration) {
+	f.(*feed).pace = pace{beat: often, poll: often, settle: settle}
+}
 
 // SetCookies replaces what a feed that nobody follows knows of how far it has come.
 func SetCookies(f directory.Feed, cookie string) {

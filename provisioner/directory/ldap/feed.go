@@ -37,6 +37,8 @@ type place struct {
 type pace struct {
 	beat time.Duration // a server that is silent for so long is asked whether it is still there
 	poll time.Duration // between two full reads, where there is no better way
+	// settle is how long a server is given to put its groups in order after somebody was renamed or deleted.
+	settle time.Duration
 	// rest bounds what reading again and again costs a server: so many times as long as it took there is none.
 	rest int
 }
@@ -47,7 +49,7 @@ func (p pace) resting(took time.Duration) time.Duration { return time.Duration(p
 // Feed implements directory.Directory.
 func (d *Directory) Feed(i directory.Interest) directory.Feed {
 	return &feed{
-		d: d, interest: i, pace: pace{beat: 10 * time.Second, poll: time.Minute, rest: 19},
+		d: d, interest: i, pace: pace{beat: 10 * time.Second, poll: time.Minute, settle: time.Second, rest: 19},
 		seed: maphash.MakeSeed(), told: map[string]place{}, ids: map[string]string{}, cookies: map[string][]byte{},
 		regroup: regroup{renamed: map[string]renamed{}},
 	}

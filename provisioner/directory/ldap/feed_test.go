@@ -141,6 +141,9 @@ func TestFeedGoesOn(t *testing.T) {
 		s.Set(slapdtest.PersonDN(8), "mail", "acht@stadt.example")
 		s.Rename(slapdtest.PersonDN(9), "uid=p00009", "ou=Leer,"+slapdtest.Base)
 		s.AddPerson("uid=eva,ou=Bauhof,"+slapdtest.PeopleBase, "eva", "Eva Neu")
+		s.Await("cn=Innendienst,"+slapdtest.GroupsBase, "member", func(members []string) bool { // refint takes a moment
+			return !contains(members, slapdtest.PersonDN(7)) && !contains(members, slapdtest.PersonDN(9))
+		})
 	}
 	restart := func(s *slapdtest.Server) { s.Quit(); s.Run() }
 	deleted := []string{"gone p00007", "changed p00008", "gone p00009", "changed eva", "live syncrepl resumed", "changed Innendienst"}
@@ -366,7 +369,7 @@ func TestFeedWaitsForItsObserver(t *testing.T) {
 	cfg := s.Configuration()
 	cfg.Timeout = impatient
 	f := open(t, cfg).Feed(interest())
-	ldap.Hurry(f, quick, quick)
+	ldap.Hurry(f, quick, settle)
 	o := newObserver()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

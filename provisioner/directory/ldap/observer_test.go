@@ -188,13 +188,15 @@ func interest() directory.Interest {
 	return directory.Interest{Bases: []string{slapdtest.PeopleBase}, Groups: []string{slapdtest.StaffGroup, slapdtest.Helpdesk}}
 }
 
-// quick is how often a feed in a test looks after its server.
-const quick = 20 * time.Millisecond
+const (
+	quick  = 20 * time.Millisecond  // how often a feed in a test looks after its server
+	settle = 250 * time.Millisecond // OpenLDAP's refint takes a few milliseconds
+)
 
 func follow(t testing.TB, d *ldap.Directory, i directory.Interest) *following {
 	t.Helper()
 	f := d.Feed(i)
-	ldap.Hurry(f, quick, quick)
+	ldap.Hurry(f, quick, settle)
 	return followOn(t, f, newObserver())
 }
 

@@ -69,7 +69,7 @@ func (f *feed) followPersistent(ctx context.Context, on site, to directory.Obser
 		case err != nil:
 			return err
 		case !m.beat:
-			if err := f.persistentMessage(on, roots[m.id], m, to); err != nil {
+			if err := f.persistentMessage(w, on, roots[m.id], m, to); err != nil {
 				return err
 			}
 			continue
@@ -87,9 +87,9 @@ func (f *feed) followPersistent(ctx context.Context, on site, to directory.Obser
 	}
 }
 
-func (f *feed) persistentMessage(on site, root string, m message, to directory.Observer) error {
-	switch m.op.Tag {
-	case goldap.ApplicationSearchResultDone:
+func (f *feed) persistentMessage(w *wire, on site, root string, m message, to directory.Observer) error {
+	switch m.tag {
+	case opDone:
 		err := m.err()
 		switch {
 		case err == nil:
@@ -98,18 +98,18 @@ func (f *feed) persistentMessage(on site, root string, m message, to directory.O
 			return fmt.Errorf("%w: %w", errNotOffered, err)
 		}
 		return f.limited(on, 0, err)
-	case goldap.ApplicationSearchResultEntry:
-		return f.persistentEntry(on, root, m, to)
+	case opEntry:
+		return f.persistentEntry(w, on, root, m, to)
 	}
 	return nil
 }
 
-func (f *feed) persistentEntry(on site, root string, m message, to directory.Observer) error {
+func (f *feed) persistentEntry(w *wire, on site, root string, m message, to directory.Observer) error {
 	change, err := entryChange(m)
 	if err != nil {
 		return err
 	}
-	dn, attributes, err := m.entry()
+	dn, attributes, err := w.entry(m)
 	if err != nil {
 		return err
 	}
@@ -135,24 +135,14 @@ func (f *feed) idAt(dn string) string {
 // entryChange reads what has happened to an entry (draft-ietf-ldapext-psearch-03, section 6). Without the control it is
 // as it is sent.
 func entryChange(m message) (int64, error) {
-	c, err := m.control(oidEntryChange)
-	if err != nil {
-		return 0, err
-	}
-	control, ok := c.(*goldap.ControlString)
+	control, ok := m.control(oidEntryChange)
 	if !ok {
 		return changeModify, nil
 	}
-	value, err := ber.DecodePacketErr([]byte(control.ControlValue))
-	if err != nil {
-		return 0, fmt.Errorf("the server's news of an entry: %w", err)
-	}
-	if len(value.Children) == 0 {
-		return 0, errEntry
-	}
-	change, ok := value.Children[0].Value.(int64)
-	if !ok {
-		return 0, errEntry
+	value, ok := control.want(tagSequence)
+	change, ok2 := value.number(tagEnumerated)
+	if !ok || !ok2 {
+		return 0, errMalformed
 	}
 	return change, nil
 }

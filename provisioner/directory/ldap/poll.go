@@ -2,7 +2,7 @@ package ldap
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
@@ -77,16 +77,16 @@ func (f *feed) readRoot(w *wire, on site, root, filter string, each func(dn stri
 			}
 			switch {
 			case m.id != id:
-			case m.op.Tag == goldap.ApplicationSearchResultEntry:
+			case m.tag == opEntry:
 				entries++
-				dn, attributes, err := m.entry()
+				dn, attributes, err := w.entry(m)
 				if err != nil {
 					return err
 				}
 				if err := each(dn, attributes); err != nil {
 					return err
 				}
-			case m.op.Tag == goldap.ApplicationSearchResultDone:
+			case m.tag == opDone:
 				if cookie, err = pageCookie(m); err != nil {
 					return f.limited(on, entries, err)
 				}
@@ -104,12 +104,15 @@ func pageCookie(m message) ([]byte, error) {
 	if err := m.err(); err != nil {
 		return nil, err
 	}
-	c, err := m.control(goldap.ControlTypePaging)
-	if err != nil {
-		return nil, fmt.Errorf("reading in pages: %w", err)
+	paging, ok := m.control(goldap.ControlTypePaging)
+	if !ok {
+		return nil, nil
 	}
-	if paging, ok := c.(*goldap.ControlPaging); ok {
-		return paging.Cookie, nil
+	value, ok := paging.want(tagSequence)
+	_, ok2 := value.number(tagInteger) // an estimate of how many there are
+	cookie, ok3 := value.want(tagString)
+	if !ok || !ok2 || !ok3 {
+		return nil, errMalformed
 	}
-	return nil, nil
+	return slices.Clone(cookie), nil
 }

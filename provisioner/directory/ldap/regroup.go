@@ -27,12 +27,9 @@ type renamed struct {
 	former []string // DNs, folded
 }
 
-// settle is how long a server is given to put its groups in order.
-const settle = time.Second
-
 // soon has groups read again. The feed's lock is held.
 func (r *regroup) soon(p pace) {
-	at := time.Now().Add(min(settle, p.beat))
+	at := time.Now().Add(p.settle)
 	if at.Before(r.rested) {
 		at = r.rested
 	}
@@ -95,7 +92,7 @@ func (f *feed) regrouped(took time.Duration) []directory.Entry {
 	r.readings--
 	r.rested = time.Now().Add(f.pace.resting(took))
 	if r.readings > 0 {
-		r.at = time.Now().Add(max(f.pace.beat, f.pace.resting(took)))
+		r.at = time.Now().Add(max(f.pace.beat, f.pace.settle, f.pace.resting(took)))
 		return nil
 	}
 	var settled []directory.Entry

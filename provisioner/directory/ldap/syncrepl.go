@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	ber "github.com/go-asn1-ber/asn1-ber"
 	goldap "github.com/go-ldap/ldap/v3"
 
 	"github.com/heimdraht/heimdraht/provisioner/directory"
@@ -116,12 +115,12 @@ func (s *syncing) begin() error {
 }
 
 func (s *syncing) message(search *syncSearch, m message) error {
-	switch m.op.Tag {
-	case goldap.ApplicationSearchResultEntry:
+	switch m.tag {
+	case opEntry:
 		return s.entry(search, m)
-	case goldap.ApplicationIntermediateResponse:
+	case opIntermediate:
 		return s.info(search, m)
-	case goldap.ApplicationSearchResultDone:
+	case opDone:
 		return s.ended(search, m)
 	}
 	return nil // a reference to another server, which is not followed
@@ -143,35 +142,31 @@ func (s *syncing) ended(search *syncSearch, m message) error {
 
 // entry takes an entry, or the news that one has been deleted.
 func (s *syncing) entry(search *syncSearch, m message) error {
-	control, err := m.control(goldap.ControlTypeSyncState)
+	state, err := syncStateOf(m)
 	if err != nil {
 		return err
 	}
-	state, ok := control.(*goldap.ControlSyncState)
-	if !ok {
-		return fmt.Errorf("%w: an entry comes without its state", errNotOffered)
-	}
-	id := s.on.flavour.SyncID(state.EntryUUID)
-	switch state.State {
-	case goldap.SyncStateAdd, goldap.SyncStateModify:
+	id := s.on.flavour.SyncID(state.id)
+	switch state.kind {
+	case syncAdd, syncModify:
 		if err := s.told(search, m, id); err != nil {
 			return err
 		}
 		search.names(id)
 		search.entries++
-	case goldap.SyncStateDelete:
+	case syncDelete:
 		delete(search.there, id)
 		s.f.gone(id, s.to)
-	case goldap.SyncStatePresent:
+	case syncPresent:
 		search.names(id)
 	}
-	s.keep(search, state.Cookie)
+	s.keep(search, state.cookie)
 	return nil
 }
 
 // told tells an entry.
 func (s *syncing) told(search *syncSearch, m message, id string) error {
-	dn, attributes, err := m.entry()
+	dn, attributes, err := s.wire.entry(m)
 	if err != nil {
 		return err
 	}
@@ -195,54 +190,29 @@ func (s *syncing) told(search *syncSearch, m message, id string) error {
 
 // info takes what is no entry: lists of ids, ends of phases, cookies.
 func (s *syncing) info(search *syncSearch, m message) error {
-	info, err := syncInfo(m.op)
+	info, err := syncInfoOf(m)
 	if err != nil {
 		return err
 	}
-	switch {
-	case info == nil:
-	case info.NewCookie != nil:
-		s.keep(search, info.NewCookie.Cookie)
-	case info.SyncIdSet != nil:
-		for _, raw := range info.SyncIdSet.SyncUUIDs {
+	switch info.kind {
+	case syncIDSet:
+		for _, raw := range info.ids {
 			id := s.on.flavour.SyncID(raw)
-			if info.SyncIdSet.RefreshDeletes {
+			if info.flag {
 				delete(search.there, id)
 				s.f.gone(id, s.to)
 			} else {
 				search.names(id)
 			}
 		}
-		s.keep(search, info.SyncIdSet.Cookie)
-	case info.RefreshPresent != nil:
+	case syncRefreshPresent:
 		search.present = true
-		search.done = info.RefreshPresent.RefreshDone
-		s.keep(search, info.RefreshPresent.Cookie)
-	case info.RefreshDelete != nil:
-		search.done = info.RefreshDelete.RefreshDone
-		s.keep(search, info.RefreshDelete.Cookie)
+		search.done = info.flag
+	case syncRefreshDelete:
+		search.done = info.flag
 	}
+	s.keep(search, info.cookie)
 	return nil
-}
-
-// syncInfo reads an intermediate response (RFC 4533, section 2.5). nil: it is about something else.
-func syncInfo(op *ber.Packet) (*goldap.ControlSyncInfo, error) {
-	control, err := goldap.DecodeControl(op)
-	if err != nil {
-		return nil, err
-	}
-	info, ok := control.(*goldap.ControlSyncInfo)
-	if !ok {
-		return nil, nil //nolint:nilnil // there is none, which is no error
-	}
-	if info.NewCookie != nil { // go-ldap reads an empty one
-		value, err := ber.DecodePacketErr(op.Children[len(op.Children)-1].Data.Bytes())
-		if err != nil {
-			return nil, err
-		}
-		info.NewCookie.Cookie = value.Data.Bytes()
-	}
-	return info, nil
 }
 
 // keep keeps a cookie, once everything it stands for has been told. Servers send empty ones, which mean nothing.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ import (
 type wire struct {
 	raw    net.Conn
 	in     *bufio.Reader
+	buffer []byte            // of the last message
+	names  map[string]string // of attributes, as sent: in lower case
 	stop   func() bool
 	ctx    func() error // why the caller has given up, if so
 	beat   time.Duration
@@ -34,14 +37,21 @@ type wire struct {
 	due     time.Time // when the next heartbeat is sent
 }
 
-// message is one message of the server, about the request that id names.
+// message is one message of the server, about the request that id names. It holds until the next one is read.
 type message struct {
 	id       int64
 	beat     bool // it is the answer to a heartbeat
-	packet   *ber.Packet
-	op       *ber.Packet
-	controls []*ber.Packet
+	tag      byte // of op
+	op       tlv
+	controls tlv
 }
+
+// Tags of what a server sends (RFC 4511, section 4.2 and on).
+const (
+	opEntry        = 0x64
+	opDone         = 0x65
+	opIntermediate = 0x79
+)
 
 var errSilent = errors.New("the server has stopped answering")
 
@@ -53,7 +63,7 @@ func (f *feed) openWire(ctx context.Context, on site) (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{raw: raw, in: bufio.NewReaderSize(raw, 64<<10), beat: on.pace.beat, answer: on.answer}
+	w := &wire{raw: raw, in: bufio.NewReaderSize(raw, 64<<10), names: map[string]string{}, beat: on.pace.beat, answer: on.answer}
 	w.ctx = func() error { return context.Cause(ctx) }
 	w.stop = context.AfterFunc(ctx, w.shut)
 	if err := f.d.bindBy(on.server, w.bind); err != nil {
@@ -151,7 +161,7 @@ func (w *wire) next() (message, error) {
 			return message{}, fmt.Errorf("the server ends the connection: %w", m.err())
 		case m.id != w.beating:
 			return m, nil
-		case m.op.Tag != goldap.ApplicationSearchResultDone: // the root DSE itself
+		case m.tag != opDone: // the root DSE itself
 			continue
 		}
 		if err := m.err(); err != nil {
@@ -207,21 +217,20 @@ func (w *wire) read() (message, error) {
 	if err := w.raw.SetReadDeadline(time.Now().Add(w.answer)); err != nil {
 		return message{}, err
 	}
-	packet, err := ber.ReadPacket(w.in)
+	content, err := readMessage(w.in, w.buffer)
 	if err != nil {
 		return message{}, err
 	}
-	if len(packet.Children) < 2 {
-		return message{}, errors.New("the server does not speak LDAP")
+	w.buffer = content[:0]
+	b := tlv(content)
+	var m message
+	var idOK, opOK bool
+	m.id, idOK = b.number(tagInteger)
+	m.tag, m.op, opOK = b.next()
+	if !idOK || !opOK {
+		return message{}, errMalformed
 	}
-	id, ok := packet.Children[0].Value.(int64)
-	if !ok {
-		return message{}, errors.New("the server does not speak LDAP")
-	}
-	m := message{id: id, packet: packet, op: packet.Children[1]}
-	if len(packet.Children) > 2 {
-		m.controls = packet.Children[2].Children
-	}
+	m.controls, _ = b.want(tagControls)
 	return m, nil
 }
 
@@ -233,43 +242,73 @@ func (w *wire) why(err error) error {
 	return err
 }
 
-// err is what the result says that a message is.
-func (m message) err() error { return goldap.GetLDAPError(m.packet) }
-
-// control returns the control of that type in the message, or nil.
-func (m message) control(oid string) (goldap.Control, error) {
-	for _, c := range m.controls {
-		if len(c.Children) > 0 && c.Children[0].Value == oid {
-			return goldap.DecodeControl(c)
-		}
+// err is what the result says that a message is (RFC 4511, section 4.1.9).
+func (m message) err() error {
+	b := m.op
+	code, ok := b.number(tagEnumerated)
+	_, ok2 := b.want(tagString) // matched DN
+	text, ok3 := b.want(tagString)
+	switch {
+	case !ok || !ok2 || !ok3 || code < 0 || code > math.MaxUint16:
+		return errMalformed
+	case code == goldap.LDAPResultSuccess:
+		return nil
 	}
-	return nil, nil
+	return goldap.NewError(uint16(code), errors.New(string(text)))
 }
 
-var errEntry = errors.New("the server sent an entry that is none")
+// control returns the value of a control of the message. False: there is none.
+func (m message) control(oid string) (tlv, bool) {
+	b := m.controls
+	for {
+		control, ok := b.want(tagSequence)
+		if !ok {
+			return nil, false
+		}
+		if kind, ok := control.want(tagString); !ok || string(kind) != oid {
+			continue
+		}
+		_, _ = control.want(tagBoolean) // criticality means nothing in an answer
+		return control.want(tagString)
+	}
+}
 
 // entry reads an entry (RFC 4511, section 4.5.2).
-func (m message) entry() (dn string, a directory.Attributes, err error) {
-	if len(m.op.Children) < 2 {
-		return "", nil, errEntry
+func (w *wire) entry(m message) (dn string, a directory.Attributes, err error) {
+	b := m.op
+	name, ok := b.want(tagString)
+	list, ok2 := b.want(tagSequence)
+	if !ok || !ok2 {
+		return "", nil, errMalformed
 	}
-	dn, ok := m.op.Children[0].Value.(string)
+	a = directory.Attributes{}
+	for len(list) > 0 {
+		attribute, ok := list.want(tagSequence)
+		kind, ok2 := attribute.want(tagString)
+		values, ok3 := attribute.want(tagSet)
+		if !ok || !ok2 || !ok3 {
+			return "", nil, errMalformed
+		}
+		key := w.name(kind)
+		for len(values) > 0 {
+			value, ok := values.want(tagString)
+			if !ok {
+				return "", nil, errMalformed
+			}
+			a[key] = append(a[key], string(value))
+		}
+	}
+	return string(name), a, nil
+}
+
+// name is an attribute's name in lower case. There are few, and they come again and again.
+func (w *wire) name(raw []byte) string {
+	name, ok := w.names[string(raw)]
 	if !ok {
-		return "", nil, errEntry
-	}
-	a = make(directory.Attributes, len(m.op.Children[1].Children))
-	for _, attribute := range m.op.Children[1].Children {
-		if len(attribute.Children) < 2 {
-			return "", nil, errEntry
-		}
-		name, ok := attribute.Children[0].Value.(string)
-		if !ok {
-			return "", nil, errEntry
-		}
-		name = strings.ToLower(name)
-		for _, value := range attribute.Children[1].Children {
-			a[name] = append(a[name], string(value.ByteValue))
+		name = strings.ToLower(string(raw))
+		if len(w.names) < 1000 {
+			w.names[string(raw)] = name
 		}
 	}
-	return dn, a, nil
+	return name
 }

@@ -3,7 +3,9 @@
 package slapdtest
 
 import (
+	"errors"
 	"strings"
+	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
 )
@@ -78,4 +80,25 @@ func (s *Server) Rename(dn, name, parent string) string {
 func (s *Server) Delete(dn string) {
 	s.t.Helper()
 	s.as("deleting "+dn, func(c *goldap.Conn) error { return c.Del(goldap.NewDelRequest(dn, nil)) })
+}
+
+// Await waits until an attribute's values are what is told, which the server may see to by itself.
+func (s *Server) Await(dn, attribute string, is func([]string) bool) {
+	s.t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	s.as("reading "+dn, func(c *goldap.Conn) error {
+		for {
+			result, err := c.Search(goldap.NewSearchRequest(dn, goldap.ScopeBaseObject, goldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)", []string{attribute}, nil))
+			if err != nil || len(result.Entries) == 1 && is(result.Entries[0].GetAttributeValues(attribute)) {
+				return err
+			}
+			select {
+			case <-tick.C:
+			case <-deadline:
+				return errors.New("it does not come to be as it should")
+			}
+		}
+	})
 }
