@@ -28,7 +28,8 @@ type Feed interface {
 type Observer interface {
 	// Pass begins a full read.
 	Pass() Pass
-	// Changed tells of an entry that is new or no longer as it was told.
+	// Changed tells of an entry that is new or no longer as it was told. When somebody is renamed or deleted, the groups
+	// that list her are told later or not at all, even where the server puts them in order.
 	Changed(Entry)
 	// Gone tells that an entry has been deleted, or has left what is of interest.
 	Gone(stableID string)
@@ -79,8 +80,7 @@ type Entry struct {
 	// Person is who it is, without Groups and MissingGroups; nil: a group.
 	Person *Person
 	// Names are further names, besides the DN, by which groups refer to the entry: "uid:eva" (RFC 2307, in which
-	// capitals matter), "sid:…" (Active Directory); and for a moment after a rename a DN that it had, folded, by which
-	// groups may still know it.
+	// capitals matter), "sid:…" (Active Directory).
 	Names []string
 	// Members are a group's members: DNs, or names as in Names.
 	Members []string

@@ -51,7 +51,6 @@ func (d *Directory) Feed(i directory.Interest) directory.Feed {
 	return &feed{
 		d: d, interest: i, pace: pace{beat: 10 * time.Second, poll: time.Minute, settle: time.Second, rest: 19},
 		seed: maphash.MakeSeed(), told: map[string]place{}, ids: map[string]string{}, cookies: map[string][]byte{},
-		regroup: regroup{renamed: map[string]renamed{}},
 	}
 }
 
@@ -169,7 +168,11 @@ func (f *feed) change(on site, root, dn string, a directory.Attributes, to direc
 		return err
 	}
 	if wanted {
-		to.Changed(f.underFormerNames(root, e))
+		before := f.remember(root, e)
+		if before.dn != "" && before.dn != f.place(e.StableID).dn {
+			f.groupsSoon()
+		}
+		to.Changed(e)
 		return nil
 	}
 	id, err := on.flavour.ID(a)
@@ -202,12 +205,9 @@ func (f *feed) remember(root string, e directory.Entry) (before place) {
 func (f *feed) gone(id string, to directory.Observer) {
 	f.mu.Lock()
 	had := f.forget(id)
-	if had {
-		delete(f.regroup.renamed, id)
-		f.regroup.soon(f.pace)
-	}
 	f.mu.Unlock()
 	if had {
+		f.groupsSoon()
 		to.Gone(id)
 	}
 }

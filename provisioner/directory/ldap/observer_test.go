@@ -50,13 +50,7 @@ func (o *observer) Pass() directory.Pass {
 func (o *observer) Changed(e directory.Entry) {
 	o.told(func() {
 		o.entries[e.StableID] = e
-		former := ""
-		for _, name := range e.Names {
-			if strings.Contains(name, "=") {
-				former += ", formerly " + shortName(directory.Entry{DN: name})
-			}
-		}
-		o.note("changed %s%s", shortName(e), former)
+		o.note("changed %s", shortName(e))
 	})
 }
 

@@ -2,34 +2,27 @@ package ldap
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner/directory"
 )
 
 // regroup says when groups are to be read again. Servers that keep groups in order (OpenLDAP's refint, links in Active
-// Directory) put a new DN in the place of the old one, or take out who has been deleted, and tell nobody. They do it
-// shortly after the change, so groups are read a moment later, and once more after that.
-//
-// Until then whoever has been renamed is told with her former DNs among her names, or she would have lost her rights for
-// that moment.
+// Directory) put a new DN in the place of the old one, or take out who has been deleted, and tell nobody; whoever is made
+// anew under that DN would seem to be in the old one's groups. They do it shortly after the change, so groups are read a
+// moment later, and once more after that.
 type regroup struct {
 	readings int       // still to come
 	at       time.Time // when the next one is
 	rested   time.Time // before then there is none: reading takes no more than a share of the time
-	renamed  map[string]renamed
 }
 
-// renamed is an entry under its new name.
-type renamed struct {
-	entry  directory.Entry
-	former []string // DNs, folded
-}
-
-// soon has groups read again. The feed's lock is held.
-func (r *regroup) soon(p pace) {
-	at := time.Now().Add(p.settle)
+// groupsSoon has groups read again.
+func (f *feed) groupsSoon() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := &f.regroup
+	at := time.Now().Add(f.pace.settle)
 	if at.Before(r.rested) {
 		at = r.rested
 	}
@@ -37,25 +30,6 @@ func (r *regroup) soon(p pace) {
 		r.at = at
 	}
 	r.readings = 2
-}
-
-// underFormerNames remembers an entry, and adds the DNs that groups may still know it by.
-func (f *feed) underFormerNames(root string, e directory.Entry) directory.Entry {
-	before := f.remember(root, e)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	r := f.regroup.renamed[e.StableID]
-	if now := f.told[e.StableID].dn; before.dn != "" && before.dn != now {
-		r.former = append(slices.DeleteFunc(r.former, func(dn string) bool { return dn == now }), before.dn)
-		f.regroup.soon(f.pace)
-	}
-	if len(r.former) == 0 {
-		return e
-	}
-	r.entry = e
-	f.regroup.renamed[e.StableID] = r
-	e.Names = slices.Concat(e.Names, r.former)
-	return e
 }
 
 // regroupAt is when groups are to be read again; the zero time: not at all.
@@ -78,29 +52,18 @@ func (f *feed) regroupIfDue(ctx context.Context, on site, to directory.Observer)
 	if err := f.readGroups(ctx, on, to); err != nil {
 		return err
 	}
-	for _, e := range f.regrouped(time.Since(start)) {
-		to.Changed(e)
-	}
+	f.regrouped(time.Since(start))
 	return nil
 }
 
-// regrouped ends a reading that took so long, and returns who is from now on known by her new name alone.
-func (f *feed) regrouped(took time.Duration) []directory.Entry {
+// regrouped ends a reading that took so long.
+func (f *feed) regrouped(took time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := &f.regroup
 	r.readings--
 	r.rested = time.Now().Add(f.pace.resting(took))
-	if r.readings > 0 {
-		r.at = time.Now().Add(max(f.pace.beat, f.pace.settle, f.pace.resting(took)))
-		return nil
-	}
-	var settled []directory.Entry
-	for _, entry := range r.renamed {
-		settled = append(settled, entry.entry)
-	}
-	clear(r.renamed)
-	return settled
+	r.at = time.Now().Add(max(f.pace.beat, f.pace.settle, f.pace.resting(took)))
 }
 
 // readGroups reads the groups of all roots.

@@ -241,9 +241,7 @@ func (s *syncing) refreshed() error {
 		if err := s.resumed(); err != nil {
 			return err
 		}
-		s.f.mu.Lock()
-		s.f.regroup.soon(s.f.pace) // what groups have done by themselves meanwhile
-		s.f.mu.Unlock()
+		s.f.groupsSoon() // they may have been put in order meanwhile
 	} else {
 		s.pass.Whole()
 		s.pass = nil

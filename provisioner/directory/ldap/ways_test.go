@@ -34,10 +34,9 @@ func TestFeedByPersistentSearch(t *testing.T) {
 				{"modify", func() error { return s.Set(p1, "mail", "eins@stadt.example") }, []string{"changed p00001"}},
 				{"disable", func() error { return s.Disable(p1) }, []string{"changed p00001"}},
 				{"join", func() error { return s.Join(slapdtest.Helpdesk, p1) }, []string{"changed Helpdesk"}},
-				{"rename", func() error { return s.Rename(p1, "uid=eins,ou=Bauhof,"+slapdtest.PeopleBase) }, []string{
-					"changed eins, formerly p00001", "changed Helpdesk", "changed Innendienst", "changed eins, formerly p00001", "changed eins"}},
+				{"rename", func() error { return s.Rename(p1, "uid=eins,ou=Bauhof,"+slapdtest.PeopleBase) }, []string{"changed eins", "changed Helpdesk", "changed Innendienst"}},
 				{"move out", func() error { return s.Rename(p2, "uid=zwei,ou=Leer,"+slapdtest.Base) }, []string{"gone p00002", "changed amt-002"}},
-				{"move back", func() error { return s.Rename("uid=zwei,ou=Leer,"+slapdtest.Base, p2) }, []string{"changed p00002", "changed amt-002", "changed p00002"}},
+				{"move back", func() error { return s.Rename("uid=zwei,ou=Leer,"+slapdtest.Base, p2) }, []string{"changed p00002", "changed amt-002"}},
 				{"delete", func() error { return s.Delete(p2) }, []string{"gone p00002"}},
 				{"add", func() error {
 					return s.Add([]byte("dn: " + p2 + "\nobjectClass: inetOrgPerson\nuid: p00002\ncn: Zwei\n"))

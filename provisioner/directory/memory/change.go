@@ -131,7 +131,6 @@ func (d *Directory) Rename(dn, to string) error {
 	for _, group := range groups {
 		d.watchers.tell(changeModify, group, "")
 	}
-	d.watchers.tell(changeModify, e, "") // no group knows it by its former name any more
 	d.index()
 	return nil
 }

@@ -122,11 +122,6 @@ func (f *feed) change(bases []string, c change, to directory.Observer, told map[
 	}
 	if wanted && c.kind != changeDelete {
 		told[entry.StableID] = true
-		if c.kind == changeModDN { // the groups that follow it come after it
-			if former, err := fold(c.former); err == nil {
-				entry.Names = append(entry.Names, former)
-			}
-		}
 		to.Changed(entry)
 		return nil
 	}

@@ -104,8 +104,7 @@ func TestFeed(t *testing.T) {
 		o.want(t, "leaving", "changed "+slapdtest.Helpdesk+" [] 1")
 		renamed := "uid=zwei,ou=Bauhof," + slapdtest.PeopleBase
 		must(d.Rename(p2, renamed))
-		o.want(t, "renaming", "changed "+renamed+" [uid:p00002 uid=p00002,ou=rathaus,ou=personal,dc=stadt,dc=example] 0",
-			"changed cn=amt-002,"+slapdtest.GroupsBase+" [] 1", "changed "+renamed+" [uid:p00002] 0")
+		o.want(t, "renaming", "changed "+renamed+" [uid:p00002] 0", "changed cn=amt-002,"+slapdtest.GroupsBase+" [] 1")
 		must(d.Rename(renamed, "uid=zwei,ou=Leer,"+slapdtest.Base))
 		o.want(t, "moving out", "gone", "changed cn=amt-002,"+slapdtest.GroupsBase+" [] 1")
 		must(d.Delete("uid=zwei,ou=Leer," + slapdtest.Base))
