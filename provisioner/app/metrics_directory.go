@@ -9,10 +9,11 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
-// directoryCollector reads how directories are followed when it is asked.
+// directoryCollector reads how directories are followed when it is asked. When the last change was is left out: with a small
+// tenant it would tell when somebody's affairs changed.
 type directoryCollector struct {
-	app                                         *App
-	following, heard, changed, reconciled, held *prometheus.Desc
+	app                                *App
+	following, heard, reconciled, held *prometheus.Desc
 }
 
 func newDirectoryCollector(a *App) *directoryCollector {
@@ -23,7 +24,6 @@ func newDirectoryCollector(a *App) *directoryCollector {
 		app:        a,
 		following:  d("following", "1 while changes in the directory are noticed as they happen.", "directory"),
 		heard:      d("heard_seconds", "When everything that the directory knew had been taken in, in seconds since 1970.", "directory"),
-		changed:    d("changed_seconds", "When the directory last said something new of anybody, in seconds since 1970.", "directory"),
 		reconciled: d("reconciled_seconds", "When the last full read of the directory came to its end, in seconds since 1970.", "directory"),
 		held:       d("pending_people", "People who would lose their access and about whom nobody has decided, in all directories."),
 	}
@@ -57,7 +57,6 @@ func (c *directoryCollector) Collect(ch chan<- prometheus.Metric) {
 			}
 			gauge(c.following, live, f.Directory)
 			seconds(c.heard, f.HeardAt, f.Directory)
-			seconds(c.changed, f.ChangedAt, f.Directory)
 			seconds(c.reconciled, f.ReconciledAt, f.Directory)
 		}
 		held, err := tx.HeldCounts()
