@@ -25,6 +25,7 @@ type follower struct {
 	stopped     chan struct{}
 	wake        chan struct{} // buffered by one: there may be something to settle
 	reconcile   chan struct{} // buffered by one: a full read is wanted soon
+	now         chan struct{} // buffered by one: a full read is wanted now
 
 	mu      sync.Mutex
 	mirror  *mirror.Mirror
@@ -38,7 +39,7 @@ type follower struct {
 func newFollower(f *following, d provisioner.Directory, tenants []provisioner.Tenant, plan *plan) *follower {
 	return &follower{
 		following: f, declaration: d, tenants: tenants, log: f.service.Logger.With("directory", d.Name),
-		stopped: make(chan struct{}), wake: make(chan struct{}, 1), reconcile: make(chan struct{}, 1),
+		stopped: make(chan struct{}), wake: make(chan struct{}, 1), reconcile: make(chan struct{}, 1), now: make(chan struct{}, 1),
 		mirror: mirror.New(), plan: plan,
 		state: store.Following{Directory: d.Name, State: store.FollowingReads, Since: time.Now()},
 	}
@@ -137,6 +138,8 @@ func (f *follower) reconcileNowAndThen(ctx context.Context, feed directory.Feed)
 			timer.Stop()
 			return
 		case <-timer.C:
+		case <-f.now:
+			timer.Stop()
 		case <-f.reconcile:
 			timer.Stop()
 			if !rest(ctx, min(2*afterRenaming, every)) {

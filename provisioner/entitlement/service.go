@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -39,6 +40,9 @@ type Options struct {
 type Service struct {
 	Options
 	declared chan struct{} // buffered by one
+
+	mu        sync.Mutex
+	followers map[string]*follower // of this replica, by directory
 }
 
 // New makes the service.
@@ -46,7 +50,19 @@ func New(o Options) *Service {
 	if o.ReconcileEvery == 0 {
 		o.ReconcileEvery = time.Hour
 	}
-	return &Service{Options: o, declared: make(chan struct{}, 1)}
+	return &Service{Options: o, declared: make(chan struct{}, 1), followers: map[string]*follower{}}
+}
+
+// Reconcile begins a full read of a directory, beside those that come by themselves, if this replica follows it. It reports
+// whether it does.
+func (s *Service) Reconcile(directory string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.followers[directory]
+	if f != nil {
+		ring(f.now)
+	}
+	return f != nil
 }
 
 // Declared tells that what is declared may have changed. It never blocks.
@@ -75,17 +91,21 @@ func (s *Service) Run(ctx context.Context) error {
 
 // following is one replica's holding of that duty.
 type following struct {
-	service   *Service
-	duty      *store.Duty
-	followers map[string]*follower
-	running   sync.WaitGroup
+	service *Service
+	duty    *store.Duty
+	running sync.WaitGroup
 }
 
 func (s *Service) follow(ctx context.Context, duty *store.Duty) error {
 	ctx, cancel := context.WithCancel(ctx)
-	f := &following{service: s, duty: duty, followers: map[string]*follower{}}
-	defer f.running.Wait()
-	defer cancel()
+	f := &following{service: s, duty: duty}
+	defer func() {
+		cancel()
+		f.running.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		clear(s.followers)
+	}()
 	f.running.Go(func() { f.runClock(ctx) })
 	look, note := time.NewTicker(lookEvery), time.NewTicker(noteEvery)
 	defer look.Stop()
@@ -136,20 +156,40 @@ func (f *following) look(ctx context.Context) error {
 			f.see(ctx, d, own)
 		}
 	}
-	for name, old := range f.followers {
+	for name := range f.all() {
 		if !seen[name] {
-			old.stop()
-			delete(f.followers, name)
+			f.replace(name, nil)
 		}
 	}
 	return nil
 }
 
+// all are the followers of the moment.
+func (f *following) all() map[string]*follower {
+	f.service.mu.Lock()
+	defer f.service.mu.Unlock()
+	return maps.Clone(f.service.followers)
+}
+
+// replace ends the follower of a directory, and has another one in its place; nil: none.
+func (f *following) replace(name string, next *follower) {
+	f.service.mu.Lock()
+	old := f.service.followers[name]
+	if next == nil {
+		delete(f.service.followers, name)
+	} else {
+		f.service.followers[name] = next
+	}
+	f.service.mu.Unlock()
+	if old != nil {
+		old.stop()
+	}
+}
+
 // see starts a follower, or tells the one that there is of what has changed.
 func (f *following) see(ctx context.Context, d provisioner.Directory, tenants []provisioner.Tenant) {
 	plan := newPlan(d, tenants)
-	old := f.followers[d.Name]
-	if old != nil {
+	if old := f.all()[d.Name]; old != nil {
 		if reflect.DeepEqual(old.declaration, d) && reflect.DeepEqual(old.plan.interest(d), plan.interest(d)) {
 			if !reflect.DeepEqual(old.tenants, tenants) {
 				old.tenants = tenants
@@ -157,10 +197,9 @@ func (f *following) see(ctx context.Context, d provisioner.Directory, tenants []
 			}
 			return
 		}
-		old.stop()
 	}
 	next := newFollower(f, d, tenants, plan)
-	f.followers[d.Name] = next
+	f.replace(d.Name, next)
 	ctx, next.cancel = context.WithCancel(ctx)
 	f.running.Go(func() { defer close(next.stopped); next.run(ctx) })
 }
@@ -168,7 +207,7 @@ func (f *following) see(ctx context.Context, d provisioner.Directory, tenants []
 // note writes down that directories are still heard.
 func (f *following) note(ctx context.Context) {
 	var states []store.Following
-	for _, one := range f.followers {
+	for _, one := range f.all() {
 		if state, heard := one.stillHeard(); heard {
 			states = append(states, state)
 		}

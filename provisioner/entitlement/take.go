@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/directory/mirror"
@@ -16,6 +19,9 @@ import (
 const (
 	lossesAtOnce  = 20
 	changesAtOnce = 100
+	freshAtOnce   = 64
+	// freshTogether is how many of these wait at the same time, so that they share commits.
+	freshTogether = 8
 	readAtOnce    = 2000
 )
 
@@ -229,6 +235,10 @@ func (f *follower) take(ctx context.Context, list []change) error {
 	for losing < len(list) && list[losing].loses {
 		losing++
 	}
+	known := len(list)
+	for known > losing && list[known-1].fresh {
+		known--
+	}
 	var done count
 	duty := f.following.duty
 	for part := range slices.Chunk(list[:losing], lossesAtOnce) {
@@ -236,11 +246,16 @@ func (f *follower) take(ctx context.Context, list []change) error {
 			return err
 		}
 	}
-	for part := range slices.Chunk(list[losing:], changesAtOnce) {
+	for part := range slices.Chunk(list[losing:known], changesAtOnce) {
 		if err := f.write(ctx, duty.Update, part, &done); err != nil {
 			return err
 		}
 	}
+	added, err := f.writeFresh(ctx, list[known:])
+	if err != nil {
+		return err
+	}
+	done.regained += added
 	f.mu.Lock()
 	f.state.ChangedAt = time.Now()
 	f.mu.Unlock()
@@ -248,13 +263,16 @@ func (f *follower) take(ctx context.Context, list []change) error {
 	return nil
 }
 
-// rank orders those who lose their right first, and of these the ones whose own entry changed.
+// rank orders those who lose their right first, and of these the ones whose own entry changed; last come those of whom
+// nobody has known.
 func rank(c change) int {
 	switch {
 	case c.loses && c.word.Own:
 		return 0
 	case c.loses:
 		return 1
+	case c.fresh:
+		return 3
 	default:
 		return 2
 	}
@@ -298,6 +316,59 @@ func (f *follower) write(ctx context.Context, update func(context.Context, func(
 			"tenant", tenant, "next", "heimdraht directory pending --tenant "+tenant)
 	}
 	return nil
+}
+
+// writeFresh makes people known of whom nobody has known, and tells how many of them have the right.
+func (f *follower) writeFresh(ctx context.Context, list []change) (int, error) {
+	var entitled atomic.Int64
+	parts, ctx := errgroup.WithContext(ctx)
+	parts.SetLimit(freshTogether)
+	for part := range slices.Chunk(list, freshAtOnce) {
+		parts.Go(func() error {
+			n := 0
+			err := f.following.duty.Update(ctx, func(tx *store.Writer) (err error) { n, err = addFresh(tx, part); return err })
+			entitled.Add(int64(n))
+			return err
+		})
+	}
+	err := parts.Wait()
+	return int(entitled.Load()), err
+}
+
+// addFresh makes people known in one transaction. Of these nothing has to be read but that nobody has come to know them
+// meanwhile.
+func addFresh(tx *store.Writer, part []change) (entitled int, err error) {
+	ids := make([]string, len(part))
+	for i, c := range part {
+		ids[i] = c.word.Person.StableID
+	}
+	known, err := tx.KnownAmong(part[0].word.Person.Directory, ids)
+	if err != nil {
+		return 0, fmt.Errorf("reading who is known: %w", err)
+	}
+	var people []store.KnownPerson
+	place := map[string]int{}
+	for _, c := range part {
+		id := c.word.Person.StableID
+		if _, meanwhile := known[id]; meanwhile {
+			if _, err := Settle(tx, c.tenant, c.word); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		i, twice := place[id]
+		if !twice {
+			i = len(people)
+			place[id] = i
+			people = append(people, store.KnownPerson{Person: c.word.Person})
+		}
+		standing := c.word.standing(c.tenant, provisioner.Standing{}, tx.Now)
+		people[i].Standings = append(people[i].Standings, standing)
+		if standing.Entitled {
+			entitled++
+		}
+	}
+	return entitled, tx.AddPeople(people)
 }
 
 // holdSwept has those who would lose their right by the change of a group, or because a full read did not find them, held

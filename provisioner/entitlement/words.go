@@ -13,6 +13,7 @@ import (
 type change struct {
 	tenant provisioner.Tenant
 	word   Word
+	fresh  bool // nobody has known of her in any tenant
 	loses  bool
 	why    provisioner.WhyNot
 }
@@ -71,7 +72,7 @@ func standingIn(list []provisioner.Standing, tenant string) *provisioner.Standin
 // add appends a word unless it says nothing new.
 func (r *reader) add(list []change, tenant provisioner.Tenant, w Word, known store.KnownPerson, former *provisioner.Standing) []change {
 	if former == nil {
-		return append(list, change{tenant: tenant, word: w})
+		return append(list, change{tenant: tenant, word: w, fresh: known.Person.ID == ""})
 	}
 	said := w.standing(tenant, *former, r.now)
 	c := change{tenant: tenant, word: w, loses: former.Entitled && !said.Entitled, why: tenant.WhyNot(said, r.now)}

@@ -171,8 +171,13 @@ func NewLaptop(t testing.TB) Laptop {
 // TryEnrol enrols a new laptop of somebody over a connection, for those who
 // expect that it may fail.
 func TryEnrol(ctx context.Context, conn *grpc.ClientConn, l Laptop, login, serial string) (Laptop, error) {
+	return TryEnrolWith(ctx, conn, l, login, Password, serial)
+}
+
+// TryEnrolWith is TryEnrol with a password that is not the town's.
+func TryEnrolWith(ctx context.Context, conn *grpc.ClientConn, l Laptop, login, password, serial string) (Laptop, error) {
 	answer, err := heimdrahtv1.NewEnrolmentServiceClient(conn).Enrol(ctx, &heimdrahtv1.EnrolRequest{
-		Tenant: Tenant, Login: login, Password: Password, CertificateRequest: l.request, WireguardPublicKey: l.PublicKey,
+		Tenant: Tenant, Login: login, Password: password, CertificateRequest: l.request, WireguardPublicKey: l.PublicKey,
 		DeviceName: "laptop of " + login, SerialNumber: serial, Platform: "linux", AgentVersion: "test",
 	})
 	l.ID = answer.GetDeviceId()

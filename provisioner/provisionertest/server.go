@@ -19,6 +19,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/app"
 	"github.com/heimdraht/heimdraht/provisioner/directory"
 	"github.com/heimdraht/heimdraht/provisioner/directory/memory"
+	"github.com/heimdraht/heimdraht/provisioner/signin"
 )
 
 // The town's people: who they are stands in their names. Every password is
@@ -48,6 +49,7 @@ type Server struct {
 	Config    app.Config
 
 	log  *slog.Logger
+	open signin.Opener
 	stop context.CancelFunc
 	done chan error
 }
@@ -58,6 +60,8 @@ type Options struct {
 	People int          // more staff, with the logins that Login gives
 	// Declaration is what is applied. Nil: Declaration().
 	Declaration *heimdrahtv1.Declaration
+	// OpenDirectory opens a declared directory. Nil: the town's, in memory.
+	OpenDirectory signin.Opener
 }
 
 // Start starts one. Its log goes nowhere; set log for another place.
@@ -85,6 +89,9 @@ func StartWith(t testing.TB, o Options) *Server {
 		t.Fatal("making a control plane: ", err)
 	}
 	s := &Server{Client: Connect(t, "", made.Fingerprint), log: o.Logger, Config: c, Directory: Directory(t, o.People)}
+	if s.open = o.OpenDirectory; s.open == nil {
+		s.open = func(provisioner.Directory) (directory.Directory, error) { return unclosed{s.Directory}, nil }
+	}
 	s.Run()
 	t.Cleanup(s.Stop)
 	s.Redeem(made.Token)
@@ -95,10 +102,7 @@ func StartWith(t testing.TB, o Options) *Server {
 // Run starts the control plane again after Stop, on the same port.
 func (s *Server) Run() {
 	s.t.Helper()
-	a, err := app.New(context.Background(), app.Options{
-		Config: s.Config, Logger: s.log,
-		OpenDirectory: func(provisioner.Directory) (directory.Directory, error) { return unclosed{s.Directory}, nil },
-	})
+	a, err := app.New(context.Background(), app.Options{Config: s.Config, Logger: s.log, OpenDirectory: s.open})
 	if err != nil {
 		s.t.Fatal("starting the control plane: ", err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -33,20 +34,28 @@ func (r *Reader) Standing(person, tenant string) (provisioner.Standing, error) {
 
 // PutStanding keeps what the directory said. What the brake holds is not a part of it (PutHeldLoss).
 func (w *Writer) PutStanding(v provisioner.Standing) error {
+	row, err := standingRow(v)
+	if err != nil {
+		return err
+	}
+	return run(w.q, insertStanding+` values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+		on conflict (person, tenant) do update set groups = excluded.groups, ended = excluded.ended, ends_at = excluded.ends_at,
+			password = excluded.password, password_ends_at = excluded.password_ends_at, read_at = excluded.read_at,
+			entitled = excluded.entitled, lost_at = excluded.lost_at, due_at = excluded.due_at`, row...)
+}
+
+const insertStanding = `insert into standing (person, tenant, groups, ended, ends_at, password, password_ends_at, read_at, entitled,
+	lost_at, due_at)`
+
+func standingRow(v provisioner.Standing) ([]any, error) {
 	if v.Groups == nil {
 		v.Groups = []string{}
 	}
 	groups, err := toJSON(v.Groups)
-	if err != nil {
-		return err
-	}
-	return run(w.q, `insert into standing (person, tenant, groups, ended, ends_at, password, password_ends_at, read_at, entitled, lost_at, due_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-		on conflict (person, tenant) do update set groups = excluded.groups, ended = excluded.ended, ends_at = excluded.ends_at,
-			password = excluded.password, password_ends_at = excluded.password_ends_at, read_at = excluded.read_at,
-			entitled = excluded.entitled, lost_at = excluded.lost_at, due_at = excluded.due_at`,
+	return []any{
 		v.Person, v.Tenant, groups, string(v.Ended), ms(v.EndsAt), string(v.Password), ms(v.PasswordEndsAt), ms(v.ReadAt),
-		boolInt(v.Entitled), ms(v.LostAt), ms(dueAt(v)))
+		boolInt(v.Entitled), ms(v.LostAt), ms(dueAt(v)),
+	}, err
 }
 
 // dueAt is the earliest date of somebody that has not been noted as over. Zero: none.
@@ -212,4 +221,53 @@ func (r *Reader) HeldCounts() (map[string]int64, error) {
 		counts[c.tenant] = c.n
 	}
 	return counts, err
+}
+
+// KnownAmong gives the ids of those people of a directory who are known, by stable id.
+func (r *Reader) KnownAmong(directory string, stableIDs []string) (map[string]string, error) {
+	known := map[string]string{}
+	const atOnce = 64 // always as many, so that it is one statement
+	for part := range slices.Chunk(stableIDs, atOnce) {
+		a := new(args)
+		where := `where directory = ` + a.add(directory) + ` and stable_id in (`
+		for i := range atOnce {
+			if i > 0 {
+				where += `, `
+			}
+			where += a.add(part[min(i, len(part)-1)])
+		}
+		people, err := all(r.q, scanPerson, selectPerson+where+`)`, a.list...)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range people {
+			known[p.StableID] = p.ID
+		}
+	}
+	return known, nil
+}
+
+// AddPeople makes people known of whom nobody is (KnownAmong), with how they stand, and gives them their ids.
+func (w *Writer) AddPeople(people []KnownPerson) error {
+	var persons, standings [][]any
+	for i := range people {
+		p := &people[i].Person
+		p.ID = provisioner.NewID()
+		persons = append(persons, []any{
+			p.ID, p.Directory, p.StableID, p.Login, p.DisplayName, p.Mail, Fold(p.Login), Fold(p.Mail), searchText(p.DisplayName, p.Login, p.Mail),
+		})
+		for j := range people[i].Standings {
+			v := &people[i].Standings[j]
+			v.Person = p.ID
+			row, err := standingRow(*v)
+			if err != nil {
+				return err
+			}
+			standings = append(standings, row)
+		}
+	}
+	if err := insertMany(w.q, `insert into person (id, directory, stable_id, login, display_name, mail, login_key, mail_key, search)`, persons, ""); err != nil {
+		return err
+	}
+	return insertMany(w.q, insertStanding, standings, "")
 }
