@@ -30,7 +30,9 @@ func newDirectoryCollector(a *App) *directoryCollector {
 }
 
 // Describe implements prometheus.Collector.
-func (c *directoryCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+func (c *directoryCollector) Describe(ch chan<- *prometheus.Desc) {
+	prometheus.DescribeByCollect(c, ch)
+}
 
 // Collect implements prometheus.Collector.
 func (c *directoryCollector) Collect(ch chan<- prometheus.Metric) {

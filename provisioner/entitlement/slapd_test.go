@@ -105,17 +105,8 @@ func (c *city) until(what string, holds func() bool) {
 		if time.Now().After(deadline) {
 			c.tb.Fatalf("not within a minute: %s", what)
 		}
-		time.Sleep(5 * time.Millisecond)
+		<-time.After(5 * time.Millisecond)
 	}
-}
-
-func (c *city) revision() int64 {
-	c.tb.Helper()
-	p, err := store.Read(context.Background(), c.store, (*store.Reader).Position)
-	if err != nil {
-		c.tb.Fatal(err)
-	}
-	return p.Revision
 }
 
 // settledSince waits until a full read that ended after a moment has been compared with the store.
@@ -136,7 +127,7 @@ func peakMB(tb testing.TB, reset bool) float64 {
 		runtime.GC()
 		debug.FreeOSMemory()
 		if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
-			tb.Skip("the peak of resident memory cannot be reset here: ", err)
+			tb.Fatal("the peak of resident memory cannot be reset: ", err)
 		}
 	}
 	status, err := os.ReadFile("/proc/self/status")

@@ -361,7 +361,7 @@ func (w *world) eventually(what string, holds func() bool) {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("not within 20 s: %s\n%s", what, w.log.text.String())
 		}
-		time.Sleep(2 * time.Millisecond)
+		<-time.After(2 * time.Millisecond)
 	}
 }
 

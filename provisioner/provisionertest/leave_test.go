@@ -83,7 +83,7 @@ func (c *city) untilGone(tb testing.TB, session string, within time.Duration) ti
 		if time.Since(began) > within {
 			tb.Fatalf("the peer is still there after %v", within)
 		}
-		time.Sleep(100 * time.Microsecond)
+		<-time.After(100 * time.Microsecond)
 	}
 	return time.Since(began)
 }
@@ -102,7 +102,7 @@ func TestWhoLeavesLosesThePeer(t *testing.T) {
 	c.untilGone(t, sessions[0], 10*time.Second)
 	c.slapd.Delete(slapdtest.PersonDN(people[1]))
 	c.untilGone(t, sessions[1], 10*time.Second)
-	c.slapd.Put(department(people[2]), "member", slapdtest.AdminDN) // a group must have one
+	c.slapd.Put(department(people[2]), "member", slapdtest.AdminDN)              // a group must have one
 	c.slapd.Take(department(people[2]), "member", slapdtest.PersonDN(people[2])) // three levels below the staff group
 	c.untilGone(t, sessions[2], 10*time.Second)
 	if c.gateway.Peer(sessions[3]) == nil {

@@ -41,9 +41,9 @@ type renaming struct {
 type Cause int
 
 const (
-	// Swept: a group changed, or a full read found it.
+	// Swept tells that a group changed, or that a full read found it.
 	Swept Cause = iota
-	// Own: the person's own entry changed.
+	// Own tells that the person's own entry changed.
 	Own
 )
 
