@@ -180,3 +180,15 @@ func commonName(dn string) string {
 	rdn, _, _ := strings.Cut(dn, ",")
 	return strings.TrimPrefix(rdn, "CN=")
 }
+
+// AddUnit makes an organizational unit.
+func (s *Server) AddUnit(dn string) {
+	s.t.Helper()
+	s.must("adding "+dn, s.Administrator().Add(unitRequest(dn)))
+}
+
+func unitRequest(dn string) *goldap.AddRequest {
+	add := goldap.NewAddRequest(dn, nil)
+	add.Attribute("objectClass", []string{"organizationalUnit"})
+	return add
+}
