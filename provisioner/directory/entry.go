@@ -12,7 +12,20 @@ import (
 
 // FeedAttributes names what must be read of entries to tell them to an Observer.
 func (f Flavour) FeedAttributes() []string {
-	return slices.Concat([]string{"objectClass"}, f.Attributes(), f.Members, f.MemberLogins)
+	attributes := slices.Concat([]string{"objectClass"}, f.Attributes(), f.MemberLogins)
+	for _, members := range f.Members {
+		attributes = append(attributes, f.Part(members, 0))
+	}
+	return attributes
+}
+
+// Part is the name by which the values of an attribute from that number on are asked for, where the server gives them
+// in parts; elsewhere it is the attribute.
+func (f Flavour) Part(attribute string, from int) string {
+	if f.values == 0 {
+		return attribute
+	}
+	return fmt.Sprintf("%s;range=%d-%d", attribute, from, from+f.values-1)
 }
 
 // GroupFilter is a filter that groups match, and people do not.

@@ -52,6 +52,7 @@ type Flavour struct {
 	id       idForm
 	names    func(Attributes) (names, in []string) // what Entry.Names and Entry.In say besides; nil: nothing
 	status   []string
+	values   int    // how many values of an attribute are asked for at once (MS-ADTS 3.1.1.3.1.3.3); 0: all
 	required string // an attribute without which nothing is known about the status
 	judge    func(Attributes, time.Time) Status
 }
@@ -87,7 +88,7 @@ func Flavours() []Flavour {
 		{
 			Name: ActiveDirectory, StableID: "objectGUID", Logins: []string{"sAMAccountName", "userPrincipalName"},
 			People: "(&(objectClass=user)(!(objectClass=computer)))", InChain: true, Domains: true, id: idGUID,
-			GroupClasses: []string{"group"}, Members: []string{"member"}, Ways: []Way{WayDirSync, WayUSN}, names: sidNames,
+			GroupClasses: []string{"group"}, Members: []string{"member"}, Ways: []Way{WayDirSync, WayUSN}, names: sidNames, values: 1500,
 			status: []string{"userAccountControl", "accountExpires", "pwdLastSet", "msDS-User-Account-Control-Computed",
 				"msDS-UserPasswordExpiryTimeComputed", "primaryGroupID", "objectSid"},
 			required: "useraccountcontrol", judge: judgeActiveDirectory,

@@ -24,6 +24,7 @@ type feed struct {
 	regroup regroup
 
 	cookies map[string][]byte // how far each root has been told (RFC 4533). Only Follow uses them.
+	ad      adPlace           // how far Active Directory has been told. Only Follow uses it.
 }
 
 // place is where an entry was when it was last told.
@@ -62,6 +63,10 @@ type follower func(ctx context.Context, on site, to directory.Observer) error
 // follower returns how a way is gone.
 func (f *feed) follower(w directory.Way) follower {
 	switch w {
+	case directory.WayDirSync:
+		return f.followDirSync
+	case directory.WayUSN:
+		return f.followUSN
 	case directory.WaySyncrepl:
 		return f.followSyncrepl
 	case directory.WayPersistentSearch:

@@ -42,7 +42,7 @@ func (f *feed) readAll(ctx context.Context, on site, to directory.Observer) erro
 	defer w.close()
 	pass := to.Pass()
 	for _, root := range on.roots {
-		err := f.readRoot(w, on, root, on.flavour.FeedFilter(), func(dn string, a directory.Attributes) error {
+		err := f.readRoot(ctx, w, on, root, on.flavour.FeedFilter(), func(dn string, a directory.Attributes) error {
 			e, wanted, err := f.judge(on, dn, a)
 			if err != nil || !wanted {
 				return err
@@ -60,7 +60,7 @@ func (f *feed) readAll(ctx context.Context, on site, to directory.Observer) erro
 }
 
 // readRoot reads what matches a filter below one root, in pages.
-func (f *feed) readRoot(w *wire, on site, root, filter string, each func(dn string, a directory.Attributes) error) error {
+func (f *feed) readRoot(ctx context.Context, w *wire, on site, root, filter string, each func(dn string, a directory.Attributes) error) error {
 	var cookie []byte
 	entries := 0
 	for {
@@ -81,6 +81,9 @@ func (f *feed) readRoot(w *wire, on site, root, filter string, each func(dn stri
 				entries++
 				dn, attributes, err := w.entry(m)
 				if err != nil {
+					return err
+				}
+				if err := f.complete(ctx, on, dn, attributes); err != nil {
 					return err
 				}
 				if err := each(dn, attributes); err != nil {

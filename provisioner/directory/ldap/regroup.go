@@ -74,7 +74,7 @@ func (f *feed) readGroups(ctx context.Context, on site, to directory.Observer) e
 	}
 	defer w.close()
 	for _, root := range on.roots {
-		err := f.readRoot(w, on, root, on.flavour.GroupFilter(), func(dn string, a directory.Attributes) error {
+		err := f.readRoot(ctx, w, on, root, on.flavour.GroupFilter(), func(dn string, a directory.Attributes) error {
 			e, wanted, err := f.judge(on, dn, a)
 			if err != nil || !wanted {
 				return err
