@@ -5,14 +5,19 @@ package sambatest
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"net"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 	"unicode/utf16"
 
 	goldap "github.com/go-ldap/ldap/v3"
+
+	"github.com/heimdraht/heimdraht/internal/testneed"
 )
 
 // patience is how long an administrator's request may take.
@@ -124,11 +129,7 @@ func (s *Server) Enable(dn string) { s.t.Helper(); s.Set(dn, "userAccountControl
 // ExpireAt sets an account's date of expiry; the zero time means never.
 func (s *Server) ExpireAt(dn string, at time.Time) {
 	s.t.Helper()
-	ticks := int64(0)
-	if !at.IsZero() {
-		ticks = (at.Unix()+11644473600)*10_000_000 + int64(at.Nanosecond()/100)
-	}
-	s.Set(dn, "accountExpires", fmt.Sprint(ticks))
+	s.Set(dn, "accountExpires", fmt.Sprint(filetime(at)))
 }
 
 // SetPassword sets a password as an administrator does.
@@ -191,4 +192,31 @@ func unitRequest(dn string) *goldap.AddRequest {
 	add := goldap.NewAddRequest(dn, nil)
 	add.Attribute("objectClass", []string{"organizationalUnit"})
 	return add
+}
+
+// MoveUnit renames an organizational unit, or moves it, with all that is below it.
+func (s *Server) MoveUnit(dn, name, unit string) {
+	s.t.Helper()
+	s.must("moving "+dn, s.Administrator().ModifyDN(goldap.NewModifyDNRequest(dn, "OU="+goldap.EscapeDN(name), true, unit)))
+}
+
+// SetPasswordOn has a password have been set at another time, which no server lets anybody do.
+func (s *Server) SetPasswordOn(dn string, at time.Time) {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), testneed.Program(s.t, "ldbmodify"), "-H", filepath.Join(s.dir, "private", "sam.ldb"), //nolint:gosec // the program is ldbmodify
+		"--controls=local_oid:1.3.6.1.4.1.7165.4.3.12:0") // past what guards passwords (DSDB_CONTROL_BYPASS_PASSWORD_HASH_OID)
+	cmd.Stdin = strings.NewReader(fmt.Sprintf("dn:: %s\nchangetype: modify\nreplace: pwdLastSet\npwdLastSet: %d\n",
+		base64.StdEncoding.EncodeToString([]byte(dn)), filetime(at)))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("setting a password back: %v\n%s", err, out)
+	}
+}
+
+// filetime is a time in ticks of 100 ns since 1601 (MS-DTYP 2.3.3); 0 for the zero time.
+func filetime(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return (at.Unix()+11644473600)*10_000_000 + int64(at.Nanosecond()/100)
 }

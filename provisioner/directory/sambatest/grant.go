@@ -38,7 +38,7 @@ func takeOwnership(c *goldap.Conn, dn string) error {
 	const onlyOwner = 1
 	flags := goldap.NewControlMicrosoftSDFlags()
 	flags.ControlValue = onlyOwner
-	descriptor := append([]byte{1, 0, 0, 0x80, 20}, make([]byte, 15)...)             // MS-DTYP 2.4.6
+	descriptor := append([]byte{1, 0, 0, 0x80, 20}, make([]byte, 15)...)              // MS-DTYP 2.4.6
 	descriptor = append(descriptor, 1, 2, 0, 0, 0, 0, 0, 5, 32, 0, 0, 0, 32, 2, 0, 0) // S-1-5-32-544
 	modify := goldap.NewModifyRequest(dn, []goldap.Control{flags, goldap.NewControlMicrosoftShowDeleted()})
 	modify.Replace("nTSecurityDescriptor", []string{string(descriptor)})
