@@ -176,6 +176,9 @@ func (f *adFeed) goOn(ctx context.Context) error {
 		if err := f.catchUp(ctx); err != nil {
 			return f.stale(ctx, err)
 		}
+		if err := f.regroupIfDue(ctx, f.on, f.to); err != nil {
+			return err
+		}
 		if f.ad.silent && time.Since(listed) >= f.pace.poll {
 			if err := f.list(ctx); err != nil {
 				return err
@@ -185,9 +188,14 @@ func (f *adFeed) goOn(ctx context.Context) error {
 	}
 }
 
-// wait returns when the server is to be asked: soon after a notice, and without one after a while.
+// wait returns when the server is to be asked: soon after a notice, and without one after a while, or when groups are to
+// be read again.
 func (f *adFeed) wait(ctx context.Context) error {
-	anyway := time.NewTimer(f.pace.beat)
+	patience := f.pace.beat
+	if at := f.regroupAt(); !at.IsZero() {
+		patience = min(patience, time.Until(at))
+	}
+	anyway := time.NewTimer(patience)
 	defer anyway.Stop()
 	gathered := time.NewTimer(adGather)
 	defer gathered.Stop()

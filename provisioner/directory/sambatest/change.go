@@ -220,3 +220,17 @@ func filetime(at time.Time) int64 {
 	}
 	return (at.Unix()+11644473600)*10_000_000 + int64(at.Nanosecond()/100)
 }
+
+// Undelete brings an entry back as it was deleted, to where it was. Without a recycle bin it has lost most of what it
+// had.
+func (s *Server) Undelete(stableID, dn string) {
+	s.t.Helper()
+	deleted := []goldap.Control{goldap.NewControlMicrosoftShowDeleted()}
+	found, err := s.Administrator().Search(goldap.NewSearchRequest("<GUID="+stableID+">", goldap.ScopeBaseObject, goldap.NeverDerefAliases, 0, 0, false,
+		"(objectClass=*)", []string{"1.1"}, deleted))
+	s.must("finding what was deleted", err)
+	modify := goldap.NewModifyRequest(found.Entries[0].DN, deleted)
+	modify.Delete("isDeleted", nil)
+	modify.Replace("distinguishedName", []string{dn})
+	s.must("undeleting "+dn, s.Administrator().Modify(modify))
+}
