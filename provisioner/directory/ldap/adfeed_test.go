@@ -395,7 +395,9 @@ func TestActiveDirectoryFeedOfThoseWhoComeBack(t *testing.T) {
 	f.log = nil
 	s.Delete(dn)
 	s.AddPerson(sambatest.TownHall, "eva", "Eva Müller", "Guten-Morgen", nil)
-	f.until(t, "the namesake", func() bool { return slices.Contains(f.log, "changed Eva Müller") && slices.Contains(f.log, "gone Eva Müller") })
+	f.until(t, "the namesake", func() bool {
+		return slices.Contains(f.log, "changed Eva Müller") && slices.Contains(f.log, "gone Eva Müller")
+	})
 	if after := f.named(t, "Eva Müller").StableID; after == before {
 		t.Error("a namesake has the stable id of who was before")
 	}
