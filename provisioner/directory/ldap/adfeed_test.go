@@ -3,6 +3,7 @@ package ldap_test
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -41,7 +42,8 @@ func adInterest() directory.Interest {
 func (w adWay) follow(t testing.TB, s *sambatest.Server, list time.Duration) *following {
 	t.Helper()
 	f := open(t, w.cfg(s)).Feed(adInterest())
-	ldap.Hurry(f, quick, list)
+	ldap.Hurry(f, quick, settle)
+	ldap.ListEvery(f, list)
 	if w.want.Way == directory.WayUSN {
 		f = ldap.ByNumbers(f)
 	}
@@ -401,4 +403,49 @@ func TestActiveDirectoryFeedOfThoseWhoComeBack(t *testing.T) {
 	if after := f.named(t, "Eva Müller").StableID; after == before {
 		t.Error("a namesake has the stable id of who was before")
 	}
+}
+
+func TestActiveDirectoryFeedOfARestoredServer(t *testing.T) {
+	for _, way := range []adWay{adWays()[0], adWays()[2]} {
+		t.Run(way.name, func(t *testing.T) {
+			s := sambatest.Start(t, sambatest.Options{})
+			dn := s.AddPerson(sambatest.TownHall, "kim", "Kim Neu", "", nil)
+			f := way.follow(t, s, time.Hour)
+			s.Stop()
+			wantCause(t, f.lost(t), directory.Unavailable)
+			restore := s.Backup()
+			s.Run()
+			f = followOn(t, f.Feed, f.observer)
+			s.AddPerson(sambatest.TownHall, "eva", "Eva Müller", "", nil)
+			s.Disable(dn)
+			f.until(t, "the changes", func() bool {
+				return slices.Contains(f.log, "changed Eva Müller") && slices.Contains(f.log, "changed Kim Neu")
+			})
+			s.Stop()
+			wantCause(t, f.lost(t), directory.Unavailable)
+			restore()
+			s.Run()
+			f.log = nil
+			f = followOn(t, f.Feed, f.observer)
+			if got := f.next(t, "reading anew"); !slices.Contains(got, "absent Eva Müller") || f.sources[2].Resumed {
+				t.Errorf("after a restore: %v", got)
+			}
+			if e := f.named(t, "Kim Neu"); e.Person == nil || e.Person.Status.Ended != "" {
+				t.Errorf("after a restore: %+v", e.Person)
+			}
+		})
+	}
+}
+
+func TestActiveDirectoryFeedEndsWithItsDirectory(t *testing.T) {
+	s := sambatest.Start(t, sambatest.Options{})
+	s.Administrator()
+	before := runtime.NumGoroutine()
+	d := open(t, s.SyncConfiguration())
+	f := follow(t, d, adInterest())
+	s.Pause()
+	within(t, 0, "closing", func() { _ = d.Close() })
+	within(t, 0, "ending", func() { wantCause(t, f.lost(t), directory.Unavailable) })
+	s.Resume()
+	settled(t, before)
 }

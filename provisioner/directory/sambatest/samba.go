@@ -175,6 +175,25 @@ func (s *Server) Stop() {
 	s.process.Kill()
 }
 
+// Backup keeps what a stopped server has. The function it returns puts it back, as somebody does who sets a virtual
+// machine back behind the domain's back; the server must be stopped for that, too.
+func (s *Server) Backup() (restore func()) {
+	s.t.Helper()
+	kept, data := s.t.TempDir(), filepath.Join(s.dir, "private")
+	s.must("removing sockets", removeSockets(s.dir))
+	s.must("keeping the database", os.CopyFS(kept, os.DirFS(data)))
+	return func() {
+		s.t.Helper()
+		s.must("removing the database", os.RemoveAll(data))
+		s.must("putting the database back", os.CopyFS(data, os.DirFS(kept)))
+	}
+}
+
+// removeSockets removes what cannot be copied.
+func removeSockets(dir string) error {
+	return errors.Join(os.RemoveAll(filepath.Join(dir, "private", "ldapi")), os.RemoveAll(filepath.Join(dir, "private", "ldap_priv")))
+}
+
 func (s *Server) must(what string, err error) {
 	s.t.Helper()
 	if err != nil {

@@ -122,10 +122,7 @@ func filled(t testing.TB, program, dir string, change func(*goldap.Conn) error) 
 	s.Run()
 	err := change(s.Administrator())
 	s.Stop()
-	for _, own := range []string{runDir, "private/ldapi", "private/ldap_priv"} { // the last two are sockets
-		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, own)))
-	}
-	return err
+	return errors.Join(err, os.RemoveAll(filepath.Join(dir, runDir)), removeSockets(dir))
 }
 
 // fill lays down the policy, units and service accounts.
