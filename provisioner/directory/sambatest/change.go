@@ -182,7 +182,7 @@ func commonName(dn string) string {
 	return strings.TrimPrefix(rdn, "CN=")
 }
 
-// AddUnit makes an organizational unit.
+// AddUnit makes a unit.
 func (s *Server) AddUnit(dn string) {
 	s.t.Helper()
 	s.must("adding "+dn, s.Administrator().Add(unitRequest(dn)))
@@ -194,7 +194,7 @@ func unitRequest(dn string) *goldap.AddRequest {
 	return add
 }
 
-// MoveUnit renames an organizational unit, or moves it, with all that is below it.
+// MoveUnit renames a unit, or moves it, with all that is below it.
 func (s *Server) MoveUnit(dn, name, unit string) {
 	s.t.Helper()
 	s.must("moving "+dn, s.Administrator().ModifyDN(goldap.NewModifyDNRequest(dn, "OU="+goldap.EscapeDN(name), true, unit)))

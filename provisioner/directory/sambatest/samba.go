@@ -35,12 +35,12 @@ const (
 	DNSName = "stadt.example"
 
 	AdminDN       = "CN=Administrator,CN=Users," + Base
-	AdminPassword = "Verwaltung-2026"
+	AdminPassword = "Verwaltung-2026" //nolint:gosec // of a test's server
 	// ServiceDN has the rights that every account of the domain has.
 	ServiceDN = "CN=svc-vpn,OU=Dienste," + Base
 	// SyncDN has the right Replicating Directory Changes besides.
 	SyncDN          = "CN=svc-abgleich,OU=Dienste," + Base
-	ServicePassword = "Dienst-Konto-2026"
+	ServicePassword = "Dienst-Konto-2026" //nolint:gosec // of a test's server
 
 	// LockedAfter is how many wrong passwords lock an account, for half an hour.
 	LockedAfter = 3

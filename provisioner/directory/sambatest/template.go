@@ -31,7 +31,7 @@ func template(t testing.TB, program string, people int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	version, err := exec.CommandContext(t.Context(), program, "--version").Output() //nolint:gosec // the program is samba
+	version, err := exec.CommandContext(t.Context(), program, "--version").Output()
 	if err != nil {
 		return "", err
 	}
