@@ -207,24 +207,29 @@ func TestFeedNoticesThatItsServerIsLost(t *testing.T) {
 	cfg := s.Configuration()
 	cfg.Timeout = impatient
 	f := follow(t, open(t, cfg), interest())
-	for _, tt := range []struct {
-		what       string
-		lose, back func()
-	}{
-		{"stopped", s.Pause, s.Resume},
-		{"killed", s.Stop, s.Run},
-		{"shut down", s.Quit, s.Run},
-	} {
+	noticesLoss(t, f, cfg.Timeout, []loss{{"stopped", s.Pause, s.Resume}, {"killed", s.Stop, s.Run}, {"shut down", s.Quit, s.Run}})
+}
+
+// loss is how a server is lost, and how it comes back.
+type loss struct {
+	what       string
+	lose, back func()
+}
+
+// noticesLoss loses the server of a feed, first of all by stopping it. Each time it goes on where it was.
+func noticesLoss(t *testing.T, f *following, timeout time.Duration, losses []loss) {
+	t.Helper()
+	for _, tt := range losses {
 		tt.lose()
-		within(t, cfg.Timeout, "noticing that the server is "+tt.what, func() { wantCause(t, f.lost(t), directory.Unavailable) })
+		within(t, timeout, "noticing that the server is "+tt.what, func() { wantCause(t, f.lost(t), directory.Unavailable) })
 		again := start(t, f.Feed, f.observer)
-		within(t, cfg.Timeout, "finding that the server is "+tt.what, func() { wantCause(t, again.lost(t), directory.Unavailable) })
+		within(t, timeout, "finding that the server is "+tt.what, func() { wantCause(t, again.lost(t), directory.Unavailable) })
 		tt.back()
 		f = followOn(t, f.Feed, f.observer)
 	}
-	s.Pause()
+	losses[0].lose()
 	within(t, 0, "ending", func() { wantCause(t, f.end(), directory.Unavailable) })
-	s.Resume()
+	losses[0].back()
 	f = followOn(t, f.Feed, f.observer)
 	if f.passes != 1 {
 		t.Errorf("after an interruption everything was read again: %d passes", f.passes)
