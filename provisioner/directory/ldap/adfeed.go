@@ -89,13 +89,13 @@ func (f *adFeed) listen(ctx context.Context, w *wire) error {
 			return err
 		}
 	}
+	w.due = time.Now() // what has changed before its answer may not have been notified
 	for {
 		m, err := w.next()
 		switch {
 		case err != nil:
 			return err
-		case m.beat:
-		case m.tag == opEntry:
+		case m.beat, m.tag == opEntry:
 			f.wake()
 		case m.tag == opDone:
 			if err := m.err(); err != nil && isAnswer(err) {

@@ -62,13 +62,12 @@ func (f *adFeed) markCookies(ctx context.Context, place *adPlace, flags int64) e
 func (f *adFeed) markUSN(ctx context.Context, place *adPlace) error {
 	place.silent = true
 	for _, root := range f.on.roots {
-		err := f.line.pages(ctx, root, adDeleted, []string{"1.1"}, goldap.NewControlMicrosoftShowDeleted(), func(*goldap.Entry) error {
-			place.silent = false
-			return nil
-		})
+		page := goldap.NewControlPaging(1) // one is enough
+		result, err := f.line.search(ctx, root, adDeleted, []string{"1.1"}, page, goldap.NewControlMicrosoftShowDeleted())
 		if err != nil {
 			return fmt.Errorf("looking for what was deleted: %w", err)
 		}
+		place.silent = place.silent && len(result.Entries) == 0
 	}
 	return nil
 }
@@ -86,7 +85,7 @@ func (f *adFeed) since(ctx context.Context, root string, place *adPlace) ([]stri
 func (f *adFeed) dirSync(ctx context.Context, root, filter string, place *adPlace) ([]string, error) {
 	var changes []string
 	for {
-		result, err := f.line.search(ctx, root, goldap.ScopeWholeSubtree, filter, f.dirSyncAttributes(),
+		result, err := f.line.search(ctx, root, filter, f.dirSyncAttributes(),
 			goldap.NewRequestControlDirSync(place.flags, dirSyncBytes, place.cookie[root]))
 		if err != nil {
 			return nil, fmt.Errorf("asking for changes: %w", err)
@@ -133,7 +132,7 @@ func (f *adFeed) tell(ctx context.Context, root string, guids []string) (moved b
 	for _, guid := range guids {
 		filter.WriteString("(objectGUID=" + goldap.EscapeFilter(guid) + ")")
 	}
-	result, err := f.line.search(ctx, root, goldap.ScopeWholeSubtree, "(|"+filter.String()+")", f.on.flavour.FeedAttributes())
+	result, err := f.line.search(ctx, root, "(|"+filter.String()+")", f.on.flavour.FeedAttributes())
 	if err != nil {
 		return false, fmt.Errorf("reading what has changed: %w", err)
 	}

@@ -42,14 +42,14 @@ func (l *line) rest() error {
 	return nil
 }
 
-// search runs one search with controls.
-func (l *line) search(ctx context.Context, base string, scope int, filter string, attributes []string, controls ...goldap.Control) (*goldap.SearchResult, error) {
+// search runs one search below base with controls.
+func (l *line) search(ctx context.Context, base, filter string, attributes []string, controls ...goldap.Control) (*goldap.SearchResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.answer)
 	defer cancel()
 	var result *goldap.SearchResult
 	err := l.c.run(ctx, func(conn *goldap.Conn) error {
 		var err error
-		result, err = conn.Search(goldap.NewSearchRequest(base, scope, goldap.NeverDerefAliases, 0, 0, false, filter, attributes, controls))
+		result, err = conn.Search(goldap.NewSearchRequest(base, goldap.ScopeWholeSubtree, goldap.NeverDerefAliases, 0, 0, false, filter, attributes, controls))
 		return err
 	})
 	if err != nil {
@@ -79,7 +79,7 @@ func (l *line) pages(ctx context.Context, base, filter string, attributes []stri
 		if extra != nil {
 			controls = append(controls, extra)
 		}
-		result, err := l.search(ctx, base, goldap.ScopeWholeSubtree, filter, attributes, controls...)
+		result, err := l.search(ctx, base, filter, attributes, controls...)
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,9 @@ func (f *feed) complete(ctx context.Context, on site, dn string, a directory.Att
 		values, next := takePart(a, name)
 		for next >= 0 {
 			part, err := f.readPart(ctx, on, dn, on.flavour.Part(attribute, next))
+			if isAbsent(err) {
+				break // it has just been deleted, which is told next
+			}
 			if err != nil {
 				return fmt.Errorf("reading the members of a group: %w", err)
 			}
