@@ -311,6 +311,7 @@ func TestTheBrakeHoldsASweep(t *testing.T) {
 		held     int
 		sessions int
 	}{
+		{"nobody", 0, 0, people},
 		{"a few", 5, 0, people - 5},
 		{"one more than may go", 6, 6, people},
 		{"everybody", people, people, people},
@@ -326,6 +327,60 @@ func TestTheBrakeHoldsASweep(t *testing.T) {
 				t.Errorf("%d sessions are open, held are %v", n, ids(p.People))
 			}
 		})
+	}
+}
+
+// TestASmallTownHall: an empty answer takes nothing from three people either, whom the brake would let go.
+func TestASmallTownHall(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		do   func(*world)
+		held int
+	}{
+		{"nobody is found at all", func(w *world) { w.feed.forget("p000", "p001", "p002", "zz-probe") }, 3},
+		{"the group is empty", func(w *world) {
+			w.feed.mu.Lock()
+			defer w.feed.mu.Unlock()
+			w.feed.entries["g:"+staffGroup] = group(staffGroup)
+		}, 3},
+		{"one has left", func(w *world) { w.feed.forget("p001") }, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, 3)
+			tt.do(w)
+			if err := w.feed.Reconcile(t.Context(), w.feed.followed()); err != nil {
+				t.Fatal(err)
+			}
+			w.eventually("the full read is settled", func() bool { return len(w.pending().People) == tt.held })
+			w.settled()
+			want := 3
+			if tt.held == 0 {
+				want = 2
+			}
+			if n := w.connected(); n != want || len(w.pending().People) != tt.held {
+				t.Errorf("%d sessions are open, held are %v", n, ids(w.pending().People))
+			}
+		})
+	}
+}
+
+// TestATenantChangesDirectories: people of the former one have no right by the new one.
+func TestATenantChangesDirectories(t *testing.T) {
+	w := newWorld(t, 3)
+	w.feeds["neu"] = newFeed()
+	w.feeds["neu"].put(person("n000"))
+	w.feeds["neu"].put(group(staffGroup, dnOf("n000")))
+	w.tenant.Directory = "neu"
+	w.update(func(tx *store.Writer) error {
+		if err := tx.PutDirectory(provisioner.Directory{Name: "neu", Servers: []string{"ldaps://neu"}, Base: peopleBase}); err != nil {
+			return err
+		}
+		return tx.PutTenant(w.tenant)
+	})
+	w.rights.Declared()
+	w.eventually("who came from the former directory is held", func() bool { return len(w.pending().People) == 3 })
+	if n := w.connected(); n != 3 {
+		t.Errorf("%d of 3 sessions are open", n)
 	}
 }
 

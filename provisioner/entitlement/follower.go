@@ -31,9 +31,11 @@ type follower struct {
 	mirror  *mirror.Mirror
 	plan    *plan
 	compare bool // everybody is to be compared with the store
-	state   store.Following
-	told    bool   // the state is written as it is
-	lost    string // the problem that was logged last
+	// settling: something that was told is not in the store yet.
+	settling bool
+	state    store.Following
+	told     bool   // the state is written as it is
+	lost     string // the problem that was logged last
 }
 
 func newFollower(f *following, d provisioner.Directory, tenants []provisioner.Tenant, plan *plan) *follower {
@@ -220,7 +222,9 @@ func (f *follower) Live(s directory.Source) {
 func (f *follower) Heard() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.state.HeardAt = time.Now()
+	if !f.settling && !f.compare && !f.mirror.Waiting() {
+		f.state.HeardAt = time.Now()
+	}
 }
 
 // pass is a full read under way.

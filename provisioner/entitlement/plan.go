@@ -88,17 +88,7 @@ type membership struct {
 // tenantsOf gives the tenants among whose people somebody is, with the groups asked for that she is in.
 func (p *plan) tenantsOf(m *mirror.Mirror, person directory.Person) []membership {
 	var list []membership
-	for base := fold(person.DN); ; {
-		for _, t := range p.byBase[base] {
-			list = append(list, membership{tenant: t})
-		}
-		_, above, found := strings.Cut(base, ",") // in a folded DN a comma is always a separator
-		if !found {
-			break
-		}
-		base = above
-	}
-	for _, t := range p.byBase[""] {
+	for _, t := range p.basesOf(person) {
 		list = append(list, membership{tenant: t})
 	}
 	if len(list) == 0 {
@@ -112,4 +102,17 @@ func (p *plan) tenantsOf(m *mirror.Mirror, person directory.Person) []membership
 		}
 	}
 	return list
+}
+
+// basesOf gives the tenants below whose bases somebody is.
+func (p *plan) basesOf(person directory.Person) []int {
+	list := slices.Clone(p.byBase[""])
+	for base := fold(person.DN); ; {
+		list = append(list, p.byBase[base]...)
+		_, above, found := strings.Cut(base, ",") // in a folded DN a comma is always a separator
+		if !found {
+			return list
+		}
+		base = above
+	}
 }

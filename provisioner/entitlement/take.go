@@ -53,6 +53,7 @@ func (f *follower) settle(ctx context.Context) error {
 	if all {
 		f.compare, f.told = false, false
 	}
+	f.settling = all || len(dirty) > 0
 	f.mu.Unlock()
 	var err error
 	switch {
@@ -61,7 +62,13 @@ func (f *follower) settle(ctx context.Context) error {
 	case len(dirty) > 0:
 		err = f.settleSome(ctx, dirty)
 	}
-	return errors.Join(err, f.tell(ctx))
+	if err != nil {
+		return err // what is not settled must not be told as what the directory says
+	}
+	f.mu.Lock()
+	f.settling = false
+	f.mu.Unlock()
+	return f.tell(ctx)
 }
 
 // tell writes the state down if it has changed.
@@ -146,7 +153,7 @@ func (f *follower) reader(held map[string]store.HeldLoss) *reader {
 
 // settleEverybody compares all people of the directory with what is known of them.
 func (f *follower) settleEverybody(ctx context.Context) error {
-	known, held, err := f.readKnown(ctx)
+	known, elsewhere, held, err := f.readKnown(ctx)
 	if err != nil {
 		return err
 	}
@@ -160,6 +167,9 @@ func (f *follower) settleEverybody(ctx context.Context) error {
 	for id, k := range known { // who is no longer there
 		list = append(list, r.changes(f.declaration.Name, id, k, false)...)
 	}
+	for _, k := range elsewhere {
+		list = append(list, r.changes(f.declaration.Name, "", k, false)...)
+	}
 	f.mu.Unlock()
 	if err := f.take(ctx, list); err != nil {
 		return err
@@ -167,9 +177,11 @@ func (f *follower) settleEverybody(ctx context.Context) error {
 	return f.mend(ctx)
 }
 
-func (f *follower) readKnown(ctx context.Context) (map[string]store.KnownPerson, map[string]store.HeldLoss, error) {
-	known, held := map[string]store.KnownPerson{}, map[string]store.HeldLoss{}
-	err := f.following.service.Store.View(ctx, func(tx *store.Reader) error {
+// readKnown reads who is known in this directory, by stable id; who stands in one of its tenants and is of another directory, because
+// the tenant has changed directories; and whom the brake holds.
+func (f *follower) readKnown(ctx context.Context) (known map[string]store.KnownPerson, elsewhere []store.KnownPerson, held map[string]store.HeldLoss, err error) {
+	known, held = map[string]store.KnownPerson{}, map[string]store.HeldLoss{}
+	err = f.following.service.Store.View(ctx, func(tx *store.Reader) error {
 		for after := ""; ; {
 			page, err := tx.KnownPeople(f.declaration.Name, after, readAtOnce)
 			if err != nil {
@@ -183,13 +195,16 @@ func (f *follower) readKnown(ctx context.Context) (map[string]store.KnownPerson,
 				break
 			}
 		}
+		if elsewhere, err = tx.KnownElsewhere(f.declaration.Name); err != nil {
+			return fmt.Errorf("reading people of former directories: %w", err)
+		}
 		list, err := tx.HeldLosses(provisioner.Everywhere())
 		for _, h := range list {
 			held[heldKey(h.Person.ID, h.Tenant)] = h
 		}
 		return err
 	})
-	return known, held, err
+	return known, elsewhere, held, err
 }
 
 // mend has devices follow where something left them behind.
@@ -372,7 +387,8 @@ func addFresh(tx *store.Writer, part []change) (entitled int, err error) {
 }
 
 // holdSwept has those who would lose their right by the change of a group, or because a full read did not find them, held
-// all together where they are more than the brake allows: which of them would pass is chance.
+// all together where they are more than the brake allows: which of them would pass is chance. An empty answer takes nothing
+// away, however few they are.
 func (f *follower) holdSwept(ctx context.Context, list []change) error {
 	swept, own := map[string]int{}, map[string]int{}
 	for _, c := range list {
@@ -387,6 +403,7 @@ func (f *follower) holdSwept(ctx context.Context, list []change) error {
 	if len(swept) == 0 {
 		return nil
 	}
+	empty := f.emptyTenants()
 	hold := map[string]bool{}
 	err := f.following.service.Store.View(ctx, func(tx *store.Reader) error {
 		for tenant, n := range swept {
@@ -396,7 +413,8 @@ func (f *follower) holdSwept(ctx context.Context, list []change) error {
 			}
 			had := counts.Entitled + counts.Lost
 			pass := min(own[tenant], max(0, provisioner.Brake(had, true)-counts.Lost))
-			hold[tenant] = counts.Lost+pass+n > provisioner.Brake(had, false)
+			everybody := n > 1 && n >= counts.Entitled
+			hold[tenant] = everybody || empty[tenant] || counts.Lost+pass+n > provisioner.Brake(had, false)
 		}
 		return nil
 	})
@@ -406,4 +424,24 @@ func (f *follower) holdSwept(ctx context.Context, list []change) error {
 		}
 	}
 	return err
+}
+
+// emptyTenants are those of whose people the directory shows nobody at all.
+func (f *follower) emptyTenants() map[string]bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	empty := map[string]bool{}
+	for _, t := range f.plan.tenants {
+		empty[t.Name] = true
+	}
+	for _, id := range f.mirror.People() {
+		if len(empty) == 0 {
+			break
+		}
+		person, _ := f.mirror.Person(id)
+		for _, m := range f.plan.basesOf(person) {
+			delete(empty, f.plan.tenants[m].Name)
+		}
+	}
+	return empty
 }

@@ -159,7 +159,8 @@ type world struct {
 	t      *testing.T
 	store  *store.Store
 	rights *entitlement.Service
-	feed   *feed
+	feed   *feed // of the directory stadt-ad
+	feeds  feeds
 	tenant provisioner.Tenant
 	log    *logged
 	people []string
@@ -194,10 +195,11 @@ func newWorld(t *testing.T, people int, change ...func(*provisioner.Tenant)) *wo
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	w := &world{t: t, store: s, feed: newFeed(), log: new(logged), tenant: provisioner.Tenant{
+	w := &world{t: t, store: s, feed: newFeed(), feeds: feeds{}, log: new(logged), tenant: provisioner.Tenant{
 		Name: "stadt", DisplayName: "Stadt", Directory: "stadt-ad", Base: peopleBase, StaffGroup: staffGroup,
 		Roles: provisioner.RoleGroups{Helpdesk: probeGroup}, Policy: provisioner.DefaultPolicy(),
 	}}
+	w.feeds["stadt-ad"] = w.feed
 	for _, c := range change {
 		c(&w.tenant)
 	}
@@ -238,7 +240,7 @@ func newWorld(t *testing.T, people int, change ...func(*provisioner.Tenant)) *wo
 func (w *world) follow() {
 	w.t.Helper()
 	w.rights = entitlement.New(entitlement.Options{
-		Store: w.store, Directories: feeds{"stadt-ad": w.feed}, Logger: slog.New(slog.NewTextHandler(w.log, nil)),
+		Store: w.store, Directories: w.feeds, Logger: slog.New(slog.NewTextHandler(w.log, nil)),
 	})
 	ctx, cancel := context.WithCancel(context.Background()) // ends in the cleanup, which the test's context does not reach
 	done := make(chan error, 1)

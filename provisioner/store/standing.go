@@ -98,6 +98,19 @@ func (r *Reader) KnownPeople(directory, after string, limit int) ([]KnownPerson,
 	return list, err
 }
 
+// KnownElsewhere lists people of other directories who stand in tenants of this one: the tenants have changed directories.
+func (r *Reader) KnownElsewhere(directory string) ([]KnownPerson, error) {
+	people, err := all(r.q, scanPerson, selectPerson+`where directory <> $1 and id in (
+		select s.person from standing s join tenant t on t.name = s.tenant where t.directory = $1) order by id`, directory)
+	list := make([]KnownPerson, len(people))
+	for i, p := range people {
+		if err == nil {
+			list[i], err = r.withStandings(p)
+		}
+	}
+	return list, err
+}
+
 // KnownAs finds somebody by directory and stable id; ErrNone if nobody is known so.
 func (r *Reader) KnownAs(directory, stableID string) (KnownPerson, error) {
 	p, err := one(r.q, scanPerson, selectPerson+`where directory = $1 and stable_id = $2`, directory, stableID)

@@ -168,6 +168,9 @@ func (m *Mirror) Renamed() bool {
 	return moved
 }
 
+// Waiting reports whether anybody waits to be looked at.
+func (m *Mirror) Waiting() bool { return len(m.dirty) > 0 }
+
 // Take gives whom to look at again, and forgets them: nobody before the first full read has come to its end, and while
 // another one is under way only those whose own entry changed, because groups are in between then.
 func (m *Mirror) Take() map[string]Cause {
