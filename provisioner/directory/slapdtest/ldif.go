@@ -89,7 +89,7 @@ func LDIF(people int) []byte {
 	}
 	l.unit("ou=Rathaus," + PeopleBase)
 	l.unit("ou=Bauhof," + PeopleBase)
-	l.entry(ServiceDN, "objectClass: organizationalRole", "objectClass: simpleSecurityObject", "cn: svc-vpn", "userPassword: "+ssha(ServicePassword))
+	l.entry(ServiceDN, "objectClass: organizationalRole", "objectClass: simpleSecurityObject", "cn: svc-vpn", "userPassword: "+SSHA(ServicePassword))
 	policy := []string{"objectClass: device", "objectClass: pwdPolicy", "pwdAttribute: userPassword"}
 	l.entry("cn=standard,ou=Richtlinien,"+Base, append(policy, "cn: standard", "pwdLockout: TRUE", "pwdMaxFailure: 3", "pwdMustChange: TRUE")...)
 	l.entry("cn=kurz,ou=Richtlinien,"+Base, append(policy, "cn: kurz", "pwdMaxAge: 3600", "pwdGraceAuthNLimit: 0",
@@ -172,7 +172,7 @@ func (l *writer) unit(dn string) {
 func (l *writer) person(dn, uid, name, password string, more ...string) {
 	given, family, _ := strings.Cut(name, " ")
 	lines := append([]string{"objectClass: inetOrgPerson", "uid: " + uid, "cn: " + name, "givenName: " + given, "sn: " + family,
-		"displayName: " + name, "userPassword: " + ssha(password)}, more...)
+		"displayName: " + name, "userPassword: " + SSHA(password)}, more...)
 	if ascii(uid) {
 		lines = append(lines, "mail: "+uid+"@stadt.example")
 	}
@@ -230,8 +230,8 @@ func ascii(s string) bool {
 	return true
 }
 
-// ssha hashes with a salt that follows from the password: a test's directory is the same at every run.
-func ssha(password string) string {
+// SSHA hashes with a salt that follows from the password: a test's directory is the same at every run.
+func SSHA(password string) string {
 	password = norm.NFC.String(password)
 	first := sha1.Sum([]byte("salt" + password)) //nolint:gosec // see the import
 	salt := first[:8]

@@ -38,6 +38,7 @@ type Server struct {
 	LDAP         string // URL, for StartTLS or plain
 	CAPEM        []byte
 	PasswordFile string // contains ServicePassword
+	Admin
 
 	t       testing.TB
 	program string
@@ -113,6 +114,7 @@ func (s *Server) Run() {
 	for attempt := 1; ; attempt++ {
 		if s.LDAP == "" || attempt > 1 {
 			s.LDAP, s.LDAPS = "ldap://"+s.freeAddress(), "ldaps://"+s.freeAddress()
+			s.Admin = Admin{T: s.t, URL: s.LDAP, DN: AdminDN, Password: AdminPassword}
 		}
 		var err error
 		s.process, err = testprocess.Start(exec.Command(s.program, "-d", "0", "-f", s.config, "-h", s.LDAP+" "+s.LDAPS)) //nolint:noctx,gosec // it must outlive the test's context: cleanups still use it; the program is slapd
