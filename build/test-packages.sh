@@ -4,7 +4,7 @@
 set -euo pipefail
 
 # postgresql: the tests start a server of their own; dbus-daemon: the tests' own bus, on which they play systemd-resolved; bind9-dnsutils: dig; e2fsprogs and mount: disks that turn read-only; gcc and libc6-dev: the race detector.
-wanted=(slapd slapd-contrib ldap-utils samba-ad-dc samba-ad-provision winbind smbclient ldb-tools postgresql dbus-daemon iproute2 nftables iputils-ping bind9-dnsutils ca-certificates curl e2fsprogs mount gcc libc6-dev)
+wanted=(slapd slapd-contrib ldap-utils 389-ds-base samba-ad-dc samba-ad-provision winbind smbclient ldb-tools postgresql dbus-daemon iproute2 nftables iputils-ping bind9-dnsutils ca-certificates curl e2fsprogs mount gcc libc6-dev)
 # The virtual machine whose kernel has WireGuard (internal/kerneltest).
 [ "$(uname -m)" != x86_64 ] || wanted+=(qemu-system-x86)
 

@@ -44,6 +44,9 @@ type Flavour struct {
 	Members, MemberLogins []string
 	// Ways of noticing changes, the best one first. A server that offers none of them is read again and again.
 	Ways []Way
+	// Resumes: from a cookie (RFC 4533) a server tells what has happened since. 389 Directory Server 2.3 sends cookies that
+	// it does not take back, and from one that it takes it told nothing of what had happened.
+	Resumes bool
 	// InChain: the server itself finds members of members (matching rule 1.2.840.113556.1.4.1941).
 	InChain bool
 	// Domains: a login may be written DOMAIN\name.
@@ -94,7 +97,7 @@ func Flavours() []Flavour {
 			required: "useraccountcontrol", judge: judgeActiveDirectory,
 		},
 		Flavour{
-			Name: OpenLDAP, StableID: "entryUUID", Logins: []string{"uid"}, People: personFilter,
+			Name: OpenLDAP, StableID: "entryUUID", Logins: []string{"uid"}, People: personFilter, Resumes: true,
 			status: []string{"pwdAccountLockedTime", "pwdReset", "shadowExpire"}, judge: judgeOpenLDAP,
 		}.withGroups(WaySyncrepl, WayPersistentSearch),
 		Flavour{
@@ -108,7 +111,7 @@ func Flavours() []Flavour {
 			judge:  judgeEDirectory,
 		}.withGroups(WayPersistentSearch),
 		Flavour{
-			Name: Univention, StableID: "entryUUID", Logins: []string{"uid"}, People: personFilter,
+			Name: Univention, StableID: "entryUUID", Logins: []string{"uid"}, People: personFilter, Resumes: true,
 			status: []string{"sambaAcctFlags", "shadowExpire", "pwdAccountLockedTime", "pwdReset"}, judge: judgeUnivention,
 		}.withGroups(WaySyncrepl, WayPersistentSearch),
 	}

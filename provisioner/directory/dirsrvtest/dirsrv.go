@@ -25,7 +25,7 @@ const (
 // Options say what kind of server a test wants.
 type Options struct {
 	People int  // as slapdtest.Person names them, in ou=Rathaus
-	Sync   bool // it offers syncrepl (plugin Content Synchronization)
+	Sync   bool // it offers syncrepl
 }
 
 // Server is a running 389 Directory Server. It holds the units, the service account and the groups StaffGroup and
@@ -115,7 +115,7 @@ func (s *Server) configure(template, address string, o Options) {
 	if out, err := own.CombinedOutput(); err != nil {
 		testneed.Missing(s.t, "389 Directory Server starts only for root: "+strings.TrimSpace(string(out)))
 	}
-	s.must(os.Chmod(filepath.Dir(s.dir), 0o755)) //nolint:gosec // it runs as another user, who must get there
+	s.must(os.Chmod(filepath.Dir(s.dir), 0o755)) // it runs as another user, who must get there
 }
 
 func enable(text string, plugins ...string) string {

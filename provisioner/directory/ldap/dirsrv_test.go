@@ -51,7 +51,9 @@ func TestFeedOf389DirectoryServer(t *testing.T) {
 			s.Delete(slapdtest.PersonDN(4))
 			f = followOn(t, f.Feed, f.observer)
 			f.until(t, "groups in order", func() bool { return ldap.Settled(f.Feed) })
-			t.Log(f.next(t, "going on"))
+			if diff := cmp.Diff([]string{"absent p00004", "whole: 20 read, 0 unchanged", "live " + string(way)}, f.next(t, "going on")); diff != "" {
+				t.Errorf("going on (-want +told):\n%s", diff)
+			}
 			read := newObserver()
 			if err := f.Reconcile(t.Context(), read); err != nil {
 				t.Fatal(err)

@@ -95,7 +95,7 @@ func (f *feed) Reconcile(ctx context.Context, to directory.Observer) error {
 func (f *feed) onFirst(ctx context.Context, do func(context.Context, site) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := context.AfterFunc(f.d.life, cancel)
+	stop := context.AfterFunc(f.d.life, cancel) //nolint:contextcheck // the directory ends its feeds, whoever called
 	defer stop()
 	return f.d.overServers(ctx, func(ctx context.Context, s *server, _ int) error {
 		if f.d.isClosed() {

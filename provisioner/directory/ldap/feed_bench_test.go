@@ -53,7 +53,7 @@ func BenchmarkFeedReads(b *testing.B) {
 				b.Fatal(err)
 			}
 			cancel()
-			<-ended
+			wantCause(b, <-ended, directory.Unavailable)
 		}
 	})
 	b.Run("reconciling", func(b *testing.B) {
@@ -73,7 +73,7 @@ func BenchmarkFeedChange(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- open(b, s.Configuration()).Feed(interest()).Follow(ctx, l) }()
-	defer func() { cancel(); <-ended }()
+	defer func() { cancel(); wantCause(b, <-ended, directory.Unavailable) }()
 	select {
 	case <-l.live:
 	case err := <-ended:

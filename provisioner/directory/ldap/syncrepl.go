@@ -218,7 +218,7 @@ func (s *syncing) info(search *syncSearch, m message) error {
 // keep keeps a cookie, once everything it stands for has been told. Servers send empty ones, which mean nothing.
 func (s *syncing) keep(search *syncSearch, cookie []byte) {
 	switch {
-	case len(cookie) == 0:
+	case len(cookie) == 0, !s.on.flavour.Resumes:
 	case s.live:
 		s.f.cookies[search.root] = cookie
 	default:

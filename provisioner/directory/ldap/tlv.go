@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 )
@@ -100,9 +101,12 @@ func readMessage(in *bufio.Reader, buffer []byte) ([]byte, error) {
 	if _, err := in.Discard(header); err != nil {
 		return nil, err
 	}
-	if cap(buffer) < length {
-		buffer = make([]byte, length)
+	if cap(buffer) >= length {
+		_, err = io.ReadFull(in, buffer[:length])
+		return buffer[:length], err
 	}
-	_, err = io.ReadFull(in, buffer[:length])
-	return buffer[:length], err
+	// It takes as much memory as arrives, and not as much as is announced.
+	content := bytes.NewBuffer(make([]byte, 0, min(length, 1<<20)))
+	_, err = io.CopyN(content, in, int64(length))
+	return content.Bytes(), err
 }

@@ -217,6 +217,10 @@ func (w *wire) read() (message, error) {
 	if err := w.raw.SetReadDeadline(time.Now().Add(w.answer)); err != nil {
 		return message{}, err
 	}
+	return w.message()
+}
+
+func (w *wire) message() (message, error) {
 	content, err := readMessage(w.in, w.buffer)
 	if err != nil {
 		return message{}, err

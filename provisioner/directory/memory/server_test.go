@@ -39,6 +39,19 @@ func FuzzServerAnswersOrHangsUp(f *testing.F) {
 			f.Add(search(base, scope))
 		}
 	}
+	value := ber.Encode(ber.ClassUniversal, ber.TypeConstructed, ber.TagSequence, nil, "")
+	value.AppendChild(integer(ber.TagInteger, changeAdd|changeDelete))
+	for range 2 {
+		value.AppendChild(ber.NewBoolean(ber.ClassUniversal, ber.TypePrimitive, ber.TagBoolean, true, ""))
+	}
+	controls := ber.Encode(ber.ClassContext, ber.TypeConstructed, 0, nil, "")
+	controls.AppendChild(control(oidPersistentSearch, value))
+	persistent, err := ber.DecodePacketErr(search("dc=x", 2))
+	if err != nil {
+		f.Fatal(err)
+	}
+	persistent.AppendChild(controls)
+	f.Add(persistent.Bytes())
 	f.Add(application(extendedRequest, ber.NewString(ber.ClassContext, ber.TypePrimitive, 0, "1.3.6.1.4.1.1466.20037", "")))
 	f.Add(application(unbindRequest))
 	f.Add([]byte{0x30, 0x00})
