@@ -2,6 +2,7 @@ package directory
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -171,6 +172,10 @@ func (f Flavour) Attributes() []string {
 	return slices.Concat([]string{f.StableID, "displayName", "cn", "mail"}, f.Logins, f.status)
 }
 
+// ErrNoLogin is why an entry is not one of somebody who signs in: a contact in an address book, or one of which the service
+// account may not read the login.
+var ErrNoLogin = errors.New("the entry has no login that the service account may read")
+
 // Person judges an entry. The error says what the service account may not read and names no person.
 func (f Flavour) Person(directory, dn string, a Attributes, now time.Time) (Person, error) {
 	id, err := f.idText(a.First(strings.ToLower(f.StableID)))
@@ -187,7 +192,7 @@ func (f Flavour) Person(directory, dn string, a Attributes, now time.Time) (Pers
 		}
 	}
 	if p.Login == "" {
-		return Person{}, fmt.Errorf("the service account may not read %s", strings.Join(f.Logins, " or "))
+		return Person{}, fmt.Errorf("%w: %s", ErrNoLogin, strings.Join(f.Logins, " or "))
 	}
 	for _, name := range []string{a.First("displayname"), a.First("cn"), p.Login} {
 		if p.DisplayName = name; name != "" {

@@ -99,7 +99,9 @@ func (f *follower) stay(ctx context.Context, feed directory.Feed) {
 	pause := restAtFirst
 	for {
 		began := time.Now()
-		err := feed.Follow(ctx, f)
+		o := &observer{follower: f}
+		err := feed.Follow(ctx, o)
+		o.ended()
 		if ctx.Err() != nil {
 			return
 		}
@@ -148,7 +150,10 @@ func (f *follower) reconcileNowAndThen(ctx context.Context, feed directory.Feed)
 				return
 			}
 		}
-		if err := feed.Reconcile(ctx, f); err != nil && ctx.Err() == nil {
+		o := &observer{follower: f}
+		err := feed.Reconcile(ctx, o)
+		o.ended()
+		if err != nil && ctx.Err() == nil {
 			f.log.Warn("a full read of the directory broke off; nobody loses anything by it", "error", err)
 		}
 	}
@@ -177,14 +182,7 @@ func (f *follower) down(err error) {
 	ring(f.wake)
 }
 
-// Pass implements directory.Observer.
-func (f *follower) Pass() directory.Pass {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return &pass{follower: f, pass: f.mirror.Pass()}
-}
-
-// Changed implements directory.Observer.
+// Changed implements directory.Observer, as Gone, Live and Heard do; what is missing is in observer.
 func (f *follower) Changed(e directory.Entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -195,7 +193,6 @@ func (f *follower) Changed(e directory.Entry) {
 	ring(f.wake)
 }
 
-// Gone implements directory.Observer.
 func (f *follower) Gone(stableID string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -203,7 +200,6 @@ func (f *follower) Gone(stableID string) {
 	ring(f.wake)
 }
 
-// Live implements directory.Observer.
 func (f *follower) Live(s directory.Source) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -218,7 +214,6 @@ func (f *follower) Live(s directory.Source) {
 	ring(f.wake)
 }
 
-// Heard implements directory.Observer.
 func (f *follower) Heard() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -227,29 +222,63 @@ func (f *follower) Heard() {
 	}
 }
 
-// pass is a full read under way.
-type pass struct {
-	follower *follower
+// observer is who is told by one call of a feed. It knows the full read that this call has under way: one that breaks off is
+// not ended by anybody.
+type observer struct {
+	*follower
+
+	pass *mirror.Pass // nil: none
+}
+
+// Pass implements directory.Observer.
+func (o *observer) Pass() directory.Pass {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.abandon()
+	o.pass = o.mirror.Pass()
+	return reading{o, o.pass}
+}
+
+// abandon forgets a full read that broke off; the lock is held.
+func (o *observer) abandon() {
+	if o.pass != nil {
+		o.pass.Abandon()
+		o.pass = nil
+		ring(o.wake) // groups waited for its end
+	}
+}
+
+// ended is called when the feed has returned.
+func (o *observer) ended() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.abandon()
+}
+
+// reading is a full read under way.
+type reading struct {
+	observer *observer
 	pass     *mirror.Pass
 }
 
-func (p *pass) Read(e directory.Entry) {
-	p.follower.mu.Lock()
-	defer p.follower.mu.Unlock()
-	p.pass.Read(e)
+func (r reading) Read(e directory.Entry) {
+	r.observer.mu.Lock()
+	defer r.observer.mu.Unlock()
+	r.pass.Read(e)
 }
 
-func (p *pass) Unchanged(stableIDs ...string) {
-	p.follower.mu.Lock()
-	defer p.follower.mu.Unlock()
-	p.pass.Unchanged(stableIDs...)
+func (r reading) Unchanged(stableIDs ...string) {
+	r.observer.mu.Lock()
+	defer r.observer.mu.Unlock()
+	r.pass.Unchanged(stableIDs...)
 }
 
-func (p *pass) Whole() {
-	p.follower.mu.Lock()
-	defer p.follower.mu.Unlock()
-	p.pass.Whole()
-	p.follower.state.ReconciledAt = time.Now()
-	p.follower.compare = true
-	ring(p.follower.wake)
+func (r reading) Whole() {
+	o := r.observer
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r.pass.Whole()
+	o.pass = nil
+	o.state.ReconciledAt, o.compare = time.Now(), true
+	ring(o.wake)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
@@ -151,7 +152,8 @@ func (f *adFeed) run(ctx context.Context, way directory.Way) error {
 	source := f.on.source(way)
 	source.Resumed = resumed
 	if f.ad.silent {
-		source.Limited = "that an account was deleted, which is found out within a minute: the service account may not read the container Deleted Objects"
+		source.Limited = strings.Join(append(f.on.missingSaid(), "that an account was deleted, which is found out within a minute: "+
+			"the service account may not read the container Deleted Objects"), "; ")
 	}
 	f.to.Live(source)
 	return f.goOn(ctx)

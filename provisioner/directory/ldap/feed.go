@@ -154,6 +154,9 @@ func (f *feed) judge(on site, dn string, a directory.Attributes) (directory.Entr
 	if err == nil {
 		e, err = on.flavour.Entry(f.d.cfg.Name, dn, a, time.Now())
 	}
+	if errors.Is(err, directory.ErrNoLogin) {
+		return directory.Entry{}, false, nil
+	}
 	if err != nil {
 		return e, false, f.unjudged(dn, err)
 	}

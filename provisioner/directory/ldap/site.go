@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
@@ -21,11 +22,21 @@ type site struct {
 	bases   []string             // below which people are of interest, folded
 	pace    pace
 	answer  time.Duration // within which a server has to answer
+	missing []string      // bases that are not there
 }
 
 // source says that changes are noticed in this way.
 func (on site) source(w directory.Way) directory.Source {
-	return directory.Source{Server: on.url, Flavour: on.flavour.Name, Way: w}
+	return directory.Source{Server: on.url, Flavour: on.flavour.Name, Way: w, Limited: strings.Join(on.missingSaid(), "; ")}
+}
+
+// missingSaid says which bases are not there.
+func (on site) missingSaid() []string {
+	var said []string
+	for _, base := range on.missing {
+		said = append(said, "anybody below "+base+", which is not in the directory, or hidden from the service account")
+	}
+	return said
 }
 
 // holds reports whether somebody with this DN is of interest.
@@ -35,8 +46,8 @@ func (on site) holds(dn string) bool {
 		slices.ContainsFunc(on.bases, func(base string) bool { return directory.Under(folded, base) })
 }
 
-// site asks a server what it offers, and whether the bases are there: if one is not, it would look as if everybody
-// below it had left.
+// site asks a server what it offers, and whether the bases are there. One that is not keeps the others from nothing: it is named,
+// and an observer takes nothing away where nobody is left.
 func (f *feed) site(ctx context.Context, s *server) (site, error) {
 	on := site{server: s, pace: f.pace, answer: f.d.cfg.Timeout}
 	ctx, cancel := context.WithTimeout(ctx, f.d.cfg.Timeout)
@@ -50,26 +61,26 @@ func (f *feed) site(ctx context.Context, s *server) (site, error) {
 		if on.roots, on.bases, err = f.roots(root["namingcontexts"]); err != nil {
 			return err
 		}
-		return f.checkBases(ctx, c)
+		on.missing, err = f.missingBases(ctx, c)
+		return err
 	})
 	return on, err
 }
 
-func (f *feed) checkBases(ctx context.Context, c *conn) error {
+func (f *feed) missingBases(ctx context.Context, c *conn) (missing []string, err error) {
 	for _, base := range f.interest.Bases {
 		if base == "" {
 			continue
 		}
 		_, err := c.entry(ctx, base, []string{"1.1"})
-		if isAbsent(err) {
-			return final{f.d.fault(directory.Misconfigured, "the base "+base+" is not in the directory, or hidden from the service account",
-				"correct the base, or let the service account read it", err)}
-		}
-		if err != nil {
-			return err
+		switch {
+		case isAbsent(err):
+			missing = append(missing, base)
+		case err != nil:
+			return nil, err
 		}
 	}
-	return nil
+	return missing, nil
 }
 
 // roots are the naming contexts that hold bases and groups, in a stable order. What lies in none of them is searched by
