@@ -384,3 +384,73 @@ func TestAfterARestore(t *testing.T) {
 		}
 	})
 }
+
+// TestADeadDirectorySlowsNobodyElse: who signs in against another directory waits for nothing.
+func TestADeadDirectorySlowsNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.other.takes = 5 * time.Second
+		var waiting sync.WaitGroup
+		for n := range 50 {
+			waiting.Go(func() {
+				c := signin.Credentials{Tenant: "dorf", Login: fmt.Sprint("niemand", n), Password: "x"}
+				if _, err := w.service.Prove(t.Context(), from(100+n), c); err == nil {
+					t.Error("somebody signed in")
+				}
+			})
+		}
+		synctest.Wait()
+		began := time.Now()
+		if _, err := w.service.Prove(t.Context(), from(1), eva(evasPassword)); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 0 {
+			t.Errorf("signing in took %v beside a directory that does not answer", took)
+		}
+		waiting.Wait()
+	})
+}
+
+// TestWhileTheDirectoryIsFollowed: groups are known, and the directory is asked for the password alone; openings do not ask it
+// at all. Who is not known to be staff is asked for.
+func TestWhileTheDirectoryIsFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		proof, err := w.service.Prove(t.Context(), from(1), eva(evasPassword))
+		if err != nil {
+			t.Fatal(err)
+		}
+		live := func() {
+			w.update(t, func(tx *store.Writer) error {
+				return tx.PutFollowing(store.Following{Directory: "stadt-ad", State: store.FollowingLive, Since: tx.Now, HeardAt: tx.Now})
+			})
+		}
+		live()
+		w.ldap.change(evasLogins(), func(a *account) { a.person.Groups = nil }) // which the feed has not told
+		if standing, err := w.service.Lookup(t.Context(), proof.Tenant, proof.Person); err != nil || !standing.Entitled {
+			t.Errorf("while it is followed: %+v, %v", standing, err)
+		}
+		if _, err := w.service.Prove(t.Context(), from(2), eva(evasPassword)); err != nil {
+			t.Errorf("while it is followed: %v", err)
+		}
+		if _, err := w.service.Prove(t.Context(), from(3), signin.Credentials{Tenant: "stadt", Login: "draussen", Password: evasPassword}); codeOf(err) != provisioner.CodeNotInGroup {
+			t.Errorf("who is not in the group: %v", err)
+		}
+		w.ldap.change([]string{"draussen"}, func(a *account) { a.person.Groups = []string{staffGroup} }) // a moment ago
+		if _, err := w.service.Prove(t.Context(), from(4), signin.Credentials{Tenant: "stadt", Login: "draussen", Password: evasPassword}); err != nil {
+			t.Errorf("who has joined the group a moment ago: %v", err)
+		}
+		pass(46 * time.Second) // the follower has fallen silent
+		if standing, err := w.service.Lookup(t.Context(), proof.Tenant, proof.Person); err != nil || standing.Entitled {
+			t.Errorf("when it is followed no more: %+v, %v", standing, err)
+		}
+		live()
+		w.ldap.falls(directory.Unavailable)
+		w.ldap.change(evasLogins(), func(a *account) { a.person.Groups = []string{staffGroup} })
+		pass(4*time.Hour - time.Minute)
+		// It was heard until a moment after the standing was read, which holds as long from then on.
+		if _, err := w.service.Lookup(t.Context(), proof.Tenant, proof.Person); codeOf(err) != "" {
+			t.Errorf("down for less than four hours: %v", err)
+		}
+	})
+}
