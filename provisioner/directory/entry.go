@@ -29,18 +29,29 @@ func (f Flavour) Part(attribute string, from int) string {
 }
 
 // GroupFilter is a filter that groups match, and people do not.
-func (f Flavour) GroupFilter() string {
+func (f Flavour) GroupFilter() string { return "(|" + classFilter(f.GroupClasses) + ")" }
+
+func classFilter(classes []string) string {
 	var b strings.Builder
-	b.WriteString("(|")
-	for _, class := range f.GroupClasses {
+	for _, class := range classes {
 		b.WriteString("(objectClass=" + class + ")")
 	}
-	b.WriteString(")")
 	return b.String()
 }
 
-// FeedFilter is a filter that people and groups match.
-func (f Flavour) FeedFilter() string { return "(|" + f.People + f.GroupFilter() + ")" }
+// FeedFilter is a filter that people, groups and units match.
+func (f Flavour) FeedFilter() string {
+	return "(|" + f.People + f.GroupFilter() + classFilter(f.UnitClasses) + ")"
+}
+
+// IsUnit reports whether an entry is one that has others below it, and is neither a person nor a group.
+func (f Flavour) IsUnit(a Attributes) bool { return isOf(a, f.UnitClasses) }
+
+func isOf(a Attributes, classes []string) bool {
+	return slices.ContainsFunc(a["objectclass"], func(class string) bool {
+		return slices.ContainsFunc(classes, func(c string) bool { return strings.EqualFold(c, class) })
+	})
+}
 
 // Offers names the way if the root DSE says that the server has it.
 func (w Way) Offers(root Attributes) bool {
@@ -75,13 +86,10 @@ func (f Flavour) SyncID(id [16]byte) string {
 
 // IsGroup reports whether an entry that matches FeedFilter is a group. The error says what may not be read.
 func (f Flavour) IsGroup(a Attributes) (bool, error) {
-	classes := a["objectclass"]
-	if len(classes) == 0 {
+	if len(a["objectclass"]) == 0 {
 		return false, fmt.Errorf("the service account may not read objectClass, which tells people from groups")
 	}
-	return slices.ContainsFunc(classes, func(class string) bool {
-		return slices.ContainsFunc(f.GroupClasses, func(c string) bool { return strings.EqualFold(c, class) })
-	}), nil
+	return isOf(a, f.GroupClasses), nil
 }
 
 // Entry judges an entry that matches FeedFilter, as a feed tells it. The error is like that of Person.

@@ -40,6 +40,9 @@ type Flavour struct {
 	People string
 	// GroupClasses are the object classes that make an entry a group.
 	GroupClasses []string
+	// UnitClasses are the object classes of what has people and groups below it. When one is renamed or moved, servers tell that of
+	// itself alone. Empty: the way of following sees to it.
+	UnitClasses []string
 	// Members are the attributes by which a group lists its members' DNs, MemberLogins those by which it lists their
 	// logins (RFC 2307).
 	Members, MemberLogins []string
@@ -80,6 +83,7 @@ func groupClasses() []string {
 // withGroups fills in how groups are kept everywhere but in Active Directory.
 func (f Flavour) withGroups(ways ...Way) Flavour {
 	f.GroupClasses = groupClasses()
+	f.UnitClasses = []string{"organizationalUnit", "organization", "nsContainer"}
 	f.Members, f.MemberLogins = []string{"member", "uniqueMember"}, []string{"memberUid"}
 	f.Ways = ways
 	return f

@@ -20,6 +20,7 @@ type feed struct {
 	mu      sync.Mutex
 	told    map[string]place  // by stable id
 	ids     map[string]string // the stable ids by folded DN: some servers tell a deletion by the DN alone
+	units   map[string]string // the folded DNs of units, by stable id
 	seed    maphash.Seed
 	regroup regroup
 
@@ -51,7 +52,7 @@ func (p pace) resting(took time.Duration) time.Duration { return time.Duration(p
 func (d *Directory) Feed(i directory.Interest) directory.Feed {
 	return &feed{
 		d: d, interest: i, pace: pace{beat: 10 * time.Second, poll: time.Minute, settle: time.Second, rest: 19},
-		seed: maphash.MakeSeed(), told: map[string]place{}, ids: map[string]string{}, cookies: map[string][]byte{},
+		seed: maphash.MakeSeed(), told: map[string]place{}, ids: map[string]string{}, units: map[string]string{}, cookies: map[string][]byte{},
 	}
 }
 
@@ -147,6 +148,9 @@ func (t *telling) Live(s directory.Source) {
 // judge makes of an entry what an observer is told. False: it is not of interest.
 func (f *feed) judge(on site, dn string, a directory.Attributes) (directory.Entry, bool, error) {
 	group, err := on.flavour.IsGroup(a)
+	if err == nil && !group && on.flavour.IsUnit(a) {
+		return directory.Entry{}, false, f.unit(on, dn, a)
+	}
 	if err == nil && !group && !on.holds(dn) {
 		return directory.Entry{}, false, nil
 	}
@@ -161,6 +165,24 @@ func (f *feed) judge(on site, dn string, a directory.Attributes) (directory.Entr
 		return e, false, f.unjudged(dn, err)
 	}
 	return e, true, nil
+}
+
+// unit notes where a unit is. When it is somewhere else than before, so is everybody below it, whom no server tells: then
+// everything is read again.
+func (f *feed) unit(on site, dn string, a directory.Attributes) error {
+	id, err := on.flavour.ID(a)
+	if err != nil {
+		return f.unjudged(dn, err)
+	}
+	folded, _ := fold(dn) // one that cannot be folded counts as never moved
+	f.mu.Lock()
+	before, known := f.units[id]
+	f.units[id] = folded
+	f.mu.Unlock()
+	if known && before != folded {
+		f.everythingSoon()
+	}
+	return nil
 }
 
 // unjudged: to pass over what cannot be judged would look as if it were not there.

@@ -119,6 +119,23 @@ func TestFeedTellsChanges(t *testing.T) {
 	}
 }
 
+// TestFeedOfAUnitThatMoves: the server tells of the unit alone, and everybody below it is somewhere else.
+func TestFeedOfAUnitThatMoves(t *testing.T) {
+	s := slapdtest.Start(t, synced(5))
+	f := follow(t, open(t, s.Configuration()), interest())
+	f.next(t, "the first read")
+	former := f.named(t, "p00003")
+	s.Rename("ou=Rathaus,"+slapdtest.PeopleBase, "ou=Stadthaus", "")
+	f.until(t, "everybody in the renamed unit is told", func() bool {
+		return f.entries[former.StableID].DN == "uid=p00003,ou=Stadthaus,"+slapdtest.PeopleBase
+	})
+	s.Rename("ou=Stadthaus,"+slapdtest.PeopleBase, "ou=Stadthaus", "ou=Leer,"+slapdtest.Base)
+	f.until(t, "everybody in the unit that has left is gone", func() bool {
+		_, there := f.entries[former.StableID]
+		return !there
+	})
+}
+
 func sorted(list []string) []string {
 	slices.Sort(list)
 	return list

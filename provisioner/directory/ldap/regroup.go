@@ -13,6 +13,7 @@ import (
 // moment later, and once more after that.
 type regroup struct {
 	readings int       // still to come
+	all      bool      // people as well: a unit has been renamed or moved, and everybody below it
 	at       time.Time // when the next one is
 	rested   time.Time // before then there is none: reading takes no more than a share of the time
 }
@@ -32,6 +33,14 @@ func (f *feed) groupsSoon() {
 	r.readings = 2
 }
 
+// everythingSoon has people and groups read again.
+func (f *feed) everythingSoon() {
+	f.groupsSoon()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.regroup.all = true
+}
+
 // regroupAt is when groups are to be read again; the zero time: not at all.
 func (f *feed) regroupAt() time.Time {
 	f.mu.Lock()
@@ -49,7 +58,14 @@ func (f *feed) regroupIfDue(ctx context.Context, on site, to directory.Observer)
 		return nil
 	}
 	start := time.Now()
-	if err := f.readGroups(ctx, on, to); err != nil {
+	f.mu.Lock()
+	all := f.regroup.all
+	f.mu.Unlock()
+	read := f.readGroups
+	if all {
+		read = f.readAll
+	}
+	if err := read(ctx, on, to); err != nil {
 		return err
 	}
 	f.regrouped(time.Since(start))
@@ -61,7 +77,9 @@ func (f *feed) regrouped(took time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := &f.regroup
-	r.readings--
+	if r.readings--; r.readings == 0 {
+		r.all = false
+	}
 	r.rested = time.Now().Add(f.pace.resting(took))
 	r.at = time.Now().Add(max(f.pace.beat, f.pace.settle, f.pace.resting(took)))
 }
