@@ -88,7 +88,7 @@ type membership struct {
 // tenantsOf gives the tenants among whose people somebody is, with the groups asked for that she is in.
 func (p *plan) tenantsOf(m *mirror.Mirror, person directory.Person) []membership {
 	var list []membership
-	for _, t := range p.basesOf(person) {
+	for _, t := range p.basesOf(m.FoldedDN(person.StableID)) {
 		list = append(list, membership{tenant: t})
 	}
 	if len(list) == 0 {
@@ -104,10 +104,10 @@ func (p *plan) tenantsOf(m *mirror.Mirror, person directory.Person) []membership
 	return list
 }
 
-// basesOf gives the tenants below whose bases somebody is.
-func (p *plan) basesOf(person directory.Person) []int {
+// basesOf gives the tenants below whose bases somebody with that folded DN is.
+func (p *plan) basesOf(dn string) []int {
 	list := slices.Clone(p.byBase[""])
-	for base := fold(person.DN); ; {
+	for base := dn; ; {
 		list = append(list, p.byBase[base]...)
 		_, above, found := strings.Cut(base, ",") // in a folded DN a comma is always a separator
 		if !found {

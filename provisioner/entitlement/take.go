@@ -438,8 +438,7 @@ func (f *follower) emptyTenants() map[string]bool {
 		if len(empty) == 0 {
 			break
 		}
-		person, _ := f.mirror.Person(id)
-		for _, m := range f.plan.basesOf(person) {
+		for _, m := range f.plan.basesOf(f.mirror.FoldedDN(id)) {
 			delete(empty, f.plan.tenants[m].Name)
 		}
 	}

@@ -70,6 +70,14 @@ func (m *Mirror) Person(stableID string) (directory.Person, bool) {
 	return *n.person, true
 }
 
+// FoldedDN is where an entry is (directory.FoldDN); empty: it is not there.
+func (m *Mirror) FoldedDN(stableID string) string {
+	if n := m.nodes[stableID]; n != nil {
+		return n.dn
+	}
+	return ""
+}
+
 // People lists the stable ids of all people, in no order.
 func (m *Mirror) People() []string {
 	ids := make([]string, 0, len(m.nodes))
