@@ -74,9 +74,10 @@ func (f *follower) settle(ctx context.Context) error {
 // tell writes the state down if it has changed.
 func (f *follower) tell(ctx context.Context) error {
 	f.mu.Lock()
-	told := f.told
-	f.told = true
+	missing := f.state.MissingGroups
 	state := f.stateNow()
+	told := f.told && slices.Equal(missing, state.MissingGroups)
+	f.told = true
 	f.mu.Unlock()
 	if told {
 		return nil
@@ -143,7 +144,12 @@ func (f *follower) settleSome(ctx context.Context, dirty map[string]mirror.Cause
 		list = append(list, r.changes(f.declaration.Name, id, known[id], cause == mirror.Own)...)
 	}
 	f.mu.Unlock()
-	return f.take(ctx, list)
+	var done count
+	if err := f.take(ctx, list, &done); err != nil {
+		return err
+	}
+	f.took(done)
+	return nil
 }
 
 // reader looks at the mirror as it is now; f.mu is held.
@@ -158,10 +164,16 @@ func (f *follower) settleEverybody(ctx context.Context) error {
 		return err
 	}
 	var list []change
+	var unknown []string
 	f.mu.Lock()
 	r := f.reader(held)
 	for _, id := range f.mirror.People() {
-		list = append(list, r.changes(f.declaration.Name, id, known[id], false)...)
+		k, isKnown := known[id]
+		if !isKnown {
+			unknown = append(unknown, id)
+			continue
+		}
+		list = append(list, r.changes(f.declaration.Name, id, k, false)...)
 		delete(known, id)
 	}
 	for id, k := range known { // who is no longer there
@@ -171,10 +183,41 @@ func (f *follower) settleEverybody(ctx context.Context) error {
 		list = append(list, r.changes(f.declaration.Name, "", k, false)...)
 	}
 	f.mu.Unlock()
-	if err := f.take(ctx, list); err != nil {
+	var done count
+	if err := f.take(ctx, list, &done); err != nil {
 		return err
 	}
+	slices.Sort(unknown) // neighbours in the database's index go together
+	for part := range slices.Chunk(unknown, readAtOnce) {
+		if err := f.takeUnknown(ctx, part, &done); err != nil {
+			return err
+		}
+	}
+	f.took(done)
 	return f.mend(ctx)
+}
+
+// takeUnknown settles people of whom nobody has known.
+func (f *follower) takeUnknown(ctx context.Context, ids []string, done *count) error {
+	var list []change
+	f.mu.Lock()
+	r := f.reader(nil)
+	for _, id := range ids {
+		list = append(list, r.changes(f.declaration.Name, id, store.KnownPerson{}, false)...)
+	}
+	f.mu.Unlock()
+	return f.take(ctx, list, done)
+}
+
+// took notes what was taken in, if it was anything.
+func (f *follower) took(done count) {
+	if done.people == 0 {
+		return
+	}
+	f.mu.Lock()
+	f.state.ChangedAt = time.Now()
+	f.mu.Unlock()
+	f.log.Info("what the directory says was taken in", "people", done.people, "lost", done.lost, "regained", done.regained)
 }
 
 // readKnown reads who is known in this directory, by stable id; who stands in one of its tenants and is of another directory, because
@@ -238,10 +281,11 @@ func again(tx *store.Writer, person provisioner.Person, v provisioner.Standing) 
 }
 
 // take settles what is new: first those who lose their right, past everything that waits.
-func (f *follower) take(ctx context.Context, list []change) error {
+func (f *follower) take(ctx context.Context, list []change, done *count) error {
 	if len(list) == 0 {
 		return nil
 	}
+	done.people += len(list)
 	if err := f.holdSwept(ctx, list); err != nil {
 		return err
 	}
@@ -254,15 +298,14 @@ func (f *follower) take(ctx context.Context, list []change) error {
 	for known > losing && list[known-1].fresh {
 		known--
 	}
-	var done count
 	duty := f.following.duty
 	for part := range slices.Chunk(list[:losing], lossesAtOnce) {
-		if err := f.write(ctx, duty.UpdateUrgent, part, &done); err != nil {
+		if err := f.write(ctx, duty.UpdateUrgent, part, done); err != nil {
 			return err
 		}
 	}
 	for part := range slices.Chunk(list[losing:known], changesAtOnce) {
-		if err := f.write(ctx, duty.Update, part, &done); err != nil {
+		if err := f.write(ctx, duty.Update, part, done); err != nil {
 			return err
 		}
 	}
@@ -271,10 +314,6 @@ func (f *follower) take(ctx context.Context, list []change) error {
 		return err
 	}
 	done.regained += added
-	f.mu.Lock()
-	f.state.ChangedAt = time.Now()
-	f.mu.Unlock()
-	f.log.Info("what the directory says was taken in", "people", len(list), "lost", done.lost, "regained", done.regained)
 	return nil
 }
 
@@ -293,7 +332,8 @@ func rank(c change) int {
 	}
 }
 
-type count struct{ lost, regained int }
+// count is what came of words.
+type count struct{ people, lost, regained int }
 
 func (f *follower) write(ctx context.Context, update func(context.Context, func(*store.Writer) error) error, part []change, done *count) error {
 	var now count
@@ -305,7 +345,7 @@ func (f *follower) write(ctx context.Context, update func(context.Context, func(
 			return err
 		}
 		for _, c := range part {
-			settled, err := Settle(tx, c.tenant, c.word)
+			settled, err := Settle(tx, *c.tenant, c.word)
 			if err != nil {
 				return err
 			}
@@ -366,7 +406,7 @@ func addFresh(tx *store.Writer, part []change) (entitled int, err error) {
 	for _, c := range part {
 		id := c.word.Person.StableID
 		if _, meanwhile := known[id]; meanwhile {
-			if _, err := Settle(tx, c.tenant, c.word); err != nil {
+			if _, err := Settle(tx, *c.tenant, c.word); err != nil {
 				return 0, err
 			}
 			continue
@@ -377,7 +417,7 @@ func addFresh(tx *store.Writer, part []change) (entitled int, err error) {
 			place[id] = i
 			people = append(people, store.KnownPerson{Person: c.word.Person})
 		}
-		standing := c.word.standing(c.tenant, provisioner.Standing{}, tx.Now)
+		standing := c.word.standing(*c.tenant, provisioner.Standing{}, tx.Now)
 		people[i].Standings = append(people[i].Standings, standing)
 		if standing.Entitled {
 			entitled++

@@ -11,7 +11,7 @@ import (
 
 // change is a word that says something new.
 type change struct {
-	tenant provisioner.Tenant
+	tenant *provisioner.Tenant
 	word   Word
 	fresh  bool // nobody has known of her in any tenant
 	loses  bool
@@ -39,7 +39,7 @@ func (r *reader) changes(directory, stableID string, known store.KnownPerson, ow
 	if person, there := r.mirror.Person(stableID); there {
 		person.Directory = directory
 		for _, m := range r.plan.tenantsOf(r.mirror, person) {
-			t := r.plan.tenants[m.tenant]
+			t := &r.plan.tenants[m.tenant]
 			former := standingIn(known.Standings, t.Name)
 			if len(m.groups) == 0 && former == nil {
 				continue // nobody has asked for her, and she is nobody's staff
@@ -54,7 +54,7 @@ func (r *reader) changes(directory, stableID string, known store.KnownPerson, ow
 			continue
 		}
 		if i := slices.IndexFunc(r.plan.tenants, func(t provisioner.Tenant) bool { return t.Name == former.Tenant }); i >= 0 {
-			list = r.add(list, r.plan.tenants[i], Gone(known.Person, own), known, &former)
+			list = r.add(list, &r.plan.tenants[i], Gone(known.Person, own), known, &former)
 		}
 	}
 	return list
@@ -70,11 +70,11 @@ func standingIn(list []provisioner.Standing, tenant string) *provisioner.Standin
 }
 
 // add appends a word unless it says nothing new.
-func (r *reader) add(list []change, tenant provisioner.Tenant, w Word, known store.KnownPerson, former *provisioner.Standing) []change {
+func (r *reader) add(list []change, tenant *provisioner.Tenant, w Word, known store.KnownPerson, former *provisioner.Standing) []change {
 	if former == nil {
 		return append(list, change{tenant: tenant, word: w, fresh: known.Person.ID == ""})
 	}
-	said := w.standing(tenant, *former, r.now)
+	said := w.standing(*tenant, *former, r.now)
 	c := change{tenant: tenant, word: w, loses: former.Entitled && !said.Entitled, why: tenant.WhyNot(said, r.now)}
 	named := w.Person
 	named.ID = known.Person.ID
