@@ -158,8 +158,8 @@ func (a *App) wire(o Options) error {
 		}),
 		Sessions: a.sessions,
 		Tenancy:  tenancy.New(tenancy.Options{Store: a.store, Certificates: a.keys, Journal: a.journal, Declared: a.rights.Declared, Logger: a.log}),
-		Helpdesk: helpdesk.New(helpdesk.Options{Store: a.store, Logger: a.log}),
-		Hub:      a.hub, Contacts: a.contacts, Logger: a.log,
+		Helpdesk: helpdesk.New(helpdesk.Options{Store: a.store, Logger: a.log}), Entitlement: a.rights,
+		Hub: a.hub, Contacts: a.contacts, Logger: a.log,
 	})
 	return nil
 }

@@ -23,7 +23,31 @@ type Pending struct {
 	// Since is when the first of them was held back.
 	Since time.Time
 	// People are those on whom nobody has decided, Dismissed those who are kept by a person's word.
-	People, Dismissed []store.HeldLoss
+	People, Dismissed []Held
+}
+
+// Held is somebody whose loss of the right is held back.
+type Held = store.HeldLoss
+
+// Reason counts people with the same reason.
+type Reason struct {
+	Why    provisioner.WhyNot
+	Own    bool
+	People int
+}
+
+// Reasons counts those on whom nobody has decided by why each would lose the right, the most first.
+func (p Pending) Reasons() []Reason {
+	var list []Reason
+	for _, h := range p.People {
+		i := slices.IndexFunc(list, func(r Reason) bool { return r.Why == h.Why && r.Own == h.Own })
+		if i < 0 {
+			i, list = len(list), append(list, Reason{Why: h.Why, Own: h.Own})
+		}
+		list[i].People++
+	}
+	slices.SortStableFunc(list, func(a, b Reason) int { return b.People - a.People })
+	return list
 }
 
 // Pending lists what is held back in the tenants that the caller may see, or in the one named. Tenants without any are
@@ -198,51 +222,4 @@ func (s *Service) decide(ctx context.Context, actor provisioner.Actor, action pr
 		return nil, fmt.Errorf("%s: %w", action, err)
 	}
 	return people, nil
-}
-
-// Status is how directories are followed.
-type Status struct {
-	store.Following
-	Tenants []string // among those that the caller may see
-	Pending int      // people on whom nobody has decided
-}
-
-// Status tells how the directories of the caller's tenants are followed, by name. One that nobody has begun to follow has
-// no state.
-func (s *Service) Status(ctx context.Context, actor provisioner.Actor) (list []Status, err error) {
-	const action = provisioner.ActionReadPending
-	if refusal := provisioner.Allow(actor, action, provisioner.Object{}); refusal != nil {
-		return nil, refusal
-	}
-	scope := provisioner.ScopeOf(actor, action)
-	err = s.Store.View(ctx, func(tx *store.Reader) error {
-		tenants, err := tx.Tenants(scope)
-		if err != nil {
-			return err
-		}
-		held, err := tx.HeldCounts()
-		if err != nil {
-			return err
-		}
-		list = nil
-		at := map[string]int{}
-		for _, t := range tenants {
-			i, known := at[t.Directory]
-			if !known {
-				f, err := tx.Following(t.Directory)
-				if err != nil && !errors.Is(err, store.ErrNone) {
-					return err
-				}
-				f.Directory = t.Directory
-				i = len(list)
-				at[t.Directory] = i
-				list = append(list, Status{Following: f})
-			}
-			list[i].Tenants = append(list[i].Tenants, t.Name)
-			list[i].Pending += int(held[t.Name])
-		}
-		return nil
-	})
-	slices.SortFunc(list, func(a, b Status) int { return strings.Compare(a.Directory, b.Directory) })
-	return list, err
 }

@@ -45,6 +45,12 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionCreateGatewayToken, true
 	case heimdrahtv1.AdminService_ListGateways_FullMethodName:
 		return provisioner.ActionListGateways, true
+	case heimdrahtv1.DirectoryService_Status_FullMethodName, heimdrahtv1.DirectoryService_ListPending_FullMethodName:
+		return provisioner.ActionReadPending, true
+	case heimdrahtv1.DirectoryService_ConfirmPending_FullMethodName:
+		return provisioner.ActionConfirmPending, true
+	case heimdrahtv1.DirectoryService_DismissPending_FullMethodName:
+		return provisioner.ActionDismissPending, true
 	case heimdrahtv1.AuthService_RedeemToken_FullMethodName, heimdrahtv1.AuthService_Login_FullMethodName:
 		return provisioner.ActionSignIn, true
 	case heimdrahtv1.AuthService_Logout_FullMethodName:

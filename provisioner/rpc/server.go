@@ -20,6 +20,7 @@ import (
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner/admission"
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
+	"github.com/heimdraht/heimdraht/provisioner/entitlement"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
@@ -36,6 +37,7 @@ type Options struct {
 	Sessions     *session.Service
 	Tenancy      *tenancy.Service
 	Helpdesk     *helpdesk.Service
+	Entitlement  *entitlement.Service
 	Hub          *watch.Hub
 	Contacts     *watch.Contacts
 	Logger       *slog.Logger
@@ -103,6 +105,7 @@ func New(o Options) *Server {
 	heimdrahtv1.RegisterHelpdeskServiceServer(services, &helpdeskHandler{helpdesk: o.Helpdesk, enrolment: o.Enrolment})
 	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{helpdesk: o.Helpdesk})
 	heimdrahtv1.RegisterAdminServiceServer(services, &adminHandler{tenancy: o.Tenancy})
+	heimdrahtv1.RegisterDirectoryServiceServer(services, &directoryHandler{entitlement: o.Entitlement})
 	healthpb.RegisterHealthServer(services, s.health)
 	reflection.RegisterV1(s.grpc)
 	return s
