@@ -88,6 +88,7 @@ type client struct {
 	desk heimdrahtv1.HelpdeskServiceClient
 	plan heimdrahtv1.CapacityServiceClient
 	adm  heimdrahtv1.AdminServiceClient
+	dir  heimdrahtv1.DirectoryServiceClient
 }
 
 func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
@@ -120,6 +121,7 @@ func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
 		desk: heimdrahtv1.NewHelpdeskServiceClient(conn),
 		plan: heimdrahtv1.NewCapacityServiceClient(conn),
 		adm:  heimdrahtv1.NewAdminServiceClient(conn),
+		dir:  heimdrahtv1.NewDirectoryServiceClient(conn),
 	}, nil
 }
 

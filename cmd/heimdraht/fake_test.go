@@ -45,6 +45,7 @@ type fake struct {
 	heimdrahtv1.UnimplementedHelpdeskServiceServer
 	heimdrahtv1.UnimplementedCapacityServiceServer
 	heimdrahtv1.UnimplementedAdminServiceServer
+	heimdrahtv1.UnimplementedDirectoryServiceServer
 
 	address string // host:port#fingerprint
 
@@ -71,6 +72,7 @@ func startFake(t testing.TB) (*fake, func()) {
 	heimdrahtv1.RegisterHelpdeskServiceServer(server, f)
 	heimdrahtv1.RegisterCapacityServiceServer(server, f)
 	heimdrahtv1.RegisterAdminServiceServer(server, f)
+	heimdrahtv1.RegisterDirectoryServiceServer(server, f)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	return f, func() {

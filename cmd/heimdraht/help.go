@@ -58,6 +58,14 @@ func helpTexts(l speech.Language) kong.Vars {
 		"gateway_list":  {"Zugangsserver zeigen.", "List the gateways."},
 		"gateway_name":  {"Name des Zugangsservers.", "The gateway's name."},
 
+		"directory":         {"Ein Verzeichnis: woher bekannt ist, wer arbeitet und wer gegangen ist.", "A directory: it tells who works here and who has left."},
+		"directory_status":  {"Zeigen, wie es um die Verzeichnisse steht.", "Show how the directories are followed."},
+		"directory_pending": {"Zeigen, wer den Zugang verlieren würde und auf eine Entscheidung wartet.", "Show who would lose access and waits for a decision."},
+		"directory_confirm": {"Bestätigen: Alle auf der Liste verlieren den Zugang.", "Confirm: everybody on the list loses access."},
+		"directory_dismiss": {"Verwerfen: Alle auf der Liste behalten den Zugang, das Verzeichnis irrt.", "Dismiss: everybody on the list keeps access, the directory is mistaken."},
+		"directory_hash":    {"Kennzeichen der Liste (heimdraht directory pending zeigt es).", "The list's hash (heimdraht directory pending shows it)."},
+		"directory_tenant":  {"Die Verwaltung, um die es geht.", "The tenant in question."},
+
 		"version": {"Version zeigen.", "Show the version."},
 	}
 	vars := kong.Vars{}

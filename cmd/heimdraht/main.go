@@ -50,6 +50,7 @@ type commands struct {
 	Concurrency concurrencyCommand `cmd:"" help:"${concurrency}"`
 	Apply       applyCommand       `cmd:"" help:"${apply}"`
 	Gateway     gatewayCommands    `cmd:"" help:"${gateway}"`
+	Directory   directoryCommands  `cmd:"" help:"${directory}"`
 	Version     versionCommand     `cmd:"" help:"${version}"`
 
 	Output string `short:"o" enum:"table,json,csv" default:"table" placeholder:"table|json|csv" help:"${output}"`

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+)
+
+func (f *fake) Status(context.Context, *heimdrahtv1.StatusRequest) (*heimdrahtv1.StatusResponse, error) {
+	return &heimdrahtv1.StatusResponse{Directories: []*heimdrahtv1.DirectoryStatus{
+		{
+			Directory: "dorf-ldap", Tenants: []string{"dorf"}, State: heimdrahtv1.DirectoryState_DIRECTORY_STATE_SILENT, Since: at("2026-11-22T09:00:00Z"),
+			Heard: at("2026-11-22T09:05:00Z"), People: 21, Groups: 3, // as the helpdesk is told
+		},
+		{
+			Directory: "kreis-ad", Tenants: []string{"kreis"}, State: heimdrahtv1.DirectoryState_DIRECTORY_STATE_DOWN, Since: at("2026-11-22T09:00:00Z"),
+			Heard: at("2026-11-22T08:59:00Z"), Changed: at("2026-11-22T08:00:00Z"), Reconciled: at("2026-11-22T08:30:00Z"), People: 900, Groups: 41,
+			Technology: &heimdrahtv1.DirectoryTechnology{Server: "ldaps://dc1.kreis.example", Flavour: "activedirectory", Way: "dirsync",
+				Problem: "no server can be reached", Advice: "see that dc1 runs"},
+		},
+		{
+			Directory: "stadt-ldap", Tenants: []string{"stadt", "werke"}, State: heimdrahtv1.DirectoryState_DIRECTORY_STATE_FOLLOWING, Since: at("2026-11-20T09:00:00Z"),
+			Heard: at("2026-11-22T09:30:00Z"), Changed: at("2026-11-22T09:29:00Z"), Reconciled: at("2026-11-22T08:40:00Z"), People: 1204, Groups: 77, Pending: 20,
+			MissingGroups: []string{"cn=Bauamt,dc=stadt,dc=example"},
+			Technology:    &heimdrahtv1.DirectoryTechnology{Server: "ldaps://ldap.stadt.example", Flavour: "openldap", Way: "polling", Limited: "everything, for a minute"},
+		},
+		{Directory: "neu", Tenants: []string{"neu"}, State: heimdrahtv1.DirectoryState_DIRECTORY_STATE_WAITING, Technology: &heimdrahtv1.DirectoryTechnology{}},
+	}}, nil
+}
+
+const listHash = "0011aabbccdd"
+
+func held(n int, why string, own bool) *heimdrahtv1.PendingPerson {
+	return &heimdrahtv1.PendingPerson{
+		Person: &heimdrahtv1.Person{PersonId: fmt.Sprint("p", n), Tenant: "stadt", DisplayName: fmt.Sprint("Person ", n), Login: fmt.Sprint("u", n),
+			Mail: fmt.Sprintf("u%d@stadt.example", n), Devices: uint32(n % 3), Connected: n == 1},
+		Why: why, Own: own, Since: at("2026-11-22T09:00:00Z"),
+	}
+}
+
+// ListPending has nothing in tenant "dorf", one person in "eins" and a list that is cut in "viele".
+func (f *fake) ListPending(_ context.Context, r *heimdrahtv1.ListPendingRequest) (*heimdrahtv1.ListPendingResponse, error) {
+	lists := func(l ...*heimdrahtv1.PendingList) (*heimdrahtv1.ListPendingResponse, error) {
+		return &heimdrahtv1.ListPendingResponse{Lists: l}, nil
+	}
+	dismissed := held(9, "disabled", true)
+	dismissed.DismissedUntil = at("2026-11-29T09:00:00Z")
+	switch r.GetTenant() {
+	case "dorf":
+		return lists()
+	case "eins":
+		return lists(&heimdrahtv1.PendingList{
+			Tenant: "eins", Hash: listHash, Since: at("2026-11-22T09:00:00Z"), Reasons: []*heimdrahtv1.PendingReason{{Why: "disabled", Own: true, People: 1}},
+			People: []*heimdrahtv1.PendingPerson{held(1, "disabled", true)},
+		})
+	case "viele":
+		return lists(&heimdrahtv1.PendingList{
+			Tenant: "viele", Hash: listHash, Since: at("2026-11-22T09:00:00Z"), Reasons: []*heimdrahtv1.PendingReason{{Why: "deleted", People: 12000}},
+			People: []*heimdrahtv1.PendingPerson{held(1, "deleted", false)},
+		})
+	}
+	return lists(
+		&heimdrahtv1.PendingList{
+			Tenant: "stadt", Hash: listHash, Since: at("2026-11-22T09:00:00Z"),
+			Reasons: []*heimdrahtv1.PendingReason{{Why: "group", People: 2}, {Why: "deleted", Own: true, People: 1}},
+			People:  []*heimdrahtv1.PendingPerson{held(1, "group", false), held(2, "group", false), held(3, "deleted", true)},
+		},
+		&heimdrahtv1.PendingList{Tenant: "werke", DismissedTotal: 1, Dismissed: []*heimdrahtv1.PendingPerson{dismissed}},
+	)
+}
+
+func otherList(ctx context.Context) error {
+	return refuse(ctx, codes.FailedPrecondition, "pending-changed", "Die Liste ist eine andere.", "Sehen Sie sie an.", "The list is another one.", "Look at it.")
+}
+
+func (f *fake) ConfirmPending(ctx context.Context, r *heimdrahtv1.ConfirmPendingRequest) (*heimdrahtv1.ConfirmPendingResponse, error) {
+	if r.GetHash() != listHash {
+		return nil, otherList(ctx)
+	}
+	return &heimdrahtv1.ConfirmPendingResponse{People: 3}, nil
+}
+
+func (f *fake) DismissPending(ctx context.Context, r *heimdrahtv1.DismissPendingRequest) (*heimdrahtv1.DismissPendingResponse, error) {
+	if r.GetHash() != listHash {
+		return nil, otherList(ctx)
+	}
+	return &heimdrahtv1.DismissPendingResponse{People: 1}, nil
+}
