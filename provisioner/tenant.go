@@ -165,6 +165,28 @@ func (t Tenant) GrantsOf(groups []string) []Grant {
 	return grants
 }
 
+// AllDestinations lists what any of the tenant's people may reach, now or while a password has expired.
+func (t Tenant) AllDestinations() []Destination {
+	all := slices.Clone(t.Policy.PasswordHosts)
+	for _, n := range t.Networks {
+		all = append(all, n.Allow...)
+	}
+	return all
+}
+
+// GrantsAll reports whether every one of the destinations lies within a network that some of the tenant's people reach.
+func (t Tenant) GrantsAll(list []Destination) bool {
+	return !slices.ContainsFunc(list, func(d Destination) bool {
+		return !slices.ContainsFunc(t.Networks, func(n NetworkGrant) bool {
+			return slices.ContainsFunc(n.Allow, func(a Destination) bool { return a.contains(d) })
+		})
+	})
+}
+
+func (d Destination) contains(other Destination) bool {
+	return d.Prefix.Bits() <= other.Prefix.Bits() && d.Prefix.Contains(other.Prefix.Addr()) && (d.Port == 0 || d.Port == other.Port)
+}
+
 // Destinations lists what somebody with this standing may reach, sorted, each once.
 func (t Tenant) Destinations(s Standing) []Destination {
 	var all []Destination

@@ -121,17 +121,14 @@ func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 		Roles: &heimdrahtv1.Roles{Helpdesk: t.Roles.Helpdesk, Planner: t.Roles.Planner, TenantAdmin: t.Roles.TenantAdmin},
 		Policy: &heimdrahtv1.Policy{
 			DevicesPerPerson: uint32(t.Policy.DevicesPerPerson), Tunnel: string(t.Policy.Tunnel), DnsDomains: t.Policy.DNSDomains,
+			PasswordExpired: string(t.Policy.PasswordExpired), PasswordHosts: destinationTexts(t.Policy.PasswordHosts),
 		},
 	}
 	for _, s := range t.Policy.DNSServers {
 		out.Policy.DnsServers = append(out.Policy.DnsServers, s.String())
 	}
 	for _, n := range t.Networks {
-		g := &heimdrahtv1.NetworkGrant{Group: n.Group}
-		for _, to := range n.Allow {
-			g.Allow = append(g.Allow, destinationText(to))
-		}
-		out.Networks = append(out.Networks, g)
+		out.Networks = append(out.Networks, &heimdrahtv1.NetworkGrant{Group: n.Group, Allow: destinationTexts(n.Allow)})
 	}
 	return out
 }
@@ -162,6 +159,13 @@ func prefixText(p netip.Prefix) string {
 		return ""
 	}
 	return p.String()
+}
+
+func destinationTexts(list []provisioner.Destination) (texts []string) {
+	for _, d := range list {
+		texts = append(texts, destinationText(d))
+	}
+	return texts
 }
 
 // destinationText is how a file writes a destination.

@@ -82,7 +82,7 @@ tenants:
   directory: d
   mail_domains: [STADT.Example]
   staff_group: "cn=a"
-  policy: {tunnel: full, dns: {servers: ["fd00::53"], domains: [intern]}}
+  policy: {tunnel: full, dns: {servers: ["fd00::53"], domains: [intern]}, password_expired: password_only, password_hosts: ["fd00::5/128:88", "10.0.0.5/32"]}
   networks: [{group: all, allow: ["fd00::/64:443", "0.0.0.0/0"]}]
 `)
 	two := writeFile(t, dir, "two.yaml", `
@@ -103,7 +103,9 @@ gateways:
 		},
 		Tenants: []provisioner.Tenant{{
 			Name: "t", DisplayName: "t", Directory: "d", MailDomains: []string{"stadt.example"}, StaffGroup: "cn=a",
-			Policy: provisioner.Policy{DevicesPerPerson: 2, Tunnel: provisioner.TunnelFull, DNSServers: []netip.Addr{netip.MustParseAddr("fd00::53")}, DNSDomains: []string{"intern"}},
+			Policy: provisioner.Policy{DevicesPerPerson: 2, Tunnel: provisioner.TunnelFull, DNSServers: []netip.Addr{netip.MustParseAddr("fd00::53")}, DNSDomains: []string{"intern"},
+				PasswordExpired: provisioner.PasswordHostsOnly, PasswordHosts: []provisioner.Destination{
+					{Prefix: netip.MustParsePrefix("fd00::5/128"), Port: 88}, {Prefix: netip.MustParsePrefix("10.0.0.5/32")}}},
 			Networks: []provisioner.NetworkGrant{{Group: "all", Allow: []provisioner.Destination{
 				{Prefix: netip.MustParsePrefix("fd00::/64"), Port: 443}, {Prefix: netip.MustParsePrefix("0.0.0.0/0")}}}},
 		}},

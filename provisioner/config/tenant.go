@@ -57,6 +57,7 @@ func policy(m *mapping, p *provisioner.Policy) {
 	tunnel := string(p.Tunnel)
 	m.text("tunnel", &tunnel, oneOf(string(provisioner.TunnelSplit), string(provisioner.TunnelFull)))
 	p.Tunnel = provisioner.Tunnel(tunnel)
+	passwordExpired(m, p)
 	v, ok := m.ask("dns")
 	if !ok {
 		return
@@ -75,6 +76,26 @@ func policy(m *mapping, p *provisioner.Policy) {
 		d.fail(d.line, "%s needs %q: the servers that know the domains", d.what, "policy.dns.servers")
 	}
 	d.done()
+}
+
+// passwordExpired reads what holds while a password has expired, and what can be reached meanwhile.
+func passwordExpired(m *mapping, p *provisioner.Policy) {
+	expired := string(p.PasswordExpired)
+	m.text("password_expired", &expired,
+		oneOf(string(provisioner.PasswordKeep), string(provisioner.PasswordHostsOnly), string(provisioner.PasswordClose)))
+	p.PasswordExpired = provisioner.PasswordPolicy(expired)
+	hosts, given := m.ask("password_hosts")
+	if given {
+		p.PasswordHosts = destinations(hosts)
+	}
+	only := p.PasswordExpired == provisioner.PasswordHostsOnly
+	switch {
+	case only && !given:
+		v, _ := m.ask("password_expired")
+		v.failf("password_only needs %q: where people change their password, such as 10.1.0.5/32:88", "policy.password_hosts")
+	case given && !only:
+		hosts.failf("are for %q only", "password_expired: password_only")
+	}
 }
 
 func nameServer(v value, s string) (string, bool) {

@@ -138,7 +138,7 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 		},
 		Policy: provisioner.Policy{
 			DevicesPerPerson: int(m.GetPolicy().GetDevicesPerPerson()), Tunnel: provisioner.Tunnel(m.GetPolicy().GetTunnel()),
-			DNSDomains: m.GetPolicy().GetDnsDomains(),
+			DNSDomains: m.GetPolicy().GetDnsDomains(), PasswordExpired: provisioner.PasswordPolicy(m.GetPolicy().GetPasswordExpired()),
 		},
 	}
 	for _, s := range m.GetPolicy().GetDnsServers() {
@@ -148,18 +148,29 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 		}
 		t.Policy.DNSServers = append(t.Policy.DNSServers, a)
 	}
+	var err error
+	if t.Policy.PasswordHosts, err = toDestinations(m.GetPolicy().GetPasswordHosts()); err != nil {
+		return t, unreadable("tenant", t.Name, err)
+	}
 	for _, n := range m.GetNetworks() {
 		grant := provisioner.NetworkGrant{Group: n.GetGroup()}
-		for _, s := range n.GetAllow() {
-			destination, err := toDestination(s)
-			if err != nil {
-				return t, unreadable("tenant", t.Name, err)
-			}
-			grant.Allow = append(grant.Allow, destination)
+		if grant.Allow, err = toDestinations(n.GetAllow()); err != nil {
+			return t, unreadable("tenant", t.Name, err)
 		}
 		t.Networks = append(t.Networks, grant)
 	}
 	return t, nil
+}
+
+func toDestinations(texts []string) (list []provisioner.Destination, err error) {
+	for _, s := range texts {
+		d, err := toDestination(s)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, d)
+	}
+	return list, nil
 }
 
 func toPool(m *heimdrahtv1.LicencePoolDeclaration) (provisioner.LicencePool, error) {

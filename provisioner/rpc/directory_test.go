@@ -13,18 +13,6 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/provisionertest"
 )
 
-// eventually asks until something holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatal("not within 20 s: ", what)
-		}
-		time.Sleep(5 * time.Millisecond) // real: between two questions to a server whose followers tell nobody when they are done
-	}
-}
-
 // desk is a client in somebody's name.
 type desk struct {
 	heimdrahtv1.DirectoryServiceClient

@@ -81,6 +81,7 @@ func testEveryFieldIsCompared(t *testing.T, w *world) {
 			d.Tenants[0].Policy.DNSServers = []netip.Addr{netip.MustParseAddr("10.1.0.53")}
 		}, "tenant", "policy.dns.servers", "", "10.1.0.53"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.DNSDomains = []string{"stadt.example"} }, "tenant", "policy.dns.domains", "", "stadt.example"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.PasswordExpired = provisioner.PasswordClose }, "tenant", "policy.password_expired", "keep", "close"},
 		{func(d *tenancy.Declaration) {
 			d.Tenants[0].Networks = []provisioner.NetworkGrant{{Group: "CN=bau", Allow: []provisioner.Destination{{Prefix: netip.MustParsePrefix("10.1.0.10/32"), Port: 443}}}}
 		}, "tenant", "networks", "all: 10.1.0.0/16", "CN=bau: 10.1.0.10/32:443"},
@@ -120,6 +121,44 @@ func testEveryFieldIsCompared(t *testing.T, w *world) {
 	}
 }
 
+// passwordOnly is a policy that leaves one host while a password has expired.
+func passwordOnly(host string) provisioner.Policy {
+	p := provisioner.DefaultPolicy()
+	p.PasswordExpired, p.PasswordHosts = provisioner.PasswordHostsOnly, []provisioner.Destination{{Prefix: netip.MustParsePrefix(host), Port: 88}}
+	return p
+}
+
+// A tenant's administrator decides about expired passwords, but grants nothing that the operator has not.
+func TestPasswordHosts(t *testing.T) {
+	w := newWorld(t)
+	w.applies(t, region())
+	admin := as(provisioner.RoleTenantAdmin, "stadt")
+	for _, c := range []struct {
+		host string
+		who  provisioner.Actor
+		want provisioner.Code
+	}{
+		{"10.1.0.5/32", admin, ""}, {"10.4.0.5/32", admin, provisioner.CodeDeclarationInvalid}, {"10.0.0.0/8", admin, provisioner.CodeDeclarationInvalid},
+		{"10.4.0.5/32", operator(), ""},
+	} {
+		d := tenancy.Declaration{Tenants: region().Tenants[:1]}
+		d.Tenants[0].Policy = passwordOnly(c.host)
+		if _, err := w.Apply(t.Context(), c.who, d, "x"); codeOf(err) != c.want {
+			t.Errorf("%s by %s: %v", c.host, c.who.ID, err)
+		}
+	}
+	d := region()
+	d.Tenants[0].Policy = passwordOnly("10.1.0.6/32")
+	list := w.applies(t, d)
+	if len(list) != 1 || list[0].Field != "policy.password_hosts" || list[0].Before != "10.4.0.5/32:88" || list[0].After != "10.1.0.6/32:88" {
+		t.Errorf("differences %+v", list)
+	}
+	stored := read(t, w, func(tx *store.Reader) (provisioner.Tenant, error) { return tx.Tenant("stadt") })
+	if diff := cmp.Diff(d.Tenants[0].Policy, stored.Policy, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Errorf("stored otherwise:\n%s", diff)
+	}
+}
+
 // Every declaration that is refused leaves everything as it was.
 func TestApplyRefuses(t *testing.T) {
 	for _, e := range engines {
@@ -154,6 +193,13 @@ func testApplyRefuses(t *testing.T, worlds map[bool]*world) {
 		{"a mail domain twice", func(d *tenancy.Declaration) { d.Tenants[0].MailDomains = []string{"a.example", "A.example"} }, "tenant stadt"},
 		{"a network with host bits", func(d *tenancy.Declaration) { d.Tenants[0].Networks[0].Allow[0].Prefix = prefix("10.1.0.1/16") }, "tenant stadt"},
 		{"everything as a network", func(d *tenancy.Declaration) { d.Tenants[0].Networks[0].Allow[0].Prefix = prefix("0.0.0.0/0") }, "tenant stadt"},
+		{"unknown password policy", func(d *tenancy.Declaration) { d.Tenants[0].Policy.PasswordExpired = "lock" }, "tenant stadt"},
+		{"password_only without hosts", func(d *tenancy.Declaration) { d.Tenants[0].Policy.PasswordExpired = provisioner.PasswordHostsOnly }, "tenant stadt"},
+		{"password hosts without password_only", func(d *tenancy.Declaration) {
+			d.Tenants[0].Policy.PasswordHosts = []provisioner.Destination{{Prefix: prefix("10.1.0.5/32")}}
+		}, "tenant stadt"},
+		{"a password host with host bits", func(d *tenancy.Declaration) { d.Tenants[0].Policy = passwordOnly("10.1.0.5/16") }, "tenant stadt"},
+		{"a password host in another tenant's network", func(d *tenancy.Declaration) { d.Tenants[1].Policy = passwordOnly("10.1.0.5/32") }, "gateway gw1"},
 		{"named seats", func(d *tenancy.Declaration) { d.Pools[0].Model = "named" }, "licence pool vpn"},
 		{"negative seats", func(d *tenancy.Declaration) { d.Pools[0].Seats = -1 }, "licence pool vpn"},
 		{"more guaranteed than there is", func(d *tenancy.Declaration) { d.Pools[0].Shares[1].Guarantee = 21 }, "licence pool vpn"},

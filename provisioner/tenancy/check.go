@@ -136,13 +136,39 @@ func checkTenant(t provisioner.Tenant) *provisioner.Refusal {
 		if n.Group == "" || tooLong(n.Group) || len(n.Allow) > maxList {
 			return invalid(kindTenant, t.Name, "ein Netz braucht eine Gruppe und höchstens %d Ziele", "a network needs a group, and at most %d destinations", maxList)
 		}
-		for _, a := range n.Allow {
-			if !a.Prefix.IsValid() || a.Prefix != a.Prefix.Masked() || a.Prefix.Bits() == 0 {
-				return invalid(kindTenant, t.Name, "%v ist kein Netz, das man freigeben kann", "%v is no network that can be granted", a.Prefix)
-			}
+		if refusal := checkDestinations(t.Name, n.Allow); refusal != nil {
+			return refusal
+		}
+	}
+	return checkPasswordPolicy(t)
+}
+
+func checkDestinations(tenant string, list []provisioner.Destination) *provisioner.Refusal {
+	for _, a := range list {
+		if !a.Prefix.IsValid() || a.Prefix != a.Prefix.Masked() || a.Prefix.Bits() == 0 {
+			return invalid(kindTenant, tenant, "%v ist kein Netz, das man freigeben kann", "%v is no network that can be granted", a.Prefix)
 		}
 	}
 	return nil
+}
+
+func checkPasswordPolicy(t provisioner.Tenant) *provisioner.Refusal {
+	policy, hosts := t.Policy.PasswordExpired, t.Policy.PasswordHosts
+	switch policy {
+	case "", provisioner.PasswordKeep, provisioner.PasswordHostsOnly, provisioner.PasswordClose:
+	default:
+		return invalid(kindTenant, t.Name, "policy.password_expired muss keep, password_only oder close sein", "policy.password_expired must be keep, password_only or close")
+	}
+	only := policy == provisioner.PasswordHostsOnly
+	switch {
+	case only && len(hosts) == 0:
+		return invalid(kindTenant, t.Name, "password_only braucht policy.password_hosts: wo man das Passwort ändert", "password_only needs policy.password_hosts: where people change their password")
+	case !only && len(hosts) > 0:
+		return invalid(kindTenant, t.Name, "policy.password_hosts gibt es nur mit password_expired: password_only", "policy.password_hosts is for password_expired: password_only only")
+	case len(hosts) > maxList:
+		return invalid(kindTenant, t.Name, "eine Liste ist zu lang", "a list is too long")
+	}
+	return checkDestinations(t.Name, hosts)
 }
 
 func checkPool(p provisioner.LicencePool) *provisioner.Refusal {

@@ -134,6 +134,10 @@ func (c *comparison) allow(v change) error {
 		if !adminMayChange(d.Field) {
 			return provisioner.Refuse(provisioner.CodeNotAllowed).Because(fmt.Errorf("%s is the operator's to change", d.Field))
 		}
+		if t := v.now.(provisioner.Tenant); d.Field == fieldPasswordHosts && !t.GrantsAll(t.Policy.PasswordHosts) {
+			return invalid(kindTenant, v.name, "policy.password_hosts liegt nicht ganz in networks; mehr kann nur der Betrieb freigeben",
+				"policy.password_hosts is not all within networks; only the operator can grant more")
+		}
 	}
 	return nil
 }
@@ -251,10 +255,8 @@ func (w world) checkAddresses() error {
 		g := w.gateways[name]
 		inside := aggregatesOf(g)
 		for _, tenant := range g.Tenants {
-			for _, n := range w.tenants[tenant].Networks {
-				for _, d := range n.Allow {
-					inside = append(inside, owned{d.Prefix, kindTenant + " " + tenant})
-				}
+			for _, d := range w.tenants[tenant].AllDestinations() {
+				inside = append(inside, owned{d.Prefix, kindTenant + " " + tenant})
 			}
 		}
 		if p, q, found := overlap(inside); found {

@@ -31,6 +31,8 @@ const (
 	kindGateway   = "gateway"
 )
 
+const fieldPasswordHosts = "policy.password_hosts"
+
 // field is a field of an object as a text that tells it from every other value.
 type field struct{ name, value string }
 
@@ -81,6 +83,8 @@ func tenantFields(t provisioner.Tenant) []field {
 		{"policy.tunnel", string(t.Policy.Tunnel)},
 		{"policy.dns.servers", join(t.Policy.DNSServers, netip.Addr.String)},
 		{"policy.dns.domains", strings.Join(t.Policy.DNSDomains, ", ")},
+		{"policy.password_expired", string(cmp.Or(t.Policy.PasswordExpired, provisioner.PasswordKeep))},
+		{fieldPasswordHosts, join(t.Policy.PasswordHosts, destinationText)},
 		{"networks", join(t.Networks, grantText)},
 	}
 }

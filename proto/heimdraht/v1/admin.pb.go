@@ -378,9 +378,15 @@ type Policy struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
 	DevicesPerPerson uint32                 `protobuf:"varint,1,opt,name=devices_per_person,json=devicesPerPerson,proto3" json:"devices_per_person,omitempty"`
 	// "split" or "full".
-	Tunnel        string   `protobuf:"bytes,2,opt,name=tunnel,proto3" json:"tunnel,omitempty"`
-	DnsServers    []string `protobuf:"bytes,3,rep,name=dns_servers,json=dnsServers,proto3" json:"dns_servers,omitempty"`
-	DnsDomains    []string `protobuf:"bytes,4,rep,name=dns_domains,json=dnsDomains,proto3" json:"dns_domains,omitempty"`
+	Tunnel     string   `protobuf:"bytes,2,opt,name=tunnel,proto3" json:"tunnel,omitempty"`
+	DnsServers []string `protobuf:"bytes,3,rep,name=dns_servers,json=dnsServers,proto3" json:"dns_servers,omitempty"`
+	DnsDomains []string `protobuf:"bytes,4,rep,name=dns_domains,json=dnsDomains,proto3" json:"dns_domains,omitempty"`
+	// What holds while a password has expired: "keep", "password_only" or
+	// "close". Empty: "keep".
+	PasswordExpired string `protobuf:"bytes,5,opt,name=password_expired,json=passwordExpired,proto3" json:"password_expired,omitempty"`
+	// All that can be reached meanwhile under "password_only": prefixes, each
+	// optionally with ":port".
+	PasswordHosts []string `protobuf:"bytes,6,rep,name=password_hosts,json=passwordHosts,proto3" json:"password_hosts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -439,6 +445,20 @@ func (x *Policy) GetDnsServers() []string {
 func (x *Policy) GetDnsDomains() []string {
 	if x != nil {
 		return x.DnsDomains
+	}
+	return nil
+}
+
+func (x *Policy) GetPasswordExpired() string {
+	if x != nil {
+		return x.PasswordExpired
+	}
+	return ""
+}
+
+func (x *Policy) GetPasswordHosts() []string {
+	if x != nil {
+		return x.PasswordHosts
 	}
 	return nil
 }
@@ -1362,14 +1382,16 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x05Roles\x12\x1a\n" +
 	"\bhelpdesk\x18\x01 \x01(\tR\bhelpdesk\x12\x18\n" +
 	"\aplanner\x18\x02 \x01(\tR\aplanner\x12!\n" +
-	"\ftenant_admin\x18\x03 \x01(\tR\vtenantAdmin\"\x90\x01\n" +
+	"\ftenant_admin\x18\x03 \x01(\tR\vtenantAdmin\"\xe2\x01\n" +
 	"\x06Policy\x12,\n" +
 	"\x12devices_per_person\x18\x01 \x01(\rR\x10devicesPerPerson\x12\x16\n" +
 	"\x06tunnel\x18\x02 \x01(\tR\x06tunnel\x12\x1f\n" +
 	"\vdns_servers\x18\x03 \x03(\tR\n" +
 	"dnsServers\x12\x1f\n" +
 	"\vdns_domains\x18\x04 \x03(\tR\n" +
-	"dnsDomains\":\n" +
+	"dnsDomains\x12)\n" +
+	"\x10password_expired\x18\x05 \x01(\tR\x0fpasswordExpired\x12%\n" +
+	"\x0epassword_hosts\x18\x06 \x03(\tR\rpasswordHosts\":\n" +
 	"\fNetworkGrant\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x14\n" +
 	"\x05allow\x18\x02 \x03(\tR\x05allow\"\x96\x02\n" +
