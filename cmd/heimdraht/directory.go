@@ -12,6 +12,7 @@ type directoryCommands struct {
 	Pending directoryPendingCommand `cmd:"" help:"${directory_pending}"`
 	Confirm directoryConfirmCommand `cmd:"" help:"${directory_confirm}"`
 	Dismiss directoryDismissCommand `cmd:"" help:"${directory_dismiss}"`
+	Test    directoryTestCommand    `cmd:"" help:"${directory_test}"`
 }
 
 type directoryStatusCommand struct{}

@@ -3,7 +3,8 @@
 //
 // What always holds here:
 //   - It decides nothing: each command asks the control plane and shows the
-//     answer. What may be done, the control plane knows.
+//     answer. What may be done, the control plane knows. One command asks no
+//     control plane: directory test looks at directories from this machine.
 //   - No secret is a flag's value, an environment variable or part of a
 //     message. Passwords come from the terminal without echo, from a file or
 //     from standard input. The one secret that is printed is the one that is

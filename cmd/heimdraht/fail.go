@@ -34,6 +34,7 @@ const (
 	codeNoAnswer      = "no-answer"
 	codeUsage         = "wrong-usage"
 	codeStillSignedIn = "still-signed-in"
+	codeNotInOrder    = "not-in-order"
 )
 
 func problem(code string, sentence, next words) *control.Problem {

@@ -66,6 +66,10 @@ func helpTexts(l speech.Language) kong.Vars {
 		"directory_hash":    {"Kennzeichen der Liste (heimdraht directory pending zeigt es).", "The list's hash (heimdraht directory pending shows it)."},
 		"directory_tenant":  {"Die Verwaltung, um die es geht.", "The tenant in question."},
 
+		"directory_test":           {"Die Verzeichnisse einer Datei prüfen, von diesem Rechner aus, Schritt für Schritt.", "Test the directories of a file, from this machine, step by step."},
+		"directory_test_directory": {"Nur dieses Verzeichnis.", "Only this directory."},
+		"directory_test_login":     {"Auch zeigen, was von diesem Menschen gelesen wird, und ob er einen Laptop anmelden darf.", "Also show what is read of this person, and whether she may enrol a laptop."},
+
 		"version": {"Version zeigen.", "Show the version."},
 	}
 	vars := kong.Vars{}

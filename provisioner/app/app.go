@@ -81,7 +81,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	if o.OpenDirectory == nil {
 		o.OpenDirectory = func(d provisioner.Directory) (directory.Directory, error) {
-			return ldap.New(signin.ConfigOf(d), o.Logger.With("directory", d.Name))
+			return ldap.New(directory.ConfigOf(d), o.Logger.With("directory", d.Name))
 		}
 	}
 	a := &App{config: o.Config, log: o.Logger, hub: watch.NewHub(o.Logger)}

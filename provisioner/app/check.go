@@ -12,8 +12,8 @@ import (
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/config"
+	"github.com/heimdraht/heimdraht/provisioner/directory"
 	"github.com/heimdraht/heimdraht/provisioner/directory/ldap"
-	"github.com/heimdraht/heimdraht/provisioner/signin"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
@@ -185,7 +185,7 @@ func checkDirectory(ctx context.Context, d provisioner.Directory, tenants []prov
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	what := "directory " + d.Name
-	l, err := ldap.New(signin.ConfigOf(d), slog.New(slog.DiscardHandler))
+	l, err := ldap.New(directory.ConfigOf(d), slog.New(slog.DiscardHandler))
 	if err != nil {
 		say(Finding{What: what, Code: "directory-declaration", Detail: err.Error(), Next: "Correct the declaration of the directory, and apply it: heimdraht apply -f FILE"})
 		return

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
 )
 
 // DefaultTimeout is how long a call may take when the configuration says nothing.
@@ -35,6 +37,14 @@ type Config struct {
 	Timeout time.Duration
 	// Plain speaks ldap:// without StartTLS: passwords cross the line readable. `tls: none` in the declaration.
 	Plain bool
+}
+
+// ConfigOf is a declaration as a configuration.
+func ConfigOf(d provisioner.Directory) Config {
+	return Config{
+		Name: d.Name, Servers: d.Servers, CAPEM: []byte(d.CAPEM), BindDN: d.BindDN, BindPasswordFile: d.BindPasswordFile,
+		Base: d.Base, Flavour: d.Flavour, Plain: d.Plain,
+	}
 }
 
 // Validate says what is wrong with a configuration, all of it at once; nil: nothing that shows without the server.

@@ -14,14 +14,6 @@ import (
 // directory that is down must not keep anything from starting.
 type Opener func(provisioner.Directory) (directory.Directory, error)
 
-// ConfigOf is a declaration as the packages below directory want it.
-func ConfigOf(d provisioner.Directory) directory.Config {
-	return directory.Config{
-		Name: d.Name, Servers: d.Servers, CAPEM: []byte(d.CAPEM), BindDN: d.BindDN, BindPasswordFile: d.BindPasswordFile,
-		Base: d.Base, Flavour: d.Flavour, Plain: d.Plain,
-	}
-}
-
 // Registry keeps declared directories open, each from its first use until its
 // declaration changes.
 type Registry struct {
