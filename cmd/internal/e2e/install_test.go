@@ -124,7 +124,7 @@ func TestInstall(t *testing.T) {
 	inside.ip(t, "address", "add", intranetV6+"/64", "dev", "eth0", "nodad") // a tentative address cannot be listened on
 	inside.ip(t, "route", "add", "10.80.0.0/16", "via", "10.1.0.1")
 	inside.serve(t)
-	slapd := slapdtest.Start(t, slapdtest.Options{People: 10})
+	slapd := slapdtest.Start(t, slapdtest.Options{People: 10, Sync: true, SizeLimit: slapdtest.Unlimited})
 	login, password := slapdtest.Person(2)
 
 	values := map[string]string{
