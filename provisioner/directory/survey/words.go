@@ -55,9 +55,9 @@ func (s *survey) following(t ldap.Trial) Step {
 	case best.Way != t.Source.Way:
 		step.Next = s.better(t.Flavour, best)
 	case t.Source.Limited != "" && t.Flavour == directory.ActiveDirectory:
-		step.Next = textf(`Lassen Sie das Dienstkonto gelöschte Konten sehen, auf einem Domänencontroller: dsacls "CN=Deleted Objects,%[1]s" /takeownership, dann dsacls "CN=Deleted Objects,%[1]s" /G "%[2]s:LCRP"`,
-			`Let the service account see deleted accounts, on a domain controller: dsacls "CN=Deleted Objects,%[1]s" /takeownership, then dsacls "CN=Deleted Objects,%[1]s" /G "%[2]s:LCRP"`,
-			strings.Join(t.Roots, ""), s.Directory.BindDN)
+		const command = `dsacls "CN=Deleted Objects,%[1]s" /takeownership, dsacls "CN=Deleted Objects,%[1]s" /G "DOMAIN\ACCOUNT:LCRP"`
+		step.Next = textf("Lassen Sie das Dienstkonto gelöschte Konten sehen, als Administrator der Domäne: "+command,
+			"Let the service account see deleted accounts, as an administrator of the domain: "+command, t.Roots[0])
 	}
 	return step
 }
@@ -78,9 +78,6 @@ func (s *survey) better(flavour string, best ldap.Tried) Text {
 	case best.Way == directory.WaySyncrepl:
 		do = textf("Lassen Sie das Dienstkonto (%s) den ganzen Namenskontext lesen, mit entryUUID und entryCSN.",
 			"Let the service account (%s) read the whole naming context, with entryUUID and entryCSN.", s.Directory.BindDN)
-	case best.Way == directory.WayDirSync:
-		do = textf(`Geben Sie dem Dienstkonto das Recht „Replicating Directory Changes“ auf der Domäne: dsacls "DC=..." /G "%s:CA;Replicating Directory Changes"`,
-			`Give the service account the right "Replicating Directory Changes" on the domain: dsacls "DC=..." /G "%s:CA;Replicating Directory Changes"`, s.Directory.BindDN)
 	case best.Way == directory.WayPersistentSearch && !best.Offered:
 		do = Text{"Erlauben Sie persistent search am LDAP-Server (eDirectory: ldapEnablePSearch).", "Allow persistent search on the LDAP server (eDirectory: ldapEnablePSearch)."}
 	default:
