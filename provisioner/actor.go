@@ -94,6 +94,8 @@ const (
 	ActionReadPending         Action = "read pending"
 	ActionConfirmPending      Action = "confirm pending"
 	ActionDismissPending      Action = "dismiss pending"
+	ActionProposeIdentities   Action = "propose identities"
+	ActionConfirmIdentities   Action = "confirm identities"
 	ActionReflect             Action = "reflect"
 	ActionHealth              Action = "health"
 )
@@ -151,7 +153,7 @@ func rolesFor(action Action) []Role {
 		return []Role{RolePlanner, RoleTenantAdmin, RoleOperator}
 	case ActionReadPending:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
-	case ActionDiff, ActionApply, ActionConfirmPending, ActionDismissPending:
+	case ActionDiff, ActionApply, ActionConfirmPending, ActionDismissPending, ActionProposeIdentities, ActionConfirmIdentities:
 		return []Role{RoleTenantAdmin, RoleOperator}
 	case ActionReadGatewayLoad, ActionApplyInfrastructure, ActionCreateGatewayToken, ActionListGateways, ActionReflect:
 		return []Role{RoleOperator}

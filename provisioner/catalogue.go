@@ -57,6 +57,8 @@ const (
 	CodeGatewayMoved         Code = "gateway-moved"
 	CodeAccessChanged        Code = "access-changed"
 	CodePendingChanged       Code = "pending-changed"
+	CodeProposalUnknown      Code = "proposal-unknown"
+	CodeFourEyes             Code = "four-eyes"
 	CodeDeclarationInvalid   Code = "declaration-invalid"
 	CodeApplyUnfinished      Code = "apply-unfinished"
 	CodeTryLater             Code = "try-later"
@@ -192,6 +194,12 @@ func Catalogue() []Entry {
 		{CodePendingChanged, KindConflict,
 			Text{"Die Liste ist nicht mehr die, die Sie gesehen haben.", "Sehen Sie sie noch einmal an: heimdraht directory pending."},
 			Text{"The list is no longer the one that you have seen.", "Look at it again: heimdraht directory pending."}},
+		{CodeProposalUnknown, KindNotFound,
+			Text{"Diesen Vorschlag gibt es nicht: Er ist abgelaufen, schon bestätigt, oder er betrifft auch andere Verwaltungen.", "Lassen Sie ihn noch einmal machen: heimdraht directory migrate."},
+			Text{"There is no such proposal: it has expired, was confirmed already, or is about other tenants too.", "Have it made again: heimdraht directory migrate."}},
+		{CodeFourEyes, KindForbidden,
+			Text{"Das muss jemand anders bestätigen als {who}, von dem der Vorschlag ist.", "Bitten Sie jemand anders, der den Zugang der Verwaltung betreut. Alle im Betrieb gelten dabei als einer."},
+			Text{"Somebody else than {who} must confirm this, whose proposal it is.", "Ask another administrator of the tenant. All operators count as one."}},
 		{CodeDeclarationInvalid, KindInvalid,
 			Text{"Die Angaben zu {object} stimmen nicht: {why}.", "Berichtigen Sie die Datei und wenden Sie sie noch einmal an. Es wurde nichts geändert."},
 			Text{"The declaration of {object} is not valid: {why}.", "Correct the file and apply it again. Nothing was changed."}},

@@ -13,6 +13,7 @@ type directoryCommands struct {
 	Confirm directoryConfirmCommand `cmd:"" help:"${directory_confirm}"`
 	Dismiss directoryDismissCommand `cmd:"" help:"${directory_dismiss}"`
 	Test    directoryTestCommand    `cmd:"" help:"${directory_test}"`
+	Migrate directoryMigrateCommand `cmd:"" help:"${directory_migrate}"`
 }
 
 type directoryStatusCommand struct{}

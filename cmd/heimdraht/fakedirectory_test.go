@@ -89,3 +89,37 @@ func (f *fake) DismissPending(ctx context.Context, r *heimdrahtv1.DismissPending
 	}
 	return &heimdrahtv1.DismissPendingResponse{People: 1}, nil
 }
+
+func proposal() *heimdrahtv1.IdentityProposal {
+	return &heimdrahtv1.IdentityProposal{
+		Hash: listHash, Directory: "stadt-ad", Reason: "rebuilt", ProposedBy: "Olga", ProposedAt: at("2026-11-22T09:00:00Z"), ExpiresAt: at("2026-11-29T09:00:00Z"),
+		People: []*heimdrahtv1.IdentityChange{{PersonId: "perika", DisplayName: "Erika Müller", Login: "mueller", From: "a1", To: "b1"}}, Total: 3,
+	}
+}
+
+// ProposeIdentities finds something wrong with a person "bad".
+func (f *fake) ProposeIdentities(_ context.Context, r *heimdrahtv1.ProposeIdentitiesRequest) (*heimdrahtv1.ProposeIdentitiesResponse, error) {
+	if r.GetLines()[0].GetFrom() == "bad" {
+		answer := &heimdrahtv1.ProposeIdentitiesResponse{Proposal: &heimdrahtv1.IdentityProposal{}}
+		for n, code := range []string{"unknown", "twice", "taken", "not-read", "would-lose", "empty", "same", "of tomorrow"} {
+			answer.Problems = append(answer.Problems, &heimdrahtv1.IdentityProblem{Line: uint32(n + 1), Code: code, Also: 1})
+		}
+		return answer, nil
+	}
+	p := proposal()
+	if r.GetDryRun() {
+		p.Hash = ""
+	}
+	return &heimdrahtv1.ProposeIdentitiesResponse{Proposal: p}, nil
+}
+
+func (f *fake) GetIdentities(context.Context, *heimdrahtv1.GetIdentitiesRequest) (*heimdrahtv1.GetIdentitiesResponse, error) {
+	return &heimdrahtv1.GetIdentitiesResponse{Proposal: proposal()}, nil
+}
+
+func (f *fake) ConfirmIdentities(ctx context.Context, r *heimdrahtv1.ConfirmIdentitiesRequest) (*heimdrahtv1.ConfirmIdentitiesResponse, error) {
+	if r.GetHash() != listHash {
+		return nil, refuse(ctx, codes.PermissionDenied, "four-eyes", "Jemand anders.", "Bitten Sie jemand.", "Somebody else.", "Ask somebody.")
+	}
+	return &heimdrahtv1.ConfirmIdentitiesResponse{People: 3}, nil
+}

@@ -70,6 +70,14 @@ func helpTexts(l speech.Language) kong.Vars {
 		"directory_test_directory": {"Nur dieses Verzeichnis.", "Only this directory."},
 		"directory_test_login":     {"Auch zeigen, was von diesem Menschen gelesen wird, und ob er einen Laptop anmelden darf.", "Also show what is read of this person, and whether she may enrol a laptop."},
 
+		"directory_migrate":           {"Menschen unter neuen Kennzeichen weiterführen, wenn ein Verzeichnis neu aufgebaut wurde; zu zweit.", "Carry people over to changed stable ids, after a directory was rebuilt; it takes two."},
+		"directory_migrate_map":       {"CSV-Datei: altes und neues Kennzeichen, eine Zeile je Mensch.", "CSV file: old and new stable id, a line a person."},
+		"directory_migrate_directory": {"Das Verzeichnis, um das es geht.", "The directory in question."},
+		"directory_migrate_dry_run":   {"Nur zeigen, was sich ändern würde.", "Only show what would change."},
+		"directory_migrate_show":      {"Einen Vorschlag zeigen.", "Show a proposal."},
+		"directory_migrate_confirm":   {"Den Vorschlag von jemand anderem bestätigen.", "Confirm somebody else's proposal."},
+		"directory_migrate_reason":    {"Warum; wird protokolliert. Nötig zum Vorschlagen und Bestätigen.", "Why; it is recorded. Needed to propose and to confirm."},
+
 		"version": {"Version zeigen.", "Show the version."},
 	}
 	vars := kong.Vars{}

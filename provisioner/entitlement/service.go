@@ -246,9 +246,10 @@ func (f *following) runClock(ctx context.Context) {
 	ticker := time.NewTicker(clockEvery)
 	defer ticker.Stop()
 	for {
-		err := errors.Join(f.judgeDates(ctx), f.service.finishConfirmed(ctx, f.duty.UpdateUrgent))
+		err := errors.Join(f.judgeDates(ctx), f.service.finishConfirmed(ctx, f.duty.UpdateUrgent),
+			f.service.finishIdentities(ctx, f.duty.Update))
 		if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrDutyLost) {
-			f.service.Logger.Warn("ending rights whose date has passed, or whose end was confirmed", "error", err)
+			f.service.Logger.Warn("doing what dates and confirmations ask for", "error", err)
 		}
 		select {
 		case <-ctx.Done():

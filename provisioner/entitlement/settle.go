@@ -89,7 +89,8 @@ type Settled struct {
 func Settle(tx *store.Writer, tenant provisioner.Tenant, w Word) (Settled, error) {
 	var r Settled
 	var err error
-	if w.Ended == provisioner.WhyDeleted {
+	gone := w.Ended == provisioner.WhyDeleted
+	if gone {
 		r.Person = w.Person
 	} else if r.Person, err = tx.KeepPerson(w.Person); err != nil {
 		return r, fmt.Errorf("keeping the person: %w", err)
@@ -99,6 +100,12 @@ func Settle(tx *store.Writer, tenant provisioner.Tenant, w Word) (Settled, error
 		return r, fmt.Errorf("reading how she stood: %w", err)
 	}
 	former.Person, former.Tenant = r.Person.ID, tenant.Name
+	if gone {
+		if still, err := isStill(tx, w.Person); err != nil || !still {
+			r.Said, r.Standing = former, former
+			return r, err
+		}
+	}
 	r.Said = w.standing(tenant, former, tx.Now)
 	if former.Entitled && !r.Said.Entitled {
 		held, err := brake(tx, tenant, w, former, r.Said)
@@ -207,4 +214,17 @@ func brake(tx *store.Writer, tenant provisioner.Tenant, w Word, former, said pro
 		}
 	}
 	return true, tx.PutHeldLoss(loss)
+}
+
+// isStill reports whether somebody is still known by the stable id that a word is about: people are carried over to
+// others while words wait.
+func isStill(tx *store.Writer, p provisioner.Person) (bool, error) {
+	now, err := tx.Person(p.ID)
+	if errors.Is(err, store.ErrNone) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading the person: %w", err)
+	}
+	return now.Directory == p.Directory && now.StableID == p.StableID, nil
 }

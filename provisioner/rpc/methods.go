@@ -51,6 +51,10 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionConfirmPending, true
 	case heimdrahtv1.DirectoryService_DismissPending_FullMethodName:
 		return provisioner.ActionDismissPending, true
+	case heimdrahtv1.DirectoryService_ProposeIdentities_FullMethodName:
+		return provisioner.ActionProposeIdentities, true
+	case heimdrahtv1.DirectoryService_GetIdentities_FullMethodName, heimdrahtv1.DirectoryService_ConfirmIdentities_FullMethodName:
+		return provisioner.ActionConfirmIdentities, true
 	case heimdrahtv1.AuthService_RedeemToken_FullMethodName, heimdrahtv1.AuthService_Login_FullMethodName:
 		return provisioner.ActionSignIn, true
 	case heimdrahtv1.AuthService_Logout_FullMethodName:

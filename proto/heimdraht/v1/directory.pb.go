@@ -944,6 +944,615 @@ func (x *DismissPendingResponse) GetPeople() uint32 {
 	return 0
 }
 
+type ProposeIdentitiesRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Directory string                 `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
+	Lines     []*IdentityLine        `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
+	Reason    string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Only look: nothing is kept.
+	DryRun        bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProposeIdentitiesRequest) Reset() {
+	*x = ProposeIdentitiesRequest{}
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposeIdentitiesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposeIdentitiesRequest) ProtoMessage() {}
+
+func (x *ProposeIdentitiesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposeIdentitiesRequest.ProtoReflect.Descriptor instead.
+func (*ProposeIdentitiesRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_directory_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ProposeIdentitiesRequest) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+func (x *ProposeIdentitiesRequest) GetLines() []*IdentityLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *ProposeIdentitiesRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ProposeIdentitiesRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type IdentityLine struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the caller's file.
+	Line uint32 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
+	// Stable ids: as the person is known, and as she is to be.
+	From          string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	To            string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdentityLine) Reset() {
+	*x = IdentityLine{}
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdentityLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdentityLine) ProtoMessage() {}
+
+func (x *IdentityLine) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdentityLine.ProtoReflect.Descriptor instead.
+func (*IdentityLine) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_directory_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *IdentityLine) GetLine() uint32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *IdentityLine) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *IdentityLine) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+type ProposeIdentitiesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With a dry run, or if there are problems, without a hash.
+	Proposal *IdentityProposal `protobuf:"bytes,1,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	// By line.
+	Problems      []*IdentityProblem `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProposeIdentitiesResponse) Reset() {
+	*x = ProposeIdentitiesResponse{}
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposeIdentitiesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposeIdentitiesResponse) ProtoMessage() {}
+
+func (x *ProposeIdentitiesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposeIdentitiesResponse.ProtoReflect.Descriptor instead.
+func (*ProposeIdentitiesResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_directory_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ProposeIdentitiesResponse) GetProposal() *IdentityProposal {
+	if x != nil {
+		return x.Proposal
+	}
+	return nil
+}
+
+func (x *ProposeIdentitiesResponse) GetProblems() []*IdentityProblem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+type IdentityProblem struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Line  uint32                 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
+	// "empty", "same", "twice", "unknown", "not-read", "taken" or "would-lose".
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// The other line, of what stands twice.
+	Also          uint32 `protobuf:"varint,3,opt,name=also,proto3" json:"also,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdentityProblem) Reset() {
+	*x = IdentityProblem{}
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdentityProblem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdentityProblem) ProtoMessage() {}
+
+func (x *IdentityProblem) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdentityProblem.ProtoReflect.Descriptor instead.
+func (*IdentityProblem) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_directory_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *IdentityProblem) GetLine() uint32 {
+	if x != nil {
+		return x.Line
+	}
+	return 0
+}
+
+func (x *IdentityProblem) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *IdentityProblem) GetAlso() uint32 {
+	if x != nil {
+		return x.Also
+	}
+	return 0
+}
+
+type IdentityProposal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names exactly these people and ids.
+	Hash       string                 `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
+	Directory  string                 `protobuf:"bytes,2,opt,name=directory,proto3" json:"directory,omitempty"`
+	Reason     string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	ProposedBy string                 `protobuf:"bytes,4,opt,name=proposed_by,json=proposedBy,proto3" json:"proposed_by,omitempty"`
+	ProposedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=proposed_at,json=proposedAt,proto3" json:"proposed_at,omitempty"`
+	ExpiresAt  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// By name; at most 10,000.
+	People        []*IdentityChange `protobuf:"bytes,7,rep,name=people,proto3" json:"people,omitempty"`
+	Total         uint32            `protobuf:"varint,8,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdentityProposal) Reset() {
+	*x = IdentityProposal{}
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdentityProposal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdentityProposal) ProtoMessage() {}
+
+func (x *IdentityProposal) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdentityProposal.ProtoReflect.Descriptor instead.
+func (*IdentityProposal) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_directory_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *IdentityProposal) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *IdentityProposal) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+func (x *IdentityProposal) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *IdentityProposal) GetProposedBy() string {
+	if x != nil {
+		return x.ProposedBy
+	}
+	return ""
+}
+
+func (x *IdentityProposal) GetProposedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ProposedAt
+	}
+	return nil
+}
+
+func (x *IdentityProposal) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *IdentityProposal) GetPeople() []*IdentityChange {
+	if x != nil {
+		return x.People
+	}
+	return nil
+}
+
+func (x *IdentityProposal) GetTotal() uint32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+type IdentityChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	PersonId      string                 `protobuf:"bytes,1,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
+	DisplayName   string                 `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	Login         string                 `protobuf:"bytes,3,opt,name=login,proto3" json:"login,omitempty"`
+	From          string                 `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	To            string                 `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdentityChange) Reset() {
+	*x = IdentityChange{}
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdentityChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdentityChange) ProtoMessage() {}
+
+func (x *IdentityChange) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdentityChange.ProtoReflect.Descriptor instead.
+func (*IdentityChange) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_directory_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *IdentityChange) GetPersonId() string {
+	if x != nil {
+		return x.PersonId
+	}
+	return ""
+}
+
+func (x *IdentityChange) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *IdentityChange) GetLogin() string {
+	if x != nil {
+		return x.Login
+	}
+	return ""
+}
+
+func (x *IdentityChange) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *IdentityChange) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+type GetIdentitiesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Hash          string                 `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetIdentitiesRequest) Reset() {
+	*x = GetIdentitiesRequest{}
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetIdentitiesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetIdentitiesRequest) ProtoMessage() {}
+
+func (x *GetIdentitiesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetIdentitiesRequest.ProtoReflect.Descriptor instead.
+func (*GetIdentitiesRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_directory_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GetIdentitiesRequest) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+type GetIdentitiesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Proposal      *IdentityProposal      `protobuf:"bytes,1,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetIdentitiesResponse) Reset() {
+	*x = GetIdentitiesResponse{}
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetIdentitiesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetIdentitiesResponse) ProtoMessage() {}
+
+func (x *GetIdentitiesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetIdentitiesResponse.ProtoReflect.Descriptor instead.
+func (*GetIdentitiesResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_directory_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *GetIdentitiesResponse) GetProposal() *IdentityProposal {
+	if x != nil {
+		return x.Proposal
+	}
+	return nil
+}
+
+type ConfirmIdentitiesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Hash          string                 `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmIdentitiesRequest) Reset() {
+	*x = ConfirmIdentitiesRequest{}
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmIdentitiesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmIdentitiesRequest) ProtoMessage() {}
+
+func (x *ConfirmIdentitiesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmIdentitiesRequest.ProtoReflect.Descriptor instead.
+func (*ConfirmIdentitiesRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_directory_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ConfirmIdentitiesRequest) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *ConfirmIdentitiesRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ConfirmIdentitiesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	People        uint32                 `protobuf:"varint,1,opt,name=people,proto3" json:"people,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmIdentitiesResponse) Reset() {
+	*x = ConfirmIdentitiesResponse{}
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmIdentitiesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmIdentitiesResponse) ProtoMessage() {}
+
+func (x *ConfirmIdentitiesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_directory_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmIdentitiesResponse.ProtoReflect.Descriptor instead.
+func (*ConfirmIdentitiesResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_directory_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ConfirmIdentitiesResponse) GetPeople() uint32 {
+	if x != nil {
+		return x.People
+	}
+	return 0
+}
+
 var File_heimdraht_v1_directory_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_directory_proto_rawDesc = "" +
@@ -1011,6 +1620,49 @@ const file_heimdraht_v1_directory_proto_rawDesc = "" +
 	"\x04hash\x18\x02 \x01(\tR\x04hash\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\"0\n" +
 	"\x16DismissPendingResponse\x12\x16\n" +
+	"\x06people\x18\x01 \x01(\rR\x06people\"\x9b\x01\n" +
+	"\x18ProposeIdentitiesRequest\x12\x1c\n" +
+	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x120\n" +
+	"\x05lines\x18\x02 \x03(\v2\x1a.heimdraht.v1.IdentityLineR\x05lines\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x17\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"F\n" +
+	"\fIdentityLine\x12\x12\n" +
+	"\x04line\x18\x01 \x01(\rR\x04line\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\"\x92\x01\n" +
+	"\x19ProposeIdentitiesResponse\x12:\n" +
+	"\bproposal\x18\x01 \x01(\v2\x1e.heimdraht.v1.IdentityProposalR\bproposal\x129\n" +
+	"\bproblems\x18\x02 \x03(\v2\x1d.heimdraht.v1.IdentityProblemR\bproblems\"M\n" +
+	"\x0fIdentityProblem\x12\x12\n" +
+	"\x04line\x18\x01 \x01(\rR\x04line\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x12\n" +
+	"\x04also\x18\x03 \x01(\rR\x04also\"\xc1\x02\n" +
+	"\x10IdentityProposal\x12\x12\n" +
+	"\x04hash\x18\x01 \x01(\tR\x04hash\x12\x1c\n" +
+	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x1f\n" +
+	"\vproposed_by\x18\x04 \x01(\tR\n" +
+	"proposedBy\x12;\n" +
+	"\vproposed_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"proposedAt\x129\n" +
+	"\n" +
+	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x124\n" +
+	"\x06people\x18\a \x03(\v2\x1c.heimdraht.v1.IdentityChangeR\x06people\x12\x14\n" +
+	"\x05total\x18\b \x01(\rR\x05total\"\x8a\x01\n" +
+	"\x0eIdentityChange\x12\x1b\n" +
+	"\tperson_id\x18\x01 \x01(\tR\bpersonId\x12!\n" +
+	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x14\n" +
+	"\x05login\x18\x03 \x01(\tR\x05login\x12\x12\n" +
+	"\x04from\x18\x04 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x05 \x01(\tR\x02to\"*\n" +
+	"\x14GetIdentitiesRequest\x12\x12\n" +
+	"\x04hash\x18\x01 \x01(\tR\x04hash\"S\n" +
+	"\x15GetIdentitiesResponse\x12:\n" +
+	"\bproposal\x18\x01 \x01(\v2\x1e.heimdraht.v1.IdentityProposalR\bproposal\"F\n" +
+	"\x18ConfirmIdentitiesRequest\x12\x12\n" +
+	"\x04hash\x18\x01 \x01(\tR\x04hash\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"3\n" +
+	"\x19ConfirmIdentitiesResponse\x12\x16\n" +
 	"\x06people\x18\x01 \x01(\rR\x06people*\xc0\x01\n" +
 	"\x0eDirectoryState\x12\x1f\n" +
 	"\x1bDIRECTORY_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
@@ -1018,12 +1670,15 @@ const file_heimdraht_v1_directory_proto_rawDesc = "" +
 	"\x17DIRECTORY_STATE_READING\x10\x02\x12\x1d\n" +
 	"\x19DIRECTORY_STATE_FOLLOWING\x10\x03\x12\x18\n" +
 	"\x14DIRECTORY_STATE_DOWN\x10\x04\x12\x1a\n" +
-	"\x16DIRECTORY_STATE_SILENT\x10\x052\x87\x03\n" +
+	"\x16DIRECTORY_STATE_SILENT\x10\x052\xc5\x05\n" +
 	"\x10DirectoryService\x12L\n" +
 	"\x06Status\x12\x1b.heimdraht.v1.StatusRequest\x1a\x1c.heimdraht.v1.StatusResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12[\n" +
 	"\vListPending\x12 .heimdraht.v1.ListPendingRequest\x1a!.heimdraht.v1.ListPendingResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12c\n" +
 	"\x0eConfirmPending\x12#.heimdraht.v1.ConfirmPendingRequest\x1a$.heimdraht.v1.ConfirmPendingResponse\"\x06\xea\xdd\x19\x02\a\b\x12c\n" +
-	"\x0eDismissPending\x12#.heimdraht.v1.DismissPendingRequest\x1a$.heimdraht.v1.DismissPendingResponse\"\x06\xea\xdd\x19\x02\a\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
+	"\x0eDismissPending\x12#.heimdraht.v1.DismissPendingRequest\x1a$.heimdraht.v1.DismissPendingResponse\"\x06\xea\xdd\x19\x02\a\b\x12l\n" +
+	"\x11ProposeIdentities\x12&.heimdraht.v1.ProposeIdentitiesRequest\x1a'.heimdraht.v1.ProposeIdentitiesResponse\"\x06\xea\xdd\x19\x02\a\b\x12`\n" +
+	"\rGetIdentities\x12\".heimdraht.v1.GetIdentitiesRequest\x1a#.heimdraht.v1.GetIdentitiesResponse\"\x06\xea\xdd\x19\x02\a\b\x12l\n" +
+	"\x11ConfirmIdentities\x12&.heimdraht.v1.ConfirmIdentitiesRequest\x1a'.heimdraht.v1.ConfirmIdentitiesResponse\"\x06\xea\xdd\x19\x02\a\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
 var (
 	file_heimdraht_v1_directory_proto_rawDescOnce sync.Once
@@ -1038,54 +1693,77 @@ func file_heimdraht_v1_directory_proto_rawDescGZIP() []byte {
 }
 
 var file_heimdraht_v1_directory_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_heimdraht_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_heimdraht_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_heimdraht_v1_directory_proto_goTypes = []any{
-	(DirectoryState)(0),            // 0: heimdraht.v1.DirectoryState
-	(*StatusRequest)(nil),          // 1: heimdraht.v1.StatusRequest
-	(*StatusResponse)(nil),         // 2: heimdraht.v1.StatusResponse
-	(*DirectoryStatus)(nil),        // 3: heimdraht.v1.DirectoryStatus
-	(*DirectoryTechnology)(nil),    // 4: heimdraht.v1.DirectoryTechnology
-	(*ListPendingRequest)(nil),     // 5: heimdraht.v1.ListPendingRequest
-	(*ListPendingResponse)(nil),    // 6: heimdraht.v1.ListPendingResponse
-	(*PendingList)(nil),            // 7: heimdraht.v1.PendingList
-	(*PendingReason)(nil),          // 8: heimdraht.v1.PendingReason
-	(*PendingPerson)(nil),          // 9: heimdraht.v1.PendingPerson
-	(*ConfirmPendingRequest)(nil),  // 10: heimdraht.v1.ConfirmPendingRequest
-	(*ConfirmPendingResponse)(nil), // 11: heimdraht.v1.ConfirmPendingResponse
-	(*DismissPendingRequest)(nil),  // 12: heimdraht.v1.DismissPendingRequest
-	(*DismissPendingResponse)(nil), // 13: heimdraht.v1.DismissPendingResponse
-	(*timestamppb.Timestamp)(nil),  // 14: google.protobuf.Timestamp
-	(*Person)(nil),                 // 15: heimdraht.v1.Person
+	(DirectoryState)(0),               // 0: heimdraht.v1.DirectoryState
+	(*StatusRequest)(nil),             // 1: heimdraht.v1.StatusRequest
+	(*StatusResponse)(nil),            // 2: heimdraht.v1.StatusResponse
+	(*DirectoryStatus)(nil),           // 3: heimdraht.v1.DirectoryStatus
+	(*DirectoryTechnology)(nil),       // 4: heimdraht.v1.DirectoryTechnology
+	(*ListPendingRequest)(nil),        // 5: heimdraht.v1.ListPendingRequest
+	(*ListPendingResponse)(nil),       // 6: heimdraht.v1.ListPendingResponse
+	(*PendingList)(nil),               // 7: heimdraht.v1.PendingList
+	(*PendingReason)(nil),             // 8: heimdraht.v1.PendingReason
+	(*PendingPerson)(nil),             // 9: heimdraht.v1.PendingPerson
+	(*ConfirmPendingRequest)(nil),     // 10: heimdraht.v1.ConfirmPendingRequest
+	(*ConfirmPendingResponse)(nil),    // 11: heimdraht.v1.ConfirmPendingResponse
+	(*DismissPendingRequest)(nil),     // 12: heimdraht.v1.DismissPendingRequest
+	(*DismissPendingResponse)(nil),    // 13: heimdraht.v1.DismissPendingResponse
+	(*ProposeIdentitiesRequest)(nil),  // 14: heimdraht.v1.ProposeIdentitiesRequest
+	(*IdentityLine)(nil),              // 15: heimdraht.v1.IdentityLine
+	(*ProposeIdentitiesResponse)(nil), // 16: heimdraht.v1.ProposeIdentitiesResponse
+	(*IdentityProblem)(nil),           // 17: heimdraht.v1.IdentityProblem
+	(*IdentityProposal)(nil),          // 18: heimdraht.v1.IdentityProposal
+	(*IdentityChange)(nil),            // 19: heimdraht.v1.IdentityChange
+	(*GetIdentitiesRequest)(nil),      // 20: heimdraht.v1.GetIdentitiesRequest
+	(*GetIdentitiesResponse)(nil),     // 21: heimdraht.v1.GetIdentitiesResponse
+	(*ConfirmIdentitiesRequest)(nil),  // 22: heimdraht.v1.ConfirmIdentitiesRequest
+	(*ConfirmIdentitiesResponse)(nil), // 23: heimdraht.v1.ConfirmIdentitiesResponse
+	(*timestamppb.Timestamp)(nil),     // 24: google.protobuf.Timestamp
+	(*Person)(nil),                    // 25: heimdraht.v1.Person
 }
 var file_heimdraht_v1_directory_proto_depIdxs = []int32{
 	3,  // 0: heimdraht.v1.StatusResponse.directories:type_name -> heimdraht.v1.DirectoryStatus
 	0,  // 1: heimdraht.v1.DirectoryStatus.state:type_name -> heimdraht.v1.DirectoryState
-	14, // 2: heimdraht.v1.DirectoryStatus.since:type_name -> google.protobuf.Timestamp
-	14, // 3: heimdraht.v1.DirectoryStatus.heard:type_name -> google.protobuf.Timestamp
-	14, // 4: heimdraht.v1.DirectoryStatus.changed:type_name -> google.protobuf.Timestamp
-	14, // 5: heimdraht.v1.DirectoryStatus.reconciled:type_name -> google.protobuf.Timestamp
+	24, // 2: heimdraht.v1.DirectoryStatus.since:type_name -> google.protobuf.Timestamp
+	24, // 3: heimdraht.v1.DirectoryStatus.heard:type_name -> google.protobuf.Timestamp
+	24, // 4: heimdraht.v1.DirectoryStatus.changed:type_name -> google.protobuf.Timestamp
+	24, // 5: heimdraht.v1.DirectoryStatus.reconciled:type_name -> google.protobuf.Timestamp
 	4,  // 6: heimdraht.v1.DirectoryStatus.technology:type_name -> heimdraht.v1.DirectoryTechnology
 	7,  // 7: heimdraht.v1.ListPendingResponse.lists:type_name -> heimdraht.v1.PendingList
-	14, // 8: heimdraht.v1.PendingList.since:type_name -> google.protobuf.Timestamp
+	24, // 8: heimdraht.v1.PendingList.since:type_name -> google.protobuf.Timestamp
 	8,  // 9: heimdraht.v1.PendingList.reasons:type_name -> heimdraht.v1.PendingReason
 	9,  // 10: heimdraht.v1.PendingList.people:type_name -> heimdraht.v1.PendingPerson
 	9,  // 11: heimdraht.v1.PendingList.dismissed:type_name -> heimdraht.v1.PendingPerson
-	15, // 12: heimdraht.v1.PendingPerson.person:type_name -> heimdraht.v1.Person
-	14, // 13: heimdraht.v1.PendingPerson.since:type_name -> google.protobuf.Timestamp
-	14, // 14: heimdraht.v1.PendingPerson.dismissed_until:type_name -> google.protobuf.Timestamp
-	1,  // 15: heimdraht.v1.DirectoryService.Status:input_type -> heimdraht.v1.StatusRequest
-	5,  // 16: heimdraht.v1.DirectoryService.ListPending:input_type -> heimdraht.v1.ListPendingRequest
-	10, // 17: heimdraht.v1.DirectoryService.ConfirmPending:input_type -> heimdraht.v1.ConfirmPendingRequest
-	12, // 18: heimdraht.v1.DirectoryService.DismissPending:input_type -> heimdraht.v1.DismissPendingRequest
-	2,  // 19: heimdraht.v1.DirectoryService.Status:output_type -> heimdraht.v1.StatusResponse
-	6,  // 20: heimdraht.v1.DirectoryService.ListPending:output_type -> heimdraht.v1.ListPendingResponse
-	11, // 21: heimdraht.v1.DirectoryService.ConfirmPending:output_type -> heimdraht.v1.ConfirmPendingResponse
-	13, // 22: heimdraht.v1.DirectoryService.DismissPending:output_type -> heimdraht.v1.DismissPendingResponse
-	19, // [19:23] is the sub-list for method output_type
-	15, // [15:19] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	25, // 12: heimdraht.v1.PendingPerson.person:type_name -> heimdraht.v1.Person
+	24, // 13: heimdraht.v1.PendingPerson.since:type_name -> google.protobuf.Timestamp
+	24, // 14: heimdraht.v1.PendingPerson.dismissed_until:type_name -> google.protobuf.Timestamp
+	15, // 15: heimdraht.v1.ProposeIdentitiesRequest.lines:type_name -> heimdraht.v1.IdentityLine
+	18, // 16: heimdraht.v1.ProposeIdentitiesResponse.proposal:type_name -> heimdraht.v1.IdentityProposal
+	17, // 17: heimdraht.v1.ProposeIdentitiesResponse.problems:type_name -> heimdraht.v1.IdentityProblem
+	24, // 18: heimdraht.v1.IdentityProposal.proposed_at:type_name -> google.protobuf.Timestamp
+	24, // 19: heimdraht.v1.IdentityProposal.expires_at:type_name -> google.protobuf.Timestamp
+	19, // 20: heimdraht.v1.IdentityProposal.people:type_name -> heimdraht.v1.IdentityChange
+	18, // 21: heimdraht.v1.GetIdentitiesResponse.proposal:type_name -> heimdraht.v1.IdentityProposal
+	1,  // 22: heimdraht.v1.DirectoryService.Status:input_type -> heimdraht.v1.StatusRequest
+	5,  // 23: heimdraht.v1.DirectoryService.ListPending:input_type -> heimdraht.v1.ListPendingRequest
+	10, // 24: heimdraht.v1.DirectoryService.ConfirmPending:input_type -> heimdraht.v1.ConfirmPendingRequest
+	12, // 25: heimdraht.v1.DirectoryService.DismissPending:input_type -> heimdraht.v1.DismissPendingRequest
+	14, // 26: heimdraht.v1.DirectoryService.ProposeIdentities:input_type -> heimdraht.v1.ProposeIdentitiesRequest
+	20, // 27: heimdraht.v1.DirectoryService.GetIdentities:input_type -> heimdraht.v1.GetIdentitiesRequest
+	22, // 28: heimdraht.v1.DirectoryService.ConfirmIdentities:input_type -> heimdraht.v1.ConfirmIdentitiesRequest
+	2,  // 29: heimdraht.v1.DirectoryService.Status:output_type -> heimdraht.v1.StatusResponse
+	6,  // 30: heimdraht.v1.DirectoryService.ListPending:output_type -> heimdraht.v1.ListPendingResponse
+	11, // 31: heimdraht.v1.DirectoryService.ConfirmPending:output_type -> heimdraht.v1.ConfirmPendingResponse
+	13, // 32: heimdraht.v1.DirectoryService.DismissPending:output_type -> heimdraht.v1.DismissPendingResponse
+	16, // 33: heimdraht.v1.DirectoryService.ProposeIdentities:output_type -> heimdraht.v1.ProposeIdentitiesResponse
+	21, // 34: heimdraht.v1.DirectoryService.GetIdentities:output_type -> heimdraht.v1.GetIdentitiesResponse
+	23, // 35: heimdraht.v1.DirectoryService.ConfirmIdentities:output_type -> heimdraht.v1.ConfirmIdentitiesResponse
+	29, // [29:36] is the sub-list for method output_type
+	22, // [22:29] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_directory_proto_init() }
@@ -1101,7 +1779,7 @@ func file_heimdraht_v1_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_directory_proto_rawDesc), len(file_heimdraht_v1_directory_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,10 +19,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	DirectoryService_Status_FullMethodName         = "/heimdraht.v1.DirectoryService/Status"
-	DirectoryService_ListPending_FullMethodName    = "/heimdraht.v1.DirectoryService/ListPending"
-	DirectoryService_ConfirmPending_FullMethodName = "/heimdraht.v1.DirectoryService/ConfirmPending"
-	DirectoryService_DismissPending_FullMethodName = "/heimdraht.v1.DirectoryService/DismissPending"
+	DirectoryService_Status_FullMethodName            = "/heimdraht.v1.DirectoryService/Status"
+	DirectoryService_ListPending_FullMethodName       = "/heimdraht.v1.DirectoryService/ListPending"
+	DirectoryService_ConfirmPending_FullMethodName    = "/heimdraht.v1.DirectoryService/ConfirmPending"
+	DirectoryService_DismissPending_FullMethodName    = "/heimdraht.v1.DirectoryService/DismissPending"
+	DirectoryService_ProposeIdentities_FullMethodName = "/heimdraht.v1.DirectoryService/ProposeIdentities"
+	DirectoryService_GetIdentities_FullMethodName     = "/heimdraht.v1.DirectoryService/GetIdentities"
+	DirectoryService_ConfirmIdentities_FullMethodName = "/heimdraht.v1.DirectoryService/ConfirmIdentities"
 )
 
 // DirectoryServiceClient is the client API for DirectoryService service.
@@ -44,6 +47,15 @@ type DirectoryServiceClient interface {
 	// mistaken: for a week, or until it says something new of them. It is refused
 	// as ConfirmPending is.
 	DismissPending(ctx context.Context, in *DismissPendingRequest, opts ...grpc.CallOption) (*DismissPendingResponse, error)
+	// ProposeIdentities proposes to know people by other stable ids, as after a
+	// domain was rebuilt. Nothing changes before somebody else has confirmed it.
+	// If anything is wrong with a line, nothing is proposed.
+	ProposeIdentities(ctx context.Context, in *ProposeIdentitiesRequest, opts ...grpc.CallOption) (*ProposeIdentitiesResponse, error)
+	// GetIdentities shows a proposal to whoever is to confirm it.
+	GetIdentities(ctx context.Context, in *GetIdentitiesRequest, opts ...grpc.CallOption) (*GetIdentitiesResponse, error)
+	// ConfirmIdentities has a proposal done. Who made it is refused (four-eyes).
+	// Laptops and sessions stay as they are.
+	ConfirmIdentities(ctx context.Context, in *ConfirmIdentitiesRequest, opts ...grpc.CallOption) (*ConfirmIdentitiesResponse, error)
 }
 
 type directoryServiceClient struct {
@@ -94,6 +106,36 @@ func (c *directoryServiceClient) DismissPending(ctx context.Context, in *Dismiss
 	return out, nil
 }
 
+func (c *directoryServiceClient) ProposeIdentities(ctx context.Context, in *ProposeIdentitiesRequest, opts ...grpc.CallOption) (*ProposeIdentitiesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ProposeIdentitiesResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_ProposeIdentities_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) GetIdentities(ctx context.Context, in *GetIdentitiesRequest, opts ...grpc.CallOption) (*GetIdentitiesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetIdentitiesResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_GetIdentities_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) ConfirmIdentities(ctx context.Context, in *ConfirmIdentitiesRequest, opts ...grpc.CallOption) (*ConfirmIdentitiesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConfirmIdentitiesResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_ConfirmIdentities_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DirectoryServiceServer is the server API for DirectoryService service.
 // All implementations must embed UnimplementedDirectoryServiceServer
 // for forward compatibility.
@@ -113,6 +155,15 @@ type DirectoryServiceServer interface {
 	// mistaken: for a week, or until it says something new of them. It is refused
 	// as ConfirmPending is.
 	DismissPending(context.Context, *DismissPendingRequest) (*DismissPendingResponse, error)
+	// ProposeIdentities proposes to know people by other stable ids, as after a
+	// domain was rebuilt. Nothing changes before somebody else has confirmed it.
+	// If anything is wrong with a line, nothing is proposed.
+	ProposeIdentities(context.Context, *ProposeIdentitiesRequest) (*ProposeIdentitiesResponse, error)
+	// GetIdentities shows a proposal to whoever is to confirm it.
+	GetIdentities(context.Context, *GetIdentitiesRequest) (*GetIdentitiesResponse, error)
+	// ConfirmIdentities has a proposal done. Who made it is refused (four-eyes).
+	// Laptops and sessions stay as they are.
+	ConfirmIdentities(context.Context, *ConfirmIdentitiesRequest) (*ConfirmIdentitiesResponse, error)
 	mustEmbedUnimplementedDirectoryServiceServer()
 }
 
@@ -134,6 +185,15 @@ func (UnimplementedDirectoryServiceServer) ConfirmPending(context.Context, *Conf
 }
 func (UnimplementedDirectoryServiceServer) DismissPending(context.Context, *DismissPendingRequest) (*DismissPendingResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DismissPending not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ProposeIdentities(context.Context, *ProposeIdentitiesRequest) (*ProposeIdentitiesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ProposeIdentities not implemented")
+}
+func (UnimplementedDirectoryServiceServer) GetIdentities(context.Context, *GetIdentitiesRequest) (*GetIdentitiesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetIdentities not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ConfirmIdentities(context.Context, *ConfirmIdentitiesRequest) (*ConfirmIdentitiesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ConfirmIdentities not implemented")
 }
 func (UnimplementedDirectoryServiceServer) mustEmbedUnimplementedDirectoryServiceServer() {}
 func (UnimplementedDirectoryServiceServer) testEmbeddedByValue()                          {}
@@ -228,6 +288,60 @@ func _DirectoryService_DismissPending_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DirectoryService_ProposeIdentities_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ProposeIdentitiesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ProposeIdentities(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ProposeIdentities_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ProposeIdentities(ctx, req.(*ProposeIdentitiesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_GetIdentities_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetIdentitiesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).GetIdentities(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_GetIdentities_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).GetIdentities(ctx, req.(*GetIdentitiesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_ConfirmIdentities_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConfirmIdentitiesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ConfirmIdentities(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ConfirmIdentities_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ConfirmIdentities(ctx, req.(*ConfirmIdentitiesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DirectoryService_ServiceDesc is the grpc.ServiceDesc for DirectoryService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -250,6 +364,18 @@ var DirectoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DismissPending",
 			Handler:    _DirectoryService_DismissPending_Handler,
+		},
+		{
+			MethodName: "ProposeIdentities",
+			Handler:    _DirectoryService_ProposeIdentities_Handler,
+		},
+		{
+			MethodName: "GetIdentities",
+			Handler:    _DirectoryService_GetIdentities_Handler,
+		},
+		{
+			MethodName: "ConfirmIdentities",
+			Handler:    _DirectoryService_ConfirmIdentities_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
