@@ -417,6 +417,30 @@ func TestARestartFindsWhatHappenedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestARestartWhileTheDirectoryIsAway: what was heard before still tells how old the last word is, and dates are judged all the same.
+func TestARestartWhileTheDirectoryIsAway(t *testing.T) {
+	w := newWorld(t, 2)
+	w.feed.put(person("p001", func(p *directory.Person) { p.Status.EndsAt = time.Now().Add(time.Second) }))
+	w.settled()
+	before, err := w.rights.Status(t.Context(), operator)
+	if err != nil || before[0].HeardAt.IsZero() {
+		t.Fatalf("status %+v, %v", before, err)
+	}
+	w.stop()
+	w.feed.mu.Lock()
+	w.feed.away = true
+	w.feed.mu.Unlock()
+	w.start()
+	w.eventually("the directory is known to be away", func() bool {
+		now, err := w.rights.Status(t.Context(), operator)
+		return err == nil && now[0].State == store.FollowingDown && now[0].Advice == "look at the server" && !now[0].HeardAt.Before(before[0].HeardAt)
+	})
+	w.eventually("a date ends the right", func() bool { return w.suspendedFor("p001") == "expired" })
+	if n := w.connected(); n != 1 || w.log.count("the directory is lost") != 1 {
+		t.Errorf("%d sessions are open; said %d times that the directory is lost", n, w.log.count("the directory is lost"))
+	}
+}
+
 // TestAFullReadWithNothingNewWritesNothing, not even where somebody is held.
 func TestAFullReadWithNothingNewWritesNothing(t *testing.T) {
 	w := newWorld(t, 20)

@@ -38,12 +38,17 @@ type follower struct {
 	lost     string // the problem that was logged last
 }
 
-func newFollower(f *following, d provisioner.Directory, tenants []provisioner.Tenant, plan *plan) *follower {
+// newFollower makes one. former is how the directory was followed before, by whomever: what was heard then still holds for a
+// while where the directory is away now.
+func newFollower(f *following, d provisioner.Directory, tenants []provisioner.Tenant, plan *plan, former store.Following) *follower {
 	return &follower{
 		following: f, declaration: d, tenants: tenants, log: f.service.Logger.With("directory", d.Name),
 		stopped: make(chan struct{}), wake: make(chan struct{}, 1), reconcile: make(chan struct{}, 1), now: make(chan struct{}, 1),
 		mirror: mirror.New(), plan: plan,
-		state: store.Following{Directory: d.Name, State: store.FollowingReads, Since: time.Now()},
+		state: store.Following{
+			Directory: d.Name, State: store.FollowingReads, Since: time.Now(),
+			HeardAt: former.HeardAt, ChangedAt: former.ChangedAt, ReconciledAt: former.ReconciledAt,
+		},
 	}
 }
 
@@ -66,6 +71,7 @@ func (f *follower) run(ctx context.Context) {
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	parts.Go(func() { f.settleAll(ctx) })
+	ring(f.wake) // to tell that it is being read
 	for ctx.Err() == nil {
 		err := f.following.service.Directories.Use(f.declaration, func(d directory.Directory) error {
 			f.mu.Lock()

@@ -133,9 +133,17 @@ func (s *Service) follow(ctx context.Context, duty *store.Duty) error {
 func (f *following) look(ctx context.Context) error {
 	var directories []provisioner.Directory
 	var tenants []provisioner.Tenant
+	former := map[string]store.Following{}
 	err := f.service.Store.View(ctx, func(tx *store.Reader) (err error) {
 		if directories, err = tx.Directories(); err != nil {
 			return err
+		}
+		states, err := tx.Followings()
+		if err != nil {
+			return err
+		}
+		for _, state := range states {
+			former[state.Directory] = state
 		}
 		tenants, err = tx.Tenants(provisioner.Everywhere())
 		return err
@@ -153,7 +161,7 @@ func (f *following) look(ctx context.Context) error {
 		}
 		if len(own) > 0 {
 			seen[d.Name] = true
-			f.see(ctx, d, own)
+			f.see(ctx, d, own, former[d.Name])
 		}
 	}
 	for name := range f.all() {
@@ -187,7 +195,7 @@ func (f *following) replace(name string, next *follower) {
 }
 
 // see starts a follower, or tells the one that there is of what has changed.
-func (f *following) see(ctx context.Context, d provisioner.Directory, tenants []provisioner.Tenant) {
+func (f *following) see(ctx context.Context, d provisioner.Directory, tenants []provisioner.Tenant, former store.Following) {
 	plan := newPlan(d, tenants)
 	if old := f.all()[d.Name]; old != nil {
 		if reflect.DeepEqual(old.declaration, d) && reflect.DeepEqual(old.plan.interest(d), plan.interest(d)) {
@@ -198,7 +206,7 @@ func (f *following) see(ctx context.Context, d provisioner.Directory, tenants []
 			return
 		}
 	}
-	next := newFollower(f, d, tenants, plan)
+	next := newFollower(f, d, tenants, plan, former)
 	f.replace(d.Name, next)
 	ctx, next.cancel = context.WithCancel(ctx)
 	f.running.Go(func() { defer close(next.stopped); next.run(ctx) })

@@ -32,6 +32,7 @@ type feed struct {
 	observer directory.Observer         // while it is followed
 	ends     chan error                 // ends Follow
 	live     chan struct{}              // closed while it is followed
+	away     bool                       // nobody answers
 }
 
 func newFeed() *feed {
@@ -39,6 +40,12 @@ func newFeed() *feed {
 }
 
 func (f *feed) Follow(ctx context.Context, to directory.Observer) error {
+	f.mu.Lock()
+	away := f.away
+	f.mu.Unlock()
+	if away {
+		return &directory.Error{Cause: directory.Unavailable, Directory: "stadt-ad", Detail: "nobody answers", Advice: "look at the server"}
+	}
 	f.read(to, true)
 	to.Live(directory.Source{Server: "ldaps://test", Flavour: directory.OpenLDAP, Way: directory.WaySyncrepl})
 	f.mu.Lock()
@@ -236,8 +243,15 @@ func newWorld(t *testing.T, people int, change ...func(*provisioner.Tenant)) *wo
 	return w
 }
 
-// follow starts the service.
+// follow starts the service, and waits until the directory is followed.
 func (w *world) follow() {
+	w.t.Helper()
+	w.start()
+	w.feed.followed()
+}
+
+// start starts the service.
+func (w *world) start() {
 	w.t.Helper()
 	w.rights = entitlement.New(entitlement.Options{
 		Store: w.store, Directories: w.feeds, Logger: slog.New(slog.NewTextHandler(w.log, nil)),
@@ -252,7 +266,6 @@ func (w *world) follow() {
 		}
 	})
 	w.t.Cleanup(w.stop)
-	w.feed.followed()
 }
 
 func (w *world) update(do func(*store.Writer) error) {
