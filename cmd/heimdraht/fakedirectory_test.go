@@ -93,7 +93,7 @@ func (f *fake) DismissPending(ctx context.Context, r *heimdrahtv1.DismissPending
 func proposal() *heimdrahtv1.IdentityProposal {
 	return &heimdrahtv1.IdentityProposal{
 		Hash: listHash, Directory: "stadt-ad", Reason: "rebuilt", ProposedBy: "Olga", ProposedAt: at("2026-11-22T09:00:00Z"), ExpiresAt: at("2026-11-29T09:00:00Z"),
-		People: []*heimdrahtv1.IdentityChange{{PersonId: "perika", DisplayName: "Erika Müller", Login: "mueller", From: "a1", To: "b1"}}, Total: 3,
+		People: []*heimdrahtv1.IdentityChange{{PersonId: "perika", DisplayName: "Erika Müller", Login: "mueller", From: "a1", To: "b1", NewName: "Emil Maier", NewLogin: "maier"}}, Total: 3,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
@@ -130,6 +131,16 @@ func (a *app) showProposal(p *heimdrahtv1.IdentityProposal) error {
 	if more := int(p.GetTotal()) - len(p.GetPeople()); more > 0 {
 		a.say(words{"und %d weitere", "and %d more"}, more)
 	}
+	other := 0
+	for _, i := range p.GetPeople() {
+		if i.GetNewLogin() != "" && !strings.EqualFold(i.GetNewLogin(), i.GetLogin()) {
+			other++
+		}
+	}
+	if other > 0 {
+		a.say(words{"ACHTUNG: bei %s hat das Verzeichnis unter dem neuen Kennzeichen einen anderen Login. Ist es derselbe Mensch?",
+			"LOOK: for %s the directory has another login with the new id. Is it the same person?"}, a.people(uint32(other)))
+	}
 	a.say(words{})
 	if p.GetHash() == "" {
 		a.say(words{"Noch ist nichts vorgeschlagen (--dry-run).", "Nothing is proposed yet (--dry-run)."})
@@ -165,6 +176,8 @@ func carriedColumns() []column[*heimdrahtv1.IdentityChange] {
 		{"login", words{"Login", "login"}, func(i *heimdrahtv1.IdentityChange) any { return i.GetLogin() }},
 		{"from", words{"von", "from"}, func(i *heimdrahtv1.IdentityChange) any { return i.GetFrom() }},
 		{"to", words{"nach", "to"}, func(i *heimdrahtv1.IdentityChange) any { return i.GetTo() }},
+		{"new_login", words{"Login neu", "login now"}, func(i *heimdrahtv1.IdentityChange) any { return i.GetNewLogin() }},
+		{"new_name", words{}, func(i *heimdrahtv1.IdentityChange) any { return i.GetNewName() }},
 		{"person_id", words{}, func(i *heimdrahtv1.IdentityChange) any { return i.GetPersonId() }},
 	}
 }

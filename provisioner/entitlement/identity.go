@@ -223,7 +223,10 @@ func (l identityLook) judge(lines []IdentityLine) (found Identities) {
 			found.Problems = append(found.Problems, problem)
 			continue
 		}
-		found.List = append(found.List, store.NewIdentity{Person: l.known[from].Person, FormerID: from, StableID: to})
+		now := l.known[to].Person
+		found.List = append(found.List, store.NewIdentity{
+			Person: l.known[from].Person, FormerID: from, StableID: to, NewName: now.DisplayName, NewLogin: now.Login,
+		})
 	}
 	slices.SortFunc(found.List, func(a, b store.NewIdentity) int { return strings.Compare(a.Person.DisplayName, b.Person.DisplayName) })
 	return found

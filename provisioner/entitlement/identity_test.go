@@ -74,7 +74,7 @@ func TestARebuiltDomain(t *testing.T) {
 		}
 		before := w.known("p001").Person
 		shown, err := w.rights.ReadIdentities(t.Context(), admin("a", "stadt"), found.Hash)
-		if err != nil || len(shown.List) != people || shown.List[1].Person != before || shown.List[1].StableID != "newp001" {
+		if err != nil || len(shown.List) != people || shown.List[1].Person != before || shown.List[1].StableID != "newp001" || shown.List[1].NewLogin != "p001" {
 			t.Errorf("shown %+v, %v", shown, err)
 		}
 		n, err := w.rights.ConfirmIdentities(t.Context(), admin("a", "stadt"), found.Hash, "compared with the list")

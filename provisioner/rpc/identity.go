@@ -47,6 +47,7 @@ func fromIdentities(p entitlement.Identities) *heimdrahtv1.IdentityProposal {
 	for _, i := range p.List[:min(len(p.List), pendingAtMost)] {
 		out.People = append(out.People, &heimdrahtv1.IdentityChange{
 			PersonId: i.Person.ID, DisplayName: i.Person.DisplayName, Login: i.Person.Login, From: i.FormerID, To: i.StableID,
+			NewName: i.NewName, NewLogin: i.NewLogin,
 		})
 	}
 	return out

@@ -24,6 +24,9 @@ type NewIdentity struct {
 	Person   provisioner.Person // as she is known now
 	FormerID string             // her stable id when it was proposed
 	StableID string
+	// NewName and NewLogin are of whoever is known by StableID now: if they are another person's, the map is wrong.
+	// Empty: nobody is.
+	NewName, NewLogin string
 }
 
 // IdentityChange reads one; ErrNone if there is none.
@@ -36,12 +39,14 @@ func (r *Reader) IdentityChange(hash string) (IdentityChange, error) {
 	}, `select hash, directory, people, reason, proposed_by, proposed_name, proposed_at, confirmed_at from identity_change where hash = $1`, hash)
 }
 
-const selectNewIdentity = `select p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail, i.hash, i.former_id, i.stable_id
-	from identity_change_person i join person p on p.id = i.person `
+const selectNewIdentity = `select p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail, i.hash, i.former_id, i.stable_id,
+		coalesce(n.display_name, ''), coalesce(n.login, '')
+	from identity_change_person i join person p on p.id = i.person
+	left join person n on n.directory = p.directory and n.stable_id = i.stable_id `
 
 func scanNewIdentity(s scanner) (i NewIdentity, err error) {
 	err = s.Scan(&i.Person.ID, &i.Person.Directory, &i.Person.StableID, &i.Person.Login, &i.Person.DisplayName, &i.Person.Mail,
-		&i.Hash, &i.FormerID, &i.StableID)
+		&i.Hash, &i.FormerID, &i.StableID, &i.NewName, &i.NewLogin)
 	return i, err
 }
 

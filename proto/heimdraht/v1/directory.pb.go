@@ -1294,12 +1294,16 @@ func (x *IdentityProposal) GetTotal() uint32 {
 }
 
 type IdentityChange struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	PersonId      string                 `protobuf:"bytes,1,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
-	DisplayName   string                 `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	Login         string                 `protobuf:"bytes,3,opt,name=login,proto3" json:"login,omitempty"`
-	From          string                 `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
-	To            string                 `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	PersonId    string                 `protobuf:"bytes,1,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
+	DisplayName string                 `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	Login       string                 `protobuf:"bytes,3,opt,name=login,proto3" json:"login,omitempty"`
+	From        string                 `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	To          string                 `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"`
+	// Of whoever the directory has with the new id; empty: nobody yet. If it is
+	// another person, the map is wrong.
+	NewName       string `protobuf:"bytes,6,opt,name=new_name,json=newName,proto3" json:"new_name,omitempty"`
+	NewLogin      string `protobuf:"bytes,7,opt,name=new_login,json=newLogin,proto3" json:"new_login,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1365,6 +1369,20 @@ func (x *IdentityChange) GetFrom() string {
 func (x *IdentityChange) GetTo() string {
 	if x != nil {
 		return x.To
+	}
+	return ""
+}
+
+func (x *IdentityChange) GetNewName() string {
+	if x != nil {
+		return x.NewName
+	}
+	return ""
+}
+
+func (x *IdentityChange) GetNewLogin() string {
+	if x != nil {
+		return x.NewLogin
 	}
 	return ""
 }
@@ -1648,13 +1666,15 @@ const file_heimdraht_v1_directory_proto_rawDesc = "" +
 	"\n" +
 	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x124\n" +
 	"\x06people\x18\a \x03(\v2\x1c.heimdraht.v1.IdentityChangeR\x06people\x12\x14\n" +
-	"\x05total\x18\b \x01(\rR\x05total\"\x8a\x01\n" +
+	"\x05total\x18\b \x01(\rR\x05total\"\xc2\x01\n" +
 	"\x0eIdentityChange\x12\x1b\n" +
 	"\tperson_id\x18\x01 \x01(\tR\bpersonId\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x14\n" +
 	"\x05login\x18\x03 \x01(\tR\x05login\x12\x12\n" +
 	"\x04from\x18\x04 \x01(\tR\x04from\x12\x0e\n" +
-	"\x02to\x18\x05 \x01(\tR\x02to\"*\n" +
+	"\x02to\x18\x05 \x01(\tR\x02to\x12\x19\n" +
+	"\bnew_name\x18\x06 \x01(\tR\anewName\x12\x1b\n" +
+	"\tnew_login\x18\a \x01(\tR\bnewLogin\"*\n" +
 	"\x14GetIdentitiesRequest\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\tR\x04hash\"S\n" +
 	"\x15GetIdentitiesResponse\x12:\n" +
