@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,7 +31,8 @@ const (
 type feed struct {
 	mu       sync.Mutex
 	entries  map[string]directory.Entry // what a full read finds, by stable id
-	observer directory.Observer         // while it is followed
+	telling  directory.Observer         // who is told changes
+	observer directory.Observer         // the same, once everything has been read
 	ends     chan error                 // ends Follow
 	live     chan struct{}              // closed while it is followed
 	away     bool                       // nobody answers
@@ -46,7 +49,11 @@ func (f *feed) Follow(ctx context.Context, to directory.Observer) error {
 	if away {
 		return &directory.Error{Cause: directory.Unavailable, Directory: "stadt-ad", Detail: "nobody answers", Advice: "look at the server"}
 	}
-	f.read(to, true)
+	f.mu.Lock()
+	entries := f.all()
+	f.telling = to // from now on changes are told
+	f.mu.Unlock()
+	read(to, entries)
 	to.Live(directory.Source{Server: "ldaps://test", Flavour: directory.OpenLDAP, Way: directory.WaySyncrepl})
 	f.mu.Lock()
 	f.observer = to
@@ -55,7 +62,7 @@ func (f *feed) Follow(ctx context.Context, to directory.Observer) error {
 	defer func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.observer, f.live = nil, make(chan struct{})
+		f.observer, f.telling, f.live = nil, nil, make(chan struct{})
 	}()
 	select {
 	case <-ctx.Done():
@@ -66,25 +73,23 @@ func (f *feed) Follow(ctx context.Context, to directory.Observer) error {
 }
 
 func (f *feed) Reconcile(_ context.Context, to directory.Observer) error {
-	f.read(to, true)
+	f.mu.Lock()
+	entries := f.all()
+	f.mu.Unlock()
+	read(to, entries)
 	return nil
 }
 
-// read tells all entries, and that these are all if whole.
-func (f *feed) read(to directory.Observer, whole bool) {
-	f.mu.Lock()
-	entries := make([]directory.Entry, 0, len(f.entries))
-	for _, e := range f.entries {
-		entries = append(entries, e)
-	}
-	f.mu.Unlock()
+// all is what a full read finds; f.mu is held.
+func (f *feed) all() []directory.Entry { return slices.Collect(maps.Values(f.entries)) }
+
+// read tells entries, and that these are all.
+func read(to directory.Observer, entries []directory.Entry) {
 	p := to.Pass()
 	for _, e := range entries {
 		p.Read(e)
 	}
-	if whole {
-		p.Whole()
-	}
+	p.Whole()
 }
 
 // followed waits until the directory is followed, and gives who listens.
@@ -104,7 +109,7 @@ func (f *feed) followed() directory.Observer {
 func (f *feed) put(e directory.Entry) {
 	f.mu.Lock()
 	f.entries[e.StableID] = e
-	to := f.observer
+	to := f.telling
 	f.mu.Unlock()
 	if to != nil {
 		to.Changed(e)
@@ -115,7 +120,7 @@ func (f *feed) put(e directory.Entry) {
 func (f *feed) remove(id string) {
 	f.mu.Lock()
 	delete(f.entries, id)
-	to := f.observer
+	to := f.telling
 	f.mu.Unlock()
 	if to != nil {
 		to.Gone(id)

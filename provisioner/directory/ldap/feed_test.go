@@ -359,7 +359,7 @@ func TestFeedGoesOnWithoutWhatIsMissing(t *testing.T) {
 	}
 	s := slapdtest.Start(t, o)
 	i := interest()
-	i.Bases = append(i.Bases, "ou=weg,"+slapdtest.Base)
+	i.Bases, i.Groups = append(i.Bases, "ou=weg,"+slapdtest.Base), append(i.Groups, "cn=weg,dc=anders,dc=example")
 	f := follow(t, open(t, s.Configuration()), i)
 	f.next(t, "the first read")
 	f.mu.Lock()

@@ -83,8 +83,9 @@ func (f *feed) missingBases(ctx context.Context, c *conn) (missing []string, err
 	return missing, nil
 }
 
-// roots are the naming contexts that hold bases and groups, in a stable order. What lies in none of them is searched by
-// itself: not all servers say what they hold. bases are the interest's, folded.
+// roots are the naming contexts that hold bases and groups, in a stable order. What lies in none of them is not there, and keeps the
+// rest from nothing; but where a server does not say what it holds, each is searched by itself. bases are the interest's,
+// folded.
 func (f *feed) roots(contexts []string) (roots, bases []string, err error) {
 	known := map[string]string{} // folded: as spelt
 	for _, context := range contexts {
@@ -106,6 +107,10 @@ func (f *feed) roots(contexts []string) (roots, bases []string, err error) {
 	for _, folded := range slices.Sorted(maps.Keys(chosen)) {
 		roots = append(roots, chosen[folded])
 	}
+	if len(roots) == 0 {
+		return nil, nil, final{f.d.fault(directory.Misconfigured, "the server holds none of the bases and groups; it has "+strings.Join(contexts, "; "),
+			"correct the base", nil)}
+	}
 	return roots, bases, nil
 }
 
@@ -123,7 +128,7 @@ func rootsOf(folded, target string, contexts map[string]string) map[string]strin
 	switch {
 	case best != "":
 		return map[string]string{best: contexts[best]}
-	case len(below) > 0:
+	case len(below) > 0 || len(contexts) > 0:
 		return below
 	}
 	return map[string]string{folded: target}
