@@ -27,8 +27,8 @@ BENCH        ?= .
 COUNT        ?= 1
 # The load that `make bench` generates: the whole fleet is enrolled and has sessions, some of it holds connections; on
 # PostgreSQL, which shares the machine, it is a smaller fleet. All benchmarks together end within 15 minutes on two cores.
-LOAD         ?= --laptops 3000 --window 30s
-bench: LOAD_POSTGRES ?= --devices 10000
+LOAD         ?= --laptops 2000 --window 20s
+bench: LOAD_POSTGRES ?= --devices 5000
 
 .PHONY: help
 help: ## this list
