@@ -209,6 +209,9 @@ func (r *runner) prepare(ctx context.Context) error {
 	if err := r.apply(ctx, r.town.declaration(r.directory.url, r.directory.ca, r.directory.passwordFile, endpoints)); err != nil {
 		return err
 	}
+	if err := r.awaitDirectory(ctx); err != nil {
+		return err
+	}
 	return r.startGateways(ctx, endpoints)
 }
 

@@ -58,12 +58,15 @@ func (f *follower) stop() {
 	<-f.stopped
 }
 
-// replan has the tenants' new declarations count.
-func (f *follower) replan(p *plan) {
+// replan has the tenants' new declarations count, for everybody at once if they judge otherwise than before.
+func (f *follower) replan(p *plan, otherwise bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.plan, f.compare = p, true
-	ring(f.wake)
+	f.plan = p
+	if otherwise {
+		f.compare = true
+		ring(f.wake)
+	}
 }
 
 // run follows until ctx ends.

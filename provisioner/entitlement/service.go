@@ -200,8 +200,8 @@ func (f *following) see(ctx context.Context, d provisioner.Directory, tenants []
 	if old := f.all()[d.Name]; old != nil {
 		if reflect.DeepEqual(old.declaration, d) && reflect.DeepEqual(old.plan.interest(d), plan.interest(d)) {
 			if !reflect.DeepEqual(old.tenants, tenants) {
+				old.replan(plan, !slices.EqualFunc(old.tenants, tenants, judgesAlike))
 				old.tenants = tenants
-				old.replan(plan)
 			}
 			return
 		}
@@ -210,6 +210,13 @@ func (f *following) see(ctx context.Context, d provisioner.Directory, tenants []
 	f.replace(d.Name, next)
 	ctx, next.cancel = context.WithCancel(ctx)
 	f.running.Go(func() { defer close(next.stopped); next.run(ctx) })
+}
+
+// judgesAlike reports whether a tenant decides about its people's right as before: most changes of a declaration are about
+// something else, and nobody has to be looked at again for them.
+func judgesAlike(a, b provisioner.Tenant) bool {
+	return a.Name == b.Name && a.Base == b.Base && a.StaffGroup == b.StaffGroup && slices.Equal(a.GroupsAsked(), b.GroupsAsked()) &&
+		a.Policy.PasswordExpired == b.Policy.PasswordExpired
 }
 
 // note writes down that directories are still heard.

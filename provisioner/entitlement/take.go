@@ -51,7 +51,7 @@ func (f *follower) settle(ctx context.Context) error {
 	dirty := f.mirror.Take()
 	all := f.compare && f.mirror.Whole()
 	if all {
-		f.compare, f.told = false, false
+		f.compare = false // when that was is noted with the next sign of life: a full read with nothing new writes nothing
 	}
 	f.settling = all || len(dirty) > 0
 	f.mu.Unlock()
@@ -194,6 +194,7 @@ func (f *follower) settleEverybody(ctx context.Context) error {
 		}
 	}
 	f.took(done)
+	f.log.Debug("a full read was compared with what is known", "new", done.people)
 	return f.mend(ctx)
 }
 

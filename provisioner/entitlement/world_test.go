@@ -259,7 +259,7 @@ func (w *world) follow() {
 func (w *world) start() {
 	w.t.Helper()
 	w.rights = entitlement.New(entitlement.Options{
-		Store: w.store, Directories: w.feeds, Logger: slog.New(slog.NewTextHandler(w.log, nil)),
+		Store: w.store, Directories: w.feeds, Logger: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	ctx, cancel := context.WithCancel(context.Background()) // ends in the cleanup, which the test's context does not reach
 	done := make(chan error, 1)
