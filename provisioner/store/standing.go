@@ -145,10 +145,10 @@ func (r *Reader) Losses(tenant string, since time.Time) (Losses, error) {
 // Unsettled lists at most limit people of a directory who have no right and a device that the directory has not
 // suspended, or have the right and a device that it has: nothing should leave that behind, and a full read mends it.
 func (r *Reader) Unsettled(directory string, limit int) ([]KnownPerson, error) {
-	people, err := all(r.q, scanPerson, selectPerson+`where directory = $1 and id in (
-		select d.person from device d join standing s on s.person = d.person and s.tenant = d.tenant
+	people, err := all(r.q, scanPerson, `select distinct p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail
+		from device d join standing s on s.person = d.person and s.tenant = d.tenant join person p on p.id = d.person
 		left join suspension x on x.device = d.id and x.source = 'directory'
-		where d.revoked_at = 0 and ((s.entitled = 1) = (x.device is not null))) order by id limit $2`, directory, limit)
+		where p.directory = $1 and d.revoked_at = 0 and ((s.entitled = 1) = (x.device is not null)) order by p.id limit $2`, directory, limit)
 	list := make([]KnownPerson, len(people))
 	for i, p := range people {
 		if err == nil {
