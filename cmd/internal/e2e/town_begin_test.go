@@ -11,7 +11,7 @@ import (
 )
 
 func (w *town) beginControlPlane(t *testing.T) {
-	w.slapd = slapdtest.Start(w.t, slapdtest.Options{People: 20})
+	w.slapd = slapdtest.Start(w.t, slapdtest.Options{People: 20, Sync: true, SizeLimit: slapdtest.Unlimited})
 	report := w.hq.run(t, "heimdrahtd", "init", "--name", controlName, "--token-file", "/run/operator.token")
 	fingerprint := regexp.MustCompile(`[0-9a-f]{64}`).FindString(report)
 	if fingerprint == "" {
