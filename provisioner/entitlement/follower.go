@@ -80,9 +80,7 @@ func (f *follower) run(ctx context.Context) {
 			f.mu.Lock()
 			interest := f.plan.interest(f.declaration)
 			f.mu.Unlock()
-			f.stay(ctx, d.(interface {
-				Feed(directory.Interest) directory.Feed
-			}).Feed(interest))
+			f.stay(ctx, d.Feed(interest))
 			return nil
 		})
 		if err != nil && ctx.Err() == nil {

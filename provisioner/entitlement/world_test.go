@@ -176,6 +176,7 @@ type world struct {
 	tenant provisioner.Tenant
 	log    *logged
 	people []string
+	probes int
 	stop   func()
 }
 
@@ -381,15 +382,17 @@ func (w *world) eventually(what string, holds func() bool) {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("not within 20 s: %s\n%s", what, w.log.text.String())
 		}
-		<-time.After(2 * time.Millisecond)
+		time.Sleep(2 * time.Millisecond) // real: nothing tells of what was written to the store
 	}
 }
 
-// settled waits until everything told so far has been looked at: whoever is told last is seen last.
+// settled waits until everything told so far has been looked at: somebody who is told last, and of whom nobody has known, is
+// seen last.
 func (w *world) settled() {
 	w.t.Helper()
-	const probe = "zz-probe"
-	name := fmt.Sprint("Probe ", time.Now().UnixNano())
-	w.feed.put(person(probe, func(p *directory.Person) { p.DisplayName = name }))
-	w.eventually("the probe is seen", func() bool { return w.known(probe).Person.DisplayName == name })
+	w.probes++
+	probe := fmt.Sprint("zz-probe-", w.probes)
+	w.feed.put(group(probeGroup, dnOf(probe)))
+	w.feed.put(person(probe))
+	w.eventually("the probe is seen", func() bool { return w.known(probe).Person.ID != "" })
 }
