@@ -13,8 +13,12 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/directory/slapdtest"
 )
 
-// takeAway revokes a device as the helpdesk does and demands that its traffic
-// was dead within the limit, measured from before the command began.
+// confirmed is how the command says that the gateway took the access away.
+var confirmed = regexp.MustCompile(`gw1 confirmed after (\d+) ms`)
+
+// takeAway revokes a device as the helpdesk does and demands that the gateway
+// confirmed within the limit and that nothing passed after the command had said
+// so.
 func (w *town) takeAway(t *testing.T, l *laptop) {
 	t.Helper()
 	st := l.is(t, "connected")
@@ -24,16 +28,18 @@ func (w *town) takeAway(t *testing.T, l *laptop) {
 	begin := time.Now()
 	out := w.hq.run(t, helpdesk("device", "revoke", st.DeviceID, "--reason", "Laptop verloren")...)
 	took := time.Since(begin)
-	if !regexp.MustCompile(`gw1 confirmed after \d+ ms`).MatchString(out) {
+	if said := confirmed.FindStringSubmatch(out); said == nil {
 		t.Errorf("no proof: %q", out)
+	} else if after, err := time.ParseDuration(said[1] + "ms"); err != nil || after > dead {
+		t.Errorf("confirmed after %v, want at most %v (%v)", after, dead, err)
 	}
 	// The stream goes on sending all the while, also what follows.
 	throughout(t, 3*time.Second, "after the confirmation nothing arrives", func() error {
-		if late := w.intra.lastFrom(own).Sub(begin); late > dead {
-			return fmt.Errorf("a packet arrived %v after the command began", late)
+		if late := w.intra.lastFrom(own).Sub(begin) - took; late > inFlight {
+			return fmt.Errorf("a packet arrived %v after the command ended, which took %v", late, took)
 		}
-		if late := s.last().Sub(begin); late > dead {
-			return fmt.Errorf("an answer came back %v after the command began", late)
+		if late := s.last().Sub(begin) - took; late > inFlight {
+			return fmt.Errorf("an answer came back %v after the command ended, which took %v", late, took)
 		}
 		return other.flowing(time.Now().Add(-time.Second))
 	})

@@ -20,8 +20,12 @@ const (
 	// patience is how long a slow machine may take for what takes a fast one
 	// milliseconds.
 	patience = 60 * time.Second
-	// dead is how soon after the helpdesk's command nothing may pass any more.
+	// dead is how soon after the control plane took the helpdesk's command the
+	// gateway must have confirmed that nothing passes any more.
 	dead = time.Second
+	// inFlight is what a packet that passed before may take, on a busy machine,
+	// until the test has read it.
+	inFlight = 250 * time.Millisecond
 	// back is how soon traffic must pass a gateway that was started again. It
 	// knows from its journal where the laptops are and calls them; one that did
 	// not would wait for theirs, and WireGuard lets them wait for 15 s.
