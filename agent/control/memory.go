@@ -51,3 +51,18 @@ func (m *MemoryStore) Remove(name string) error {
 	delete(m.values, name)
 	return nil
 }
+
+// MarshalJSON gives everything that is kept, keys included, to hand the agent to
+// another process.
+func (m *MemoryStore) MarshalJSON() ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return json.Marshal(m.values)
+}
+
+// UnmarshalJSON takes what MarshalJSON gave.
+func (m *MemoryStore) UnmarshalJSON(b []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return json.Unmarshal(b, &m.values)
+}

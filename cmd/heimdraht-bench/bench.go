@@ -125,9 +125,17 @@ func (r *runner) needHeld(ctx context.Context) (*sample, error) {
 	// A morning, not a storm: what a storm does is a benchmark of its own.
 	const atOnce = 32
 	list := r.laptops[r.held:n]
-	err := timed(ctx, atOnce, len(list), s, func(ctx context.Context, _, i int) error {
-		defer p.step()
-		return list[i].hold(ctx, r.always)
+	if err := r.startCrowd(ctx); err != nil {
+		return nil, err
+	}
+	err := together(ctx, atOnce, len(list), func(ctx context.Context, _, i int) error {
+		took, err := r.crowd.hold(ctx, list[i])
+		if err != nil {
+			return err
+		}
+		s.add(took)
+		p.step()
+		return nil
 	})
 	r.held, r.next = n, max(r.next, n)
 	return s, err

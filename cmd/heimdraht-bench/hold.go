@@ -125,20 +125,13 @@ func (r *runner) benchRenew(ctx context.Context) error {
 	if r.postgres.pid != 0 {
 		share("postgres-cores", used.database)
 	}
-	if away := r.away(); away > 0 {
-		return fmt.Errorf("%d of %d laptops are not connected any more", away, r.held)
+	state, err := r.crowd.state(ctx)
+	if err != nil {
+		return err
+	}
+	if state.Away > 0 {
+		return fmt.Errorf("%d of %d laptops are not connected any more", state.Away, r.held)
 	}
 	renewals := max(int(took.Minutes()*float64(r.held)), 1)
 	return r.results.line(fmt.Sprintf("Renew/laptops=%d", r.held), renewals, took/time.Duration(renewals), metrics...)
-}
-
-// away is how many of the laptops that shall hold a stream do not.
-func (r *runner) away() int {
-	n := 0
-	for _, l := range r.laptops[:r.held] {
-		if !l.endpoint.Attached() {
-			n++
-		}
-	}
-	return n
 }

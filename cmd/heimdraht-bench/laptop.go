@@ -27,14 +27,11 @@ type laptop struct {
 	n        int
 	tenant   string
 	login    string
+	serial   string
 	source   netip.Addr
 	store    *control.MemoryStore
 	endpoint *endpoint.Endpoint
 	deviceID string
-
-	// Of one that runs.
-	end   context.CancelFunc
-	ended chan struct{}
 }
 
 // laptopAddress is where the n-th laptop calls from: its own address, as behind a router of its own.
@@ -47,8 +44,7 @@ func enrolAddress(n int) netip.Addr { return netip.AddrFrom4([4]byte{127, 1, byt
 
 // fleet makes laptops and counts their connections.
 type fleet struct {
-	dialled  atomic.Int64 // TCP connections
-	answered atomic.Int64 // those on which the server said something: it has done its part of a handshake
+	answered atomic.Int64 // connections on which the server said something: it has done its part of a handshake
 }
 
 // dialer calls from a source address.
@@ -59,7 +55,6 @@ func (f *fleet) dialer(source netip.Addr) func(context.Context, string, string) 
 		if err != nil {
 			return nil, err
 		}
-		f.dialled.Add(1)
 		return &heard{Conn: conn, fleet: f}, nil
 	}
 }
@@ -116,12 +111,20 @@ func (c *carrier) Remove() {
 
 // newLaptop makes one that is not enrolled.
 func (r *runner) newLaptop(n int) (*laptop, error) {
-	l := &laptop{n: n, source: laptopAddress(n), store: new(control.MemoryStore)}
-	var serial string
-	l.tenant, l.login, serial = r.town.device(n)
+	tenant, login, serial := r.town.device(n)
+	l, err := r.fleet.laptop(n, tenant, serial, new(control.MemoryStore))
+	if err == nil {
+		l.login = login
+	}
+	return l, err
+}
+
+// laptop makes the n-th from what it keeps.
+func (f *fleet) laptop(n int, tenant, serial string, store *control.MemoryStore) (*laptop, error) {
+	l := &laptop{n: n, tenant: tenant, serial: serial, source: laptopAddress(n), store: store}
 	var err error
 	l.endpoint, err = endpoint.New(endpoint.Options{
-		Store: l.store, Tenant: l.tenant, Carrier: new(carrier), Dial: r.fleet.dialer(l.source),
+		Store: l.store, Tenant: l.tenant, Carrier: new(carrier), Dial: f.dialer(l.source),
 		DeviceName: "bench-laptop", SerialNumber: serial, Platform: "linux", Version: version, Language: "en",
 		Logger: slog.New(slog.DiscardHandler),
 	})
@@ -139,20 +142,6 @@ func (r *runner) enrol(ctx context.Context, l *laptop, over *control.Conn) error
 		return fmt.Errorf("enrolling laptop %d of %s: %w", l.n, l.login, err)
 	}
 	l.deviceID = enrolled.DeviceID
-	return nil
-}
-
-// hold connects the laptop and keeps it connected, as an agent's service does.
-func (l *laptop) hold(ctx, always context.Context) error {
-	running, end := context.WithCancel(always) //nolint:gosec // ended with all laptops, when the run is closed
-	l.end, l.ended = end, make(chan struct{})
-	go func() {
-		defer close(l.ended)
-		_ = l.endpoint.Run(running) // ends with its context, and fails only if it was started twice
-	}()
-	if err := l.endpoint.Up(ctx); err != nil {
-		return fmt.Errorf("connecting laptop %d: %w", l.n, err)
-	}
 	return nil
 }
 

@@ -30,6 +30,7 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -72,6 +73,9 @@ type flags struct {
 
 func main() {
 	collectSeldom()
+	if slices.Contains(os.Args[1:], crowdCommand) {
+		os.Exit(playCrowd(os.Stdin, os.Stdout, os.Stderr))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends it without clearing up
 	status := start(ctx, os.Args[1:], os.Stdout, os.Stderr)

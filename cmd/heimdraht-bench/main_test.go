@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,8 +23,12 @@ func tiny(args ...string) []string {
 	return append([]string{"--devices", "20", "--gateways", "2", "--tenants", "3", "--window", "1s", "--limit", "2m"}, args...)
 }
 
-// TestMain builds one heimdrahtd for all tests, as it is shipped.
+// TestMain builds one heimdrahtd for all tests, as it is shipped. The program that
+// a test starts as the laptops' process is this one.
 func TestMain(m *testing.M) {
+	if slices.Contains(os.Args[1:], crowdCommand) {
+		os.Exit(playCrowd(os.Stdin, os.Stdout, os.Stderr)) //nolint:forbidigo // the program's main, as far as a test has one
+	}
 	os.Exit(play(m)) //nolint:forbidigo // the program's main, as far as a test has one
 }
 

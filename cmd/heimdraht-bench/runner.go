@@ -41,6 +41,7 @@ type runner struct {
 	plane     plane
 	operator  operator
 	fleet     fleet
+	crowd     crowd
 	gateways  []*gateway.Gateway
 
 	openFiles int
@@ -175,11 +176,7 @@ func (r *runner) close() error {
 		errs = append(errs, r.plane.kill())
 	}
 	r.end()
-	for _, l := range r.laptops {
-		if l.end != nil {
-			<-l.ended
-		}
-	}
+	errs = append(errs, r.crowd.close())
 	r.runs.Wait()
 	errs = append(errs, r.postgres.stop(), os.RemoveAll(r.dir))
 	return errors.Join(errs...)
@@ -287,7 +284,8 @@ func (r *runner) databaseUsed() (usage, error) {
 	return usageOfTree(r.postgres.pid)
 }
 
-// spent is what was used of the processor in a time: by the control plane, the database, and this process.
+// spent is what was used of the processor in a time: by the control plane, the database, and the load: this process
+// and the laptops'.
 type spent struct{ plane, database, load time.Duration }
 
 // processor measures what is used of the processor from now on.
@@ -296,15 +294,26 @@ func (r *runner) processor() (since func() (spent, error), err error) {
 	if err != nil {
 		return nil, err
 	}
-	load, err := usageOf(os.Getpid())
+	load, err := r.loadUsed()
 	return func() (spent, error) {
 		p, d, err := r.used()
 		if err != nil {
 			return spent{}, err
 		}
-		l, err := usageOf(os.Getpid())
+		l, err := r.loadUsed()
 		return spent{p.cpu - plane.cpu, d.cpu - database.cpu, l.cpu - load.cpu}, err
 	}, err
+}
+
+// loadUsed is what this process and that of the laptops have used.
+func (r *runner) loadUsed() (usage, error) {
+	u, err := usageOf(os.Getpid())
+	if err != nil || r.crowd.pid == 0 {
+		return u, err
+	}
+	c, err := usageOf(r.crowd.pid)
+	u.cpu += c.cpu
+	return u, err
 }
 
 // perOperation is what was spent on each of n operations.

@@ -34,7 +34,10 @@ func (r *runner) benchStorm(ctx context.Context) error {
 	if err := control.Sleep(ctx, min(outage, r.flags.Window)); err != nil {
 		return err
 	}
-	answered := r.fleet.answered.Load()
+	answered, err := r.answered(ctx)
+	if err != nil {
+		return err
+	}
 	before, err := r.databaseUsed()
 	if err != nil {
 		return err
@@ -71,7 +74,11 @@ func (r *runner) benchStorm(ctx context.Context) error {
 	}
 	// Laptops, gateways and the operator each need one.
 	needed := r.held + r.town.gateways + 1
-	done := int(r.fleet.answered.Load() - answered)
+	done, err := r.answered(ctx)
+	if err != nil {
+		return err
+	}
+	done -= answered
 	metrics := []metric{
 		{back.quantile(1).Seconds(), "s-all-back"}, {back.quantile(.5).Seconds(), "s-half-back"},
 		{float64(done), "handshakes"}, {100 * float64(max(done-needed, 0)) / float64(needed), "%-wasted"},
@@ -93,25 +100,28 @@ func (r *runner) benchStorm(ctx context.Context) error {
 		append(latencies(&desk.took), metric{float64(desk.unconfirmed), "unconfirmed"})...)
 }
 
+// answered is on how many connections the control plane has said something, whoever's they are.
+func (r *runner) answered(ctx context.Context) (int, error) {
+	crowd, err := r.crowd.state(ctx)
+	return crowd.Answered + int(r.fleet.answered.Load()), err
+}
+
 // awaitBack waits until every laptop holds its session on a new stream, and gives when each did.
 func (r *runner) awaitBack(ctx context.Context, p *phase, began time.Time) (*sample, error) {
 	const look = 50 * time.Millisecond
-	missing := append([]*laptop(nil), r.laptops[:r.held]...)
 	back := new(sample)
-	for len(missing) > 0 {
+	for back.count() < r.held {
 		if err := control.Sleep(ctx, look); err != nil {
-			return back, fmt.Errorf("%d of %d laptops are not back: %w", len(missing), r.held, err)
+			return back, fmt.Errorf("%d of %d laptops are not back: %w", r.held-back.count(), r.held, err)
 		}
-		still := missing[:0]
-		for _, l := range missing {
-			if !l.endpoint.Attached() {
-				still = append(still, l)
-				continue
-			}
+		state, err := r.crowd.state(ctx)
+		if err != nil {
+			return back, err
+		}
+		for back.count() < r.held-state.Away {
 			back.add(time.Since(began))
 			p.step()
 		}
-		missing = still
 	}
 	return back, nil
 }
@@ -128,7 +138,7 @@ type stormDesk struct {
 
 // run connects as soon as it can, and revokes one device after the other until the storm is over.
 func (d *stormDesk) run(ctx context.Context, began time.Time) error {
-	const pause = 100 * time.Millisecond
+	const pause = 25 * time.Millisecond
 	err := d.reachOperator(ctx)
 	select {
 	case <-ctx.Done(): // the storm was over before

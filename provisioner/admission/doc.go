@@ -26,6 +26,9 @@
 //     at the most while others wait, and who does not fit into it stands in the
 //     other one. Nothing else follows from the word: rights come from
 //     certificates and tokens.
+//   - What comes in makes work beyond its handshake, and all work in the process
+//     waits in one queue for a processor (Go's scheduler knows no precedence).
+//     While that queue is long, the long line stands still but for one each 20 ms.
 //   - Who has gone while it waited costs no handshake.
 //   - Who is inside is never slowed, asked or counted again.
 //

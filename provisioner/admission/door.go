@@ -18,6 +18,9 @@ const Precedence = "heimdraht-first"
 type Limits struct {
 	// Turns is how many handshakes are computed at a time.
 	Turns int
+	// Ready is how many goroutines may wait for a processor; while there are
+	// more, few come in from the long line.
+	Ready int
 	// Arriving is how many connections there are whose next word of the
 	// handshake we wait for.
 	Arriving int
@@ -42,7 +45,7 @@ type Limits struct {
 // door takes at the most 8,448 file descriptors and 200 MB.
 func DefaultLimits() Limits {
 	return Limits{
-		Turns:    max(2, runtime.GOMAXPROCS(0)),
+		Turns: max(2, runtime.GOMAXPROCS(0)), Ready: 4 * runtime.GOMAXPROCS(0),
 		Arriving: 2048, First: 256, Line: 6144, Guests: 2048, Each: 4,
 		HelloWithin: 10 * time.Second, AnswerWithin: 20 * time.Second, TurnWithin: time.Minute,
 		GuestFor: time.Hour,
@@ -84,6 +87,10 @@ type Door struct {
 	owned    map[string][]*Conn // oldest first
 	inside   int
 	stats    Stats
+
+	ready      func() int // how many goroutines wait for a processor
+	lastOfLine time.Time  // when the long line last had a turn
+	looking    bool       // look is on its way
 }
 
 var (
@@ -98,7 +105,7 @@ func NewDoor(o Options) *Door {
 		limits: o.Limits, turns: o.Limits.Turns,
 		arriving: &places{most: o.Limits.Arriving}, guests: &places{most: o.Limits.Guests},
 		lines: [2]*line{newLine(o.Limits.First), newLine(o.Limits.Line)},
-		owned: make(map[string][]*Conn),
+		owned: make(map[string][]*Conn), ready: readyToRun(),
 	}
 	d.tls = o.TLS.Clone()
 	d.tls.SessionTicketsDisabled = true

@@ -9,10 +9,14 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"io"
+	"math"
 	"math/big"
 	"net"
 	"net/netip"
+	"runtime"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -167,6 +171,7 @@ func (h *house) takeTurns() (giveBack func()) {
 func small() Limits {
 	l := DefaultLimits()
 	l.Turns, l.Arriving, l.First, l.Line, l.Guests, l.Each = 1, 8, 2, 8, 8, 2
+	l.Ready = math.MaxInt // whatever else the tests do
 	// Nothing here is to end by itself.
 	l.HelloWithin, l.AnswerWithin, l.TurnWithin = time.Hour, time.Hour, time.Hour
 	return l
@@ -384,6 +389,86 @@ func TestTheLineGoesAroundBySource(t *testing.T) {
 	d.justSet = 1
 	if got := order(t, d); got != "132a" {
 		t.Errorf("the order is %q", got)
+	}
+}
+
+// While much is to be done few of the long line come in, but never nobody; the
+// short line, and who has begun, do not wait for that.
+func TestFewComeInWhileMuchIsToBeDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := small()
+		l.Turns, l.Ready = 100, 3
+		d := NewDoor(Options{TLS: &tls.Config{MinVersion: tls.VersionTLS13}, Limits: l})
+		defer d.Close()
+		ready := 4
+		d.ready = func() int { return ready }
+		wait := func(first bool) (*Conn, <-chan struct{}) {
+			c := &Conn{Conn: mouth{}, door: d, source: netip.MustParseAddr("192.0.2.1")}
+			turn, err := d.standInLine(c, first)
+			check(t, err)
+			return c, turn
+		}
+		begun, turn := wait(false) // nobody came just before
+		<-turn
+		began := time.Now()
+		after := func() time.Duration { return time.Since(began).Round(time.Millisecond) }
+		_, second := wait(false)
+		_, third := wait(false)
+		_, fourth := wait(false)
+		_, fifth := wait(false)
+		_, helpdesk := wait(true)
+		<-helpdesk
+		check(t, d.goOn(begun))
+		if after() != 0 {
+			t.Errorf("who goes first, or on, waited for %v", after())
+		}
+		<-second
+		if after() != atLeast {
+			t.Errorf("the next one came in after %v", after())
+		}
+		<-third
+		if after() != 2*atLeast {
+			t.Errorf("the one after that came in after %v", after())
+		}
+		d.mu.Lock()
+		ready = 3
+		d.mu.Unlock()
+		<-fourth
+		<-fifth
+		if after() != 2*atLeast+lookAgain {
+			t.Errorf("when there was time again, those who waited came in after %v", after())
+		}
+	})
+}
+
+// The runtime's figure is what the door takes it for: many who want the
+// processor at once are seen.
+func TestReadyToRun(t *testing.T) {
+	count := readyToRun()
+	const crowd = 100
+	var done sync.WaitGroup
+	stop := make(chan struct{})
+	for range crowd {
+		done.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					runtime.Gosched()
+				}
+			}
+		})
+	}
+	most := 0
+	for range 1000 {
+		most = max(most, count())
+		runtime.Gosched()
+	}
+	close(stop)
+	done.Wait()
+	if most < crowd/2 {
+		t.Errorf("of %d who want the processor %d are seen", crowd, most)
 	}
 }
 

@@ -226,11 +226,16 @@ func (d *Door) whoIsNext() *Conn {
 	}
 }
 
-// nextInLine lets both lines have every second turn. d.mu is held.
+// nextInLine lets both lines have every second turn, the long one if there is
+// time for it. d.mu is held.
 func (d *Door) nextInLine() *Conn {
 	for range d.lines {
 		d.justSet = 1 - d.justSet
-		if c := d.lines[d.justSet].next(); c != nil {
+		l := d.lines[d.justSet]
+		if l == d.lines[1] && len(l.list) > 0 && !d.mayEnter() {
+			continue
+		}
+		if c := l.next(); c != nil {
 			return c
 		}
 	}
