@@ -42,12 +42,12 @@ type Limits struct {
 }
 
 // DefaultLimits are those of a control plane on this machine. What waits at the
-// door takes at the most 8,448 file descriptors and 200 MB.
+// door takes at the most 12,544 file descriptors and 300 MB.
 func DefaultLimits() Limits {
 	return Limits{
 		Turns: max(2, runtime.GOMAXPROCS(0)), Ready: 4 * runtime.GOMAXPROCS(0),
-		Arriving: 2048, First: 256, Line: 6144, Guests: 2048, Each: 4,
-		HelloWithin: 10 * time.Second, AnswerWithin: 20 * time.Second, TurnWithin: time.Minute,
+		Arriving: 6144, First: 256, Line: 6144, Guests: 2048, Each: 4,
+		HelloWithin: 10 * time.Second, AnswerWithin: time.Minute, TurnWithin: time.Minute,
 		GuestFor: time.Hour,
 	}
 }

@@ -23,7 +23,7 @@ func readyToRun() func() int {
 		if sample[0].Value.Kind() != metrics.KindUint64 {
 			return 0
 		}
-		return int(min(sample[0].Value.Uint64(), 1<<30)) //nolint:gosec // bounded in this line
+		return int(min(sample[0].Value.Uint64(), 1<<30))
 	}
 }
 
