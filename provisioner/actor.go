@@ -40,6 +40,12 @@ type Actor struct {
 	Language   string    // "de" or "en"; empty: "de"
 }
 
+// AboveStaff reports whether a role lets its holder do more than look after her
+// own devices: then a password alone is not enough.
+func AboveStaff(grants []Grant) bool {
+	return slices.ContainsFunc(grants, func(g Grant) bool { return g.Role != RoleStaff })
+}
+
 // System acts when no person does.
 func System(name string) Actor {
 	return Actor{ID: name, Name: name, Grants: []Grant{{Role: RoleSystem}}}
@@ -96,6 +102,10 @@ const (
 	ActionDismissPending      Action = "dismiss pending"
 	ActionProposeIdentities   Action = "propose identities"
 	ActionConfirmIdentities   Action = "confirm identities"
+	ActionIssueFactorToken    Action = "issue factor token"
+	ActionIssueRoleToken      Action = "issue factor token for a role above staff"
+	ActionResetFactor         Action = "reset factor"
+	ActionReadProposals       Action = "read proposals"
 	ActionReflect             Action = "reflect"
 	ActionHealth              Action = "health"
 )
@@ -145,7 +155,8 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleDevice}
 	case ActionSyncGateway:
 		return []Role{RoleGateway}
-	case ActionFindPeople, ActionReadPerson, ActionReadDevice, ActionRestoreDevice, ActionRevokePerson, ActionListSessions:
+	case ActionFindPeople, ActionReadPerson, ActionReadDevice, ActionRestoreDevice, ActionRevokePerson, ActionListSessions,
+		ActionIssueFactorToken, ActionResetFactor, ActionReadProposals:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionRevokeDevice, ActionSuspendDevice:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator, RoleSystem}
@@ -154,6 +165,8 @@ func rolesFor(action Action) []Role {
 	case ActionReadPending:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionDiff, ActionApply, ActionConfirmPending, ActionDismissPending, ActionProposeIdentities, ActionConfirmIdentities:
+		return []Role{RoleTenantAdmin, RoleOperator}
+	case ActionIssueRoleToken:
 		return []Role{RoleTenantAdmin, RoleOperator}
 	case ActionReadGatewayLoad, ActionApplyInfrastructure, ActionCreateGatewayToken, ActionListGateways, ActionReflect:
 		return []Role{RoleOperator}

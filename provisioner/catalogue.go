@@ -20,6 +20,11 @@ const (
 	CodeNotInGroup           Code = "not-in-group"
 	CodeAccessEnded          Code = "access-ended"
 	CodePasswordExpired      Code = "password-expired"
+	CodeFactorNeeded         Code = "factor-needed"
+	CodeFactorMissing        Code = "factor-missing"
+	CodeFactorWrong          Code = "factor-wrong"
+	CodeFactorThrottled      Code = "factor-throttled"
+	CodeFactorThere          Code = "factor-there"
 	CodeDeviceLimit          Code = "device-limit"
 	CodeKeyInUse             Code = "wireguard-key-in-use"
 	CodeKeyInvalid           Code = "wireguard-key-invalid"
@@ -83,6 +88,21 @@ func Catalogue() []Entry {
 		{CodePasswordExpired, KindForbidden,
 			Text{"Ihr Passwort ist abgelaufen oder muss geändert werden.", "Ändern Sie das Passwort an einem Arbeitsplatz im Haus oder mit Hilfe des Helpdesks und melden Sie sich dann neu an."},
 			Text{"Your password has expired or must be changed.", "Change it at a workplace in the office or with the helpdesk, then sign in again."}},
+		{CodeFactorNeeded, KindUnauthenticated,
+			Text{"Zum Passwort gehört hier noch ein Code aus der App auf Ihrem Telefon.", "Geben Sie die sechs Ziffern ein, die die App gerade zeigt, oder einen Ihrer Ersatzcodes."},
+			Text{"Beside the password this takes a code from the app on your phone.", "Type the six digits that the app shows now, or one of your recovery codes."}},
+		{CodeFactorMissing, KindUnauthenticated,
+			Text{"Für diese Aufgabe brauchen Sie eine zweite Bestätigung auf Ihrem Telefon, und die ist noch nicht eingerichtet.", "Lassen Sie sich von der Stelle, die den Zugang Ihrer Verwaltung betreut, einen einmaligen Schlüssel geben. Dann: heimdraht factor set-up."},
+			Text{"This role needs a second factor on your phone, and none is set up yet.", "Ask your tenant's administrator for a one-time token. Then: heimdraht factor set-up."}},
+		{CodeFactorWrong, KindUnauthenticated,
+			Text{"Der Code stimmt nicht{why}.", "Warten Sie, bis die App den nächsten zeigt, und geben Sie ihn ein. Jeder gilt nur einmal. Ist das Telefon weg, nehmen Sie einen Ersatzcode, oder rufen Sie den Helpdesk an."},
+			Text{"The code is not right{why}.", "Wait until the app shows the next one, and type that. Each counts once. If the phone is gone, use a recovery code or call the helpdesk."}},
+		{CodeFactorThrottled, KindExhausted,
+			Text{"Es gab zu viele falsche Codes.", "Warten Sie {wait}. Waren Sie das nicht, kennt jemand Ihr Passwort: Ändern Sie es, und sagen Sie es dem Helpdesk."},
+			Text{"There were too many wrong codes.", "Wait {wait}. If that was not you, somebody knows your password: change it, and tell the helpdesk."}},
+		{CodeFactorThere, KindConflict,
+			Text{"{name} hat schon eine zweite Bestätigung auf dem Telefon eingerichtet.", "Ist das Telefon weg, setzen Sie sie erst zurück: heimdraht person reset-factor."},
+			Text{"{name} has set up a second factor already.", "If the phone is gone, reset it first: heimdraht person reset-factor."}},
 		{CodeDeviceLimit, KindExhausted,
 			Text{"Sie haben schon so viele Laptops angemeldet, wie vorgesehen sind ({limit}).", "Bitten Sie den Helpdesk, einen alten Laptop abzumelden."},
 			Text{"You have already enrolled as many laptops as are allowed ({limit}).", "Ask the helpdesk to revoke an old one."}},
@@ -195,8 +215,8 @@ func Catalogue() []Entry {
 			Text{"Die Liste ist nicht mehr die, die Sie gesehen haben.", "Sehen Sie sie noch einmal an: heimdraht directory pending."},
 			Text{"The list is no longer the one that you have seen.", "Look at it again: heimdraht directory pending."}},
 		{CodeProposalUnknown, KindNotFound,
-			Text{"Diesen Vorschlag gibt es nicht: Er ist abgelaufen, schon bestätigt, oder er betrifft auch andere Verwaltungen.", "Lassen Sie ihn noch einmal machen: heimdraht directory migrate."},
-			Text{"There is no such proposal: it has expired, was confirmed already, or is about other tenants too.", "Have it made again: heimdraht directory migrate."}},
+			Text{"Diesen Vorschlag gibt es nicht: Er ist abgelaufen, schon bestätigt, oder er betrifft auch andere Verwaltungen.", "Lassen Sie ihn noch einmal machen."},
+			Text{"There is no such proposal: it has expired, was confirmed already, or is about other tenants too.", "Have it made again."}},
 		{CodeFourEyes, KindForbidden,
 			Text{"Das muss jemand anders bestätigen als {who}, von dem der Vorschlag ist.", "Bitten Sie jemand anders, der den Zugang der Verwaltung betreut. Alle im Betrieb gelten dabei als einer."},
 			Text{"Somebody else than {who} must confirm this, whose proposal it is.", "Ask another administrator of the tenant. All operators count as one."}},

@@ -142,7 +142,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 func (a *App) wire(o Options) error {
 	a.contacts = watch.NewContacts(a.store, a.hub, a.log)
 	a.registry = signin.NewRegistry(o.OpenDirectory)
-	a.signIn = signin.New(signin.Options{Store: a.store, Directories: a.registry, Logger: a.log})
+	a.signIn = signin.New(signin.Options{Store: a.store, Directories: a.registry, Factors: a.keys, Logger: a.log})
 	a.rights = entitlement.New(entitlement.Options{Store: a.store, Directories: a.registry, Logger: a.log})
 	a.sessions = session.New(session.Options{
 		Store: a.store, Standings: a.signIn, Confirmations: a.contacts, Keys: a.keys, Logger: a.log,

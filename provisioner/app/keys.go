@@ -46,6 +46,7 @@ func makeMaster(file string) error {
 // preshared keys. They never change.
 type keys struct {
 	*keyring.SessionKeys
+	keyring.FactorKey
 	ca.Bundle // every authority whose certificates count
 
 	authority *ca.Authority       // issues
@@ -78,8 +79,13 @@ func makeKeys(ctx context.Context, s *store.Store, master *keyring.MasterKey, in
 	if err != nil {
 		return nil, err
 	}
+	sealedFactors, err := keyring.NewFactorKey().Seal(master)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.Update(ctx, func(tx *store.Writer) error {
 		return errors.Join(
+			tx.AddKey(store.SealedKey{Purpose: keyring.PurposeFactor, Version: 1, Sealed: sealedFactors}),
 			tx.AddKey(store.SealedKey{Purpose: keyring.PurposeCA, Version: 1, Sealed: sealedCA, Public: authority.Certificate().Raw}),
 			tx.AddKey(store.SealedKey{Purpose: keyring.PurposeSessionRoot, Version: 1, Sealed: sealedRoot}),
 			tx.AddKey(store.SealedKey{Purpose: keyring.PurposeAudit, Version: 1, Sealed: sealedAudit, Public: signer.Public().(ed25519.PublicKey)}), //nolint:forcetypeassert // of this type by its documentation
@@ -88,6 +94,22 @@ func makeKeys(ctx context.Context, s *store.Store, master *keyring.MasterKey, in
 		return nil, fmt.Errorf("keeping the keys: %w", err)
 	}
 	return openKeys(ctx, s, master)
+}
+
+// addFactorKey makes the key of second factors for a database that has none: the
+// version before knew none.
+func addFactorKey(ctx context.Context, s *store.Store, master *keyring.MasterKey) error {
+	sealed, err := keyring.NewFactorKey().Seal(master)
+	if err != nil {
+		return err
+	}
+	return s.Update(ctx, func(tx *store.Writer) error {
+		there, err := tx.Keys(keyring.PurposeFactor)
+		if err != nil || len(there) > 0 {
+			return err
+		}
+		return tx.AddKey(store.SealedKey{Purpose: keyring.PurposeFactor, Version: 1, Sealed: sealed})
+	})
 }
 
 // openKeys opens what the database holds. A master key that does not belong to
@@ -104,13 +126,15 @@ func openKeys(ctx context.Context, s *store.Store, master *keyring.MasterKey) (*
 // not used yet for new sessions: other replicas must know it first.
 func newKeys(master *keyring.MasterKey, list []store.SealedKey, now time.Time) (*keys, error) {
 	k := new(keys)
-	var authorities, roots []store.SealedKey
+	var authorities, roots, factors []store.SealedKey
 	for _, v := range list {
 		switch v.Purpose {
 		case keyring.PurposeCA:
 			authorities = append(authorities, v)
 		case keyring.PurposeSessionRoot:
 			roots = append(roots, v)
+		case keyring.PurposeFactor:
+			factors = append(factors, v)
 		}
 	}
 	if len(authorities) == 0 || len(roots) == 0 {
@@ -118,6 +142,12 @@ func newKeys(master *keyring.MasterKey, list []store.SealedKey, now time.Time) (
 	}
 	if err := k.openAuthorities(master, authorities); err != nil {
 		return nil, err
+	}
+	if len(factors) > 0 { // the version before knew none
+		var err error
+		if k.FactorKey, err = keyring.OpenFactorKey(master, factors[0].Sealed); err != nil {
+			return nil, sealProblem(err)
+		}
 	}
 	byVersion := make(map[int64]keyring.SessionRoot)
 	current := roots[len(roots)-1].Version // the oldest, if none is of age

@@ -36,6 +36,12 @@ type liveKeys struct {
 
 func openLiveKeys(ctx context.Context, s *store.Store, master *keyring.MasterKey, log *slog.Logger) (*liveKeys, error) {
 	k := &liveKeys{store: s, master: master, log: log}
+	if err := k.look(ctx); err != nil || k.now().FactorKey != (keyring.FactorKey{}) {
+		return k, err
+	}
+	if err := addFactorKey(ctx, s, master); err != nil {
+		return nil, fmt.Errorf("making the key of second factors: %w", err)
+	}
 	return k, k.look(ctx)
 }
 
@@ -114,6 +120,16 @@ func (k *liveKeys) Identify(chain []*x509.Certificate, now time.Time) (provision
 
 // Current is the version of the session root for new sessions.
 func (k *liveKeys) Current() int64 { return k.now().Current() }
+
+// SealFactor implements signin.FactorSealer.
+func (k *liveKeys) SealFactor(person string, secret []byte) ([]byte, error) {
+	return k.now().SealFactor(person, secret)
+}
+
+// OpenFactor implements signin.FactorSealer.
+func (k *liveKeys) OpenFactor(person string, sealed []byte) ([]byte, error) {
+	return k.now().OpenFactor(person, sealed)
+}
 
 // PresharedKey derives that of a session.
 func (k *liveKeys) PresharedKey(version int64, session string) ([32]byte, error) {

@@ -22,6 +22,7 @@ const (
 	PurposeCA          = "ca"           // the private key of a CA
 	PurposeSessionRoot = "session-root" // see SessionRoot
 	PurposeAudit       = "audit"        // the key that signs the audit log
+	PurposeFactor      = "factor"       // see FactorKey
 )
 
 // What is sealed consists of:

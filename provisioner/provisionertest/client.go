@@ -13,12 +13,15 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner/factor"
 )
 
 // Client speaks the protocol with a control plane, in this process or another.
@@ -30,6 +33,8 @@ type Client struct {
 
 	mu      sync.Mutex
 	address string
+	codes   map[string][]string // recovery codes by login
+	tokens  map[string]string   // of those who are signed in, by login
 }
 
 // Connect makes a client of the control plane at an address, host and port,
@@ -108,15 +113,101 @@ func As(ctx context.Context, token string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token, "accept-language", "en")
 }
 
-// Login signs somebody in at the command line and gives the token.
+// Login signs somebody in at the command line, unless she is, and gives the
+// token. Who needs a second factor sets it up the first time, and uses recovery
+// codes then.
 func (c *Client) Login(tenant, login string) string {
 	c.t.Helper()
-	answer, err := heimdrahtv1.NewAuthServiceClient(c.Dial(nil)).Login(context.Background(),
-		&heimdrahtv1.LoginRequest{Tenant: tenant, Login: login, Password: Password})
+	c.mu.Lock()
+	token, known := c.tokens[login]
+	c.mu.Unlock()
+	if known {
+		if _, err := heimdrahtv1.NewAuthServiceClient(c.Dial(nil)).WhoAmI(As(context.Background(), token), &heimdrahtv1.WhoAmIRequest{}); err == nil {
+			return token
+		}
+	}
+	token = c.login(tenant, login)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tokens == nil {
+		c.tokens = make(map[string]string)
+	}
+	c.tokens[login] = token
+	return token
+}
+
+func (c *Client) login(tenant, login string) string {
+	c.t.Helper()
+	request := &heimdrahtv1.LoginRequest{Tenant: tenant, Login: login, Password: Password, Code: c.recoveryCode(login)}
+	answer, err := heimdrahtv1.NewAuthServiceClient(c.Dial(nil)).Login(context.Background(), request)
+	token := answer.GetToken().GetToken()
+	if refusalCode(err) == "factor-missing" {
+		token, err = c.setUpFactor(context.Background(), tenant, login)
+	}
 	if err != nil {
 		c.t.Fatalf("signing in %s: %v", login, err)
 	}
-	return answer.GetToken().GetToken()
+	return token
+}
+
+// refusalCode is the code of the refusal that a call was answered with, if any.
+func refusalCode(err error) string {
+	for _, d := range status.Convert(err).Details() {
+		if r, ok := d.(*heimdrahtv1.Refusal); ok {
+			return r.GetCode()
+		}
+	}
+	return ""
+}
+
+func (c *Client) recoveryCode(login string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := c.codes[login]
+	if len(list) == 0 {
+		return ""
+	}
+	c.codes[login] = list[1:]
+	return list[0]
+}
+
+// setUpFactor sets up a second factor with a one-time token of the operator.
+func (c *Client) setUpFactor(ctx context.Context, tenant, login string) (token string, err error) {
+	conn := c.Dial(nil)
+	operator, desk, auth := As(ctx, c.Operator), heimdrahtv1.NewHelpdeskServiceClient(conn), heimdrahtv1.NewAuthServiceClient(conn)
+	found, err := desk.FindPeople(operator, &heimdrahtv1.FindPeopleRequest{Query: login})
+	if err != nil {
+		return "", err
+	}
+	for _, p := range found.GetPeople() {
+		if p.GetLogin() != login || p.GetTenant() != tenant {
+			continue
+		}
+		once, err := desk.IssueFactorToken(operator, &heimdrahtv1.IssueFactorTokenRequest{PersonId: p.GetPersonId(), Tenant: tenant})
+		if err != nil {
+			return "", err
+		}
+		begun, err := auth.BeginFactor(ctx, &heimdrahtv1.BeginFactorRequest{Tenant: tenant, Login: login, Password: Password, Token: once.GetToken()})
+		if err != nil {
+			return "", err
+		}
+		code, err := factor.Code(begun.GetSecret(), time.Now())
+		if err != nil {
+			return "", err
+		}
+		set, err := auth.ConfirmFactor(ctx, &heimdrahtv1.ConfirmFactorRequest{Tenant: tenant, Login: login, Password: Password, Token: once.GetToken(), Code: code})
+		if err != nil {
+			return "", err
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.codes == nil {
+			c.codes = make(map[string][]string)
+		}
+		c.codes[login] = set.GetRecoveryCodes()
+		return set.GetToken().GetToken(), nil
+	}
+	return "", errors.New("the operator does not find " + login)
 }
 
 // NewRequest makes a key and a certificate request for it.

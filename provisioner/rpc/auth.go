@@ -24,13 +24,40 @@ func (h *authHandler) RedeemToken(ctx context.Context, r *heimdrahtv1.RedeemToke
 }
 
 func (h *authHandler) Login(ctx context.Context, r *heimdrahtv1.LoginRequest) (*heimdrahtv1.LoginResponse, error) {
-	signed, err := h.signIn.Login(ctx, actorOf(ctx), signin.Credentials{
-		Tenant: r.GetTenant(), Login: r.GetLogin(), Password: signin.Password(r.GetPassword()),
-	})
+	signed, err := h.signIn.Login(ctx, actorOf(ctx), typedIn(r), r.GetCode())
 	if err != nil {
 		return nil, err
 	}
-	return &heimdrahtv1.LoginResponse{Token: fromSigned(signed), DisplayName: signed.Name, Roles: fromGrants(signed.Grants)}, nil
+	return &heimdrahtv1.LoginResponse{
+		Token: fromSigned(signed), DisplayName: signed.Name, Roles: fromGrants(signed.Grants), RecoveryCodesLeft: uint32(signed.RecoveryCodes),
+	}, nil
+}
+
+func (h *authHandler) BeginFactor(ctx context.Context, r *heimdrahtv1.BeginFactorRequest) (*heimdrahtv1.BeginFactorResponse, error) {
+	made, err := h.signIn.BeginFactor(ctx, actorOf(ctx), typedIn(r), r.GetToken())
+	if err != nil {
+		return nil, err
+	}
+	return &heimdrahtv1.BeginFactorResponse{Secret: made.Secret, Uri: made.URI}, nil
+}
+
+func (h *authHandler) ConfirmFactor(ctx context.Context, r *heimdrahtv1.ConfirmFactorRequest) (*heimdrahtv1.ConfirmFactorResponse, error) {
+	signed, recovery, err := h.signIn.ConfirmFactor(ctx, actorOf(ctx), typedIn(r), r.GetToken(), r.GetCode())
+	if err != nil {
+		return nil, err
+	}
+	return &heimdrahtv1.ConfirmFactorResponse{
+		Token: fromSigned(signed), DisplayName: signed.Name, Roles: fromGrants(signed.Grants), RecoveryCodes: recovery,
+	}, nil
+}
+
+// typedIn is what a person typed.
+func typedIn(r interface {
+	GetTenant() string
+	GetLogin() string
+	GetPassword() string
+}) signin.Credentials {
+	return signin.Credentials{Tenant: r.GetTenant(), Login: r.GetLogin(), Password: signin.Password(r.GetPassword())}
 }
 
 func (h *authHandler) Logout(ctx context.Context, _ *heimdrahtv1.LogoutRequest) (*heimdrahtv1.LogoutResponse, error) {

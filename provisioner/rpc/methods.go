@@ -55,7 +55,15 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionProposeIdentities, true
 	case heimdrahtv1.DirectoryService_GetIdentities_FullMethodName, heimdrahtv1.DirectoryService_ConfirmIdentities_FullMethodName:
 		return provisioner.ActionConfirmIdentities, true
-	case heimdrahtv1.AuthService_RedeemToken_FullMethodName, heimdrahtv1.AuthService_Login_FullMethodName:
+	case heimdrahtv1.HelpdeskService_IssueFactorToken_FullMethodName:
+		return provisioner.ActionIssueFactorToken, true
+	case heimdrahtv1.HelpdeskService_ResetFactor_FullMethodName:
+		return provisioner.ActionResetFactor, true
+	case heimdrahtv1.HelpdeskService_ListProposals_FullMethodName, heimdrahtv1.HelpdeskService_ConfirmProposal_FullMethodName,
+		heimdrahtv1.HelpdeskService_WithdrawProposal_FullMethodName:
+		return provisioner.ActionReadProposals, true
+	case heimdrahtv1.AuthService_RedeemToken_FullMethodName, heimdrahtv1.AuthService_Login_FullMethodName,
+		heimdrahtv1.AuthService_BeginFactor_FullMethodName, heimdrahtv1.AuthService_ConfirmFactor_FullMethodName:
 		return provisioner.ActionSignIn, true
 	case heimdrahtv1.AuthService_Logout_FullMethodName:
 		return provisioner.ActionSignOut, true

@@ -17,6 +17,9 @@ const (
 	causeUnknownTenant   cause = "unknown-tenant"
 	causeLoginThrottled  cause = "too-many-tries"
 	causeSourceThrottled cause = "too-many-tries-from-address"
+	causeCodeWrong       cause = "wrong-code"
+	causeCodeUsed        cause = "code-used-before"
+	causeCodeClock       cause = "code-of-another-time"
 )
 
 // failure is a sign-in without a proven password.
@@ -84,6 +87,9 @@ func causes() map[string]words {
 		string(causeUnknownTenant):        {"Zu dieser Anmeldeadresse oder Mail-Domäne gehört keine Verwaltung", "No tenant belongs to this address or mail domain"},
 		string(causeLoginThrottled):       {"Zu viele Fehlversuche mit diesem Konto; es geht höchstens 30 Minuten nach dem ersten wieder", "Too many wrong tries with this account; it works again at most 30 minutes after the first"},
 		string(causeSourceThrottled):      {"Zu viele Fehlversuche von dieser Netzadresse; es geht höchstens 10 Minuten nach dem ersten wieder", "Too many wrong tries from this network address; it works again at most 10 minutes after the first"},
+		string(causeCodeWrong):            {"Falscher Code vom Telefon, oder kein gültiger Ersatzcode", "Wrong code from the phone, or no valid recovery code"},
+		string(causeCodeUsed):             {"Der Code vom Telefon wurde schon benutzt", "The code from the phone was used before"},
+		string(causeCodeClock):            {"Die Uhr des Telefons geht falsch: Der Code gehört zu einer anderen Zeit", "The phone's clock is wrong: the code belongs to another time"},
 		string(directory.UnknownLogin):    {"Das Verzeichnis kennt diesen Benutzernamen nicht", "The directory does not know this user name"},
 		string(directory.AmbiguousLogin):  {"Der Benutzername gehört zu mehreren Einträgen im Verzeichnis", "The user name belongs to more than one entry of the directory"},
 		string(directory.WrongPassword):   {"Falsches Passwort", "Wrong password"},

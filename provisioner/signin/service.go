@@ -17,6 +17,7 @@ import (
 type Options struct {
 	Store       *store.Store
 	Directories *Registry
+	Factors     FactorSealer
 	Logger      *slog.Logger
 }
 
@@ -66,11 +67,14 @@ func (s *Service) runForgetting(ctx context.Context, duty *store.Duty) error {
 
 func (s *Service) forget(ctx context.Context, duty *store.Duty) error {
 	return duty.Update(ctx, func(tx *store.Writer) error {
-		if err := tx.ForgetFailures(tx.Now.Add(-max(loginWindow, sourceWindow))); err != nil {
+		if err := tx.ForgetFailures(tx.Now.Add(-max(loginWindow, sourceWindow, factorDay))); err != nil {
 			return fmt.Errorf("counts of wrong tries: %w", err)
 		}
 		if err := tx.ForgetStaffTokens(tx.Now); err != nil {
 			return fmt.Errorf("staff tokens: %w", err)
+		}
+		if err := tx.ForgetProposals(tx.Now); err != nil {
+			return fmt.Errorf("proposals: %w", err)
 		}
 		if err := tx.ForgetRefusals(tx.Now.Add(-keepRefusals)); err != nil {
 			return fmt.Errorf("refusals: %w", err)

@@ -28,23 +28,48 @@ type SignedIn struct {
 	ExpiresAt time.Time
 	Name      string
 	Grants    []provisioner.Grant
+	// RecoveryCodes is how many are left, where a second factor was shown.
+	RecoveryCodes int64
 }
 
-// Login signs in at the command line anybody who has a role in the tenant. Its
-// refusals are those of Prove.
-func (s *Service) Login(ctx context.Context, actor provisioner.Actor, c Credentials) (SignedIn, error) {
+// Login signs in at the command line anybody who has a role in the tenant. Above
+// staff it takes a code besides: from the phone, or a recovery code. Its refusals
+// are those of Prove, then factor-needed, factor-missing, factor-wrong and
+// factor-throttled.
+func (s *Service) Login(ctx context.Context, actor provisioner.Actor, c Credentials, code string) (SignedIn, error) {
 	proof, err := s.prove(ctx, actor, c, hasRole)
 	if err != nil {
 		return SignedIn{}, err
 	}
-	t := store.StaffToken{Person: proof.Person.ID, Name: proof.Person.DisplayName, Grants: proof.Tenant.GrantsOf(proof.Standing.Groups)}
-	actor.ID, actor.Name, actor.Grants = t.Person, t.Name, t.Grants
+	t := tokenOf(proof)
 	var signed SignedIn
+	var refusal *provisioner.Refusal
 	err = s.Store.Update(ctx, func(tx *store.Writer) (err error) {
-		signed, err = issue(tx, actor, t, proof.Tenant.Name)
+		refusal = nil
+		if provisioner.AboveStaff(t.Grants) {
+			if refusal, err = s.secondFactor(tx, actor, proof, code); err != nil || refusal != nil {
+				return err
+			}
+		}
+		known := actor
+		known.ID, known.Name, known.Grants = t.Person, t.Name, t.Grants
+		signed, err = issue(tx, known, t, proof.Tenant.Name)
 		return err
 	})
+	if err == nil && refusal != nil {
+		err = refusal
+	}
+	if err != nil {
+		return SignedIn{}, err
+	}
+	if provisioner.AboveStaff(t.Grants) {
+		signed.RecoveryCodes, err = store.Read(ctx, s.Store, func(tx *store.Reader) (int64, error) { return tx.RecoveryCodes(t.Person) })
+	}
 	return signed, err
+}
+
+func tokenOf(p Proof) store.StaffToken {
+	return store.StaffToken{Person: p.Person.ID, Name: p.Person.DisplayName, Grants: p.Tenant.GrantsOf(p.Standing.Groups)}
 }
 
 func hasRole(p Proof) *provisioner.Refusal {

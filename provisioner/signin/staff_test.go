@@ -47,7 +47,7 @@ func TestLogin(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.ldap.change(evasLogins(), func(a *account) { a.person.Groups = c.groups })
-				signed, err := w.service.Login(t.Context(), from(1), eva(evasPassword))
+				signed, err := w.login(t, from(1), eva(evasPassword))
 				if codeOf(err) != c.refused {
 					t.Fatalf("got %v", err)
 				}
@@ -92,7 +92,7 @@ func TestLoginFailsLikeProve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		began := time.Now()
-		if _, err := w.service.Login(t.Context(), from(1), eva("falsch")); codeOf(err) != provisioner.CodeSignInFailed {
+		if _, err := w.login(t, from(1), eva("falsch")); codeOf(err) != provisioner.CodeSignInFailed {
 			t.Error(err)
 		}
 		if took := time.Since(began); took != evenly {
@@ -104,7 +104,7 @@ func TestLoginFailsLikeProve(t *testing.T) {
 func TestTokensExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		signed, err := w.service.Login(t.Context(), from(1), eva(evasPassword))
+		signed, err := w.login(t, from(1), eva(evasPassword))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +149,7 @@ func TestRolesEndWithTheGroup(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				w.ldap.change(evasLogins(), func(a *account) { a.person.Groups = []string{helpdeskGroup} })
-				signed, err := w.service.Login(t.Context(), from(1), eva(evasPassword))
+				signed, err := w.login(t, from(1), eva(evasPassword))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/directory"
+	"github.com/heimdraht/heimdraht/provisioner/factor"
+	"github.com/heimdraht/heimdraht/provisioner/keyring"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
@@ -159,6 +161,7 @@ type world struct {
 	ldap    *ldap // stadt's
 	other   *ldap // dorf's
 	path    string
+	factors keyring.FactorKey
 	log     *slog.Logger
 }
 
@@ -167,6 +170,7 @@ func evasLogins() []string { return []string{"eva", "eva.muster@stadt.example", 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
+		factors: keyring.NewFactorKey(),
 		path: filepath.Join(t.TempDir(), "db"),
 		ldap: &ldap{name: "stadt-ad", people: make(map[string]account)}, other: &ldap{name: "dorf-ad", people: make(map[string]account)},
 		log: slog.New(slog.DiscardHandler),
@@ -217,12 +221,54 @@ func (w *world) open(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.store = s
-	w.service = signin.New(signin.Options{Store: s, Logger: w.log, Directories: signin.NewRegistry(func(d provisioner.Directory) (directory.Directory, error) {
+	w.service = signin.New(signin.Options{Store: s, Logger: w.log, Factors: w.factors, Directories: signin.NewRegistry(func(d provisioner.Directory) (directory.Directory, error) {
 		if d.Name == "stadt-ad" {
 			return w.ldap, nil
 		}
 		return w.other, nil
 	})})
+}
+
+// login signs in. Who needs a second factor and has none sets it up.
+func (w *world) login(t *testing.T, actor provisioner.Actor, c signin.Credentials) (signin.SignedIn, error) {
+	t.Helper()
+	signed, err := w.service.Login(t.Context(), actor, c, "")
+	if codeOf(err) != provisioner.CodeFactorMissing {
+		return signed, err
+	}
+	token := w.factorToken(t, c.Login)
+	signed, _, err = w.service.ConfirmFactor(t.Context(), actor, c, token, w.phone(t, actor, c, token)())
+	return signed, err
+}
+
+// factorToken is a one-time token to set up a second factor.
+func (w *world) factorToken(t *testing.T, login string) (token string) {
+	t.Helper()
+	token = provisioner.NewSecret()
+	w.update(t, func(tx *store.Writer) error {
+		p, err := tx.PersonTyped("stadt", login)
+		if err != nil {
+			return err
+		}
+		return tx.AddOneTimeToken(token, store.TokenFactor, p.ID, tx.Now.Add(time.Hour))
+	})
+	return token
+}
+
+// phone begins a second factor and gives what shows its codes.
+func (w *world) phone(t *testing.T, actor provisioner.Actor, c signin.Credentials, token string) (show func() string) {
+	t.Helper()
+	begun, err := w.service.BeginFactor(t.Context(), actor, c, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() string {
+		code, err := factor.Code(begun.Secret, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return code
+	}
 }
 
 func (w *world) close(t *testing.T) {

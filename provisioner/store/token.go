@@ -53,6 +53,11 @@ func (w *Writer) DropStaffToken(token string) error {
 	return run(w.q, `delete from staff_token where hash = $1`, hashToken(token))
 }
 
+// DropStaffTokensOf signs somebody out everywhere. Idempotent.
+func (w *Writer) DropStaffTokensOf(person string) error {
+	return run(w.q, `delete from staff_token where person = $1`, person)
+}
+
 // ForgetStaffTokens deletes tokens that expired before t.
 func (w *Writer) ForgetStaffTokens(t time.Time) error {
 	return run(w.q, `delete from staff_token where expires_at < $1`, ms(t))
@@ -62,6 +67,7 @@ func (w *Writer) ForgetStaffTokens(t time.Time) error {
 const (
 	TokenOperator = "operator"
 	TokenGateway  = "gateway"
+	TokenFactor   = "factor" // to set up a second factor; the subject is the person
 )
 
 // AddOneTimeToken keeps a one-time token by its hash. A former unused one for

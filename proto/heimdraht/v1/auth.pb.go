@@ -165,9 +165,12 @@ func (x *StaffToken) GetExpiresAt() *timestamppb.Timestamp {
 type LoginRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty: it follows from the mail domain in `login`.
-	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Login         string `protobuf:"bytes,2,opt,name=login,proto3" json:"login,omitempty"`
-	Password      string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	Tenant   string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Login    string `protobuf:"bytes,2,opt,name=login,proto3" json:"login,omitempty"`
+	Password string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	// Six digits from the phone, or a recovery code. Needed by those who have a
+	// role above staff; left out, the refusal is factor-needed.
+	Code          string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -223,13 +226,22 @@ func (x *LoginRequest) GetPassword() string {
 	return ""
 }
 
+func (x *LoginRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
 type LoginResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Token         *StaffToken            `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
-	DisplayName   string                 `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	Roles         []*RoleGrant           `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Token       *StaffToken            `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	DisplayName string                 `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	Roles       []*RoleGrant           `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`
+	// How many recovery codes are left, where a second factor was shown.
+	RecoveryCodesLeft uint32 `protobuf:"varint,4,opt,name=recovery_codes_left,json=recoveryCodesLeft,proto3" json:"recovery_codes_left,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *LoginResponse) Reset() {
@@ -283,6 +295,282 @@ func (x *LoginResponse) GetRoles() []*RoleGrant {
 	return nil
 }
 
+func (x *LoginResponse) GetRecoveryCodesLeft() uint32 {
+	if x != nil {
+		return x.RecoveryCodesLeft
+	}
+	return 0
+}
+
+type BeginFactorRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: it follows from the mail domain in `login`.
+	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Login         string `protobuf:"bytes,2,opt,name=login,proto3" json:"login,omitempty"`
+	Password      string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	Token         string `protobuf:"bytes,4,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginFactorRequest) Reset() {
+	*x = BeginFactorRequest{}
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginFactorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginFactorRequest) ProtoMessage() {}
+
+func (x *BeginFactorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginFactorRequest.ProtoReflect.Descriptor instead.
+func (*BeginFactorRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_auth_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *BeginFactorRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *BeginFactorRequest) GetLogin() string {
+	if x != nil {
+		return x.Login
+	}
+	return ""
+}
+
+func (x *BeginFactorRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+func (x *BeginFactorRequest) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+type BeginFactorResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In base 32 (RFC 4648), for those who type it.
+	Secret string `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
+	// otpauth://totp/…, for a QR code.
+	Uri           string `protobuf:"bytes,2,opt,name=uri,proto3" json:"uri,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginFactorResponse) Reset() {
+	*x = BeginFactorResponse{}
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginFactorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginFactorResponse) ProtoMessage() {}
+
+func (x *BeginFactorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginFactorResponse.ProtoReflect.Descriptor instead.
+func (*BeginFactorResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_auth_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *BeginFactorResponse) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+func (x *BeginFactorResponse) GetUri() string {
+	if x != nil {
+		return x.Uri
+	}
+	return ""
+}
+
+type ConfirmFactorRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Tenant   string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Login    string                 `protobuf:"bytes,2,opt,name=login,proto3" json:"login,omitempty"`
+	Password string                 `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	Token    string                 `protobuf:"bytes,4,opt,name=token,proto3" json:"token,omitempty"`
+	// Six digits from the phone.
+	Code          string `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmFactorRequest) Reset() {
+	*x = ConfirmFactorRequest{}
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmFactorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmFactorRequest) ProtoMessage() {}
+
+func (x *ConfirmFactorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmFactorRequest.ProtoReflect.Descriptor instead.
+func (*ConfirmFactorRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_auth_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ConfirmFactorRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ConfirmFactorRequest) GetLogin() string {
+	if x != nil {
+		return x.Login
+	}
+	return ""
+}
+
+func (x *ConfirmFactorRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+func (x *ConfirmFactorRequest) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *ConfirmFactorRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+type ConfirmFactorResponse struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Token       *StaffToken            `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	DisplayName string                 `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	Roles       []*RoleGrant           `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`
+	// Each signs in once without the phone. They are not shown again.
+	RecoveryCodes []string `protobuf:"bytes,4,rep,name=recovery_codes,json=recoveryCodes,proto3" json:"recovery_codes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmFactorResponse) Reset() {
+	*x = ConfirmFactorResponse{}
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmFactorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmFactorResponse) ProtoMessage() {}
+
+func (x *ConfirmFactorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmFactorResponse.ProtoReflect.Descriptor instead.
+func (*ConfirmFactorResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_auth_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ConfirmFactorResponse) GetToken() *StaffToken {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+func (x *ConfirmFactorResponse) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *ConfirmFactorResponse) GetRoles() []*RoleGrant {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+func (x *ConfirmFactorResponse) GetRecoveryCodes() []string {
+	if x != nil {
+		return x.RecoveryCodes
+	}
+	return nil
+}
+
 type RoleGrant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Role  Caller                 `protobuf:"varint,1,opt,name=role,proto3,enum=heimdraht.v1.Caller" json:"role,omitempty"`
@@ -294,7 +582,7 @@ type RoleGrant struct {
 
 func (x *RoleGrant) Reset() {
 	*x = RoleGrant{}
-	mi := &file_heimdraht_v1_auth_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -306,7 +594,7 @@ func (x *RoleGrant) String() string {
 func (*RoleGrant) ProtoMessage() {}
 
 func (x *RoleGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_auth_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -319,7 +607,7 @@ func (x *RoleGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleGrant.ProtoReflect.Descriptor instead.
 func (*RoleGrant) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_auth_proto_rawDescGZIP(), []int{5}
+	return file_heimdraht_v1_auth_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RoleGrant) GetRole() Caller {
@@ -344,7 +632,7 @@ type LogoutRequest struct {
 
 func (x *LogoutRequest) Reset() {
 	*x = LogoutRequest{}
-	mi := &file_heimdraht_v1_auth_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -356,7 +644,7 @@ func (x *LogoutRequest) String() string {
 func (*LogoutRequest) ProtoMessage() {}
 
 func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_auth_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -369,7 +657,7 @@ func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutRequest.ProtoReflect.Descriptor instead.
 func (*LogoutRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_auth_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_auth_proto_rawDescGZIP(), []int{10}
 }
 
 type LogoutResponse struct {
@@ -380,7 +668,7 @@ type LogoutResponse struct {
 
 func (x *LogoutResponse) Reset() {
 	*x = LogoutResponse{}
-	mi := &file_heimdraht_v1_auth_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -392,7 +680,7 @@ func (x *LogoutResponse) String() string {
 func (*LogoutResponse) ProtoMessage() {}
 
 func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_auth_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -405,7 +693,7 @@ func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutResponse.ProtoReflect.Descriptor instead.
 func (*LogoutResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_auth_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_auth_proto_rawDescGZIP(), []int{11}
 }
 
 type WhoAmIRequest struct {
@@ -416,7 +704,7 @@ type WhoAmIRequest struct {
 
 func (x *WhoAmIRequest) Reset() {
 	*x = WhoAmIRequest{}
-	mi := &file_heimdraht_v1_auth_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -428,7 +716,7 @@ func (x *WhoAmIRequest) String() string {
 func (*WhoAmIRequest) ProtoMessage() {}
 
 func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_auth_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -441,7 +729,7 @@ func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIRequest.ProtoReflect.Descriptor instead.
 func (*WhoAmIRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_auth_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_auth_proto_rawDescGZIP(), []int{12}
 }
 
 type WhoAmIResponse struct {
@@ -455,7 +743,7 @@ type WhoAmIResponse struct {
 
 func (x *WhoAmIResponse) Reset() {
 	*x = WhoAmIResponse{}
-	mi := &file_heimdraht_v1_auth_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -467,7 +755,7 @@ func (x *WhoAmIResponse) String() string {
 func (*WhoAmIResponse) ProtoMessage() {}
 
 func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_auth_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_auth_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -480,7 +768,7 @@ func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIResponse.ProtoReflect.Descriptor instead.
 func (*WhoAmIResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_auth_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_auth_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WhoAmIResponse) GetDisplayName() string {
@@ -517,15 +805,36 @@ const file_heimdraht_v1_auth_proto_rawDesc = "" +
 	"StaffToken\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x129\n" +
 	"\n" +
-	"expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"X\n" +
+	"expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"l\n" +
 	"\fLoginRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
 	"\x05login\x18\x02 \x01(\tR\x05login\x12\x1a\n" +
-	"\bpassword\x18\x03 \x01(\tR\bpassword\"\x91\x01\n" +
+	"\bpassword\x18\x03 \x01(\tR\bpassword\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\tR\x04code\"\xc1\x01\n" +
 	"\rLoginResponse\x12.\n" +
 	"\x05token\x18\x01 \x01(\v2\x18.heimdraht.v1.StaffTokenR\x05token\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12-\n" +
-	"\x05roles\x18\x03 \x03(\v2\x17.heimdraht.v1.RoleGrantR\x05roles\"M\n" +
+	"\x05roles\x18\x03 \x03(\v2\x17.heimdraht.v1.RoleGrantR\x05roles\x12.\n" +
+	"\x13recovery_codes_left\x18\x04 \x01(\rR\x11recoveryCodesLeft\"t\n" +
+	"\x12BeginFactorRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
+	"\x05login\x18\x02 \x01(\tR\x05login\x12\x1a\n" +
+	"\bpassword\x18\x03 \x01(\tR\bpassword\x12\x14\n" +
+	"\x05token\x18\x04 \x01(\tR\x05token\"?\n" +
+	"\x13BeginFactorResponse\x12\x16\n" +
+	"\x06secret\x18\x01 \x01(\tR\x06secret\x12\x10\n" +
+	"\x03uri\x18\x02 \x01(\tR\x03uri\"\x8a\x01\n" +
+	"\x14ConfirmFactorRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
+	"\x05login\x18\x02 \x01(\tR\x05login\x12\x1a\n" +
+	"\bpassword\x18\x03 \x01(\tR\bpassword\x12\x14\n" +
+	"\x05token\x18\x04 \x01(\tR\x05token\x12\x12\n" +
+	"\x04code\x18\x05 \x01(\tR\x04code\"\xc0\x01\n" +
+	"\x15ConfirmFactorResponse\x12.\n" +
+	"\x05token\x18\x01 \x01(\v2\x18.heimdraht.v1.StaffTokenR\x05token\x12!\n" +
+	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12-\n" +
+	"\x05roles\x18\x03 \x03(\v2\x17.heimdraht.v1.RoleGrantR\x05roles\x12%\n" +
+	"\x0erecovery_codes\x18\x04 \x03(\tR\rrecoveryCodes\"M\n" +
 	"\tRoleGrant\x12(\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x14.heimdraht.v1.CallerR\x04role\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"\x0f\n" +
@@ -536,10 +845,12 @@ const file_heimdraht_v1_auth_proto_rawDesc = "" +
 	"\fdisplay_name\x18\x01 \x01(\tR\vdisplayName\x12-\n" +
 	"\x05roles\x18\x02 \x03(\v2\x17.heimdraht.v1.RoleGrantR\x05roles\x129\n" +
 	"\n" +
-	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\xd1\x02\n" +
+	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\x8d\x04\n" +
 	"\vAuthService\x12Y\n" +
 	"\vRedeemToken\x12 .heimdraht.v1.RedeemTokenRequest\x1a!.heimdraht.v1.RedeemTokenResponse\"\x05\xea\xdd\x19\x01\x01\x12G\n" +
-	"\x05Login\x12\x1a.heimdraht.v1.LoginRequest\x1a\x1b.heimdraht.v1.LoginResponse\"\x05\xea\xdd\x19\x01\x01\x12N\n" +
+	"\x05Login\x12\x1a.heimdraht.v1.LoginRequest\x1a\x1b.heimdraht.v1.LoginResponse\"\x05\xea\xdd\x19\x01\x01\x12Y\n" +
+	"\vBeginFactor\x12 .heimdraht.v1.BeginFactorRequest\x1a!.heimdraht.v1.BeginFactorResponse\"\x05\xea\xdd\x19\x01\x01\x12_\n" +
+	"\rConfirmFactor\x12\".heimdraht.v1.ConfirmFactorRequest\x1a#.heimdraht.v1.ConfirmFactorResponse\"\x05\xea\xdd\x19\x01\x01\x12N\n" +
 	"\x06Logout\x12\x1b.heimdraht.v1.LogoutRequest\x1a\x1c.heimdraht.v1.LogoutResponse\"\t\xea\xdd\x19\x05\x04\x05\x06\a\b\x12N\n" +
 	"\x06WhoAmI\x12\x1b.heimdraht.v1.WhoAmIRequest\x1a\x1c.heimdraht.v1.WhoAmIResponse\"\t\xea\xdd\x19\x05\x04\x05\x06\a\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
@@ -555,42 +866,52 @@ func file_heimdraht_v1_auth_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_auth_proto_rawDescData
 }
 
-var file_heimdraht_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_heimdraht_v1_auth_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_heimdraht_v1_auth_proto_goTypes = []any{
 	(*RedeemTokenRequest)(nil),    // 0: heimdraht.v1.RedeemTokenRequest
 	(*RedeemTokenResponse)(nil),   // 1: heimdraht.v1.RedeemTokenResponse
 	(*StaffToken)(nil),            // 2: heimdraht.v1.StaffToken
 	(*LoginRequest)(nil),          // 3: heimdraht.v1.LoginRequest
 	(*LoginResponse)(nil),         // 4: heimdraht.v1.LoginResponse
-	(*RoleGrant)(nil),             // 5: heimdraht.v1.RoleGrant
-	(*LogoutRequest)(nil),         // 6: heimdraht.v1.LogoutRequest
-	(*LogoutResponse)(nil),        // 7: heimdraht.v1.LogoutResponse
-	(*WhoAmIRequest)(nil),         // 8: heimdraht.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),        // 9: heimdraht.v1.WhoAmIResponse
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(Caller)(0),                   // 11: heimdraht.v1.Caller
+	(*BeginFactorRequest)(nil),    // 5: heimdraht.v1.BeginFactorRequest
+	(*BeginFactorResponse)(nil),   // 6: heimdraht.v1.BeginFactorResponse
+	(*ConfirmFactorRequest)(nil),  // 7: heimdraht.v1.ConfirmFactorRequest
+	(*ConfirmFactorResponse)(nil), // 8: heimdraht.v1.ConfirmFactorResponse
+	(*RoleGrant)(nil),             // 9: heimdraht.v1.RoleGrant
+	(*LogoutRequest)(nil),         // 10: heimdraht.v1.LogoutRequest
+	(*LogoutResponse)(nil),        // 11: heimdraht.v1.LogoutResponse
+	(*WhoAmIRequest)(nil),         // 12: heimdraht.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),        // 13: heimdraht.v1.WhoAmIResponse
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(Caller)(0),                   // 15: heimdraht.v1.Caller
 }
 var file_heimdraht_v1_auth_proto_depIdxs = []int32{
 	2,  // 0: heimdraht.v1.RedeemTokenResponse.token:type_name -> heimdraht.v1.StaffToken
-	10, // 1: heimdraht.v1.StaffToken.expires_at:type_name -> google.protobuf.Timestamp
+	14, // 1: heimdraht.v1.StaffToken.expires_at:type_name -> google.protobuf.Timestamp
 	2,  // 2: heimdraht.v1.LoginResponse.token:type_name -> heimdraht.v1.StaffToken
-	5,  // 3: heimdraht.v1.LoginResponse.roles:type_name -> heimdraht.v1.RoleGrant
-	11, // 4: heimdraht.v1.RoleGrant.role:type_name -> heimdraht.v1.Caller
-	5,  // 5: heimdraht.v1.WhoAmIResponse.roles:type_name -> heimdraht.v1.RoleGrant
-	10, // 6: heimdraht.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 7: heimdraht.v1.AuthService.RedeemToken:input_type -> heimdraht.v1.RedeemTokenRequest
-	3,  // 8: heimdraht.v1.AuthService.Login:input_type -> heimdraht.v1.LoginRequest
-	6,  // 9: heimdraht.v1.AuthService.Logout:input_type -> heimdraht.v1.LogoutRequest
-	8,  // 10: heimdraht.v1.AuthService.WhoAmI:input_type -> heimdraht.v1.WhoAmIRequest
-	1,  // 11: heimdraht.v1.AuthService.RedeemToken:output_type -> heimdraht.v1.RedeemTokenResponse
-	4,  // 12: heimdraht.v1.AuthService.Login:output_type -> heimdraht.v1.LoginResponse
-	7,  // 13: heimdraht.v1.AuthService.Logout:output_type -> heimdraht.v1.LogoutResponse
-	9,  // 14: heimdraht.v1.AuthService.WhoAmI:output_type -> heimdraht.v1.WhoAmIResponse
-	11, // [11:15] is the sub-list for method output_type
-	7,  // [7:11] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	9,  // 3: heimdraht.v1.LoginResponse.roles:type_name -> heimdraht.v1.RoleGrant
+	2,  // 4: heimdraht.v1.ConfirmFactorResponse.token:type_name -> heimdraht.v1.StaffToken
+	9,  // 5: heimdraht.v1.ConfirmFactorResponse.roles:type_name -> heimdraht.v1.RoleGrant
+	15, // 6: heimdraht.v1.RoleGrant.role:type_name -> heimdraht.v1.Caller
+	9,  // 7: heimdraht.v1.WhoAmIResponse.roles:type_name -> heimdraht.v1.RoleGrant
+	14, // 8: heimdraht.v1.WhoAmIResponse.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 9: heimdraht.v1.AuthService.RedeemToken:input_type -> heimdraht.v1.RedeemTokenRequest
+	3,  // 10: heimdraht.v1.AuthService.Login:input_type -> heimdraht.v1.LoginRequest
+	5,  // 11: heimdraht.v1.AuthService.BeginFactor:input_type -> heimdraht.v1.BeginFactorRequest
+	7,  // 12: heimdraht.v1.AuthService.ConfirmFactor:input_type -> heimdraht.v1.ConfirmFactorRequest
+	10, // 13: heimdraht.v1.AuthService.Logout:input_type -> heimdraht.v1.LogoutRequest
+	12, // 14: heimdraht.v1.AuthService.WhoAmI:input_type -> heimdraht.v1.WhoAmIRequest
+	1,  // 15: heimdraht.v1.AuthService.RedeemToken:output_type -> heimdraht.v1.RedeemTokenResponse
+	4,  // 16: heimdraht.v1.AuthService.Login:output_type -> heimdraht.v1.LoginResponse
+	6,  // 17: heimdraht.v1.AuthService.BeginFactor:output_type -> heimdraht.v1.BeginFactorResponse
+	8,  // 18: heimdraht.v1.AuthService.ConfirmFactor:output_type -> heimdraht.v1.ConfirmFactorResponse
+	11, // 19: heimdraht.v1.AuthService.Logout:output_type -> heimdraht.v1.LogoutResponse
+	13, // 20: heimdraht.v1.AuthService.WhoAmI:output_type -> heimdraht.v1.WhoAmIResponse
+	15, // [15:21] is the sub-list for method output_type
+	9,  // [9:15] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_auth_proto_init() }
@@ -605,7 +926,7 @@ func file_heimdraht_v1_auth_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_auth_proto_rawDesc), len(file_heimdraht_v1_auth_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

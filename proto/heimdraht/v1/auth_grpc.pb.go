@@ -19,10 +19,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AuthService_RedeemToken_FullMethodName = "/heimdraht.v1.AuthService/RedeemToken"
-	AuthService_Login_FullMethodName       = "/heimdraht.v1.AuthService/Login"
-	AuthService_Logout_FullMethodName      = "/heimdraht.v1.AuthService/Logout"
-	AuthService_WhoAmI_FullMethodName      = "/heimdraht.v1.AuthService/WhoAmI"
+	AuthService_RedeemToken_FullMethodName   = "/heimdraht.v1.AuthService/RedeemToken"
+	AuthService_Login_FullMethodName         = "/heimdraht.v1.AuthService/Login"
+	AuthService_BeginFactor_FullMethodName   = "/heimdraht.v1.AuthService/BeginFactor"
+	AuthService_ConfirmFactor_FullMethodName = "/heimdraht.v1.AuthService/ConfirmFactor"
+	AuthService_Logout_FullMethodName        = "/heimdraht.v1.AuthService/Logout"
+	AuthService_WhoAmI_FullMethodName        = "/heimdraht.v1.AuthService/WhoAmI"
 )
 
 // AuthServiceClient is the client API for AuthService service.
@@ -36,6 +38,11 @@ type AuthServiceClient interface {
 	// `heimdrahtd init` shows the first operator, for a staff token.
 	RedeemToken(ctx context.Context, in *RedeemTokenRequest, opts ...grpc.CallOption) (*RedeemTokenResponse, error)
 	Login(ctx context.Context, in *LoginRequest, opts ...grpc.CallOption) (*LoginResponse, error)
+	// BeginFactor makes the secret of a second factor for a person who shows her
+	// password and a one-time token (HelpdeskService.IssueFactorToken).
+	BeginFactor(ctx context.Context, in *BeginFactorRequest, opts ...grpc.CallOption) (*BeginFactorResponse, error)
+	// ConfirmFactor completes it with a first code, and signs the person in.
+	ConfirmFactor(ctx context.Context, in *ConfirmFactorRequest, opts ...grpc.CallOption) (*ConfirmFactorResponse, error)
 	Logout(ctx context.Context, in *LogoutRequest, opts ...grpc.CallOption) (*LogoutResponse, error)
 	WhoAmI(ctx context.Context, in *WhoAmIRequest, opts ...grpc.CallOption) (*WhoAmIResponse, error)
 }
@@ -62,6 +69,26 @@ func (c *authServiceClient) Login(ctx context.Context, in *LoginRequest, opts ..
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(LoginResponse)
 	err := c.cc.Invoke(ctx, AuthService_Login_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *authServiceClient) BeginFactor(ctx context.Context, in *BeginFactorRequest, opts ...grpc.CallOption) (*BeginFactorResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BeginFactorResponse)
+	err := c.cc.Invoke(ctx, AuthService_BeginFactor_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *authServiceClient) ConfirmFactor(ctx context.Context, in *ConfirmFactorRequest, opts ...grpc.CallOption) (*ConfirmFactorResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConfirmFactorResponse)
+	err := c.cc.Invoke(ctx, AuthService_ConfirmFactor_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +126,11 @@ type AuthServiceServer interface {
 	// `heimdrahtd init` shows the first operator, for a staff token.
 	RedeemToken(context.Context, *RedeemTokenRequest) (*RedeemTokenResponse, error)
 	Login(context.Context, *LoginRequest) (*LoginResponse, error)
+	// BeginFactor makes the secret of a second factor for a person who shows her
+	// password and a one-time token (HelpdeskService.IssueFactorToken).
+	BeginFactor(context.Context, *BeginFactorRequest) (*BeginFactorResponse, error)
+	// ConfirmFactor completes it with a first code, and signs the person in.
+	ConfirmFactor(context.Context, *ConfirmFactorRequest) (*ConfirmFactorResponse, error)
 	Logout(context.Context, *LogoutRequest) (*LogoutResponse, error)
 	WhoAmI(context.Context, *WhoAmIRequest) (*WhoAmIResponse, error)
 	mustEmbedUnimplementedAuthServiceServer()
@@ -116,6 +148,12 @@ func (UnimplementedAuthServiceServer) RedeemToken(context.Context, *RedeemTokenR
 }
 func (UnimplementedAuthServiceServer) Login(context.Context, *LoginRequest) (*LoginResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Login not implemented")
+}
+func (UnimplementedAuthServiceServer) BeginFactor(context.Context, *BeginFactorRequest) (*BeginFactorResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BeginFactor not implemented")
+}
+func (UnimplementedAuthServiceServer) ConfirmFactor(context.Context, *ConfirmFactorRequest) (*ConfirmFactorResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ConfirmFactor not implemented")
 }
 func (UnimplementedAuthServiceServer) Logout(context.Context, *LogoutRequest) (*LogoutResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Logout not implemented")
@@ -180,6 +218,42 @@ func _AuthService_Login_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AuthService_BeginFactor_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginFactorRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthServiceServer).BeginFactor(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuthService_BeginFactor_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthServiceServer).BeginFactor(ctx, req.(*BeginFactorRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AuthService_ConfirmFactor_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConfirmFactorRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AuthServiceServer).ConfirmFactor(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AuthService_ConfirmFactor_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AuthServiceServer).ConfirmFactor(ctx, req.(*ConfirmFactorRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AuthService_Logout_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(LogoutRequest)
 	if err := dec(in); err != nil {
@@ -230,6 +304,14 @@ var AuthService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Login",
 			Handler:    _AuthService_Login_Handler,
+		},
+		{
+			MethodName: "BeginFactor",
+			Handler:    _AuthService_BeginFactor_Handler,
+		},
+		{
+			MethodName: "ConfirmFactor",
+			Handler:    _AuthService_ConfirmFactor_Handler,
 		},
 		{
 			MethodName: "Logout",

@@ -1474,6 +1474,593 @@ func (x *ListSessionsResponse) GetNextPageToken() string {
 	return ""
 }
 
+type IssueFactorTokenRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	PersonId string                 `protobuf:"bytes,1,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
+	// May be empty if the caller sees the person in one tenant only.
+	Tenant        string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IssueFactorTokenRequest) Reset() {
+	*x = IssueFactorTokenRequest{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssueFactorTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssueFactorTokenRequest) ProtoMessage() {}
+
+func (x *IssueFactorTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssueFactorTokenRequest.ProtoReflect.Descriptor instead.
+func (*IssueFactorTokenRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *IssueFactorTokenRequest) GetPersonId() string {
+	if x != nil {
+		return x.PersonId
+	}
+	return ""
+}
+
+func (x *IssueFactorTokenRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type IssueFactorTokenResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IssueFactorTokenResponse) Reset() {
+	*x = IssueFactorTokenResponse{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssueFactorTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssueFactorTokenResponse) ProtoMessage() {}
+
+func (x *IssueFactorTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssueFactorTokenResponse.ProtoReflect.Descriptor instead.
+func (*IssueFactorTokenResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *IssueFactorTokenResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *IssueFactorTokenResponse) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+type ResetFactorRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	PersonId string                 `protobuf:"bytes,1,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
+	Tenant   string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Reason   string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How it was made sure that it is really this person who asks.
+	IdentityChecked string `protobuf:"bytes,4,opt,name=identity_checked,json=identityChecked,proto3" json:"identity_checked,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ResetFactorRequest) Reset() {
+	*x = ResetFactorRequest{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetFactorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetFactorRequest) ProtoMessage() {}
+
+func (x *ResetFactorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetFactorRequest.ProtoReflect.Descriptor instead.
+func (*ResetFactorRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ResetFactorRequest) GetPersonId() string {
+	if x != nil {
+		return x.PersonId
+	}
+	return ""
+}
+
+func (x *ResetFactorRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ResetFactorRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ResetFactorRequest) GetIdentityChecked() string {
+	if x != nil {
+		return x.IdentityChecked
+	}
+	return ""
+}
+
+type ResetFactorResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Somebody else must confirm it; not set: it is done.
+	Proposal      *Proposal `protobuf:"bytes,1,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetFactorResponse) Reset() {
+	*x = ResetFactorResponse{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetFactorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetFactorResponse) ProtoMessage() {}
+
+func (x *ResetFactorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetFactorResponse.ProtoReflect.Descriptor instead.
+func (*ResetFactorResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ResetFactorResponse) GetProposal() *Proposal {
+	if x != nil {
+		return x.Proposal
+	}
+	return nil
+}
+
+// Proposal is what one person wants done and another one must confirm.
+type Proposal struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ProposalId string                 `protobuf:"bytes,1,opt,name=proposal_id,json=proposalId,proto3" json:"proposal_id,omitempty"`
+	// "reset factor", …
+	Action string `protobuf:"bytes,2,opt,name=action,proto3" json:"action,omitempty"`
+	Tenant string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Whom or what it is about, for people to read.
+	ObjectName    string                 `protobuf:"bytes,4,opt,name=object_name,json=objectName,proto3" json:"object_name,omitempty"`
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Details       map[string]string      `protobuf:"bytes,6,rep,name=details,proto3" json:"details,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	ProposedBy    string                 `protobuf:"bytes,7,opt,name=proposed_by,json=proposedBy,proto3" json:"proposed_by,omitempty"`
+	ProposedAt    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=proposed_at,json=proposedAt,proto3" json:"proposed_at,omitempty"`
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Proposal) Reset() {
+	*x = Proposal{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Proposal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Proposal) ProtoMessage() {}
+
+func (x *Proposal) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
+func (*Proposal) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Proposal) GetProposalId() string {
+	if x != nil {
+		return x.ProposalId
+	}
+	return ""
+}
+
+func (x *Proposal) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *Proposal) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Proposal) GetObjectName() string {
+	if x != nil {
+		return x.ObjectName
+	}
+	return ""
+}
+
+func (x *Proposal) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Proposal) GetDetails() map[string]string {
+	if x != nil {
+		return x.Details
+	}
+	return nil
+}
+
+func (x *Proposal) GetProposedBy() string {
+	if x != nil {
+		return x.ProposedBy
+	}
+	return ""
+}
+
+func (x *Proposal) GetProposedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ProposedAt
+	}
+	return nil
+}
+
+func (x *Proposal) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+type ListProposalsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListProposalsRequest) Reset() {
+	*x = ListProposalsRequest{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListProposalsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListProposalsRequest) ProtoMessage() {}
+
+func (x *ListProposalsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListProposalsRequest.ProtoReflect.Descriptor instead.
+func (*ListProposalsRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{26}
+}
+
+type ListProposalsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The oldest first.
+	Proposals     []*Proposal `protobuf:"bytes,1,rep,name=proposals,proto3" json:"proposals,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListProposalsResponse) Reset() {
+	*x = ListProposalsResponse{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListProposalsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListProposalsResponse) ProtoMessage() {}
+
+func (x *ListProposalsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListProposalsResponse.ProtoReflect.Descriptor instead.
+func (*ListProposalsResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ListProposalsResponse) GetProposals() []*Proposal {
+	if x != nil {
+		return x.Proposals
+	}
+	return nil
+}
+
+type ConfirmProposalRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ProposalId    string                 `protobuf:"bytes,1,opt,name=proposal_id,json=proposalId,proto3" json:"proposal_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmProposalRequest) Reset() {
+	*x = ConfirmProposalRequest{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmProposalRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmProposalRequest) ProtoMessage() {}
+
+func (x *ConfirmProposalRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmProposalRequest.ProtoReflect.Descriptor instead.
+func (*ConfirmProposalRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ConfirmProposalRequest) GetProposalId() string {
+	if x != nil {
+		return x.ProposalId
+	}
+	return ""
+}
+
+type ConfirmProposalResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Proposal      *Proposal              `protobuf:"bytes,1,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmProposalResponse) Reset() {
+	*x = ConfirmProposalResponse{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmProposalResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmProposalResponse) ProtoMessage() {}
+
+func (x *ConfirmProposalResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmProposalResponse.ProtoReflect.Descriptor instead.
+func (*ConfirmProposalResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ConfirmProposalResponse) GetProposal() *Proposal {
+	if x != nil {
+		return x.Proposal
+	}
+	return nil
+}
+
+type WithdrawProposalRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ProposalId    string                 `protobuf:"bytes,1,opt,name=proposal_id,json=proposalId,proto3" json:"proposal_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithdrawProposalRequest) Reset() {
+	*x = WithdrawProposalRequest{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawProposalRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawProposalRequest) ProtoMessage() {}
+
+func (x *WithdrawProposalRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawProposalRequest.ProtoReflect.Descriptor instead.
+func (*WithdrawProposalRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *WithdrawProposalRequest) GetProposalId() string {
+	if x != nil {
+		return x.ProposalId
+	}
+	return ""
+}
+
+type WithdrawProposalResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Proposal      *Proposal              `protobuf:"bytes,1,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithdrawProposalResponse) Reset() {
+	*x = WithdrawProposalResponse{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawProposalResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawProposalResponse) ProtoMessage() {}
+
+func (x *WithdrawProposalResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawProposalResponse.ProtoReflect.Descriptor instead.
+func (*WithdrawProposalResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *WithdrawProposalResponse) GetProposal() *Proposal {
+	if x != nil {
+		return x.Proposal
+	}
+	return nil
+}
+
 var File_heimdraht_v1_helpdesk_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
@@ -1587,12 +2174,58 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tR\tpageToken\"q\n" +
 	"\x14ListSessionsResponse\x121\n" +
 	"\bsessions\x18\x01 \x03(\v2\x15.heimdraht.v1.SessionR\bsessions\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*z\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"N\n" +
+	"\x17IssueFactorTokenRequest\x12\x1b\n" +
+	"\tperson_id\x18\x01 \x01(\tR\bpersonId\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"k\n" +
+	"\x18IssueFactorTokenResponse\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\x129\n" +
+	"\n" +
+	"expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x8c\x01\n" +
+	"\x12ResetFactorRequest\x12\x1b\n" +
+	"\tperson_id\x18\x01 \x01(\tR\bpersonId\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12)\n" +
+	"\x10identity_checked\x18\x04 \x01(\tR\x0fidentityChecked\"I\n" +
+	"\x13ResetFactorResponse\x122\n" +
+	"\bproposal\x18\x01 \x01(\v2\x16.heimdraht.v1.ProposalR\bproposal\"\xa8\x03\n" +
+	"\bProposal\x12\x1f\n" +
+	"\vproposal_id\x18\x01 \x01(\tR\n" +
+	"proposalId\x12\x16\n" +
+	"\x06action\x18\x02 \x01(\tR\x06action\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\x12\x1f\n" +
+	"\vobject_name\x18\x04 \x01(\tR\n" +
+	"objectName\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12=\n" +
+	"\adetails\x18\x06 \x03(\v2#.heimdraht.v1.Proposal.DetailsEntryR\adetails\x12\x1f\n" +
+	"\vproposed_by\x18\a \x01(\tR\n" +
+	"proposedBy\x12;\n" +
+	"\vproposed_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"proposedAt\x129\n" +
+	"\n" +
+	"expires_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x1a:\n" +
+	"\fDetailsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x16\n" +
+	"\x14ListProposalsRequest\"M\n" +
+	"\x15ListProposalsResponse\x124\n" +
+	"\tproposals\x18\x01 \x03(\v2\x16.heimdraht.v1.ProposalR\tproposals\"9\n" +
+	"\x16ConfirmProposalRequest\x12\x1f\n" +
+	"\vproposal_id\x18\x01 \x01(\tR\n" +
+	"proposalId\"M\n" +
+	"\x17ConfirmProposalResponse\x122\n" +
+	"\bproposal\x18\x01 \x01(\v2\x16.heimdraht.v1.ProposalR\bproposal\":\n" +
+	"\x17WithdrawProposalRequest\x12\x1f\n" +
+	"\vproposal_id\x18\x01 \x01(\tR\n" +
+	"proposalId\"N\n" +
+	"\x18WithdrawProposalResponse\x122\n" +
+	"\bproposal\x18\x01 \x01(\v2\x16.heimdraht.v1.ProposalR\bproposal*z\n" +
 	"\vDeviceState\x12\x1c\n" +
 	"\x18DEVICE_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13DEVICE_STATE_ACTIVE\x10\x01\x12\x1a\n" +
 	"\x16DEVICE_STATE_SUSPENDED\x10\x02\x12\x18\n" +
-	"\x14DEVICE_STATE_REVOKED\x10\x032\xff\x05\n" +
+	"\x14DEVICE_STATE_REVOKED\x10\x032\x80\n" +
+	"\n" +
 	"\x0fHelpdeskService\x12X\n" +
 	"\n" +
 	"FindPeople\x12\x1f.heimdraht.v1.FindPeopleRequest\x1a .heimdraht.v1.FindPeopleResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12U\n" +
@@ -1602,7 +2235,12 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\rSuspendDevice\x12\".heimdraht.v1.SuspendDeviceRequest\x1a#.heimdraht.v1.SuspendDeviceResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12a\n" +
 	"\rRestoreDevice\x12\".heimdraht.v1.RestoreDeviceRequest\x1a#.heimdraht.v1.RestoreDeviceResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12^\n" +
 	"\fRevokePerson\x12!.heimdraht.v1.RevokePersonRequest\x1a\".heimdraht.v1.RevokePersonResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12^\n" +
-	"\fListSessions\x12!.heimdraht.v1.ListSessionsRequest\x1a\".heimdraht.v1.ListSessionsResponse\"\a\xea\xdd\x19\x03\x05\a\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
+	"\fListSessions\x12!.heimdraht.v1.ListSessionsRequest\x1a\".heimdraht.v1.ListSessionsResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12j\n" +
+	"\x10IssueFactorToken\x12%.heimdraht.v1.IssueFactorTokenRequest\x1a&.heimdraht.v1.IssueFactorTokenResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12[\n" +
+	"\vResetFactor\x12 .heimdraht.v1.ResetFactorRequest\x1a!.heimdraht.v1.ResetFactorResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12a\n" +
+	"\rListProposals\x12\".heimdraht.v1.ListProposalsRequest\x1a#.heimdraht.v1.ListProposalsResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12g\n" +
+	"\x0fConfirmProposal\x12$.heimdraht.v1.ConfirmProposalRequest\x1a%.heimdraht.v1.ConfirmProposalResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12j\n" +
+	"\x10WithdrawProposal\x12%.heimdraht.v1.WithdrawProposalRequest\x1a&.heimdraht.v1.WithdrawProposalResponse\"\a\xea\xdd\x19\x03\x05\a\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
 var (
 	file_heimdraht_v1_helpdesk_proto_rawDescOnce sync.Once
@@ -1617,75 +2255,105 @@ func file_heimdraht_v1_helpdesk_proto_rawDescGZIP() []byte {
 }
 
 var file_heimdraht_v1_helpdesk_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_heimdraht_v1_helpdesk_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_heimdraht_v1_helpdesk_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_heimdraht_v1_helpdesk_proto_goTypes = []any{
-	(DeviceState)(0),              // 0: heimdraht.v1.DeviceState
-	(*FindPeopleRequest)(nil),     // 1: heimdraht.v1.FindPeopleRequest
-	(*FindPeopleResponse)(nil),    // 2: heimdraht.v1.FindPeopleResponse
-	(*Person)(nil),                // 3: heimdraht.v1.Person
-	(*GetPersonRequest)(nil),      // 4: heimdraht.v1.GetPersonRequest
-	(*GetPersonResponse)(nil),     // 5: heimdraht.v1.GetPersonResponse
-	(*RecentRefusal)(nil),         // 6: heimdraht.v1.RecentRefusal
-	(*Device)(nil),                // 7: heimdraht.v1.Device
-	(*Session)(nil),               // 8: heimdraht.v1.Session
-	(*GetDeviceRequest)(nil),      // 9: heimdraht.v1.GetDeviceRequest
-	(*GetDeviceResponse)(nil),     // 10: heimdraht.v1.GetDeviceResponse
-	(*RevokeDeviceRequest)(nil),   // 11: heimdraht.v1.RevokeDeviceRequest
-	(*RevokeDeviceResponse)(nil),  // 12: heimdraht.v1.RevokeDeviceResponse
-	(*GatewayConfirmation)(nil),   // 13: heimdraht.v1.GatewayConfirmation
-	(*SuspendDeviceRequest)(nil),  // 14: heimdraht.v1.SuspendDeviceRequest
-	(*SuspendDeviceResponse)(nil), // 15: heimdraht.v1.SuspendDeviceResponse
-	(*RestoreDeviceRequest)(nil),  // 16: heimdraht.v1.RestoreDeviceRequest
-	(*RestoreDeviceResponse)(nil), // 17: heimdraht.v1.RestoreDeviceResponse
-	(*RevokePersonRequest)(nil),   // 18: heimdraht.v1.RevokePersonRequest
-	(*RevokePersonResponse)(nil),  // 19: heimdraht.v1.RevokePersonResponse
-	(*ListSessionsRequest)(nil),   // 20: heimdraht.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),  // 21: heimdraht.v1.ListSessionsResponse
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(DeviceState)(0),                 // 0: heimdraht.v1.DeviceState
+	(*FindPeopleRequest)(nil),        // 1: heimdraht.v1.FindPeopleRequest
+	(*FindPeopleResponse)(nil),       // 2: heimdraht.v1.FindPeopleResponse
+	(*Person)(nil),                   // 3: heimdraht.v1.Person
+	(*GetPersonRequest)(nil),         // 4: heimdraht.v1.GetPersonRequest
+	(*GetPersonResponse)(nil),        // 5: heimdraht.v1.GetPersonResponse
+	(*RecentRefusal)(nil),            // 6: heimdraht.v1.RecentRefusal
+	(*Device)(nil),                   // 7: heimdraht.v1.Device
+	(*Session)(nil),                  // 8: heimdraht.v1.Session
+	(*GetDeviceRequest)(nil),         // 9: heimdraht.v1.GetDeviceRequest
+	(*GetDeviceResponse)(nil),        // 10: heimdraht.v1.GetDeviceResponse
+	(*RevokeDeviceRequest)(nil),      // 11: heimdraht.v1.RevokeDeviceRequest
+	(*RevokeDeviceResponse)(nil),     // 12: heimdraht.v1.RevokeDeviceResponse
+	(*GatewayConfirmation)(nil),      // 13: heimdraht.v1.GatewayConfirmation
+	(*SuspendDeviceRequest)(nil),     // 14: heimdraht.v1.SuspendDeviceRequest
+	(*SuspendDeviceResponse)(nil),    // 15: heimdraht.v1.SuspendDeviceResponse
+	(*RestoreDeviceRequest)(nil),     // 16: heimdraht.v1.RestoreDeviceRequest
+	(*RestoreDeviceResponse)(nil),    // 17: heimdraht.v1.RestoreDeviceResponse
+	(*RevokePersonRequest)(nil),      // 18: heimdraht.v1.RevokePersonRequest
+	(*RevokePersonResponse)(nil),     // 19: heimdraht.v1.RevokePersonResponse
+	(*ListSessionsRequest)(nil),      // 20: heimdraht.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),     // 21: heimdraht.v1.ListSessionsResponse
+	(*IssueFactorTokenRequest)(nil),  // 22: heimdraht.v1.IssueFactorTokenRequest
+	(*IssueFactorTokenResponse)(nil), // 23: heimdraht.v1.IssueFactorTokenResponse
+	(*ResetFactorRequest)(nil),       // 24: heimdraht.v1.ResetFactorRequest
+	(*ResetFactorResponse)(nil),      // 25: heimdraht.v1.ResetFactorResponse
+	(*Proposal)(nil),                 // 26: heimdraht.v1.Proposal
+	(*ListProposalsRequest)(nil),     // 27: heimdraht.v1.ListProposalsRequest
+	(*ListProposalsResponse)(nil),    // 28: heimdraht.v1.ListProposalsResponse
+	(*ConfirmProposalRequest)(nil),   // 29: heimdraht.v1.ConfirmProposalRequest
+	(*ConfirmProposalResponse)(nil),  // 30: heimdraht.v1.ConfirmProposalResponse
+	(*WithdrawProposalRequest)(nil),  // 31: heimdraht.v1.WithdrawProposalRequest
+	(*WithdrawProposalResponse)(nil), // 32: heimdraht.v1.WithdrawProposalResponse
+	nil,                              // 33: heimdraht.v1.Proposal.DetailsEntry
+	(*timestamppb.Timestamp)(nil),    // 34: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_helpdesk_proto_depIdxs = []int32{
 	3,  // 0: heimdraht.v1.FindPeopleResponse.people:type_name -> heimdraht.v1.Person
 	3,  // 1: heimdraht.v1.GetPersonResponse.person:type_name -> heimdraht.v1.Person
-	22, // 2: heimdraht.v1.GetPersonResponse.directory_read_at:type_name -> google.protobuf.Timestamp
+	34, // 2: heimdraht.v1.GetPersonResponse.directory_read_at:type_name -> google.protobuf.Timestamp
 	7,  // 3: heimdraht.v1.GetPersonResponse.devices:type_name -> heimdraht.v1.Device
 	6,  // 4: heimdraht.v1.GetPersonResponse.refusals:type_name -> heimdraht.v1.RecentRefusal
-	22, // 5: heimdraht.v1.RecentRefusal.at:type_name -> google.protobuf.Timestamp
+	34, // 5: heimdraht.v1.RecentRefusal.at:type_name -> google.protobuf.Timestamp
 	0,  // 6: heimdraht.v1.Device.state:type_name -> heimdraht.v1.DeviceState
-	22, // 7: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
-	22, // 8: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
+	34, // 7: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
+	34, // 8: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
 	8,  // 9: heimdraht.v1.Device.session:type_name -> heimdraht.v1.Session
-	22, // 10: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
+	34, // 10: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
 	7,  // 11: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
 	7,  // 12: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
 	13, // 13: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	22, // 14: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
+	34, // 14: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
 	7,  // 15: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
 	13, // 16: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
 	7,  // 17: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
 	7,  // 18: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
 	13, // 19: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
 	8,  // 20: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
-	1,  // 21: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
-	4,  // 22: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
-	9,  // 23: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
-	11, // 24: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
-	14, // 25: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
-	16, // 26: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
-	18, // 27: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
-	20, // 28: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
-	2,  // 29: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
-	5,  // 30: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
-	10, // 31: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
-	12, // 32: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
-	15, // 33: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
-	17, // 34: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
-	19, // 35: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
-	21, // 36: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
-	29, // [29:37] is the sub-list for method output_type
-	21, // [21:29] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	34, // 21: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	26, // 22: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
+	33, // 23: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
+	34, // 24: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
+	34, // 25: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
+	26, // 26: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
+	26, // 27: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	26, // 28: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	1,  // 29: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
+	4,  // 30: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
+	9,  // 31: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
+	11, // 32: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
+	14, // 33: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
+	16, // 34: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
+	18, // 35: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
+	20, // 36: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
+	22, // 37: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
+	24, // 38: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
+	27, // 39: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
+	29, // 40: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
+	31, // 41: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
+	2,  // 42: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
+	5,  // 43: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
+	10, // 44: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
+	12, // 45: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
+	15, // 46: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
+	17, // 47: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
+	19, // 48: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
+	21, // 49: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
+	23, // 50: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
+	25, // 51: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
+	28, // 52: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
+	30, // 53: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
+	32, // 54: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
+	42, // [42:55] is the sub-list for method output_type
+	29, // [29:42] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_helpdesk_proto_init() }
@@ -1700,7 +2368,7 @@ func file_heimdraht_v1_helpdesk_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_helpdesk_proto_rawDesc), len(file_heimdraht_v1_helpdesk_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,14 +19,19 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	HelpdeskService_FindPeople_FullMethodName    = "/heimdraht.v1.HelpdeskService/FindPeople"
-	HelpdeskService_GetPerson_FullMethodName     = "/heimdraht.v1.HelpdeskService/GetPerson"
-	HelpdeskService_GetDevice_FullMethodName     = "/heimdraht.v1.HelpdeskService/GetDevice"
-	HelpdeskService_RevokeDevice_FullMethodName  = "/heimdraht.v1.HelpdeskService/RevokeDevice"
-	HelpdeskService_SuspendDevice_FullMethodName = "/heimdraht.v1.HelpdeskService/SuspendDevice"
-	HelpdeskService_RestoreDevice_FullMethodName = "/heimdraht.v1.HelpdeskService/RestoreDevice"
-	HelpdeskService_RevokePerson_FullMethodName  = "/heimdraht.v1.HelpdeskService/RevokePerson"
-	HelpdeskService_ListSessions_FullMethodName  = "/heimdraht.v1.HelpdeskService/ListSessions"
+	HelpdeskService_FindPeople_FullMethodName       = "/heimdraht.v1.HelpdeskService/FindPeople"
+	HelpdeskService_GetPerson_FullMethodName        = "/heimdraht.v1.HelpdeskService/GetPerson"
+	HelpdeskService_GetDevice_FullMethodName        = "/heimdraht.v1.HelpdeskService/GetDevice"
+	HelpdeskService_RevokeDevice_FullMethodName     = "/heimdraht.v1.HelpdeskService/RevokeDevice"
+	HelpdeskService_SuspendDevice_FullMethodName    = "/heimdraht.v1.HelpdeskService/SuspendDevice"
+	HelpdeskService_RestoreDevice_FullMethodName    = "/heimdraht.v1.HelpdeskService/RestoreDevice"
+	HelpdeskService_RevokePerson_FullMethodName     = "/heimdraht.v1.HelpdeskService/RevokePerson"
+	HelpdeskService_ListSessions_FullMethodName     = "/heimdraht.v1.HelpdeskService/ListSessions"
+	HelpdeskService_IssueFactorToken_FullMethodName = "/heimdraht.v1.HelpdeskService/IssueFactorToken"
+	HelpdeskService_ResetFactor_FullMethodName      = "/heimdraht.v1.HelpdeskService/ResetFactor"
+	HelpdeskService_ListProposals_FullMethodName    = "/heimdraht.v1.HelpdeskService/ListProposals"
+	HelpdeskService_ConfirmProposal_FullMethodName  = "/heimdraht.v1.HelpdeskService/ConfirmProposal"
+	HelpdeskService_WithdrawProposal_FullMethodName = "/heimdraht.v1.HelpdeskService/WithdrawProposal"
 )
 
 // HelpdeskServiceClient is the client API for HelpdeskService service.
@@ -51,6 +56,19 @@ type HelpdeskServiceClient interface {
 	RevokePerson(ctx context.Context, in *RevokePersonRequest, opts ...grpc.CallOption) (*RevokePersonResponse, error)
 	// ListSessions shows the sessions that are open now.
 	ListSessions(ctx context.Context, in *ListSessionsRequest, opts ...grpc.CallOption) (*ListSessionsResponse, error)
+	// IssueFactorToken makes a one-time token with which a person sets up her
+	// second factor (AuthService.BeginFactor). For a person with a role above
+	// staff it takes a tenant administrator or an operator.
+	IssueFactorToken(ctx context.Context, in *IssueFactorTokenRequest, opts ...grpc.CallOption) (*IssueFactorTokenResponse, error)
+	// ResetFactor takes a person's second factor: her phone is gone. For a person
+	// with a role above staff it only proposes that.
+	ResetFactor(ctx context.Context, in *ResetFactorRequest, opts ...grpc.CallOption) (*ResetFactorResponse, error)
+	// ListProposals shows what waits for a second person.
+	ListProposals(ctx context.Context, in *ListProposalsRequest, opts ...grpc.CallOption) (*ListProposalsResponse, error)
+	// ConfirmProposal does what somebody else has proposed.
+	ConfirmProposal(ctx context.Context, in *ConfirmProposalRequest, opts ...grpc.CallOption) (*ConfirmProposalResponse, error)
+	// WithdrawProposal forgets a proposal, whoever made it.
+	WithdrawProposal(ctx context.Context, in *WithdrawProposalRequest, opts ...grpc.CallOption) (*WithdrawProposalResponse, error)
 }
 
 type helpdeskServiceClient struct {
@@ -141,6 +159,56 @@ func (c *helpdeskServiceClient) ListSessions(ctx context.Context, in *ListSessio
 	return out, nil
 }
 
+func (c *helpdeskServiceClient) IssueFactorToken(ctx context.Context, in *IssueFactorTokenRequest, opts ...grpc.CallOption) (*IssueFactorTokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(IssueFactorTokenResponse)
+	err := c.cc.Invoke(ctx, HelpdeskService_IssueFactorToken_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *helpdeskServiceClient) ResetFactor(ctx context.Context, in *ResetFactorRequest, opts ...grpc.CallOption) (*ResetFactorResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResetFactorResponse)
+	err := c.cc.Invoke(ctx, HelpdeskService_ResetFactor_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *helpdeskServiceClient) ListProposals(ctx context.Context, in *ListProposalsRequest, opts ...grpc.CallOption) (*ListProposalsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListProposalsResponse)
+	err := c.cc.Invoke(ctx, HelpdeskService_ListProposals_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *helpdeskServiceClient) ConfirmProposal(ctx context.Context, in *ConfirmProposalRequest, opts ...grpc.CallOption) (*ConfirmProposalResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConfirmProposalResponse)
+	err := c.cc.Invoke(ctx, HelpdeskService_ConfirmProposal_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *helpdeskServiceClient) WithdrawProposal(ctx context.Context, in *WithdrawProposalRequest, opts ...grpc.CallOption) (*WithdrawProposalResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WithdrawProposalResponse)
+	err := c.cc.Invoke(ctx, HelpdeskService_WithdrawProposal_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // HelpdeskServiceServer is the server API for HelpdeskService service.
 // All implementations must embed UnimplementedHelpdeskServiceServer
 // for forward compatibility.
@@ -163,6 +231,19 @@ type HelpdeskServiceServer interface {
 	RevokePerson(context.Context, *RevokePersonRequest) (*RevokePersonResponse, error)
 	// ListSessions shows the sessions that are open now.
 	ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error)
+	// IssueFactorToken makes a one-time token with which a person sets up her
+	// second factor (AuthService.BeginFactor). For a person with a role above
+	// staff it takes a tenant administrator or an operator.
+	IssueFactorToken(context.Context, *IssueFactorTokenRequest) (*IssueFactorTokenResponse, error)
+	// ResetFactor takes a person's second factor: her phone is gone. For a person
+	// with a role above staff it only proposes that.
+	ResetFactor(context.Context, *ResetFactorRequest) (*ResetFactorResponse, error)
+	// ListProposals shows what waits for a second person.
+	ListProposals(context.Context, *ListProposalsRequest) (*ListProposalsResponse, error)
+	// ConfirmProposal does what somebody else has proposed.
+	ConfirmProposal(context.Context, *ConfirmProposalRequest) (*ConfirmProposalResponse, error)
+	// WithdrawProposal forgets a proposal, whoever made it.
+	WithdrawProposal(context.Context, *WithdrawProposalRequest) (*WithdrawProposalResponse, error)
 	mustEmbedUnimplementedHelpdeskServiceServer()
 }
 
@@ -196,6 +277,21 @@ func (UnimplementedHelpdeskServiceServer) RevokePerson(context.Context, *RevokeP
 }
 func (UnimplementedHelpdeskServiceServer) ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSessions not implemented")
+}
+func (UnimplementedHelpdeskServiceServer) IssueFactorToken(context.Context, *IssueFactorTokenRequest) (*IssueFactorTokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method IssueFactorToken not implemented")
+}
+func (UnimplementedHelpdeskServiceServer) ResetFactor(context.Context, *ResetFactorRequest) (*ResetFactorResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResetFactor not implemented")
+}
+func (UnimplementedHelpdeskServiceServer) ListProposals(context.Context, *ListProposalsRequest) (*ListProposalsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListProposals not implemented")
+}
+func (UnimplementedHelpdeskServiceServer) ConfirmProposal(context.Context, *ConfirmProposalRequest) (*ConfirmProposalResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ConfirmProposal not implemented")
+}
+func (UnimplementedHelpdeskServiceServer) WithdrawProposal(context.Context, *WithdrawProposalRequest) (*WithdrawProposalResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WithdrawProposal not implemented")
 }
 func (UnimplementedHelpdeskServiceServer) mustEmbedUnimplementedHelpdeskServiceServer() {}
 func (UnimplementedHelpdeskServiceServer) testEmbeddedByValue()                         {}
@@ -362,6 +458,96 @@ func _HelpdeskService_ListSessions_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _HelpdeskService_IssueFactorToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(IssueFactorTokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HelpdeskServiceServer).IssueFactorToken(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HelpdeskService_IssueFactorToken_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HelpdeskServiceServer).IssueFactorToken(ctx, req.(*IssueFactorTokenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HelpdeskService_ResetFactor_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResetFactorRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HelpdeskServiceServer).ResetFactor(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HelpdeskService_ResetFactor_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HelpdeskServiceServer).ResetFactor(ctx, req.(*ResetFactorRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HelpdeskService_ListProposals_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListProposalsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HelpdeskServiceServer).ListProposals(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HelpdeskService_ListProposals_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HelpdeskServiceServer).ListProposals(ctx, req.(*ListProposalsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HelpdeskService_ConfirmProposal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConfirmProposalRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HelpdeskServiceServer).ConfirmProposal(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HelpdeskService_ConfirmProposal_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HelpdeskServiceServer).ConfirmProposal(ctx, req.(*ConfirmProposalRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HelpdeskService_WithdrawProposal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WithdrawProposalRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HelpdeskServiceServer).WithdrawProposal(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HelpdeskService_WithdrawProposal_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HelpdeskServiceServer).WithdrawProposal(ctx, req.(*WithdrawProposalRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // HelpdeskService_ServiceDesc is the grpc.ServiceDesc for HelpdeskService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -400,6 +586,26 @@ var HelpdeskService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSessions",
 			Handler:    _HelpdeskService_ListSessions_Handler,
+		},
+		{
+			MethodName: "IssueFactorToken",
+			Handler:    _HelpdeskService_IssueFactorToken_Handler,
+		},
+		{
+			MethodName: "ResetFactor",
+			Handler:    _HelpdeskService_ResetFactor_Handler,
+		},
+		{
+			MethodName: "ListProposals",
+			Handler:    _HelpdeskService_ListProposals_Handler,
+		},
+		{
+			MethodName: "ConfirmProposal",
+			Handler:    _HelpdeskService_ConfirmProposal_Handler,
+		},
+		{
+			MethodName: "WithdrawProposal",
+			Handler:    _HelpdeskService_WithdrawProposal_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
