@@ -36,6 +36,7 @@ const (
 	goodPassword = "correct-horse"
 	goodOneTime  = "one-time-7x"
 	goodToken    = "staff-token-abc"
+	goodCode     = "123456"
 )
 
 // fake is a control plane whose answers are written down. It keeps what it
@@ -125,7 +126,7 @@ func (f *fake) intercept(ctx context.Context, request any, info *grpc.UnaryServe
 	f.mu.Lock()
 	f.requests = append(f.requests, path.Base(info.FullMethod)+" "+compact.String())
 	f.mu.Unlock()
-	anonymous := strings.HasSuffix(info.FullMethod, "/Login") || strings.HasSuffix(info.FullMethod, "/RedeemToken")
+	anonymous := strings.HasSuffix(info.FullMethod, "/Login") || strings.HasSuffix(info.FullMethod, "/RedeemToken") || strings.HasSuffix(info.FullMethod, "Factor") && strings.Contains(info.FullMethod, "AuthService")
 	if first(ctx, "authorization") != "Bearer "+goodToken && !anonymous {
 		return nil, refuse(ctx, codes.Unauthenticated, "not-signed-in",
 			"Ihre Anmeldung ist abgelaufen.", "Melden Sie sich an: heimdraht login.", "Your sign-in has expired.", "Sign in: heimdraht login.")
@@ -177,7 +178,63 @@ func (f *fake) Login(ctx context.Context, r *heimdrahtv1.LoginRequest) (*heimdra
 		return nil, refuse(ctx, codes.Unauthenticated, "sign-in-failed",
 			"Die Anmeldung hat nicht geklappt.", "Prüfen Sie Benutzername und Passwort.", "Signing in did not work.", "Check user name and password.")
 	}
-	return &heimdrahtv1.LoginResponse{Token: f.token(), DisplayName: "Erika Beispiel"}, nil
+	if r.GetLogin() == "hilde" { // has a role above staff
+		switch r.GetCode() {
+		case "":
+			return nil, refuse(ctx, codes.Unauthenticated, "factor-needed", "Es braucht noch einen Code.", "Geben Sie ihn ein.", "It takes a code too.", "Type it.")
+		case goodCode:
+		default:
+			return nil, refuse(ctx, codes.Unauthenticated, "factor-wrong", "Der Code stimmt nicht.", "Warten Sie auf den nächsten.", "The code is not right.", "Wait for the next one.")
+		}
+	}
+	return &heimdrahtv1.LoginResponse{Token: f.token(), DisplayName: "Erika Beispiel", RecoveryCodesLeft: 2}, nil
+}
+
+func (f *fake) BeginFactor(ctx context.Context, r *heimdrahtv1.BeginFactorRequest) (*heimdrahtv1.BeginFactorResponse, error) {
+	if r.GetToken() != goodOneTime || r.GetPassword() != goodPassword {
+		return nil, refuse(ctx, codes.Unauthenticated, "token-invalid", "Der Schlüssel gilt nicht.", "Lassen Sie sich einen neuen geben.", "The token is not valid.", "Ask for a new one.")
+	}
+	return &heimdrahtv1.BeginFactorResponse{Secret: "GEZDGNBVGY3TQOJQ", Uri: "otpauth://totp/Stadt:hilde?secret=GEZDGNBVGY3TQOJQ"}, nil
+}
+
+func (f *fake) ConfirmFactor(ctx context.Context, r *heimdrahtv1.ConfirmFactorRequest) (*heimdrahtv1.ConfirmFactorResponse, error) {
+	if r.GetCode() != goodCode {
+		return nil, refuse(ctx, codes.Unauthenticated, "factor-wrong", "Der Code stimmt nicht.", "Warten Sie auf den nächsten.", "The code is not right.", "Wait for the next one.")
+	}
+	return &heimdrahtv1.ConfirmFactorResponse{Token: f.token(), DisplayName: "Hilde Helferin", RecoveryCodes: []string{"aaaa-bbbb-cccc-dddd", "eeee-ffff-gggg-hhhh"}}, nil
+}
+
+func (f *fake) IssueFactorToken(context.Context, *heimdrahtv1.IssueFactorTokenRequest) (*heimdrahtv1.IssueFactorTokenResponse, error) {
+	return &heimdrahtv1.IssueFactorTokenResponse{Token: "factor-token-1", ExpiresAt: at("2026-11-23T09:30:00Z")}, nil
+}
+
+func resetProposal() *heimdrahtv1.Proposal {
+	return &heimdrahtv1.Proposal{
+		ProposalId: "prop1", Action: "reset factor", Tenant: "stadt", ObjectName: "Erika Müller", Reason: "phone gone", Details: map[string]string{"identity checked": "seen"},
+		ProposedBy: "Hilde Helferin", ProposedAt: at("2026-11-22T09:30:00Z"), ExpiresAt: at("2026-11-23T09:30:00Z"),
+	}
+}
+
+func (f *fake) ResetFactor(_ context.Context, r *heimdrahtv1.ResetFactorRequest) (*heimdrahtv1.ResetFactorResponse, error) {
+	if r.GetPersonId() == "boss" {
+		return &heimdrahtv1.ResetFactorResponse{Proposal: resetProposal()}, nil
+	}
+	return &heimdrahtv1.ResetFactorResponse{}, nil
+}
+
+func (f *fake) ListProposals(context.Context, *heimdrahtv1.ListProposalsRequest) (*heimdrahtv1.ListProposalsResponse, error) {
+	return &heimdrahtv1.ListProposalsResponse{Proposals: []*heimdrahtv1.Proposal{resetProposal()}}, nil
+}
+
+func (f *fake) ConfirmProposal(ctx context.Context, r *heimdrahtv1.ConfirmProposalRequest) (*heimdrahtv1.ConfirmProposalResponse, error) {
+	if r.GetProposalId() != "prop1" {
+		return nil, refuse(ctx, codes.NotFound, "proposal-unknown", "Den gibt es nicht.", "Lassen Sie ihn noch einmal machen.", "There is no such proposal.", "Have it made again.")
+	}
+	return &heimdrahtv1.ConfirmProposalResponse{Proposal: resetProposal()}, nil
+}
+
+func (f *fake) WithdrawProposal(context.Context, *heimdrahtv1.WithdrawProposalRequest) (*heimdrahtv1.WithdrawProposalResponse, error) {
+	return &heimdrahtv1.WithdrawProposalResponse{Proposal: resetProposal()}, nil
 }
 
 func (f *fake) RedeemToken(ctx context.Context, r *heimdrahtv1.RedeemTokenRequest) (*heimdrahtv1.RedeemTokenResponse, error) {

@@ -10,18 +10,30 @@ import (
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
 
+// serverArg is the control plane to sign in at.
+type serverArg struct {
+	Address string `arg:"" optional:"" name:"SERVER#FINGERPRINT" help:"${login_address}"`
+}
+
 type loginCommand struct {
-	Address      string `arg:"" optional:"" name:"SERVER#FINGERPRINT" help:"${login_address}"`
+	serverArg
+
 	Tenant       string `placeholder:"NAME" help:"${login_tenant}"`
 	Login        string `placeholder:"NAME" help:"${login_login}" xor:"how"`
 	PasswordFile string `placeholder:"FILE" help:"${login_password_file}" xor:"secret"`
+	CodeFile     string `placeholder:"FILE" help:"${login_code_file}"`
 	Token        bool   `help:"${login_token}" xor:"how,secret"`
 	TokenFile    string `placeholder:"FILE" help:"${login_token_file}" xor:"how,secret"`
 }
 
 // Run signs in and keeps the token that the control plane gives.
 func (c *loginCommand) Run(ctx context.Context, a *app) error {
-	who, err := c.server(a)
+	return c.enter(ctx, a, "heimdraht login", func(k *client) (*heimdrahtv1.StaffToken, error) { return c.signIn(ctx, a, k) })
+}
+
+// enter connects, signs in as it is told, and keeps the token.
+func (c *serverArg) enter(ctx context.Context, a *app, command string, signIn func(*client) (*heimdrahtv1.StaffToken, error)) error {
+	who, err := c.server(a, command)
 	if err != nil {
 		return err
 	}
@@ -30,7 +42,7 @@ func (c *loginCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	token, err := c.signIn(ctx, a, k)
+	token, err := signIn(k)
 	if err != nil {
 		return errors.Join(endOf(ctx, control.FromStatus(err)), k.conn.Close())
 	}
@@ -51,7 +63,7 @@ func (c *loginCommand) Run(ctx context.Context, a *app) error {
 const addressForm = "die Adresse hat die Form SERVER#FINGERABDRUCK oder SERVER:PORT#FINGERABDRUCK; der Fingerabdruck hat 64 Zeichen"
 
 // server is the one that was named, or the one of the last login.
-func (c *loginCommand) server(a *app) (credentials, error) {
+func (c *serverArg) server(a *app, command string) (credentials, error) {
 	before, err := a.credentials()
 	if problem, ok := control.AsProblem(err); err != nil && (!ok || problem.Code != codeNotSignedIn) {
 		return credentials{}, err
@@ -60,14 +72,14 @@ func (c *loginCommand) server(a *app) (credentials, error) {
 	if c.Address == "" {
 		if len(before.Servers) == 0 {
 			return credentials{}, usageError{words{
-				"wo? Nennen Sie die Adresse, die Sie vom Betrieb bekommen haben: heimdraht login SERVER#FINGERPRINT",
-				"where? Give the address that the operator told you: heimdraht login SERVER#FINGERPRINT"}.in(a.language), "heimdraht login"}
+				"wo? Nennen Sie die Adresse, die Sie vom Betrieb bekommen haben: " + command + " SERVER#FINGERPRINT",
+				"where? Give the address that the operator told you: " + command + " SERVER#FINGERPRINT"}.in(a.language), command}
 		}
 		return before, nil
 	}
 	address, err := control.ParseAddress(c.Address)
 	if err != nil {
-		return credentials{}, usageError{words{addressForm, err.Error()}.in(a.language), "heimdraht login"}
+		return credentials{}, usageError{words{addressForm, err.Error()}.in(a.language), command}
 	}
 	who := credentials{Servers: []string{address.Server.String()}}
 	if !address.Pin.IsZero() {
@@ -98,12 +110,54 @@ func (c *loginCommand) signIn(ctx context.Context, a *app, k *client) (*heimdrah
 			return nil, err
 		}
 	}
+	if c.CodeFile == "-" && c.PasswordFile == "-" {
+		return nil, usageError{words{"nur eines von --password-file und --code-file kann - sein", "only one of --password-file and --code-file can be -"}.in(a.language), "heimdraht login"}
+	}
 	password, err := a.secret(ctx, c.PasswordFile, "--password-file", words{"Passwort: ", "Password: "})
 	if err != nil {
 		return nil, err
 	}
-	answer, err := k.auth.Login(ctx, &heimdrahtv1.LoginRequest{Tenant: c.Tenant, Login: c.Login, Password: password})
-	return answer.GetToken(), err
+	return c.withCode(ctx, a, k, &heimdrahtv1.LoginRequest{Tenant: c.Tenant, Login: c.Login, Password: password})
+}
+
+// tries is how often a code is asked for.
+const tries = 3
+
+// withCode signs in, and asks for a code if it takes one.
+func (c *loginCommand) withCode(ctx context.Context, a *app, k *client, r *heimdrahtv1.LoginRequest) (*heimdrahtv1.StaffToken, error) {
+	if c.CodeFile != "" {
+		var err error
+		if r.Code, err = a.secret(ctx, c.CodeFile, "--code-file", words{}); err != nil {
+			return nil, err
+		}
+	}
+	for try := 1; ; try++ {
+		answer, err := k.auth.Login(ctx, r)
+		refusal, _ := control.AsProblem(control.FromStatus(err))
+		switch {
+		case err == nil:
+			a.sayRecoveryCodes(answer.GetRecoveryCodesLeft(), r.GetCode())
+			return answer.GetToken(), nil
+		case refusal == nil || c.CodeFile != "" || try > tries || refusal.Code != "factor-needed" && refusal.Code != "factor-wrong":
+			return nil, err
+		case refusal.Code == "factor-wrong":
+			a.fail(refusal)
+		}
+		if r.Code, err = a.secret(ctx, "", "--code-file", words{"Code vom Telefon, oder ein Ersatzcode: ", "Code from the phone, or a recovery code: "}); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// fewCodes is when people are told to get new recovery codes.
+const fewCodes = 3
+
+// sayRecoveryCodes says how many are left to whom that may concern.
+func (a *app) sayRecoveryCodes(left uint32, used string) {
+	if left < fewCodes && used != "" {
+		a.hint(words{"Sie haben noch %d Ersatzcodes. Neue gibt es mit einer neuen Einrichtung: Bitten Sie den Helpdesk, die zweite Bestätigung zurückzusetzen.",
+			"You have %d recovery codes left. New ones come with a new set-up: ask the helpdesk to reset your second factor."}, left)
+	}
 }
 
 type logoutCommand struct{}

@@ -43,11 +43,13 @@ type commands struct {
 	Login       loginCommand       `cmd:"" help:"${login}"`
 	Logout      logoutCommand      `cmd:"" help:"${logout}"`
 	Whoami      whoamiCommand      `cmd:"" help:"${whoami}"`
+	Factor      factorCommands     `cmd:"" help:"${factor}"`
 	Find        findCommand        `cmd:"" help:"${find}"`
 	Person      personCommands     `cmd:"" help:"${person}"`
 	Device      deviceCommands     `cmd:"" help:"${device}"`
 	Sessions    sessionsCommand    `cmd:"" help:"${sessions}"`
 	Concurrency concurrencyCommand `cmd:"" help:"${concurrency}"`
+	Proposals   proposalCommands   `cmd:"" help:"${proposals}"`
 	Apply       applyCommand       `cmd:"" help:"${apply}"`
 	Gateway     gatewayCommands    `cmd:"" help:"${gateway}"`
 	Directory   directoryCommands  `cmd:"" help:"${directory}"`

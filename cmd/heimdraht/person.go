@@ -65,6 +65,9 @@ func personColumns() []column[*heimdrahtv1.Person] {
 type personCommands struct {
 	Show   personShowCommand   `cmd:"" help:"${person_show}"`
 	Revoke personRevokeCommand `cmd:"" help:"${person_revoke}"`
+
+	FactorToken personFactorTokenCommand `cmd:"" help:"${person_factor_token}"`
+	ResetFactor personResetFactorCommand `cmd:"" help:"${person_reset_factor}"`
 }
 
 type personShowCommand struct {

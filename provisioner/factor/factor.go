@@ -58,7 +58,9 @@ func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]"
 func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
 
 // Base32 is the secret as it is typed into an app (RFC 4648, without padding).
-func (s Secret) Base32() string { return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(s[:]) }
+func (s Secret) Base32() string {
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(s[:])
+}
 
 // URI is what an app reads from a QR code: otpauth://totp/ISSUER:ACCOUNT. The
 // issuer is shown in bold there, the account beneath.

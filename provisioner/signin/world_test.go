@@ -171,8 +171,8 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
 		factors: keyring.NewFactorKey(),
-		path: filepath.Join(t.TempDir(), "db"),
-		ldap: &ldap{name: "stadt-ad", people: make(map[string]account)}, other: &ldap{name: "dorf-ad", people: make(map[string]account)},
+		path:    filepath.Join(t.TempDir(), "db"),
+		ldap:    &ldap{name: "stadt-ad", people: make(map[string]account)}, other: &ldap{name: "dorf-ad", people: make(map[string]account)},
 		log: slog.New(slog.DiscardHandler),
 	}
 	eva := account{password: evasPassword, person: directory.Person{

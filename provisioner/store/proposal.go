@@ -64,7 +64,9 @@ func (r *Reader) Proposals(scope provisioner.Scope, now time.Time) ([]Proposal, 
 }
 
 // DropProposal forgets a proposal. Idempotent.
-func (w *Writer) DropProposal(id string) error { return run(w.q, `delete from proposal where id = $1`, id) }
+func (w *Writer) DropProposal(id string) error {
+	return run(w.q, `delete from proposal where id = $1`, id)
+}
 
 // ForgetProposals deletes those that expired before t.
 func (w *Writer) ForgetProposals(t time.Time) error {
