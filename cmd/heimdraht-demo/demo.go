@@ -55,7 +55,9 @@ type demo struct {
 	}
 	plane    *app.App
 	operator *control.Conn
-	token    string // the operator's
+	token    string   // the operator's
+	desk     string   // the helpdesk's
+	codes    []string // the helpdesk's recovery codes
 	udp      netip.AddrPort
 	device   chan *wireguard.Device // the gateway's, once it is open
 	gate     *wireguard.Device

@@ -14,7 +14,7 @@ func TestDemo(t *testing.T) {
 	}
 	for _, step := range []string{
 		"directory up", "control plane up", "gateway joined", "laptop enrolled", "session open", "page fetched through the tunnel",
-		"seat counted", "wrong password refused", "person outside the group refused", "device revoked", "the same page unreachable",
+		"seat counted", "wrong password refused", "person outside the group refused", "helpdesk signed in, by password and phone", "device revoked", "the same page unreachable",
 		"new session refused",
 	} {
 		if !strings.Contains(out.String(), step+": ") {

@@ -22,6 +22,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/state"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner/factor"
 )
 
 // step does something and says in a few words what came of it.
@@ -42,6 +43,7 @@ func (d *demo) steps() []step {
 		{"seat counted", d.count(1)},
 		{"wrong password refused", d.refuse("eva", "rathaus-2027", "sign-in-failed")},
 		{"person outside the group refused", d.refuse("max", "Bauhof-2027", "not-in-group")},
+		{"helpdesk signed in, by password and phone", d.signInHelpdesk},
 		{"device revoked", d.revoke},
 		{"the same page unreachable", d.unreachable},
 		{"seat free again", d.count(0)},
@@ -262,15 +264,40 @@ func (d *demo) count(want int64) func(context.Context) (string, error) {
 	}
 }
 
-// revoke lets the helpdesk find the person and revoke her laptop.
-func (d *demo) revoke(ctx context.Context) (string, error) {
-	login, err := heimdrahtv1.NewAuthServiceClient(d.operator).Login(ctx, &heimdrahtv1.LoginRequest{
-		Tenant: tenant, Login: "hilde", Password: "Helpdesk-2027",
-	})
+// signInHelpdesk sets up the helpdesk's second factor, as her phone would.
+func (d *demo) signInHelpdesk(ctx context.Context) (string, error) {
+	const login, password = "hilde", "Helpdesk-2027"
+	desk, auth := heimdrahtv1.NewHelpdeskServiceClient(d.operator), heimdrahtv1.NewAuthServiceClient(d.operator)
+	found, err := desk.FindPeople(as(ctx, d.token), &heimdrahtv1.FindPeopleRequest{Query: login})
 	if err != nil {
 		return "", control.FromStatus(err)
 	}
-	ctx = as(ctx, login.GetToken().GetToken())
+	if n := len(found.GetPeople()); n != 1 {
+		return "", fmt.Errorf("the operator finds %d people called %s", n, login)
+	}
+	once, err := desk.IssueFactorToken(as(ctx, d.token), &heimdrahtv1.IssueFactorTokenRequest{PersonId: found.GetPeople()[0].GetPersonId()})
+	if err != nil {
+		return "", control.FromStatus(err)
+	}
+	begun, err := auth.BeginFactor(ctx, &heimdrahtv1.BeginFactorRequest{Tenant: tenant, Login: login, Password: password, Token: once.GetToken()})
+	if err != nil {
+		return "", control.FromStatus(err)
+	}
+	code, err := factor.Code(begun.GetSecret(), time.Now())
+	if err != nil {
+		return "", err
+	}
+	in, err := auth.ConfirmFactor(ctx, &heimdrahtv1.ConfirmFactorRequest{Tenant: tenant, Login: login, Password: password, Token: once.GetToken(), Code: code})
+	if err != nil {
+		return "", control.FromStatus(err)
+	}
+	d.desk, d.codes = in.GetToken().GetToken(), in.GetRecoveryCodes()
+	return fmt.Sprintf("%s, %d recovery codes", in.GetDisplayName(), len(d.codes)), nil
+}
+
+// revoke lets the helpdesk find the person and revoke her laptop.
+func (d *demo) revoke(ctx context.Context) (string, error) {
+	ctx = as(ctx, d.desk)
 	desk := heimdrahtv1.NewHelpdeskServiceClient(d.operator)
 	found, err := desk.FindPeople(ctx, &heimdrahtv1.FindPeopleRequest{Query: "MUELLER"})
 	if err != nil {
@@ -324,7 +351,8 @@ and, once it says that it runs, enrol it as Eva (her password is Rathaus-2027) a
   go run ./cmd/heimdraht-agent up --socket %[2]s.sock
   curl --proxy socks5h://127.0.0.1:1080 http://%[3]s/
 
-The helpdesk (Hilde's password is Helpdesk-2027), who can take Eva's laptop away again:
+The helpdesk (Hilde's password is Helpdesk-2027; in the place of a code from her phone use, once, %[4]s),
+who can take Eva's laptop away again:
 
   go run ./cmd/heimdraht login %[1]s --tenant stadt --login hilde
   go run ./cmd/heimdraht find mueller
@@ -332,5 +360,5 @@ The helpdesk (Hilde's password is Helpdesk-2027), who can take Eva's laptop away
   go run ./cmd/heimdraht device revoke DEVICE-ID --reason 'Laptop lost'
 
 At the end: Ctrl-C in both terminals, and rm -r %[2]s.
-`, server, "/tmp/heimdraht-laptop", intranet().Addr())
+`, server, "/tmp/heimdraht-laptop", intranet().Addr(), d.codes[0])
 }

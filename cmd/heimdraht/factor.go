@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -259,7 +258,10 @@ type proposalConfirmCommand struct{ proposalArg }
 func (c *proposalConfirmCommand) Run(ctx context.Context, a *app) error {
 	return a.withClient(ctx, func(ctx context.Context, k *client) error {
 		r, err := k.desk.ConfirmProposal(ctx, &heimdrahtv1.ConfirmProposalRequest{ProposalId: c.ID})
-		return errors.Join(err, a.sayProposal(err, words{"Getan", "Done"}, r.GetProposal()))
+		if err != nil {
+			return err
+		}
+		return a.sayProposal(words{"Getan", "Done"}, r.GetProposal())
 	})
 }
 
@@ -269,15 +271,15 @@ type proposalWithdrawCommand struct{ proposalArg }
 func (c *proposalWithdrawCommand) Run(ctx context.Context, a *app) error {
 	return a.withClient(ctx, func(ctx context.Context, k *client) error {
 		r, err := k.desk.WithdrawProposal(ctx, &heimdrahtv1.WithdrawProposalRequest{ProposalId: c.ID})
-		return errors.Join(err, a.sayProposal(err, words{"Verworfen", "Forgotten"}, r.GetProposal()))
+		if err != nil {
+			return err
+		}
+		return a.sayProposal(words{"Verworfen", "Forgotten"}, r.GetProposal())
 	})
 }
 
-// sayProposal says what became of a proposal, unless it failed.
-func (a *app) sayProposal(failed error, what words, p *heimdrahtv1.Proposal) error {
-	if failed != nil {
-		return nil
-	}
+// sayProposal says what became of a proposal.
+func (a *app) sayProposal(what words, p *heimdrahtv1.Proposal) error {
 	if a.form != formTable {
 		return card(a.printer, proposalColumns(), p)
 	}

@@ -111,7 +111,7 @@ func TestSecretHidesItself(t *testing.T) {
 			t.Errorf("%q shows %q", shown+string(asJSON), leak)
 		}
 	}
-	if NewSecret() == NewSecret() {
+	if first, second := NewSecret(), NewSecret(); first == second {
 		t.Error("two secrets are one")
 	}
 }

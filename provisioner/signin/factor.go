@@ -20,8 +20,8 @@ type FactorSealer interface {
 }
 
 const (
-	// Who guesses knows the password already. Five tries in a quarter of an hour
-	// and twenty a day, of three codes that count at a time: once in 16,000 days.
+	// Who guesses knows the password already. With twenty tries a day, of three
+	// codes that count at a time, one is right in 45 years on average.
 	factorLimit, factorWindow = 5, 15 * time.Minute
 	factorDayLimit, factorDay = 20, 24 * time.Hour
 )

@@ -103,7 +103,7 @@ func TestGuessedCodes(t *testing.T) {
 		pass(step)
 		for day := 0; ; day++ {
 			n := 0
-			for ; n < 100 && codeOf(w.tryCode(t, wrongFor(show))) == provisioner.CodeFactorWrong; n++ { //nolint:revive // counts
+			for ; n < 100 && codeOf(w.tryCode(t, wrongFor(show))) == provisioner.CodeFactorWrong; n++ {
 			}
 			if n == 0 {
 				if day != 4 {

@@ -1,7 +1,11 @@
 package e2e_test
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
+	"io"
+	"iter"
 	"regexp"
 	"strings"
 	"syscall"
@@ -11,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/heimdraht/heimdraht/provisioner/directory/slapdtest"
+	"github.com/heimdraht/heimdraht/provisioner/factor"
 )
 
 // confirmed is how the command says that the gateway took the access away.
@@ -59,20 +64,78 @@ func helpdesk(args ...string) []string {
 	return append([]string{"env", "XDG_CONFIG_HOME=/run/helpdesk", "heimdraht"}, args...)
 }
 
-// signInHelpdesk signs in a person by the directory; her group makes her the
-// helpdesk of her own tenant, and nothing more.
+// signInHelpdesk signs in a person by the directory and by her phone; her group
+// makes her the helpdesk of her own tenant, and nothing more.
 func (w *town) signInHelpdesk(t *testing.T) {
 	w.hq.run(t, "mkdir", "-m", "0700", "/run/helpdesk")
-	login := helpdesk("login", w.address, "--tenant", "stadt", "--login", "müller", "--password-file", "-")
-	w.refused(t, "sign-in-failed", w.hq.try(t, "falsch\n", login...))
-	if out := w.hq.runWith(t, "Grüße-aus-Nürnberg\n", login...); !strings.Contains(out, "helpdesk@stadt") {
+	w.hq.write(t, "/run/helpdesk/password", "Grüße-aus-Nürnberg\n", 0o600)
+	login := helpdesk("login", w.address, "--tenant", "stadt", "--login", "müller")
+	w.refused(t, "sign-in-failed", w.hq.try(t, "falsch\n", append(login, "--password-file", "-")...))
+	w.refused(t, "factor-missing", w.hq.try(t, "", append(login, "--password-file", "/run/helpdesk/password")...))
+	name, _ := slapdtest.Person(w.lap1.person)
+	person := regexp.MustCompile(`\b[a-z2-7]{26}\b`).FindAllString(w.hq.run(t, "heimdraht", "find", "-o", "csv", "müller"), -1)
+	if len(person) != 1 {
+		t.Fatalf("the operator finds %q", person)
+	}
+	w.hq.write(t, "/run/helpdesk/token", w.hq.run(t, "heimdraht", "person", "factor-token", person[0]), 0o600)
+	recovery := w.setUpPhone(t, "--tenant", "stadt", "--login", "müller", "--password-file", "/run/helpdesk/password", "--token-file", "/run/helpdesk/token")
+	if out := w.hq.runWith(t, recovery+"\n", append(login, "--password-file", "/run/helpdesk/password", "--code-file", "-")...); !strings.Contains(out, "helpdesk@stadt") {
 		t.Errorf("signed in as %q, want the helpdesk's role", out)
 	}
-	name, _ := slapdtest.Person(w.lap1.person)
 	if out := w.hq.run(t, helpdesk("find", name)...); !strings.Contains(out, "Nachname2") {
 		t.Errorf("find %s says %q", name, out)
 	}
 	w.refused(t, "not-allowed", w.hq.try(t, "", helpdesk("gateway", "list")...))
+}
+
+// setUpPhone plays the phone while a second factor is set up, and gives one of
+// the recovery codes.
+func (w *town) setUpPhone(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := w.hq.command(t.Context(), helpdesk(append([]string{"factor", "set-up", w.address, "--code-file", "-"}, args...)...)...)
+	said := new(bytes.Buffer)
+	cmd.Stderr = said
+	keyboard, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	screen, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	recovery := ""
+	for line := range lines(screen) {
+		if secret, ok := strings.CutPrefix(line, "Secret, to type it: "); ok {
+			code, err := factor.Code(secret, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := keyboard.Write([]byte(code + "\n")); err != nil {
+				t.Error(err)
+			}
+			if err := keyboard.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if strings.HasPrefix(line, "  ") {
+			recovery = strings.TrimSpace(line)
+		}
+	}
+	if err := cmd.Wait(); err != nil || recovery == "" {
+		t.Fatalf("setting up a second factor: %v\n%s", err, said)
+	}
+	return recovery
+}
+
+// lines are those of a stream, without their ends.
+func lines(r io.Reader) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for s := bufio.NewScanner(r); s.Scan() && yield(s.Text()); {
+		}
+	}
 }
 
 func (w *town) revoke(t *testing.T) {
