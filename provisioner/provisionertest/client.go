@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,9 +19,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/factor"
 )
 
@@ -141,23 +142,13 @@ func (c *Client) login(tenant, login string) string {
 	request := &heimdrahtv1.LoginRequest{Tenant: tenant, Login: login, Password: Password, Code: c.recoveryCode(login)}
 	answer, err := heimdrahtv1.NewAuthServiceClient(c.Dial(nil)).Login(context.Background(), request)
 	token := answer.GetToken().GetToken()
-	if refusalCode(err) == "factor-missing" {
+	if err != nil && strings.HasSuffix(err.Error(), string(provisioner.CodeFactorMissing)) {
 		token, err = c.setUpFactor(context.Background(), tenant, login)
 	}
 	if err != nil {
 		c.t.Fatalf("signing in %s: %v", login, err)
 	}
 	return token
-}
-
-// refusalCode is the code of the refusal that a call was answered with, if any.
-func refusalCode(err error) string {
-	for _, d := range status.Convert(err).Details() {
-		if r, ok := d.(*heimdrahtv1.Refusal); ok {
-			return r.GetCode()
-		}
-	}
-	return ""
 }
 
 func (c *Client) recoveryCode(login string) string {
