@@ -63,7 +63,10 @@ const (
 	CodeAccessChanged        Code = "access-changed"
 	CodePendingChanged       Code = "pending-changed"
 	CodeProposalUnknown      Code = "proposal-unknown"
+	CodeProposalVoid         Code = "proposal-void"
 	CodeFourEyes             Code = "four-eyes"
+	CodeDirectoryUnreadable  Code = "directory-unreadable"
+	CodeTenantMoved          Code = "tenant-moved"
 	CodeDeclarationInvalid   Code = "declaration-invalid"
 	CodeApplyUnfinished      Code = "apply-unfinished"
 	CodeTryLater             Code = "try-later"
@@ -217,9 +220,18 @@ func Catalogue() []Entry {
 		{CodeProposalUnknown, KindNotFound,
 			Text{"Diesen Vorschlag gibt es nicht: Er ist abgelaufen, schon bestätigt, oder er betrifft auch andere Verwaltungen.", "Lassen Sie ihn noch einmal machen."},
 			Text{"There is no such proposal: it has expired, was confirmed already, or is about other tenants too.", "Have it made again."}},
+		{CodeProposalVoid, KindConflict,
+			Text{"Was vorgeschlagen wurde, gilt so nicht mehr: Seither hat sich an den Menschen, den Verzeichnissen oder der Verwaltung etwas geändert.", "Es wurde nichts geändert. Lassen Sie den Vorschlag noch einmal machen: heimdraht directory migrate."},
+			Text{"What was proposed does not hold any more: the people, the directories or the tenant have changed since.", "Nothing was changed. Have it proposed again: heimdraht directory migrate."}},
 		{CodeFourEyes, KindForbidden,
 			Text{"Das muss jemand anders bestätigen als {who}, von dem der Vorschlag ist.", "Bitten Sie jemand anders, der den Zugang der Verwaltung betreut. Alle im Betrieb gelten dabei als einer."},
 			Text{"Somebody else than {who} must confirm this, whose proposal it is.", "Ask another administrator of the tenant. All operators count as one."}},
+		{CodeDirectoryUnreadable, KindUnavailable,
+			Text{"Das Verzeichnis {directory} lässt sich gerade nicht ganz lesen.", "Es wurde nichts geändert. Warum, steht im Log von heimdrahtd; heimdraht directory test geht es Schritt für Schritt durch."},
+			Text{"The directory {directory} cannot be read as a whole just now.", "Nothing was changed. The log of heimdrahtd says why; heimdraht directory test goes through it step by step."}},
+		{CodeTenantMoved, KindUnavailable,
+			Text{"Ihre Verwaltung ist gerade auf ein anderes Verzeichnis umgestellt worden.", "Versuchen Sie es gleich noch einmal. Bestehende Verbindungen bleiben."},
+			Text{"Your administration has just been moved to another directory.", "Try again in a moment. Connections that stand stay."}},
 		{CodeDeclarationInvalid, KindInvalid,
 			Text{"Die Angaben zu {object} stimmen nicht: {why}.", "Berichtigen Sie die Datei und wenden Sie sie noch einmal an. Es wurde nichts geändert."},
 			Text{"The declaration of {object} is not valid: {why}.", "Correct the file and apply it again. Nothing was changed."}},

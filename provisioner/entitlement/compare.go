@@ -213,19 +213,9 @@ func (f *follower) took(done count) {
 // the tenant has changed directories; and whom the brake holds.
 func (f *follower) readKnown(ctx context.Context) (known map[string]store.KnownPerson, elsewhere []store.KnownPerson, held map[string]store.HeldLoss, err error) {
 	known, held = map[string]store.KnownPerson{}, map[string]store.HeldLoss{}
-	err = f.following.service.Store.View(ctx, func(tx *store.Reader) error {
-		for after := ""; ; {
-			page, err := tx.KnownPeople(f.declaration.Name, after, readAtOnce)
-			if err != nil {
-				return fmt.Errorf("reading how people stand: %w", err)
-			}
-			for _, k := range page {
-				known[k.Person.StableID] = k
-				after = k.Person.StableID
-			}
-			if len(page) < readAtOnce {
-				break
-			}
+	err = f.following.service.Store.View(ctx, func(tx *store.Reader) (err error) {
+		if err := everybodyOf(tx, f.declaration.Name, func(k store.KnownPerson) { known[k.Person.StableID] = k }); err != nil {
+			return err
 		}
 		if elsewhere, err = tx.KnownElsewhere(f.declaration.Name); err != nil {
 			return fmt.Errorf("reading people of former directories: %w", err)

@@ -26,6 +26,8 @@ type IdentityProblem struct {
 	Line int
 	Code IdentityCode
 	Also int // the other line, of what stands twice; zero: none
+	// Person is whom no line names (IdentityNotMapped).
+	Person provisioner.Person
 }
 
 // IdentityCode is why. The codes are stable.
@@ -40,6 +42,7 @@ const (
 	IdentityNotRead   IdentityCode = "not-read"   // nobody has been read from the directory with the new one
 	IdentityTaken     IdentityCode = "taken"      // somebody with a laptop has the new one
 	IdentityWouldLose IdentityCode = "would-lose" // whoever has the new one has not the right that the person has
+	IdentityNotMapped IdentityCode = "not-mapped" // somebody of the tenant that is to move has a device, and no line names her
 )
 
 const (
@@ -70,13 +73,9 @@ func (s *Service) ProposeIdentities(ctx context.Context, actor provisioner.Actor
 	if refusal := provisioner.Allow(actor, action, provisioner.Object{}); refusal != nil {
 		return Identities{}, refusal
 	}
-	reason := audit.CleanReason(p.Reason)
-	if reason == "" && !p.DryRun {
-		return Identities{}, provisioner.Refuse(provisioner.CodeReasonMissing)
-	}
-	if len(p.Lines) == 0 || len(p.Lines) > identitiesAtMost {
-		return Identities{}, provisioner.Refuse(provisioner.CodeInvalid).With("field", "lines", "lines").
-			With("why", fmt.Sprintf("es braucht 1 bis %d Zeilen", identitiesAtMost), fmt.Sprintf("it takes 1 to %d lines", identitiesAtMost))
+	reason, refusal := checkProposal(p.Reason, p.DryRun, p.Lines)
+	if refusal != nil {
+		return Identities{}, refusal
 	}
 	var found Identities
 	err := s.Store.View(ctx, func(tx *store.Reader) error {
@@ -100,6 +99,19 @@ func (s *Service) ProposeIdentities(ctx context.Context, actor provisioner.Actor
 		return found, nil
 	}
 	return found, s.keepProposal(ctx, actor, &found)
+}
+
+// checkProposal refuses one without a reason, unless somebody only looks, and one with too few or too many lines.
+func checkProposal(reason string, dryRun bool, lines []IdentityLine) (string, *provisioner.Refusal) {
+	reason = audit.CleanReason(reason)
+	if reason == "" && !dryRun {
+		return "", provisioner.Refuse(provisioner.CodeReasonMissing)
+	}
+	if len(lines) == 0 || len(lines) > identitiesAtMost {
+		return "", provisioner.Refuse(provisioner.CodeInvalid).With("field", "lines", "lines").
+			With("why", fmt.Sprintf("es braucht 1 bis %d Zeilen", identitiesAtMost), fmt.Sprintf("it takes 1 to %d lines", identitiesAtMost))
+	}
+	return reason, nil
 }
 
 // keepProposal writes in slices; what is written last makes it count.
@@ -176,18 +188,8 @@ func (s *Service) lookAtIdentities(tx *store.Reader, scope provisioner.Scope, na
 	if err != nil {
 		return look, err
 	}
-	for after := ""; ; {
-		page, err := tx.KnownPeople(name, after, readAtOnce)
-		if err != nil {
-			return look, fmt.Errorf("reading how people stand: %w", err)
-		}
-		for _, k := range page {
-			look.known[k.Person.StableID] = k
-			after = k.Person.StableID
-		}
-		if len(page) < readAtOnce {
-			break
-		}
+	if err := everybodyOf(tx, name, func(k store.KnownPerson) { look.known[k.Person.StableID] = k }); err != nil {
+		return look, err
 	}
 	look.devices, err = tx.PeopleWithDevices()
 	return look, err
@@ -301,7 +303,7 @@ func readIdentities(tx *store.Reader, scope provisioner.Scope, hash string, now 
 
 // openProposal reads a proposal that can be confirmed.
 func openProposal(tx *store.Reader, hash string, now time.Time) (store.IdentityChange, error) {
-	change, err := tx.IdentityChange(strings.ToLower(strings.TrimSpace(hash)))
+	change, err := tx.IdentityChange(cleanHash(hash))
 	if errors.Is(err, store.ErrNone) || err == nil && (!change.ConfirmedAt.IsZero() || !now.Before(change.ProposedAt.Add(identityLife))) {
 		return change, provisioner.Refuse(provisioner.CodeProposalUnknown)
 	}

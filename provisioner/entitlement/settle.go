@@ -85,10 +85,17 @@ type Settled struct {
 }
 
 // Settle takes a word in: it keeps what is new of the person, decides about her right in the tenant, and takes or gives
-// back the access of her devices.
+// back the access of her devices. Where the tenant has moved to another directory since the word was asked for, the refusal is
+// tenant-moved, and nothing is written.
 func Settle(tx *store.Writer, tenant provisioner.Tenant, w Word) (Settled, error) {
 	var r Settled
-	var err error
+	moved, err := hasMoved(tx, tenant)
+	if err != nil {
+		return r, err
+	}
+	if moved {
+		return r, provisioner.Refuse(provisioner.CodeTenantMoved)
+	}
 	gone := w.Ended == provisioner.WhyDeleted
 	if gone {
 		r.Person = w.Person
@@ -121,6 +128,16 @@ func Settle(tx *store.Writer, tenant provisioner.Tenant, w Word) (Settled, error
 	}
 	r.Standing = r.Said
 	return r, apply(tx, tenant, former, &r)
+}
+
+// hasMoved reports whether a tenant uses another directory now than the one by which it was declared when it was read: what that one
+// says means nothing in it any more, and would make its people known by former ids.
+func hasMoved(tx *store.Writer, tenant provisioner.Tenant) (bool, error) {
+	now, err := tx.DirectoryOf(tenant.Name)
+	if err != nil {
+		return false, fmt.Errorf("reading the directory of tenant %s: %w", tenant.Name, err)
+	}
+	return now != tenant.Directory, nil
 }
 
 // apply writes what holds and has devices follow.

@@ -2,6 +2,7 @@ package entitlement
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -89,6 +90,9 @@ func (f *follower) write(ctx context.Context, update func(context.Context, func(
 		}
 		for _, c := range part {
 			settled, err := Settle(tx, *c.tenant, c.word)
+			if errors.Is(err, provisioner.Refuse(provisioner.CodeTenantMoved)) {
+				continue // another follower's business from now on
+			}
 			if err != nil {
 				return err
 			}
@@ -146,8 +150,17 @@ func addFresh(tx *store.Writer, part []change) (entitled int, err error) {
 	}
 	var people []store.KnownPerson
 	place := map[string]int{}
+	moved := map[string]bool{}
 	for _, c := range part {
 		id := c.word.Person.StableID
+		if _, asked := moved[c.tenant.Name]; !asked {
+			if moved[c.tenant.Name], err = hasMoved(tx, *c.tenant); err != nil {
+				return 0, err
+			}
+		}
+		if moved[c.tenant.Name] {
+			continue
+		}
 		if _, meanwhile := known[id]; meanwhile {
 			if _, err := Settle(tx, *c.tenant, c.word); err != nil {
 				return 0, err

@@ -318,9 +318,10 @@ func TestADumpOfAnOlderSchema(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range []string{ // back over 00007_factor.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
+	for _, step := range []string{ // back over 00007_factor.sql, 00006_moves.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
 		`drop table proposal, recovery_code, factor`,
 		`drop index staff_token_person`,
+		`drop table tenant_move_person, tenant_move`,
 		`drop table identity_change_person, identity_change`,
 		`drop table held_loss, directory_following`,
 		`alter table standing drop column ends_at, drop column password, drop column password_ends_at, drop column entitled,

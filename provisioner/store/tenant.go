@@ -37,6 +37,11 @@ func (r *Reader) Tenants(scope provisioner.Scope) ([]provisioner.Tenant, error) 
 	return slices.DeleteFunc(list, func(t provisioner.Tenant) bool { return !scope.Includes(t.Name) }), err
 }
 
+// DirectoryOf is the name of the directory that a tenant uses now; ErrNone if there is no such tenant.
+func (r *Reader) DirectoryOf(tenant string) (string, error) {
+	return one(r.q, value[string], `select directory from tenant where name = $1`, tenant)
+}
+
 // TenantOfMailDomain finds whose domain it is; ErrNone if nobody's.
 func (r *Reader) TenantOfMailDomain(domain string) (string, error) {
 	return one(r.q, value[string], `select tenant from mail_domain where domain = $1`, domain)

@@ -288,7 +288,8 @@ func (v change) forbidden(tx *store.Reader) error {
 		if err != nil || !has {
 			return err
 		}
-		return invalid(kindTenant, now.Name, "das Verzeichnis kann nicht wechseln: Personen aus %s haben sich schon angemeldet", "the directory cannot be changed: people have enrolled from %s", was)
+		return invalid(kindTenant, now.Name, "das Verzeichnis kann so nicht wechseln: Personen aus %s haben sich schon angemeldet; heimdraht directory migrate --to-directory führt sie weiter",
+			"the directory cannot be changed so: people have enrolled from %s; heimdraht directory migrate --to-directory carries them over", was)
 	case provisioner.Gateway:
 		if v.isNew || !v.moves() {
 			return nil

@@ -31,7 +31,10 @@ const (
 	kindGateway   = "gateway"
 )
 
-const fieldPasswordHosts = "policy.password_hosts"
+const (
+	fieldPasswordHosts = "policy.password_hosts"
+	fieldNetworks      = "networks"
+)
 
 // field is a field of an object as a text that tells it from every other value.
 type field struct{ name, value string }
@@ -85,7 +88,7 @@ func tenantFields(t provisioner.Tenant) []field {
 		{"policy.dns.domains", strings.Join(t.Policy.DNSDomains, ", ")},
 		{"policy.password_expired", string(cmp.Or(t.Policy.PasswordExpired, provisioner.PasswordKeep))},
 		{fieldPasswordHosts, join(t.Policy.PasswordHosts, destinationText)},
-		{"networks", join(t.Networks, grantText)},
+		{fieldNetworks, join(t.Networks, grantText)},
 	}
 }
 

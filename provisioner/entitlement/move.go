@@ -1,0 +1,307 @@
+package entitlement
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/audit"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/tenancy"
+)
+
+// MoveProposal is what somebody wants: that a tenant goes on with another directory.
+type MoveProposal struct {
+	Tenant    string
+	Directory string // the other one, which must be declared
+	// Declared is the tenant as it is to be. Nil: as it is, but for the directory.
+	Declared *provisioner.Tenant
+	Lines    []IdentityLine
+	// UnmappedGone: the tenant's people with a device whom no line names count as gone from the directory. Else they are a
+	// problem.
+	UnmappedGone bool
+	Reason       string
+	DryRun       bool // only look
+}
+
+// Move is a proposed one.
+type Move struct {
+	store.TenantMove // without a hash: there is nothing to confirm
+	ExpiresAt        time.Time
+	Changes          []tenancy.Difference // of the tenant's declaration
+	List             []store.MovedPerson
+	Gone             []provisioner.Person // by name; with UnmappedGone
+	Problems         []IdentityProblem    // by line; with any, nothing is proposed
+}
+
+// ProposeMove keeps a proposal for somebody else to confirm. It reads the new directory: nothing follows it for this tenant yet.
+// Proposing the same again changes nothing.
+func (s *Service) ProposeMove(ctx context.Context, actor provisioner.Actor, p MoveProposal) (Move, error) {
+	// Which directory decides about a tenant's people is the operator's to change, as in a file.
+	for _, action := range []provisioner.Action{provisioner.ActionProposeIdentities, provisioner.ActionApplyInfrastructure} {
+		if refusal := provisioner.Allow(actor, action, provisioner.Object{Tenant: p.Tenant}); refusal != nil {
+			return Move{}, refusal
+		}
+	}
+	reason, refusal := checkProposal(p.Reason, p.DryRun, p.Lines)
+	if refusal != nil {
+		return Move{}, refusal
+	}
+	look, err := s.lookAtMove(ctx, p.Tenant, func(was provisioner.Tenant) provisioner.Tenant {
+		if p.Declared == nil {
+			was.Directory = p.Directory
+			return was
+		}
+		return *p.Declared
+	})
+	if err != nil {
+		return Move{}, err
+	}
+	if look.now.Directory != p.Directory {
+		return Move{}, provisioner.Refuse(provisioner.CodeInvalid).With("field", "to_directory", "to_directory").
+			With("why", "die Datei nennt ein anderes Verzeichnis", "the file names another directory")
+	}
+	found := look.judge(p.Lines, p.UnmappedGone)
+	if len(found.Problems) > 0 {
+		return found, nil
+	}
+	found.Reason, found.ProposedBy, found.ProposedName, found.ProposedAt = reason, actor.ID, actor.Name, time.Now()
+	found.ExpiresAt = found.ProposedAt.Add(identityLife)
+	if p.DryRun {
+		found.Hash = ""
+		return found, nil
+	}
+	return found, s.keepMove(ctx, actor, &found)
+}
+
+// keepMove writes in slices; what is written last makes it count.
+func (s *Service) keepMove(ctx context.Context, actor provisioner.Actor, found *Move) error {
+	proposed := false
+	if err := s.Store.Update(ctx, func(tx *store.Writer) error {
+		if err := tx.ForgetTenantMoves(tx.Now.Add(-identityLife)); err != nil {
+			return err
+		}
+		before, err := tx.TenantMove(found.Hash)
+		switch {
+		case errors.Is(err, store.ErrNone):
+			return tx.PutTenantMove(found.TenantMove)
+		case err != nil:
+			return err
+		}
+		if proposed = before.Complete; proposed { // by whomever
+			found.TenantMove, found.ExpiresAt = before, before.ProposedAt.Add(identityLife)
+		}
+		return nil
+	}); err != nil || proposed {
+		return err
+	}
+	for part := range slices.Chunk(found.List, changesAtOnce) {
+		if err := s.Store.Update(ctx, func(tx *store.Writer) error {
+			for _, m := range part {
+				if err := tx.AddMovedPerson(m); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return fmt.Errorf("keeping a proposal: %w", err)
+		}
+	}
+	return s.Store.Update(ctx, func(tx *store.Writer) error {
+		found.Complete = true
+		if err := tx.PutTenantMove(found.TenantMove); err != nil {
+			return err
+		}
+		return tx.Audit(moveEvent(actor, provisioner.ActionProposeIdentities, *found, found.Reason))
+	})
+}
+
+func moveEvent(actor provisioner.Actor, action provisioner.Action, m Move, reason string) store.Event {
+	details := map[string]string{"hash": m.Hash, "people": fmt.Sprint(m.People), "unmapped": fmt.Sprint(len(m.Gone))}
+	for _, d := range m.Changes {
+		details[d.Field] = audit.CleanText(d.Before+" -> "+d.After, audit.ReasonLimit)
+	}
+	return store.Event{
+		Actor: actor, Tenant: m.Declaration.Name, Action: string(action), Reason: reason,
+		Object: audit.Object{Kind: "tenant", ID: m.Declaration.Name}, Details: details,
+	}
+}
+
+// IsMove reports whether a proposal is one to have a tenant go on with another directory.
+func (s *Service) IsMove(ctx context.Context, hash string) (bool, error) {
+	_, err := store.Read(ctx, s.Store, func(tx *store.Reader) (store.TenantMove, error) { return tx.TenantMove(cleanHash(hash)) })
+	if errors.Is(err, store.ErrNone) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func cleanHash(hash string) string { return strings.ToLower(strings.TrimSpace(hash)) }
+
+// ReadMove shows a proposal to whoever is to confirm it.
+func (s *Service) ReadMove(ctx context.Context, actor provisioner.Actor, hash string) (found Move, err error) {
+	const action = provisioner.ActionConfirmIdentities
+	if refusal := provisioner.Allow(actor, action, provisioner.Object{}); refusal != nil {
+		return found, refusal
+	}
+	err = s.Store.View(ctx, func(tx *store.Reader) error {
+		m, err := openMove(tx, hash, time.Now())
+		if err != nil {
+			return err
+		}
+		if !provisioner.ScopeOf(actor, action).Includes(m.Declaration.Name) {
+			return provisioner.Refuse(provisioner.CodeProposalUnknown)
+		}
+		found, err = readMove(tx, m)
+		return err
+	})
+	return found, err
+}
+
+// openMove reads a proposal that can be confirmed.
+func openMove(tx *store.Reader, hash string, now time.Time) (store.TenantMove, error) {
+	m, err := tx.TenantMove(cleanHash(hash))
+	if errors.Is(err, store.ErrNone) || err == nil && (!m.Complete || !now.Before(m.ProposedAt.Add(identityLife))) {
+		return m, provisioner.Refuse(provisioner.CodeProposalUnknown)
+	}
+	return m, err
+}
+
+func readMove(tx *store.Reader, m store.TenantMove) (found Move, err error) {
+	found = Move{TenantMove: m, ExpiresAt: m.ProposedAt.Add(identityLife)}
+	was, err := tx.Tenant(m.Declaration.Name)
+	if err != nil {
+		return found, fmt.Errorf("reading tenant %s: %w", m.Declaration.Name, err)
+	}
+	if _, found.Changes, err = tenancy.Moved(was, m.Declaration); err != nil {
+		return found, provisioner.Refuse(provisioner.CodeProposalVoid).Because(err)
+	}
+	if found.List, err = tx.MovedPeople(m.Hash); err != nil || !m.UnmappedGone {
+		return found, err
+	}
+	living, err := tx.PeopleWithDevicesIn(was.Name)
+	if err != nil {
+		return found, err
+	}
+	for _, i := range found.List {
+		delete(living, i.Person.ID)
+	}
+	for id := range living {
+		p, err := tx.Person(id)
+		if err != nil {
+			return found, fmt.Errorf("reading who stays behind: %w", err)
+		}
+		found.Gone = append(found.Gone, p)
+	}
+	sortByName(found.Gone)
+	return found, nil
+}
+
+// ConfirmMove has a tenant go on with another directory, as was proposed by somebody else, if all of it still holds. It returns of how
+// many people it was. All of it happens in one transaction, or nothing.
+func (s *Service) ConfirmMove(ctx context.Context, actor provisioner.Actor, hash, reason string) (int, error) {
+	found, err := s.ReadMove(ctx, actor, hash)
+	if err != nil {
+		return 0, err
+	}
+	if reason = audit.CleanReason(reason); reason == "" {
+		return 0, provisioner.Refuse(provisioner.CodeReasonMissing)
+	}
+	if found.ProposedBy == actor.ID { // all operators are one
+		return 0, provisioner.Refuse(provisioner.CodeFourEyes, "who", found.ProposedName)
+	}
+	look, err := s.lookAtMove(ctx, found.Declaration.Name, func(provisioner.Tenant) provisioner.Tenant { return found.Declaration })
+	if err != nil {
+		return 0, err
+	}
+	again := look.judge(found.lines(), found.UnmappedGone)
+	if len(again.Problems) > 0 || again.Hash != found.Hash {
+		return 0, provisioner.Refuse(provisioner.CodeProposalVoid).Because(fmt.Errorf("%d problems: %v", len(again.Problems), again.Problems[:min(len(again.Problems), 5)]))
+	}
+	if err := s.keepSaid(ctx, look, found); err != nil {
+		return 0, err
+	}
+	err = s.Store.Update(ctx, func(tx *store.Writer) error { return move(tx, actor, look.was, found, reason) })
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", provisioner.ActionConfirmIdentities, err)
+	}
+	s.Declared()
+	return len(found.List), nil
+}
+
+func (m Move) lines() (lines []IdentityLine) {
+	for n, i := range m.List {
+		lines = append(lines, IdentityLine{Line: n + 1, From: i.FormerID, To: i.StableID})
+	}
+	return lines
+}
+
+// keepSaid notes, in slices, what the new directory says of everybody: without the proposal's end it means nothing.
+func (s *Service) keepSaid(ctx context.Context, look *moveLook, m Move) error {
+	for part := range slices.Chunk(m.List, changesAtOnce) {
+		if err := s.Store.Update(ctx, func(tx *store.Writer) error {
+			for _, i := range part {
+				if err := tx.PutMovedStanding(m.Hash, look.carried(i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return fmt.Errorf("keeping what the new directory says: %w", err)
+		}
+	}
+	return nil
+}
+
+// move does it. was is the tenant as it was looked at.
+func move(tx *store.Writer, actor provisioner.Actor, was provisioner.Tenant, m Move, reason string) error {
+	if _, err := openMove(&tx.Reader, m.Hash, tx.Now); err != nil {
+		return err
+	}
+	now, err := tx.Tenant(was.Name)
+	if err != nil {
+		return fmt.Errorf("reading tenant %s: %w", was.Name, err)
+	}
+	if !reflect.DeepEqual(now, was) {
+		return provisioner.Refuse(provisioner.CodeProposalVoid)
+	}
+	err = tx.MoveTenant(m.TenantMove, was)
+	if errors.Is(err, store.ErrMoveVoid) {
+		return provisioner.Refuse(provisioner.CodeProposalVoid).Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	return tx.Audit(moveEvent(actor, provisioner.ActionConfirmIdentities, m, reason))
+}
+
+// hashOfMove names exactly these changes, these people and ids, and who stays behind.
+func hashOfMove(m Move) string {
+	lines := []string{m.Declaration.Name, m.Former, fmt.Sprint(m.UnmappedGone)}
+	for _, d := range m.Changes {
+		lines = append(lines, fmt.Sprintf("%q %q %q", d.Field, d.Before, d.After))
+	}
+	fixed := len(lines)
+	for _, i := range m.List {
+		lines = append(lines, i.Person.ID+" "+i.FormerID+" "+i.StableID)
+	}
+	for _, p := range m.Gone {
+		lines = append(lines, "gone "+p.ID)
+	}
+	slices.Sort(lines[fixed:])
+	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
+	return hex.EncodeToString(sum[:6])
+}
+
+func sortByName(list []provisioner.Person) {
+	slices.SortFunc(list, func(a, b provisioner.Person) int {
+		return strings.Compare(a.DisplayName+"\x00"+a.ID, b.DisplayName+"\x00"+b.ID)
+	})
+}

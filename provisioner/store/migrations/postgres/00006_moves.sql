@@ -1,0 +1,47 @@
+-- +goose Up
+
+-- Tenants that are to go on with another directory (a municipality leaves a
+-- shared domain), as one person has proposed. Another one has it done, in one
+-- transaction that also deletes it here.
+create table tenant_move (
+    -- Names exactly this: the tenant as it is to be, people, ids, who stays behind.
+    hash          text collate "C" primary key,
+    tenant        text collate "C" not null references tenant (name),
+    -- The directory from which it goes, and the one to which.
+    former        text collate "C" not null references directory (name),
+    directory     text collate "C" not null references directory (name),
+    -- The tenant as it is to be.
+    declaration   text collate "C" not null,
+    -- 1: people of the tenant whom it does not name count as gone.
+    unmapped_gone bigint not null,
+    people        bigint not null,
+    reason        text collate "C" not null,
+    proposed_by   text collate "C" not null,
+    proposed_name text collate "C" not null,
+    proposed_at   bigint not null,
+    -- 1: all its people are written.
+    complete      bigint not null
+);
+
+-- The people of each. Without a reference to person: whoever is forgotten
+-- meanwhile makes the proposal void, and must not be kept by it.
+create table tenant_move_person (
+    hash      text collate "C" not null references tenant_move (hash),
+    person    text collate "C" not null,
+    -- As it was when it was proposed, and as it is to be.
+    former_id text collate "C" not null,
+    stable_id text collate "C" not null,
+    -- Whom the new directory has with it.
+    new_name  text collate "C" not null,
+    new_login text collate "C" not null,
+    -- The id of the person who stays behind in the former directory, where she
+    -- belongs to other tenants too.
+    rest      text collate "C" not null,
+    -- What the new directory said of her when it was confirmed, as in standing.
+    groups    text collate "C" not null default '[]',
+    ended     text collate "C" not null default '',
+    ends_at   bigint not null default 0,
+    read_at   bigint not null default 0,
+    due_at    bigint not null default 0,
+    primary key (hash, person)
+);
