@@ -26,11 +26,7 @@ func (c *applyCommand) Run(ctx context.Context, a *app) error {
 	if len(c.File) == 0 {
 		return usageError{words{"welche Dateien? Nennen Sie sie mit -f", "which files? Name them with -f"}.in(a.language), "heimdraht apply"}
 	}
-	declared, err := config.LoadDeclaration(files...)
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return unreadable(path.Path, err)
-	}
+	declared, err := loadDeclaration(files...)
 	if err != nil {
 		return err
 	}
@@ -49,6 +45,16 @@ func (c *applyCommand) Run(ctx context.Context, a *app) error {
 		}
 		return a.showDifferences(r.GetDifferences(), true)
 	})
+}
+
+// loadDeclaration reads what files declare.
+func loadDeclaration(files ...string) (config.Declaration, error) {
+	declared, err := config.LoadDeclaration(files...)
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return declared, unreadable(path.Path, err)
+	}
+	return declared, err
 }
 
 func (a *app) showDifferences(all []*heimdrahtv1.Difference, applied bool) error {

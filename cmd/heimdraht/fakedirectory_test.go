@@ -97,6 +97,17 @@ func proposal() *heimdrahtv1.IdentityProposal {
 	}
 }
 
+func moveProposal() *heimdrahtv1.IdentityProposal {
+	p := proposal()
+	p.Tenant, p.ToDirectory = "dorf", "dorf-ad"
+	p.Changes = []*heimdrahtv1.Difference{
+		{Kind: "tenant", Name: "dorf", Field: "directory", Before: "stadt-ad", After: "dorf-ad"},
+		{Kind: "tenant", Name: "dorf", Field: "base", Before: "OU=Dorf,DC=stadt,DC=example"},
+	}
+	p.Gone, p.GoneTotal = []*heimdrahtv1.IdentityChange{{PersonId: "pkarl", DisplayName: "Karl Kurz", Login: "kurz", From: "a9"}}, 1
+	return p
+}
+
 // ProposeIdentities finds something wrong with a person "bad".
 func (f *fake) ProposeIdentities(_ context.Context, r *heimdrahtv1.ProposeIdentitiesRequest) (*heimdrahtv1.ProposeIdentitiesResponse, error) {
 	if r.GetLines()[0].GetFrom() == "bad" {
@@ -104,16 +115,25 @@ func (f *fake) ProposeIdentities(_ context.Context, r *heimdrahtv1.ProposeIdenti
 		for n, code := range []string{"unknown", "twice", "taken", "not-read", "would-lose", "empty", "same", "of tomorrow"} {
 			answer.Problems = append(answer.Problems, &heimdrahtv1.IdentityProblem{Line: uint32(n + 1), Code: code, Also: 1})
 		}
+		if r.GetTenant() != "" {
+			answer.Problems = append(answer.Problems, &heimdrahtv1.IdentityProblem{Code: "not-mapped", DisplayName: "Karl Kurz", Login: "kurz", StableId: "a9"})
+		}
 		return answer, nil
 	}
 	p := proposal()
+	if r.GetTenant() != "" {
+		p = moveProposal()
+	}
 	if r.GetDryRun() {
 		p.Hash = ""
 	}
 	return &heimdrahtv1.ProposeIdentitiesResponse{Proposal: p}, nil
 }
 
-func (f *fake) GetIdentities(context.Context, *heimdrahtv1.GetIdentitiesRequest) (*heimdrahtv1.GetIdentitiesResponse, error) {
+func (f *fake) GetIdentities(_ context.Context, r *heimdrahtv1.GetIdentitiesRequest) (*heimdrahtv1.GetIdentitiesResponse, error) {
+	if r.GetHash() == "moves" {
+		return &heimdrahtv1.GetIdentitiesResponse{Proposal: moveProposal()}, nil
+	}
 	return &heimdrahtv1.GetIdentitiesResponse{Proposal: proposal()}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/heimdraht/heimdraht/agent/control"
@@ -14,9 +15,15 @@ type directoryMigrateCommand struct {
 	Map       string `placeholder:"FILE" xor:"what" help:"${directory_migrate_map}"`
 	Show      string `placeholder:"HASH" xor:"what" help:"${directory_migrate_show}"`
 	Confirm   string `placeholder:"HASH" xor:"what" help:"${directory_migrate_confirm}"`
-	Directory string `placeholder:"NAME" help:"${directory_migrate_directory}"`
-	DryRun    bool   `help:"${directory_migrate_dry_run}"`
-	Reason    string `placeholder:"TEXT" help:"${directory_migrate_reason}"`
+	Directory string `placeholder:"NAME" xor:"where" help:"${directory_migrate_directory}"`
+
+	ToDirectory  string   `placeholder:"NAME" xor:"where" help:"${directory_migrate_to}"`
+	Tenant       string   `placeholder:"NAME" help:"${directory_migrate_tenant}"`
+	File         []string `short:"f" sep:"none" placeholder:"FILE" help:"${directory_migrate_file}"`
+	UnmappedGone bool     `help:"${directory_migrate_unmapped_gone}"`
+
+	DryRun bool   `help:"${directory_migrate_dry_run}"`
+	Reason string `placeholder:"TEXT" help:"${directory_migrate_reason}"`
 }
 
 const migrateName = "heimdraht directory migrate"
@@ -42,8 +49,8 @@ func (c *directoryMigrateCommand) Run(ctx context.Context, a *app) error {
 }
 
 func (c *directoryMigrateCommand) propose(ctx context.Context, a *app) error {
-	if c.Directory == "" {
-		return usageError{words{"zu --map gehört --directory NAME", "--map needs --directory NAME"}.in(a.language), migrateName}
+	if err := c.misused(a); err != nil {
+		return err
 	}
 	if !c.DryRun {
 		if _, err := (because{c.Reason}).reason(a, migrateName); err != nil {
@@ -59,8 +66,17 @@ func (c *directoryMigrateCommand) propose(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	request := &heimdrahtv1.ProposeIdentitiesRequest{
+		Directory: c.Directory, Lines: lines, Reason: c.Reason, DryRun: c.DryRun,
+		Tenant: c.Tenant, ToDirectory: c.ToDirectory, UnmappedGone: c.UnmappedGone,
+	}
+	if len(c.File) > 0 {
+		if request.Declared, err = c.declared(a); err != nil {
+			return err
+		}
+	}
 	return a.withClient(ctx, func(ctx context.Context, k *client) error {
-		r, err := k.dir.ProposeIdentities(ctx, &heimdrahtv1.ProposeIdentitiesRequest{Directory: c.Directory, Lines: lines, Reason: c.Reason, DryRun: c.DryRun})
+		r, err := k.dir.ProposeIdentities(ctx, request)
 		if err != nil {
 			return err
 		}
@@ -69,6 +85,34 @@ func (c *directoryMigrateCommand) propose(ctx context.Context, a *app) error {
 		}
 		return a.showProposal(r.GetProposal())
 	})
+}
+
+// misused says which flags go together.
+func (c *directoryMigrateCommand) misused(a *app) error {
+	moves := c.Tenant != "" || len(c.File) > 0 || c.UnmappedGone
+	switch {
+	case c.Directory == "" && c.ToDirectory == "":
+		return usageError{words{"zu --map gehört --directory NAME oder --to-directory NAME", "--map needs --directory NAME or --to-directory NAME"}.in(a.language), migrateName}
+	case c.ToDirectory != "" && c.Tenant == "":
+		return usageError{words{"zu --to-directory gehört --tenant NAME", "--to-directory needs --tenant NAME"}.in(a.language), migrateName}
+	case c.ToDirectory == "" && moves:
+		return usageError{words{"--tenant, -f und --unmapped-gone gehören zu --to-directory", "--tenant, -f and --unmapped-gone go with --to-directory"}.in(a.language), migrateName}
+	}
+	return nil
+}
+
+// declared reads the tenant as it is to be.
+func (c *directoryMigrateCommand) declared(a *app) (*heimdrahtv1.TenantDeclaration, error) {
+	declared, err := loadDeclaration(c.File...)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range declared.Tenants {
+		if t.Name == c.Tenant {
+			return tenantOf(t), nil
+		}
+	}
+	return nil, usageError{words{"die Verwaltung " + c.Tenant + " steht nicht in " + strings.Join(c.File, ", "), "the tenant " + c.Tenant + " is not in " + strings.Join(c.File, ", ")}.in(a.language), migrateName}
 }
 
 // mapInvalid names the lines that cannot be.
@@ -82,7 +126,11 @@ func (a *app) mapInvalid(file string, problems []*heimdrahtv1.IdentityProblem) e
 			if i > 0 {
 				s += "\n"
 			}
-			s += fmt.Sprintf("%s:%d: %s", file, p.GetLine(), in(whyNotCarried(p)))
+			where := file
+			if p.GetLine() > 0 {
+				where = fmt.Sprintf("%s:%d", file, p.GetLine())
+			}
+			s += where + ": " + in(whyNotCarried(p))
 		}
 		return s
 	}
@@ -109,6 +157,9 @@ func whyNotCarried(p *heimdrahtv1.IdentityProblem) words {
 		return words{"das neue Kennzeichen gehört schon jemandem mit einem Laptop", "the new id belongs to somebody with a laptop already"}
 	case "would-lose":
 		return words{"unter dem neuen Kennzeichen sagt das Verzeichnis: kein Zugang", "under the new id the directory says: no access"}
+	case "not-mapped":
+		who := fmt.Sprintf("%s (%s, %s)", p.GetDisplayName(), p.GetLogin(), p.GetStableId())
+		return words{"es fehlt " + who + " mit Laptop; ist der Mensch nicht mehr da: --unmapped-gone", "missing is " + who + ", who has a laptop; for people who have left: --unmapped-gone"}
 	default: // of a newer server
 		return words{p.GetCode(), p.GetCode()}
 	}
@@ -117,11 +168,17 @@ func whyNotCarried(p *heimdrahtv1.IdentityProblem) words {
 func (a *app) showProposal(p *heimdrahtv1.IdentityProposal) error {
 	switch a.form {
 	case formJSON:
-		return a.json(orderedObject{
+		object := orderedObject{
 			{"hash", p.GetHash()}, {"directory", p.GetDirectory()}, {"reason", p.GetReason()}, {"proposed_by", p.GetProposedBy()},
 			{"proposed_at", forPrograms(timeOf(p.GetProposedAt()))}, {"expires_at", forPrograms(timeOf(p.GetExpiresAt()))},
 			{"total", p.GetTotal()}, {"people", objects(carriedColumns(), p.GetPeople())},
-		})
+		}
+		if p.GetTenant() != "" {
+			object = append(object, pair{"tenant", p.GetTenant()}, pair{"to_directory", p.GetToDirectory()},
+				pair{"changes", objects(differenceColumns(), p.GetChanges())},
+				pair{"gone_total", p.GetGoneTotal()}, pair{"gone", objects(carriedColumns(), p.GetGone())})
+		}
+		return a.json(object)
 	case formCSV:
 		return writeCSV(a.out, carriedColumns(), p.GetPeople())
 	}
@@ -141,6 +198,9 @@ func (a *app) showProposal(p *heimdrahtv1.IdentityProposal) error {
 		a.say(words{"ACHTUNG: bei %s hat das Verzeichnis unter dem neuen Kennzeichen einen anderen Login. Ist es derselbe Mensch?",
 			"LOOK: for %s the directory has another login with the new id. Is it the same person?"}, a.people(uint32(other)))
 	}
+	if err := a.showMove(p); err != nil {
+		return err
+	}
 	a.say(words{})
 	if p.GetHash() == "" {
 		a.say(words{"Noch ist nichts vorgeschlagen (--dry-run).", "Nothing is proposed yet (--dry-run)."})
@@ -150,6 +210,26 @@ func (a *app) showProposal(p *heimdrahtv1.IdentityProposal) error {
 	a.say(words{"Noch ist nichts geändert. Jemand anders bestätigt es bis %s:", "Nothing has changed yet. Somebody else confirms it by %s:"}, a.time(timeOf(p.GetExpiresAt())))
 	a.say(words{`  heimdraht directory migrate --confirm %s --reason "..."`, `  heimdraht directory migrate --confirm %s --reason "..."`}, p.GetHash())
 	return nil
+}
+
+// showMove tells what becomes of a tenant that goes on with another directory.
+func (a *app) showMove(p *heimdrahtv1.IdentityProposal) error {
+	if p.GetTenant() == "" {
+		return nil
+	}
+	a.say(words{})
+	a.say(words{"Verwaltung %s:", "Tenant %s:"}, p.GetTenant())
+	for _, d := range p.GetChanges() {
+		a.say(words{"  %s: %s -> %s", "  %s: %s -> %s"}, d.GetField(), orDash(d.GetBefore()), orDash(d.GetAfter()))
+	}
+	if p.GetGoneTotal() == 0 {
+		return nil
+	}
+	a.say(words{})
+	a.say(words{"ACHTUNG: nicht in der Datei; gilt danach als gelöscht und verliert den Zugang, wenn das nicht zu viele auf einmal sind (%s):",
+		"LOOK: not in the file; counts as deleted afterwards and loses access, if these are not too many at once (%s):"}, a.people(p.GetGoneTotal()))
+	gone := slices.DeleteFunc(carriedColumns(), func(c column[*heimdrahtv1.IdentityChange]) bool { return c.key == "to" || c.key == "new_login" })
+	return list(a.printer, "gone", gone, p.GetGone())
 }
 
 func (c *directoryMigrateCommand) confirm(ctx context.Context, a *app) error {

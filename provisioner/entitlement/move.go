@@ -64,7 +64,7 @@ func (s *Service) ProposeMove(ctx context.Context, actor provisioner.Actor, p Mo
 	if err != nil {
 		return Move{}, err
 	}
-	if look.now.Directory != p.Directory {
+	if look.now.Directory != p.Directory { // of a file
 		return Move{}, provisioner.Refuse(provisioner.CodeInvalid).With("field", "to_directory", "to_directory").
 			With("why", "die Datei nennt ein anderes Verzeichnis", "the file names another directory")
 	}

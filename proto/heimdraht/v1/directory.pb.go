@@ -945,12 +945,25 @@ func (x *DismissPendingResponse) GetPeople() uint32 {
 }
 
 type ProposeIdentitiesRequest struct {
-	state     protoimpl.MessageState `protogen:"open.v1"`
-	Directory string                 `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
-	Lines     []*IdentityLine        `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
-	Reason    string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where ids have changed. Empty with `to_directory`.
+	Directory string          `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
+	Lines     []*IdentityLine `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
+	Reason    string          `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Only look: nothing is kept.
-	DryRun        bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// The tenant that is to go on with another directory, and that directory, which
+	// must be declared. Empty: nobody moves.
+	Tenant      string `protobuf:"bytes,5,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	ToDirectory string `protobuf:"bytes,6,opt,name=to_directory,json=toDirectory,proto3" json:"to_directory,omitempty"`
+	// That tenant as it is to be. It may differ from what is stored in what names
+	// something in a directory: directory, base, groups. Unset: as it is stored, but
+	// for the directory.
+	Declared *TenantDeclaration `protobuf:"bytes,7,opt,name=declared,proto3" json:"declared,omitempty"`
+	// The tenant's people with a device whom no line names count as gone from the
+	// directory: the brake decides how many lose their access at once. Else each is a
+	// problem ("not-mapped").
+	UnmappedGone  bool `protobuf:"varint,8,opt,name=unmapped_gone,json=unmappedGone,proto3" json:"unmapped_gone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1009,6 +1022,34 @@ func (x *ProposeIdentitiesRequest) GetReason() string {
 func (x *ProposeIdentitiesRequest) GetDryRun() bool {
 	if x != nil {
 		return x.DryRun
+	}
+	return false
+}
+
+func (x *ProposeIdentitiesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ProposeIdentitiesRequest) GetToDirectory() string {
+	if x != nil {
+		return x.ToDirectory
+	}
+	return ""
+}
+
+func (x *ProposeIdentitiesRequest) GetDeclared() *TenantDeclaration {
+	if x != nil {
+		return x.Declared
+	}
+	return nil
+}
+
+func (x *ProposeIdentitiesRequest) GetUnmappedGone() bool {
+	if x != nil {
+		return x.UnmappedGone
 	}
 	return false
 }
@@ -1131,11 +1172,17 @@ func (x *ProposeIdentitiesResponse) GetProblems() []*IdentityProblem {
 
 type IdentityProblem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Line  uint32                 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
-	// "empty", "same", "twice", "unknown", "not-read", "taken" or "would-lose".
+	// Zero: of somebody whom no line names.
+	Line uint32 `protobuf:"varint,1,opt,name=line,proto3" json:"line,omitempty"`
+	// "empty", "same", "twice", "unknown", "not-read", "taken", "would-lose" or
+	// "not-mapped".
 	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
 	// The other line, of what stands twice.
-	Also          uint32 `protobuf:"varint,3,opt,name=also,proto3" json:"also,omitempty"`
+	Also uint32 `protobuf:"varint,3,opt,name=also,proto3" json:"also,omitempty"`
+	// Who it is whom no line names.
+	DisplayName   string `protobuf:"bytes,4,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	Login         string `protobuf:"bytes,5,opt,name=login,proto3" json:"login,omitempty"`
+	StableId      string `protobuf:"bytes,6,opt,name=stable_id,json=stableId,proto3" json:"stable_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1191,6 +1238,27 @@ func (x *IdentityProblem) GetAlso() uint32 {
 	return 0
 }
 
+func (x *IdentityProblem) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *IdentityProblem) GetLogin() string {
+	if x != nil {
+		return x.Login
+	}
+	return ""
+}
+
+func (x *IdentityProblem) GetStableId() string {
+	if x != nil {
+		return x.StableId
+	}
+	return ""
+}
+
 type IdentityProposal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Names exactly these people and ids.
@@ -1201,8 +1269,18 @@ type IdentityProposal struct {
 	ProposedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=proposed_at,json=proposedAt,proto3" json:"proposed_at,omitempty"`
 	ExpiresAt  *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
 	// By name; at most 10,000.
-	People        []*IdentityChange `protobuf:"bytes,7,rep,name=people,proto3" json:"people,omitempty"`
-	Total         uint32            `protobuf:"varint,8,opt,name=total,proto3" json:"total,omitempty"`
+	People []*IdentityChange `protobuf:"bytes,7,rep,name=people,proto3" json:"people,omitempty"`
+	Total  uint32            `protobuf:"varint,8,opt,name=total,proto3" json:"total,omitempty"`
+	// The tenant that is to go on with another directory, and that one; `directory`
+	// is the former. Empty: nobody moves.
+	Tenant      string `protobuf:"bytes,9,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	ToDirectory string `protobuf:"bytes,10,opt,name=to_directory,json=toDirectory,proto3" json:"to_directory,omitempty"`
+	// How the tenant's declaration changes.
+	Changes []*Difference `protobuf:"bytes,11,rep,name=changes,proto3" json:"changes,omitempty"`
+	// Whom no line names and who has a device: she counts as gone from the
+	// directory. By name; at most 10,000; without `to`.
+	Gone          []*IdentityChange `protobuf:"bytes,12,rep,name=gone,proto3" json:"gone,omitempty"`
+	GoneTotal     uint32            `protobuf:"varint,13,opt,name=gone_total,json=goneTotal,proto3" json:"gone_total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1289,6 +1367,41 @@ func (x *IdentityProposal) GetPeople() []*IdentityChange {
 func (x *IdentityProposal) GetTotal() uint32 {
 	if x != nil {
 		return x.Total
+	}
+	return 0
+}
+
+func (x *IdentityProposal) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *IdentityProposal) GetToDirectory() string {
+	if x != nil {
+		return x.ToDirectory
+	}
+	return ""
+}
+
+func (x *IdentityProposal) GetChanges() []*Difference {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *IdentityProposal) GetGone() []*IdentityChange {
+	if x != nil {
+		return x.Gone
+	}
+	return nil
+}
+
+func (x *IdentityProposal) GetGoneTotal() uint32 {
+	if x != nil {
+		return x.GoneTotal
 	}
 	return 0
 }
@@ -1575,7 +1688,7 @@ var File_heimdraht_v1_directory_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_directory_proto_rawDesc = "" +
 	"\n" +
-	"\x1cheimdraht/v1/directory.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\x1a\x1bheimdraht/v1/helpdesk.proto\"\x0f\n" +
+	"\x1cheimdraht/v1/directory.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\x1a\x18heimdraht/v1/admin.proto\x1a\x1bheimdraht/v1/helpdesk.proto\"\x0f\n" +
 	"\rStatusRequest\"Q\n" +
 	"\x0eStatusResponse\x12?\n" +
 	"\vdirectories\x18\x01 \x03(\v2\x1d.heimdraht.v1.DirectoryStatusR\vdirectories\"\x87\x04\n" +
@@ -1638,23 +1751,30 @@ const file_heimdraht_v1_directory_proto_rawDesc = "" +
 	"\x04hash\x18\x02 \x01(\tR\x04hash\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\"0\n" +
 	"\x16DismissPendingResponse\x12\x16\n" +
-	"\x06people\x18\x01 \x01(\rR\x06people\"\x9b\x01\n" +
+	"\x06people\x18\x01 \x01(\rR\x06people\"\xb8\x02\n" +
 	"\x18ProposeIdentitiesRequest\x12\x1c\n" +
 	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x120\n" +
 	"\x05lines\x18\x02 \x03(\v2\x1a.heimdraht.v1.IdentityLineR\x05lines\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x17\n" +
-	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"F\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\x12\x16\n" +
+	"\x06tenant\x18\x05 \x01(\tR\x06tenant\x12!\n" +
+	"\fto_directory\x18\x06 \x01(\tR\vtoDirectory\x12;\n" +
+	"\bdeclared\x18\a \x01(\v2\x1f.heimdraht.v1.TenantDeclarationR\bdeclared\x12#\n" +
+	"\runmapped_gone\x18\b \x01(\bR\funmappedGone\"F\n" +
 	"\fIdentityLine\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\rR\x04line\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x03 \x01(\tR\x02to\"\x92\x01\n" +
 	"\x19ProposeIdentitiesResponse\x12:\n" +
 	"\bproposal\x18\x01 \x01(\v2\x1e.heimdraht.v1.IdentityProposalR\bproposal\x129\n" +
-	"\bproblems\x18\x02 \x03(\v2\x1d.heimdraht.v1.IdentityProblemR\bproblems\"M\n" +
+	"\bproblems\x18\x02 \x03(\v2\x1d.heimdraht.v1.IdentityProblemR\bproblems\"\xa3\x01\n" +
 	"\x0fIdentityProblem\x12\x12\n" +
 	"\x04line\x18\x01 \x01(\rR\x04line\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x12\n" +
-	"\x04also\x18\x03 \x01(\rR\x04also\"\xc1\x02\n" +
+	"\x04also\x18\x03 \x01(\rR\x04also\x12!\n" +
+	"\fdisplay_name\x18\x04 \x01(\tR\vdisplayName\x12\x14\n" +
+	"\x05login\x18\x05 \x01(\tR\x05login\x12\x1b\n" +
+	"\tstable_id\x18\x06 \x01(\tR\bstableId\"\x81\x04\n" +
 	"\x10IdentityProposal\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\tR\x04hash\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x16\n" +
@@ -1666,7 +1786,14 @@ const file_heimdraht_v1_directory_proto_rawDesc = "" +
 	"\n" +
 	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x124\n" +
 	"\x06people\x18\a \x03(\v2\x1c.heimdraht.v1.IdentityChangeR\x06people\x12\x14\n" +
-	"\x05total\x18\b \x01(\rR\x05total\"\xc2\x01\n" +
+	"\x05total\x18\b \x01(\rR\x05total\x12\x16\n" +
+	"\x06tenant\x18\t \x01(\tR\x06tenant\x12!\n" +
+	"\fto_directory\x18\n" +
+	" \x01(\tR\vtoDirectory\x122\n" +
+	"\achanges\x18\v \x03(\v2\x18.heimdraht.v1.DifferenceR\achanges\x120\n" +
+	"\x04gone\x18\f \x03(\v2\x1c.heimdraht.v1.IdentityChangeR\x04gone\x12\x1d\n" +
+	"\n" +
+	"gone_total\x18\r \x01(\rR\tgoneTotal\"\xc2\x01\n" +
 	"\x0eIdentityChange\x12\x1b\n" +
 	"\tperson_id\x18\x01 \x01(\tR\bpersonId\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x14\n" +
@@ -1741,6 +1868,8 @@ var file_heimdraht_v1_directory_proto_goTypes = []any{
 	(*ConfirmIdentitiesResponse)(nil), // 23: heimdraht.v1.ConfirmIdentitiesResponse
 	(*timestamppb.Timestamp)(nil),     // 24: google.protobuf.Timestamp
 	(*Person)(nil),                    // 25: heimdraht.v1.Person
+	(*TenantDeclaration)(nil),         // 26: heimdraht.v1.TenantDeclaration
+	(*Difference)(nil),                // 27: heimdraht.v1.Difference
 }
 var file_heimdraht_v1_directory_proto_depIdxs = []int32{
 	3,  // 0: heimdraht.v1.StatusResponse.directories:type_name -> heimdraht.v1.DirectoryStatus
@@ -1759,31 +1888,34 @@ var file_heimdraht_v1_directory_proto_depIdxs = []int32{
 	24, // 13: heimdraht.v1.PendingPerson.since:type_name -> google.protobuf.Timestamp
 	24, // 14: heimdraht.v1.PendingPerson.dismissed_until:type_name -> google.protobuf.Timestamp
 	15, // 15: heimdraht.v1.ProposeIdentitiesRequest.lines:type_name -> heimdraht.v1.IdentityLine
-	18, // 16: heimdraht.v1.ProposeIdentitiesResponse.proposal:type_name -> heimdraht.v1.IdentityProposal
-	17, // 17: heimdraht.v1.ProposeIdentitiesResponse.problems:type_name -> heimdraht.v1.IdentityProblem
-	24, // 18: heimdraht.v1.IdentityProposal.proposed_at:type_name -> google.protobuf.Timestamp
-	24, // 19: heimdraht.v1.IdentityProposal.expires_at:type_name -> google.protobuf.Timestamp
-	19, // 20: heimdraht.v1.IdentityProposal.people:type_name -> heimdraht.v1.IdentityChange
-	18, // 21: heimdraht.v1.GetIdentitiesResponse.proposal:type_name -> heimdraht.v1.IdentityProposal
-	1,  // 22: heimdraht.v1.DirectoryService.Status:input_type -> heimdraht.v1.StatusRequest
-	5,  // 23: heimdraht.v1.DirectoryService.ListPending:input_type -> heimdraht.v1.ListPendingRequest
-	10, // 24: heimdraht.v1.DirectoryService.ConfirmPending:input_type -> heimdraht.v1.ConfirmPendingRequest
-	12, // 25: heimdraht.v1.DirectoryService.DismissPending:input_type -> heimdraht.v1.DismissPendingRequest
-	14, // 26: heimdraht.v1.DirectoryService.ProposeIdentities:input_type -> heimdraht.v1.ProposeIdentitiesRequest
-	20, // 27: heimdraht.v1.DirectoryService.GetIdentities:input_type -> heimdraht.v1.GetIdentitiesRequest
-	22, // 28: heimdraht.v1.DirectoryService.ConfirmIdentities:input_type -> heimdraht.v1.ConfirmIdentitiesRequest
-	2,  // 29: heimdraht.v1.DirectoryService.Status:output_type -> heimdraht.v1.StatusResponse
-	6,  // 30: heimdraht.v1.DirectoryService.ListPending:output_type -> heimdraht.v1.ListPendingResponse
-	11, // 31: heimdraht.v1.DirectoryService.ConfirmPending:output_type -> heimdraht.v1.ConfirmPendingResponse
-	13, // 32: heimdraht.v1.DirectoryService.DismissPending:output_type -> heimdraht.v1.DismissPendingResponse
-	16, // 33: heimdraht.v1.DirectoryService.ProposeIdentities:output_type -> heimdraht.v1.ProposeIdentitiesResponse
-	21, // 34: heimdraht.v1.DirectoryService.GetIdentities:output_type -> heimdraht.v1.GetIdentitiesResponse
-	23, // 35: heimdraht.v1.DirectoryService.ConfirmIdentities:output_type -> heimdraht.v1.ConfirmIdentitiesResponse
-	29, // [29:36] is the sub-list for method output_type
-	22, // [22:29] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	26, // 16: heimdraht.v1.ProposeIdentitiesRequest.declared:type_name -> heimdraht.v1.TenantDeclaration
+	18, // 17: heimdraht.v1.ProposeIdentitiesResponse.proposal:type_name -> heimdraht.v1.IdentityProposal
+	17, // 18: heimdraht.v1.ProposeIdentitiesResponse.problems:type_name -> heimdraht.v1.IdentityProblem
+	24, // 19: heimdraht.v1.IdentityProposal.proposed_at:type_name -> google.protobuf.Timestamp
+	24, // 20: heimdraht.v1.IdentityProposal.expires_at:type_name -> google.protobuf.Timestamp
+	19, // 21: heimdraht.v1.IdentityProposal.people:type_name -> heimdraht.v1.IdentityChange
+	27, // 22: heimdraht.v1.IdentityProposal.changes:type_name -> heimdraht.v1.Difference
+	19, // 23: heimdraht.v1.IdentityProposal.gone:type_name -> heimdraht.v1.IdentityChange
+	18, // 24: heimdraht.v1.GetIdentitiesResponse.proposal:type_name -> heimdraht.v1.IdentityProposal
+	1,  // 25: heimdraht.v1.DirectoryService.Status:input_type -> heimdraht.v1.StatusRequest
+	5,  // 26: heimdraht.v1.DirectoryService.ListPending:input_type -> heimdraht.v1.ListPendingRequest
+	10, // 27: heimdraht.v1.DirectoryService.ConfirmPending:input_type -> heimdraht.v1.ConfirmPendingRequest
+	12, // 28: heimdraht.v1.DirectoryService.DismissPending:input_type -> heimdraht.v1.DismissPendingRequest
+	14, // 29: heimdraht.v1.DirectoryService.ProposeIdentities:input_type -> heimdraht.v1.ProposeIdentitiesRequest
+	20, // 30: heimdraht.v1.DirectoryService.GetIdentities:input_type -> heimdraht.v1.GetIdentitiesRequest
+	22, // 31: heimdraht.v1.DirectoryService.ConfirmIdentities:input_type -> heimdraht.v1.ConfirmIdentitiesRequest
+	2,  // 32: heimdraht.v1.DirectoryService.Status:output_type -> heimdraht.v1.StatusResponse
+	6,  // 33: heimdraht.v1.DirectoryService.ListPending:output_type -> heimdraht.v1.ListPendingResponse
+	11, // 34: heimdraht.v1.DirectoryService.ConfirmPending:output_type -> heimdraht.v1.ConfirmPendingResponse
+	13, // 35: heimdraht.v1.DirectoryService.DismissPending:output_type -> heimdraht.v1.DismissPendingResponse
+	16, // 36: heimdraht.v1.DirectoryService.ProposeIdentities:output_type -> heimdraht.v1.ProposeIdentitiesResponse
+	21, // 37: heimdraht.v1.DirectoryService.GetIdentities:output_type -> heimdraht.v1.GetIdentitiesResponse
+	23, // 38: heimdraht.v1.DirectoryService.ConfirmIdentities:output_type -> heimdraht.v1.ConfirmIdentitiesResponse
+	32, // [32:39] is the sub-list for method output_type
+	25, // [25:32] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_directory_proto_init() }
@@ -1792,6 +1924,7 @@ func file_heimdraht_v1_directory_proto_init() {
 		return
 	}
 	file_heimdraht_v1_access_proto_init()
+	file_heimdraht_v1_admin_proto_init()
 	file_heimdraht_v1_helpdesk_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{

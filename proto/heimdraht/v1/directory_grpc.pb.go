@@ -49,12 +49,16 @@ type DirectoryServiceClient interface {
 	DismissPending(ctx context.Context, in *DismissPendingRequest, opts ...grpc.CallOption) (*DismissPendingResponse, error)
 	// ProposeIdentities proposes to know people by other stable ids, as after a
 	// domain was rebuilt. Nothing changes before somebody else has confirmed it.
-	// If anything is wrong with a line, nothing is proposed.
+	// If anything is wrong with a line, nothing is proposed. With `to_directory` it
+	// proposes to have a tenant go on with another directory, which only the
+	// operator may; that directory is read for it (else directory-unreadable).
 	ProposeIdentities(ctx context.Context, in *ProposeIdentitiesRequest, opts ...grpc.CallOption) (*ProposeIdentitiesResponse, error)
 	// GetIdentities shows a proposal to whoever is to confirm it.
 	GetIdentities(ctx context.Context, in *GetIdentitiesRequest, opts ...grpc.CallOption) (*GetIdentitiesResponse, error)
 	// ConfirmIdentities has a proposal done. Who made it is refused (four-eyes).
-	// Laptops and sessions stay as they are.
+	// Laptops and sessions stay as they are. If a tenant is to go on with another
+	// directory, that one is read again, and if anything of the proposal does not
+	// hold any more, it is refused (proposal-void) and nothing changes.
 	ConfirmIdentities(ctx context.Context, in *ConfirmIdentitiesRequest, opts ...grpc.CallOption) (*ConfirmIdentitiesResponse, error)
 }
 
@@ -157,12 +161,16 @@ type DirectoryServiceServer interface {
 	DismissPending(context.Context, *DismissPendingRequest) (*DismissPendingResponse, error)
 	// ProposeIdentities proposes to know people by other stable ids, as after a
 	// domain was rebuilt. Nothing changes before somebody else has confirmed it.
-	// If anything is wrong with a line, nothing is proposed.
+	// If anything is wrong with a line, nothing is proposed. With `to_directory` it
+	// proposes to have a tenant go on with another directory, which only the
+	// operator may; that directory is read for it (else directory-unreadable).
 	ProposeIdentities(context.Context, *ProposeIdentitiesRequest) (*ProposeIdentitiesResponse, error)
 	// GetIdentities shows a proposal to whoever is to confirm it.
 	GetIdentities(context.Context, *GetIdentitiesRequest) (*GetIdentitiesResponse, error)
 	// ConfirmIdentities has a proposal done. Who made it is refused (four-eyes).
-	// Laptops and sessions stay as they are.
+	// Laptops and sessions stay as they are. If a tenant is to go on with another
+	// directory, that one is read again, and if anything of the proposal does not
+	// hold any more, it is refused (proposal-void) and nothing changes.
 	ConfirmIdentities(context.Context, *ConfirmIdentitiesRequest) (*ConfirmIdentitiesResponse, error)
 	mustEmbedUnimplementedDirectoryServiceServer()
 }
