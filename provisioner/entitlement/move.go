@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -168,7 +169,7 @@ func (s *Service) ReadMove(ctx context.Context, actor provisioner.Actor, hash st
 // openMove reads a proposal that can be confirmed.
 func openMove(tx *store.Reader, hash string, now time.Time) (store.TenantMove, error) {
 	m, err := tx.TenantMove(cleanHash(hash))
-	if errors.Is(err, store.ErrNone) || err == nil && (!m.Complete || !now.Before(m.ProposedAt.Add(identityLife))) {
+	if errors.Is(err, store.ErrNone) || err == nil && (!m.Complete || !m.ConfirmedAt.IsZero() || !now.Before(m.ProposedAt.Add(identityLife))) {
 		return m, provisioner.Refuse(provisioner.CodeProposalUnknown)
 	}
 	return m, err
@@ -183,7 +184,7 @@ func readMove(tx *store.Reader, m store.TenantMove) (found Move, err error) {
 	if _, found.Changes, err = tenancy.Moved(was, m.Declaration); err != nil {
 		return found, provisioner.Refuse(provisioner.CodeProposalVoid).Because(err)
 	}
-	if found.List, err = tx.MovedPeople(m.Hash); err != nil || !m.UnmappedGone {
+	if found.List, err = tx.MovedPeople(m.Hash, identitiesAtMost); err != nil || !m.UnmappedGone {
 		return found, err
 	}
 	living, err := tx.PeopleWithDevicesIn(was.Name)
@@ -198,14 +199,16 @@ func readMove(tx *store.Reader, m store.TenantMove) (found Move, err error) {
 		if err != nil {
 			return found, fmt.Errorf("reading who stays behind: %w", err)
 		}
-		found.Gone = append(found.Gone, p)
+		if p.Directory == m.Former {
+			found.Gone = append(found.Gone, p)
+		}
 	}
 	sortByName(found.Gone)
 	return found, nil
 }
 
 // ConfirmMove has a tenant go on with another directory, as was proposed by somebody else, if all of it still holds. It returns of how
-// many people it was. All of it happens in one transaction, or nothing.
+// many people it was.
 func (s *Service) ConfirmMove(ctx context.Context, actor provisioner.Actor, hash, reason string) (int, error) {
 	found, err := s.ReadMove(ctx, actor, hash)
 	if err != nil {
@@ -223,17 +226,15 @@ func (s *Service) ConfirmMove(ctx context.Context, actor provisioner.Actor, hash
 	}
 	again := look.judge(found.lines(), found.UnmappedGone)
 	if len(again.Problems) > 0 || again.Hash != found.Hash {
-		return 0, provisioner.Refuse(provisioner.CodeProposalVoid).Because(fmt.Errorf("%d problems: %v", len(again.Problems), again.Problems[:min(len(again.Problems), 5)]))
+		return 0, provisioner.Refuse(provisioner.CodeProposalVoid).Because(fmt.Errorf("%d problems, %d people, %d left behind", len(again.Problems), len(again.List), len(again.Gone)))
 	}
 	if err := s.keepSaid(ctx, look, found); err != nil {
 		return 0, err
 	}
-	err = s.Store.Update(ctx, func(tx *store.Writer) error { return move(tx, actor, look.was, found, reason) })
-	if err != nil {
+	if err := s.Store.Update(ctx, func(tx *store.Writer) error { return beginMove(tx, actor, look, found, reason) }); err != nil {
 		return 0, fmt.Errorf("%s: %w", provisioner.ActionConfirmIdentities, err)
 	}
-	s.Declared()
-	return len(found.List), nil
+	return len(found.List), s.finishMoves(ctx, s.Store.Update)
 }
 
 func (m Move) lines() (lines []IdentityLine) {
@@ -260,26 +261,132 @@ func (s *Service) keepSaid(ctx context.Context, look *moveLook, m Move) error {
 	return nil
 }
 
-// move does it. was is the tenant as it was looked at.
-func move(tx *store.Writer, actor provisioner.Actor, was provisioner.Tenant, m Move, reason string) error {
-	if _, err := openMove(&tx.Reader, m.Hash, tx.Now); err != nil {
+// beginMove has the tenant use the other directory. From now on nobody is followed, asked for or made known in the tenant until its
+// people are carried over (finishMoves).
+func beginMove(tx *store.Writer, actor provisioner.Actor, look *moveLook, m Move, reason string) error {
+	now, err := openMove(&tx.Reader, m.Hash, tx.Now)
+	if err != nil {
 		return err
 	}
-	now, err := tx.Tenant(was.Name)
+	tenant, err := tx.Tenant(look.was.Name)
 	if err != nil {
-		return fmt.Errorf("reading tenant %s: %w", was.Name, err)
+		return fmt.Errorf("reading tenant %s: %w", look.was.Name, err)
 	}
-	if !reflect.DeepEqual(now, was) {
+	living, err := tx.PeopleWithDevicesIn(tenant.Name)
+	if err != nil {
+		return fmt.Errorf("reading who has a device: %w", err)
+	}
+	if !reflect.DeepEqual(tenant, look.was) || !maps.Equal(living, look.living) { // somebody has enrolled, or been revoked
 		return provisioner.Refuse(provisioner.CodeProposalVoid)
 	}
-	err = tx.MoveTenant(m.TenantMove, was)
-	if errors.Is(err, store.ErrMoveVoid) {
-		return provisioner.Refuse(provisioner.CodeProposalVoid).Because(err)
+	now.ConfirmedAt = tx.Now
+	if err := tx.PutTenantMove(now); err != nil {
+		return err
 	}
-	if err != nil {
+	if err := tx.PutTenant(m.Declaration, tenant); err != nil {
 		return err
 	}
 	return tx.Audit(moveEvent(actor, provisioner.ActionConfirmIdentities, m, reason))
+}
+
+// finishMoves does what was confirmed, each person as a whole.
+func (s *Service) finishMoves(ctx context.Context, update func(context.Context, func(*store.Writer) error) error) error {
+	ctx = context.WithoutCancel(ctx)
+	list, err := store.Read(ctx, s.Store, (*store.Reader).ConfirmedMoves)
+	if err != nil {
+		return err
+	}
+	for _, m := range list {
+		if err := s.finishMove(ctx, m, update); err != nil {
+			return fmt.Errorf("moving tenant %s: %w", m.Declaration.Name, err)
+		}
+	}
+	return nil
+}
+
+// movedAtOnce is how many people are carried over in one transaction: each is a dozen statements.
+const movedAtOnce = 10
+
+func (s *Service) finishMove(ctx context.Context, m store.TenantMove, update func(context.Context, func(*store.Writer) error) error) error {
+	for {
+		list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]store.MovedPerson, error) { return tx.MovedPeople(m.Hash, movedAtOnce) })
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			break
+		}
+		var left []string
+		if err := update(ctx, func(tx *store.Writer) error {
+			left = nil
+			for _, i := range list {
+				done, err := movePerson(tx, m, i)
+				if err != nil {
+					return fmt.Errorf("carrying %s over: %w", i.Person.ID, err)
+				}
+				if !done {
+					left = append(left, i.Person.ID)
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		if len(left) > 0 {
+			s.Logger.Warn("people were not carried over to another directory: what was proposed of them does not hold any more; they count as gone, and the brake holds",
+				"tenant", m.Declaration.Name, "people", left, "next", "heimdraht directory pending --tenant "+m.Declaration.Name)
+		}
+	}
+	return s.endMove(ctx, m, update)
+}
+
+// endMove puts those right who are left behind and have nothing to lose, and has the tenant be followed again.
+func (s *Service) endMove(ctx context.Context, m store.TenantMove, update func(context.Context, func(*store.Writer) error) error) error {
+	tenant := m.Declaration.Name
+	for {
+		list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]string, error) { return tx.LeftBehind(tenant, changesAtOnce) })
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			break
+		}
+		if err := update(ctx, func(tx *store.Writer) error {
+			for _, person := range list {
+				if err := tx.LeaveBehind(tenant, person); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	if err := update(ctx, func(tx *store.Writer) error { return tx.EndTenantMove(m.Hash) }); err != nil {
+		return err
+	}
+	s.Logger.Info("a tenant uses another directory", "tenant", tenant, "former", m.Former, "directory", m.Declaration.Directory)
+	s.Declared()
+	// What was on its way about people who were carried over was passed over: it is found again at once.
+	s.Reconcile(m.Former)
+	return nil
+}
+
+// movePerson carries somebody over, if nobody has done it meanwhile.
+func movePerson(tx *store.Writer, m store.TenantMove, i store.MovedPerson) (bool, error) {
+	if _, err := tx.TenantMove(m.Hash); errors.Is(err, store.ErrNone) {
+		return true, nil
+	} else if err != nil {
+		return false, err
+	}
+	now, err := tx.Person(i.Person.ID)
+	if err != nil && !errors.Is(err, store.ErrNone) {
+		return false, fmt.Errorf("reading the person: %w", err)
+	}
+	if now.Directory == m.Declaration.Directory && now.StableID == i.StableID {
+		return true, nil
+	}
+	return tx.MovePerson(m, i)
 }
 
 // hashOfMove names exactly these changes, these people and ids, and who stays behind.

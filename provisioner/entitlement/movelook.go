@@ -161,7 +161,7 @@ func (l *moveLook) judge(lines []IdentityLine, unmappedGone bool) (found Move) {
 		}
 		w, _ := l.word(next)
 		found.List = append(found.List, store.MovedPerson{
-			Person: old, FormerID: former, StableID: next, NewName: w.Person.DisplayName, NewLogin: w.Person.Login, Rest: provisioner.NewID(),
+			Person: old, FormerID: former, StableID: next, NewName: w.Person.DisplayName, NewLogin: w.Person.Login,
 		})
 	}
 	slices.SortFunc(found.List, func(a, b store.MovedPerson) int { return strings.Compare(a.Person.DisplayName, b.Person.DisplayName) })

@@ -129,7 +129,8 @@ func (s *Service) follow(ctx context.Context, duty *store.Duty) error {
 	}
 }
 
-// look sees that every declared directory with tenants is followed as it is declared now.
+// look sees that every declared directory with tenants is followed as it is declared now. A tenant that is moving to another one is
+// followed again when its people have been carried over.
 func (f *following) look(ctx context.Context) error {
 	var directories []provisioner.Directory
 	var tenants []provisioner.Tenant
@@ -145,7 +146,13 @@ func (f *following) look(ctx context.Context) error {
 		for _, state := range states {
 			former[state.Directory] = state
 		}
-		tenants, err = tx.Tenants(provisioner.Everywhere())
+		if tenants, err = tx.Tenants(provisioner.Everywhere()); err != nil {
+			return err
+		}
+		moves, err := tx.ConfirmedMoves()
+		for _, m := range moves {
+			tenants = slices.DeleteFunc(tenants, func(t provisioner.Tenant) bool { return t.Name == m.Declaration.Name })
+		}
 		return err
 	})
 	if err != nil {
@@ -262,7 +269,7 @@ func (f *following) runClock(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		err := errors.Join(f.judgeDates(ctx), f.service.finishConfirmed(ctx, f.duty.UpdateUrgent),
-			f.service.finishIdentities(ctx, f.duty.Update))
+			f.service.finishIdentities(ctx, f.duty.Update), f.service.finishMoves(ctx, f.duty.Update))
 		if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrDutyLost) {
 			f.service.Logger.Warn("doing what dates and confirmations ask for", "error", err)
 		}
@@ -283,7 +290,7 @@ func (f *following) judgeDates(ctx context.Context) error {
 	}
 	return f.duty.UpdateUrgent(ctx, func(tx *store.Writer) error {
 		for _, v := range due {
-			if err := settleDue(tx, v); err != nil {
+			if err := settleDue(tx, v); err != nil && !errors.Is(err, provisioner.Refuse(provisioner.CodeTenantMoved)) {
 				return err
 			}
 		}

@@ -85,8 +85,8 @@ type Settled struct {
 }
 
 // Settle takes a word in: it keeps what is new of the person, decides about her right in the tenant, and takes or gives
-// back the access of her devices. Where the tenant has moved to another directory since the word was asked for, the refusal is
-// tenant-moved, and nothing is written.
+// back the access of her devices. Where the tenant is moving to another directory, or has since the word was asked
+// for, the refusal is tenant-moved, and nothing is written.
 func Settle(tx *store.Writer, tenant provisioner.Tenant, w Word) (Settled, error) {
 	var r Settled
 	moved, err := hasMoved(tx, tenant)
@@ -130,14 +130,14 @@ func Settle(tx *store.Writer, tenant provisioner.Tenant, w Word) (Settled, error
 	return r, apply(tx, tenant, former, &r)
 }
 
-// hasMoved reports whether a tenant uses another directory now than the one by which it was declared when it was read: what that one
-// says means nothing in it any more, and would make its people known by former ids.
+// hasMoved reports whether a tenant uses another directory now than when it was read, or is just moving: what the former one says
+// means nothing in it any more, and whoever was made known by the other one would stand beside who is carried over to it.
 func hasMoved(tx *store.Writer, tenant provisioner.Tenant) (bool, error) {
-	now, err := tx.DirectoryOf(tenant.Name)
+	now, moving, err := tx.DirectoryOf(tenant.Name)
 	if err != nil {
 		return false, fmt.Errorf("reading the directory of tenant %s: %w", tenant.Name, err)
 	}
-	return now != tenant.Directory, nil
+	return moving || now != tenant.Directory, nil
 }
 
 // apply writes what holds and has devices follow.

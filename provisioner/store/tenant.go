@@ -37,9 +37,16 @@ func (r *Reader) Tenants(scope provisioner.Scope) ([]provisioner.Tenant, error) 
 	return slices.DeleteFunc(list, func(t provisioner.Tenant) bool { return !scope.Includes(t.Name) }), err
 }
 
-// DirectoryOf is the name of the directory that a tenant uses now; ErrNone if there is no such tenant.
-func (r *Reader) DirectoryOf(tenant string) (string, error) {
-	return one(r.q, value[string], `select directory from tenant where name = $1`, tenant)
+// DirectoryOf is the directory that a tenant uses now, and whether it is just moving there; ErrNone if there is no such
+// tenant.
+func (r *Reader) DirectoryOf(tenant string) (name string, moving bool, err error) {
+	type row struct {
+		name  string
+		moves int64
+	}
+	now, err := one(r.q, func(s scanner) (v row, err error) { err = s.Scan(&v.name, &v.moves); return v, err },
+		`select t.directory, (select count(*) from tenant_move m where m.tenant = t.name and m.confirmed_at > 0) from tenant t where t.name = $1`, tenant)
+	return now.name, now.moves > 0, err
 }
 
 // TenantOfMailDomain finds whose domain it is; ErrNone if nobody's.

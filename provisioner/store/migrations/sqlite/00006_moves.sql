@@ -1,8 +1,8 @@
 -- +goose Up
 
 -- Tenants that are to go on with another directory (a municipality leaves a
--- shared domain), as one person has proposed. Another one has it done, in one
--- transaction that also deletes it here.
+-- shared domain), as one person has proposed. They hold once another one has
+-- confirmed them; the last person who is done ends them.
 create table tenant_move (
     -- Names exactly this: the tenant as it is to be, people, ids, who stays behind.
     hash          text   primary key,
@@ -20,10 +20,12 @@ create table tenant_move (
     proposed_name text   not null,
     proposed_at   bigint not null,
     -- 1: all its people are written.
-    complete      bigint not null
+    complete      bigint not null,
+    -- When it was confirmed, and is being done; zero: not yet.
+    confirmed_at  bigint not null
 );
 
--- The people of each. Without a reference to person: whoever is forgotten
+-- What is still to be done of each. Without a reference to person: whoever is forgotten
 -- meanwhile makes the proposal void, and must not be kept by it.
 create table tenant_move_person (
     hash      text   not null references tenant_move (hash),
@@ -34,9 +36,6 @@ create table tenant_move_person (
     -- Whom the new directory has with it.
     new_name  text   not null,
     new_login text   not null,
-    -- The id of the person who stays behind in the former directory, where she
-    -- belongs to other tenants too.
-    rest      text   not null,
     -- What the new directory said of her when it was confirmed, as in standing.
     groups    text   not null default '[]',
     ended     text   not null default '',
