@@ -210,6 +210,15 @@ func readMove(tx *store.Reader, m store.TenantMove) (found Move, err error) {
 // ConfirmMove has a tenant go on with another directory, as was proposed by somebody else, if all of it still holds. It returns of how
 // many people it was.
 func (s *Service) ConfirmMove(ctx context.Context, actor provisioner.Actor, hash, reason string) (int, error) {
+	n, err := s.confirmMove(ctx, actor, hash, reason)
+	if err != nil {
+		return 0, err
+	}
+	return n, s.finishMoves(ctx, s.Store.Update)
+}
+
+// confirmMove begins it; from then on it is done, by whomever.
+func (s *Service) confirmMove(ctx context.Context, actor provisioner.Actor, hash, reason string) (int, error) {
 	found, err := s.ReadMove(ctx, actor, hash)
 	if err != nil {
 		return 0, err
@@ -234,7 +243,7 @@ func (s *Service) ConfirmMove(ctx context.Context, actor provisioner.Actor, hash
 	if err := s.Store.Update(ctx, func(tx *store.Writer) error { return beginMove(tx, actor, look, found, reason) }); err != nil {
 		return 0, fmt.Errorf("%s: %w", provisioner.ActionConfirmIdentities, err)
 	}
-	return len(found.List), s.finishMoves(ctx, s.Store.Update)
+	return len(found.List), nil
 }
 
 func (m Move) lines() (lines []IdentityLine) {
