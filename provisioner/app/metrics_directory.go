@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
@@ -51,8 +53,15 @@ func (c *directoryCollector) Collect(ch chan<- prometheus.Metric) {
 		if err != nil {
 			return err
 		}
+		tenants, err := tx.Tenants(provisioner.Everywhere())
+		if err != nil {
+			return err
+		}
 		now := time.Now()
 		for _, f := range list {
+			if !slices.ContainsFunc(tenants, func(t provisioner.Tenant) bool { return t.Directory == f.Directory }) {
+				continue // its tenants have moved: nobody follows it any more, and nobody has to
+			}
 			live := 0.0
 			if f.IsLive(now) {
 				live = 1

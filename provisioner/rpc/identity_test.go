@@ -2,8 +2,11 @@ package rpc_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+
+	"google.golang.org/protobuf/proto"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner/provisionertest"
@@ -69,4 +72,72 @@ func TestARebuiltDirectory(t *testing.T) {
 	if again := s.Enrol(provisionertest.Login(7), "SN7"); again.ID != laptop.ID {
 		t.Errorf("enrolled again as %s, not as %s", again.ID, laptop.ID)
 	}
+}
+
+// TestATenantMoves: a tenant goes on with another directory; the file with it changes nothing then, and the one before it is refused.
+func TestATenantMoves(t *testing.T) {
+	const people = 10
+	s := provisionertest.StartWith(t, provisionertest.Options{People: people})
+	g := s.JoinGateway("gw1")
+	g.Run()
+	laptop := s.Enrol(provisionertest.Login(7), "SN7")
+	open(t, s.Attach(t.Context(), laptop))
+	admin, operator := deskOf(t, s, s.Login(provisionertest.Tenant, provisionertest.Admin)), deskOf(t, s, s.Operator)
+	admin.followed(t)
+	next := proto.CloneOf(provisionertest.Declaration())
+	other := proto.CloneOf(next.GetDirectories()[0])
+	other.Name = "neu-ldap" // in this test every directory is the same one
+	s.Apply(&heimdrahtv1.Declaration{Directories: []*heimdrahtv1.DirectoryDeclaration{other}})
+	tenant := next.GetTenants()[slices.IndexFunc(next.GetTenants(), func(t *heimdrahtv1.TenantDeclaration) bool { return t.GetName() == provisionertest.Tenant })]
+	former := tenant.GetDirectory()
+	tenant.Directory = other.GetName()
+	id := fmt.Sprintf("6d1e3a52-0f4b-4c57-9d0e-2f1a%08d", 7+8)
+	request := &heimdrahtv1.ProposeIdentitiesRequest{
+		Tenant: tenant.GetName(), ToDirectory: other.GetName(), Declared: tenant, Reason: "leaves", DryRun: true,
+		Lines: []*heimdrahtv1.IdentityLine{{Line: 1, From: id, To: "0a0b0c0d-0000-4000-8000-000000000000"}},
+	}
+	_, err := admin.ProposeIdentities(admin.ctx, request)
+	expect(t, "the tenant's administrator proposes", err, "not-allowed")
+	wrong, err := operator.ProposeIdentities(operator.ctx, request)
+	if p := wrong.GetProblems(); err != nil || len(p) != 1 || p[0].GetCode() != "not-read" {
+		t.Errorf("somebody who is not there: %v, %v", wrong, err)
+	}
+	request.Lines[0].To, request.DryRun = id, false
+	nobody := proto.CloneOf(request)
+	nobody.Lines = []*heimdrahtv1.IdentityLine{{Line: 1, From: fmt.Sprintf("6d1e3a52-0f4b-4c57-9d0e-2f1a%08d", 6+8), To: id}}
+	wrong, err = operator.ProposeIdentities(operator.ctx, nobody)
+	if p := wrong.GetProblems(); err != nil || len(p) != 1 || p[0].GetCode() != "not-mapped" || p[0].GetLine() != 0 || p[0].GetStableId() != id || p[0].GetLogin() != provisionertest.Login(7) {
+		t.Errorf("somebody is not named: %v, %v", wrong, err)
+	}
+	nobody.UnmappedGone, nobody.DryRun = true, true
+	if behind, err := operator.ProposeIdentities(operator.ctx, nobody); err != nil || behind.GetProposal().GetGoneTotal() != 1 || behind.GetProposal().GetGone()[0].GetFrom() != id {
+		t.Errorf("somebody is left behind: %v, %v", behind, err)
+	}
+	proposed, err := operator.ProposeIdentities(operator.ctx, request)
+	if err != nil || len(proposed.GetProblems()) != 0 {
+		t.Fatalf("proposed %v, %v", proposed, err)
+	}
+	hash := proposed.GetProposal().GetHash()
+	_, err = operator.ConfirmIdentities(operator.ctx, &heimdrahtv1.ConfirmIdentitiesRequest{Hash: hash, Reason: "it is right"})
+	expect(t, "confirmed by the same", err, "four-eyes")
+	shown, err := admin.GetIdentities(admin.ctx, &heimdrahtv1.GetIdentitiesRequest{Hash: strings.ToUpper(hash)})
+	if p := shown.GetProposal(); err != nil || p.GetTenant() != tenant.GetName() || p.GetToDirectory() != other.GetName() || p.GetDirectory() != former ||
+		len(p.GetPeople()) != 1 || len(p.GetChanges()) != 1 || p.GetChanges()[0].GetField() != "directory" {
+		t.Errorf("shown %v, %v", shown, err)
+	}
+	done, err := admin.ConfirmIdentities(admin.ctx, &heimdrahtv1.ConfirmIdentitiesRequest{Hash: hash, Reason: "it is right"})
+	if err != nil || done.GetPeople() != 1 {
+		t.Fatalf("confirmed %v, %v", done, err)
+	}
+	open(t, s.Attach(t.Context(), laptop))
+	if again := s.Enrol(provisionertest.Login(7), "SN7"); again.ID != laptop.ID {
+		t.Errorf("enrolled again as %s, not as %s", again.ID, laptop.ID)
+	}
+	api := heimdrahtv1.NewAdminServiceClient(s.Dial(nil))
+	same, err := api.Apply(operator.ctx, &heimdrahtv1.ApplyRequest{Reason: "test", Declaration: next})
+	if err != nil || len(same.GetDifferences()) != 0 {
+		t.Errorf("the file with the new directory changes %v, %v", same, err)
+	}
+	_, err = api.Apply(operator.ctx, &heimdrahtv1.ApplyRequest{Reason: "test", Declaration: provisionertest.Declaration()})
+	expect(t, "the former file", err, "declaration-invalid")
 }

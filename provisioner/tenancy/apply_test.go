@@ -281,6 +281,12 @@ func testWhatUseForbids(t *testing.T, w *world) {
 		}
 	}
 	d := region()
+	d.Tenants[0].Directory = "ad2"
+	_, err := w.Apply(t.Context(), operator(), d, "x")
+	if refusal, is := provisioner.AsRefusal(err); !is || !strings.Contains(fmt.Sprint(refusal), "people have enrolled from ad; heimdraht directory migrate --to-directory carries them over") {
+		t.Errorf("it does not say what to do: %v", err)
+	}
+	d = region()
 	d.Tenants[1].Directory = "ad2"
 	d.Gateways[1].AggregateV4 = netip.MustParsePrefix("10.90.0.0/16")
 	if list := w.applies(t, d); len(list) != 2 {
