@@ -227,6 +227,12 @@ func (w *Writer) takeOver(m TenantMove, i MovedPerson) error {
 			return err
 		}
 	}
+	for _, table := range []string{"recovery_code", "factor"} { // her own second factor counts, if she has one
+		if err := run(w.q, `update `+table+` set person = $1 where person = $2 and not exists (select 1 from factor f where f.person = $3)`,
+			i.Person.ID, there.ID, i.Person.ID); err != nil {
+			return err
+		}
+	}
 	return w.ForgetPerson(there.ID)
 }
 

@@ -137,6 +137,7 @@ func (e *emigrants) settle(t *testing.T, s *store.Store) {
 			tx.AddDevice(second),
 			tx.PutHeldLoss(store.HeldLoss{Person: e.people[2].Person, Tenant: "stadt", Why: "deleted", Since: tx.Now}),
 			tx.PutHeldLoss(store.HeldLoss{Person: e.people[4].Person, Tenant: "stadt", Why: "deleted", Since: tx.Now}),
+			tx.BeginFactor(e.there.Person.ID, []byte("sealed")), tx.SetRecoveryCodes(e.there.Person.ID, []string{"a code"}),
 			tx.AddStaffToken("token", store.StaffToken{Person: e.there.Person.ID, CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(time.Hour)}),
 		)
 		for _, id := range []string{"d" + e.people[0].Person.ID, "d" + one.ID, "second"} {
@@ -233,6 +234,12 @@ func TestMoveTenant(t *testing.T) {
 		}
 		if k := known("stadt-ad", "id-900"); len(k.Standings) != 0 {
 			t.Errorf("who has no device, and is not named: %+v", k)
+		}
+		if factor := view(t, s, func(tx *store.Reader) (store.Factor, error) { return tx.Factor(e.people[0].Person.ID) }); string(factor.Sealed) != "sealed" {
+			t.Errorf("her second factor is %+v", factor)
+		}
+		if codes := view(t, s, func(tx *store.Reader) (int64, error) { return tx.RecoveryCodes(e.people[0].Person.ID) }); codes != 1 {
+			t.Errorf("she has %d recovery codes", codes)
 		}
 		if token := view(t, s, func(tx *store.Reader) (store.StaffToken, error) { return tx.StaffToken("token") }); token.Person != e.people[0].Person.ID {
 			t.Errorf("signed in as %q", token.Person)
