@@ -16,6 +16,7 @@ import (
 const domainUsers = "CN=Domain Users,CN=Users," + sambatest.Base
 
 func TestActiveDirectorySignIn(t *testing.T) {
+	t.Parallel()
 	s := sambatest.Start(t, sambatest.Options{})
 	const password = "Grüße-aus-Nürnberg"
 	dn := s.AddPerson(sambatest.TownHall, "müller", "Müller, Jürgen (IT)", password, map[string][]string{"mail": {"juergen.mueller@stadt.example"}})
@@ -69,6 +70,7 @@ func TestActiveDirectorySignIn(t *testing.T) {
 }
 
 func TestActiveDirectoryStatus(t *testing.T) {
+	t.Parallel()
 	s := sambatest.Start(t, sambatest.Options{})
 	const right, wrong = "Guten-Morgen", "falsch-falsch"
 	past := time.Date(2020, 3, 1, 0, 0, 0, 0, time.UTC)
@@ -123,6 +125,7 @@ func TestActiveDirectoryStatus(t *testing.T) {
 }
 
 func TestActiveDirectoryPasswordExpires(t *testing.T) {
+	t.Parallel()
 	s := sambatest.Start(t, sambatest.Options{})
 	dn := s.AddPerson(sambatest.TownHall, "eva", "Eva Müller", "Guten-Morgen", nil)
 	d := open(t, s.Configuration())
@@ -145,6 +148,7 @@ func TestActiveDirectoryPasswordExpires(t *testing.T) {
 }
 
 func TestActiveDirectoryWithoutTLS(t *testing.T) {
+	t.Parallel()
 	s := sambatest.Start(t, sambatest.Options{})
 	s.AddPerson(sambatest.TownHall, "eva", "Eva Müller", "Guten-Morgen", nil)
 	cfg := s.Configuration()
@@ -162,6 +166,7 @@ func TestActiveDirectoryWithoutTLS(t *testing.T) {
 
 // TestActiveDirectoryAtTheDomain: a search from the domain's own entry answers with references to its other parts, too.
 func TestActiveDirectoryAtTheDomain(t *testing.T) {
+	t.Parallel()
 	s := sambatest.Start(t, sambatest.Options{})
 	s.AddPerson(sambatest.TownHall, "eva", "Eva Müller", "Guten-Morgen", nil)
 	cfg := s.Configuration()
@@ -190,6 +195,7 @@ func TestActiveDirectoryAtTheDomain(t *testing.T) {
 
 // TestActiveDirectoryBind: what the names are that a service account may have.
 func TestActiveDirectoryServiceAccountNames(t *testing.T) {
+	t.Parallel()
 	s := sambatest.Start(t, sambatest.Options{})
 	s.AddPerson(sambatest.TownHall, "eva", "Eva Müller", "Guten-Morgen", nil)
 	for name, want := range map[string]directory.Cause{

@@ -50,6 +50,7 @@ func (w adWay) follow(t testing.TB, s *sambatest.Server, list time.Duration) *fo
 }
 
 func TestActiveDirectoryFeedTellsChanges(t *testing.T) {
+	t.Parallel()
 	for _, way := range adWays() {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
@@ -120,6 +121,7 @@ func emptyIsNil() cmp.Option {
 }
 
 func TestActiveDirectoryFeedGoesOn(t *testing.T) {
+	t.Parallel()
 	for _, way := range adWays() {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
@@ -173,6 +175,7 @@ func newObserverOf(o *observer) *observer {
 }
 
 func TestActiveDirectoryFeedFindsDeletionsThatAreNotTold(t *testing.T) {
+	t.Parallel()
 	s := sambatest.Start(t, sambatest.Options{})
 	eva := s.AddPerson(sambatest.TownHall, "eva", "Eva Müller", "", nil)
 	f := adWays()[1].follow(t, s, quick)
@@ -184,8 +187,9 @@ func TestActiveDirectoryFeedFindsDeletionsThatAreNotTold(t *testing.T) {
 }
 
 func TestActiveDirectoryFeedReadsAnewWhenUnitsMove(t *testing.T) {
+	t.Parallel()
 	for _, way := range []adWay{adWays()[0], adWays()[2]} {
-		t.Run(way.name, func(t *testing.T) { unitsMove(t, way) })
+		t.Run(way.name, func(t *testing.T) { t.Parallel(); unitsMove(t, way) })
 	}
 }
 
@@ -228,8 +232,10 @@ func TestActiveDirectoryFeedNoticesThatItsServerIsLost(t *testing.T) {
 }
 
 func TestActiveDirectoryFeedOfARestoredServer(t *testing.T) {
+	t.Parallel()
 	for _, way := range []adWay{adWays()[0], adWays()[2]} {
 		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
 			s := sambatest.Start(t, sambatest.Options{})
 			dn := s.AddPerson(sambatest.TownHall, "kim", "Kim Neu", "", nil)
 			f := way.follow(t, s, time.Hour)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestActiveDirectoryFeedOfAWholeTown(t *testing.T) {
+	t.Parallel()
 	const people = 2000 // more than a server tells of a group at once
 	s := sambatest.Start(t, sambatest.Options{People: people})
 	var everybody []string
@@ -69,6 +70,7 @@ func TestActiveDirectoryFeedOfAWholeTown(t *testing.T) {
 }
 
 func TestActiveDirectoryFeedTellsWhatTheServerComputes(t *testing.T) {
+	t.Parallel()
 	s := sambatest.Start(t, sambatest.Options{})
 	dn := s.AddPerson(sambatest.TownHall, "eva", "Eva Müller", "Guten-Morgen", nil)
 	for _, way := range adWays()[:2] {
@@ -108,6 +110,7 @@ func TestActiveDirectoryFeedTellsWhatTheServerComputes(t *testing.T) {
 }
 
 func TestActiveDirectoryFeedOfNestedGroups(t *testing.T) {
+	t.Parallel()
 	s := sambatest.Start(t, sambatest.Options{})
 	eva := s.AddPerson(sambatest.TownHall, "eva", "Eva Müller", "Guten-Morgen", nil)
 	inner := s.AddGroup("Sachgebiet", eva)
@@ -155,6 +158,7 @@ func TestActiveDirectoryFeedOfNestedGroups(t *testing.T) {
 }
 
 func TestActiveDirectoryFeedOfThoseWhoComeBack(t *testing.T) {
+	t.Parallel()
 	s := sambatest.Start(t, sambatest.Options{})
 	dn := s.AddPerson(sambatest.TownHall, "eva", "Eva Müller", "Guten-Morgen", nil)
 	f := adWays()[0].follow(t, s, time.Hour)

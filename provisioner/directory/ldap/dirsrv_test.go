@@ -13,8 +13,10 @@ import (
 )
 
 func TestFeedOf389DirectoryServer(t *testing.T) {
+	t.Parallel()
 	for way, sync := range map[directory.Way]bool{directory.WaySyncrepl: true, directory.WayPersistentSearch: false} {
 		t.Run(string(way), func(t *testing.T) {
+			t.Parallel()
 			s := dirsrvtest.Start(t, dirsrvtest.Options{People: 20, Sync: sync})
 			f := follow(t, open(t, s.Configuration()), interest())
 			if got := f.sources[0]; got.Way != way || got.Flavour != directory.DirectoryServer {

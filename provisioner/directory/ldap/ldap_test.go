@@ -47,6 +47,7 @@ func wantCause(t testing.TB, err error, want directory.Cause, secrets ...string)
 }
 
 func TestSignInFindsThePersonAndHerGroups(t *testing.T) {
+	t.Parallel()
 	s := slapdtest.Start(t, slapdtest.Options{People: 500})
 	d := open(t, s.Configuration())
 	got := signIn(t, d, "müller", "Grüße-aus-Nürnberg", slapdtest.Helpdesk, slapdtest.UniqueGroup, slapdtest.PosixGroup,
@@ -74,6 +75,7 @@ func TestSignInFindsThePersonAndHerGroups(t *testing.T) {
 }
 
 func TestPeopleTypeAnything(t *testing.T) {
+	t.Parallel()
 	s := slapdtest.Start(t, slapdtest.Options{People: 20})
 	d := open(t, s.Configuration())
 	const password = "Grüße-aus-Nürnberg"
@@ -128,6 +130,7 @@ func TestPeopleTypeAnything(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
+	t.Parallel()
 	s := slapdtest.Start(t, slapdtest.Options{})
 	d := open(t, s.Configuration())
 	for _, tt := range []struct {
@@ -154,6 +157,7 @@ func TestStatus(t *testing.T) {
 }
 
 func TestWrongPasswordsBlockSigningInAndNothingElse(t *testing.T) {
+	t.Parallel()
 	s := slapdtest.Start(t, slapdtest.Options{People: 5})
 	d := open(t, s.Configuration())
 	login, password := slapdtest.Person(2)
@@ -173,6 +177,7 @@ func TestWrongPasswordsBlockSigningInAndNothingElse(t *testing.T) {
 }
 
 func TestOneWrongPasswordCostsOneAttempt(t *testing.T) {
+	t.Parallel()
 	s := slapdtest.Start(t, slapdtest.Options{People: 5})
 	cfg := s.Configuration()
 	cfg.Servers = []string{s.LDAPS, s.LDAP} // the next server must not be asked about a password
@@ -186,6 +191,7 @@ func TestOneWrongPasswordCostsOneAttempt(t *testing.T) {
 }
 
 func TestNestedGroups(t *testing.T) {
+	t.Parallel()
 	s := slapdtest.Start(t, slapdtest.Options{People: 500})
 	d := open(t, s.Configuration())
 	for _, tt := range []struct {
@@ -212,6 +218,7 @@ func TestNestedGroups(t *testing.T) {
 }
 
 func TestStaffGroupThatIsNotThereIsAFault(t *testing.T) {
+	t.Parallel()
 	s := slapdtest.Start(t, slapdtest.Options{})
 	d := open(t, s.Configuration())
 	for _, group := range []string{slapdtest.HiddenGroup, "cn=gibtsnicht," + slapdtest.Base, "kein DN"} {
@@ -221,6 +228,7 @@ func TestStaffGroupThatIsNotThereIsAFault(t *testing.T) {
 }
 
 func TestTheWholeCity(t *testing.T) {
+	t.Parallel()
 	const people = 29000
 	s := slapdtest.Start(t, slapdtest.Options{People: people})
 	d := open(t, s.Configuration())

@@ -61,6 +61,7 @@ func serve(t *testing.T, o memory.Options) served {
 // TestThreeDirectoriesSayTheSame asks a slapd, the directory in memory, and the directory in memory over the
 // wire for the same people.
 func TestThreeDirectoriesSayTheSame(t *testing.T) {
+	t.Parallel()
 	const people = 200
 	slapd := open(t, slapdtest.Start(t, slapdtest.Options{People: people}).Configuration())
 	s := serve(t, memory.Options{Name: "stadt", Base: slapdtest.PeopleBase, LDIF: slapdtest.LDIF(people)})
@@ -170,6 +171,7 @@ objectClass: group
 `
 
 func TestActiveDirectory(t *testing.T) {
+	t.Parallel()
 	s := serve(t, memory.Options{Name: "ad", Base: slapdtest.PeopleBase, LDIF: []byte(activeDirectory), Flavour: directory.ActiveDirectory})
 	d := open(t, s.cfg)
 	const dn = "CN=Anna Amt,OU=Personal,DC=stadt,DC=example"
@@ -270,6 +272,7 @@ func TestServedDirectoryStops(t *testing.T) {
 }
 
 func TestServedDirectoryKeepsToItsRules(t *testing.T) {
+	t.Parallel()
 	s := serve(t, memory.Options{Name: "stadt", Base: slapdtest.PeopleBase, LDIF: slapdtest.LDIF(50)})
 	c, err := goldap.DialURL(s.cfg.Servers[0], goldap.DialWithTLSConfig(&tls.Config{InsecureSkipVerify: true}))
 	if err != nil {

@@ -63,6 +63,7 @@ func TestStoppedServerHoldsNobodyUp(t *testing.T) {
 }
 
 func TestRestartedServerIsUsedAgain(t *testing.T) {
+	t.Parallel()
 	s := slapdtest.Start(t, slapdtest.Options{})
 	d := open(t, s.Configuration())
 	before := signIn(t, d, "müller", "Grüße-aus-Nürnberg")
@@ -77,6 +78,7 @@ func TestRestartedServerIsUsedAgain(t *testing.T) {
 }
 
 func TestRestartBetweenCallsIsNotNoticed(t *testing.T) {
+	t.Parallel()
 	s := slapdtest.Start(t, slapdtest.Options{})
 	d := open(t, s.Configuration())
 	for range 3 {
@@ -197,6 +199,7 @@ func write(t *testing.T, text string) string {
 }
 
 func TestServiceAccountIsNotLockedByTryingOn(t *testing.T) {
+	t.Parallel()
 	s := slapdtest.Start(t, slapdtest.Options{}) // three wrong passwords lock
 	cfg := s.Configuration()
 	cfg.BindPasswordFile = write(t, "falsch-falsch")
@@ -213,6 +216,7 @@ func TestServiceAccountIsNotLockedByTryingOn(t *testing.T) {
 }
 
 func TestGoneIsSaidOnlyByADirectoryThatCanBeRead(t *testing.T) {
+	t.Parallel()
 	s := slapdtest.Start(t, slapdtest.Options{})
 	d := open(t, s.Configuration())
 	before := signIn(t, d, "weiß", "weiss-passwort")
@@ -274,6 +278,7 @@ func administrator(t *testing.T, s *slapdtest.Server) *goldap.Conn {
 }
 
 func TestSizeLimitIsToldFromNotBeingAMember(t *testing.T) {
+	t.Parallel()
 	s := slapdtest.Start(t, slapdtest.Options{SizeLimit: 5})
 	d := open(t, s.Configuration())
 	_, err := d.SignIn(t.Context(), directory.Query{Login: "draussen"}, "draussen-passwort") // no groups asked

@@ -12,6 +12,7 @@ import (
 )
 
 func TestTransport(t *testing.T) {
+	t.Parallel()
 	s := slapdtest.Start(t, slapdtest.Options{})
 	noTLS := slapdtest.Start(t, slapdtest.Options{Config: func(text string) string {
 		var kept []string
@@ -78,6 +79,7 @@ func TestTransport(t *testing.T) {
 }
 
 func TestCheckNamesWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	s := slapdtest.Start(t, slapdtest.Options{})
 	check := func(change func(*directory.Config)) string {
 		cfg := s.Configuration()

@@ -14,8 +14,10 @@ import (
 
 // TestFeedByPersistentSearch follows a directory in memory over the wire.
 func TestFeedByPersistentSearch(t *testing.T) {
+	t.Parallel()
 	for _, flavour := range []string{directory.OpenLDAP, directory.DirectoryServer, directory.EDirectory} {
 		t.Run(flavour, func(t *testing.T) {
+			t.Parallel()
 			s := serve(t, memory.Options{Name: "stadt", Base: slapdtest.PeopleBase, LDIF: slapdtest.LDIF(20), Flavour: flavour})
 			s.cfg.Timeout = impatient
 			f := follow(t, open(t, s.cfg), interest())
@@ -73,6 +75,7 @@ func TestFeedByPersistentSearch(t *testing.T) {
 
 // TestFeedByPolling follows a server that offers nothing.
 func TestFeedByPolling(t *testing.T) {
+	t.Parallel()
 	o := synced(10)
 	o.Sync = false
 	s := slapdtest.Start(t, o)
