@@ -36,7 +36,9 @@ func (m *Mirror) put(e directory.Entry, cause Cause) {
 	before := n.person
 	person := *e.Person
 	n.person = &person
-	if moved || before == nil || !same(*before, person) {
+	_, waits := m.dirty[n.id]
+	// A full read may have seen a change before it is told: then she waits already, and it is her own all the same.
+	if moved || before == nil || !same(*before, person) || waits && cause == Own {
 		m.mark(n, cause)
 	}
 }

@@ -103,6 +103,20 @@ func TestWhoIsLookedAt(t *testing.T) {
 			e.Person.Status.Ended = directory.EndDisabled
 			m.Changed(e)
 		}, map[string]mirror.Cause{"eva": own}, []string{"cn=department", "cn=division", "cn=staff"}},
+		{"her entry, which a full read saw before it was told", func(m *mirror.Mirror) {
+			e := person("eva", "uid=eva")
+			e.Person.Status.Ended = directory.EndDisabled
+			p := m.Pass()
+			p.Read(e)
+			m.Changed(e)
+		}, map[string]mirror.Cause{"eva": own}, []string{"cn=department", "cn=division", "cn=staff"}},
+		{"her entry, which only a full read saw", func(m *mirror.Mirror) {
+			e := person("eva", "uid=eva")
+			e.Person.Status.Ended = directory.EndDisabled
+			p := m.Pass()
+			p.Read(e)
+			p.Abandon()
+		}, map[string]mirror.Cause{"eva": swept}, []string{"cn=department", "cn=division", "cn=staff"}},
 		{"deleted", func(m *mirror.Mirror) { m.Gone("eva") }, map[string]mirror.Cause{"eva": own}, nil},
 		{"a group three levels up loses a group", func(m *mirror.Mirror) { m.Changed(group("g1", "cn=Staff", "uid=karl")) },
 			map[string]mirror.Cause{"eva": swept}, []string{"cn=department", "cn=division"}},
