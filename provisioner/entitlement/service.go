@@ -288,33 +288,43 @@ func (f *following) judgeDates(ctx context.Context) error {
 	if err != nil || len(due) == 0 {
 		return err
 	}
-	return f.duty.UpdateUrgent(ctx, func(tx *store.Writer) error {
+	var list []Settled
+	err = f.duty.UpdateUrgent(ctx, func(tx *store.Writer) error {
+		list = nil
 		for _, v := range due {
-			if err := settleDue(tx, v); err != nil && !errors.Is(err, provisioner.Refuse(provisioner.CodeTenantMoved)) {
+			settled, err := settleDue(tx, v)
+			if err != nil && !errors.Is(err, provisioner.Refuse(provisioner.CodeTenantMoved)) {
 				return err
 			}
+			list = append(list, settled)
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	for _, settled := range list {
+		settled.Tell(f.service.Logger)
+	}
+	return nil
 }
 
 // settleDue judges somebody's dates by what the directory has said before.
-func settleDue(tx *store.Writer, v provisioner.Standing) error {
+func settleDue(tx *store.Writer, v provisioner.Standing) (Settled, error) {
 	tenant, err := tx.Tenant(v.Tenant)
 	if err != nil {
-		return fmt.Errorf("reading tenant %s: %w", v.Tenant, err)
+		return Settled{}, fmt.Errorf("reading tenant %s: %w", v.Tenant, err)
 	}
 	person, err := tx.Person(v.Person)
 	if err != nil {
-		return fmt.Errorf("reading a person whose date has passed: %w", err)
+		return Settled{}, fmt.Errorf("reading a person whose date has passed: %w", err)
 	}
 	now, err := tx.Standing(v.Person, v.Tenant)
 	if err != nil {
-		return fmt.Errorf("reading how she stands: %w", err)
+		return Settled{}, fmt.Errorf("reading how she stands: %w", err)
 	}
-	_, err = Settle(tx, tenant, Word{
+	return Settle(tx, tenant, Word{
 		Person: person, Groups: now.Groups, Ended: now.Ended, EndsAt: now.EndsAt,
 		Password: now.Password, PasswordEndsAt: now.PasswordEndsAt, ReadAt: now.ReadAt, Own: true,
 	})
-	return err
 }

@@ -3,6 +3,7 @@ package entitlement
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -82,6 +83,18 @@ type Settled struct {
 	// Lost and Regained tell what became of the right. Revision is that of the transaction.
 	Lost, Regained bool
 	Revision       int64
+	// Raised: nobody in the tenant waited for a decision before, and now somebody does.
+	Raised bool
+}
+
+// Tell logs that somebody has to decide, if this is what raised it. It is for after the commit: what is taken back was not
+// raised.
+func (r Settled) Tell(log *slog.Logger) {
+	if !r.Raised {
+		return
+	}
+	log.Warn("too many people would lose their access at once by what the directory says; theirs stays until somebody decides",
+		"tenant", r.Standing.Tenant, "next", "heimdraht directory pending --tenant "+r.Standing.Tenant)
 }
 
 // Settle takes a word in: it keeps what is new of the person, decides about her right in the tenant, and takes or gives
@@ -115,14 +128,15 @@ func Settle(tx *store.Writer, tenant provisioner.Tenant, w Word) (Settled, error
 	}
 	r.Said = w.standing(tenant, former, tx.Now)
 	if former.Entitled && !r.Said.Entitled {
-		held, err := brake(tx, tenant, w, former, r.Said)
+		loss, err := brake(tx, tenant, w, former, r.Said)
 		if err != nil {
 			return r, err
 		}
-		if held {
+		if loss != nil {
 			r.Standing = former
 			r.Standing.Held = true
-			return r, nil
+			r.Raised, err = hold(tx, *loss, former.Held)
+			return r, err
 		}
 		r.Said.LostAt = tx.Now
 	}
@@ -205,32 +219,43 @@ func changesReach(tenant provisioner.Tenant, former, now provisioner.Standing) b
 	return former.Entitled && now.Entitled && tenant.PasswordOnly(former) != tenant.PasswordOnly(now)
 }
 
-// brake decides whether a loss is held back, and notes it.
-func brake(tx *store.Writer, tenant provisioner.Tenant, w Word, former, said provisioner.Standing) (bool, error) {
+// brake decides whether a loss is held back, and gives it as it is to be held. Nil: it is not.
+func brake(tx *store.Writer, tenant provisioner.Tenant, w Word, former, said provisioner.Standing) (*store.HeldLoss, error) {
 	loss := store.HeldLoss{
 		Person: provisioner.Person{ID: former.Person}, Tenant: tenant.Name, Why: tenant.WhyNot(said, tx.Now), Since: tx.Now,
 	}
 	loss.Own = w.Own && loss.Why != provisioner.WhyGroup
-	if former.Held {
-		had, err := tx.HeldLoss(former.Person, tenant.Name)
+	if former.Held || w.Held {
+		return &loss, nil
+	}
+	counts, err := tx.Losses(tenant.Name, tx.Now.Add(-provisioner.BrakeWindow))
+	if err != nil {
+		return nil, fmt.Errorf("counting losses: %w", err)
+	}
+	if counts.Lost < provisioner.Brake(counts.Entitled+counts.Lost, loss.Own) {
+		return nil, nil //nolint:nilnil // it is not held
+	}
+	return &loss, nil
+}
+
+// hold notes a loss that is held back, of somebody who may have been held before. It reports whether she is the first in
+// the tenant on whom somebody has to decide.
+func hold(tx *store.Writer, loss store.HeldLoss, before bool) (raised bool, err error) {
+	if before {
+		had, err := tx.HeldLoss(loss.Person.ID, loss.Tenant)
 		if err != nil {
 			return false, fmt.Errorf("reading what is held back: %w", err)
 		}
 		if had.Confirmed || had.Why == loss.Why && (had.DismissedUntil.IsZero() || tx.Now.Before(had.DismissedUntil)) {
-			return true, nil
-		}
-		return true, tx.PutHeldLoss(loss) // the directory says something new: somebody has to look again
-	}
-	if !w.Held {
-		counts, err := tx.Losses(tenant.Name, tx.Now.Add(-provisioner.BrakeWindow))
-		if err != nil {
-			return false, fmt.Errorf("counting losses: %w", err)
-		}
-		if counts.Lost < provisioner.Brake(counts.Entitled+counts.Lost, loss.Own) {
 			return false, nil
 		}
+		// The directory says something new: somebody has to look again.
 	}
-	return true, tx.PutHeldLoss(loss)
+	waiting, err := tx.Undecided(loss.Tenant)
+	if err != nil {
+		return false, fmt.Errorf("reading whether somebody has to decide: %w", err)
+	}
+	return !waiting, tx.PutHeldLoss(loss)
 }
 
 // isStill reports whether somebody is still known by the stable id that a word is about: people are carried over to

@@ -81,13 +81,9 @@ type count struct{ people, lost, regained int }
 
 func (f *follower) write(ctx context.Context, update func(context.Context, func(*store.Writer) error) error, part []change, done *count) error {
 	var now count
-	var raised map[string]int64
+	var all []Settled
 	err := update(ctx, func(tx *store.Writer) error {
-		now = count{}
-		before, err := tx.HeldCounts()
-		if err != nil {
-			return err
-		}
+		now, all = count{}, nil
 		for _, c := range part {
 			settled, err := Settle(tx, *c.tenant, c.word)
 			if errors.Is(err, provisioner.Refuse(provisioner.CodeTenantMoved)) {
@@ -102,22 +98,23 @@ func (f *follower) write(ctx context.Context, update func(context.Context, func(
 			if settled.Regained {
 				now.regained++
 			}
+			all = append(all, settled)
 		}
-		raised, err = tx.HeldCounts()
-		for tenant := range before {
-			delete(raised, tenant)
-		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return err
 	}
 	done.lost, done.regained = done.lost+now.lost, done.regained+now.regained
-	for tenant := range raised {
-		f.log.Warn("too many people would lose their access at once by what the directory says; theirs stays until somebody decides",
-			"tenant", tenant, "next", "heimdraht directory pending --tenant "+tenant)
-	}
+	f.tellOf(all)
 	return nil
+}
+
+// tellOf logs for which tenants somebody has to decide.
+func (f *follower) tellOf(all []Settled) {
+	for _, settled := range all {
+		settled.Tell(f.log)
+	}
 }
 
 // writeFresh makes people known of whom nobody has known, and tells how many of them have the right.
@@ -128,9 +125,14 @@ func (f *follower) writeFresh(ctx context.Context, list []change) (int, error) {
 	for part := range slices.Chunk(list, freshAtOnce) {
 		parts.Go(func() error {
 			n := 0
-			err := f.following.duty.Update(ctx, func(tx *store.Writer) (err error) { n, err = addFresh(tx, part); return err })
+			var all []Settled
+			err := f.following.duty.Update(ctx, func(tx *store.Writer) (err error) { n, all, err = addFresh(tx, part); return err })
+			if err != nil {
+				return err
+			}
 			entitled.Add(int64(n))
-			return err
+			f.tellOf(all)
+			return nil
 		})
 	}
 	err := parts.Wait()
@@ -138,15 +140,15 @@ func (f *follower) writeFresh(ctx context.Context, list []change) (int, error) {
 }
 
 // addFresh makes people known in one transaction. Of these nothing has to be read but that nobody has come to know them
-// meanwhile.
-func addFresh(tx *store.Writer, part []change) (entitled int, err error) {
+// meanwhile: for those it gives what came of it.
+func addFresh(tx *store.Writer, part []change) (entitled int, all []Settled, err error) {
 	ids := make([]string, len(part))
 	for i, c := range part {
 		ids[i] = c.word.Person.StableID
 	}
 	known, err := tx.KnownAmong(part[0].word.Person.Directory, ids)
 	if err != nil {
-		return 0, fmt.Errorf("reading who is known: %w", err)
+		return 0, nil, fmt.Errorf("reading who is known: %w", err)
 	}
 	var people []store.KnownPerson
 	place := map[string]int{}
@@ -162,9 +164,11 @@ func addFresh(tx *store.Writer, part []change) (entitled int, err error) {
 			continue
 		}
 		if _, meanwhile := known[id]; meanwhile {
-			if _, err := Settle(tx, *c.tenant, c.word); err != nil {
-				return 0, err
+			settled, err := Settle(tx, *c.tenant, c.word)
+			if err != nil {
+				return 0, nil, err
 			}
+			all = append(all, settled)
 			continue
 		}
 		i, twice := place[id]
@@ -179,7 +183,7 @@ func addFresh(tx *store.Writer, part []change) (entitled int, err error) {
 			entitled++
 		}
 	}
-	return entitled, tx.AddPeople(people)
+	return entitled, all, tx.AddPeople(people)
 }
 
 // holdSwept has those who would lose their right by the change of a group, or because a full read did not find them, held

@@ -246,13 +246,13 @@ func (t *try) unproven(ctx context.Context, err error) error {
 // whether that suffices.
 func (t *try) admitted(ctx context.Context, found directory.Person) (proof Proof, err error) {
 	var refusal *provisioner.Refusal
+	var settled entitlement.Settled
 	err = t.service.Store.Update(ctx, func(tx *store.Writer) error {
 		if err := forgive(tx, t.counts); err != nil {
 			return fmt.Errorf("forgetting wrong tries: %w", err)
 		}
 		found.Directory = t.tenant.Directory
-		settled, err := entitlement.Settle(tx, t.tenant, entitlement.WordOf(found, true))
-		if err != nil {
+		if settled, err = entitlement.Settle(tx, t.tenant, entitlement.WordOf(found, true)); err != nil {
 			return err
 		}
 		// Who signs in is judged by what the directory says now, whatever is held back for those who are connected.
@@ -267,6 +267,7 @@ func (t *try) admitted(ctx context.Context, found directory.Person) (proof Proof
 	if err != nil {
 		return Proof{}, fmt.Errorf("keeping what the directory said: %w", err)
 	}
+	settled.Tell(t.service.Logger)
 	if refusal != nil {
 		return Proof{}, refusal
 	}

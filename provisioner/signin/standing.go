@@ -91,22 +91,14 @@ func (s *Service) ask(ctx context.Context, tenant provisioner.Tenant, person pro
 	})
 	switch {
 	case directory.CauseOf(err) == directory.Gone:
-		return s.keepGone(ctx, tenant, person)
+		return s.keep(ctx, tenant, entitlement.Gone(person, true))
 	case err != nil:
 		return standing, asSilence(err, tenant.Directory)
 	case found.Missing(tenant.StaffGroup):
 		return standing, staffGroupMissing(tenant)
 	}
 	found.Directory, found.StableID = tenant.Directory, person.StableID
-	err = s.Store.Update(ctx, func(tx *store.Writer) error {
-		settled, err := entitlement.Settle(tx, tenant, entitlement.WordOf(found, true))
-		standing = settled.Standing
-		return err
-	})
-	if err != nil {
-		return standing, fmt.Errorf("keeping what the directory said: %w", err)
-	}
-	return standing, nil
+	return s.keep(ctx, tenant, entitlement.WordOf(found, true))
 }
 
 func staffGroupMissing(tenant provisioner.Tenant) *directory.Error {
@@ -127,14 +119,16 @@ func asSilence(err error, name string) error {
 	return &directory.Error{Cause: directory.Unavailable, Directory: name, Err: err}
 }
 
-func (s *Service) keepGone(ctx context.Context, tenant provisioner.Tenant, person provisioner.Person) (standing provisioner.Standing, err error) {
-	err = s.Store.Update(ctx, func(tx *store.Writer) error {
-		settled, err := entitlement.Settle(tx, tenant, entitlement.Gone(person, true))
-		standing = settled.Standing
+// keep takes in what the directory said.
+func (s *Service) keep(ctx context.Context, tenant provisioner.Tenant, word entitlement.Word) (provisioner.Standing, error) {
+	var settled entitlement.Settled
+	err := s.Store.Update(ctx, func(tx *store.Writer) (err error) {
+		settled, err = entitlement.Settle(tx, tenant, word)
 		return err
 	})
 	if err != nil {
-		return standing, fmt.Errorf("keeping that the person has gone: %w", err)
+		return provisioner.Standing{}, fmt.Errorf("keeping what the directory said: %w", err)
 	}
-	return standing, nil
+	settled.Tell(s.Logger)
+	return settled.Standing, nil
 }

@@ -236,6 +236,13 @@ func (r *Reader) HeldCounts() (map[string]int64, error) {
 	return counts, err
 }
 
+// Undecided reports whether somebody of a tenant is held back on whom nobody has decided.
+func (r *Reader) Undecided(tenant string) (bool, error) {
+	list, err := all(r.q, func(s scanner) (n int64, err error) { return n, s.Scan(&n) },
+		`select 1 from held_loss where tenant = $1 and dismissed_until = 0 and confirmed = 0 limit 1`, tenant)
+	return len(list) > 0, err
+}
+
 // KnownAmong gives the ids of those people of a directory who are known, by stable id.
 func (r *Reader) KnownAmong(directory string, stableIDs []string) (map[string]string, error) {
 	known := map[string]string{}

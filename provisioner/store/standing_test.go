@@ -177,12 +177,21 @@ func TestHeldLosses(t *testing.T) {
 		if diff := cmp.Diff(map[string]int64{"stadt": 1}, counts); diff != "" {
 			t.Errorf("counts (-want +got):\n%s", diff)
 		}
+		undecided := func(tenant string) bool {
+			return view(t, s, func(tx *store.Reader) (bool, error) { return tx.Undecided(tenant) })
+		}
+		if !undecided("stadt") || undecided("dorf") {
+			t.Error("somebody waits for a decision in one tenant, and nobody in the other")
+		}
 		if v := view(t, s, func(tx *store.Reader) (provisioner.Standing, error) { return tx.Standing(people[0].Person.ID, "stadt") }); !v.Held {
 			t.Errorf("stands as %+v, and is held", v)
 		}
 		update(t, s, func(tx *store.Writer) error { return tx.DropHeldLoss(people[0].Person.ID, "stadt") })
 		if v := view(t, s, func(tx *store.Reader) (provisioner.Standing, error) { return tx.Standing(people[0].Person.ID, "stadt") }); v.Held {
 			t.Errorf("stands as %+v, and is held no longer", v)
+		}
+		if undecided("stadt") {
+			t.Error("whoever was decided about waits for a decision")
 		}
 	})
 }
