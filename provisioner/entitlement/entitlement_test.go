@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/directory"
 	"github.com/heimdraht/heimdraht/provisioner/entitlement"
@@ -24,6 +26,7 @@ func (w *world) suspendedFor(id string) string {
 
 // TestWhatEndsTheRight plays what a directory can tell, and what becomes of device and session.
 func TestWhatEndsTheRight(t *testing.T) {
+	t.Parallel()
 	in := func(ids ...string) directory.Entry {
 		members := make([]string, len(ids))
 		for i, id := range ids {
@@ -55,6 +58,7 @@ func TestWhatEndsTheRight(t *testing.T) {
 		}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, 2)
 			tt.do(w.feed)
 			w.settled()
@@ -90,6 +94,7 @@ func TestWhatEndsTheRight(t *testing.T) {
 }
 
 func TestWhoIsRenamedIsFollowed(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 1)
 	before := w.known("p000").Person
 	w.feed.put(person("p000", func(p *directory.Person) {
@@ -105,6 +110,7 @@ func TestWhoIsRenamedIsFollowed(t *testing.T) {
 }
 
 func TestSomebodyMadeAnewIsSomebodyElse(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 1)
 	w.feed.remove("p000")
 	again := person("other")
@@ -122,6 +128,7 @@ func TestSomebodyMadeAnewIsSomebodyElse(t *testing.T) {
 
 // TestSilenceTakesNothing: the directory is lost, half a page comes, a group cannot be read.
 func TestSilenceTakesNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 3)
 	to := w.feed.followed()
 	p := to.Pass()
@@ -147,6 +154,7 @@ func TestSilenceTakesNothing(t *testing.T) {
 }
 
 func TestDatesEndTheRightByThemselves(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 2)
 	ends := time.Now().Add(1500 * time.Millisecond)
 	w.feed.put(person("p000", func(p *directory.Person) { p.Status.EndsAt = ends }))
@@ -165,9 +173,30 @@ func TestDatesEndTheRightByThemselves(t *testing.T) {
 	}
 }
 
+// TestDatesThatTheBrakeHolds: somebody is told of those, too.
+func TestDatesThatTheBrakeHolds(t *testing.T) {
+	t.Parallel()
+	const people, dated = 10, 8 // five pass
+	w := newWorld(t, people)
+	ends := time.Now().Add(time.Second)
+	for _, id := range w.people[:dated] {
+		w.feed.put(person(id, func(p *directory.Person) { p.Status.EndsAt = ends }))
+	}
+	w.settled()
+	w.eventually("the dates are judged", func() bool { return len(w.pending().People) == dated-5 })
+	if n := w.connected(); n != people-5 {
+		t.Errorf("%d sessions are open", n)
+	}
+	if n := w.log.count("too many people would lose their access"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+}
+
 func TestExpiredPasswords(t *testing.T) {
+	t.Parallel()
 	expired := func(p *directory.Person) { p.Status.PasswordExpired = true }
 	t.Run("close", func(t *testing.T) {
+		t.Parallel()
 		w := newWorld(t, 2, func(t *provisioner.Tenant) { t.Policy.PasswordExpired = provisioner.PasswordClose })
 		w.feed.put(person("p000", expired))
 		w.settled()
@@ -181,6 +210,7 @@ func TestExpiredPasswords(t *testing.T) {
 		}
 	})
 	t.Run("password_only", func(t *testing.T) {
+		t.Parallel()
 		w := newWorld(t, 2, func(t *provisioner.Tenant) { t.Policy.PasswordExpired = provisioner.PasswordHostsOnly })
 		w.feed.put(person("p000", expired))
 		w.settled()
@@ -204,6 +234,7 @@ func ids(list []store.HeldLoss) []string {
 
 // TestTheBrakeHoldsAGroup empties the group: nobody loses anything until a person has decided.
 func TestTheBrakeHoldsAGroup(t *testing.T) {
+	t.Parallel()
 	const people = 40 // 2 % are fewer than 5, so 5 may go
 	w := newWorld(t, people)
 	w.feed.put(group(staffGroup, dnOf("p000"), dnOf("p001")))
@@ -262,6 +293,7 @@ func TestTheBrakeHoldsAGroup(t *testing.T) {
 
 // TestTheBrakeLetsTheFirstPass: changes of people's own entries pass up to a tenth.
 func TestTheBrakeLetsTheFirstPass(t *testing.T) {
+	t.Parallel()
 	const people = 80
 	w := newWorld(t, people)
 	for _, id := range w.people[:20] {
@@ -294,6 +326,9 @@ func TestTheBrakeLetsTheFirstPass(t *testing.T) {
 		if now := w.pending(); !slices.Equal(ids(now.People), []string{"p015"}) || now.People[0].Why != provisioner.WhyDeleted {
 			t.Errorf("held are %+v", now.People)
 		}
+		if n := w.log.count("too many people would lose their access"); n != 2 {
+			t.Errorf("said %d times, want once for each time that it began", n)
+		}
 	})
 	t.Run("who is back is no longer kept", func(t *testing.T) {
 		w.feed.put(person("p016"))
@@ -306,6 +341,7 @@ func TestTheBrakeLetsTheFirstPass(t *testing.T) {
 
 // TestTheBrakeHoldsASweep: a full read finds fewer people, as after an old copy was restored or with a filter that matches nobody.
 func TestTheBrakeHoldsASweep(t *testing.T) {
+	t.Parallel()
 	const people = 30
 	for _, tt := range []struct {
 		name     string
@@ -319,6 +355,7 @@ func TestTheBrakeHoldsASweep(t *testing.T) {
 		{"everybody", people, people, people},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, people)
 			w.feed.forget(w.people[:tt.gone]...)
 			if err := w.feed.Reconcile(t.Context(), w.feed.followed()); err != nil {
@@ -332,8 +369,56 @@ func TestTheBrakeHoldsASweep(t *testing.T) {
 	}
 }
 
+// TestWhoChangesBesideAFullRead is judged by her own entry, though the read finds so few that all whom it misses are held.
+func TestWhoChangesBesideAFullRead(t *testing.T) {
+	t.Parallel()
+	const people, missed = 60, 10
+	w := newWorld(t, people)
+	const taken = "what the directory says was taken in"
+	before := w.log.count(taken)
+	release := w.log.holdUp(taken)
+	defer release()
+	w.feed.put(group(probeGroup, dnOf("zz-probe-0")))
+	w.feed.put(person("zz-probe-0"))
+	// While the follower is kept at its log, all that follows reaches it as one.
+	w.eventually("the follower is busy", func() bool { return w.log.count(taken) > before })
+	to := w.feed.followed()
+	p := to.Pass()
+	to.Changed(person("p020", disabled))
+	to.Gone("p021")
+	for id, e := range map[string]directory.Entry{"p020": person("p020"), "p021": person("p021"), "p022": person("p022", disabled)} {
+		p.Read(e) // as it was before, but for one whose change is told only now
+		if id == "p022" {
+			to.Changed(e)
+		}
+	}
+	for _, e := range w.feed.snapshot() {
+		switch {
+		case slices.Contains(w.people[:missed], e.StableID), e.StableID >= "p020" && e.StableID <= "p022":
+		default:
+			p.Read(e)
+		}
+	}
+	p.Whole()
+	release()
+	w.eventually("whom the read missed is held", func() bool { return len(w.pending().People) >= missed })
+	w.settled()
+	if diff := cmp.Diff(w.people[:missed], ids(w.pending().People)); diff != "" {
+		t.Errorf("held (-want +got):\n%s", diff)
+	}
+	for id, want := range map[string]string{"p020": "disabled", "p021": "deleted", "p022": "disabled", "p000": "", "p023": ""} {
+		if got := w.suspendedFor(id); got != want {
+			t.Errorf("%s is suspended for %q, want %q", id, got, want)
+		}
+	}
+	if n := w.connected(); n != people-3 {
+		t.Errorf("%d sessions are open, want %d", n, people-3)
+	}
+}
+
 // TestASmallTownHall: an empty answer takes nothing from three people either, whom the brake would let go.
 func TestASmallTownHall(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		do   func(*world)
@@ -348,6 +433,7 @@ func TestASmallTownHall(t *testing.T) {
 		{"one has left", func(w *world) { w.feed.forget("p001") }, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, 3)
 			tt.do(w)
 			if err := w.feed.Reconcile(t.Context(), w.feed.followed()); err != nil {
@@ -368,6 +454,7 @@ func TestASmallTownHall(t *testing.T) {
 
 // TestATenantChangesDirectories: people of the former one have no right by the new one.
 func TestATenantChangesDirectories(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 3)
 	w.feeds["neu"] = newFeed()
 	w.feeds["neu"].put(person("n000"))
@@ -388,6 +475,7 @@ func TestATenantChangesDirectories(t *testing.T) {
 
 // TestANewStaffGroupThatMatchesNobody: a slip in the tenant's file cuts nobody off.
 func TestANewStaffGroupThatMatchesNobody(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 10)
 	w.feed.put(group("cn=Niemand,ou=Gruppen,dc=stadt,dc=example"))
 	w.tenant.StaffGroup = "cn=Niemand,ou=Gruppen,dc=stadt,dc=example"
@@ -401,6 +489,7 @@ func TestANewStaffGroupThatMatchesNobody(t *testing.T) {
 
 // TestOtherChangesOfADeclaration: nobody is looked at again for what decides about nobody's right.
 func TestOtherChangesOfADeclaration(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 2)
 	compared := func() int { return w.log.count("a full read was compared") }
 	before := compared()
@@ -420,6 +509,7 @@ func TestOtherChangesOfADeclaration(t *testing.T) {
 
 // TestARestartFindsWhatHappenedMeanwhile: nobody followed while people left and came back.
 func TestARestartFindsWhatHappenedMeanwhile(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 5)
 	w.feed.put(person("p004", disabled))
 	w.settled()
@@ -438,6 +528,7 @@ func TestARestartFindsWhatHappenedMeanwhile(t *testing.T) {
 
 // TestARestartWhileTheDirectoryIsAway: what was heard before still tells how old the last word is, and dates are judged all the same.
 func TestARestartWhileTheDirectoryIsAway(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 2)
 	w.feed.put(person("p001", func(p *directory.Person) { p.Status.EndsAt = time.Now().Add(time.Second) }))
 	w.settled()
@@ -462,18 +553,23 @@ func TestARestartWhileTheDirectoryIsAway(t *testing.T) {
 
 // TestAFullReadWithNothingNewWritesNothing, not even where somebody is held.
 func TestAFullReadWithNothingNewWritesNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 20)
 	w.feed.put(group(staffGroup, dnOf("p000")))
 	w.settled()
 	if len(w.pending().People) != 19 {
 		t.Fatalf("held are %v", ids(w.pending().People))
 	}
-	before, compared := w.log.count("what the directory says was taken in"), w.log.count("a full read was compared")
-	to := w.feed.followed()
-	if err := w.feed.Reconcile(t.Context(), to); err != nil {
-		t.Fatal(err)
+	reconcile := func() {
+		compared := w.log.count("a full read was compared")
+		if err := w.feed.Reconcile(t.Context(), w.feed.followed()); err != nil {
+			t.Fatal(err)
+		}
+		w.eventually("the full read is settled", func() bool { return w.log.count("a full read was compared") > compared })
 	}
-	w.eventually("the full read is settled", func() bool { return w.log.count("a full read was compared") > compared })
+	reconcile() // when that is logged, all that came before it is
+	before := w.log.count("what the directory says was taken in")
+	reconcile()
 	if n := w.log.count("what the directory says was taken in"); n != before {
 		t.Errorf("a full read with nothing new changed something: %d, before %d", n, before)
 	}

@@ -73,11 +73,15 @@ func (f *feed) Follow(ctx context.Context, to directory.Observer) error {
 }
 
 func (f *feed) Reconcile(_ context.Context, to directory.Observer) error {
-	f.mu.Lock()
-	entries := f.all()
-	f.mu.Unlock()
-	read(to, entries)
+	read(to, f.snapshot())
 	return nil
+}
+
+// snapshot is what a full read finds.
+func (f *feed) snapshot() []directory.Entry {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.all()
 }
 
 // all is what a full read finds; f.mu is held.
@@ -184,12 +188,36 @@ type world struct {
 type logged struct {
 	mu   sync.Mutex
 	text strings.Builder
+	hold map[string]chan struct{} // by a part of a line
 }
 
 func (l *logged) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for part, until := range l.hold {
+		if strings.Contains(string(b), part) {
+			l.text.Write(b)
+			l.mu.Unlock()
+			<-until
+			l.mu.Lock()
+			return len(b), nil
+		}
+	}
 	return l.text.Write(b)
+}
+
+// holdUp keeps whoever logs a line with this part in it where it is, from now on until the returned function is called.
+func (l *logged) holdUp(part string) (release func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	until := make(chan struct{})
+	l.hold = map[string]chan struct{}{part: until}
+	return sync.OnceFunc(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.hold = nil
+		close(until)
+	})
 }
 
 func (l *logged) count(s string) int {
