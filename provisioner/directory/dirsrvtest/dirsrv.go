@@ -31,7 +31,7 @@ type Options struct {
 // Server is a running 389 Directory Server. It holds the units, the service account and the groups StaffGroup and
 // Helpdesk of package slapdtest, under the same names. StaffGroup has everybody, Helpdesk the person number 0.
 type Server struct {
-	slapdtest.Admin
+	*slapdtest.Admin
 	PasswordFile string
 
 	t       testing.TB
@@ -47,7 +47,7 @@ func Start(t testing.TB, o Options) *Server {
 	template := testneed.File(t, filepath.Join(share, "data/template-dse.ldif"))
 	address, err := testprocess.FreeAddress(t.Context())
 	s.must(err)
-	s.Admin = slapdtest.Admin{T: t, URL: "ldap://" + address, DN: adminDN, Password: slapdtest.AdminPassword}
+	s.Admin = &slapdtest.Admin{T: t, URL: "ldap://" + address, DN: adminDN, Password: slapdtest.AdminPassword}
 	s.PasswordFile = filepath.Join(s.dir, "service.pw")
 	s.must(os.WriteFile(s.PasswordFile, []byte(slapdtest.ServicePassword), 0o600))
 	s.configure(template, address, o)
@@ -77,7 +77,10 @@ func (s *Server) Run() {
 }
 
 // Stop kills the server. It is idempotent.
-func (s *Server) Stop() { s.process.Kill() }
+func (s *Server) Stop() {
+	s.HangUp()
+	s.process.Kill()
+}
 
 func (s *Server) must(err error) {
 	s.t.Helper()

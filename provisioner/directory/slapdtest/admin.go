@@ -4,39 +4,67 @@ package slapdtest
 
 import (
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	goldap "github.com/go-ldap/ldap/v3"
 )
 
-// Admin changes what is in a server. Whatever fails ends the test.
+// Admin changes what is in a server, on one connection. Whatever fails ends the test.
 type Admin struct {
 	T        testing.TB
 	URL      string // plain
 	DN       string
 	Password string
+
+	mu   sync.Mutex
+	conn *goldap.Conn // nil: none yet, or it was hung up
 }
 
 // as does something as the administrator.
-func (a Admin) as(what string, do func(*goldap.Conn) error) {
+func (a *Admin) as(what string, do func(*goldap.Conn) error) {
 	a.T.Helper()
-	c, err := goldap.DialURL(a.URL)
+	c, err := a.connection()
+	if err == nil {
+		err = do(c)
+	}
 	if err != nil {
-		a.T.Fatalf("connecting as the administrator: %v", err)
-	}
-	defer func() { _ = c.Close() }()
-	if err := c.Bind(a.DN, a.Password); err != nil {
-		a.T.Fatalf("signing in as the administrator: %v", err)
-	}
-	if err := do(c); err != nil {
 		a.T.Fatalf("%s: %v", what, err)
 	}
 }
 
+func (a *Admin) connection() (*goldap.Conn, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.conn != nil {
+		return a.conn, nil
+	}
+	c, err := goldap.DialURL(a.URL)
+	if err != nil {
+		return nil, fmt.Errorf("connecting as the administrator: %w", err)
+	}
+	if err := c.Bind(a.DN, a.Password); err != nil {
+		return nil, errors.Join(fmt.Errorf("signing in as the administrator: %w", err), c.Close())
+	}
+	a.conn = c
+	return c, nil
+}
+
+// HangUp ends the connection, as whoever ends the server must. The next change makes another one.
+func (a *Admin) HangUp() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.conn != nil {
+		_ = a.conn.Close()
+		a.conn = nil
+	}
+}
+
 // Add adds an entry. Each line is an attribute with a value, as in LDIF: "cn: Eva".
-func (a Admin) Add(dn string, lines ...string) {
+func (a *Admin) Add(dn string, lines ...string) {
 	a.T.Helper()
 	values := map[string][]string{}
 	for _, line := range lines {
@@ -51,14 +79,14 @@ func (a Admin) Add(dn string, lines ...string) {
 }
 
 // AddPerson adds somebody with a login and a name of two words.
-func (a Admin) AddPerson(dn, uid, name string, lines ...string) {
+func (a *Admin) AddPerson(dn, uid, name string, lines ...string) {
 	a.T.Helper()
 	_, family, _ := strings.Cut(name, " ")
 	a.Add(dn, append([]string{"objectClass: inetOrgPerson", "uid: " + uid, "cn: " + name, "sn: " + family}, lines...)...)
 }
 
 // Set replaces the values of an attribute; none: removes it.
-func (a Admin) Set(dn, attribute string, values ...string) {
+func (a *Admin) Set(dn, attribute string, values ...string) {
 	a.T.Helper()
 	request := goldap.NewModifyRequest(dn, nil)
 	request.Replace(attribute, values)
@@ -66,7 +94,7 @@ func (a Admin) Set(dn, attribute string, values ...string) {
 }
 
 // Put adds a value to an attribute.
-func (a Admin) Put(dn, attribute, value string) {
+func (a *Admin) Put(dn, attribute, value string) {
 	a.T.Helper()
 	request := goldap.NewModifyRequest(dn, nil)
 	request.Add(attribute, []string{value})
@@ -74,7 +102,7 @@ func (a Admin) Put(dn, attribute, value string) {
 }
 
 // Take removes a value from an attribute.
-func (a Admin) Take(dn, attribute, value string) {
+func (a *Admin) Take(dn, attribute, value string) {
 	a.T.Helper()
 	request := goldap.NewModifyRequest(dn, nil)
 	request.Delete(attribute, []string{value})
@@ -82,7 +110,7 @@ func (a Admin) Take(dn, attribute, value string) {
 }
 
 // Rename gives an entry another name, below another parent if one is named, and returns its new DN.
-func (a Admin) Rename(dn, name, parent string) string {
+func (a *Admin) Rename(dn, name, parent string) string {
 	a.T.Helper()
 	a.as("renaming "+dn, func(c *goldap.Conn) error { return c.ModifyDN(goldap.NewModifyDNRequest(dn, name, true, parent)) })
 	if parent == "" {
@@ -92,13 +120,13 @@ func (a Admin) Rename(dn, name, parent string) string {
 }
 
 // Delete deletes an entry.
-func (a Admin) Delete(dn string) {
+func (a *Admin) Delete(dn string) {
 	a.T.Helper()
 	a.as("deleting "+dn, func(c *goldap.Conn) error { return c.Del(goldap.NewDelRequest(dn, nil)) })
 }
 
 // Await waits until an attribute's values are what is told, which the server may see to by itself.
-func (a Admin) Await(dn, attribute string, is func([]string) bool) {
+func (a *Admin) Await(dn, attribute string, is func([]string) bool) {
 	a.T.Helper()
 	deadline := time.After(20 * time.Second)
 	tick := time.NewTicker(10 * time.Millisecond)

@@ -38,7 +38,7 @@ type Server struct {
 	LDAP         string // URL, for StartTLS or plain
 	CAPEM        []byte
 	PasswordFile string // contains ServicePassword
-	Admin
+	*Admin
 
 	t       testing.TB
 	program string
@@ -114,7 +114,7 @@ func (s *Server) Run() {
 	for attempt := 1; ; attempt++ {
 		if s.LDAP == "" || attempt > 1 {
 			s.LDAP, s.LDAPS = "ldap://"+s.freeAddress(), "ldaps://"+s.freeAddress()
-			s.Admin = Admin{T: s.t, URL: s.LDAP, DN: AdminDN, Password: AdminPassword}
+			s.Admin = &Admin{T: s.t, URL: s.LDAP, DN: AdminDN, Password: AdminPassword}
 		}
 		var err error
 		s.process, err = testprocess.Start(exec.Command(s.program, "-d", "0", "-f", s.config, "-h", s.LDAP+" "+s.LDAPS)) //nolint:noctx,gosec // it must outlive the test's context: cleanups still use it; the program is slapd
@@ -141,7 +141,10 @@ func (s *Server) Pause() {
 func (s *Server) Resume() { s.must("resuming slapd", s.process.Resume()) }
 
 // Stop kills the server. It is idempotent.
-func (s *Server) Stop() { s.process.Kill() }
+func (s *Server) Stop() {
+	s.HangUp()
+	s.process.Kill()
+}
 
 func (s *Server) freeAddress() string {
 	s.t.Helper()
@@ -153,6 +156,7 @@ func (s *Server) freeAddress() string {
 // Quit ends the server in an orderly way: it writes down how far it was. It is idempotent.
 func (s *Server) Quit() {
 	s.t.Helper()
+	s.HangUp()
 	select {
 	case <-s.process.Done():
 		return
