@@ -62,6 +62,8 @@ const (
 	CodeGatewayMoved         Code = "gateway-moved"
 	CodeAccessChanged        Code = "access-changed"
 	CodePendingChanged       Code = "pending-changed"
+	CodePendingConfirmed     Code = "pending-confirmed"
+	CodePendingDismissed     Code = "pending-dismissed"
 	CodeProposalUnknown      Code = "proposal-unknown"
 	CodeProposalVoid         Code = "proposal-void"
 	CodeFourEyes             Code = "four-eyes"
@@ -137,8 +139,8 @@ func Catalogue() []Entry {
 			Text{"Das dürfen Sie nicht, oder es gibt das nicht.", "Prüfen Sie die Angabe. Brauchen Sie das Recht, fragen Sie die Stelle, die den Zugang Ihrer Verwaltung betreut."},
 			Text{"You may not do that, or there is no such thing.", "Check what you typed. If you need the right, ask your tenant's administrator."}},
 		{CodeNotFound, KindNotFound,
-			Text{"{what} gibt es nicht: {name}.", "Prüfen Sie die Angabe: heimdraht find sucht Personen und Geräte, heimdraht gateway list nennt die Zugangsserver."},
-			Text{"There is no such {what}: {name}.", "Check what you typed: heimdraht find looks for people and devices, heimdraht gateway list names the gateways."}},
+			Text{"{what} gibt es nicht: {name}.", "Prüfen Sie die Angabe: heimdraht find sucht Personen und Geräte, heimdraht gateway list nennt die Zugangsserver, heimdraht directory status die Verwaltungen."},
+			Text{"There is no such {what}: {name}.", "Check what you typed: heimdraht find looks for people and devices, heimdraht gateway list names the gateways, heimdraht directory status the tenants."}},
 		{CodeAmbiguous, KindInvalid,
 			Text{"{name} passt auf mehrere Geräte.", "Geben Sie mehr Zeichen an."},
 			Text{"{name} matches more than one device.", "Give more characters."}},
@@ -217,6 +219,12 @@ func Catalogue() []Entry {
 		{CodePendingChanged, KindConflict,
 			Text{"Die Liste ist nicht mehr die, die Sie gesehen haben.", "Sehen Sie sie noch einmal an: heimdraht directory pending."},
 			Text{"The list is no longer the one that you have seen.", "Look at it again: heimdraht directory pending."}},
+		{CodePendingConfirmed, KindConflict,
+			Text{"Diese Liste ist schon bestätigt, von {who}: Wer auf ihr steht, verliert den Zugang, auch wenn der Server dabei unterbrochen wurde.", "Es ist nichts mehr zu tun. Was sonst noch wartet, zeigt heimdraht directory pending."},
+			Text{"This list has been confirmed already, by {who}: whoever is on it loses access, even if the server was interrupted at it.", "Nothing is left to do. What else is waiting is shown by heimdraht directory pending."}},
+		{CodePendingDismissed, KindConflict,
+			Text{"Diese Liste ist schon verworfen, von {who}: Wer auf ihr steht, behält den Zugang.", "War das falsch, so berichtigen Sie das Verzeichnis, oder entziehen Sie den Zugang einzeln: heimdraht person revoke."},
+			Text{"This list has been dismissed already, by {who}: whoever is on it keeps access.", "If that was wrong, correct the directory, or take access from each: heimdraht person revoke."}},
 		{CodeProposalUnknown, KindNotFound,
 			Text{"Diesen Vorschlag gibt es nicht: Er ist abgelaufen, schon bestätigt, oder er betrifft auch andere Verwaltungen.", "Lassen Sie ihn noch einmal machen."},
 			Text{"There is no such proposal: it has expired, was confirmed already, or is about other tenants too.", "Have it made again."}},

@@ -58,7 +58,14 @@ func (s *Service) Pending(ctx context.Context, actor provisioner.Actor, tenant s
 		return nil, refusal
 	}
 	scope := provisioner.ScopeOf(actor, action).Narrow(tenant)
-	list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]store.HeldLoss, error) { return tx.HeldLosses(scope) })
+	list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]store.HeldLoss, error) {
+		if tenant != "" {
+			if err := known(tx, tenant); err != nil {
+				return nil, err
+			}
+		}
+		return tx.HeldLosses(scope)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("reading what is held back: %w", err)
 	}
@@ -98,9 +105,11 @@ func hashOf(people []store.HeldLoss) string {
 	}
 	slices.Sort(lines)
 	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
-	const shown = 6 // bytes: nobody is to find another list with the same, only not to mistake one for another
-	return hex.EncodeToString(sum[:shown])
+	return hex.EncodeToString(sum[:hashBytes])
 }
+
+// hashBytes are few: nobody is to find another list with the same hash, only not to mistake one for another.
+const hashBytes = 6
 
 // Decision is a person's word on a list.
 type Decision struct {
@@ -109,18 +118,16 @@ type Decision struct {
 	Reason string // recorded
 }
 
-// Confirm takes the right from everybody on a list. If it is no longer that list, the refusal is pending-changed and
-// nothing has changed. It returns how many people it was.
+// Confirm takes the right from everybody on a list, and returns how many people it was. If it is no longer that list, the
+// refusal is pending-changed, or tells that somebody has decided already, and nothing has changed. Once it is decided it
+// is done, whatever happens: who comes next goes on with it.
 func (s *Service) Confirm(ctx context.Context, actor provisioner.Actor, d Decision) (int, error) {
-	people, err := s.decide(ctx, actor, provisioner.ActionConfirmPending, d, func(tx *store.Writer, h store.HeldLoss) error {
-		// Marked, so that whoever ends this half-way leaves nobody held who has been confirmed: the list is done below.
-		h.Confirmed = true
-		return tx.PutHeldLoss(h)
-	})
+	// Marked, so that whoever ends this half-way leaves nobody held who has been confirmed: the list is done below.
+	n, err := s.decide(ctx, actor, provisioner.ActionConfirmPending, d, func(tx *store.Writer) error { return tx.ConfirmWaiting(d.Tenant) })
 	if err != nil {
 		return 0, err
 	}
-	return len(people), s.finishConfirmed(ctx, s.Store.UpdateUrgent)
+	return n, s.finishConfirmed(ctx, s.Store.UpdateUrgent)
 }
 
 // finishConfirmed takes the right from those of whom a person has said so.
@@ -175,51 +182,84 @@ func lose(tx *store.Writer, h store.HeldLoss) error {
 }
 
 // Dismiss keeps everybody on a list: the directory is mistaken. Whoever is kept so is held back again when the directory
-// says something new of her, or after a week. The refusal is as with Confirm.
+// says something new of her, or after a week. The refusals are as with Confirm.
 func (s *Service) Dismiss(ctx context.Context, actor provisioner.Actor, d Decision) (int, error) {
-	people, err := s.decide(ctx, actor, provisioner.ActionDismissPending, d, func(tx *store.Writer, h store.HeldLoss) error {
-		h.DismissedUntil = tx.Now.Add(provisioner.DismissedFor)
-		return tx.PutHeldLoss(h)
+	return s.decide(ctx, actor, provisioner.ActionDismissPending, d, func(tx *store.Writer) error {
+		return tx.DismissWaiting(d.Tenant, tx.Now.Add(provisioner.DismissedFor))
 	})
-	return len(people), err
 }
 
-// decide does something to each on exactly this list, in one transaction, and records it.
-func (s *Service) decide(ctx context.Context, actor provisioner.Actor, action provisioner.Action, d Decision,
-	do func(*store.Writer, store.HeldLoss) error,
-) (people []store.HeldLoss, err error) {
+// listKind is what an audit record calls the list that was decided about; its id is the hash.
+const listKind = "directory list"
+
+// decide does something to exactly this list, in one transaction, and records it. It returns how many people it was.
+func (s *Service) decide(ctx context.Context, actor provisioner.Actor, action provisioner.Action, d Decision, do func(*store.Writer) error) (n int, err error) {
 	if refusal := provisioner.Allow(actor, action, provisioner.Object{Tenant: d.Tenant}); refusal != nil {
-		return nil, refusal
+		return 0, refusal
 	}
 	reason := audit.CleanReason(d.Reason)
 	if reason == "" {
-		return nil, provisioner.Refuse(provisioner.CodeReasonMissing)
+		return 0, provisioner.Refuse(provisioner.CodeReasonMissing)
 	}
+	hash := strings.ToLower(strings.TrimSpace(d.Hash))
+	same := false
 	err = s.Store.Update(ctx, func(tx *store.Writer) error {
-		people = nil
-		list, err := tx.HeldLosses(provisioner.Within(d.Tenant))
+		people, err := tx.Waiting(d.Tenant, tx.Now)
 		if err != nil {
 			return fmt.Errorf("reading what is held back: %w", err)
 		}
-		for _, p := range byTenant(list, tx.Now) {
-			people = p.People
+		n = len(people)
+		if same = n > 0 && hashOf(people) == hash; !same {
+			return nil
 		}
-		if len(people) == 0 || hashOf(people) != strings.ToLower(strings.TrimSpace(d.Hash)) {
-			return provisioner.Refuse(provisioner.CodePendingChanged)
-		}
-		for _, h := range people {
-			if err := do(tx, h); err != nil {
-				return fmt.Errorf("deciding about somebody: %w", err)
-			}
+		if err := do(tx); err != nil {
+			return fmt.Errorf("deciding about a list: %w", err)
 		}
 		return tx.Audit(store.Event{
 			Actor: actor, Tenant: d.Tenant, Action: string(action), Reason: reason,
-			Object:  audit.Object{Kind: "directory list", ID: hashOf(people)},
-			Details: map[string]string{"people": fmt.Sprint(len(people))},
+			Object:  audit.Object{Kind: listKind, ID: hash},
+			Details: map[string]string{"people": fmt.Sprint(n)},
 		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", action, err)
+		return 0, fmt.Errorf("%s: %w", action, err)
 	}
-	return people, nil
+	if !same {
+		return 0, s.anotherList(ctx, d.Tenant, hash)
+	}
+	return n, nil
+}
+
+// anotherList says why a list is not there: somebody has decided about it, perhaps whoever asks, who did not hear the answer.
+func (s *Service) anotherList(ctx context.Context, tenant, hash string) error {
+	var last audit.Event
+	err := s.Store.View(ctx, func(tx *store.Reader) (err error) {
+		if err := known(tx, tenant); err != nil {
+			return err
+		}
+		if len(hash) != 2*hashBytes {
+			return store.ErrNone
+		}
+		last, err = tx.LastEvent(tenant, audit.Object{Kind: listKind, ID: hash})
+		return err
+	})
+	switch {
+	case errors.Is(err, store.ErrNone):
+		return provisioner.Refuse(provisioner.CodePendingChanged)
+	case err != nil:
+		return fmt.Errorf("reading who has decided about a list: %w", err)
+	case last.Action == string(provisioner.ActionConfirmPending):
+		return provisioner.Refuse(provisioner.CodePendingConfirmed, "who", last.Actor.Name)
+	default:
+		return provisioner.Refuse(provisioner.CodePendingDismissed, "who", last.Actor.Name)
+	}
+}
+
+// known refuses a tenant that there is not.
+func known(tx *store.Reader, tenant string) error {
+	_, err := tx.Tenant(tenant)
+	if errors.Is(err, store.ErrNone) {
+		return provisioner.Refuse(provisioner.CodeNotFound, "name", audit.CleanText(tenant, 64)).With("what", "Eine solche Verwaltung", "tenant")
+	}
+	return err
 }

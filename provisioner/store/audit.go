@@ -58,6 +58,26 @@ func (r *Reader) AuditRecords(after int64, limit int) ([]audit.Record, error) {
 	return all(r.q, scanRecord, `select seq, at, tenant, payload, salt, commitment, hash from audit where seq > $1 order by seq limit $2`, after, limit)
 }
 
+// LastEvent is the newest event of a tenant about an object, by its kind and id; ErrNone if there is none, or it was
+// erased. It reads all records of the tenant: it is for what happens seldom.
+func (r *Reader) LastEvent(tenant string, object audit.Object) (audit.Event, error) {
+	records, err := all(r.q, scanRecord, `select seq, at, tenant, payload, salt, commitment, hash from audit where tenant = $1 and payload like $2 escape '!'
+		order by seq desc`, tenant, "%"+likeLiteral(object.ID)+"%")
+	if err != nil {
+		return audit.Event{}, err
+	}
+	for _, record := range records {
+		event, err := audit.DecodeEvent(record.Payload)
+		if err != nil {
+			return event, err
+		}
+		if event.Object.Kind == object.Kind && event.Object.ID == object.ID {
+			return event, nil
+		}
+	}
+	return audit.Event{}, ErrNone
+}
+
 func scanRecord(s scanner) (v audit.Record, err error) {
 	var when int64
 	var payload, salt, commitment, hash string

@@ -51,3 +51,31 @@ func TestAuditRecordsFormOneChain(t *testing.T) {
 		}
 	})
 }
+
+// TestLastEvent finds the newest one about exactly that, in that tenant; what people type is no pattern.
+func TestLastEvent(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		list := func(id string) audit.Object { return audit.Object{Kind: "directory list", ID: id} }
+		for _, e := range []store.Event{
+			{Tenant: "stadt", Action: "first", Object: list("a%1")},
+			{Tenant: "stadt", Action: "second", Object: list("a%1")},
+			{Tenant: "stadt", Action: "another list", Object: list("a51")},
+			{Tenant: "stadt", Action: "named by", Object: audit.Object{Kind: "person", ID: "a%1"}, Reason: "a%1"},
+			{Tenant: "dorf", Action: "elsewhere", Object: list("a%1")},
+		} {
+			update(t, s, func(tx *store.Writer) error { return tx.Audit(e) })
+		}
+		last := func(tenant, id string) (e audit.Event, err error) {
+			err = s.View(t.Context(), func(tx *store.Reader) error { e, err = tx.LastEvent(tenant, list(id)); return err })
+			return e, err
+		}
+		if e, err := last("stadt", "a%1"); err != nil || e.Action != "second" {
+			t.Errorf("the last event is %+v, %v", e, err)
+		}
+		for _, id := range []string{"", "%", "a_1", "a%"} {
+			if e, err := last("stadt", id); !errors.Is(err, store.ErrNone) {
+				t.Errorf("about %q the last event is %+v, %v", id, e, err)
+			}
+		}
+	})
+}

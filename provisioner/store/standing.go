@@ -236,6 +236,25 @@ func (r *Reader) HeldCounts() (map[string]int64, error) {
 	return counts, err
 }
 
+// Waiting lists by id those of a tenant on whom somebody has to decide, and why each would lose the right; no more is read.
+// Whoever was kept by a person's word until a time that has passed is among them.
+func (r *Reader) Waiting(tenant string, now time.Time) ([]HeldLoss, error) {
+	return all(r.q, func(s scanner) (HeldLoss, error) {
+		h := HeldLoss{Tenant: tenant}
+		return h, s.Scan(&h.Person.ID, &h.Why)
+	}, `select person, why from held_loss where tenant = $1 and confirmed = 0 and dismissed_until <= $2`, tenant, ms(now))
+}
+
+// ConfirmWaiting notes of everybody whom Waiting lists that a person has confirmed the loss.
+func (w *Writer) ConfirmWaiting(tenant string) error {
+	return run(w.q, `update held_loss set confirmed = 1 where tenant = $1 and confirmed = 0 and dismissed_until <= $2`, tenant, ms(w.Now))
+}
+
+// DismissWaiting keeps everybody whom Waiting lists by a person's word until then.
+func (w *Writer) DismissWaiting(tenant string, until time.Time) error {
+	return run(w.q, `update held_loss set dismissed_until = $1 where tenant = $2 and confirmed = 0 and dismissed_until <= $3`, ms(until), tenant, ms(w.Now))
+}
+
 // Undecided reports whether somebody of a tenant is held back on whom nobody has decided.
 func (r *Reader) Undecided(tenant string) (bool, error) {
 	list, err := all(r.q, func(s scanner) (n int64, err error) { return n, s.Scan(&n) },

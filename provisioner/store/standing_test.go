@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -192,6 +193,62 @@ func TestHeldLosses(t *testing.T) {
 		}
 		if undecided("stadt") {
 			t.Error("whoever was decided about waits for a decision")
+		}
+	})
+}
+
+// TestWaitingIsDecidedAtOnce: whose dismissal has passed waits again; who is dismissed or confirmed does not, nor another tenant.
+func TestWaitingIsDecidedAtOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		town(t, s)
+		people := crowd(t, s, 5)
+		update(t, s, func(tx *store.Writer) error {
+			return tx.PutTenant(provisioner.Tenant{Name: "dorf", Directory: "stadt-ad"})
+		})
+		until := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
+		lay := func() {
+			update(t, s, func(tx *store.Writer) error {
+				var errs []error
+				for i, h := range []store.HeldLoss{
+					{Tenant: "stadt"}, {Tenant: "stadt", DismissedUntil: time.UnixMilli(1)}, {Tenant: "stadt", DismissedUntil: until}, {Tenant: "stadt", Confirmed: true}, {Tenant: "dorf"},
+				} {
+					h.Person, h.Why, h.Since = people[i].Person, provisioner.WhyGroup, time.UnixMilli(1)
+					errs = append(errs, tx.PutHeldLoss(h))
+				}
+				return errors.Join(errs...)
+			})
+		}
+		waiting := func(tenant string) (ids []string) {
+			for _, h := range view(t, s, func(tx *store.Reader) ([]store.HeldLoss, error) { return tx.Waiting(tenant, time.Now()) }) {
+				if h.Why != provisioner.WhyGroup || h.Tenant != tenant {
+					t.Errorf("waiting is %+v", h)
+				}
+				ids = append(ids, h.Person.ID)
+			}
+			slices.Sort(ids)
+			return ids
+		}
+		want := []string{people[0].Person.ID, people[1].Person.ID}
+		slices.Sort(want)
+		for name, decide := range map[string]func(*store.Writer) error{
+			"confirm": func(tx *store.Writer) error { return tx.ConfirmWaiting("stadt") },
+			"dismiss": func(tx *store.Writer) error { return tx.DismissWaiting("stadt", until) },
+		} {
+			lay()
+			if got := waiting("stadt"); !slices.Equal(got, want) {
+				t.Errorf("%s: waiting are %v, want %v", name, got, want)
+			}
+			update(t, s, decide)
+			if got := waiting("stadt"); len(got) != 0 {
+				t.Errorf("%s: still waiting are %v", name, got)
+			}
+			if got := waiting("dorf"); len(got) != 1 {
+				t.Errorf("%s: in the other tenant waiting are %v", name, got)
+			}
+			confirmed := view(t, s, func(tx *store.Reader) ([]store.HeldLoss, error) { return tx.ConfirmedLosses(10) })
+			if n := map[string]int{"confirm": 3, "dismiss": 1}[name]; len(confirmed) != n {
+				t.Errorf("%s: %d are confirmed, want %d", name, len(confirmed), n)
+			}
 		}
 	})
 }
