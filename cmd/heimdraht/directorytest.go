@@ -36,6 +36,8 @@ func (c *directoryTestCommand) Run(ctx context.Context, a *app) error {
 	}
 	todo := c.choose(declared)
 	switch {
+	case len(todo) == 0 && c.Tenant != "":
+		return usage(words{"die Dateien nennen dort keine solche Verwaltung", "the files name no such tenant there"})
 	case len(todo) == 0:
 		return usage(words{"die Dateien nennen kein solches Verzeichnis", "the files name no such directory"})
 	case c.Login != "" && (len(todo) > 1 || len(todo[0].Tenants) != 1):

@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner/directory/slapdtest"
 )
@@ -141,7 +143,7 @@ func TestDirectoryTest(t *testing.T) {
 	}{
 		{"no file", nil, "which files?"},
 		{"another directory", []string{"-f", file, "--directory", "kreis"}, "the files name no such directory"},
-		{"another tenant", []string{"-f", file, "--tenant", "kreis"}, "the files name no such directory"},
+		{"another tenant", []string{"-f", file, "--tenant", "kreis"}, "the files name no such tenant"},
 		{"somebody of any tenant", []string{"-f", file, "--login", "tief"}, "--login needs one tenant"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -159,4 +161,92 @@ func TestDirectoryTestWithAHiddenGroup(t *testing.T) {
 		!strings.Contains(out, "  NOT OK  rathaus, staff_group "+slapdtest.HiddenGroup+": There is no such group, or it is hidden") {
 		t.Errorf("status %d\n%s%s", status, out, stderr)
 	}
+}
+
+// TestDirectoryTestOfWhatIsWrong changes one thing each in what is in order. Nothing of the password is ever shown.
+func TestDirectoryTestOfWhatIsWrong(t *testing.T) {
+	file := town(t, slapdtest.StaffGroup)
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	right := string(content)
+	dir := filepath.Dir(file)
+	put := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	other, err := slapdtest.NewCertificates(time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	put("other.pem", string(other.CA), 0o600)
+	const wrongPassword = "wrong-of-the-service"
+	password := regexp.MustCompile(`password_file: "[^"]*"`)
+	passwordIn := func(path string) string {
+		return password.ReplaceAllString(right, fmt.Sprintf("password_file: %q", path))
+	}
+	server := regexp.MustCompile(`servers: \[[^]]*\]`)
+	open := put("open.pw", slapdtest.ServicePassword, 0o644)
+	if err := os.Chmod(open, 0o644); err != nil { // whatever the umask is
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, text string
+		code       string // of what is not in order; empty: the file is not taken
+		says       string
+	}{
+		{"empty", "", "", "the file is empty"},
+		{"no YAML", "directories: [", "", "not valid YAML"},
+		{"no text", "a: \xff\xfe", "", "not valid UTF-8"},
+		{"only text", "stadt", "", "wanted keys and values"},
+		{"a wrong key", strings.Replace(right, "ca_file", "cafile", 1), "", `unknown key \"cafile\" in a directory; did you mean \"ca_file\"?`},
+		{"a server that is none", server.ReplaceAllString(right, `servers: ["http://dc1"]`), "", "is not an address such as ldaps://"},
+		{"a CA file that is not there", strings.Replace(right, "ca.pem", "weg.pem", 1), "", "ca_file: stat "},
+		{"a CA file without a certificate", strings.Replace(right, "ca.pem", "open.pw", 1), "", "holds no certificate"},
+		{"another CA", strings.Replace(right, "ca.pem", "other.pem", 1), "directory-connection", "authority that is not trusted"},
+		{"nobody answers", server.ReplaceAllString(right, `servers: ["ldaps://127.0.0.1:1"]`), "directory-connection", "does not answer"},
+		{"no password file", passwordIn(filepath.Join(dir, "weg.pw")), "directory-password-file", "no such file"},
+		{"a directory as password file", passwordIn(dir), "directory-password-file", "is a directory"},
+		{"an empty password file", passwordIn(put("empty.pw", "\n", 0o600)), "directory-password-file", "is empty"},
+		{"a password file for everybody", passwordIn(open), "directory-password-file", "chmod 0600"},
+		{"a wrong password", passwordIn(put("wrong.pw", wrongPassword, 0o600)), "directory-service-account", "refuses the service account"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := put("try.yaml", tt.text, 0o600)
+			status, out, stderr := heimdraht(t, "directory", "test", "-f", path, "--lang", "en", "-o", "json")
+			said := out + stderr
+			if status != exitFailed || strings.Contains(said, wrongPassword) || strings.Contains(said, slapdtest.ServicePassword) {
+				t.Errorf("status %d, or a password is shown\n%s", status, said)
+			}
+			if tt.code == "" {
+				if out != "" || !strings.Contains(stderr, tt.says) || !strings.Contains(stderr, "file-invalid") {
+					t.Errorf("said %s%s, want %q", out, stderr, tt.says)
+				}
+				return
+			}
+			type step struct {
+				OK                 bool
+				Code, Detail, Next string
+			}
+			var answer struct{ Steps []step }
+			if err := json.Unmarshal([]byte(out), &answer); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			i := slices.IndexFunc(answer.Steps, func(s step) bool { return !s.OK })
+			if i < 0 || answer.Steps[i].Code != tt.code || !strings.Contains(answer.Steps[i].Detail, tt.says) || answer.Steps[i].Next == "" || !strings.Contains(stderr, "not-in-order") {
+				t.Errorf("want first %s with %q\n%s", tt.code, tt.says, said)
+			}
+		})
+	}
+	t.Run("no file", func(t *testing.T) {
+		for _, path := range []string{filepath.Join(dir, "weg.yaml"), dir} {
+			if status, _, stderr := heimdraht(t, "directory", "test", "-f", path, "--lang", "en"); status != exitFailed || !strings.Contains(stderr, "(file-unusable)") {
+				t.Errorf("%s: status %d, %s", path, status, stderr)
+			}
+		}
+	})
 }
