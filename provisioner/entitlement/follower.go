@@ -85,15 +85,14 @@ func (f *follower) run(ctx context.Context) {
 		})
 		if err != nil && ctx.Err() == nil {
 			f.down(err)
-			rest(ctx, longestRest)
+			rest(ctx, f.following.service.RestAtMost)
 		}
 	}
 }
 
-// How long to rest between tries to follow: from restAtFirst doubling to longestRest.
 const (
+	// restAtFirst is how long to rest between tries to follow: it doubles, up to Options.RestAtMost.
 	restAtFirst = 500 * time.Millisecond
-	longestRest = 30 * time.Second
 	// settled is how long following must have held for the next rest to be short again.
 	settled = time.Minute
 )
@@ -119,7 +118,7 @@ func (f *follower) stay(ctx context.Context, feed directory.Feed) {
 		if !rest(ctx, pause) {
 			return
 		}
-		pause = min(2*pause, longestRest)
+		pause = min(2*pause, f.following.service.RestAtMost)
 	}
 }
 

@@ -34,6 +34,8 @@ type Options struct {
 
 	// ReconcileEvery is how long after a full read the next one comes, give or take a fifth. Zero: an hour.
 	ReconcileEvery time.Duration
+	// RestAtMost is how long a lost directory is left alone at the most before it is tried again. Zero: 30 s.
+	RestAtMost time.Duration
 }
 
 // Service follows directories and does what follows from what they say.
@@ -49,6 +51,9 @@ type Service struct {
 func New(o Options) *Service {
 	if o.ReconcileEvery == 0 {
 		o.ReconcileEvery = time.Hour
+	}
+	if o.RestAtMost == 0 {
+		o.RestAtMost = 30 * time.Second
 	}
 	return &Service{Options: o, declared: make(chan struct{}, 1), followers: map[string]*follower{}}
 }

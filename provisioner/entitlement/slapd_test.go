@@ -59,7 +59,9 @@ func newCity(tb testing.TB, slapd *slapdtest.Server, o store.Options) *city {
 	}
 	tb.Cleanup(func() { _ = s.Close() })
 	c := &city{tb: tb, slapd: slapd, ldap: d, store: s, log: new(logged)}
-	c.rights = entitlement.New(entitlement.Options{Store: s, Directories: lent{d}, Logger: slog.New(slog.NewTextHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	c.rights = entitlement.New(entitlement.Options{
+		Store: s, Directories: lent{d}, Logger: slog.New(slog.NewTextHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})), RestAtMost: 500 * time.Millisecond,
+	})
 	if err := s.Update(tb.Context(), func(tx *store.Writer) error {
 		if err := tx.PutDirectory(provisioner.Directory{Name: "stadt", Servers: []string{slapd.LDAPS}, Base: slapdtest.PeopleBase}); err != nil {
 			return err
