@@ -157,7 +157,7 @@ func addFresh(tx *store.Writer, part []change) (entitled int, all []Settled, err
 		id := c.word.Person.StableID
 		if _, asked := moved[c.tenant.Name]; !asked {
 			if moved[c.tenant.Name], err = hasMoved(tx, *c.tenant); err != nil {
-				return 0, err
+				return 0, nil, err
 			}
 		}
 		if moved[c.tenant.Name] {
