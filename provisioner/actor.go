@@ -106,6 +106,9 @@ const (
 	ActionIssueRoleToken      Action = "issue factor token for a role above staff"
 	ActionResetFactor         Action = "reset factor"
 	ActionReadProposals       Action = "read proposals"
+	ActionReadAudit           Action = "read audit log"
+	ActionExportAudit         Action = "export audit log"
+	ActionReadAuditKey        Action = "read audit key"
 	ActionReflect             Action = "reflect"
 	ActionHealth              Action = "health"
 )
@@ -164,7 +167,8 @@ func rolesFor(action Action) []Role {
 		return []Role{RolePlanner, RoleTenantAdmin, RoleOperator}
 	case ActionReadPending:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
-	case ActionDiff, ActionApply, ActionConfirmPending, ActionDismissPending, ActionProposeIdentities, ActionConfirmIdentities:
+	case ActionDiff, ActionApply, ActionConfirmPending, ActionDismissPending, ActionProposeIdentities, ActionConfirmIdentities,
+		ActionReadAudit, ActionExportAudit, ActionReadAuditKey:
 		return []Role{RoleTenantAdmin, RoleOperator}
 	case ActionIssueRoleToken:
 		return []Role{RoleTenantAdmin, RoleOperator}

@@ -65,7 +65,7 @@ func TestWholeChainVerifies(t *testing.T) {
 		if from > 0 {
 			after = chain[from-1].Head()
 		}
-		want := audit.Summary{Records: int64(len(chain) - from)}
+		want := audit.Summary{Records: int64(len(chain) - from), Last: chain[len(chain)-1].At}
 		for i := from; i < len(chain); i++ {
 			if rapid.Bool().Draw(t, "erase") {
 				chain[i] = chain[i].Erased().Erased()

@@ -48,6 +48,27 @@ type Object struct {
 // ResultDone is the result of what was done.
 const ResultDone = "done"
 
+// Class is how long an event is of use, and so kept whole.
+type Class string
+
+// The classes.
+const (
+	ClassSecurity Class = "security" // sign-ins, looks at what concerns one person or at this log, refusals
+	ClassChange   Class = "change"   // of rights and configuration
+)
+
+// Class of the event.
+func (e Event) Class() Class {
+	if e.Result != "" && e.Result != ResultDone {
+		return ClassSecurity
+	}
+	switch provisioner.Action(e.Action) {
+	case provisioner.ActionSignIn, provisioner.ActionReadPerson, provisioner.ActionReadDevice, provisioner.ActionReadAudit, provisioner.ActionExportAudit:
+		return ClassSecurity
+	}
+	return ClassChange
+}
+
 // By fills in who acted, and from where.
 func (e Event) By(actor provisioner.Actor) Event {
 	e.Actor = Actor{Kind: string(actor.MainRole()), ID: actor.ID, Name: actor.Name}

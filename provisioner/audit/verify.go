@@ -36,6 +36,7 @@ func (b *Broken) Error() string {
 type Summary struct {
 	Records int64
 	Erased  int64
+	Last    time.Time // of the last record; zero: there is none
 	// LastErased is the time of the youngest erased record; zero: none is
 	// erased. A payload that was dropped before its time shows here.
 	LastErased time.Time
@@ -46,31 +47,53 @@ type Summary struct {
 // older records were put away. It gives a *Broken, or the first error of the
 // iteration.
 func Verify(after Head, records iter.Seq2[Record, error], head Head) (Summary, error) {
-	var sum Summary
-	last := after
+	w := walk{last: after, head: head}
 	for r, err := range records {
 		if err != nil {
-			return sum, fmt.Errorf("reading the audit log after record %d: %w", last.Seq, err)
+			return w.sum, fmt.Errorf("reading the audit log after record %d: %w", w.last.Seq, err)
 		}
-		if broken := r.follows(last, head); broken != nil {
-			return sum, broken
+		if broken := w.step(r); broken != nil {
+			return w.sum, broken
 		}
-		sum.Records++
-		if r.IsErased() {
-			sum.Erased++
-			if r.At.After(sum.LastErased) {
-				sum.LastErased = r.At
-			}
-		}
-		last = r.Head()
 	}
+	if broken := w.end(); broken != nil {
+		return w.sum, broken
+	}
+	return w.sum, nil
+}
+
+// walk goes along a chain up to its head.
+type walk struct {
+	last, head Head
+	sum        Summary
+}
+
+// step takes the next record.
+func (w *walk) step(r Record) *Broken {
+	if broken := r.follows(w.last, w.head); broken != nil {
+		return broken
+	}
+	w.last = r.Head()
+	w.sum.Records++
+	w.sum.Last = r.At
+	if r.IsErased() {
+		w.sum.Erased++
+		if r.At.After(w.sum.LastErased) {
+			w.sum.LastErased = r.At
+		}
+	}
+	return nil
+}
+
+// end holds where the records end against the head.
+func (w *walk) end() *Broken {
 	switch {
-	case last.Seq < head.Seq:
-		return sum, &Broken{FaultCutOff, last.Seq + 1, fmt.Sprintf("it ends here, and its head is record %d", head.Seq)}
-	case last != head:
-		return sum, &Broken{FaultHead, last.Seq, "its hash is not the head's"}
+	case w.last.Seq < w.head.Seq:
+		return &Broken{FaultCutOff, w.last.Seq + 1, fmt.Sprintf("it ends here, and its head is record %d", w.head.Seq)}
+	case w.last != w.head:
+		return &Broken{FaultHead, w.last.Seq, "its hash is not the head's"}
 	}
-	return sum, nil
+	return nil
 }
 
 // follows checks one record against the one before and the head.
