@@ -115,24 +115,26 @@ func (l *load) ledger(tx *store.Reader, when string) error {
 // records of the audit log verify, and every answered enrolment and revocation
 // has one.
 func (l *load) records(tx *store.Reader, when string) error {
-	head, err := tx.AuditHead()
+	heads, err := tx.AuditHeads()
 	if err != nil {
 		return err
-	}
-	records, err := tx.AuditRecords(0, 1<<30)
-	if err != nil {
-		return err
-	}
-	if _, err := audit.Verify(audit.Head{}, all(records), head); err != nil {
-		l.t.Errorf("%s: %v", when, err)
 	}
 	done := make(map[string]bool)
-	for _, r := range records {
-		e, err := audit.DecodeEvent(r.Payload)
+	for _, head := range heads {
+		records, err := tx.AuditRecords(head.Chain, 0, 1<<30)
 		if err != nil {
 			return err
 		}
-		done[e.Action+" "+e.Object.ID] = true
+		if _, err := audit.Verify(audit.Head{}, all(records), head.Head); err != nil {
+			l.t.Errorf("%s: %v", when, err)
+		}
+		for _, r := range records {
+			e, err := audit.DecodeEvent(r.Payload)
+			if err != nil {
+				return err
+			}
+			done[e.Action+" "+e.Object.ID] = true
+		}
 	}
 	for _, d := range l.devices {
 		if !done[string(provisioner.ActionEnrol)+" "+d.ID] {

@@ -88,20 +88,7 @@ const clockRecords = 1000
 // lookAtClock holds the clock against the last records of the audit log: one that
 // was set back would give out leases and certificates that have ended already.
 func lookAtClock(ctx context.Context, s *store.Store) (Finding, error) {
-	var last time.Time
-	err := s.View(ctx, func(tx *store.Reader) error {
-		head, err := tx.AuditHead()
-		if err != nil || head.Seq == 0 {
-			return err
-		}
-		records, err := tx.AuditRecords(max(0, head.Seq-clockRecords), clockRecords)
-		for _, r := range records {
-			if r.At.After(last) {
-				last = r.At
-			}
-		}
-		return err
-	})
+	last, err := store.Read(ctx, s, func(tx *store.Reader) (time.Time, error) { return tx.LastAudited(clockRecords) })
 	now := time.Now()
 	f := Finding{What: "clock", OK: !now.Before(last.Add(-clockDrift)), Detail: "not behind the database"}
 	if !f.OK {

@@ -192,7 +192,7 @@ type verification struct {
 	chain   int // index of the present one in the checkpoint
 	walking walk
 	wanted  map[ChainHead]time.Time // heads of given checkpoints that were not met yet, and when they were signed
-	earlier int64              // number of the last one
+	earlier int64                   // number of the last one
 }
 
 func (v *verification) fault(format string, args ...any) error {

@@ -28,11 +28,13 @@ func (w *world) holds(people int) string {
 // decisions lists what has been recorded about lists.
 func (w *world) decisions() (actions []string) {
 	w.t.Helper()
-	records, err := store.Read(w.t.Context(), w.store, func(tx *store.Reader) ([]audit.Record, error) { return tx.AuditRecords(0, 10_000) })
+	records, err := store.Read(w.t.Context(), w.store, func(tx *store.Reader) ([]store.AuditRecord, error) {
+		return tx.FindAudit(store.AuditQuery{Scope: provisioner.Everywhere(), Limit: 10_000})
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for _, r := range records {
+	for _, r := range slices.Backward(records) {
 		e, err := audit.DecodeEvent(r.Payload)
 		if err != nil {
 			w.t.Fatal(err)

@@ -2,6 +2,7 @@ package signin_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -10,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/heimdraht/heimdraht/provisioner"
-	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/directory"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
 	"github.com/heimdraht/heimdraht/provisioner/store"
@@ -18,12 +18,14 @@ import (
 
 func (w *world) auditLog(t *testing.T) string {
 	t.Helper()
-	list, err := store.Read(t.Context(), w.store, func(tx *store.Reader) ([]audit.Record, error) { return tx.AuditRecords(0, 100) })
+	list, err := store.Read(t.Context(), w.store, func(tx *store.Reader) ([]store.AuditRecord, error) {
+		return tx.FindAudit(store.AuditQuery{Scope: provisioner.Everywhere(), Limit: 100})
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var text strings.Builder
-	for _, r := range list {
+	for _, r := range slices.Backward(list) {
 		text.Write(r.Payload)
 		text.WriteByte('\n')
 	}

@@ -11,8 +11,9 @@ type allocation struct {
 	epoch     string
 	revision  int64
 	horizon   int64
-	auditSeq  int64
-	auditHead string
+	auditSeq  int64  // of the installation's chain
+	auditHead string // likewise
+	audited   int64  // the number of the last record of any chain
 	instance  string
 }
 
@@ -24,10 +25,10 @@ type Position struct {
 	Instance string // names this installation in certificates
 }
 
-const selectAllocation = `select epoch, revision, horizon, audit_seq, audit_head, instance from allocation where id = 1`
+const selectAllocation = `select epoch, revision, horizon, audit_seq, audit_head, audit_number, instance from allocation where id = 1`
 
 func scanAllocation(s scanner) (a allocation, err error) {
-	err = s.Scan(&a.epoch, &a.revision, &a.horizon, &a.auditSeq, &a.auditHead, &a.instance)
+	err = s.Scan(&a.epoch, &a.revision, &a.horizon, &a.auditSeq, &a.auditHead, &a.audited, &a.instance)
 	return a, err
 }
 
@@ -57,8 +58,8 @@ func (w *Writer) ensureAllocation() error {
 
 func (w *Writer) saveAllocation() error {
 	a := w.alloc
-	return w.beside().run(`update allocation set epoch = $1, revision = $2, horizon = $3, audit_seq = $4, audit_head = $5 where id = 1`,
-		a.epoch, a.revision, a.horizon, a.auditSeq, a.auditHead)
+	return w.beside().run(`update allocation set epoch = $1, revision = $2, horizon = $3, audit_seq = $4, audit_head = $5, audit_number = $6 where id = 1`,
+		a.epoch, a.revision, a.horizon, a.auditSeq, a.auditHead, a.audited)
 }
 
 // Position tells epoch, revision and horizon of the state being read.

@@ -155,6 +155,13 @@ func Inspect(ctx context.Context, path string) (c Content, err error) {
 	if err != nil {
 		return c, fmt.Errorf("%s: %w: %w", path, ErrNoDatabase, err)
 	}
+	if c.Schema >= schemaChains {
+		var ofTenants int64
+		if err := db.QueryRowContext(ctx, "select coalesce(max(at), 0) from audit_record").Scan(&ofTenants); err != nil {
+			return c, fmt.Errorf("%s: %w: %w", path, ErrNoDatabase, err)
+		}
+		last = max(last, ofTenants)
+	}
 	c.Horizon, c.Last = horizon, at(last)
 	if err := foreignKeys(ctx, db); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)

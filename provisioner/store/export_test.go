@@ -2,10 +2,13 @@ package store
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner/audit"
 )
 
 // Exec runs a statement past the store, as another version of the program might.
@@ -93,4 +96,12 @@ func lines(t *testing.T, o Options, query string, args ...any) string {
 		return err
 	})
 	return strings.Join(list, "\n")
+}
+
+// AddAudit appends a record as the version before tenants' chains did.
+func AddAudit(t *testing.T, o Options, r audit.Record) {
+	t.Helper()
+	Exec(t, o, `insert into audit (seq, at, tenant, payload, salt, commitment, hash) values ($1, $2, $3, $4, $5, $6, $7)`,
+		r.Seq, ms(r.At), r.Tenant, string(r.Payload), base64.StdEncoding.EncodeToString(r.Salt), r.Commitment.String(), r.Hash.String())
+	Exec(t, o, `update allocation set audit_seq = $1, audit_head = $2`, r.Seq, r.Hash.String())
 }

@@ -233,7 +233,7 @@ func (c *Content) read(t *tableRows) error {
 			}
 			return err
 		})
-	case "audit":
+	case "audit", "audit_record":
 		return t.each(func(row map[string]string) error {
 			var last int64
 			err := number(row, "at", &last)

@@ -318,7 +318,11 @@ func TestADumpOfAnOlderSchema(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range []string{ // back over 00007_factor.sql, 00006_moves.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
+	for _, step := range []string{ // back over 00008_audit.sql, 00007_factor.sql, 00006_moves.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
+		`drop table audit_record, audit_chain, audit_checkpoint, audit_collected`,
+		`drop index audit_at, audit_keep`,
+		`alter table audit drop column number, drop column class`,
+		`alter table allocation drop column audit_number`,
 		`drop table proposal, recovery_code, factor`,
 		`drop index staff_token_person`,
 		`drop table tenant_move_person, tenant_move`,

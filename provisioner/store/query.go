@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner/audit"
 )
 
 // Reader reads. It is valid only inside the function it was given to.
@@ -20,6 +22,8 @@ type Writer struct {
 	store *Store
 	alloc allocation
 	heard bool // a gateway's words were written
+	// chains are the heads of tenants' audit logs as far as they were read.
+	chains map[string]audit.Head
 }
 
 // ErrNone says that the row asked for is not there.

@@ -359,7 +359,7 @@ func (w *writer) one(tx *Writer, u *update) error {
 		}
 		return nil
 	}
-	tx.alloc, tx.heard = before, heard
+	tx.alloc, tx.heard, tx.chains = before, heard, nil
 	if undo := w.pen.undo(); undo != nil {
 		return &brokenError{errors.Join(err, undo)}
 	}

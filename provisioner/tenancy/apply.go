@@ -235,6 +235,13 @@ func (a *applying) write(tx *store.Writer, part []change, rest int) error {
 			}
 		}
 	}
+	tenants := make([]string, len(part))
+	for i, v := range part {
+		tenants[i] = v.tenant
+	}
+	if err := tx.AuditAhead(tenants); err != nil {
+		return err
+	}
 	for _, v := range part {
 		if err := a.record(tx, v, rest); err != nil {
 			return err

@@ -77,8 +77,8 @@ func TestRecordsOfAnImportBelongTogether(t *testing.T) {
 	w.applies(t, region())
 	w.applies(t, country(many))
 	left, id := many+1+16+1, ""
-	for _, r := range read(t, w, func(tx *store.Reader) ([]audit.Record, error) { return tx.AuditRecords(0, 1000) })[6:] {
-		e, err := audit.DecodeEvent(r.Payload)
+	for _, payload := range w.events(t)[6:] {
+		e, err := audit.DecodeEvent([]byte(payload))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,12 +8,12 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/address"
-	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
 	"github.com/heimdraht/heimdraht/provisioner/tenancy"
@@ -148,9 +148,12 @@ func (w *world) revision(t testing.TB) int64 {
 
 func (w *world) events(t testing.TB) (lines []string) {
 	t.Helper()
-	for _, r := range read(t, w, func(tx *store.Reader) ([]audit.Record, error) { return tx.AuditRecords(0, 1_000_000) }) {
+	for _, r := range read(t, w, func(tx *store.Reader) ([]store.AuditRecord, error) {
+		return tx.FindAudit(store.AuditQuery{Scope: provisioner.Everywhere(), Limit: 1_000_000})
+	}) {
 		lines = append(lines, string(r.Payload))
 	}
+	slices.Reverse(lines)
 	return lines
 }
 

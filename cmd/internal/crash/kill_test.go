@@ -243,23 +243,27 @@ func (w *town) records() {
 	defer func() { must(w.t, "closing the store", s.Close()) }()
 	done := make(map[string]bool)
 	must(w.t, "reading the audit log", s.View(context.Background(), func(tx *store.Reader) error {
-		head, err := tx.AuditHead()
+		heads, err := tx.AuditHeads()
 		if err != nil {
 			return err
 		}
-		records, err := tx.AuditRecords(0, 1<<30)
-		if err != nil {
-			return err
-		}
-		for _, r := range records {
-			e, err := audit.DecodeEvent(r.Payload)
+		for _, head := range heads {
+			records, err := tx.AuditRecords(head.Chain, 0, 1<<30)
 			if err != nil {
 				return err
 			}
-			done[e.Action+" "+e.Object.ID] = true
+			for _, r := range records {
+				e, err := audit.DecodeEvent(r.Payload)
+				if err != nil {
+					return err
+				}
+				done[e.Action+" "+e.Object.ID] = true
+			}
+			if _, err := audit.Verify(audit.Head{}, sequence(records), head.Head); err != nil {
+				return err
+			}
 		}
-		_, err = audit.Verify(audit.Head{}, sequence(records), head)
-		return err
+		return nil
 	}))
 	for _, d := range w.devices {
 		if !done[string(provisioner.ActionEnrol)+" "+d.ID] || d.revokeAnswer && !done[string(provisioner.ActionRevokeDevice)+" "+d.ID] {
