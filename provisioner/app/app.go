@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/auditing"
 	"github.com/heimdraht/heimdraht/provisioner/config"
 	"github.com/heimdraht/heimdraht/provisioner/directory"
 	"github.com/heimdraht/heimdraht/provisioner/directory/ldap"
@@ -68,6 +69,7 @@ type App struct {
 	registry *signin.Registry
 	sessions *session.Service
 	rights   *entitlement.Service
+	auditing *auditing.Service
 	server   *rpc.Server
 	listener net.Listener
 	metrics  net.Listener
@@ -147,6 +149,11 @@ func (a *App) wire(o Options) error {
 	a.sessions = session.New(session.Options{
 		Store: a.store, Standings: a.signIn, Confirmations: a.contacts, Keys: a.keys, Logger: a.log,
 	})
+	collector, err := collectorOf(a.config)
+	if err != nil {
+		return err
+	}
+	a.auditing = auditing.New(auditing.Options{Store: a.store, Keys: a.keys, Collector: collector, Logger: a.log})
 	tls, err := a.keys.serverTLS(a.config)
 	if err != nil {
 		return err
@@ -159,6 +166,7 @@ func (a *App) wire(o Options) error {
 		Sessions: a.sessions,
 		Tenancy:  tenancy.New(tenancy.Options{Store: a.store, Certificates: a.keys, Journal: a.journal, Declared: a.rights.Declared, Logger: a.log}),
 		Helpdesk: helpdesk.New(helpdesk.Options{Store: a.store, Logger: a.log}), Entitlement: a.rights,
+		Auditing: a.auditing, Refusals: auditing.NewRefusals(a.store, a.log),
 		Hub: a.hub, Contacts: a.contacts, Logger: a.log,
 	})
 	return nil
@@ -198,6 +206,7 @@ func (a *App) Run(ctx context.Context) error {
 	for _, duty := range []func(context.Context) error{
 		func(ctx context.Context) error { return a.hub.Run(ctx, a.store) },
 		a.contacts.Run, a.rights.Run, a.sessions.RunExpiry, a.signIn.RunForgetting, a.tidy, a.keys.run, a.journal.Run,
+		a.auditing.RunCheckpoints, a.auditing.RunCollecting,
 	} {
 		group.Go(func() error { return duty(duties) })
 	}
@@ -259,10 +268,10 @@ func (a *App) runTidying(ctx context.Context, duty *store.Duty) error {
 }
 
 func (a *App) tidyOnce(ctx context.Context, duty *store.Duty) error {
-	for _, slice := range []func(*store.Writer) (int64, error){
+	for _, slice := range append(a.auditSlices(), []func(*store.Writer) (int64, error){
 		func(tx *store.Writer) (int64, error) { return tx.ForgetSessions(tx.Now.Add(-keepSessions), tidySlice) },
 		func(tx *store.Writer) (int64, error) { return tx.TrimChanges(tx.Revision()-keepChanges, tidySlice) },
-	} {
+	}...) {
 		for {
 			var n int64
 			err := duty.Update(ctx, func(tx *store.Writer) (err error) { n, err = slice(tx); return err })

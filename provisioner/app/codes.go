@@ -43,6 +43,8 @@ func SetupCatalogue() []SetupEntry {
 		{"lock-unusable", "The database cannot be locked.", "Keep it on a disk of this machine, and give the lock file to the user that runs heimdrahtd."},
 		{"clock-wrong", "This machine's clock is behind the database, or outside the dates of the keys in it.", "Set the clock, and see that it is kept right (timedatectl)."},
 
+		{"audit-collector-files", "The files for the audit log's collector cannot be used.", "Correct audit.collector in the configuration, and see that the user that runs heimdrahtd may read the files."},
+
 		{"master-key-missing", "There is no master key.", "Copy it from another replica or from where its copy is kept. A new one opens nothing that is in the database."},
 		{"master-key-exposed", "Others may read the master key.", "Run chmod 600 on it."},
 		{"master-key-unusable", "The master key is unusable.", "Copy it again from another replica or from where its copy is kept."},

@@ -51,6 +51,9 @@ type keys struct {
 
 	authority *ca.Authority       // issues
 	shown     []*x509.Certificate // what the server shows behind its certificate, for pins and bundles of before
+
+	auditKey  ed25519.PrivateKey  // signs the audit log
+	auditKeys []ed25519.PublicKey // that and its predecessors, the newest first
 }
 
 // makeKeys makes the keys of a new database.
@@ -126,7 +129,7 @@ func openKeys(ctx context.Context, s *store.Store, master *keyring.MasterKey) (*
 // not used yet for new sessions: other replicas must know it first.
 func newKeys(master *keyring.MasterKey, list []store.SealedKey, now time.Time) (*keys, error) {
 	k := new(keys)
-	var authorities, roots, factors []store.SealedKey
+	var authorities, roots, factors, audits []store.SealedKey
 	for _, v := range list {
 		switch v.Purpose {
 		case keyring.PurposeCA:
@@ -135,9 +138,11 @@ func newKeys(master *keyring.MasterKey, list []store.SealedKey, now time.Time) (
 			roots = append(roots, v)
 		case keyring.PurposeFactor:
 			factors = append(factors, v)
+		case keyring.PurposeAudit:
+			audits = append(audits, v)
 		}
 	}
-	if len(authorities) == 0 || len(roots) == 0 {
+	if len(authorities) == 0 || len(roots) == 0 || len(audits) == 0 {
 		return nil, &SetupError{Code: "keys-missing", What: "the database holds no keys", Next: "It was not made by heimdrahtd init, or that was interrupted: move it away and run heimdrahtd init again."}
 	}
 	if err := k.openAuthorities(master, authorities); err != nil {
@@ -148,6 +153,9 @@ func newKeys(master *keyring.MasterKey, list []store.SealedKey, now time.Time) (
 		if k.FactorKey, err = keyring.OpenFactorKey(master, factors[0].Sealed); err != nil {
 			return nil, sealProblem(err)
 		}
+	}
+	if err := k.openAudit(master, audits); err != nil {
+		return nil, err
 	}
 	byVersion := make(map[int64]keyring.SessionRoot)
 	current := roots[len(roots)-1].Version // the oldest, if none is of age
@@ -167,6 +175,23 @@ func newKeys(master *keyring.MasterKey, list []store.SealedKey, now time.Time) (
 	}
 	k.SessionKeys, err = all.Using(current)
 	return k, err
+}
+
+// openAudit opens the newest key that signs the audit log; of others the public half
+// counts.
+func (k *keys) openAudit(master *keyring.MasterKey, list []store.SealedKey) error {
+	seed, err := master.Open(keyring.PurposeAudit, list[0].Sealed)
+	if err != nil {
+		return sealProblem(err)
+	}
+	if len(seed) != ed25519.SeedSize {
+		return sealProblem(fmt.Errorf("the key that signs the audit log has %d bytes", len(seed)))
+	}
+	k.auditKey = ed25519.NewKeyFromSeed(seed)
+	for _, v := range list {
+		k.auditKeys = append(k.auditKeys, v.Public)
+	}
+	return nil
 }
 
 // openAuthorities opens the key of the authority that issues; the certificates

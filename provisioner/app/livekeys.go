@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/x509"
 	"fmt"
 	"log/slog"
@@ -135,3 +136,9 @@ func (k *liveKeys) OpenFactor(person string, sealed []byte) ([]byte, error) {
 func (k *liveKeys) PresharedKey(version int64, session string) ([32]byte, error) {
 	return k.now().PresharedKey(version, session)
 }
+
+// AuditKey signs the audit log.
+func (k *liveKeys) AuditKey() ed25519.PrivateKey { return k.now().auditKey }
+
+// AuditKeys are the public keys that ever did, the newest first.
+func (k *liveKeys) AuditKeys() []ed25519.PublicKey { return k.now().auditKeys }

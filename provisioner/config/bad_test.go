@@ -183,7 +183,12 @@ func TestBadProcessFiles(t *testing.T) {
 		{"password in the DSN", controlPlane, "database: postgres://heimdraht:geheim@db.stadt.example/heimdraht", "f.yaml:1: database: holds a password: put it into a file, and name that in database_password_file"},
 		{"password behind the DSN", controlPlane, "database: postgres://heimdraht@db.stadt.example/heimdraht?password=geheim", "f.yaml:1: database: holds a password: put it into a file, and name that in database_password_file"},
 		{"DSN without a database", controlPlane, "database: postgres://heimdraht@db.stadt.example/", "f.yaml:1: database: is not a DSN such as postgres://heimdraht@db.stadt.example/heimdraht"},
-		{"tenants here", controlPlane, "tenants: []", `f.yaml:1: unknown key "tenants" in the file; known are listen, names, tls, metrics_listen, profiling, state_dir, database, database_password_file, master_key_file, revocation_journal, revocation_journal_days, log_level`},
+		{"tenants here", controlPlane, "tenants: []", `f.yaml:1: unknown key "tenants" in the file; known are listen, names, tls, metrics_listen, profiling, state_dir, database, database_password_file, master_key_file, revocation_journal, revocation_journal_days, audit, log_level`},
+		{"audit for no time", controlPlane, "audit:\n  security_days: 0", "f.yaml:2: audit.security_days: 0 is out of range: from 1 to 3660"},
+		{"audit collector without a CA", controlPlane, "audit:\n  collector:\n    address: logs.stadt.example", `f.yaml:3: audit.collector needs "audit.collector.ca_file"`},
+		{"audit collector with a URL", controlPlane, "audit:\n  collector: {address: \"tls://logs\", ca_file: /a}", `f.yaml:2: audit.collector.address: "tls://logs": write host:port, without a scheme`},
+		{"half a certificate for the collector", controlPlane, "audit:\n  collector: {address: logs, ca_file: /a, key_file: /k}", "f.yaml:2: audit.collector: certificate_file and key_file belong together"},
+		{"audit misspelt", controlPlane, "audit:\n  securty_days: 9", `f.yaml:2: unknown key "securty_days" in audit; did you mean "security_days"?`},
 
 		{"no server", func(s string) error { _, err := parseFile("f.yaml", []byte(s), parseGatewayFile); return err }, "mode: auto", `f.yaml:1: the file needs "server"`},
 		{"mode", gateway, "mode: netstack", `f.yaml:2: mode: "netstack" is not auto, kernel or userspace`},

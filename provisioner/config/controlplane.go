@@ -26,6 +26,26 @@ type ControlPlane struct {
 	RevocationJournal string
 	// Days for which the journal is kept: older backups cannot be held against it.
 	RevocationJournalDays int64
+	Audit                 Audit
+}
+
+// Audit is about the audit log.
+type Audit struct {
+	// Days after which the content of records is erased: of sign-ins, looks and
+	// refusals, and of changes of rights and configuration. Zero: never; a file
+	// cannot say so.
+	SecurityDays int64
+	ChangeDays   int64
+	Collector    AuditCollector
+}
+
+// AuditCollector is where the audit log is sent to, as syslog over TLS.
+type AuditCollector struct {
+	Address string // host:port; empty: nowhere
+	CAFile  string // PEM, of who may issue its certificate
+	// CertificateFile and KeyFile, PEM, are shown to it. Both empty: none is.
+	CertificateFile string
+	KeyFile         string
 }
 
 // TLS names a certificate of a public authority to serve with. Both empty: the
@@ -52,6 +72,8 @@ func DefaultControlPlane() ControlPlane {
 		LogLevel:      "info",
 
 		RevocationJournalDays: 400,
+
+		Audit: Audit{SecurityDays: 90, ChangeDays: 1096},
 	}
 }
 
@@ -85,9 +107,35 @@ func parseControlPlane(m *mapping) ControlPlane {
 	m.text("master_key_file", &c.MasterKeyFile, absolute)
 	m.text("revocation_journal", &c.RevocationJournal, absolute)
 	m.whole("revocation_journal_days", &c.RevocationJournalDays, 1, 3660)
+	if v, ok := m.ask("audit"); ok {
+		if a := v.mapping("audit").under("audit."); a != nil {
+			parseAudit(a, &c.Audit)
+		}
+	}
 	m.text("log_level", &c.LogLevel, oneOf("debug", "info", "warn", "error"))
 	m.done()
 	return c
+}
+
+// syslogPort is that of syslog over TLS (RFC 5425).
+const syslogPort = 6514
+
+func parseAudit(m *mapping, a *Audit) {
+	m.whole("security_days", &a.SecurityDays, 1, 3660)
+	m.whole("change_days", &a.ChangeDays, 1, 3660)
+	if v, ok := m.ask("collector"); ok {
+		if c := v.mapping("audit.collector").under("audit.collector."); c != nil {
+			c.needText("address", &a.Collector.Address, hostPort(syslogPort))
+			c.needText("ca_file", &a.Collector.CAFile, absolute)
+			c.text("certificate_file", &a.Collector.CertificateFile, absolute)
+			c.text("key_file", &a.Collector.KeyFile, absolute)
+			if (a.Collector.CertificateFile == "") != (a.Collector.KeyFile == "") {
+				v.failf("certificate_file and key_file belong together")
+			}
+			c.done()
+		}
+	}
+	m.done()
 }
 
 // OnPostgres reports whether the database is on a PostgreSQL server, which

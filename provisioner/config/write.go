@@ -122,6 +122,25 @@ master_key_file: {{quote .MasterKeyFile}}
 # giving back what was taken since.
 revocation_journal_days: {{.RevocationJournalDays}}
 
+# The audit log: after how many days the content of its records is erased (sign-ins,
+# looks and refusals; changes of rights and configuration), and where it is sent to as
+# syslog over TLS, if anywhere.
+audit:
+  security_days: {{.Audit.SecurityDays}}
+  change_days: {{.Audit.ChangeDays}}
+{{- with .Audit.Collector}}{{if or .Address .CAFile .CertificateFile .KeyFile}}
+  collector:
+    address: {{quote .Address}}
+    ca_file: {{quote .CAFile}}
+    {{- if or .CertificateFile .KeyFile}}
+    certificate_file: {{quote .CertificateFile}}
+    key_file: {{quote .KeyFile}}{{end}}{{else}}
+  # collector:
+  #   address: "logs.stadt.example:6514"
+  #   ca_file: "/etc/heimdraht/collector-ca.pem"
+  #   certificate_file: "/etc/heimdraht/collector.crt"
+  #   key_file: "/etc/heimdraht/collector.key"{{end}}{{end}}
+
 # debug, info, warn or error
 log_level: {{quote .LogLevel}}
 `

@@ -73,6 +73,13 @@ func TestWhatIsWrittenLoadsEqual(t *testing.T) {
 			Listen: mix(":1", "[::1]:65535").Draw(t, "listen"), MetricsListen: mix("127.0.0.1:0").Draw(t, "metrics"),
 			StateDir: paths.Draw(t, "state"), Database: paths.Draw(t, "database"), MasterKeyFile: paths.Draw(t, "key"),
 			LogLevel: mix("debug", "error").Draw(t, "level"), Profiling: rapid.Bool().Draw(t, "profiling"),
+			Audit: Audit{SecurityDays: rapid.Int64Range(1, 3660).Draw(t, "days"), ChangeDays: 1096},
+		}
+		if rapid.Bool().Draw(t, "collector") {
+			c.Audit.Collector = AuditCollector{Address: mix("logs.stadt.example:6514").Draw(t, "collector address"), CAFile: paths.Draw(t, "collector CA")}
+			if rapid.Bool().Draw(t, "client certificate") {
+				c.Audit.Collector.CertificateFile, c.Audit.Collector.KeyFile = paths.Draw(t, "client certificate"), paths.Draw(t, "client key")
+			}
 		}
 		if rapid.Bool().Draw(t, "tls") {
 			c.TLS = TLS{paths.Draw(t, "cert"), paths.Draw(t, "key file")}

@@ -5,7 +5,9 @@
 //   - Nothing is shown of tenants outside the caller's scope, not even that it
 //     exists: a foreign id is answered like one that nobody has.
 //   - Planners get numbers, and none that speaks of individuals.
-//   - Nothing is changed.
+//   - Who looks at one person or her device is recorded before he is answered; what cannot be
+//     recorded is not shown. Lists of who was found, or is connected, are not looks.
+//   - Nothing else is changed.
 //
 // Not its business: taking and giving access (enrolment).
 package helpdesk
@@ -19,6 +21,8 @@ import (
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/access"
+	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
@@ -122,7 +126,21 @@ func (s *Service) Person(ctx context.Context, actor provisioner.Actor, tenant, i
 		}
 		return s.fill(tx, actor, &p)
 	})
-	return p, err
+	if err != nil {
+		return Person{}, err
+	}
+	return p, s.looked(ctx, actor, p.Tenant, provisioner.ActionReadPerson,
+		audit.Object{Kind: "person", ID: p.Person.ID, Name: p.Person.DisplayName}, nil)
+}
+
+// looked records that somebody has looked at a person's data.
+func (s *Service) looked(ctx context.Context, actor provisioner.Actor, tenant string, action provisioner.Action, at audit.Object, details map[string]string) error {
+	if err := s.Store.Update(ctx, func(tx *store.Writer) error {
+		return tx.Audit(store.Event{Actor: actor, Tenant: tenant, Action: string(action), Object: at, Details: details})
+	}); err != nil {
+		return fmt.Errorf("recording who looked: %w", err)
+	}
+	return nil
 }
 
 func (s *Service) fill(tx *store.Reader, actor provisioner.Actor, p *Person) (err error) {
@@ -164,7 +182,10 @@ func (s *Service) Device(ctx context.Context, actor provisioner.Actor, id string
 		d, err = show(tx, device, person.DisplayName)
 		return err
 	})
-	return d, err
+	if err != nil {
+		return Device{}, err
+	}
+	return d, s.looked(ctx, actor, d.Tenant, provisioner.ActionReadDevice, access.Object(d.Device), map[string]string{"person": d.Person})
 }
 
 func show(tx *store.Reader, d provisioner.Device, person string) (Device, error) {

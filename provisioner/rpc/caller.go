@@ -28,6 +28,11 @@ type Tokens interface {
 	Authenticate(ctx context.Context, token string) (provisioner.Actor, error)
 }
 
+// Refusals takes note of who was refused what.
+type Refusals interface {
+	Staff(ctx context.Context, actor provisioner.Actor, action provisioner.Action, refusal *provisioner.Refusal)
+}
+
 type actorKey struct{}
 
 // actorOf is who calls; anonymous where the interceptor was not passed.
@@ -48,6 +53,7 @@ func tokenOf(ctx context.Context) string {
 type gate struct {
 	certificates Certificates
 	tokens       Tokens
+	refusals     Refusals
 	log          *slog.Logger
 }
 
@@ -127,7 +133,7 @@ func source(ctx context.Context) string {
 func (g gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	resp, err := handler(ctx, req)
 	if err != nil {
-		return nil, toStatus(ctx, g.log, info.FullMethod, err)
+		return nil, g.refuse(ctx, info.FullMethod, err)
 	}
 	return resp, nil
 }
@@ -136,11 +142,20 @@ func (g gate) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo,
 	ctx, _, err := g.admit(ss.Context(), info.FullMethod)
 	if err == nil {
 		err = g.streamOf(ctx, func(a *admitted) error {
-			a.ServerStream = ss
+			a.ServerStream, a.asksOnce = ss, !info.IsClientStream
 			return handler(srv, a)
 		})
 	}
-	return toStatus(ctx, g.log, info.FullMethod, err)
+	return g.refuse(ctx, info.FullMethod, err)
+}
+
+// refuse turns an error of a call into the wire's; a refusal that matters is recorded.
+func (g gate) refuse(ctx context.Context, method string, err error) error {
+	if refusal, ok := provisioner.AsRefusal(err); ok && g.refusals != nil {
+		action, _ := actionOf(method)
+		g.refusals.Staff(ctx, actorOf(ctx), action, refusal)
+	}
+	return toStatus(ctx, g.log, method, err)
 }
 
 // streamOf serves a stream whose context ends, with the refusal as its cause,

@@ -157,9 +157,10 @@ func (a *admitted) SendMsg(message any) error {
 // admitted is a stream whose context knows the Actor.
 type admitted struct {
 	grpc.ServerStream
-	ctx  context.Context
-	call *call
-	log  *slog.Logger
+	ctx      context.Context
+	call     *call
+	log      *slog.Logger
+	asksOnce bool // the caller sends one message
 }
 
 func (a *admitted) Context() context.Context { return a.ctx }

@@ -51,9 +51,24 @@ func open(receive func(any) error, message any) error {
 	return nil
 }
 
-// RecvMsg refuses what cannot be read.
+// RecvMsg refuses what cannot be read. Where the caller has but one thing to say it
+// also ends with the context: nobody else waits for that then.
 func (a *admitted) RecvMsg(message any) error {
-	err := open(a.ServerStream.RecvMsg, message)
+	receive := func() error { return open(a.ServerStream.RecvMsg, message) }
+	if a.asksOnce {
+		all := receive
+		receive = func() error {
+			received := make(chan error, 1)
+			go func() { received <- all() }()
+			select {
+			case err := <-received:
+				return err
+			case <-a.ctx.Done(): // whoever receives ends with the call
+				return context.Cause(a.ctx)
+			}
+		}
+	}
+	err := receive()
 	if err == nil {
 		a.call.took()
 	}
@@ -76,7 +91,7 @@ func (r registrar) RegisterService(description *grpc.ServiceDesc, server any) {
 		d.Methods[i].Handler = func(server any, ctx context.Context, receive func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 			ctx, action, err := r.gate.admit(ctx, method)
 			if err != nil {
-				return nil, toStatus(ctx, r.gate.log, method, err)
+				return nil, r.gate.refuse(ctx, method, err)
 			}
 			return m.Handler(server, ctx, func(message any) error {
 				err := takeIn(ctx, opensFor(action), func() error { return open(receive, message) })

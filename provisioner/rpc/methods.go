@@ -69,6 +69,12 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionSignOut, true
 	case heimdrahtv1.AuthService_WhoAmI_FullMethodName:
 		return provisioner.ActionWhoAmI, true
+	case heimdrahtv1.AuditService_ListRecords_FullMethodName:
+		return provisioner.ActionReadAudit, true
+	case heimdrahtv1.AuditService_Export_FullMethodName:
+		return provisioner.ActionExportAudit, true
+	case heimdrahtv1.AuditService_GetKey_FullMethodName:
+		return provisioner.ActionReadAuditKey, true
 	case "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/List":
 		return provisioner.ActionHealth, true
 	case "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo":

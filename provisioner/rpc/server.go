@@ -19,6 +19,7 @@ import (
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner/admission"
+	"github.com/heimdraht/heimdraht/provisioner/auditing"
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
 	"github.com/heimdraht/heimdraht/provisioner/entitlement"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
@@ -38,6 +39,8 @@ type Options struct {
 	Tenancy      *tenancy.Service
 	Helpdesk     *helpdesk.Service
 	Entitlement  *entitlement.Service
+	Auditing     *auditing.Service
+	Refusals     *auditing.Refusals // where refusals of staff are recorded
 	Hub          *watch.Hub
 	Contacts     *watch.Contacts
 	Logger       *slog.Logger
@@ -71,7 +74,7 @@ type Server struct {
 
 // New makes a server; Serve makes it listen.
 func New(o Options) *Server {
-	g := gate{certificates: o.Certificates, tokens: o.SignIn, log: o.Logger}
+	g := gate{certificates: o.Certificates, tokens: o.SignIn, refusals: o.Refusals, log: o.Logger}
 	recovered := recovery.WithRecoveryHandlerContext(func(_ context.Context, p any) error {
 		return fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 	})
@@ -106,6 +109,7 @@ func New(o Options) *Server {
 	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{helpdesk: o.Helpdesk})
 	heimdrahtv1.RegisterAdminServiceServer(services, &adminHandler{tenancy: o.Tenancy})
 	heimdrahtv1.RegisterDirectoryServiceServer(services, &directoryHandler{entitlement: o.Entitlement})
+	heimdrahtv1.RegisterAuditServiceServer(services, &auditHandler{auditing: o.Auditing})
 	healthpb.RegisterHealthServer(services, s.health)
 	reflection.RegisterV1(s.grpc)
 	return s

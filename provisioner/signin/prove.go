@@ -32,12 +32,17 @@ type Proof struct {
 // sign-in-failed and leaves at a full half second. After that it is
 // access-ended, password-expired or not-in-group.
 func (s *Service) Prove(ctx context.Context, actor provisioner.Actor, c Credentials) (Proof, error) {
-	return s.prove(ctx, actor, c, func(p Proof) *provisioner.Refusal { return p.Tenant.Admits(p.Standing, time.Now()) })
+	proof, err := s.prove(ctx, actor, c, func(p Proof) *provisioner.Refusal { return p.Tenant.Admits(p.Standing, time.Now()) })
+	if err != nil {
+		return Proof{}, err
+	}
+	return proof, nil
 }
 
 // evenly is the grid on which refusals leave.
 const evenly = 500 * time.Millisecond
 
+// prove gives with a refusal who it was, as far as that is known.
 func (s *Service) prove(ctx context.Context, actor provisioner.Actor, c Credentials, admit func(Proof) *provisioner.Refusal) (Proof, error) {
 	began := time.Now()
 	if refusal := provisioner.Allow(actor, provisioner.ActionSignIn, provisioner.Object{}); refusal != nil {
@@ -56,7 +61,7 @@ func (s *Service) prove(ctx context.Context, actor provisioner.Actor, c Credenti
 	if gone := waitEvenly(ctx, began); gone != nil {
 		return Proof{}, gone
 	}
-	return Proof{}, err
+	return Proof{Tenant: t.tenant, Person: t.named}, err
 }
 
 // waitEvenly returns at the next full half second after began.
@@ -85,6 +90,7 @@ type try struct {
 	counts    []count           // reserved
 	found     *directory.Person // whose login it is; nil: not known
 	proven    bool
+	named     provisioner.Person // who it seems to be, as far as may be written down
 }
 
 // run gives a *failure as long as the password is not proven, a refusal or a
@@ -269,7 +275,7 @@ func (t *try) admitted(ctx context.Context, found directory.Person) (proof Proof
 	}
 	settled.Tell(t.service.Logger)
 	if refusal != nil {
-		return Proof{}, refusal
+		return proof, refusal
 	}
 	return proof, nil
 }
@@ -300,12 +306,29 @@ func (t *try) remember(ctx context.Context, f *failure) {
 	row := store.RecentRefusal{Tenant: t.tenant.Name, Code: provisioner.CodeSignInFailed, Cause: f.Told(), Source: t.actor.Source}
 	err := t.name(ctx, &row)
 	if err == nil {
+		t.named = provisioner.Person{ID: row.Person, Login: row.Login}
+		if t.found != nil {
+			t.named, err = t.service.knownAs(ctx, t.directory.Name, *t.found)
+		}
+	}
+	if err == nil {
 		log.Debug("whose sign-in failed", "login", row.Login)
 		err = t.service.Store.Update(ctx, func(tx *store.Writer) error { return tx.AddRefusal(row) })
 	}
 	if err != nil {
 		log.Error("keeping a refusal for the helpdesk", "error", err)
 	}
+}
+
+// knownAs is whom the directory found; without an id if she was never here.
+func (s *Service) knownAs(ctx context.Context, in string, found directory.Person) (provisioner.Person, error) {
+	p := provisioner.Person{Login: store.Fold(found.Login)}
+	known, err := store.Read(ctx, s.Store, func(tx *store.Reader) (store.KnownPerson, error) { return tx.KnownAs(in, found.StableID) })
+	if err != nil && !errors.Is(err, store.ErrNone) {
+		return p, fmt.Errorf("looking whether somebody is known: %w", err)
+	}
+	p.ID = known.Person.ID
+	return p, nil
 }
 
 // name says in a record who it was. What was typed is kept only if it is the

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/heimdraht/heimdraht/provisioner/auditing"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
@@ -28,6 +29,8 @@ type Service struct {
 	// uncounted bounds the records of refusals that no count bounds, so that
 	// nobody can fill the database by knocking.
 	uncounted *rate.Limiter
+	// refusals takes note of refused sign-ins of staff, for the audit log.
+	refusals *auditing.Refusals
 
 	mu     sync.Mutex
 	silent map[string]time.Time // by directory: not asked for staff before then
@@ -35,7 +38,7 @@ type Service struct {
 
 // New makes the service.
 func New(o Options) *Service {
-	return &Service{Options: o, uncounted: rate.NewLimiter(1, 60), silent: make(map[string]time.Time)}
+	return &Service{Options: o, uncounted: rate.NewLimiter(1, 60), refusals: auditing.NewRefusals(o.Store, o.Logger), silent: make(map[string]time.Time)}
 }
 
 // How long what signing in leaves behind is kept.

@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/directory"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
@@ -39,6 +41,7 @@ type SignedIn struct {
 func (s *Service) Login(ctx context.Context, actor provisioner.Actor, c Credentials, code string) (SignedIn, error) {
 	proof, err := s.prove(ctx, actor, c, hasRole)
 	if err != nil {
+		s.noteRefused(ctx, actor, proof, err)
 		return SignedIn{}, err
 	}
 	t := tokenOf(proof)
@@ -100,6 +103,7 @@ func (s *Service) RedeemToken(ctx context.Context, actor provisioner.Actor, toke
 	if refusal := provisioner.Allow(actor, provisioner.ActionSignIn, provisioner.Object{}); refusal != nil {
 		return SignedIn{}, refusal
 	}
+	anonymous := actor
 	t := store.StaffToken{Name: OperatorName, Grants: []provisioner.Grant{{Role: provisioner.RoleOperator}}}
 	actor.ID, actor.Name, actor.Grants = OperatorName, t.Name, t.Grants
 	var signed SignedIn
@@ -111,7 +115,23 @@ func (s *Service) RedeemToken(ctx context.Context, actor provisioner.Actor, toke
 		signed, err = issue(tx, actor, t, "")
 		return err
 	})
+	if err != nil {
+		s.noteRefused(ctx, anonymous, Proof{}, err)
+	}
 	return signed, err
+}
+
+// noteRefused records that nobody was signed in at the command line, and who it seems to have been.
+func (s *Service) noteRefused(ctx context.Context, actor provisioner.Actor, who Proof, err error) {
+	refusal, is := provisioner.AsRefusal(err)
+	if !is || refusal.Kind() == provisioner.KindUnavailable {
+		return
+	}
+	e := store.Event{Actor: actor, Tenant: who.Tenant.Name, Action: string(provisioner.ActionSignIn), Result: string(refusal.Code)}
+	if name := cmp.Or(who.Person.DisplayName, who.Person.Login); who.Person.ID != "" || name != "" {
+		e.Object = audit.Object{Kind: "person", ID: who.Person.ID, Name: name}
+	}
+	s.refusals.Note(ctx, e)
 }
 
 // issue makes a staff token. Signing in with a role above staff is recorded.

@@ -3,6 +3,7 @@ package signin_test
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -38,12 +39,12 @@ func TestLogin(t *testing.T) {
 		groups  []string
 		want    []provisioner.Grant
 		refused provisioner.Code
-		audited bool
+		audited string // the result in the record; empty: there is none
 	}{
-		{"staff", []string{staffGroup}, grantsIn("stadt", provisioner.RoleStaff), "", false},
-		{"helpdesk without the staff group", []string{helpdeskGroup}, grantsIn("stadt", provisioner.RoleHelpdesk), "", true},
-		{"two roles", []string{staffGroup, plannerGroup}, grantsIn("stadt", provisioner.RoleStaff, provisioner.RolePlanner), "", true},
-		{"no role", nil, nil, provisioner.CodeNotInGroup, false},
+		{"staff", []string{staffGroup}, grantsIn("stadt", provisioner.RoleStaff), "", ""},
+		{"helpdesk without the staff group", []string{helpdeskGroup}, grantsIn("stadt", provisioner.RoleHelpdesk), "", "done"},
+		{"two roles", []string{staffGroup, plannerGroup}, grantsIn("stadt", provisioner.RoleStaff, provisioner.RolePlanner), "", "done"},
+		{"no role", nil, nil, provisioner.CodeNotInGroup, "not-in-group"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -53,8 +54,9 @@ func TestLogin(t *testing.T) {
 				if codeOf(err) != c.refused {
 					t.Fatalf("got %v", err)
 				}
-				if audited := strings.Contains(w.auditLog(t), `"action":"sign in"`); audited != c.audited {
-					t.Errorf("audited: %v", audited)
+				log := w.auditLog(t)
+				if c.audited == "" && log != "" || c.audited != "" && (!strings.Contains(log, `"action":"sign in"`) || !strings.Contains(log, `"result":"`+c.audited+`"`)) {
+					t.Errorf("audit log:\n%s", log)
 				}
 				if c.refused != "" {
 					return
@@ -204,7 +206,7 @@ func TestOperatorToken(t *testing.T) {
 			t.Errorf("a token a day old: %v", err)
 		}
 		log := w.auditLog(t)
-		if strings.Count(log, `"action":"create operator token"`) != 3 || strings.Count(log, `"action":"sign in"`) != 1 {
+		if strings.Count(log, `"action":"create operator token"`) != 3 || strings.Count(log, `"action":"sign in"`) != 4 || strings.Count(log, `"result":"token-invalid"`) != 3 {
 			t.Errorf("audit log:\n%s", log)
 		}
 		for _, token := range []string{first, second, third, signed.Token} {
@@ -336,4 +338,51 @@ func TestCauseHasWordsForEverything(t *testing.T) {
 	if got := signin.Cause("something else", "en"); got != "something else" {
 		t.Errorf("got %q", got)
 	}
+}
+
+// Refused sign-ins at the command line are recorded with who it seems to be, never
+// with what was typed, and no more of them than the log can bear.
+func TestRefusedSignInsAreRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.ldap.change(evasLogins(), func(a *account) { a.person.Groups = []string{helpdeskGroup} })
+		if _, err := w.service.Login(t.Context(), from(1), eva(evasPassword)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.service.Login(t.Context(), from(1), eva("wrong-secret")); codeOf(err) != provisioner.CodeSignInFailed {
+			t.Fatal(err)
+		}
+		typed := eva("x")
+		typed.Login = "geheim-vertippt"
+		if _, err := w.service.Login(t.Context(), from(2), typed); codeOf(err) != provisioner.CodeSignInFailed {
+			t.Fatal(err)
+		}
+		log := w.auditLog(t)
+		lines := strings.Split(strings.TrimSpace(log), "\n")
+		if len(lines) != 3 || !strings.Contains(lines[1], `"tenant":"stadt"`) || !strings.Contains(lines[1], `"object":{"kind":"person","id":"`) ||
+			!strings.Contains(lines[1], `"source":"192.0.0.2"`) || !strings.Contains(lines[2], `"object":{}`) {
+			t.Errorf("audit log:\n%s", log)
+		}
+		for _, secret := range []string{"wrong-secret", "geheim-vertippt", evasPassword} {
+			if strings.Contains(log, secret) {
+				t.Errorf("what was typed is in the audit log:\n%s", log)
+			}
+		}
+		for range 100 {
+			if _, err := w.service.RedeemToken(t.Context(), from(3), "no such token"); codeOf(err) != provisioner.CodeTokenInvalid {
+				t.Fatal(err)
+			}
+		}
+		n := strings.Count(w.auditLog(t), `"result":"token-invalid"`)
+		if n > 60 || n < 50 {
+			t.Errorf("%d of 100 refusals at once are recorded", n)
+		}
+		pass(time.Hour)
+		if _, err := w.service.RedeemToken(t.Context(), from(3), "no such token"); codeOf(err) != provisioner.CodeTokenInvalid {
+			t.Fatal(err)
+		}
+		if log := w.auditLog(t); !strings.Contains(log, `"refusals not recorded":"`+strconv.Itoa(100-n)+`"`) {
+			t.Errorf("nothing says how many were left out:\n%s", log)
+		}
+	})
 }
