@@ -89,6 +89,7 @@ type client struct {
 	plan heimdrahtv1.CapacityServiceClient
 	adm  heimdrahtv1.AdminServiceClient
 	dir  heimdrahtv1.DirectoryServiceClient
+	aud  heimdrahtv1.AuditServiceClient
 }
 
 func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
@@ -122,6 +123,7 @@ func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
 		plan: heimdrahtv1.NewCapacityServiceClient(conn),
 		adm:  heimdrahtv1.NewAdminServiceClient(conn),
 		dir:  heimdrahtv1.NewDirectoryServiceClient(conn),
+		aud:  heimdrahtv1.NewAuditServiceClient(conn),
 	}, nil
 }
 

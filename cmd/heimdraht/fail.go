@@ -35,6 +35,7 @@ const (
 	codeUsage         = "wrong-usage"
 	codeStillSignedIn = "still-signed-in"
 	codeNotInOrder    = "not-in-order"
+	codeAuditBroken   = "audit-broken"
 )
 
 func problem(code string, sentence, next words) *control.Problem {

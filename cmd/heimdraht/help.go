@@ -97,6 +97,24 @@ func helpTexts(l speech.Language) kong.Vars {
 		"directory_migrate_confirm":       {"Den Vorschlag von jemand anderem bestätigen.", "Confirm somebody else's proposal."},
 		"directory_migrate_reason":        {"Warum; wird protokolliert. Nötig zum Vorschlagen und Bestätigen.", "Why; it is recorded. Needed to propose and to confirm."},
 
+		"audit":                   {"Das Protokoll: wer wann was warum getan oder angesehen hat.", "The audit log: who did or looked at what, when and why."},
+		"audit_list":              {"Einträge zeigen, die neuesten zuerst; auch das wird protokolliert.", "List records, the newest first; that is recorded as well."},
+		"audit_list_since":        {"Ab wann: 7d, 12h, 2027-01-31 oder ein Zeitpunkt nach ISO 8601.", "From when on: 7d, 12h, 2027-01-31 or an ISO 8601 time."},
+		"audit_list_until":        {"Bis wann (ausschließlich), ebenso.", "Until when (exclusive), likewise."},
+		"audit_list_actor":        {"Nur was diese getan haben: ID oder ein Stück des Namens.", "Only what they did: id or a part of the name."},
+		"audit_list_person":       {"Nur was diese Person betrifft (ID).", "Only what concerns this person (id)."},
+		"audit_list_device":       {"Nur was diesen Laptop betrifft (ID oder ihr Anfang).", "Only what concerns this laptop (id or its beginning)."},
+		"audit_list_action":       {"Nur diese Handlung, etwa 'revoke device'.", "Only this action, such as 'revoke device'."},
+		"audit_list_limit":        {"Höchstens so viele; 0: alle.", "At most this many; 0: all."},
+		"audit_export":            {"Das ganze Protokoll als Datei ausgeben, die sich ohne Server prüfen lässt.", "Write the whole log to a file that can be verified without a server."},
+		"audit_export_file":       {"Die neue Datei (JSON lines).", "The new file (JSON lines)."},
+		"audit_export_tenant":     {"Nur diese Verwaltung; sonst alles, was Sie sehen dürfen.", "Only this tenant; else everything that you may see."},
+		"audit_key":               {"Den öffentlichen Schlüssel zeigen, mit dem geprüft wird (PEM).", "Show the public key that verifies (PEM)."},
+		"audit_verify":            {"Eine ausgegebene Datei prüfen; braucht keinen Server.", "Verify an exported file; needs no server."},
+		"audit_verify_file":       {"Die Datei von heimdraht audit export.", "The file of heimdraht audit export."},
+		"audit_verify_key":        {"Öffentlicher Schlüssel, wie ihn heimdraht audit key zeigt.", "Public key, as heimdraht audit key shows it."},
+		"audit_verify_checkpoint": {"Prüfpunkte, die anderswo aufbewahrt wurden: vom Sammler, oder eine ältere Datei von audit export.", "Checkpoints that were kept elsewhere: the collector's, or an older file of audit export."},
+
 		"version": {"Version zeigen.", "Show the version."},
 	}
 	vars := kong.Vars{}

@@ -53,6 +53,7 @@ type commands struct {
 	Apply       applyCommand       `cmd:"" help:"${apply}"`
 	Gateway     gatewayCommands    `cmd:"" help:"${gateway}"`
 	Directory   directoryCommands  `cmd:"" help:"${directory}"`
+	Audit       auditCommands      `cmd:"" help:"${audit}"`
 	Version     versionCommand     `cmd:"" help:"${version}"`
 
 	Output string `short:"o" enum:"table,json,csv" default:"table" placeholder:"table|json|csv" help:"${output}"`

@@ -46,9 +46,9 @@ func nameOf(chain string) string {
 
 // VerifyOptions say against what an exported file is held.
 type VerifyOptions struct {
-	// Key is the public key as it was taken from the control plane. Nil: the key in
-	// the file counts, which then shows only that the file agrees with itself.
-	Key ed25519.PublicKey
+	// Keys are the public keys as they were taken from the control plane. None: those
+	// in the file count, which then shows only that the file agrees with itself.
+	Keys []ed25519.PublicKey
 	// Checkpoints were kept elsewhere. Those of other chains do not matter.
 	Checkpoints []Checkpoint
 }
@@ -82,17 +82,14 @@ const maxLine = 4 << 20
 
 // VerifyExport reads an exported file to its end and holds everything in it
 // against everything else, against the key and against the checkpoints. It gives
-// an *ExportFault, an error that wraps ErrSignature for a given checkpoint, or
-// what reading gave.
+// an *ExportFault, an error that wraps ErrSignature for a given checkpoint of the same
+// installation, or what reading gave.
 func VerifyExport(in io.Reader, o VerifyOptions) (Report, error) {
-	v := verification{options: o, wanted: make(map[ChainHead]time.Time)}
-	for _, c := range o.Checkpoints {
-		if o.Key != nil {
-			if err := c.Check(o.Key); err != nil {
-				return v.report, err
-			}
-		}
+	v := verification{options: o, wanted: make(map[ChainHead]time.Time), known: make(map[KeyID]ed25519.PublicKey)}
+	for _, key := range o.Keys {
+		v.known[IDOf(key)] = key
 	}
+	v.report.KeyGiven = len(o.Keys) > 0
 	scan := newScanner(in)
 	for scan.Scan() {
 		v.line++
@@ -185,7 +182,6 @@ type verification struct {
 	line    int64
 	stage   stage
 
-	key   ed25519.PublicKey // the one given, or the last one of the file
 	known map[KeyID]ed25519.PublicKey
 
 	check   Checkpoint
@@ -231,11 +227,6 @@ func (v *verification) takeHeader(text []byte) error {
 		return v.fault("the form %d is unknown to this program: use a newer one", l.Format)
 	}
 	v.stage, v.report.Installation = stageKeys, l.Installation
-	v.known = make(map[KeyID]ed25519.PublicKey)
-	if v.options.Key != nil {
-		v.known[IDOf(v.options.Key)] = v.options.Key
-		v.report.KeyGiven = true
-	}
 	return nil
 }
 
@@ -247,7 +238,7 @@ func (v *verification) takeKey(text []byte) error {
 	if len(l.Key) != ed25519.PublicKeySize || IDOf(l.Key) != l.ID {
 		return v.fault("this is no key")
 	}
-	if v.options.Key == nil {
+	if !v.report.KeyGiven {
 		v.known[l.ID] = l.Key
 	}
 	return nil
@@ -261,32 +252,33 @@ func (v *verification) takeCheckpoint(text []byte) error {
 	if v.check, err = l.checkpoint(); err != nil {
 		return v.fault("%v", err)
 	}
-	key, ok := v.known[v.check.Key]
+	_, ok := v.known[v.check.Key]
 	switch {
-	case !ok && v.options.Key != nil:
-		return v.fault("the checkpoint was signed with another key than the one given")
+	case !ok && v.report.KeyGiven:
+		return v.fault("the checkpoint was signed with another key than was given")
 	case !ok:
 		return v.fault("the key that signed the checkpoint is not in the file")
-	case v.check.Check(key) != nil:
+	case v.signed(v.check) != nil:
 		return v.fault("the checkpoint is not what was signed")
 	case v.check.Installation != v.report.Installation:
 		return v.fault("the checkpoint is of another installation")
 	}
 	v.report.Key, v.report.At, v.report.Complete = v.check.Key, v.check.At, v.check.Complete
 	v.stage, v.chain = stageRecords, -1
-	return v.expect(key)
+	return v.expect()
 }
 
+// signed checks a checkpoint with the keys that count.
+func (v *verification) signed(c Checkpoint) error { return c.Check(v.known[c.Key]) }
+
 // expect notes what the given checkpoints say of the chains in the file.
-func (v *verification) expect(key ed25519.PublicKey) error {
+func (v *verification) expect() error {
 	for _, c := range v.options.Checkpoints {
 		if c.Installation != v.check.Installation {
 			continue
 		}
-		if v.options.Key == nil {
-			if err := c.Check(key); err != nil {
-				return err
-			}
+		if err := v.signed(c); err != nil {
+			return err
 		}
 		for _, h := range c.Heads {
 			if _, ok := v.check.Of(h.Chain); ok || v.check.Complete {
