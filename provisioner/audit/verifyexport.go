@@ -85,7 +85,7 @@ const maxLine = 4 << 20
 // an *ExportFault, an error that wraps ErrSignature for a given checkpoint of the same
 // installation, or what reading gave.
 func VerifyExport(in io.Reader, o VerifyOptions) (Report, error) {
-	v := verification{options: o, wanted: make(map[ChainHead]time.Time), known: make(map[KeyID]ed25519.PublicKey)}
+	v := verification{options: o, wanted: make(map[ChainHead]time.Time), known: make(map[KeyID]ed25519.PublicKey), listed: make(map[KeyID]bool)}
 	for _, key := range o.Keys {
 		v.known[IDOf(key)] = key
 	}
@@ -182,7 +182,8 @@ type verification struct {
 	line    int64
 	stage   stage
 
-	known map[KeyID]ed25519.PublicKey
+	listed map[KeyID]bool // keys in the file
+	known  map[KeyID]ed25519.PublicKey
 
 	check   Checkpoint
 	chain   int // index of the present one in the checkpoint
@@ -238,6 +239,7 @@ func (v *verification) takeKey(text []byte) error {
 	if len(l.Key) != ed25519.PublicKeySize || IDOf(l.Key) != l.ID {
 		return v.fault("this is no key")
 	}
+	v.listed[l.ID] = true
 	if !v.report.KeyGiven {
 		v.known[l.ID] = l.Key
 	}
@@ -256,7 +258,7 @@ func (v *verification) takeCheckpoint(text []byte) error {
 	switch {
 	case !ok && v.report.KeyGiven:
 		return v.fault("the checkpoint was signed with another key than was given")
-	case !ok:
+	case !v.listed[v.check.Key]:
 		return v.fault("the key that signed the checkpoint is not in the file")
 	case v.signed(v.check) != nil:
 		return v.fault("the checkpoint is not what was signed")
