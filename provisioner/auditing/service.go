@@ -61,7 +61,7 @@ type Query struct {
 	Tenant       string // empty: every tenant in scope
 	Since, Until time.Time
 	Actor        string // an id, or a part of the name
-	Person       string // whom, or whose device, it was done to
+	Person       string // who did it, or to whom or whose device it was done
 	Device       string // a device's id or its beginning
 	Action       string
 	Limit        int    // 0: 100, at most 1,000
@@ -143,7 +143,7 @@ func (q Query) fits(l Listed) bool {
 	e := l.Event
 	switch {
 	case q.Actor != "" && (l.Erased || e.Actor.ID != q.Actor && !strings.Contains(store.Fold(e.Actor.Name), store.Fold(q.Actor))),
-		q.Person != "" && (e.Object.Kind != "person" || e.Object.ID != q.Person) && e.Details["person"] != q.Person,
+		q.Person != "" && (e.Object.Kind != "person" || e.Object.ID != q.Person) && e.Details["person"] != q.Person && e.Actor.ID != q.Person,
 		q.Device != "" && (e.Object.Kind != "device" || !strings.HasPrefix(e.Object.ID, strings.ToLower(q.Device))),
 		q.Action != "" && !strings.EqualFold(e.Action, q.Action):
 		return false

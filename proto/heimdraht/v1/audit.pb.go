@@ -31,7 +31,7 @@ type ListRecordsRequest struct {
 	Until *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
 	// An id, or a part of the name.
 	Actor string `protobuf:"bytes,4,opt,name=actor,proto3" json:"actor,omitempty"`
-	// The id of a person to whom, or to whose device, something was done.
+	// The id of a person who did something, or to whom or to whose device it was done.
 	Person string `protobuf:"bytes,5,opt,name=person,proto3" json:"person,omitempty"`
 	// A device's id, or its beginning.
 	Device string `protobuf:"bytes,6,opt,name=device,proto3" json:"device,omitempty"`
