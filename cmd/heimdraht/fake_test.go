@@ -47,6 +47,7 @@ type fake struct {
 	heimdrahtv1.UnimplementedCapacityServiceServer
 	heimdrahtv1.UnimplementedAdminServiceServer
 	heimdrahtv1.UnimplementedDirectoryServiceServer
+	heimdrahtv1.UnimplementedAuditServiceServer
 
 	address string // host:port#fingerprint
 
@@ -74,6 +75,7 @@ func startFake(t testing.TB) (*fake, func()) {
 	heimdrahtv1.RegisterCapacityServiceServer(server, f)
 	heimdrahtv1.RegisterAdminServiceServer(server, f)
 	heimdrahtv1.RegisterDirectoryServiceServer(server, f)
+	heimdrahtv1.RegisterAuditServiceServer(server, f)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	return f, func() {

@@ -96,8 +96,12 @@ func (s *Service) sign(ctx context.Context, heads []audit.ChainHead, write updat
 }
 
 // follows reports whether a chain's records go on from its last checkpoint to the head,
-// and that nobody has forged that checkpoint. A chain that is not so is said once.
+// and that nobody has forged that checkpoint. A chain that is not so is said once, and not looked
+// at again by this process.
 func (s *Service) follows(ctx context.Context, head audit.ChainHead) (bool, error) {
+	if s.isBroken(head.Chain) {
+		return false, nil
+	}
 	last, err := store.Read(ctx, s.Store, func(tx *store.Reader) (store.StoredCheckpoint, error) { return tx.LastCheckpoint(head.Chain) })
 	var after audit.Head
 	switch {
@@ -110,19 +114,12 @@ func (s *Service) follows(ctx context.Context, head audit.ChainHead) (bool, erro
 			s.noteBroken(head.Chain, audit.ErrSignature)
 			return false, nil
 		}
-		if after == head.Head {
-			s.noteWhole(head.Chain)
-			return true, nil
-		}
 	}
 	_, err = audit.Verify(after, s.records(ctx, head.Chain, after.Seq, head.Seq), head.Head)
 	var broken *audit.Broken
 	if errors.As(err, &broken) {
 		s.noteBroken(head.Chain, broken)
 		return false, nil
-	}
-	if err == nil {
-		s.noteWhole(head.Chain)
 	}
 	return err == nil, err
 }
@@ -172,8 +169,3 @@ func (s *Service) noteBroken(chain string, why error) {
 	}
 }
 
-func (s *Service) noteWhole(chain string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.broken, chain)
-}

@@ -132,25 +132,43 @@ func (s *Service) isBroken(chain string) bool {
 	return s.broken[chain]
 }
 
-func (s *Service) sendChain(ctx context.Context, head audit.ChainHead, to Receiver) error {
+// sendChain sends a chain, and holds it against its head on the way: what is wrong is said, and
+// sent all the same.
+func (s *Service) sendChain(ctx context.Context, head audit.ChainHead, to Receiver) (err error) {
 	var list []audit.Record
 	size := 0
-	for r, err := range s.records(ctx, head.Chain, 0, head.Seq) {
-		if err != nil {
-			return fmt.Errorf("reading the audit log: %w", err)
+	flush := func() error {
+		if len(list) == 0 {
+			return nil
 		}
-		size += len(r.Payload)
-		if list = append(list, r); len(list) == sentAtOnce || size >= sentAtOnceBytes {
-			if err := to.Records(head.Chain, list); err != nil {
-				return err
+		part := list
+		list, size = nil, 0
+		return to.Records(head.Chain, part)
+	}
+	_, found := audit.Verify(audit.Head{}, func(yield func(audit.Record, error) bool) {
+		whole := true
+		for r, failure := range s.records(ctx, head.Chain, 0, head.Seq) {
+			if failure != nil {
+				err = fmt.Errorf("reading the audit log: %w", failure)
+				return
 			}
-			list, size = nil, 0
+			size += len(r.Payload)
+			list = append(list, r)
+			if len(list) == sentAtOnce || size >= sentAtOnceBytes {
+				if err = flush(); err != nil {
+					return
+				}
+			}
+			whole = whole && yield(r, nil)
 		}
+	}, head.Head)
+	if err != nil {
+		return err
 	}
-	if len(list) == 0 {
-		return nil
+	if found != nil {
+		s.noteBroken(head.Chain, found)
 	}
-	return to.Records(head.Chain, list)
+	return flush()
 }
 
 func (s *Service) sendEarlier(ctx context.Context, tenant string, to Receiver) error {
