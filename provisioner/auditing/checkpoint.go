@@ -168,4 +168,3 @@ func (s *Service) noteBroken(chain string, why error) {
 		s.Logger.Error("the audit log was changed in the database, and is not signed any more: export it, and look who could", "chain", chain, "error", why)
 	}
 }
-
