@@ -125,7 +125,7 @@ func recordColumns() []column[*heimdrahtv1.ListedRecord] {
 		{"reason", words{"warum", "why"}, func(r record) any { return r.GetReason() }},
 		{"source", words{"woher", "from"}, func(r record) any { return r.GetSource() }},
 		{"result", words{"Ergebnis", "result"}, func(r record) any { return r.GetResult() }},
-		{"details", words{}, func(r record) any { return detailsOf(r.GetDetails()) }},
+		{"details", words{}, func(r record) any { return detailTexts(r.GetDetails()) }},
 		{"chain", words{}, func(r record) any { return r.GetChain() }},
 		{"seq", words{}, func(r record) any { return r.GetSeq() }},
 		{"erased", words{}, func(r record) any { return r.GetErased() }},
@@ -140,7 +140,7 @@ func objectOf(r *heimdrahtv1.ListedRecord) string {
 	return strings.TrimSpace(r.GetObjectKind() + " " + name)
 }
 
-func detailsOf(details map[string]string) (list []string) {
+func detailTexts(details map[string]string) (list []string) {
 	for _, name := range slices.Sorted(maps.Keys(details)) {
 		list = append(list, name+"="+details[name])
 	}

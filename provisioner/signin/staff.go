@@ -61,6 +61,9 @@ func (s *Service) Login(ctx context.Context, actor provisioner.Actor, c Credenti
 	})
 	if err == nil && refusal != nil {
 		err = refusal
+		if refusal.Code == provisioner.CodeFactorThrottled { // a wrong code has its record
+			s.noteRefused(ctx, actor, proof, err)
+		}
 	}
 	if err != nil {
 		return SignedIn{}, err

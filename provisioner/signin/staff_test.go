@@ -345,22 +345,22 @@ func TestCauseHasWordsForEverything(t *testing.T) {
 func TestRefusedSignInsAreRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.ldap.change(evasLogins(), func(a *account) { a.person.Groups = []string{helpdeskGroup} })
-		if _, err := w.service.Login(t.Context(), from(1), eva(evasPassword)); err != nil {
+		w.ldap.change(evasLogins(), func(a *account) { a.person.Groups = []string{staffGroup} })
+		if _, err := w.service.Login(t.Context(), from(1), eva(evasPassword), ""); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.service.Login(t.Context(), from(1), eva("wrong-secret")); codeOf(err) != provisioner.CodeSignInFailed {
+		if _, err := w.service.Login(t.Context(), from(1), eva("wrong-secret"), ""); codeOf(err) != provisioner.CodeSignInFailed {
 			t.Fatal(err)
 		}
 		typed := eva("x")
 		typed.Login = "geheim-vertippt"
-		if _, err := w.service.Login(t.Context(), from(2), typed); codeOf(err) != provisioner.CodeSignInFailed {
+		if _, err := w.service.Login(t.Context(), from(2), typed, ""); codeOf(err) != provisioner.CodeSignInFailed {
 			t.Fatal(err)
 		}
 		log := w.auditLog(t)
 		lines := strings.Split(strings.TrimSpace(log), "\n")
-		if len(lines) != 3 || !strings.Contains(lines[1], `"tenant":"stadt"`) || !strings.Contains(lines[1], `"object":{"kind":"person","id":"`) ||
-			!strings.Contains(lines[1], `"source":"192.0.0.2"`) || !strings.Contains(lines[2], `"object":{}`) {
+		if len(lines) != 2 || !strings.Contains(lines[0], `"tenant":"stadt"`) || !strings.Contains(lines[0], `"object":{"kind":"person","id":"`) ||
+			!strings.Contains(lines[0], `"source":"192.0.0.2"`) || !strings.Contains(lines[1], `"object":{}`) {
 			t.Errorf("audit log:\n%s", log)
 		}
 		for _, secret := range []string{"wrong-secret", "geheim-vertippt", evasPassword} {
