@@ -51,7 +51,7 @@ func (c *auditListCommand) Run(ctx context.Context, a *app) error {
 	}
 	return a.withClient(ctx, func(ctx context.Context, k *client) error {
 		var all []*heimdrahtv1.ListedRecord
-		more := false
+		var more bool
 		for token := ""; ; {
 			page := auditPage
 			if c.Limit > 0 {

@@ -7,7 +7,7 @@
 //   - Planners get numbers, and none that speaks of individuals.
 //   - Who looks at one person or her device is recorded before he is answered; what cannot be
 //     recorded is not shown. Lists of who was found, or is connected, are not looks.
-//   - Nothing else is changed.
+//   - Beside that, looking changes nothing.
 //
 // Not its business: taking and giving access (enrolment).
 package helpdesk
