@@ -77,7 +77,7 @@ func (s *Service) sign(ctx context.Context, heads []audit.ChainHead, write updat
 				Installation: position.Instance, At: time.Now(), Heads: []audit.ChainHead{head},
 			}))
 		}
-		if len(signed) < signedAtOnce && i < len(heads)-1 {
+		if len(signed) == 0 || len(signed) < signedAtOnce && i < len(heads)-1 {
 			continue
 		}
 		if err := write(ctx, func(tx *store.Writer) error {

@@ -195,3 +195,31 @@ func together(b *testing.B, n int, do func(i int64) error) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
 }
+
+// BenchmarkAudit records events: of the installation; of a tenant, which reads and
+// writes the head of its chain; and of a tenant among 500 with a log each.
+func BenchmarkAudit(b *testing.B) {
+	for _, e := range engines {
+		s := open(b, e.make(b))
+		record := func(name, tenant string) {
+			b.Run("database="+e.name+"/"+name, func(b *testing.B) {
+				together(b, 64, func(int64) error {
+					return s.Update(context.Background(), func(tx *store.Writer) error { return audited(tx, tenant, "d", "") })
+				})
+			})
+		}
+		record("of=installation", "")
+		record("of=tenant", "t0")
+		for i := range 500 {
+			update(b, s, func(tx *store.Writer) error {
+				for range 20 {
+					if err := audited(tx, fmt.Sprint("t", i), "d", ""); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		record("of=tenant-among-500", "t0")
+	}
+}
