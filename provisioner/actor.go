@@ -105,6 +105,8 @@ const (
 	ActionIssueFactorToken    Action = "issue factor token"
 	ActionIssueRoleToken      Action = "issue factor token for a role above staff"
 	ActionResetFactor         Action = "reset factor"
+	ActionTake                Action = "take many"
+	ActionTakeEverywhere      Action = "take many in every tenant"
 	ActionReadProposals       Action = "read proposals"
 	ActionReadAudit           Action = "read audit log"
 	ActionExportAudit         Action = "export audit log"
@@ -159,7 +161,7 @@ func rolesFor(action Action) []Role {
 	case ActionSyncGateway:
 		return []Role{RoleGateway}
 	case ActionFindPeople, ActionReadPerson, ActionReadDevice, ActionRestoreDevice, ActionRevokePerson, ActionListSessions,
-		ActionIssueFactorToken, ActionResetFactor, ActionReadProposals:
+		ActionIssueFactorToken, ActionResetFactor, ActionReadProposals, ActionTake:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionRevokeDevice, ActionSuspendDevice:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator, RoleSystem}
@@ -172,7 +174,7 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleTenantAdmin, RoleOperator}
 	case ActionIssueRoleToken:
 		return []Role{RoleTenantAdmin, RoleOperator}
-	case ActionReadGatewayLoad, ActionApplyInfrastructure, ActionCreateGatewayToken, ActionListGateways, ActionReflect:
+	case ActionReadGatewayLoad, ActionApplyInfrastructure, ActionCreateGatewayToken, ActionListGateways, ActionReflect, ActionTakeEverywhere:
 		return []Role{RoleOperator}
 	case ActionSignOut, ActionWhoAmI:
 		return []Role{RoleStaff, RoleHelpdesk, RolePlanner, RoleTenantAdmin, RoleOperator}

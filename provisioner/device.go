@@ -76,6 +76,7 @@ type Suspension struct {
 	Source SuspensionSource
 	Reason string
 	Since  time.Time
+	EndsAt time.Time // when access comes back by itself; zero: never
 }
 
 // SuspensionSource is who took access.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -145,6 +146,10 @@ type taken struct {
 	one           bool // it was about a device, not a person
 }
 
+func (t taken) confirmed() bool {
+	return !slices.ContainsFunc(t.confirmations, func(c *heimdrahtv1.GatewayConfirmation) bool { return !c.GetConfirmed() })
+}
+
 // take takes access and shows the proof.
 func (a *app) take(ctx context.Context, b because, w waiting, command string,
 	do func(ctx context.Context, k *client, reason string, wait int64) (taken, error)) error {
@@ -173,10 +178,6 @@ func (a *app) take(ctx context.Context, b because, w waiting, command string,
 }
 
 func (a *app) showTaken(t taken) error {
-	confirmed := true
-	for _, c := range t.confirmations {
-		confirmed = confirmed && c.GetConfirmed()
-	}
 	var err error
 	switch a.form {
 	case formJSON:
@@ -184,14 +185,22 @@ func (a *app) showTaken(t taken) error {
 		if t.one && len(t.devices) == 1 {
 			devices = pair{"device", object(deviceColumns(), t.devices[0])}
 		}
-		err = a.json(orderedObject{devices, {"confirmations", objects(confirmationColumns(), t.confirmations)}, {"confirmed", confirmed}})
+		err = a.json(orderedObject{devices, {"confirmations", objects(confirmationColumns(), t.confirmations)}, {"confirmed", t.confirmed()}})
 	case formCSV:
 		err = list(a.printer, "confirmations", confirmationColumns(), t.confirmations)
 	default:
 		a.sayTaken(t)
 	}
-	if err != nil || confirmed {
+	if err != nil {
 		return err
+	}
+	return a.unconfirmed(t)
+}
+
+// unconfirmed is the problem that a gateway has not confirmed, if so.
+func (a *app) unconfirmed(t taken) error {
+	if t.confirmed() {
+		return nil
 	}
 	return problem(codeNotConfirmed,
 		words{"Nicht jeder Zugangsserver hat bestätigt.", "Not every gateway has confirmed."},
@@ -206,7 +215,12 @@ func (a *app) sayTaken(t taken) {
 	if len(t.devices) == 0 {
 		a.say(words{"Es gab keinen Laptop.", "There was no laptop."})
 	}
-	for _, c := range t.confirmations {
+	a.sayConfirmations(t.confirmations, len(t.devices) > 0)
+}
+
+// sayConfirmations says what each gateway has confirmed.
+func (a *app) sayConfirmations(list []*heimdrahtv1.GatewayConfirmation, any bool) {
+	for _, c := range list {
 		until := timeOf(c.GetGraceUntil())
 		switch {
 		case c.GetConfirmed():
@@ -217,7 +231,7 @@ func (a *app) sayTaken(t taken) {
 			a.say(words{"%s hat nicht bestätigt; abgeschnitten nimmt er den Zugang bis %s zurück", "%s has not confirmed; cut off, it takes the access away by %s"}, c.GetGateway(), a.time(until))
 		}
 	}
-	if len(t.devices) > 0 && len(t.confirmations) == 0 {
+	if any && len(list) == 0 {
 		a.say(words{"Kein Zugangsserver hält den Zugang noch offen.", "No gateway holds the access any more."})
 	}
 }

@@ -206,10 +206,8 @@ func (c *personResetFactorCommand) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		switch p := r.GetProposal(); {
-		case a.form == formJSON && p == nil:
-			return a.json(orderedObject{{"proposal", nil}})
 		case a.form == formJSON:
-			return a.json(orderedObject{{"proposal", object(proposalColumns(), p)}})
+			return a.json(orderedObject{{"proposal", proposalOrNil(p)}})
 		case p == nil:
 			a.say(words{"Die zweite Bestätigung ist zurückgesetzt.", "The second factor is reset."})
 			a.hint(words{"Weiter mit: heimdraht person factor-token %s", "Go on with: heimdraht person factor-token %s"}, c.ID)
@@ -252,14 +250,24 @@ type proposalArg struct {
 	ID string `arg:"" name:"id" help:"${proposals_id}"`
 }
 
-type proposalConfirmCommand struct{ proposalArg }
+type proposalConfirmCommand struct {
+	proposalArg
+	waiting
+}
 
 // Run does what somebody else has proposed.
 func (c *proposalConfirmCommand) Run(ctx context.Context, a *app) error {
+	wait, err := c.milliseconds(a, "heimdraht proposals confirm")
+	if err != nil {
+		return err
+	}
 	return a.withClient(ctx, func(ctx context.Context, k *client) error {
 		r, err := k.desk.ConfirmProposal(ctx, &heimdrahtv1.ConfirmProposalRequest{ProposalId: c.ID})
 		if err != nil {
 			return err
+		}
+		if r.GetProposal().GetAction() == actionTake {
+			return a.follow(ctx, k, c.ID, wait)
 		}
 		return a.sayProposal(words{"Getan", "Done"}, r.GetProposal())
 	})
@@ -287,8 +295,20 @@ func (a *app) sayProposal(what words, p *heimdrahtv1.Proposal) error {
 	return nil
 }
 
+const actionTake = "take many"
+
 // actionOf is what a proposal would do, for people.
 func actionOf(p *heimdrahtv1.Proposal) words {
+	if p.GetAction() == actionTake {
+		switch p.GetDetails()["action"] {
+		case "revoke device":
+			return words{"Zugang vieler sperren", "revoke the access of many"}
+		case "suspend device":
+			return words{"Zugang vieler ruhen lassen", "suspend the access of many"}
+		case "restore device":
+			return words{"Zugang vieler zurückgeben", "restore the access of many"}
+		}
+	}
 	if p.GetAction() == "reset factor" {
 		return words{"zweite Bestätigung zurücksetzen", "reset the second factor"}
 	}

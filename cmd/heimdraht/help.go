@@ -57,6 +57,18 @@ func helpTexts(l speech.Language) kong.Vars {
 		"sessions_limit":   {"Höchstens so viele; sonst alle.", "At most this many; else all."},
 		"concurrency":      {"Zählen, was gerade belegt ist.", "Count what is in use now."},
 
+		"access":           {"Den Zugang vieler auf einmal. Mehr als 20 Menschen braucht zwei.", "The access of many at once. More than 20 people takes two."},
+		"access_revoke":    {"Endgültig sperren.", "Revoke for good."},
+		"access_suspend":   {"Ruhen lassen, auf Wunsch bis zu einem Tag; Plätze werden frei, Laptops bleiben angemeldet.", "Suspend, until a day if you like; seats are free, laptops stay enrolled."},
+		"access_restore":   {"Zurückgeben, was ruht.", "Give back what is suspended."},
+		"access_tenant":    {"Von dieser Verwaltung.", "Of this tenant."},
+		"access_person":    {"Von diesem Menschen (Person-ID).", "Of this person (person id)."},
+		"access_gateway":   {"Die gerade über diesen Zugangsserver verbunden sind.", "Those connected over this gateway now."},
+		"access_version":   {"Mit dieser Version des Programms.", "With this version of the agent."},
+		"access_emergency": {"Notfall: ohne zweiten Menschen. Wird als solcher protokolliert.", "Emergency: without a second person. It is recorded as such."},
+		"access_dry_run":   {"Nur zählen.", "Only count."},
+		"access_until":     {"Bis zu diesem Tag; dann kommt der Zugang von selbst zurück.", "Until this day; then access comes back by itself."},
+
 		"proposals":          {"Was auf einen zweiten Menschen wartet.", "What waits for a second person."},
 		"proposals_list":     {"Zeigen, was wartet.", "Show what waits."},
 		"proposals_confirm":  {"Bestätigen, was jemand anders vorgeschlagen hat: Es wird getan.", "Confirm what somebody else has proposed: it is done."},

@@ -49,6 +49,7 @@ type commands struct {
 	Device      deviceCommands     `cmd:"" help:"${device}"`
 	Sessions    sessionsCommand    `cmd:"" help:"${sessions}"`
 	Concurrency concurrencyCommand `cmd:"" help:"${concurrency}"`
+	Access      accessCommands     `cmd:"" help:"${access}"`
 	Proposals   proposalCommands   `cmd:"" help:"${proposals}"`
 	Apply       applyCommand       `cmd:"" help:"${apply}"`
 	Gateway     gatewayCommands    `cmd:"" help:"${gateway}"`

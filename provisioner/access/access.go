@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/audit"
@@ -29,10 +30,15 @@ func Revoke(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, rea
 // Suspend lets the access of a device rest. A revoked device is refused with device-revoked. It reports whether
 // anything changed.
 func Suspend(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error) {
+	return SuspendUntil(tx, actor, d, reason, time.Time{})
+}
+
+// SuspendUntil is Suspend for a time; the zero time: until somebody restores it.
+func SuspendUntil(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string, ends time.Time) (bool, error) {
 	if d.State() == provisioner.DeviceRevoked {
 		return false, provisioner.Refuse(provisioner.CodeDeviceRevoked)
 	}
-	changed, err := tx.SuspendDevice(d, provisioner.Suspension{Source: sourceOf(actor), Reason: reason, Since: tx.Now})
+	changed, err := tx.SuspendDevice(d, provisioner.Suspension{Source: sourceOf(actor), Reason: reason, Since: tx.Now, EndsAt: ends})
 	if err != nil || !changed {
 		return false, err
 	}
@@ -50,6 +56,15 @@ func Restore(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, re
 		return false, err
 	}
 	return true, record(tx, actor, d, provisioner.ActionRestoreDevice, reason)
+}
+
+// End gives back what the helpdesk took for a time that is over.
+func End(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) error {
+	changed, err := tx.RestoreDevice(d, provisioner.SuspendedByHelpdesk)
+	if err != nil || !changed {
+		return err
+	}
+	return record(tx, actor, d, provisioner.ActionRestoreDevice, reason)
 }
 
 // Object names a device in the audit log.

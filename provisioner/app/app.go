@@ -66,6 +66,7 @@ type App struct {
 	keys     *liveKeys
 	journal  *journal.Follower
 	signIn   *signin.Service
+	desk     *helpdesk.Service
 	registry *signin.Registry
 	sessions *session.Service
 	rights   *entitlement.Service
@@ -154,6 +155,7 @@ func (a *App) wire(o Options) error {
 		return err
 	}
 	a.auditing = auditing.New(auditing.Options{Store: a.store, Keys: a.keys, Collector: collector, Logger: a.log})
+	a.desk = helpdesk.New(helpdesk.Options{Store: a.store, Confirmations: a.contacts, Journal: a.journal, Logger: a.log})
 	tls, err := a.keys.serverTLS(a.config)
 	if err != nil {
 		return err
@@ -165,7 +167,7 @@ func (a *App) wire(o Options) error {
 		}),
 		Sessions: a.sessions,
 		Tenancy:  tenancy.New(tenancy.Options{Store: a.store, Certificates: a.keys, Journal: a.journal, Declared: a.rights.Declared, Logger: a.log}),
-		Helpdesk: helpdesk.New(helpdesk.Options{Store: a.store, Logger: a.log}), Entitlement: a.rights,
+		Helpdesk: a.desk, Entitlement: a.rights,
 		Auditing: a.auditing, Refusals: auditing.NewRefusals(a.store, a.log),
 		Hub: a.hub, Contacts: a.contacts, Logger: a.log,
 	})
@@ -205,7 +207,7 @@ func (a *App) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, duty := range []func(context.Context) error{
 		func(ctx context.Context) error { return a.hub.Run(ctx, a.store) },
-		a.contacts.Run, a.rights.Run, a.sessions.RunExpiry, a.signIn.RunForgetting, a.tidy, a.keys.run, a.journal.Run,
+		a.contacts.Run, a.rights.Run, a.sessions.RunExpiry, a.signIn.RunForgetting, a.desk.RunTakings, a.tidy, a.keys.run, a.journal.Run,
 		a.auditing.RunCheckpoints, a.auditing.RunCollecting,
 	} {
 		group.Go(func() error { return duty(duties) })

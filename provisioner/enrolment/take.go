@@ -100,12 +100,17 @@ func (s *Service) wait(ctx context.Context, patience time.Duration, open owed) [
 	if len(open.debts) == 0 {
 		return nil
 	}
-	if patience <= 0 {
-		patience = defaultWait
-	}
-	ctx, cancel := context.WithTimeout(ctx, min(patience, longestWait))
+	ctx, cancel := context.WithTimeout(ctx, Patience(patience))
 	defer cancel()
 	return s.Confirmations.Wait(ctx, open.epoch, open.debts)
+}
+
+// Patience is how long gateways are waited for who was asked for some time.
+func Patience(asked time.Duration) time.Duration {
+	if asked <= 0 {
+		return defaultWait
+	}
+	return min(asked, longestWait)
 }
 
 // RestoreRequest gives back the access of a device.

@@ -1,5 +1,6 @@
 // Package helpdesk shows people, devices and sessions to those who help, and
-// numbers to those who plan.
+// numbers to those who plan; and it does what takes a second person: the access
+// of many at once, and the second factor of somebody with a role.
 //
 // What always holds here:
 //   - Nothing is shown of tenants outside the caller's scope, not even that it
@@ -8,8 +9,10 @@
 //   - Who looks at one person or her device is recorded before he is answered; what cannot be
 //     recorded is not shown. Lists of who was found, or is connected, are not looks.
 //   - Beside that, looking changes nothing.
+//   - The access of many is taken in slices, each with its records, and goes on
+//     after a crash. What one person proposes another one confirms.
 //
-// Not its business: taking and giving access (enrolment).
+// Not its business: taking and giving the access of one (enrolment).
 package helpdesk
 
 import (
@@ -31,15 +34,21 @@ import (
 
 // Options are what a Service needs.
 type Options struct {
-	Store  *store.Store
-	Logger *slog.Logger
+	Store         *store.Store
+	Confirmations enrolment.Confirmations
+	Journal       enrolment.Journal // nil: nobody keeps one
+	Logger        *slog.Logger
 }
 
-// Service is the use cases of looking.
-type Service struct{ Options }
+// Service is the helpdesk's use cases.
+type Service struct {
+	Options
+
+	begun chan struct{} // something is to be taken
+}
 
 // New makes the service.
-func New(o Options) *Service { return &Service{o} }
+func New(o Options) *Service { return &Service{Options: o, begun: make(chan struct{}, 1)} }
 
 // How much one answer holds.
 const (

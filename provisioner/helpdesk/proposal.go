@@ -25,6 +25,7 @@ type doing func(tx *store.Writer, actor provisioner.Actor, p Proposal) error
 func kinds() map[provisioner.Action]doing {
 	return map[provisioner.Action]doing{
 		provisioner.ActionResetFactor: resetFactor,
+		provisioner.ActionTake:        takeProposed,
 	}
 }
 
@@ -79,6 +80,7 @@ func (s *Service) ConfirmProposal(ctx context.Context, actor provisioner.Actor, 
 		}
 		return do(tx, actor, p)
 	})
+	s.poke()
 	return p, err
 }
 

@@ -55,6 +55,8 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionProposeIdentities, true
 	case heimdrahtv1.DirectoryService_GetIdentities_FullMethodName, heimdrahtv1.DirectoryService_ConfirmIdentities_FullMethodName:
 		return provisioner.ActionConfirmIdentities, true
+	case heimdrahtv1.HelpdeskService_Take_FullMethodName, heimdrahtv1.HelpdeskService_FollowTaking_FullMethodName:
+		return provisioner.ActionTake, true
 	case heimdrahtv1.HelpdeskService_IssueFactorToken_FullMethodName:
 		return provisioner.ActionIssueFactorToken, true
 	case heimdrahtv1.HelpdeskService_ResetFactor_FullMethodName:

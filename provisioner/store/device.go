@@ -119,12 +119,12 @@ type suspensionRow struct {
 	suspension provisioner.Suspension
 }
 
-const selectSuspension = `select device, source, reason, since from suspension `
+const selectSuspension = `select device, source, reason, since, ends_at from suspension `
 
 func scanSuspension(s scanner) (v suspensionRow, err error) {
-	var since int64
-	err = s.Scan(&v.device, &v.suspension.Source, &v.suspension.Reason, &since)
-	v.suspension.Since = at(since)
+	var since, ends int64
+	err = s.Scan(&v.device, &v.suspension.Source, &v.suspension.Reason, &since, &ends)
+	v.suspension.Since, v.suspension.EndsAt = at(since), at(ends)
 	return v, err
 }
 
@@ -239,8 +239,8 @@ func (w *Writer) RevokeDevice(d provisioner.Device, why string) (bool, error) {
 // SuspendDevice lets access rest for one source; false if that source had
 // already taken it.
 func (w *Writer) SuspendDevice(d provisioner.Device, s provisioner.Suspension) (bool, error) {
-	n, err := changed(w.q, `insert into suspension (device, source, reason, since) values ($1, $2, $3, $4) on conflict (device, source) do nothing`,
-		d.ID, string(s.Source), s.Reason, ms(s.Since))
+	n, err := changed(w.q, `insert into suspension (device, source, reason, since, ends_at) values ($1, $2, $3, $4, $5) on conflict (device, source) do nothing`,
+		d.ID, string(s.Source), s.Reason, ms(s.Since), ms(s.EndsAt))
 	if err != nil || n == 0 {
 		return false, err
 	}

@@ -74,6 +74,59 @@ func (DeviceState) EnumDescriptor() ([]byte, []int) {
 	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{0}
 }
 
+// TakeAction is what is done to access.
+type TakeAction int32
+
+const (
+	TakeAction_TAKE_ACTION_UNSPECIFIED TakeAction = 0
+	TakeAction_TAKE_ACTION_REVOKE      TakeAction = 1
+	TakeAction_TAKE_ACTION_SUSPEND     TakeAction = 2
+	TakeAction_TAKE_ACTION_RESTORE     TakeAction = 3
+)
+
+// Enum value maps for TakeAction.
+var (
+	TakeAction_name = map[int32]string{
+		0: "TAKE_ACTION_UNSPECIFIED",
+		1: "TAKE_ACTION_REVOKE",
+		2: "TAKE_ACTION_SUSPEND",
+		3: "TAKE_ACTION_RESTORE",
+	}
+	TakeAction_value = map[string]int32{
+		"TAKE_ACTION_UNSPECIFIED": 0,
+		"TAKE_ACTION_REVOKE":      1,
+		"TAKE_ACTION_SUSPEND":     2,
+		"TAKE_ACTION_RESTORE":     3,
+	}
+)
+
+func (x TakeAction) Enum() *TakeAction {
+	p := new(TakeAction)
+	*p = x
+	return p
+}
+
+func (x TakeAction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TakeAction) Descriptor() protoreflect.EnumDescriptor {
+	return file_heimdraht_v1_helpdesk_proto_enumTypes[1].Descriptor()
+}
+
+func (TakeAction) Type() protoreflect.EnumType {
+	return &file_heimdraht_v1_helpdesk_proto_enumTypes[1]
+}
+
+func (x TakeAction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TakeAction.Descriptor instead.
+func (TakeAction) EnumDescriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{1}
+}
+
 type FindPeopleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Part of a name, login, mail address, device name, serial number, address,
@@ -2061,6 +2114,313 @@ func (x *WithdrawProposalResponse) GetProposal() *Proposal {
 	return nil
 }
 
+// TakeRequest means the devices that fit everything that is given.
+type TakeRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Action TakeAction             `protobuf:"varint,1,opt,name=action,proto3,enum=heimdraht.v1.TakeAction" json:"action,omitempty"`
+	// Without a tenant: every tenant, which is the operator's alone.
+	Tenant   string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	PersonId string `protobuf:"bytes,3,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
+	// With a session open on this gateway.
+	Gateway      string `protobuf:"bytes,4,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	AgentVersion string `protobuf:"bytes,5,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
+	Reason       string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When a suspension ends by itself; not set: never.
+	EndsAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`
+	// There is no time for a second person. It is recorded.
+	Emergency bool `protobuf:"varint,8,opt,name=emergency,proto3" json:"emergency,omitempty"`
+	// Only count.
+	DryRun        bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TakeRequest) Reset() {
+	*x = TakeRequest{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TakeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TakeRequest) ProtoMessage() {}
+
+func (x *TakeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TakeRequest.ProtoReflect.Descriptor instead.
+func (*TakeRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *TakeRequest) GetAction() TakeAction {
+	if x != nil {
+		return x.Action
+	}
+	return TakeAction_TAKE_ACTION_UNSPECIFIED
+}
+
+func (x *TakeRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *TakeRequest) GetPersonId() string {
+	if x != nil {
+		return x.PersonId
+	}
+	return ""
+}
+
+func (x *TakeRequest) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *TakeRequest) GetAgentVersion() string {
+	if x != nil {
+		return x.AgentVersion
+	}
+	return ""
+}
+
+func (x *TakeRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *TakeRequest) GetEndsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndsAt
+	}
+	return nil
+}
+
+func (x *TakeRequest) GetEmergency() bool {
+	if x != nil {
+		return x.Emergency
+	}
+	return false
+}
+
+func (x *TakeRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type TakeResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Devices int64                  `protobuf:"varint,1,opt,name=devices,proto3" json:"devices,omitempty"`
+	People  int64                  `protobuf:"varint,2,opt,name=people,proto3" json:"people,omitempty"`
+	// What FollowTaking asks for; empty: nothing is done (yet).
+	TakingId string `protobuf:"bytes,3,opt,name=taking_id,json=takingId,proto3" json:"taking_id,omitempty"`
+	// Somebody else must confirm it. The taking then has the proposal's id.
+	Proposal      *Proposal `protobuf:"bytes,4,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TakeResponse) Reset() {
+	*x = TakeResponse{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TakeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TakeResponse) ProtoMessage() {}
+
+func (x *TakeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TakeResponse.ProtoReflect.Descriptor instead.
+func (*TakeResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *TakeResponse) GetDevices() int64 {
+	if x != nil {
+		return x.Devices
+	}
+	return 0
+}
+
+func (x *TakeResponse) GetPeople() int64 {
+	if x != nil {
+		return x.People
+	}
+	return 0
+}
+
+func (x *TakeResponse) GetTakingId() string {
+	if x != nil {
+		return x.TakingId
+	}
+	return ""
+}
+
+func (x *TakeResponse) GetProposal() *Proposal {
+	if x != nil {
+		return x.Proposal
+	}
+	return nil
+}
+
+type FollowTakingRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	TakingId string                 `protobuf:"bytes,1,opt,name=taking_id,json=takingId,proto3" json:"taking_id,omitempty"`
+	// How long to wait for the gateways once everything is taken. Zero: 5 s; at
+	// most a minute.
+	WaitMs        int64 `protobuf:"varint,2,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowTakingRequest) Reset() {
+	*x = FollowTakingRequest{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowTakingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowTakingRequest) ProtoMessage() {}
+
+func (x *FollowTakingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowTakingRequest.ProtoReflect.Descriptor instead.
+func (*FollowTakingRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *FollowTakingRequest) GetTakingId() string {
+	if x != nil {
+		return x.TakingId
+	}
+	return ""
+}
+
+func (x *FollowTakingRequest) GetWaitMs() int64 {
+	if x != nil {
+		return x.WaitMs
+	}
+	return 0
+}
+
+type FollowTakingResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Done     int64                  `protobuf:"varint,1,opt,name=done,proto3" json:"done,omitempty"`
+	Devices  int64                  `protobuf:"varint,2,opt,name=devices,proto3" json:"devices,omitempty"`
+	Finished bool                   `protobuf:"varint,3,opt,name=finished,proto3" json:"finished,omitempty"`
+	// Once it is finished.
+	Confirmations []*GatewayConfirmation `protobuf:"bytes,4,rep,name=confirmations,proto3" json:"confirmations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowTakingResponse) Reset() {
+	*x = FollowTakingResponse{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowTakingResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowTakingResponse) ProtoMessage() {}
+
+func (x *FollowTakingResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowTakingResponse.ProtoReflect.Descriptor instead.
+func (*FollowTakingResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *FollowTakingResponse) GetDone() int64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *FollowTakingResponse) GetDevices() int64 {
+	if x != nil {
+		return x.Devices
+	}
+	return 0
+}
+
+func (x *FollowTakingResponse) GetFinished() bool {
+	if x != nil {
+		return x.Finished
+	}
+	return false
+}
+
+func (x *FollowTakingResponse) GetConfirmations() []*GatewayConfirmation {
+	if x != nil {
+		return x.Confirmations
+	}
+	return nil
+}
+
 var File_heimdraht_v1_helpdesk_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
@@ -2219,13 +2579,41 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\vproposal_id\x18\x01 \x01(\tR\n" +
 	"proposalId\"N\n" +
 	"\x18WithdrawProposalResponse\x122\n" +
-	"\bproposal\x18\x01 \x01(\v2\x16.heimdraht.v1.ProposalR\bproposal*z\n" +
+	"\bproposal\x18\x01 \x01(\v2\x16.heimdraht.v1.ProposalR\bproposal\"\xb7\x02\n" +
+	"\vTakeRequest\x120\n" +
+	"\x06action\x18\x01 \x01(\x0e2\x18.heimdraht.v1.TakeActionR\x06action\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
+	"\tperson_id\x18\x03 \x01(\tR\bpersonId\x12\x18\n" +
+	"\agateway\x18\x04 \x01(\tR\agateway\x12#\n" +
+	"\ragent_version\x18\x05 \x01(\tR\fagentVersion\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x123\n" +
+	"\aends_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\x12\x1c\n" +
+	"\temergency\x18\b \x01(\bR\temergency\x12\x17\n" +
+	"\adry_run\x18\t \x01(\bR\x06dryRun\"\x91\x01\n" +
+	"\fTakeResponse\x12\x18\n" +
+	"\adevices\x18\x01 \x01(\x03R\adevices\x12\x16\n" +
+	"\x06people\x18\x02 \x01(\x03R\x06people\x12\x1b\n" +
+	"\ttaking_id\x18\x03 \x01(\tR\btakingId\x122\n" +
+	"\bproposal\x18\x04 \x01(\v2\x16.heimdraht.v1.ProposalR\bproposal\"K\n" +
+	"\x13FollowTakingRequest\x12\x1b\n" +
+	"\ttaking_id\x18\x01 \x01(\tR\btakingId\x12\x17\n" +
+	"\await_ms\x18\x02 \x01(\x03R\x06waitMs\"\xa9\x01\n" +
+	"\x14FollowTakingResponse\x12\x12\n" +
+	"\x04done\x18\x01 \x01(\x03R\x04done\x12\x18\n" +
+	"\adevices\x18\x02 \x01(\x03R\adevices\x12\x1a\n" +
+	"\bfinished\x18\x03 \x01(\bR\bfinished\x12G\n" +
+	"\rconfirmations\x18\x04 \x03(\v2!.heimdraht.v1.GatewayConfirmationR\rconfirmations*z\n" +
 	"\vDeviceState\x12\x1c\n" +
 	"\x18DEVICE_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13DEVICE_STATE_ACTIVE\x10\x01\x12\x1a\n" +
 	"\x16DEVICE_STATE_SUSPENDED\x10\x02\x12\x18\n" +
-	"\x14DEVICE_STATE_REVOKED\x10\x032\x80\n" +
+	"\x14DEVICE_STATE_REVOKED\x10\x03*s\n" +
 	"\n" +
+	"TakeAction\x12\x1b\n" +
+	"\x17TAKE_ACTION_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12TAKE_ACTION_REVOKE\x10\x01\x12\x17\n" +
+	"\x13TAKE_ACTION_SUSPEND\x10\x02\x12\x17\n" +
+	"\x13TAKE_ACTION_RESTORE\x10\x032\xaa\v\n" +
 	"\x0fHelpdeskService\x12X\n" +
 	"\n" +
 	"FindPeople\x12\x1f.heimdraht.v1.FindPeopleRequest\x1a .heimdraht.v1.FindPeopleResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12U\n" +
@@ -2235,7 +2623,9 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\rSuspendDevice\x12\".heimdraht.v1.SuspendDeviceRequest\x1a#.heimdraht.v1.SuspendDeviceResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12a\n" +
 	"\rRestoreDevice\x12\".heimdraht.v1.RestoreDeviceRequest\x1a#.heimdraht.v1.RestoreDeviceResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12^\n" +
 	"\fRevokePerson\x12!.heimdraht.v1.RevokePersonRequest\x1a\".heimdraht.v1.RevokePersonResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12^\n" +
-	"\fListSessions\x12!.heimdraht.v1.ListSessionsRequest\x1a\".heimdraht.v1.ListSessionsResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12j\n" +
+	"\fListSessions\x12!.heimdraht.v1.ListSessionsRequest\x1a\".heimdraht.v1.ListSessionsResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12F\n" +
+	"\x04Take\x12\x19.heimdraht.v1.TakeRequest\x1a\x1a.heimdraht.v1.TakeResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12`\n" +
+	"\fFollowTaking\x12!.heimdraht.v1.FollowTakingRequest\x1a\".heimdraht.v1.FollowTakingResponse\"\a\xea\xdd\x19\x03\x05\a\b0\x01\x12j\n" +
 	"\x10IssueFactorToken\x12%.heimdraht.v1.IssueFactorTokenRequest\x1a&.heimdraht.v1.IssueFactorTokenResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12[\n" +
 	"\vResetFactor\x12 .heimdraht.v1.ResetFactorRequest\x1a!.heimdraht.v1.ResetFactorResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12a\n" +
 	"\rListProposals\x12\".heimdraht.v1.ListProposalsRequest\x1a#.heimdraht.v1.ListProposalsResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12g\n" +
@@ -2254,106 +2644,119 @@ func file_heimdraht_v1_helpdesk_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_helpdesk_proto_rawDescData
 }
 
-var file_heimdraht_v1_helpdesk_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_heimdraht_v1_helpdesk_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_heimdraht_v1_helpdesk_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_heimdraht_v1_helpdesk_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_heimdraht_v1_helpdesk_proto_goTypes = []any{
 	(DeviceState)(0),                 // 0: heimdraht.v1.DeviceState
-	(*FindPeopleRequest)(nil),        // 1: heimdraht.v1.FindPeopleRequest
-	(*FindPeopleResponse)(nil),       // 2: heimdraht.v1.FindPeopleResponse
-	(*Person)(nil),                   // 3: heimdraht.v1.Person
-	(*GetPersonRequest)(nil),         // 4: heimdraht.v1.GetPersonRequest
-	(*GetPersonResponse)(nil),        // 5: heimdraht.v1.GetPersonResponse
-	(*RecentRefusal)(nil),            // 6: heimdraht.v1.RecentRefusal
-	(*Device)(nil),                   // 7: heimdraht.v1.Device
-	(*Session)(nil),                  // 8: heimdraht.v1.Session
-	(*GetDeviceRequest)(nil),         // 9: heimdraht.v1.GetDeviceRequest
-	(*GetDeviceResponse)(nil),        // 10: heimdraht.v1.GetDeviceResponse
-	(*RevokeDeviceRequest)(nil),      // 11: heimdraht.v1.RevokeDeviceRequest
-	(*RevokeDeviceResponse)(nil),     // 12: heimdraht.v1.RevokeDeviceResponse
-	(*GatewayConfirmation)(nil),      // 13: heimdraht.v1.GatewayConfirmation
-	(*SuspendDeviceRequest)(nil),     // 14: heimdraht.v1.SuspendDeviceRequest
-	(*SuspendDeviceResponse)(nil),    // 15: heimdraht.v1.SuspendDeviceResponse
-	(*RestoreDeviceRequest)(nil),     // 16: heimdraht.v1.RestoreDeviceRequest
-	(*RestoreDeviceResponse)(nil),    // 17: heimdraht.v1.RestoreDeviceResponse
-	(*RevokePersonRequest)(nil),      // 18: heimdraht.v1.RevokePersonRequest
-	(*RevokePersonResponse)(nil),     // 19: heimdraht.v1.RevokePersonResponse
-	(*ListSessionsRequest)(nil),      // 20: heimdraht.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),     // 21: heimdraht.v1.ListSessionsResponse
-	(*IssueFactorTokenRequest)(nil),  // 22: heimdraht.v1.IssueFactorTokenRequest
-	(*IssueFactorTokenResponse)(nil), // 23: heimdraht.v1.IssueFactorTokenResponse
-	(*ResetFactorRequest)(nil),       // 24: heimdraht.v1.ResetFactorRequest
-	(*ResetFactorResponse)(nil),      // 25: heimdraht.v1.ResetFactorResponse
-	(*Proposal)(nil),                 // 26: heimdraht.v1.Proposal
-	(*ListProposalsRequest)(nil),     // 27: heimdraht.v1.ListProposalsRequest
-	(*ListProposalsResponse)(nil),    // 28: heimdraht.v1.ListProposalsResponse
-	(*ConfirmProposalRequest)(nil),   // 29: heimdraht.v1.ConfirmProposalRequest
-	(*ConfirmProposalResponse)(nil),  // 30: heimdraht.v1.ConfirmProposalResponse
-	(*WithdrawProposalRequest)(nil),  // 31: heimdraht.v1.WithdrawProposalRequest
-	(*WithdrawProposalResponse)(nil), // 32: heimdraht.v1.WithdrawProposalResponse
-	nil,                              // 33: heimdraht.v1.Proposal.DetailsEntry
-	(*timestamppb.Timestamp)(nil),    // 34: google.protobuf.Timestamp
+	(TakeAction)(0),                  // 1: heimdraht.v1.TakeAction
+	(*FindPeopleRequest)(nil),        // 2: heimdraht.v1.FindPeopleRequest
+	(*FindPeopleResponse)(nil),       // 3: heimdraht.v1.FindPeopleResponse
+	(*Person)(nil),                   // 4: heimdraht.v1.Person
+	(*GetPersonRequest)(nil),         // 5: heimdraht.v1.GetPersonRequest
+	(*GetPersonResponse)(nil),        // 6: heimdraht.v1.GetPersonResponse
+	(*RecentRefusal)(nil),            // 7: heimdraht.v1.RecentRefusal
+	(*Device)(nil),                   // 8: heimdraht.v1.Device
+	(*Session)(nil),                  // 9: heimdraht.v1.Session
+	(*GetDeviceRequest)(nil),         // 10: heimdraht.v1.GetDeviceRequest
+	(*GetDeviceResponse)(nil),        // 11: heimdraht.v1.GetDeviceResponse
+	(*RevokeDeviceRequest)(nil),      // 12: heimdraht.v1.RevokeDeviceRequest
+	(*RevokeDeviceResponse)(nil),     // 13: heimdraht.v1.RevokeDeviceResponse
+	(*GatewayConfirmation)(nil),      // 14: heimdraht.v1.GatewayConfirmation
+	(*SuspendDeviceRequest)(nil),     // 15: heimdraht.v1.SuspendDeviceRequest
+	(*SuspendDeviceResponse)(nil),    // 16: heimdraht.v1.SuspendDeviceResponse
+	(*RestoreDeviceRequest)(nil),     // 17: heimdraht.v1.RestoreDeviceRequest
+	(*RestoreDeviceResponse)(nil),    // 18: heimdraht.v1.RestoreDeviceResponse
+	(*RevokePersonRequest)(nil),      // 19: heimdraht.v1.RevokePersonRequest
+	(*RevokePersonResponse)(nil),     // 20: heimdraht.v1.RevokePersonResponse
+	(*ListSessionsRequest)(nil),      // 21: heimdraht.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),     // 22: heimdraht.v1.ListSessionsResponse
+	(*IssueFactorTokenRequest)(nil),  // 23: heimdraht.v1.IssueFactorTokenRequest
+	(*IssueFactorTokenResponse)(nil), // 24: heimdraht.v1.IssueFactorTokenResponse
+	(*ResetFactorRequest)(nil),       // 25: heimdraht.v1.ResetFactorRequest
+	(*ResetFactorResponse)(nil),      // 26: heimdraht.v1.ResetFactorResponse
+	(*Proposal)(nil),                 // 27: heimdraht.v1.Proposal
+	(*ListProposalsRequest)(nil),     // 28: heimdraht.v1.ListProposalsRequest
+	(*ListProposalsResponse)(nil),    // 29: heimdraht.v1.ListProposalsResponse
+	(*ConfirmProposalRequest)(nil),   // 30: heimdraht.v1.ConfirmProposalRequest
+	(*ConfirmProposalResponse)(nil),  // 31: heimdraht.v1.ConfirmProposalResponse
+	(*WithdrawProposalRequest)(nil),  // 32: heimdraht.v1.WithdrawProposalRequest
+	(*WithdrawProposalResponse)(nil), // 33: heimdraht.v1.WithdrawProposalResponse
+	(*TakeRequest)(nil),              // 34: heimdraht.v1.TakeRequest
+	(*TakeResponse)(nil),             // 35: heimdraht.v1.TakeResponse
+	(*FollowTakingRequest)(nil),      // 36: heimdraht.v1.FollowTakingRequest
+	(*FollowTakingResponse)(nil),     // 37: heimdraht.v1.FollowTakingResponse
+	nil,                              // 38: heimdraht.v1.Proposal.DetailsEntry
+	(*timestamppb.Timestamp)(nil),    // 39: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_helpdesk_proto_depIdxs = []int32{
-	3,  // 0: heimdraht.v1.FindPeopleResponse.people:type_name -> heimdraht.v1.Person
-	3,  // 1: heimdraht.v1.GetPersonResponse.person:type_name -> heimdraht.v1.Person
-	34, // 2: heimdraht.v1.GetPersonResponse.directory_read_at:type_name -> google.protobuf.Timestamp
-	7,  // 3: heimdraht.v1.GetPersonResponse.devices:type_name -> heimdraht.v1.Device
-	6,  // 4: heimdraht.v1.GetPersonResponse.refusals:type_name -> heimdraht.v1.RecentRefusal
-	34, // 5: heimdraht.v1.RecentRefusal.at:type_name -> google.protobuf.Timestamp
+	4,  // 0: heimdraht.v1.FindPeopleResponse.people:type_name -> heimdraht.v1.Person
+	4,  // 1: heimdraht.v1.GetPersonResponse.person:type_name -> heimdraht.v1.Person
+	39, // 2: heimdraht.v1.GetPersonResponse.directory_read_at:type_name -> google.protobuf.Timestamp
+	8,  // 3: heimdraht.v1.GetPersonResponse.devices:type_name -> heimdraht.v1.Device
+	7,  // 4: heimdraht.v1.GetPersonResponse.refusals:type_name -> heimdraht.v1.RecentRefusal
+	39, // 5: heimdraht.v1.RecentRefusal.at:type_name -> google.protobuf.Timestamp
 	0,  // 6: heimdraht.v1.Device.state:type_name -> heimdraht.v1.DeviceState
-	34, // 7: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
-	34, // 8: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
-	8,  // 9: heimdraht.v1.Device.session:type_name -> heimdraht.v1.Session
-	34, // 10: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
-	7,  // 11: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
-	7,  // 12: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
-	13, // 13: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	34, // 14: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
-	7,  // 15: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
-	13, // 16: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	7,  // 17: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
-	7,  // 18: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
-	13, // 19: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	8,  // 20: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
-	34, // 21: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	26, // 22: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
-	33, // 23: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
-	34, // 24: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
-	34, // 25: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
-	26, // 26: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
-	26, // 27: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
-	26, // 28: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
-	1,  // 29: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
-	4,  // 30: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
-	9,  // 31: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
-	11, // 32: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
-	14, // 33: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
-	16, // 34: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
-	18, // 35: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
-	20, // 36: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
-	22, // 37: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
-	24, // 38: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
-	27, // 39: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
-	29, // 40: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
-	31, // 41: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
-	2,  // 42: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
-	5,  // 43: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
-	10, // 44: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
-	12, // 45: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
-	15, // 46: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
-	17, // 47: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
-	19, // 48: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
-	21, // 49: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
-	23, // 50: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
-	25, // 51: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
-	28, // 52: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
-	30, // 53: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
-	32, // 54: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
-	42, // [42:55] is the sub-list for method output_type
-	29, // [29:42] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	39, // 7: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
+	39, // 8: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
+	9,  // 9: heimdraht.v1.Device.session:type_name -> heimdraht.v1.Session
+	39, // 10: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
+	8,  // 11: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
+	8,  // 12: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
+	14, // 13: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	39, // 14: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
+	8,  // 15: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
+	14, // 16: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	8,  // 17: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
+	8,  // 18: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
+	14, // 19: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	9,  // 20: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
+	39, // 21: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 22: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
+	38, // 23: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
+	39, // 24: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
+	39, // 25: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 26: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
+	27, // 27: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	27, // 28: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	1,  // 29: heimdraht.v1.TakeRequest.action:type_name -> heimdraht.v1.TakeAction
+	39, // 30: heimdraht.v1.TakeRequest.ends_at:type_name -> google.protobuf.Timestamp
+	27, // 31: heimdraht.v1.TakeResponse.proposal:type_name -> heimdraht.v1.Proposal
+	14, // 32: heimdraht.v1.FollowTakingResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	2,  // 33: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
+	5,  // 34: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
+	10, // 35: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
+	12, // 36: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
+	15, // 37: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
+	17, // 38: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
+	19, // 39: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
+	21, // 40: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
+	34, // 41: heimdraht.v1.HelpdeskService.Take:input_type -> heimdraht.v1.TakeRequest
+	36, // 42: heimdraht.v1.HelpdeskService.FollowTaking:input_type -> heimdraht.v1.FollowTakingRequest
+	23, // 43: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
+	25, // 44: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
+	28, // 45: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
+	30, // 46: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
+	32, // 47: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
+	3,  // 48: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
+	6,  // 49: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
+	11, // 50: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
+	13, // 51: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
+	16, // 52: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
+	18, // 53: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
+	20, // 54: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
+	22, // 55: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
+	35, // 56: heimdraht.v1.HelpdeskService.Take:output_type -> heimdraht.v1.TakeResponse
+	37, // 57: heimdraht.v1.HelpdeskService.FollowTaking:output_type -> heimdraht.v1.FollowTakingResponse
+	24, // 58: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
+	26, // 59: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
+	29, // 60: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
+	31, // 61: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
+	33, // 62: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
+	48, // [48:63] is the sub-list for method output_type
+	33, // [33:48] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_helpdesk_proto_init() }
@@ -2367,8 +2770,8 @@ func file_heimdraht_v1_helpdesk_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_helpdesk_proto_rawDesc), len(file_heimdraht_v1_helpdesk_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   33,
+			NumEnums:      2,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,8 @@ const (
 	HelpdeskService_RestoreDevice_FullMethodName    = "/heimdraht.v1.HelpdeskService/RestoreDevice"
 	HelpdeskService_RevokePerson_FullMethodName     = "/heimdraht.v1.HelpdeskService/RevokePerson"
 	HelpdeskService_ListSessions_FullMethodName     = "/heimdraht.v1.HelpdeskService/ListSessions"
+	HelpdeskService_Take_FullMethodName             = "/heimdraht.v1.HelpdeskService/Take"
+	HelpdeskService_FollowTaking_FullMethodName     = "/heimdraht.v1.HelpdeskService/FollowTaking"
 	HelpdeskService_IssueFactorToken_FullMethodName = "/heimdraht.v1.HelpdeskService/IssueFactorToken"
 	HelpdeskService_ResetFactor_FullMethodName      = "/heimdraht.v1.HelpdeskService/ResetFactor"
 	HelpdeskService_ListProposals_FullMethodName    = "/heimdraht.v1.HelpdeskService/ListProposals"
@@ -56,6 +58,12 @@ type HelpdeskServiceClient interface {
 	RevokePerson(ctx context.Context, in *RevokePersonRequest, opts ...grpc.CallOption) (*RevokePersonResponse, error)
 	// ListSessions shows the sessions that are open now.
 	ListSessions(ctx context.Context, in *ListSessionsRequest, opts ...grpc.CallOption) (*ListSessionsResponse, error)
+	// Take takes, or gives back, the access of many devices. That of more than 20
+	// people is only proposed, unless it is an emergency.
+	Take(ctx context.Context, in *TakeRequest, opts ...grpc.CallOption) (*TakeResponse, error)
+	// FollowTaking tells how far a taking has come, and at last which gateways
+	// have confirmed it.
+	FollowTaking(ctx context.Context, in *FollowTakingRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FollowTakingResponse], error)
 	// IssueFactorToken makes a one-time token with which a person sets up her
 	// second factor (AuthService.BeginFactor). For a person with a role above
 	// staff it takes a tenant administrator or an operator.
@@ -159,6 +167,35 @@ func (c *helpdeskServiceClient) ListSessions(ctx context.Context, in *ListSessio
 	return out, nil
 }
 
+func (c *helpdeskServiceClient) Take(ctx context.Context, in *TakeRequest, opts ...grpc.CallOption) (*TakeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TakeResponse)
+	err := c.cc.Invoke(ctx, HelpdeskService_Take_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *helpdeskServiceClient) FollowTaking(ctx context.Context, in *FollowTakingRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FollowTakingResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &HelpdeskService_ServiceDesc.Streams[0], HelpdeskService_FollowTaking_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FollowTakingRequest, FollowTakingResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type HelpdeskService_FollowTakingClient = grpc.ServerStreamingClient[FollowTakingResponse]
+
 func (c *helpdeskServiceClient) IssueFactorToken(ctx context.Context, in *IssueFactorTokenRequest, opts ...grpc.CallOption) (*IssueFactorTokenResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(IssueFactorTokenResponse)
@@ -231,6 +268,12 @@ type HelpdeskServiceServer interface {
 	RevokePerson(context.Context, *RevokePersonRequest) (*RevokePersonResponse, error)
 	// ListSessions shows the sessions that are open now.
 	ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error)
+	// Take takes, or gives back, the access of many devices. That of more than 20
+	// people is only proposed, unless it is an emergency.
+	Take(context.Context, *TakeRequest) (*TakeResponse, error)
+	// FollowTaking tells how far a taking has come, and at last which gateways
+	// have confirmed it.
+	FollowTaking(*FollowTakingRequest, grpc.ServerStreamingServer[FollowTakingResponse]) error
 	// IssueFactorToken makes a one-time token with which a person sets up her
 	// second factor (AuthService.BeginFactor). For a person with a role above
 	// staff it takes a tenant administrator or an operator.
@@ -277,6 +320,12 @@ func (UnimplementedHelpdeskServiceServer) RevokePerson(context.Context, *RevokeP
 }
 func (UnimplementedHelpdeskServiceServer) ListSessions(context.Context, *ListSessionsRequest) (*ListSessionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSessions not implemented")
+}
+func (UnimplementedHelpdeskServiceServer) Take(context.Context, *TakeRequest) (*TakeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Take not implemented")
+}
+func (UnimplementedHelpdeskServiceServer) FollowTaking(*FollowTakingRequest, grpc.ServerStreamingServer[FollowTakingResponse]) error {
+	return status.Error(codes.Unimplemented, "method FollowTaking not implemented")
 }
 func (UnimplementedHelpdeskServiceServer) IssueFactorToken(context.Context, *IssueFactorTokenRequest) (*IssueFactorTokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method IssueFactorToken not implemented")
@@ -458,6 +507,35 @@ func _HelpdeskService_ListSessions_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _HelpdeskService_Take_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TakeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HelpdeskServiceServer).Take(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HelpdeskService_Take_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HelpdeskServiceServer).Take(ctx, req.(*TakeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HelpdeskService_FollowTaking_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(FollowTakingRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(HelpdeskServiceServer).FollowTaking(m, &grpc.GenericServerStream[FollowTakingRequest, FollowTakingResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type HelpdeskService_FollowTakingServer = grpc.ServerStreamingServer[FollowTakingResponse]
+
 func _HelpdeskService_IssueFactorToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(IssueFactorTokenRequest)
 	if err := dec(in); err != nil {
@@ -588,6 +666,10 @@ var HelpdeskService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _HelpdeskService_ListSessions_Handler,
 		},
 		{
+			MethodName: "Take",
+			Handler:    _HelpdeskService_Take_Handler,
+		},
+		{
 			MethodName: "IssueFactorToken",
 			Handler:    _HelpdeskService_IssueFactorToken_Handler,
 		},
@@ -608,6 +690,12 @@ var HelpdeskService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _HelpdeskService_WithdrawProposal_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "FollowTaking",
+			Handler:       _HelpdeskService_FollowTaking_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "heimdraht/v1/helpdesk.proto",
 }

@@ -1,0 +1,451 @@
+package helpdesk
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/access"
+	"github.com/heimdraht/heimdraht/provisioner/audit"
+	"github.com/heimdraht/heimdraht/provisioner/enrolment"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+const (
+	// peopleAlone is how many people's access one person alone may take, or give
+	// back, at once.
+	peopleAlone = 20
+	// slice is how many devices a transaction takes: some 15 ms of it.
+	slice = 40
+	// lookForTakings is how often the replica with the duty looks for what another
+	// one was asked to take, and for suspensions whose time is over.
+	lookForTakings = time.Second
+	keepTakings    = 7 * 24 * time.Hour
+	forgetTakings  = time.Hour
+)
+
+// Selection says whose devices are meant.
+type Selection = store.Selection
+
+// TakeRequest is a wish to take, or give back, the access of many devices.
+type TakeRequest struct {
+	// Action is revoke device, suspend device or restore device.
+	Action    provisioner.Action
+	Selection Selection
+	Reason    string
+	// EndsAt is when a suspension ends by itself; zero: never.
+	EndsAt time.Time
+	// Emergency says that there is no time for a second person. It is recorded.
+	Emergency bool
+	DryRun    bool // only count
+}
+
+// Taking is what became of a TakeRequest.
+type Taking struct {
+	store.Taking // without an id where nothing is done (yet)
+
+	People   int64
+	Proposal *Proposal // not nil: somebody else must confirm it
+}
+
+// Take takes, or gives back, the access of many devices. That of more than 20
+// people waits for a second person, unless it is an emergency. What is begun
+// goes on if this replica dies; Follow tells how far it is.
+func (s *Service) Take(ctx context.Context, actor provisioner.Actor, r TakeRequest) (t Taking, err error) {
+	if r, err = checkTake(actor, r); err != nil {
+		return Taking{}, err
+	}
+	err = s.Store.UpdateUrgent(ctx, func(tx *store.Writer) error {
+		t = Taking{}
+		if err := s.resolve(tx, actor, &r); err != nil {
+			return err
+		}
+		t.Taking = store.Taking{Action: r.Action, Selection: r.Selection, Reason: r.Reason, Actor: actor, EndsAt: r.EndsAt}
+		if t.Total, t.People, err = tx.Selected(r.Selection, r.Action); err != nil {
+			return fmt.Errorf("counting whose access it is: %w", err)
+		}
+		if r.DryRun || t.Total == 0 {
+			return nil
+		}
+		if t.People > peopleAlone && !r.Emergency {
+			if r.Selection.Tenant == "" { // all operators are one, and nobody else may
+				return provisioner.Refuse(provisioner.CodeInvalid).With("field", "Verwaltung", "tenant").
+					With("why", "über alle Verwaltungen auf einmal geht es nur im Notfall (--emergency)", "across all tenants at once it takes an emergency (--emergency)")
+			}
+			t.Proposal, err = proposeTaking(tx, actor, t)
+			return err
+		}
+		t.ID = provisioner.NewID()
+		return begin(tx, t.Taking, t.People, r.Emergency, nil)
+	})
+	if err != nil {
+		return Taking{}, fmt.Errorf("%s: %w", r.Action, err)
+	}
+	s.poke()
+	return t, nil
+}
+
+// checkTake judges a request by itself.
+func checkTake(actor provisioner.Actor, r TakeRequest) (TakeRequest, error) {
+	switch r.Action {
+	case provisioner.ActionRevokeDevice, provisioner.ActionSuspendDevice, provisioner.ActionRestoreDevice:
+	default:
+		return r, provisioner.Refuse(provisioner.CodeProtocol).With("why", "sie nennt nicht, was geschehen soll", "it does not say what is to be done")
+	}
+	v := &r.Selection
+	for _, text := range []*string{&v.Tenant, &v.Person, &v.Gateway, &v.AgentVersion} {
+		*text = strings.TrimSpace(*text)
+	}
+	action := provisioner.ActionTake
+	if v.Tenant == "" && v.Person == "" {
+		action = provisioner.ActionTakeEverywhere
+	}
+	if refusal := provisioner.Allow(actor, action, provisioner.Object{Tenant: v.Tenant}); refusal != nil {
+		return r, refusal
+	}
+	if refusal := provisioner.Allow(actor, r.Action, provisioner.Object{Tenant: v.Tenant}); refusal != nil {
+		return r, refusal
+	}
+	if *v == (Selection{}) {
+		return r, provisioner.Refuse(provisioner.CodeInvalid).With("field", "Auswahl", "selection").
+			With("why", "sie ist leer: nennen Sie Person, Verwaltung, Zugangsserver oder Version", "it is empty: name a person, a tenant, a gateway or a version")
+	}
+	r.Reason = audit.CleanReason(r.Reason)
+	if r.Reason == "" && !r.DryRun {
+		return r, provisioner.Refuse(provisioner.CodeReasonMissing)
+	}
+	if !r.EndsAt.IsZero() && (r.Action != provisioner.ActionSuspendDevice || !r.EndsAt.After(time.Now())) {
+		return r, provisioner.Refuse(provisioner.CodeInvalid).With("field", "Ende", "ends_at").
+			With("why", "nur was ruht, endet von selbst, und nicht in der Vergangenheit", "only what is suspended ends by itself, and not in the past")
+	}
+	return r, nil
+}
+
+// resolve finds out whom the selection names, and says so if it is nobody.
+func (s *Service) resolve(tx *store.Writer, actor provisioner.Actor, r *TakeRequest) error {
+	v := &r.Selection
+	if v.Person != "" {
+		found, err := enrolment.FindPerson(&tx.Reader, actor, provisioner.ActionTake, v.Person, v.Tenant)
+		if err != nil {
+			return err
+		}
+		v.Person, v.Tenant = found.Person.ID, found.Tenant
+		return nil
+	}
+	if v.Tenant != "" {
+		if _, err := tx.Tenant(v.Tenant); err != nil {
+			return missing(err, "Diese Verwaltung", "tenant", v.Tenant)
+		}
+	}
+	if v.Gateway != "" {
+		if _, err := tx.Gateway(v.Gateway); err != nil {
+			return missing(err, "Diesen Zugangsserver", "gateway", v.Gateway)
+		}
+	}
+	return nil
+}
+
+func missing(err error, was, what, name string) error {
+	if errors.Is(err, store.ErrNone) {
+		return provisioner.Refuse(provisioner.CodeNotFound, "name", audit.CleanText(name, 64)).With("what", was, what)
+	}
+	return fmt.Errorf("reading %s %s: %w", what, name, err)
+}
+
+// Names of what a proposal to take holds.
+const (
+	detailAction    = "action"
+	detailSelection = "selection"
+	detailEnds      = "ends at"
+	detailDevices   = "devices"
+	detailPeople    = "people"
+)
+
+// proposeTaking keeps a taking for somebody else to confirm.
+func proposeTaking(tx *store.Writer, actor provisioner.Actor, t Taking) (*Proposal, error) {
+	selection, err := json.Marshal(t.Selection)
+	if err != nil {
+		return nil, err
+	}
+	p := Proposal{
+		Kind: string(provisioner.ActionTake), Tenant: t.Selection.Tenant, Object: string(t.Action) + " " + string(selection),
+		ObjectName: described(t.Selection), Reason: t.Reason, Details: map[string]string{
+			detailAction: string(t.Action), detailSelection: string(selection),
+			detailDevices: strconv.FormatInt(t.Total, 10), detailPeople: strconv.FormatInt(t.People, 10),
+		},
+	}
+	if !t.EndsAt.IsZero() {
+		p.Details[detailEnds] = t.EndsAt.UTC().Format(time.RFC3339)
+	}
+	return propose(tx, actor, p)
+}
+
+// described is a selection for people.
+func described(v Selection) string {
+	var list []string
+	for _, part := range [][2]string{{"tenant", v.Tenant}, {"gateway", v.Gateway}, {"version", v.AgentVersion}} {
+		if part[1] != "" {
+			list = append(list, part[0]+" "+part[1])
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// takeProposed begins what somebody else has proposed. The taking has the
+// proposal's id, so that both can follow it.
+func takeProposed(tx *store.Writer, actor provisioner.Actor, p Proposal) error {
+	t := store.Taking{ID: p.ID, Action: provisioner.Action(p.Details[detailAction]), Reason: p.Reason, Actor: actor}
+	if err := json.Unmarshal([]byte(p.Details[detailSelection]), &t.Selection); err != nil {
+		return fmt.Errorf("reading what was proposed: %w", err)
+	}
+	if ends := p.Details[detailEnds]; ends != "" {
+		var err error
+		if t.EndsAt, err = time.Parse(time.RFC3339, ends); err != nil {
+			return fmt.Errorf("reading what was proposed: %w", err)
+		}
+	}
+	var people int64
+	var err error
+	if t.Total, people, err = tx.Selected(t.Selection, t.Action); err != nil {
+		return fmt.Errorf("counting whose access it is: %w", err)
+	}
+	return begin(tx, t, people, false, &p)
+}
+
+// begin keeps what is to be done, and records that it is.
+func begin(tx *store.Writer, t store.Taking, people int64, emergency bool, p *Proposal) error {
+	if err := tx.AddTaking(t); err != nil {
+		return fmt.Errorf("keeping what is to be done: %w", err)
+	}
+	e := store.Event{
+		Actor: t.Actor, Tenant: t.Selection.Tenant, Action: string(t.Action) + "s", Reason: t.Reason,
+		Object:  audit.Object{Kind: "devices", ID: t.ID, Name: cmp.Or(described(t.Selection), "person "+t.Selection.Person)},
+		Details: map[string]string{detailDevices: strconv.FormatInt(t.Total, 10), detailPeople: strconv.FormatInt(people, 10)},
+	}
+	if emergency {
+		e.Details["emergency"] = "yes"
+	}
+	if p != nil {
+		e.Details["proposed by"] = p.ProposedName
+	}
+	return tx.Audit(e)
+}
+
+// poke wakes the duty, if it is here.
+func (s *Service) poke() {
+	select {
+	case s.begun <- struct{}{}:
+	default:
+	}
+}
+
+// RunTakings does what is to be taken, and ends suspensions whose time is over,
+// until ctx ends: one replica at a time.
+func (s *Service) RunTakings(ctx context.Context) error {
+	return s.Store.Hold(ctx, "taking", s.runTakings)
+}
+
+func (s *Service) runTakings(ctx context.Context, duty *store.Duty) error {
+	look, forget := time.NewTicker(lookForTakings), time.NewTicker(forgetTakings)
+	defer look.Stop()
+	defer forget.Stop()
+	for {
+		if err := errors.Join(s.takeAll(ctx, duty), s.endSuspensions(ctx, duty)); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.begun:
+		case <-look.C:
+		case <-forget.C:
+			if err := duty.Update(ctx, func(tx *store.Writer) error { return tx.ForgetTakings(tx.Now.Add(-keepTakings)) }); err != nil {
+				return fmt.Errorf("forgetting what was taken: %w", err)
+			}
+		}
+	}
+}
+
+// takeAll finishes what is open, in turns, so that a small one is not behind a
+// big one.
+func (s *Service) takeAll(ctx context.Context, duty *store.Duty) error {
+	for {
+		const atOnce = 16
+		open, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]store.Taking, error) { return tx.OpenTakings(atOnce) })
+		if err != nil {
+			return fmt.Errorf("looking for what is to be taken: %w", err)
+		}
+		if len(open) == 0 {
+			return nil
+		}
+		for _, t := range open {
+			if err := duty.Update(ctx, func(tx *store.Writer) error { return takeSlice(tx, t.ID) }); err != nil {
+				return fmt.Errorf("taking the access of many: %w", err)
+			}
+		}
+	}
+}
+
+// takeSlice takes the next devices.
+func takeSlice(tx *store.Writer, id string) error {
+	t, err := tx.Taking(id)
+	if err != nil {
+		return err
+	}
+	list, err := tx.NextOf(t, slice)
+	if err != nil {
+		return fmt.Errorf("reading the next devices: %w", err)
+	}
+	for _, d := range list {
+		switch t.Action {
+		case provisioner.ActionRevokeDevice:
+			_, err = access.Revoke(tx, t.Actor, d, t.Reason)
+		case provisioner.ActionSuspendDevice:
+			_, err = access.SuspendUntil(tx, t.Actor, d, t.Reason, t.EndsAt)
+		case provisioner.ActionRestoreDevice:
+			_, err = access.Restore(tx, t.Actor, d, t.Reason)
+		default:
+			err = fmt.Errorf("a taking of the kind %q is unknown to this program", t.Action)
+		}
+		if err != nil {
+			return err
+		}
+		t.Cursor = d.ID
+		t.Done++
+	}
+	owed, err := tx.DebtsOfAll(list)
+	if err != nil {
+		return fmt.Errorf("finding the gateways that may still hold peers: %w", err)
+	}
+	if len(list) < slice {
+		t.FinishedAt = tx.Now
+	}
+	return tx.MoveTaking(t, owed)
+}
+
+// endSuspensions gives back what was taken for a time that is over.
+func (s *Service) endSuspensions(ctx context.Context, duty *store.Duty) error {
+	for {
+		over, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]string, error) { return tx.SuspensionsEnded(time.Now(), slice) })
+		if err != nil {
+			return fmt.Errorf("looking for suspensions that are over: %w", err)
+		}
+		if len(over) == 0 {
+			return nil
+		}
+		if err := duty.Update(ctx, func(tx *store.Writer) error { return endThese(tx, over) }); err != nil {
+			return fmt.Errorf("ending suspensions: %w", err)
+		}
+	}
+}
+
+// endThese ends suspensions that are still there and over.
+func endThese(tx *store.Writer, devices []string) error {
+	for _, id := range devices {
+		d, err := tx.Device(id)
+		if err != nil {
+			return err
+		}
+		for _, v := range d.SuspendedBy {
+			if v.Source != provisioner.SuspendedByHelpdesk || v.EndsAt.IsZero() || v.EndsAt.After(tx.Now) {
+				continue
+			}
+			if err := access.End(tx, provisioner.System("heimdrahtd"), d, "the time of the suspension is over"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Progress says how far a taking has come.
+type Progress struct {
+	Done, Total   int64
+	Finished      bool
+	Confirmations []provisioner.Confirmation // once it is finished
+}
+
+// Follow tells how far a taking has come, as often as that changes, at last
+// which gateways have confirmed it: it waits for those until patience is over.
+func (s *Service) Follow(ctx context.Context, actor provisioner.Actor, id string, patience time.Duration, tell func(Progress) error) error {
+	const look = 50 * time.Millisecond
+	said := Progress{Done: -1}
+	for {
+		t, epoch, debts, err := s.taking(ctx, actor, id)
+		if err != nil {
+			return err
+		}
+		now := Progress{Done: t.Done, Total: t.Total, Finished: !t.FinishedAt.IsZero()}
+		if now.Finished {
+			if s.Journal != nil {
+				s.Journal.Await(context.WithoutCancel(ctx), revisionOf(debts))
+			}
+			now.Confirmations = s.confirmed(ctx, epoch, debts, patience)
+			return tell(now)
+		}
+		if now.Done != said.Done {
+			said = now
+			if err := tell(now); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(look):
+		}
+	}
+}
+
+func revisionOf(debts []store.Debt) (last int64) {
+	for _, d := range debts {
+		last = max(last, d.Revision)
+	}
+	return last
+}
+
+func (s *Service) confirmed(ctx context.Context, epoch string, debts []store.Debt, patience time.Duration) []provisioner.Confirmation {
+	if len(debts) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, enrolment.Patience(patience))
+	defer cancel()
+	return s.Confirmations.Wait(ctx, epoch, debts)
+}
+
+// taking reads one that the actor may follow. One of another tenant does not
+// exist for him.
+func (s *Service) taking(ctx context.Context, actor provisioner.Actor, id string) (t store.Taking, epoch string, debts []store.Debt, err error) {
+	if refusal := provisioner.Allow(actor, provisioner.ActionTake, provisioner.Object{}); refusal != nil {
+		return t, "", nil, refusal
+	}
+	err = s.Store.View(ctx, func(tx *store.Reader) error {
+		if t, err = tx.Taking(id); errors.Is(err, store.ErrNone) || err == nil && !mayFollow(actor, t.Selection) {
+			return provisioner.Refuse(provisioner.CodeNotFound, "name", audit.CleanText(id, 64)).With("what", "Diesen Vorgang", "taking")
+		}
+		if err != nil {
+			return err
+		}
+		at, err := tx.Position()
+		if err != nil {
+			return err
+		}
+		epoch = at.Epoch
+		debts, err = tx.DebtsOfTaking(id)
+		return err
+	})
+	return t, epoch, debts, err
+}
+
+func mayFollow(actor provisioner.Actor, v Selection) bool {
+	if v.Tenant == "" {
+		return provisioner.Allow(actor, provisioner.ActionTakeEverywhere, provisioner.Object{}) == nil
+	}
+	return provisioner.Allow(actor, provisioner.ActionTake, provisioner.Object{Tenant: v.Tenant}) == nil
+}
