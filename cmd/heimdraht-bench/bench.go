@@ -27,6 +27,7 @@ func benches() []bench {
 		{"Open", "openings a second, 128 at a time, over kept connections, each until its gateway has acknowledged", false, (*runner).benchOpen},
 		{"Storm", "all connected laptops come back after the control plane was killed, while devices are revoked", true, (*runner).benchStorm},
 		{"Latency", "openings and revocations until the gateway has acknowledged, with a session for each device, beside enrolments, imports and statistics", false, (*runner).benchLatency},
+		{"Take", "the biggest tenant is cut off, with a session for each of its devices, beside single revocations of other tenants", false, (*runner).benchTake},
 	}
 }
 

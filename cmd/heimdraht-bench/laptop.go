@@ -32,6 +32,7 @@ type laptop struct {
 	store    *control.MemoryStore
 	endpoint *endpoint.Endpoint
 	deviceID string
+	revoked  atomic.Bool
 }
 
 // laptopAddress is where the n-th laptop calls from: its own address, as behind a router of its own.

@@ -227,6 +227,7 @@ func (r *runner) revoke(ctx context.Context, l *laptop) (confirmed bool, err err
 	if err != nil {
 		return false, fmt.Errorf("revoking: %w", control.FromStatus(err))
 	}
+	l.revoked.Store(true)
 	confirmed = len(answer.GetConfirmations()) > 0
 	for _, c := range answer.GetConfirmations() {
 		confirmed = confirmed && c.GetConfirmed()

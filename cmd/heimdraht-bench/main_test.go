@@ -89,6 +89,9 @@ func TestTinyLoad(t *testing.T) {
 			t.Errorf("no line for %s in:\n%s", name, out.String())
 		}
 	}
+	if !regexp.MustCompile(`(?m)^BenchmarkTake/db=sqlite/devices=\d+/gateways=2-`).MatchString(out.String()) {
+		t.Errorf("no line for the tenant that is cut off in:\n%s", out.String())
+	}
 	for _, what := range []string{"do=open/connection=ready", "do=open/connection=new", "do=revoke", "do=enrol", "do=import/tenants=3"} {
 		if !regexp.MustCompile(`(?m)^BenchmarkLatency/\S+/` + what + `-`).MatchString(out.String()) {
 			t.Errorf("no line of latencies for %s in:\n%s", what, out.String())
