@@ -103,12 +103,13 @@ func (s *Service) counted(tx *store.Writer, actor provisioner.Actor, proof Proof
 		}
 	}
 	actor.ID, actor.Name, actor.Grants = proof.Person.ID, proof.Person.DisplayName, proof.Tenant.GrantsOf(proof.Standing.Groups)
-	return wrongCode(why), errors.Join(
+	refusal := wrongCode(why)
+	return refusal, errors.Join(
 		tx.AddRefusal(store.RecentRefusal{
 			Tenant: proof.Tenant.Name, Login: store.Fold(proof.Person.Login), Person: proof.Person.ID,
-			Code: provisioner.CodeFactorWrong, Cause: string(why), Source: actor.Source,
+			Code: refusal.Code, Cause: string(why), Source: actor.Source,
 		}),
-		tx.Audit(store.Event{Actor: actor, Tenant: proof.Tenant.Name, Action: string(provisioner.ActionSignIn), Result: string(provisioner.CodeFactorWrong)}),
+		tx.Audit(store.Event{Actor: actor, Tenant: proof.Tenant.Name, Action: string(provisioner.ActionSignIn), Result: string(refusal.Code)}),
 	)
 }
 
@@ -135,29 +136,27 @@ func (s *Service) useCode(tx *store.Writer, person string, f store.Factor, code 
 }
 
 func wrongCode(why cause) *provisioner.Refusal {
-	r := provisioner.Refuse(provisioner.CodeFactorWrong)
+	var warum, because string
 	switch why {
 	case causeCodeClock:
-		return r.With("why", "; die Uhr Ihres Telefons geht falsch", "; your phone's clock is wrong")
+		warum, because = "; die Uhr Ihres Telefons geht falsch", "; your phone's clock is wrong"
 	case causeCodeUsed:
-		return r.With("why", ", denn er wurde schon benutzt", ", because it was used before")
-	default:
-		return r.With("why", "", "")
+		warum, because = ", denn er wurde schon benutzt", ", because it was used before"
 	}
+	return provisioner.Refuse(provisioner.CodeFactorWrong).With("why", warum, because)
 }
 
 func throttledFor(d time.Duration) *provisioner.Refusal {
 	minutes := max(int((d+time.Minute-1)/time.Minute), 1)
-	r := provisioner.Refuse(provisioner.CodeFactorThrottled).After(d)
+	german, english := fmt.Sprintf("%d Minuten", minutes), fmt.Sprintf("%d minutes", minutes)
 	switch {
 	case minutes == 1:
-		return r.With("wait", "eine Minute", "a minute")
-	case minutes < 100:
-		return r.With("wait", fmt.Sprintf("%d Minuten", minutes), fmt.Sprintf("%d minutes", minutes))
-	default:
+		german, english = "eine Minute", "a minute"
+	case minutes >= 100:
 		hours := (minutes + 59) / 60
-		return r.With("wait", fmt.Sprintf("%d Stunden", hours), fmt.Sprintf("%d hours", hours))
+		german, english = fmt.Sprintf("%d Stunden", hours), fmt.Sprintf("%d hours", hours)
 	}
+	return provisioner.Refuse(provisioner.CodeFactorThrottled).With("wait", german, english).After(d)
 }
 
 // NewFactor is what a phone is told once.

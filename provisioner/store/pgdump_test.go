@@ -318,7 +318,10 @@ func TestADumpOfAnOlderSchema(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range []string{ // back over 00008_audit.sql, 00007_factor.sql, 00006_moves.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
+	for _, step := range []string{ // back over 00009_taking.sql, 00008_audit.sql, 00007_factor.sql, 00006_moves.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
+		`drop table taking_gateway, taking`,
+		`alter table suspension drop column ends_at`,
+		`drop index device_tenant`,
 		`drop table audit_record, audit_chain, audit_checkpoint, audit_collected`,
 		`drop index audit_at, audit_keep`,
 		`alter table audit drop column number, drop column class`,
