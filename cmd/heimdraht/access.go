@@ -10,7 +10,6 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/heimdraht/heimdraht/agent/control"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
 
@@ -19,6 +18,7 @@ type accessCommands struct {
 	Revoke  accessRevokeCommand  `cmd:"" help:"${access_revoke}"`
 	Suspend accessSuspendCommand `cmd:"" help:"${access_suspend}"`
 	Restore accessRestoreCommand `cmd:"" help:"${access_restore}"`
+	Follow  accessFollowCommand  `cmd:"" help:"${access_follow}"`
 }
 
 // many says whose access it is.
@@ -64,6 +64,21 @@ type accessRestoreCommand struct{ many }
 // Run gives back what suspend took.
 func (c *accessRestoreCommand) Run(ctx context.Context, a *app) error {
 	return c.run(ctx, a, heimdrahtv1.TakeAction_TAKE_ACTION_RESTORE, time.Time{})
+}
+
+type accessFollowCommand struct {
+	waiting
+
+	ID string `arg:"" name:"id" help:"${access_follow_id}"`
+}
+
+// Run waits for what was begun before.
+func (c *accessFollowCommand) Run(ctx context.Context, a *app) error {
+	wait, err := c.milliseconds(a, "heimdraht access follow")
+	if err != nil {
+		return err
+	}
+	return a.withClient(ctx, func(ctx context.Context, k *client) error { return a.follow(ctx, k, c.ID, wait) })
 }
 
 func (c *many) run(ctx context.Context, a *app, action heimdrahtv1.TakeAction, until time.Time) error {
@@ -130,8 +145,7 @@ func (a *app) follow(ctx context.Context, k *client, id string, wait int64) erro
 	for {
 		r, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return problem(control.CodeConnectionLost, words{"Der Server hat aufgehört zu antworten.", "The server stopped answering."},
-				words{"Was begonnen ist, geht weiter. Wiederholen Sie den Befehl: Er sagt, was noch fehlt.", "What is begun goes on. Repeat the command: it says what is missing."})
+			return goesOn(codeNoAnswer, words{"Der Server hat aufgehört zu antworten.", "The server stopped answering."}, id)
 		}
 		if err != nil {
 			return err
@@ -141,8 +155,14 @@ func (a *app) follow(ctx context.Context, k *client, id string, wait int64) erro
 			continue
 		}
 		clear()
-		return a.showMany(r)
+		return a.showMany(r, id)
 	}
+}
+
+// goesOn is a problem that does not stop what was begun.
+func goesOn(code string, sentence words, id string) error {
+	return problem(code, sentence, words{"Was begonnen ist, geht weiter. Wie weit es ist, sagt: heimdraht access follow " + id,
+		"What is begun goes on. How far it is tells: heimdraht access follow " + id})
 }
 
 // progressLine shows a line in the place of the former one, on a terminal.
@@ -155,17 +175,20 @@ func (a *app) progressLine(shown *string, text string) {
 }
 
 // showMany shows what became of many devices, and the gateways' word on it.
-func (a *app) showMany(r *heimdrahtv1.FollowTakingResponse) error {
+func (a *app) showMany(r *heimdrahtv1.FollowTakingResponse, id string) error {
 	t := taken{confirmations: r.GetConfirmations()}
+	var err error
 	switch a.form {
 	case formTable:
 		a.say(words{"%d Laptops.", "%d laptops."}, r.GetDone())
 		a.sayConfirmations(t.confirmations, r.GetDone() > 0)
-		return a.unconfirmed(t)
 	case formJSON:
-		err := a.json(orderedObject{{"devices", r.GetDone()}, {"confirmations", objects(confirmationColumns(), t.confirmations)}, {"confirmed", a.unconfirmed(t) == nil}})
-		return errors.Join(err, a.unconfirmed(t))
+		err = a.json(orderedObject{{"devices", r.GetDone()}, {"confirmations", objects(confirmationColumns(), t.confirmations)}, {"confirmed", t.confirmed()}})
 	default:
-		return errors.Join(list(a.printer, "confirmations", confirmationColumns(), t.confirmations), a.unconfirmed(t))
+		err = list(a.printer, "confirmations", confirmationColumns(), t.confirmations)
 	}
+	if err != nil || t.confirmed() {
+		return err
+	}
+	return goesOn(codeNotConfirmed, words{"Nicht jeder Zugangsserver hat bestätigt.", "Not every gateway has confirmed."}, id)
 }

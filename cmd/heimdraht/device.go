@@ -191,16 +191,8 @@ func (a *app) showTaken(t taken) error {
 	default:
 		a.sayTaken(t)
 	}
-	if err != nil {
+	if err != nil || t.confirmed() {
 		return err
-	}
-	return a.unconfirmed(t)
-}
-
-// unconfirmed is the problem that a gateway has not confirmed, if so.
-func (a *app) unconfirmed(t taken) error {
-	if t.confirmed() {
-		return nil
 	}
 	return problem(codeNotConfirmed,
 		words{"Nicht jeder Zugangsserver hat bestätigt.", "Not every gateway has confirmed."},

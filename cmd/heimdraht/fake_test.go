@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -222,6 +223,36 @@ func (f *fake) ResetFactor(_ context.Context, r *heimdrahtv1.ResetFactorRequest)
 		return &heimdrahtv1.ResetFactorResponse{Proposal: resetProposal()}, nil
 	}
 	return &heimdrahtv1.ResetFactorResponse{}, nil
+}
+
+func (f *fake) Take(ctx context.Context, r *heimdrahtv1.TakeRequest) (*heimdrahtv1.TakeResponse, error) {
+	switch {
+	case r.GetDryRun():
+		return &heimdrahtv1.TakeResponse{Devices: 45, People: 40}, nil
+	case r.GetTenant() == "city" && !r.GetEmergency():
+		p := resetProposal()
+		p.Action, p.ObjectName, p.Details = "take many", "tenant city", map[string]string{"action": "revoke device", "people": "40"}
+		return &heimdrahtv1.TakeResponse{Devices: 45, People: 40, Proposal: p}, nil
+	case r.GetTenant() == "empty":
+		return &heimdrahtv1.TakeResponse{}, nil
+	}
+	return &heimdrahtv1.TakeResponse{Devices: 45, People: 40, TakingId: cmp.Or(r.GetGateway(), "taking1")}, nil
+}
+
+func (f *fake) FollowTaking(r *heimdrahtv1.FollowTakingRequest, stream grpc.ServerStreamingServer[heimdrahtv1.FollowTakingResponse]) error {
+	if r.GetTakingId() == "broken" {
+		return nil
+	}
+	for _, done := range []int64{0, 20, 45} {
+		answer := &heimdrahtv1.FollowTakingResponse{Done: done, Devices: 45, Finished: done == 45}
+		if answer.GetFinished() {
+			answer.Confirmations = confirmations(r.GetTakingId())
+		}
+		if err := stream.Send(answer); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *fake) ListProposals(context.Context, *heimdrahtv1.ListProposalsRequest) (*heimdrahtv1.ListProposalsResponse, error) {

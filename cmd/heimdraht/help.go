@@ -61,6 +61,8 @@ func helpTexts(l speech.Language) kong.Vars {
 		"access_revoke":    {"Endgültig sperren.", "Revoke for good."},
 		"access_suspend":   {"Ruhen lassen, auf Wunsch bis zu einem Tag; Plätze werden frei, Laptops bleiben angemeldet.", "Suspend, until a day if you like; seats are free, laptops stay enrolled."},
 		"access_restore":   {"Zurückgeben, was ruht.", "Give back what is suspended."},
+		"access_follow":    {"Zeigen, wie weit etwas Begonnenes ist, und auf die Zugangsserver warten.", "Show how far something is that was begun, and wait for the gateways."},
+		"access_follow_id": {"Kennung; steht dabei, wenn etwas noch nicht bestätigt ist.", "Its id; it is named where something is not confirmed yet."},
 		"access_tenant":    {"Von dieser Verwaltung.", "Of this tenant."},
 		"access_person":    {"Von diesem Menschen (Person-ID).", "Of this person (person id)."},
 		"access_gateway":   {"Die gerade über diesen Zugangsserver verbunden sind.", "Those connected over this gateway now."},

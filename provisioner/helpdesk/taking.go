@@ -22,7 +22,7 @@ const (
 	// back, at once.
 	peopleAlone = 20
 	// slice is how many devices a transaction takes: some 15 ms of it.
-	slice = 40
+	slice = 64
 	// lookForTakings is how often the replica with the duty looks for what another
 	// one was asked to take, and for suspensions whose time is over.
 	lookForTakings = time.Second

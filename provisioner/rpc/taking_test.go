@@ -33,7 +33,7 @@ func crowdOf(t *testing.T, n int) (s *provisionertest.Server, laptops []provisio
 }
 
 // finished follows a taking to its end.
-func finished(t *testing.T, ctx context.Context, desk heimdrahtv1.HelpdeskServiceClient, id string) *heimdrahtv1.FollowTakingResponse {
+func finished(ctx context.Context, t *testing.T, desk heimdrahtv1.HelpdeskServiceClient, id string) *heimdrahtv1.FollowTakingResponse {
 	t.Helper()
 	stream, err := desk.FollowTaking(ctx, &heimdrahtv1.FollowTakingRequest{TakingId: id, WaitMs: 10_000})
 	if err != nil {
@@ -107,7 +107,7 @@ func TestTakeMany(t *testing.T) {
 	if _, err := desk.ConfirmProposal(admin, &heimdrahtv1.ConfirmProposalRequest{ProposalId: id}); err != nil {
 		t.Fatal(err)
 	}
-	done := finished(t, hilde, desk, id)
+	done := finished(hilde, t, desk, id)
 	if done.GetDone() != n || len(done.GetConfirmations()) != 1 || !done.GetConfirmations()[0].GetConfirmed() {
 		t.Errorf("done: %v", done)
 	}
@@ -117,7 +117,7 @@ func TestTakeMany(t *testing.T) {
 	// Once more there is nothing to do.
 	if answer, err := desk.Take(hilde, &heimdrahtv1.TakeRequest{Action: takeRestore, Tenant: provisionertest.Tenant, Reason: "zurück", Emergency: true}); err != nil || answer.GetTakingId() == "" {
 		t.Fatalf("an emergency: %v, %v", answer, err)
-	} else if done := finished(t, hilde, desk, answer.GetTakingId()); done.GetDone() != n {
+	} else if done := finished(hilde, t, desk, answer.GetTakingId()); done.GetDone() != n {
 		t.Errorf("restored: %v", done)
 	}
 	if got := states(t, s, laptops); got[heimdrahtv1.DeviceState_DEVICE_STATE_ACTIVE] != n {
@@ -132,12 +132,12 @@ func TestTakeMany(t *testing.T) {
 	if err != nil || answer.GetDevices() != 1 {
 		t.Fatalf("of a person: %v, %v", answer, err)
 	}
-	finished(t, hilde, desk, answer.GetTakingId())
+	finished(hilde, t, desk, answer.GetTakingId())
 	answer, err = desk.Take(provisionertest.As(t.Context(), s.Operator), &heimdrahtv1.TakeRequest{Action: takeRevoke, AgentVersion: "test", Reason: "Schwachstelle", Emergency: true})
 	if err != nil || answer.GetDevices() != n-1 {
 		t.Fatalf("of a version: %v, %v", answer, err)
 	}
-	finished(t, provisionertest.As(t.Context(), s.Operator), desk, answer.GetTakingId())
+	finished(provisionertest.As(t.Context(), s.Operator), t, desk, answer.GetTakingId())
 	if got := states(t, s, laptops); got[heimdrahtv1.DeviceState_DEVICE_STATE_REVOKED] != n {
 		t.Errorf("revoked: %v", got)
 	}
@@ -155,7 +155,7 @@ func TestSuspendForATime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		finished(t, hilde, desk, answer.GetTakingId())
+		finished(hilde, t, desk, answer.GetTakingId())
 	}
 	if got := states(t, s, laptops); got[heimdrahtv1.DeviceState_DEVICE_STATE_SUSPENDED] != 2 {
 		t.Fatalf("suspended: %v", got)

@@ -121,7 +121,7 @@ func (w *decided) killedWhen(what string, now func() bool) {
 		}
 	}
 	w.plane.kill()
-	_ = <-answered // whatever the call came to: it was killed under it
+	<-answered //nolint:errcheck // whatever the call came to: it was killed under it
 	w.plane.start()
 
 	asked := w.count(`select count(*) from audit where payload like '%directory list%'`)
