@@ -50,7 +50,9 @@ func TestTakings(t *testing.T) {
 			{store.Selection{Tenant: "stadt", Person: people[1].ID, AgentVersion: "1.0"}, 1, 1},
 			{store.Selection{Gateway: "gw1"}, 0, 0},
 		} {
-			n, p, err := read2(t, s, func(tx *store.Reader) (int64, int64, error) { return tx.Selected(c.selection, provisioner.ActionRevokeDevice) })
+			n, p, err := read2(t, s, func(tx *store.Reader) (int64, int64, error) {
+				return tx.Selected(c.selection, provisioner.ActionRevokeDevice)
+			})
 			if err != nil || n != c.devices || p != c.people {
 				t.Errorf("%+v: %d devices of %d people, %v; want %d of %d", c.selection, n, p, err, c.devices, c.people)
 			}
@@ -59,7 +61,10 @@ func TestTakings(t *testing.T) {
 			ID: "t1", Action: provisioner.ActionSuspendDevice, Selection: store.Selection{Tenant: "stadt"}, Reason: "Umzug", Total: 5,
 			Actor: provisioner.Actor{ID: "h", Name: "Hilde", Grants: []provisioner.Grant{{Role: provisioner.RoleHelpdesk, Tenant: "stadt"}}},
 		}
-		update(t, s, func(tx *store.Writer) error { want.CreatedAt = tx.Now.Truncate(time.Millisecond); return tx.AddTaking(want) })
+		update(t, s, func(tx *store.Writer) error {
+			want.CreatedAt = tx.Now.Truncate(time.Millisecond)
+			return tx.AddTaking(want)
+		})
 		later(t, want.CreatedAt)
 		enrol(people[0], "1.1")
 		taking := view(t, s, func(tx *store.Reader) (store.Taking, error) { return tx.Taking("t1") })
