@@ -17,6 +17,7 @@ type Tenant struct {
 	MailDomains []string
 	StaffGroup  string // whose members may enrol and open sessions
 	Roles       RoleGroups
+	Provider    ProviderRoles
 	Policy      Policy
 	Networks    []NetworkGrant
 }
@@ -26,6 +27,14 @@ type RoleGroups struct {
 	Helpdesk    string
 	Planner     string
 	TenantAdmin string
+}
+
+// ProviderRoles are what people of this tenant do for others: the IT provider is
+// a tenant itself. Empty: nothing.
+type ProviderRoles struct {
+	Operator string   // group of those who run the control plane, with every right in every tenant
+	Helpdesk string   // group of those who are the helpdesk of Tenants
+	Tenants  []string // by name
 }
 
 // Tunnel says what goes through it.
@@ -124,7 +133,7 @@ func (p LicencePool) ValidAt(t time.Time) bool {
 // GroupsAsked lists every group whose membership decides something for this
 // tenant: staff, roles and networks; each once.
 func (t Tenant) GroupsAsked() []string {
-	groups := []string{t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin}
+	groups := []string{t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin, t.Provider.Operator, t.Provider.Helpdesk}
 	for _, n := range t.Networks {
 		if n.Group != GroupAll {
 			groups = append(groups, n.Group)
@@ -161,6 +170,16 @@ func (t Tenant) GrantsOf(groups []string) []Grant {
 		if InGroup(groups, r.group) {
 			grants = append(grants, Grant{Role: r.role, Tenant: t.Name})
 		}
+	}
+	if InGroup(groups, t.Provider.Helpdesk) {
+		for _, name := range t.Provider.Tenants {
+			if g := (Grant{Role: RoleHelpdesk, Tenant: name}); !slices.Contains(grants, g) {
+				grants = append(grants, g)
+			}
+		}
+	}
+	if InGroup(groups, t.Provider.Operator) {
+		grants = append(grants, Grant{Role: RoleOperator})
 	}
 	return grants
 }

@@ -120,11 +120,20 @@ func declarationOf(d config.Declaration) *heimdrahtv1.Declaration {
 	return &out
 }
 
+// providerOf is nil for a tenant whose people do nothing for others.
+func providerOf(p provisioner.ProviderRoles) *heimdrahtv1.ProviderRoles {
+	if p.Operator == "" && p.Helpdesk == "" {
+		return nil
+	}
+	return &heimdrahtv1.ProviderRoles{Operator: p.Operator, Helpdesk: p.Helpdesk, Tenants: p.Tenants}
+}
+
 func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 	out := &heimdrahtv1.TenantDeclaration{
 		Name: t.Name, DisplayName: t.DisplayName, Land: t.Land, Directory: t.Directory, Base: t.Base,
 		MailDomains: t.MailDomains, StaffGroup: t.StaffGroup,
-		Roles: &heimdrahtv1.Roles{Helpdesk: t.Roles.Helpdesk, Planner: t.Roles.Planner, TenantAdmin: t.Roles.TenantAdmin},
+		Roles:    &heimdrahtv1.Roles{Helpdesk: t.Roles.Helpdesk, Planner: t.Roles.Planner, TenantAdmin: t.Roles.TenantAdmin},
+		Provider: providerOf(t.Provider),
 		Policy: &heimdrahtv1.Policy{
 			DevicesPerPerson: uint32(t.Policy.DevicesPerPerson), Tunnel: string(t.Policy.Tunnel), DnsDomains: t.Policy.DNSDomains,
 			PasswordExpired: string(t.Policy.PasswordExpired), PasswordHosts: destinationTexts(t.Policy.PasswordHosts),

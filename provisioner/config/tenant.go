@@ -38,6 +38,14 @@ func (l *loader) tenant(m *mapping) provisioner.Tenant {
 			r.done()
 		}
 	}
+	if v, ok := m.ask("provider"); ok {
+		if r := v.mapping("provider").under("provider."); r != nil {
+			r.text("operator", &t.Provider.Operator, distinguishedName)
+			r.text("helpdesk", &t.Provider.Helpdesk, distinguishedName)
+			r.list("tenants", "tenants", &t.Provider.Tenants, name)
+			r.done()
+		}
+	}
 	if v, ok := m.ask("policy"); ok {
 		if p := v.mapping("policy").under("policy."); p != nil {
 			policy(p, &t.Policy)

@@ -136,6 +136,9 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 		Roles: provisioner.RoleGroups{
 			Helpdesk: m.GetRoles().GetHelpdesk(), Planner: m.GetRoles().GetPlanner(), TenantAdmin: m.GetRoles().GetTenantAdmin(),
 		},
+		Provider: provisioner.ProviderRoles{
+			Operator: m.GetProvider().GetOperator(), Helpdesk: m.GetProvider().GetHelpdesk(), Tenants: m.GetProvider().GetTenants(),
+		},
 		Policy: provisioner.Policy{
 			DevicesPerPerson: int(m.GetPolicy().GetDevicesPerPerson()), Tunnel: provisioner.Tunnel(m.GetPolicy().GetTunnel()),
 			DNSDomains: m.GetPolicy().GetDnsDomains(), PasswordExpired: provisioner.PasswordPolicy(m.GetPolicy().GetPasswordExpired()),

@@ -75,7 +75,7 @@ func (s *Service) Login(ctx context.Context, actor provisioner.Actor, c Credenti
 }
 
 func tokenOf(p Proof) store.StaffToken {
-	return store.StaffToken{Person: p.Person.ID, Name: p.Person.DisplayName, Grants: p.Tenant.GrantsOf(p.Standing.Groups)}
+	return store.StaffToken{Person: p.Person.ID, Tenant: p.Tenant.Name, Name: p.Person.DisplayName, Grants: p.Tenant.GrantsOf(p.Standing.Groups)}
 }
 
 func hasRole(p Proof) *provisioner.Refusal {
@@ -220,7 +220,11 @@ const (
 // grantsNow keeps of a token's grants those that still hold.
 func (s *Service) grantsNow(ctx context.Context, t store.StaffToken) ([]provisioner.Grant, error) {
 	var grants []provisioner.Grant
-	for _, name := range tenantsOf(t.Grants) {
+	homes := []string{t.Tenant}
+	if t.Tenant == "" { // of the version before
+		homes = tenantsOf(t.Grants)
+	}
+	for _, name := range homes {
 		tenant, standing, err := s.standingNow(ctx, t.Person, name)
 		if errors.Is(err, store.ErrNone) {
 			continue

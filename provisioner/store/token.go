@@ -18,6 +18,7 @@ func hashToken(token string) string {
 // StaffToken is a signed-in person.
 type StaffToken struct {
 	Person    string // empty: the first operator, whom no directory knows
+	Tenant    string // in which she signed in; empty: not known
 	Name      string
 	Grants    []provisioner.Grant
 	CreatedAt time.Time
@@ -30,8 +31,8 @@ func (w *Writer) AddStaffToken(token string, t StaffToken) error {
 	if err != nil {
 		return err
 	}
-	return run(w.q, `insert into staff_token (hash, person, name, grants, created_at, expires_at) values ($1, $2, $3, $4, $5, $6)`,
-		hashToken(token), t.Person, t.Name, grants, ms(w.Now), ms(t.ExpiresAt))
+	return run(w.q, `insert into staff_token (hash, person, tenant, name, grants, created_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7)`,
+		hashToken(token), t.Person, t.Tenant, t.Name, grants, ms(w.Now), ms(t.ExpiresAt))
 }
 
 // StaffToken finds who is signed in by a token, expired or not; ErrNone if
@@ -40,12 +41,12 @@ func (r *Reader) StaffToken(token string) (StaffToken, error) {
 	return one(r.q, func(s scanner) (t StaffToken, err error) {
 		var grants string
 		var created, expires int64
-		if err := s.Scan(&t.Person, &t.Name, &grants, &created, &expires); err != nil {
+		if err := s.Scan(&t.Person, &t.Tenant, &t.Name, &grants, &created, &expires); err != nil {
 			return t, err
 		}
 		t.CreatedAt, t.ExpiresAt = at(created), at(expires)
 		return t, fromJSON(grants, &t.Grants)
-	}, `select person, name, grants, created_at, expires_at from staff_token where hash = $1`, hashToken(token))
+	}, `select person, tenant, name, grants, created_at, expires_at from staff_token where hash = $1`, hashToken(token))
 }
 
 // DropStaffToken forgets a token. Idempotent.

@@ -118,8 +118,8 @@ func checkTenant(t provisioner.Tenant) *provisioner.Refusal {
 	switch {
 	case !isName(t.Name):
 		return invalid(kindTenant, t.Name, "ein Name besteht aus höchstens 63 Kleinbuchstaben, Ziffern und Bindestrichen", "a name has lower-case letters, digits and hyphens, at most 63")
-	case tooLong(t.DisplayName, t.Land, t.Directory, t.Base, t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin) ||
-		tooLong(t.MailDomains...) || tooLong(t.Policy.DNSDomains...):
+	case tooLong(t.DisplayName, t.Land, t.Directory, t.Base, t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin, t.Provider.Operator, t.Provider.Helpdesk) ||
+		tooLong(t.Provider.Tenants...) || tooLong(t.MailDomains...) || tooLong(t.Policy.DNSDomains...):
 		return invalid(kindTenant, t.Name, "ein Wert ist zu lang oder enthält einen Zeilenumbruch", "a value is too long, or has a line break")
 	case t.StaffGroup == "":
 		return invalid(kindTenant, t.Name, "staff_group fehlt: die Gruppe sagt, wer von zu Hause arbeiten darf", "staff_group must be given: it says who may work from home")
@@ -127,7 +127,9 @@ func checkTenant(t provisioner.Tenant) *provisioner.Refusal {
 		return invalid(kindTenant, t.Name, "policy.devices_per_person muss von 1 bis %d sein", "policy.devices_per_person must be from 1 to %d", maxDevices)
 	case t.Policy.Tunnel != provisioner.TunnelSplit && t.Policy.Tunnel != provisioner.TunnelFull:
 		return invalid(kindTenant, t.Name, "policy.tunnel muss split oder full sein", "policy.tunnel must be split or full")
-	case len(t.MailDomains) > maxList || len(t.Networks) > maxList || len(t.Policy.DNSServers) > 8 || len(t.Policy.DNSDomains) > 64:
+	case (t.Provider.Helpdesk == "") != (len(t.Provider.Tenants) == 0):
+		return invalid(kindTenant, t.Name, "provider.helpdesk und provider.tenants gehören zusammen: wer hilft, und wem", "provider.helpdesk and provider.tenants belong together: who helps, and whom")
+	case len(t.Provider.Tenants) > maxList || len(t.MailDomains) > maxList || len(t.Networks) > maxList || len(t.Policy.DNSServers) > 8 || len(t.Policy.DNSDomains) > 64:
 		return invalid(kindTenant, t.Name, "eine Liste ist zu lang", "a list is too long")
 	case len(slices.Compact(slices.Clone(t.MailDomains))) != len(t.MailDomains):
 		return invalid(kindTenant, t.Name, "eine Maildomain steht zweimal da", "a mail domain stands twice")

@@ -200,10 +200,26 @@ func (w world) check(changes []change) error {
 	if len(changes) == 0 {
 		return nil
 	}
+	if err := w.checkHelped(changes); err != nil {
+		return err
+	}
 	if err := w.checkDomains(changes); err != nil {
 		return err
 	}
 	return w.checkAddresses()
+}
+
+// checkHelped sees that those exist whom a provider's helpdesk helps.
+func (w world) checkHelped(changes []change) error {
+	for _, v := range changes {
+		t, _ := v.now.(provisioner.Tenant)
+		for _, name := range t.Provider.Tenants {
+			if _, exists := w.tenants[name]; !exists {
+				return invalid(kindTenant, t.Name, "provider.tenants nennt %q, und diese Verwaltung gibt es nicht", "provider.tenants names %q, and there is no such tenant", name)
+			}
+		}
+	}
+	return nil
 }
 
 // checkDomains sees that a mail domain leads to one tenant. Who wants the domain

@@ -209,6 +209,7 @@ type TenantDeclaration struct {
 	Roles         *Roles          `protobuf:"bytes,8,opt,name=roles,proto3" json:"roles,omitempty"`
 	Policy        *Policy         `protobuf:"bytes,9,opt,name=policy,proto3" json:"policy,omitempty"`
 	Networks      []*NetworkGrant `protobuf:"bytes,10,rep,name=networks,proto3" json:"networks,omitempty"`
+	Provider      *ProviderRoles  `protobuf:"bytes,11,opt,name=provider,proto3" json:"provider,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -313,6 +314,13 @@ func (x *TenantDeclaration) GetNetworks() []*NetworkGrant {
 	return nil
 }
 
+func (x *TenantDeclaration) GetProvider() *ProviderRoles {
+	if x != nil {
+		return x.Provider
+	}
+	return nil
+}
+
 // Roles names the group of each role; empty: nobody has it.
 type Roles struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -374,6 +382,70 @@ func (x *Roles) GetTenantAdmin() string {
 	return ""
 }
 
+// ProviderRoles are what people of a tenant do for others: the IT provider is a
+// tenant itself. Only operators may change them.
+type ProviderRoles struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Group of those who run the control plane, with every right in every tenant.
+	Operator string `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"`
+	// Group of those who are the helpdesk of `tenants`.
+	Helpdesk      string   `protobuf:"bytes,2,opt,name=helpdesk,proto3" json:"helpdesk,omitempty"`
+	Tenants       []string `protobuf:"bytes,3,rep,name=tenants,proto3" json:"tenants,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProviderRoles) Reset() {
+	*x = ProviderRoles{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProviderRoles) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProviderRoles) ProtoMessage() {}
+
+func (x *ProviderRoles) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProviderRoles.ProtoReflect.Descriptor instead.
+func (*ProviderRoles) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ProviderRoles) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
+}
+
+func (x *ProviderRoles) GetHelpdesk() string {
+	if x != nil {
+		return x.Helpdesk
+	}
+	return ""
+}
+
+func (x *ProviderRoles) GetTenants() []string {
+	if x != nil {
+		return x.Tenants
+	}
+	return nil
+}
+
 type Policy struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
 	DevicesPerPerson uint32                 `protobuf:"varint,1,opt,name=devices_per_person,json=devicesPerPerson,proto3" json:"devices_per_person,omitempty"`
@@ -393,7 +465,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -405,7 +477,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -418,7 +490,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Policy) GetDevicesPerPerson() uint32 {
@@ -475,7 +547,7 @@ type NetworkGrant struct {
 
 func (x *NetworkGrant) Reset() {
 	*x = NetworkGrant{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -487,7 +559,7 @@ func (x *NetworkGrant) String() string {
 func (*NetworkGrant) ProtoMessage() {}
 
 func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -500,7 +572,7 @@ func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkGrant.ProtoReflect.Descriptor instead.
 func (*NetworkGrant) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *NetworkGrant) GetGroup() string {
@@ -537,7 +609,7 @@ type LicencePoolDeclaration struct {
 
 func (x *LicencePoolDeclaration) Reset() {
 	*x = LicencePoolDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -549,7 +621,7 @@ func (x *LicencePoolDeclaration) String() string {
 func (*LicencePoolDeclaration) ProtoMessage() {}
 
 func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -562,7 +634,7 @@ func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicencePoolDeclaration.ProtoReflect.Descriptor instead.
 func (*LicencePoolDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LicencePoolDeclaration) GetName() string {
@@ -638,7 +710,7 @@ type PoolShare struct {
 
 func (x *PoolShare) Reset() {
 	*x = PoolShare{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -650,7 +722,7 @@ func (x *PoolShare) String() string {
 func (*PoolShare) ProtoMessage() {}
 
 func (x *PoolShare) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -663,7 +735,7 @@ func (x *PoolShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolShare.ProtoReflect.Descriptor instead.
 func (*PoolShare) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PoolShare) GetTenant() string {
@@ -698,7 +770,7 @@ type GatewayDeclaration struct {
 
 func (x *GatewayDeclaration) Reset() {
 	*x = GatewayDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -710,7 +782,7 @@ func (x *GatewayDeclaration) String() string {
 func (*GatewayDeclaration) ProtoMessage() {}
 
 func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -723,7 +795,7 @@ func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayDeclaration.ProtoReflect.Descriptor instead.
 func (*GatewayDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GatewayDeclaration) GetName() string {
@@ -784,7 +856,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -796,7 +868,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -809,7 +881,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DiffRequest) GetDeclaration() *Declaration {
@@ -828,7 +900,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -840,7 +912,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -853,7 +925,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DiffResponse) GetDifferences() []*Difference {
@@ -878,7 +950,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -890,7 +962,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -903,7 +975,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Difference) GetKind() string {
@@ -951,7 +1023,7 @@ type ApplyRequest struct {
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -963,7 +1035,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -976,7 +1048,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ApplyRequest) GetDeclaration() *Declaration {
@@ -1002,7 +1074,7 @@ type ApplyResponse struct {
 
 func (x *ApplyResponse) Reset() {
 	*x = ApplyResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1086,7 @@ func (x *ApplyResponse) String() string {
 func (*ApplyResponse) ProtoMessage() {}
 
 func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1099,7 @@ func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
 func (*ApplyResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ApplyResponse) GetDifferences() []*Difference {
@@ -1046,7 +1118,7 @@ type CreateGatewayTokenRequest struct {
 
 func (x *CreateGatewayTokenRequest) Reset() {
 	*x = CreateGatewayTokenRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1130,7 @@ func (x *CreateGatewayTokenRequest) String() string {
 func (*CreateGatewayTokenRequest) ProtoMessage() {}
 
 func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1143,7 @@ func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CreateGatewayTokenRequest) GetGateway() string {
@@ -1092,7 +1164,7 @@ type CreateGatewayTokenResponse struct {
 
 func (x *CreateGatewayTokenResponse) Reset() {
 	*x = CreateGatewayTokenResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1176,7 @@ func (x *CreateGatewayTokenResponse) String() string {
 func (*CreateGatewayTokenResponse) ProtoMessage() {}
 
 func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1189,7 @@ func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CreateGatewayTokenResponse) GetToken() string {
@@ -1142,7 +1214,7 @@ type ListGatewaysRequest struct {
 
 func (x *ListGatewaysRequest) Reset() {
 	*x = ListGatewaysRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1154,7 +1226,7 @@ func (x *ListGatewaysRequest) String() string {
 func (*ListGatewaysRequest) ProtoMessage() {}
 
 func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1167,7 +1239,7 @@ func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysRequest.ProtoReflect.Descriptor instead.
 func (*ListGatewaysRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 type ListGatewaysResponse struct {
@@ -1179,7 +1251,7 @@ type ListGatewaysResponse struct {
 
 func (x *ListGatewaysResponse) Reset() {
 	*x = ListGatewaysResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1263,7 @@ func (x *ListGatewaysResponse) String() string {
 func (*ListGatewaysResponse) ProtoMessage() {}
 
 func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1276,7 @@ func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysResponse.ProtoReflect.Descriptor instead.
 func (*ListGatewaysResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListGatewaysResponse) GetGateways() []*Gateway {
@@ -1235,7 +1307,7 @@ type Gateway struct {
 
 func (x *Gateway) Reset() {
 	*x = Gateway{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1247,7 +1319,7 @@ func (x *Gateway) String() string {
 func (*Gateway) ProtoMessage() {}
 
 func (x *Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1260,7 +1332,7 @@ func (x *Gateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
 func (*Gateway) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Gateway) GetName() string {
@@ -1365,7 +1437,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x12bind_password_file\x18\x05 \x01(\tR\x10bindPasswordFile\x12\x12\n" +
 	"\x04base\x18\x06 \x01(\tR\x04base\x12\x18\n" +
 	"\aflavour\x18\a \x01(\tR\aflavour\x12\x14\n" +
-	"\x05plain\x18\b \x01(\bR\x05plain\"\xe5\x02\n" +
+	"\x05plain\x18\b \x01(\bR\x05plain\"\x9e\x03\n" +
 	"\x11TenantDeclaration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x12\n" +
@@ -1378,11 +1450,16 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x05roles\x18\b \x01(\v2\x13.heimdraht.v1.RolesR\x05roles\x12,\n" +
 	"\x06policy\x18\t \x01(\v2\x14.heimdraht.v1.PolicyR\x06policy\x126\n" +
 	"\bnetworks\x18\n" +
-	" \x03(\v2\x1a.heimdraht.v1.NetworkGrantR\bnetworks\"`\n" +
+	" \x03(\v2\x1a.heimdraht.v1.NetworkGrantR\bnetworks\x127\n" +
+	"\bprovider\x18\v \x01(\v2\x1b.heimdraht.v1.ProviderRolesR\bprovider\"`\n" +
 	"\x05Roles\x12\x1a\n" +
 	"\bhelpdesk\x18\x01 \x01(\tR\bhelpdesk\x12\x18\n" +
 	"\aplanner\x18\x02 \x01(\tR\aplanner\x12!\n" +
-	"\ftenant_admin\x18\x03 \x01(\tR\vtenantAdmin\"\xe2\x01\n" +
+	"\ftenant_admin\x18\x03 \x01(\tR\vtenantAdmin\"a\n" +
+	"\rProviderRoles\x12\x1a\n" +
+	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1a\n" +
+	"\bhelpdesk\x18\x02 \x01(\tR\bhelpdesk\x12\x18\n" +
+	"\atenants\x18\x03 \x03(\tR\atenants\"\xe2\x01\n" +
 	"\x06Policy\x12,\n" +
 	"\x12devices_per_person\x18\x01 \x01(\rR\x10devicesPerPerson\x12\x16\n" +
 	"\x06tunnel\x18\x02 \x01(\tR\x06tunnel\x12\x1f\n" +
@@ -1475,59 +1552,61 @@ func file_heimdraht_v1_admin_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_admin_proto_rawDescData
 }
 
-var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*Declaration)(nil),                // 0: heimdraht.v1.Declaration
 	(*DirectoryDeclaration)(nil),       // 1: heimdraht.v1.DirectoryDeclaration
 	(*TenantDeclaration)(nil),          // 2: heimdraht.v1.TenantDeclaration
 	(*Roles)(nil),                      // 3: heimdraht.v1.Roles
-	(*Policy)(nil),                     // 4: heimdraht.v1.Policy
-	(*NetworkGrant)(nil),               // 5: heimdraht.v1.NetworkGrant
-	(*LicencePoolDeclaration)(nil),     // 6: heimdraht.v1.LicencePoolDeclaration
-	(*PoolShare)(nil),                  // 7: heimdraht.v1.PoolShare
-	(*GatewayDeclaration)(nil),         // 8: heimdraht.v1.GatewayDeclaration
-	(*DiffRequest)(nil),                // 9: heimdraht.v1.DiffRequest
-	(*DiffResponse)(nil),               // 10: heimdraht.v1.DiffResponse
-	(*Difference)(nil),                 // 11: heimdraht.v1.Difference
-	(*ApplyRequest)(nil),               // 12: heimdraht.v1.ApplyRequest
-	(*ApplyResponse)(nil),              // 13: heimdraht.v1.ApplyResponse
-	(*CreateGatewayTokenRequest)(nil),  // 14: heimdraht.v1.CreateGatewayTokenRequest
-	(*CreateGatewayTokenResponse)(nil), // 15: heimdraht.v1.CreateGatewayTokenResponse
-	(*ListGatewaysRequest)(nil),        // 16: heimdraht.v1.ListGatewaysRequest
-	(*ListGatewaysResponse)(nil),       // 17: heimdraht.v1.ListGatewaysResponse
-	(*Gateway)(nil),                    // 18: heimdraht.v1.Gateway
-	(*timestamppb.Timestamp)(nil),      // 19: google.protobuf.Timestamp
+	(*ProviderRoles)(nil),              // 4: heimdraht.v1.ProviderRoles
+	(*Policy)(nil),                     // 5: heimdraht.v1.Policy
+	(*NetworkGrant)(nil),               // 6: heimdraht.v1.NetworkGrant
+	(*LicencePoolDeclaration)(nil),     // 7: heimdraht.v1.LicencePoolDeclaration
+	(*PoolShare)(nil),                  // 8: heimdraht.v1.PoolShare
+	(*GatewayDeclaration)(nil),         // 9: heimdraht.v1.GatewayDeclaration
+	(*DiffRequest)(nil),                // 10: heimdraht.v1.DiffRequest
+	(*DiffResponse)(nil),               // 11: heimdraht.v1.DiffResponse
+	(*Difference)(nil),                 // 12: heimdraht.v1.Difference
+	(*ApplyRequest)(nil),               // 13: heimdraht.v1.ApplyRequest
+	(*ApplyResponse)(nil),              // 14: heimdraht.v1.ApplyResponse
+	(*CreateGatewayTokenRequest)(nil),  // 15: heimdraht.v1.CreateGatewayTokenRequest
+	(*CreateGatewayTokenResponse)(nil), // 16: heimdraht.v1.CreateGatewayTokenResponse
+	(*ListGatewaysRequest)(nil),        // 17: heimdraht.v1.ListGatewaysRequest
+	(*ListGatewaysResponse)(nil),       // 18: heimdraht.v1.ListGatewaysResponse
+	(*Gateway)(nil),                    // 19: heimdraht.v1.Gateway
+	(*timestamppb.Timestamp)(nil),      // 20: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	1,  // 0: heimdraht.v1.Declaration.directories:type_name -> heimdraht.v1.DirectoryDeclaration
 	2,  // 1: heimdraht.v1.Declaration.tenants:type_name -> heimdraht.v1.TenantDeclaration
-	6,  // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
-	8,  // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
+	7,  // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
+	9,  // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
 	3,  // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
-	4,  // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
-	5,  // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
-	7,  // 7: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
-	0,  // 8: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
-	11, // 9: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
-	0,  // 10: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
-	11, // 11: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
-	19, // 12: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	18, // 13: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
-	19, // 14: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
-	19, // 15: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
-	9,  // 16: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
-	12, // 17: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
-	14, // 18: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
-	16, // 19: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
-	10, // 20: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
-	13, // 21: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
-	15, // 22: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
-	17, // 23: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
-	20, // [20:24] is the sub-list for method output_type
-	16, // [16:20] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	5,  // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
+	6,  // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
+	4,  // 7: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
+	8,  // 8: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
+	0,  // 9: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
+	12, // 10: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
+	0,  // 11: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
+	12, // 12: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
+	20, // 13: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	19, // 14: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
+	20, // 15: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
+	20, // 16: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
+	10, // 17: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
+	13, // 18: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
+	15, // 19: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
+	17, // 20: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
+	11, // 21: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
+	14, // 22: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
+	16, // 23: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
+	18, // 24: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
+	21, // [21:25] is the sub-list for method output_type
+	17, // [17:21] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_admin_proto_init() }
@@ -1542,7 +1621,7 @@ func file_heimdraht_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_admin_proto_rawDesc), len(file_heimdraht_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ type asked struct {
 func groupsOf(t provisioner.Tenant) []asked {
 	groups := []asked{
 		{"staff_group", t.StaffGroup}, {"roles.helpdesk", t.Roles.Helpdesk}, {"roles.planner", t.Roles.Planner}, {"roles.tenant_admin", t.Roles.TenantAdmin},
+		{"provider.operator", t.Provider.Operator}, {"provider.helpdesk", t.Provider.Helpdesk},
 	}
 	for _, n := range t.Networks {
 		if n.Group != provisioner.GroupAll {
