@@ -61,7 +61,7 @@ func (c *city) seen() {
 // TestABurstOfIntruderLocks: somebody who locks everybody out by wrong passwords throws nobody off the network.
 func TestABurstOfIntruderLocks(t *testing.T) {
 	t.Parallel()
-	const people = 1000 // of whom the brake would let 40 go
+	const people = 5000 // of whom the brake would let 200 go
 	c := newCity(t, startCity(t, people), store.Options{Database: filepath.Join(t.TempDir(), "db")})
 	c.follow()
 	c.settled(1)
