@@ -30,13 +30,16 @@ func english() context.Context {
 }
 
 // codeOf is the code of a refusal; empty for none.
-func codeOf(err error) string {
+func codeOf(err error) string { return refusalOf(err).GetCode() }
+
+// refusalOf is nil where a call was not refused.
+func refusalOf(err error) *heimdrahtv1.Refusal {
 	for _, d := range status.Convert(err).Details() {
 		if r, ok := d.(*heimdrahtv1.Refusal); ok {
-			return r.GetCode()
+			return r
 		}
 	}
-	return ""
+	return nil
 }
 
 func expect(t *testing.T, what string, err error, code string) {
