@@ -183,7 +183,7 @@ func (w *Writer) AddDevice(d provisioner.Device) error {
 			enrolled_at, certificate_not_after, revoked_at, revoked_why, search)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, '', $12)`,
 		d.ID, d.Tenant, d.Person, d.Generation, d.Name, d.SerialNumber, d.Platform, d.PublicKey.String(), d.AgentVersion,
-		ms(d.EnrolledAt), ms(d.CertificateNotAfter), searchText(d.Name, d.SerialNumber, d.PublicKey.String()))
+		ms(d.EnrolledAt), ms(d.CertificateNotAfter), deviceText(d))
 }
 
 // ReplaceDevice writes new keys, generation, name and certificate of a device
@@ -195,7 +195,7 @@ func (w *Writer) ReplaceDevice(d provisioner.Device) error {
 	return run(w.q, `update device set generation = $1, name = $2, platform = $3, public_key = $4, agent_version = $5, enrolled_at = $6,
 		certificate_not_after = $7, search = $8 where id = $9`,
 		d.Generation, d.Name, d.Platform, d.PublicKey.String(), d.AgentVersion, ms(d.EnrolledAt), ms(d.CertificateNotAfter),
-		searchText(d.Name, d.SerialNumber, d.PublicKey.String()), d.ID)
+		deviceText(d), d.ID)
 }
 
 // ClaimKey makes a WireGuard key somebody's for good. A key that anybody has

@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 )
@@ -54,51 +53,9 @@ func (w *Writer) KeepPerson(p provisioner.Person) (provisioner.Person, error) {
 	}
 }
 
-// FoundPerson is one row of a search.
-type FoundPerson struct {
-	Person    provisioner.Person
-	Tenant    string
-	Devices   int64 // not revoked
-	Connected bool
-}
-
-// FindPeople lists people of tenants in scope of whom some text or device
-// contains every word of the query, by name, at most limit.
-func (r *Reader) FindPeople(scope provisioner.Scope, query string, limit int) ([]FoundPerson, error) {
-	words := strings.Fields(Fold(query))
-	if len(words) == 0 {
-		return nil, nil
-	}
-	a := new(args)
-	where := `where ` + a.scope(scope, "s.tenant")
-	for _, w := range words {
-		pattern := "%" + likeLiteral(w) + "%"
-		prefix := likeLiteral(w) + "%"
-		where += ` and (p.search like ` + a.add(pattern) + ` escape '!' or p.id like ` + a.add(prefix) + ` escape '!'
-			or exists (select 1 from device d where d.person = p.id and d.tenant = s.tenant
-				and (d.search like ` + a.add(pattern) + ` escape '!' or d.id like ` + a.add(prefix) + ` escape '!')))`
-	}
-	return all(r.q, scanFound, `select p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail, s.tenant,
-			(select count(*) from device d where d.person = p.id and d.tenant = s.tenant and d.revoked_at = 0),
-			(select count(*) from device d join session x on x.device = d.id and x.closed_revision = 0 where d.person = p.id and d.tenant = s.tenant)
-		from standing s join person p on p.id = s.person `+where+`
-		order by p.display_name, p.id, s.tenant limit `+a.add(limit), a.list...)
-}
-
-func scanFound(s scanner) (f FoundPerson, err error) {
-	var connected int64
-	err = s.Scan(&f.Person.ID, &f.Person.Directory, &f.Person.StableID, &f.Person.Login, &f.Person.DisplayName, &f.Person.Mail,
-		&f.Tenant, &f.Devices, &connected)
-	f.Connected = connected > 0
-	return f, err
-}
-
 // PersonIn reads a person with her tenants in scope.
 func (r *Reader) PersonIn(scope provisioner.Scope, id string) ([]FoundPerson, error) {
 	a := new(args)
 	where := `where p.id = ` + a.add(id) + ` and ` + a.scope(scope, "s.tenant")
-	return all(r.q, scanFound, `select p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail, s.tenant,
-			(select count(*) from device d where d.person = p.id and d.tenant = s.tenant and d.revoked_at = 0),
-			(select count(*) from device d join session x on x.device = d.id and x.closed_revision = 0 where d.person = p.id and d.tenant = s.tenant)
-		from standing s join person p on p.id = s.person `+where+` order by s.tenant`, a.list...)
+	return all(r.q, scanFound, selectFound()+where+` order by s.tenant`, a.list...)
 }
