@@ -296,6 +296,10 @@ func (f *fake) FindPeople(_ context.Context, r *heimdrahtv1.FindPeopleRequest) (
 	switch r.GetQuery() {
 	case "nobody":
 		return &heimdrahtv1.FindPeopleResponse{}, nil
+	case "10.80.0.5":
+		found := erika()
+		found.MatchedBy = "address"
+		return &heimdrahtv1.FindPeopleResponse{People: []*heimdrahtv1.Person{found}}, nil
 	case "evil":
 		return &heimdrahtv1.FindPeopleResponse{People: []*heimdrahtv1.Person{
 			{PersonId: "pevil", Tenant: "stadt", DisplayName: "\x1b[31mRot\x1b[0m\nneu\u009b2J \u202eteksreV", Login: "=HYPERLINK(\"x\")", Mail: "+49", Devices: 1},

@@ -31,7 +31,7 @@ func helpTexts(l speech.Language) kong.Vars {
 		"factor_token_file": {"Einmaliger Schlüssel aus einer Datei; sonst wird er erfragt.", "One-time token from a file; else it is asked for."},
 		"factor_code_file":  {"Der erste Code aus einer Datei, die erst gelesen wird, wenn das Geheimnis gezeigt ist; - für die Standardeingabe.", "The first code from a file, which is read once the secret is shown; - for standard input."},
 
-		"find":       {"Menschen finden, nach einem Stück von Name, Login, Mail, Laptop, Seriennummer oder Adresse.", "Find people by a scrap of name, login, mail, laptop, serial number or address."},
+		"find":       {"Menschen finden, nach einem Stück von Name, Login, Mail, Laptop, Seriennummer oder ID, nach Adresse oder Schlüssel.", "Find people by a scrap of name, login, mail, laptop, serial number or id, by address or key."},
 		"find_query": {"Das Stück.", "The scrap."},
 		"find_limit": {"Höchstens so viele, bis 200.", "At most this many, up to 200."},
 

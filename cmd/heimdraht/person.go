@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +41,7 @@ func (c *findCommand) Run(ctx context.Context, a *app) error {
 		if len(found.GetPeople()) == 0 {
 			a.hint(words{"Niemand passt auf %q.", "Nobody matches %q."}, query)
 		}
-		if err := list(a.printer, "people", personColumns(), found.GetPeople(), pair{"more", found.GetMore()}); err != nil {
+		if err := list(a.printer, "people", foundColumns(found.GetPeople()), found.GetPeople(), pair{"more", found.GetMore()}); err != nil {
 			return err
 		}
 		if found.GetMore() {
@@ -60,6 +61,36 @@ func personColumns() []column[*heimdrahtv1.Person] {
 		{"connected", words{"verbunden", "connected"}, func(p *heimdrahtv1.Person) any { return p.GetConnected() }},
 		{"person_id", words{"Person-ID", "person id"}, func(p *heimdrahtv1.Person) any { return p.GetPersonId() }},
 	}
+}
+
+// foundColumns are those of found people, with what found them where that was
+// not the name of each.
+func foundColumns(people []*heimdrahtv1.Person) []column[*heimdrahtv1.Person] {
+	matched := column[*heimdrahtv1.Person]{"matched_by", words{}, func(p *heimdrahtv1.Person) any { return matchOf(p.GetMatchedBy()) }}
+	if slices.ContainsFunc(people, func(p *heimdrahtv1.Person) bool { return p.GetMatchedBy() != "" && p.GetMatchedBy() != "name" }) {
+		matched.heading = words{"gefunden über", "matched by"}
+	}
+	return append(personColumns(), matched)
+}
+
+// matchOf is by what somebody was found.
+func matchOf(by string) any {
+	matches := map[string]words{
+		"name":          {"Name", "name"},
+		"login":         {"Login", "login"},
+		"mail":          {"Mail", "mail"},
+		"person id":     {"Person-ID", "person id"},
+		"device name":   {"Name des Laptops", "laptop's name"},
+		"device id":     {"Geräte-ID", "device id"},
+		"serial number": {"Seriennummer", "serial number"},
+		"key":           {"Schlüssel", "key"},
+		"session id":    {"Sitzungs-ID", "session id"},
+		"address":       {"Adresse", "address"},
+	}
+	if w, ok := matches[by]; ok {
+		return shown{by, w}
+	}
+	return by // of a newer server
 }
 
 type personCommands struct {

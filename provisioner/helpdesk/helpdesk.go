@@ -96,14 +96,18 @@ type Session struct {
 }
 
 // FindPeople lists people of whom a name, login, mail address or device
-// contains every word of query; more tells that there were more than limit (0:
-// 20, at most 200).
+// contains every word of query, in any spelling, or whom an address, key or id
+// means, the best first (store.Reader.FindPeople); more tells that there were
+// more than limit (0: 20, at most 200).
 func (s *Service) FindPeople(ctx context.Context, actor provisioner.Actor, query string, limit int) (found []Found, more bool, err error) {
 	if refusal := provisioner.Allow(actor, provisioner.ActionFindPeople, provisioner.Object{}); refusal != nil {
 		return nil, false, refusal
 	}
 	if len(query) > maxQuery {
 		return nil, false, provisioner.Refuse(provisioner.CodeInvalid).With("field", "Suche", "query").With("why", "sie ist zu lang", "it is too long")
+	}
+	if len(store.Words(query)) > store.MostWords {
+		return nil, false, provisioner.Refuse(provisioner.CodeInvalid).With("field", "Suche", "query").With("why", "sie hat zu viele Wörter", "it has too many words")
 	}
 	limit = within(limit, defaultPeople, maxPeople)
 	scope := provisioner.ScopeOf(actor, provisioner.ActionFindPeople)

@@ -74,7 +74,7 @@ func (h *helpdeskHandler) ListSessions(ctx context.Context, r *heimdrahtv1.ListS
 func fromPerson(p helpdesk.Found) *heimdrahtv1.Person {
 	return &heimdrahtv1.Person{
 		PersonId: p.Person.ID, Tenant: p.Tenant, DisplayName: p.Person.DisplayName, Login: p.Person.Login, Mail: p.Person.Mail,
-		Devices: uint32(p.Devices), Connected: p.Connected,
+		Devices: uint32(p.Devices), Connected: p.Connected, MatchedBy: string(p.MatchedBy),
 	}
 }
 

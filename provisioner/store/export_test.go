@@ -105,3 +105,13 @@ func AddAudit(t *testing.T, o Options, r audit.Record) {
 		r.Seq, ms(r.At), r.Tenant, string(r.Payload), base64.StdEncoding.EncodeToString(r.Salt), r.Commitment.String(), r.Hash.String())
 	Exec(t, o, `update allocation set audit_seq = $1, audit_head = $2`, r.Seq, r.Hash.String())
 }
+
+// SearchTexts are what searches look through.
+func SearchTexts(t *testing.T, o Options) (texts []string) {
+	t.Helper()
+	write(t, o, func(p pen) (err error) {
+		texts, err = all(p, value[string], `select search from person union all select search from device order by 1`)
+		return err
+	})
+	return texts
+}

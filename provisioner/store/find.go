@@ -79,7 +79,7 @@ func (r *Reader) FindPeople(scope provisioner.Scope, query string, limit int) ([
 		if err != nil {
 			return nil, err
 		}
-		for _, f := range rest { // by a serial number and by words: one row each
+		for _, f := range rest {
 			if !slices.ContainsFunc(found, f.is) {
 				found = append(found, f)
 			}
@@ -113,9 +113,10 @@ func (r *Reader) findByText(scope provisioner.Scope, words []string, whole strin
 	}
 	query, values := t.build(scope, limit)
 	return all(r.q, func(s scanner) (FoundPerson, error) {
+		var fits int64
 		var device string
-		f, err := scanFoundAnd(s, &device)
-		f.MatchedBy = t.matchedBy(f.Person, device)
+		f, err := scanFoundAnd(s, &fits, &device)
+		f.MatchedBy = t.matchedBy(f.Person, fits == 2, device)
 		return f, err
 	}, query, values...)
 }
@@ -156,9 +157,10 @@ func (t textQuery) build(scope provisioner.Scope, limit int) (query string, valu
 	const columns = `p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail, p.login_key, p.mail_key, p.search, s.tenant, `
 	query += `c as (select ` + columns + `0 as fits, 0 as serial from person p cross join standing s
 		where s.person = p.id and ` + first.inPerson(a, "p.search") + ` and ` + a.scope(scope, "(s.tenant || '')") + `
+			and (p.id, s.tenant) not in (select person, tenant from d where serial = 1 or fits = 2)
 		union all select ` + columns + `d.fits, d.serial from d cross join person p cross join standing s
 		where p.id = d.person and s.person = d.person and s.tenant = d.tenant and ` + a.scope(scope, "(s.tenant || '')") +
-		` and (d.serial = 1 or not ` + first.inPerson(a, "p.search") + `)), `
+		` and (d.serial = 1 or d.fits = 2 or not ` + first.inPerson(a, "p.search") + `)), `
 
 	// Of them, those who have every word, and how well.
 	query += `f as (select p.*, case when p.fits = 2 or p.login_key = ` + a.add(t.whole) + ` or p.mail_key = ` + a.add(t.whole) + ` then 0 when p.fits = 0`
@@ -173,7 +175,7 @@ func (t textQuery) build(scope provisioner.Scope, limit int) (query string, valu
 
 	// Of those, the first, each with the device that fits best.
 	const order = ` order by p.place, case when p.devices > 0 then 0 else 1 end, p.display_name, p.id, p.tenant`
-	query += ` select ` + foundColumns + `p.tenant, p.devices, ` + countConnected("p.tenant") + `, coalesce((select name || ` + a.add("\n") + ` || serial_number
+	query += ` select ` + foundColumns + `p.tenant, p.devices, ` + countConnected("p.tenant") + `, p.fits, coalesce((select name || ` + a.add("\n") + ` || serial_number
 		from device x where x.person = p.id and x.tenant = p.tenant and (` + serial("x.search")
 	for _, s := range t.scraps {
 		query += ` or ` + s.inDevice(a, "x.search")
@@ -186,13 +188,18 @@ func (t textQuery) build(scope provisioner.Scope, limit int) (query string, valu
 const deviceOfP = `select 1 from device x where x.person = p.id and x.tenant = p.tenant and `
 
 // matchedBy tells by what somebody was found; device is the name of the device
-// that fits best and its serial number, empty if none does.
-func (t textQuery) matchedBy(p provisioner.Person, device string) Match {
+// that fits best and its serial number, empty if none does. exact tells that one
+// of them is what was typed.
+func (t textQuery) matchedBy(p provisioner.Person, exact bool, device string) Match {
 	has := func(text string) bool {
 		return !slices.ContainsFunc(t.scraps, func(s scrap) bool { return !s.in(text) })
 	}
 	name, number, _ := strings.Cut(device, "\n")
 	switch {
+	case exact && squeezed(strings.ToLower(number)) == squeezed(t.whole):
+		return MatchSerial
+	case exact:
+		return MatchDeviceName
 	case has(p.DisplayName):
 		return MatchName
 	case has(p.Login):

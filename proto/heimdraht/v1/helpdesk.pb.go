@@ -129,8 +129,10 @@ func (TakeAction) EnumDescriptor() ([]byte, []int) {
 
 type FindPeopleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Part of a name, login, mail address, device name, serial number, address,
-	// or the start of an id.
+	// Parts of a name, login, mail address, device name or serial number, in any
+	// spelling and order; or an inside address, a WireGuard key in base64 or hex, or the
+	// id of a person, device or session, of which the first six characters suffice. At
+	// most 200 bytes and 12 words. One or two letters count at the start of a word.
 	Query string `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"`
 	// Zero: 20; at most 200.
 	Limit         uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
@@ -183,8 +185,9 @@ func (x *FindPeopleRequest) GetLimit() uint32 {
 }
 
 type FindPeopleResponse struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	People []*Person              `protobuf:"bytes,1,rep,name=people,proto3" json:"people,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exact matches first, then those whose name or login begins so, then the rest.
+	People []*Person `protobuf:"bytes,1,rep,name=people,proto3" json:"people,omitempty"`
 	// More matched than were returned.
 	More          bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -244,7 +247,11 @@ type Person struct {
 	Mail        string                 `protobuf:"bytes,5,opt,name=mail,proto3" json:"mail,omitempty"`
 	Devices     uint32                 `protobuf:"varint,6,opt,name=devices,proto3" json:"devices,omitempty"`
 	// True: one of them has a session open.
-	Connected     bool `protobuf:"varint,7,opt,name=connected,proto3" json:"connected,omitempty"`
+	Connected bool `protobuf:"varint,7,opt,name=connected,proto3" json:"connected,omitempty"`
+	// By what a search found her: "name", "login", "mail", "person id", "device name",
+	// "device id", "serial number", "key", "session id", "address". Empty: she was not
+	// searched for.
+	MatchedBy     string `protobuf:"bytes,8,opt,name=matched_by,json=matchedBy,proto3" json:"matched_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -326,6 +333,13 @@ func (x *Person) GetConnected() bool {
 		return x.Connected
 	}
 	return false
+}
+
+func (x *Person) GetMatchedBy() string {
+	if x != nil {
+		return x.MatchedBy
+	}
+	return ""
 }
 
 type GetPersonRequest struct {
@@ -2431,7 +2445,7 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"V\n" +
 	"\x12FindPeopleResponse\x12,\n" +
 	"\x06people\x18\x01 \x03(\v2\x14.heimdraht.v1.PersonR\x06people\x12\x12\n" +
-	"\x04more\x18\x02 \x01(\bR\x04more\"\xc2\x01\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"\xe1\x01\n" +
 	"\x06Person\x12\x1b\n" +
 	"\tperson_id\x18\x01 \x01(\tR\bpersonId\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12!\n" +
@@ -2439,7 +2453,9 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\x05login\x18\x04 \x01(\tR\x05login\x12\x12\n" +
 	"\x04mail\x18\x05 \x01(\tR\x04mail\x12\x18\n" +
 	"\adevices\x18\x06 \x01(\rR\adevices\x12\x1c\n" +
-	"\tconnected\x18\a \x01(\bR\tconnected\"G\n" +
+	"\tconnected\x18\a \x01(\bR\tconnected\x12\x1d\n" +
+	"\n" +
+	"matched_by\x18\b \x01(\tR\tmatchedBy\"G\n" +
 	"\x10GetPersonRequest\x12\x1b\n" +
 	"\tperson_id\x18\x01 \x01(\tR\bpersonId\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"\x9d\x02\n" +
