@@ -50,6 +50,40 @@ func TestFindPeople(t *testing.T) {
 	}
 }
 
+// Whatever scrap a helpdesk has of somebody of another tenant, it finds nobody,
+// and its own people by the like of it.
+func TestFindStaysWithinTheTenant(t *testing.T) {
+	w := newWorld(t)
+	w.person(t, "stadt", "eva", "Eva Müller-Weiß")
+	w.person(t, "dorf", "vera", "Vera Lang")
+	w.connects(t, "stadt/eva", "vpn")
+	d, p, open := w.devices["stadt/eva"], w.persons["stadt/eva"], w.open["stadt/eva"]
+	v4, v6 := aggregate().Addresses(open.AddressIndex)
+	for _, scrap := range []string{
+		"eva", "Müller", "mueller", "muller", "weiss", "e m", "üll", p.Login, p.Mail, "@stadt.example", p.ID, p.ID[:6],
+		d.ID, d.ID[:6], d.Name, "laptop", d.SerialNumber, strings.ToLower(d.SerialNumber), "sn-1 eva", d.PublicKey.String(), d.PublicKey.String()[:8], fmt.Sprintf("%x", d.PublicKey[:]),
+		open.ID, open.ID[:6], v4.String(), v6.String(), v4.String() + "/32", v6.StringExpanded(),
+	} {
+		for tenant, want := range map[string]bool{"stadt": true, "dorf": false} {
+			found, more, err := w.FindPeople(t.Context(), as(provisioner.RoleHelpdesk, tenant), scrap, 0)
+			if err != nil || more {
+				t.Errorf("%q: %v, more %v", scrap, err, more)
+			}
+			for _, f := range found {
+				if f.Tenant != tenant {
+					t.Errorf("%q tells %s of %+v", scrap, tenant, f)
+				}
+			}
+			if want && (len(found) != 1 || found[0].MatchedBy == "") {
+				t.Errorf("%q finds %+v", scrap, found)
+			}
+		}
+	}
+	if _, _, err := w.FindPeople(t.Context(), as(provisioner.RoleHelpdesk, "stadt"), "a b c d e f g h i j k l m", 0); codeOf(err) != provisioner.CodeInvalid {
+		t.Errorf("thirteen words: %v", err)
+	}
+}
+
 func TestPersonShowsCauses(t *testing.T) {
 	w := newWorld(t)
 	w.person(t, "stadt", "eva", "Eva Müller")

@@ -137,7 +137,10 @@ func TestFindByWhatNamesOneMachine(t *testing.T) {
 				t.Errorf("%q finds %v", query, got)
 			}
 		}
-		update(t, s, func(tx *store.Writer) error { _, err := tx.CloseSession(open, provisioner.CodeSessionClosed); return err })
+		update(t, s, func(tx *store.Writer) error {
+			_, err := tx.CloseSession(open, provisioner.CodeSessionClosed)
+			return err
+		})
 		if got := finds(t, s, provisioner.Everywhere(), v4.String()); got != nil {
 			t.Errorf("an address that nobody has any more finds %v", got)
 		}
@@ -165,7 +168,9 @@ func TestFoundPeopleAreRanked(t *testing.T) {
 			}
 		}
 		for limit := range len(want) {
-			got := view(t, s, func(tx *store.Reader) ([]store.FoundPerson, error) { return tx.FindPeople(provisioner.Everywhere(), "lang", limit) })
+			got := view(t, s, func(tx *store.Reader) ([]store.FoundPerson, error) {
+				return tx.FindPeople(provisioner.Everywhere(), "lang", limit)
+			})
 			if len(got) != limit || limit > 0 && got[0].Person.ID != exact.ID {
 				t.Errorf("the first %d: %v", limit, got)
 			}

@@ -13,7 +13,8 @@ import (
 // every word that it is given counts literally.
 func FuzzFindPeople(f *testing.F) {
 	s := open(f, engines[0].make(f))
-	for _, seed := range []string{"Müller", "%", "_!", "!%", "a' or 1=1 --", "\x00", "ẞ İ ﬁ", "J\u030c", strings.Repeat("a ", 100), "\\", "\xff"} {
+	for _, seed := range []string{"Müller", "%", "_!", "!%", "a' or 1=1 --", "\x00", "ẞ İ ﬁ", "J\u030c", strings.Repeat("a ", 100), "\\", "\xff",
+		"10.80.0.5/32", "[fd80:1::5%x]:1", strings.Repeat("0a", 32), strings.Repeat("A", 43) + "=", "5CG-12 x", "a-b-", "--", "aaaaaaaa", "ae ue oe", "太郎"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, query string) {
