@@ -4,6 +4,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -197,8 +199,13 @@ func TestOlderTextsAreBroughtUpToDate(t *testing.T) {
 			want := text()
 			store.Exec(t, o, `update person set search = 'rené mueller jm jm@stadt.example' where login = 'jm'`)
 			store.Exec(t, o, `update device set search = 'nb 17 5cg-1 x ' || lower(public_key)`)
-			store.Exec(t, o, `delete from goose_db_version where version_id >= 10`)
-			s = open(t, o)
+			migration, err := os.ReadFile(filepath.Join("migrations", e.name, "00010_spellings.sql"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, statement := range strings.SplitAfter(strings.TrimSpace(string(migration)), ";\n") {
+				store.Exec(t, o, statement)
+			}
 			for query, found := range map[string]string{"rene muller": "jm:name", "nb17": "jm:device name", "5cg1x": "jm:serial number", "rot": "plain:name"} {
 				if got := finds(t, s, provisioner.Everywhere(), query); !slices.Equal(got, []string{found}) {
 					t.Errorf("%q finds %v; the texts are %v, written now %v", query, got, text(), want)
