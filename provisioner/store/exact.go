@@ -157,4 +157,4 @@ func (r *Reader) hitsOfBeginning(scope provisioner.Scope, query string, limit in
 const keyLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 
 // lastOfID comes behind whatever an id or a key goes on with.
-var lastOfID = strings.Repeat("z", 44)
+const lastOfID = "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"
