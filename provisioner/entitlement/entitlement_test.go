@@ -187,6 +187,9 @@ func TestDatesThatTheBrakeHolds(t *testing.T) {
 	if n := w.connected(); n != people-5 {
 		t.Errorf("%d sessions are open", n)
 	}
+	// It is said once it is durable.
+	w.eventually("it is said", func() bool { return w.log.count("too many people would lose their access") > 0 })
+	w.settled()
 	if n := w.log.count("too many people would lose their access"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
