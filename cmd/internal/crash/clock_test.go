@@ -195,8 +195,7 @@ func (c *clock) revokes(when string, d *device) {
 			s.closeAsked = true
 		}
 	})
-	desk := c.clients[0].Login(provisionertest.Tenant, provisionertest.Helpdesk)
-	ctx, cancel := context.WithTimeout(provisionertest.As(c.t.Context(), desk), time.Minute)
+	ctx, cancel := context.WithTimeout(provisionertest.As(c.t.Context(), c.loads[0].desk), time.Minute)
 	defer cancel()
 	answer, err := heimdrahtv1.NewHelpdeskServiceClient(c.conn).RevokeDevice(ctx, &heimdrahtv1.RevokeDeviceRequest{DeviceId: d.ID, Reason: "test"})
 	must(c.t, when+", revoking", err)

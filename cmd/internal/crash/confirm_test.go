@@ -124,7 +124,7 @@ func (w *decided) killedWhen(what string, now func() bool) {
 	<-answered //nolint:errcheck // whatever the call came to: it was killed under it
 	w.plane.start()
 
-	asked := w.count(`select count(*) from audit where payload like '%directory list%'`)
+	asked := w.count(`select count(*) from audit_record where payload like '%directory list%'`)
 	if asked == w.decisions {
 		w.t.Logf("killed when %s: nothing was decided", what)
 		if again := w.hash(); again != hash {
@@ -142,7 +142,7 @@ func (w *decided) killedWhen(what string, now func() bool) {
 	}
 	w.becomes("what was confirmed is done", `select count(*) from held_loss`, 0)
 	w.becomes("one has the right", `select count(*) from standing where entitled = 1 and tenant = '`+provisionertest.Tenant+`'`, 1)
-	if n := w.count(`select count(*) from audit where payload like '%directory list%'`); n != w.decisions {
+	if n := w.count(`select count(*) from audit_record where payload like '%directory list%'`); n != w.decisions {
 		w.t.Errorf("%d decisions are recorded, %d were taken", n, w.decisions)
 	}
 	if _, err := provisionertest.Open(w.client.Attach(w.t.Context(), w.laptop), ""); status.Convert(err).Message() != string(provisioner.CodeDeviceSuspended) {
