@@ -273,7 +273,7 @@ func (s *Service) runTakings(ctx context.Context, duty *store.Duty) error {
 }
 
 // takeAll finishes what is open, in turns, so that a small one is not behind a
-// big one.
+// big one, and none behind one that cannot be done.
 func (s *Service) takeAll(ctx context.Context, duty *store.Duty) error {
 	for {
 		const atOnce = 16
@@ -284,10 +284,14 @@ func (s *Service) takeAll(ctx context.Context, duty *store.Duty) error {
 		if len(open) == 0 {
 			return nil
 		}
+		var failed []error
 		for _, t := range open {
 			if err := duty.Update(ctx, func(tx *store.Writer) error { return takeSlice(tx, t.ID) }); err != nil {
-				return fmt.Errorf("taking the access of many: %w", err)
+				failed = append(failed, fmt.Errorf("taking the access of many (%s): %w", t.ID, err))
 			}
+		}
+		if len(failed) == len(open) {
+			return errors.Join(failed...)
 		}
 	}
 }
