@@ -17,9 +17,10 @@ import (
 const factorTokenLife = 24 * time.Hour
 
 // IssueFactorToken makes a one-time token with which somebody sets up her second
-// factor; a former one dies. Whoever has a role above staff gets it from an
-// administrator of the tenant or from the operator. A second factor that is in
-// use must be reset first.
+// factor; a former one dies. For each of her roles above staff it takes an
+// administrator of the tenant in which she has it, or an operator, and for an
+// operator an operator: with one factor she gets to all of them. A second factor
+// that is in use must be reset first.
 func (s *Service) IssueFactorToken(ctx context.Context, actor provisioner.Actor, tenant, person string) (token string, expires time.Time, err error) {
 	const action = provisioner.ActionIssueFactorToken
 	token = provisioner.NewSecret()
@@ -28,14 +29,12 @@ func (s *Service) IssueFactorToken(ctx context.Context, actor provisioner.Actor,
 		if err != nil {
 			return err
 		}
-		above, err := aboveStaff(&tx.Reader, found.Person)
+		grants, err := grantsOf(&tx.Reader, found.Person)
 		if err != nil {
 			return err
 		}
-		if above {
-			if refusal := provisioner.Allow(actor, provisioner.ActionIssueRoleToken, provisioner.Object{Tenant: found.Tenant}); refusal != nil {
-				return refusal
-			}
+		if refusal := mayVouch(actor, grants); refusal != nil {
+			return refusal
 		}
 		f, err := tx.Factor(found.Person.ID)
 		if err != nil && !errors.Is(err, store.ErrNone) {
@@ -53,23 +52,40 @@ func (s *Service) IssueFactorToken(ctx context.Context, actor provisioner.Actor,
 	return token, expires, err
 }
 
-// aboveStaff reports whether somebody has a role above staff, in any tenant, by
-// what the directory last said.
-func aboveStaff(tx *store.Reader, p provisioner.Person) (bool, error) {
+// grantsOf is what somebody may do, in all tenants, by what the directory last
+// said.
+func grantsOf(tx *store.Reader, p provisioner.Person) (grants []provisioner.Grant, err error) {
 	known, err := tx.KnownAs(p.Directory, p.StableID)
 	if err != nil {
-		return false, fmt.Errorf("reading how somebody stands: %w", err)
+		return nil, fmt.Errorf("reading how somebody stands: %w", err)
 	}
 	for _, v := range known.Standings {
 		tenant, err := tx.Tenant(v.Tenant)
 		if err != nil {
-			return false, fmt.Errorf("reading a tenant: %w", err)
+			return nil, fmt.Errorf("reading a tenant: %w", err)
 		}
-		if v.Ended == "" && provisioner.AboveStaff(tenant.GrantsOf(v.Groups)) {
-			return true, nil
+		if v.Ended == "" {
+			grants = append(grants, tenant.GrantsOf(v.Groups)...)
 		}
 	}
-	return false, nil
+	return grants, nil
+}
+
+// mayVouch decides whether actor may say of somebody with these grants that it is
+// she who sets up a second factor.
+func mayVouch(actor provisioner.Actor, grants []provisioner.Grant) *provisioner.Refusal {
+	for _, g := range grants {
+		switch {
+		case g.Role == provisioner.RoleStaff:
+		case g.Role == provisioner.RoleOperator && !actor.Has(provisioner.RoleOperator):
+			return provisioner.Refuse(provisioner.CodeNotAllowed)
+		default:
+			if refusal := provisioner.Allow(actor, provisioner.ActionIssueRoleToken, provisioner.Object{Tenant: g.Tenant}); refusal != nil {
+				return refusal
+			}
+		}
+	}
+	return nil
 }
 
 func personObject(p provisioner.Person) audit.Object {
@@ -114,11 +130,11 @@ func (s *Service) ResetFactor(ctx context.Context, actor provisioner.Actor, r Re
 			Kind: string(action), Tenant: found.Tenant, Object: found.Person.ID, ObjectName: found.Person.DisplayName,
 			Details: map[string]string{detailChecked: checked}, Reason: reason,
 		}
-		above, err := aboveStaff(&tx.Reader, found.Person)
+		grants, err := grantsOf(&tx.Reader, found.Person)
 		if err != nil {
 			return err
 		}
-		if !above {
+		if !provisioner.AboveStaff(grants) {
 			return resetFactor(tx, actor, p)
 		}
 		waits, err = propose(tx, actor, p)

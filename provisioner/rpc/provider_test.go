@@ -79,6 +79,32 @@ func TestProvider(t *testing.T) {
 	}
 }
 
+// With one factor somebody gets to all her roles: a token for it takes somebody
+// who answers for each of them, and for an operator an operator.
+func TestWhoMayVouch(t *testing.T) {
+	s := provisionertest.Start(t, nil)
+	client := heimdrahtv1.NewHelpdeskServiceClient(s.Dial(nil))
+	d := provisionertest.Declaration()
+	for _, tenant := range d.GetTenants() {
+		if tenant.GetName() == provisionertest.Tenant {
+			tenant.Provider = &heimdrahtv1.ProviderRoles{Helpdesk: provisionertest.GroupDN("Helpdesk"), Tenants: []string{provisionertest.Other}, Operator: provisionertest.GroupDN("Planung")}
+		}
+	}
+	admin := provisionertest.As(t.Context(), s.Login(provisionertest.Tenant, provisionertest.Admin))
+	s.Apply(d)
+	for _, login := range []string{provisionertest.Helpdesk, provisionertest.Planner} {
+		_, err := heimdrahtv1.NewAuthServiceClient(s.Dial(nil)).Login(t.Context(),
+			&heimdrahtv1.LoginRequest{Tenant: provisionertest.Tenant, Login: login, Password: provisionertest.Password})
+		expect(t, "signing in "+login, err, "factor-missing")
+		ask := &heimdrahtv1.IssueFactorTokenRequest{PersonId: staffOf(t, s, login), Tenant: provisionertest.Tenant}
+		_, err = client.IssueFactorToken(admin, ask)
+		expect(t, "a token for "+login+", who has roles elsewhere, from the tenant's administrator", err, "not-allowed")
+		if _, err := client.IssueFactorToken(provisionertest.As(t.Context(), s.Operator), ask); err != nil {
+			t.Errorf("a token for %s, from an operator: %v", login, err)
+		}
+	}
+}
+
 // signInAgain gives the stranger a new token in the place of one.
 func signInAgain(t *testing.T, s *provisionertest.Server, token string) string {
 	t.Helper()

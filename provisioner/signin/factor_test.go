@@ -256,8 +256,8 @@ func TestOneCodeAtOnce(t *testing.T) {
 	}
 }
 
-// withFactorNow is a factor in real time whose next code is due at once: the one
-// of the setting up was one ahead of the clock.
+// withFactorNow is withFactor in real time: the code of the setting up is taken
+// back, so that the one that the phone shows now counts at once.
 func withFactorNow(t *testing.T) (*world, func() string, []string) {
 	t.Helper()
 	w, show, recovery := withFactor(t)

@@ -237,9 +237,12 @@ func (w *Writer) RevokeDevice(d provisioner.Device, why string) (bool, error) {
 }
 
 // SuspendDevice lets access rest for one source; false if that source had
-// already taken it.
+// already taken it for as long. One that ends later, or never, takes the place of
+// one that ends.
 func (w *Writer) SuspendDevice(d provisioner.Device, s provisioner.Suspension) (bool, error) {
-	n, err := changed(w.q, `insert into suspension (device, source, reason, since, ends_at) values ($1, $2, $3, $4, $5) on conflict (device, source) do nothing`,
+	n, err := changed(w.q, `insert into suspension (device, source, reason, since, ends_at) values ($1, $2, $3, $4, $5)
+		on conflict (device, source) do update set reason = excluded.reason, ends_at = excluded.ends_at
+			where suspension.ends_at > 0 and (excluded.ends_at = 0 or excluded.ends_at > suspension.ends_at)`,
 		d.ID, string(s.Source), s.Reason, ms(s.Since), ms(s.EndsAt))
 	if err != nil || n == 0 {
 		return false, err

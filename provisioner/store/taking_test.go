@@ -102,6 +102,34 @@ func TestTakings(t *testing.T) {
 	})
 }
 
+// Of two suspensions by one source the one that lasts longer holds: who is on
+// leave until March and loses her laptop does not have access in March.
+func TestTheLongerSuspensionHolds(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		town(t, s)
+		var d provisioner.Device
+		update(t, s, func(tx *store.Writer) (err error) { d, err = laptop(tx, 1); return err })
+		day := func(n int) time.Time { return time.UnixMilli(1_800_000_000_000).UTC().AddDate(0, 0, n) }
+		for _, c := range []struct {
+			ends, want time.Time
+			changes    bool
+		}{
+			{day(3), day(3), true}, {day(2), day(3), false}, {day(3), day(3), false}, {day(4), day(4), true},
+			{time.Time{}, time.Time{}, true}, {day(9), time.Time{}, false}, {time.Time{}, time.Time{}, false},
+		} {
+			var changed bool
+			update(t, s, func(tx *store.Writer) (err error) {
+				changed, err = tx.SuspendDevice(d, provisioner.Suspension{Source: provisioner.SuspendedByHelpdesk, Reason: "x", Since: tx.Now, EndsAt: c.ends})
+				return err
+			})
+			got := view(t, s, func(tx *store.Reader) (provisioner.Device, error) { return tx.Device(d.ID) })
+			if len(got.SuspendedBy) != 1 || !got.SuspendedBy[0].EndsAt.Equal(c.want) || changed != c.changes {
+				t.Errorf("until %v: %+v, changed: %v; want until %v", c.ends, got.SuspendedBy, changed, c.want)
+			}
+		}
+	})
+}
+
 // later waits until the clock shows another millisecond.
 func later(t *testing.T, than time.Time) {
 	t.Helper()
