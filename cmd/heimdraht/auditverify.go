@@ -66,6 +66,9 @@ func (c *auditVerifyCommand) Run(_ context.Context, a *app) error {
 func notWhole(file string, fault *audit.ExportFault) *control.Problem {
 	next := words{"Heben Sie die Datei auf, und klären Sie, wer sie oder die Datenbank verändern konnte. Geben Sie das Protokoll noch einmal aus: Ist auch das nicht heil, liegt es an der Datenbank.",
 		"Keep the file, and find out who could change it or the database. Export the log again: if that is not whole either, it is the database."}
+	if fault.Line == 1 {
+		next = words{"Ist es die richtige Datei, eine von heimdraht audit export? " + next.de, "Is it the right file, one of heimdraht audit export? " + next.en}
+	}
 	german := fmt.Sprintf("%s ist nicht heil, Zeile %d: %s.", file, fault.Line, fault.Why)
 	if b := fault.Broken; b != nil {
 		german = fmt.Sprintf("%s ist nicht heil, Zeile %d: %s Eintrag %d %s (%s).", file, fault.Line, chainGerman(fault.Chain), b.Seq, faultGerman(b.Fault), b.Detail)

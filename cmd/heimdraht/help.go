@@ -58,9 +58,9 @@ func helpTexts(l speech.Language) kong.Vars {
 		"concurrency":      {"Zählen, was gerade belegt ist.", "Count what is in use now."},
 
 		"access":           {"Den Zugang vieler auf einmal. Mehr als 20 Menschen braucht zwei.", "The access of many at once. More than 20 people takes two."},
-		"access_revoke":    {"Endgültig sperren.", "Revoke for good."},
-		"access_suspend":   {"Ruhen lassen, auf Wunsch bis zu einem Tag; Plätze werden frei, Laptops bleiben angemeldet.", "Suspend, until a day if you like; seats are free, laptops stay enrolled."},
-		"access_restore":   {"Zurückgeben, was ruht.", "Give back what is suspended."},
+		"access_revoke":    {"Den Zugang vieler endgültig sperren.", "Revoke the access of many, for good."},
+		"access_suspend":   {"Den Zugang vieler ruhen lassen, auf Wunsch bis zu einem Tag; Plätze werden frei, Laptops bleiben angemeldet.", "Suspend the access of many, until a day if you like; seats are free, laptops stay enrolled."},
+		"access_restore":   {"Vielen den Zugang zurückgeben, der ruht.", "Give suspended access back to many."},
 		"access_follow":    {"Zeigen, wie weit etwas Begonnenes ist, und auf die Zugangsserver warten.", "Show how far something is that was begun, and wait for the gateways."},
 		"access_follow_id": {"Kennung; steht dabei, wenn etwas noch nicht bestätigt ist.", "Its id; it is named where something is not confirmed yet."},
 		"access_tenant":    {"Von dieser Verwaltung.", "Of this tenant."},
