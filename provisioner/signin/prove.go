@@ -129,6 +129,9 @@ func (t *try) refusedAsTyped(ctx context.Context, refused *directory.Error) erro
 	return failureOf(refused)
 }
 
+// ownFault is of our database while the directory is asked: no word of the directory.
+type ownFault struct{ error }
+
 func (t *try) cost() int64 { return costOf(t.credentials.Password) }
 
 // reserve counts the try in advance.
@@ -139,7 +142,7 @@ func (t *try) reserve(ctx context.Context, counts ...count) error {
 	case errors.As(err, &full):
 		return failureOf(full)
 	case err != nil:
-		return fmt.Errorf("counting a try to sign in: %w", err)
+		return ownFault{fmt.Errorf("counting a try to sign in: %w", err)}
 	}
 	t.counts = append(t.counts, counts...)
 	return nil
@@ -211,7 +214,7 @@ func (t *try) withGroups(ctx context.Context, d directory.Directory, person dire
 		return tx.KnownAs(t.directory.Name, person.StableID)
 	})
 	if err != nil && !errors.Is(err, store.ErrNone) {
-		return person, fmt.Errorf("reading somebody's groups: %w", err)
+		return person, ownFault{fmt.Errorf("reading somebody's groups: %w", err)}
 	}
 	for _, v := range known.Standings {
 		if v.Tenant == t.tenant.Name && !v.Held && t.tenant.IsStaff(v.Groups) {
@@ -233,6 +236,10 @@ func (t *try) withGroups(ctx context.Context, d directory.Directory, person dire
 // unproven sorts the directory's answer. Tries that it did not answer are
 // taken back.
 func (t *try) unproven(ctx context.Context, err error) error {
+	var own ownFault
+	if errors.As(err, &own) {
+		return own.error
+	}
 	var f *failure // of the counting in between
 	if !errors.As(err, &f) {
 		f = failureOf(err)

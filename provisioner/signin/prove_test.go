@@ -304,6 +304,30 @@ func TestSilenceCountsNothing(t *testing.T) {
 	})
 }
 
+// A database that is away for a moment while the directory is asked is no silence of the
+// directory, and nobody is told that her password may be wrong.
+func TestOwnFaultsAreNotTheDirectorys(t *testing.T) {
+	w := newWorld(t)
+	w.ldap.telling = func(tell func() error) error {
+		if err := w.store.Close(); err != nil {
+			t.Error(err)
+		}
+		err := tell()
+		s, reopened := store.Open(context.Background(), store.Options{Database: w.path, Logger: w.log})
+		if reopened != nil {
+			t.Fatal(reopened)
+		}
+		w.store, w.service.Store = s, s
+		return err
+	}
+	if _, err := w.service.Prove(t.Context(), from(1), eva(evasPassword)); err == nil || codeOf(err) == provisioner.CodeSignInFailed {
+		t.Errorf("without a database the sign-in gave %v", err)
+	}
+	if told := w.refusals(t, provisioner.Person{Login: "eva"}); len(told) > 0 {
+		t.Errorf("the helpdesk sees %v", told)
+	}
+}
+
 // Whoever hangs up before the answer has made a try all the same.
 func TestHangingUpCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -30,10 +30,11 @@ const (
 type ldap struct {
 	mu       sync.Mutex
 	name     string
-	people   map[string]account // by every spelling that leads to them
-	fault    directory.Cause    // empty: it answers
-	takes    time.Duration      // for each answer
-	tried    []string           // logins whose password was tried, in order
+	people   map[string]account            // by every spelling that leads to them
+	fault    directory.Cause               // empty: it answers
+	takes    time.Duration                 // for each answer
+	telling  func(tell func() error) error // of whom it has found; nil: tells
+	tried    []string                      // logins whose password was tried, in order
 	searched int
 	closed   int
 }
@@ -51,7 +52,13 @@ func (l *ldap) SignIn(ctx context.Context, q directory.Query, password string) (
 		return directory.Person{}, err
 	}
 	if q.Found != nil {
-		if err := q.Found(a.person); err != nil {
+		tell := func() error { return q.Found(a.person) }
+		if l.telling != nil {
+			err = l.telling(tell)
+		} else {
+			err = tell()
+		}
+		if err != nil {
 			return a.person, err
 		}
 	}
