@@ -14,15 +14,21 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
-// EnrolRequest asks that a laptop be known.
-type EnrolRequest struct {
-	Credentials        signin.Credentials
+// Laptop is what an agent says of the laptop that is to be known.
+type Laptop struct {
 	CertificateRequest []byte // PKCS #10 with an Ed25519 key
 	PublicKey          []byte // WireGuard's, 32 bytes
 	DeviceName         string // empty: its serial number
 	SerialNumber       string // empty: could not be read
 	Platform           string
 	AgentVersion       string
+}
+
+// EnrolRequest asks that a laptop be known, with the password of its person.
+type EnrolRequest struct {
+	Laptop
+
+	Credentials signin.Credentials
 }
 
 // Enrolled is a laptop that is known now.
@@ -47,10 +53,38 @@ func (s *Service) Enrol(ctx context.Context, actor provisioner.Actor, r EnrolReq
 	if err != nil {
 		return Enrolled{}, err
 	}
-	e := enrolling{service: s, actor: asPerson(actor, proof), proof: proof, request: r}
+	return s.enrol(ctx, actor, proven{Proof: proof, way: wayPassword}, r.Laptop)
+}
+
+// proven is a person in a tenant of whom it is certain that she wants a laptop
+// known, whatever the way in which she has made it certain. That she may use
+// the tenant's access has been looked at too.
+type proven struct {
+	signin.Proof
+
+	way way
+	// claim uses up what proved it (a code, an invitation), or refuses it. It runs
+	// first in the transaction that writes the device, perhaps more than once, so
+	// that it counts once and only with the device. Nil: nothing is used up.
+	claim func(tx *store.Writer) error
+	// keep runs last in that transaction. Nil: there is nothing more to keep.
+	keep func(tx *store.Writer, e Enrolled) error
+}
+
+// way is how somebody has proved herself, for the records.
+type way string
+
+const wayPassword way = "password"
+
+// enrol makes a laptop known for a person who is proven. Refusals are those of
+// proven.claim, wireguard-key-invalid, wireguard-key-in-use,
+// certificate-request-invalid, invalid, device-limit and device-suspended. The
+// helpdesk sees them.
+func (s *Service) enrol(ctx context.Context, actor provisioner.Actor, by proven, of Laptop) (Enrolled, error) {
+	e := enrolling{service: s, actor: asPerson(actor, by.Proof), proven: by, request: of}
 	enrolled, err := e.run(ctx)
 	if refusal, ok := provisioner.AsRefusal(err); ok {
-		s.remember(ctx, actor, proof, refusal)
+		s.remember(ctx, actor, by.Proof, refusal)
 	}
 	return enrolled, err
 }
@@ -66,8 +100,8 @@ func asPerson(actor provisioner.Actor, proof signin.Proof) provisioner.Actor {
 type enrolling struct {
 	service *Service
 	actor   provisioner.Actor // the person
-	proof   signin.Proof
-	request EnrolRequest
+	proven  proven
+	request Laptop
 	laptop  laptop
 }
 
@@ -77,25 +111,11 @@ func (e *enrolling) run(ctx context.Context) (enrolled Enrolled, err error) {
 		return enrolled, refusal
 	}
 	var revision int64
-	err = e.service.Store.Update(ctx, func(tx *store.Writer) error {
-		enrolled = Enrolled{PersonName: e.proof.Person.DisplayName}
-		former, err := tx.DeviceBySerial(e.proof.Tenant.Name, e.proof.Person.ID, e.laptop.serial)
-		switch {
-		case errors.Is(err, store.ErrNone):
-			enrolled.Device, enrolled.Certificate, err = e.add(tx)
-		case err == nil:
-			enrolled.Replaced = true
-			enrolled.Device, enrolled.Certificate, err = e.replace(tx, former)
+	err = e.service.Store.Update(ctx, func(tx *store.Writer) (err error) {
+		if enrolled, err = e.write(tx); err == nil {
+			revision = tx.Revision()
 		}
-		if err != nil {
-			return err
-		}
-		revision = tx.Revision()
-		d := enrolled.Device
-		return tx.Audit(store.Event{
-			Actor: e.actor, Tenant: d.Tenant, Action: string(provisioner.ActionEnrol), Object: access.Object(d),
-			Details: map[string]string{"generation": strconv.FormatInt(d.Generation, 10)},
-		})
+		return err
 	})
 	if err != nil {
 		return Enrolled{}, fmt.Errorf("enrolling a laptop: %w", err)
@@ -106,10 +126,41 @@ func (e *enrolling) run(ctx context.Context) (enrolled Enrolled, err error) {
 	return enrolled, nil
 }
 
+// write is the transaction.
+func (e *enrolling) write(tx *store.Writer) (enrolled Enrolled, err error) {
+	if e.proven.claim != nil {
+		if err := e.proven.claim(tx); err != nil {
+			return enrolled, err
+		}
+	}
+	enrolled = Enrolled{PersonName: e.proven.Person.DisplayName}
+	former, err := tx.DeviceBySerial(e.proven.Tenant.Name, e.proven.Person.ID, e.laptop.serial)
+	switch {
+	case errors.Is(err, store.ErrNone):
+		enrolled.Device, enrolled.Certificate, err = e.add(tx)
+	case err == nil:
+		enrolled.Replaced = true
+		enrolled.Device, enrolled.Certificate, err = e.replace(tx, former)
+	}
+	if err != nil {
+		return enrolled, err
+	}
+	if e.proven.keep != nil {
+		if err := e.proven.keep(tx, enrolled); err != nil {
+			return enrolled, err
+		}
+	}
+	d := enrolled.Device
+	return enrolled, tx.Audit(store.Event{
+		Actor: e.actor, Tenant: d.Tenant, Action: string(provisioner.ActionEnrol), Object: access.Object(d),
+		Details: map[string]string{"generation": strconv.FormatInt(d.Generation, 10), "way": string(e.proven.way)},
+	})
+}
+
 // add makes a new device, if the person may have one more.
 func (e *enrolling) add(tx *store.Writer) (provisioner.Device, provisioner.Certificate, error) {
 	d := provisioner.Device{
-		ID: provisioner.NewID(), Tenant: e.proof.Tenant.Name, Person: e.proof.Person.ID, Generation: 1, SerialNumber: e.laptop.serial,
+		ID: provisioner.NewID(), Tenant: e.proven.Tenant.Name, Person: e.proven.Person.ID, Generation: 1, SerialNumber: e.laptop.serial,
 	}
 	list, err := tx.DevicesOf(d.Person, d.Tenant)
 	if err != nil {
@@ -120,7 +171,7 @@ func (e *enrolling) add(tx *store.Writer) (provisioner.Device, provisioner.Certi
 		// It may be that very laptop, and suspension is not to be shaken off.
 		return d, provisioner.Certificate{}, provisioner.Refuse(provisioner.CodeDeviceSuspended)
 	}
-	if limit := max(1, e.proof.Tenant.Policy.DevicesPerPerson); len(living) >= limit {
+	if limit := max(1, e.proven.Tenant.Policy.DevicesPerPerson); len(living) >= limit {
 		return d, provisioner.Certificate{}, provisioner.Refuse(provisioner.CodeDeviceLimit, "limit", strconv.Itoa(limit))
 	}
 	certificate, err := e.issue(tx, &d)

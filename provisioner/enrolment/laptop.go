@@ -25,7 +25,7 @@ type laptop struct {
 	key                             provisioner.Key
 }
 
-func laptopOf(r EnrolRequest) (laptop, *provisioner.Refusal) {
+func laptopOf(r Laptop) (laptop, *provisioner.Refusal) {
 	key, err := provisioner.AcceptKey(r.PublicKey)
 	if err != nil {
 		return laptop{}, provisioner.Refuse(provisioner.CodeKeyInvalid).Because(err)

@@ -218,8 +218,10 @@ func csr(t testing.TB) []byte {
 func request(t testing.TB, tenant, login, serial string) enrolment.EnrolRequest {
 	t.Helper()
 	return enrolment.EnrolRequest{
-		Credentials:        signin.Credentials{Tenant: tenant, Login: login, Password: password},
-		CertificateRequest: csr(t), PublicKey: newKey(t), DeviceName: "laptop-" + login, SerialNumber: serial, Platform: "linux", AgentVersion: "1.0",
+		Credentials: signin.Credentials{Tenant: tenant, Login: login, Password: password},
+		Laptop: enrolment.Laptop{
+			CertificateRequest: csr(t), PublicKey: newKey(t), DeviceName: "laptop-" + login, SerialNumber: serial, Platform: "linux", AgentVersion: "1.0",
+		},
 	}
 }
 

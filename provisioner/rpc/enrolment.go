@@ -16,9 +16,11 @@ type enrolmentHandler struct {
 
 func (h *enrolmentHandler) Enrol(ctx context.Context, r *heimdrahtv1.EnrolRequest) (*heimdrahtv1.EnrolResponse, error) {
 	e, err := h.enrolment.Enrol(ctx, actorOf(ctx), enrolment.EnrolRequest{
-		Credentials:        signin.Credentials{Tenant: r.GetTenant(), Login: r.GetLogin(), Password: signin.Password(r.GetPassword())},
-		CertificateRequest: r.GetCertificateRequest(), PublicKey: r.GetWireguardPublicKey(),
-		DeviceName: r.GetDeviceName(), SerialNumber: r.GetSerialNumber(), Platform: r.GetPlatform(), AgentVersion: r.GetAgentVersion(),
+		Credentials: signin.Credentials{Tenant: r.GetTenant(), Login: r.GetLogin(), Password: signin.Password(r.GetPassword())},
+		Laptop: enrolment.Laptop{
+			CertificateRequest: r.GetCertificateRequest(), PublicKey: r.GetWireguardPublicKey(),
+			DeviceName: r.GetDeviceName(), SerialNumber: r.GetSerialNumber(), Platform: r.GetPlatform(), AgentVersion: r.GetAgentVersion(),
+		},
 	})
 	if err != nil {
 		return nil, err
