@@ -15,7 +15,7 @@ import (
 
 const (
 	// slice is how many devices a transaction takes: some 15 ms of it.
-	slice = 64
+	slice = 128
 	// lookForTakings is how often the replica with the duty looks for what another
 	// one was asked to take, and for suspensions whose time is over.
 	lookForTakings = time.Second
@@ -91,6 +91,9 @@ func takeSlice(tx *store.Writer, id string) error {
 	list, err := tx.NextOf(t, slice)
 	if err != nil {
 		return fmt.Errorf("reading the next devices: %w", err)
+	}
+	if err := tx.SessionsAhead(list); err != nil {
+		return fmt.Errorf("reading the sessions of the next devices: %w", err)
 	}
 	for _, d := range list {
 		switch t.Action {

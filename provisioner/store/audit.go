@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,12 +54,20 @@ func (w *Writer) Audit(e Event) error {
 		w.alloc.auditSeq, w.alloc.auditHead = head.Seq, head.Hash.String()
 		return w.beside().run(`insert into audit`+values, row...)
 	}
-	w.chains[e.Tenant] = head
-	if err := w.beside().run(`insert into audit_record`+values, row...); err != nil {
-		return err
+	w.chains[e.Tenant], w.moved[e.Tenant] = head, true
+	return w.beside().run(`insert into audit_record`+values, row...)
+}
+
+// saveChains writes the heads that the present request has moved.
+func (w *Writer) saveChains() error {
+	var errs []error
+	for _, tenant := range slices.Sorted(maps.Keys(w.moved)) {
+		head := w.chains[tenant]
+		errs = append(errs, w.beside().run(`insert into audit_chain (tenant, seq, hash) values ($1, $2, $3)
+			on conflict (tenant) do update set seq = excluded.seq, hash = excluded.hash`, tenant, head.Seq, head.Hash.String()))
 	}
-	return w.beside().run(`insert into audit_chain (tenant, seq, hash) values ($1, $2, $3)
-		on conflict (tenant) do update set seq = excluded.seq, hash = excluded.hash`, e.Tenant, head.Seq, head.Hash.String())
+	clear(w.moved)
+	return errors.Join(errs...)
 }
 
 // head is the end of a chain within the transaction.
@@ -78,23 +88,24 @@ func (w *Writer) head(tenant string) (audit.Head, error) {
 // record something for many of them.
 func (w *Writer) AuditAhead(tenants []string) error {
 	if w.chains == nil {
-		w.chains = make(map[string]audit.Head)
+		w.chains, w.moved = make(map[string]audit.Head), make(map[string]bool)
 	}
-	var a args
-	var marks []string
+	var fresh []string
 	for _, t := range tenants {
 		if _, known := w.chains[t]; !known && t != "" {
-			w.chains[t] = audit.Head{}
-			marks = append(marks, a.add(t))
+			fresh = append(fresh, t)
 		}
 	}
-	if len(marks) == 0 {
+	if len(fresh) == 0 {
 		return nil
 	}
-	heads, err := all(w.beside(), scanHead, `select tenant, seq, hash from audit_chain where tenant in (`+strings.Join(marks, ", ")+`)`, a.list...)
+	var a args
+	heads, err := all(w.beside(), scanHead, `select tenant, seq, hash from audit_chain where tenant`+a.in(fresh), a.list...)
 	if err != nil {
-		w.chains = nil
 		return err
+	}
+	for _, t := range fresh {
+		w.chains[t] = audit.Head{}
 	}
 	for _, h := range heads {
 		w.chains[h.Chain] = h.Head

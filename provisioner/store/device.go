@@ -159,12 +159,29 @@ func (r *Reader) DeviceBySerial(tenant, person, serial string) (provisioner.Devi
 	return withSuspensions(r.q, d)
 }
 
-func (r *Reader) devices(query string, args ...any) ([]provisioner.Device, error) {
-	list, err := all(r.q, scanDevice, query, args...)
-	for i := 0; i < len(list) && err == nil; i++ {
-		list[i], err = withSuspensions(r.q, list[i])
+func (r *Reader) devices(query string, values ...any) ([]provisioner.Device, error) {
+	list, err := all(r.q, scanDevice, query, values...)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	var a args
+	suspensions, err := all(r.q, scanSuspension, selectSuspension+`where device`+a.in(idsOf(list))+` order by source`, a.list...)
+	of := make(map[string][]provisioner.Suspension)
+	for _, v := range suspensions {
+		of[v.device] = append(of[v.device], v.suspension)
+	}
+	for i := range list {
+		list[i].SuspendedBy = of[list[i].ID]
 	}
 	return list, err
+}
+
+func idsOf(devices []provisioner.Device) []string {
+	ids := make([]string, len(devices))
+	for i, d := range devices {
+		ids[i] = d.ID
+	}
+	return ids
 }
 
 // LivingDevices counts a person's devices in a tenant that are not revoked.
@@ -229,7 +246,7 @@ func (w *Writer) NoteAgent(device, version string) error {
 // RevokeDevice marks a device as revoked. It reports false if it was already.
 // The change is recorded; closing its session is the caller's next step.
 func (w *Writer) RevokeDevice(d provisioner.Device, why string) (bool, error) {
-	n, err := changed(w.q, `update device set revoked_at = $1, revoked_why = $2 where id = $3 and revoked_at = 0`, ms(w.Now), why, d.ID)
+	n, err := w.changedDevice(d.ID, `update device set revoked_at = $1, revoked_why = $2 where id = $3 and revoked_at = 0`, ms(w.Now), why, d.ID)
 	if err != nil || n == 0 {
 		return false, err
 	}
@@ -240,7 +257,7 @@ func (w *Writer) RevokeDevice(d provisioner.Device, why string) (bool, error) {
 // already taken it for as long. One that ends later, or never, takes the place of
 // one that ends.
 func (w *Writer) SuspendDevice(d provisioner.Device, s provisioner.Suspension) (bool, error) {
-	n, err := changed(w.q, `insert into suspension (device, source, reason, since, ends_at) values ($1, $2, $3, $4, $5)
+	n, err := w.changedDevice(d.ID, `insert into suspension (device, source, reason, since, ends_at) values ($1, $2, $3, $4, $5)
 		on conflict (device, source) do update set reason = excluded.reason, ends_at = excluded.ends_at
 			where suspension.ends_at > 0 and (excluded.ends_at = 0 or excluded.ends_at > suspension.ends_at)`,
 		d.ID, string(s.Source), s.Reason, ms(s.Since), ms(s.EndsAt))
@@ -252,11 +269,18 @@ func (w *Writer) SuspendDevice(d provisioner.Device, s provisioner.Suspension) (
 
 // RestoreDevice gives back what a source took; false if it had taken nothing.
 func (w *Writer) RestoreDevice(d provisioner.Device, source provisioner.SuspensionSource) (bool, error) {
-	n, err := changed(w.q, `delete from suspension where device = $1 and source = $2`, d.ID, string(source))
+	n, err := w.changedDevice(d.ID, `delete from suspension where device = $1 and source = $2`, d.ID, string(source))
 	if err != nil || n == 0 {
 		return false, err
 	}
 	return true, w.deviceChanged(d)
+}
+
+// changedDevice runs a statement that writes nothing of what the ledger keeps but
+// this device.
+func (w *Writer) changedDevice(id, query string, args ...any) (int64, error) {
+	touch(w.ledger(), w.ledger().rows.devices, id)
+	return changed(w.beside(), query, args...)
 }
 
 // DeviceReplaced records that the device's generation moved.

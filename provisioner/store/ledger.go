@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/address"
@@ -229,15 +230,34 @@ func (l *ledger) session(device string) (*sessionRow, error) {
 	return read(l, l.rows.sessions, device, &sessionRow{s, err == nil}), nil
 }
 
-// touch has the open session of a device read anew.
-func (l *ledger) touch(device string) {
-	was, ok := l.rows.sessions[device]
+// sessionsAhead reads the open sessions of devices at once.
+func (l *ledger) sessionsAhead(devices []string) error {
+	fresh := slices.DeleteFunc(slices.Clone(devices), func(d string) bool { return l.rows.sessions[d] != nil })
+	if len(fresh) == 0 {
+		return nil
+	}
+	var a args
+	list, err := all(l.pen, scanSession, selectSession+`where s.device`+a.in(fresh)+` and s.closed_revision = 0`, a.list...)
+	if err != nil {
+		return err
+	}
+	for _, d := range fresh {
+		read(l, l.rows.sessions, d, &sessionRow{})
+	}
+	for _, s := range list {
+		*l.rows.sessions[s.Device] = sessionRow{s, true}
+	}
+	return nil
+}
+
+// touch has a row read anew.
+func touch[K comparable, V any](l *ledger, rows map[K]V, key K) {
+	was, ok := rows[key]
 	if !ok {
 		return
 	}
-	rows := l.rows
-	l.undoing = append(l.undoing, func() { rows.sessions[device] = was })
-	delete(rows.sessions, device)
+	l.undoing = append(l.undoing, func() { rows[key] = was })
+	delete(rows, key)
 }
 
 // former gives the addresses that a device had.

@@ -24,6 +24,7 @@ type Writer struct {
 	heard bool // a gateway's words were written
 	// chains are the heads of tenants' audit logs as far as they were read.
 	chains map[string]audit.Head
+	moved  map[string]bool // chains that the present request has added to
 }
 
 // ErrNone says that the row asked for is not there.

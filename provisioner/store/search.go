@@ -173,6 +173,15 @@ func (a *args) add(v any) string {
 	return "$" + strconv.Itoa(len(a.list))
 }
 
+// in is the condition that a column has one of the values; there must be one.
+func (a *args) in(values []string) string {
+	marks := make([]string, len(values))
+	for i, v := range values {
+		marks[i] = a.add(v)
+	}
+	return " in (" + strings.Join(marks, ", ") + ")"
+}
+
 // scope is the condition that column lies in scope.
 func (a *args) scope(s provisioner.Scope, column string) string {
 	tenants, everywhere := s.Tenants()
@@ -182,9 +191,5 @@ func (a *args) scope(s provisioner.Scope, column string) string {
 	if len(tenants) == 0 {
 		return "1 = 0"
 	}
-	marks := make([]string, len(tenants))
-	for i, t := range tenants {
-		marks[i] = a.add(t)
-	}
-	return column + " in (" + strings.Join(marks, ", ") + ")"
+	return column + a.in(tenants)
 }

@@ -182,6 +182,12 @@ func (w *Writer) CloseSession(s provisioner.Session, why provisioner.Code) (revi
 	)
 }
 
+// SessionsAhead reads the open sessions of devices at once, for those who are going
+// to close many.
+func (w *Writer) SessionsAhead(devices []provisioner.Device) error {
+	return w.ledger().sessionsAhead(idsOf(devices))
+}
+
 // CloseSessionOf ends the open session of a device; ErrNone if it has none.
 func (w *Writer) CloseSessionOf(device string, why provisioner.Code) (provisioner.Session, error) {
 	s, err := w.OpenSessionOf(device)
@@ -195,7 +201,7 @@ func (w *Writer) CloseSessionOf(device string, why provisioner.Code) (provisione
 // RenewSession moves the lease of an open session that stream holds, and keeps
 // what the laptop reports.
 func (w *Writer) RenewSession(id, device, stream string, leaseUntil time.Time, u provisioner.Usage) (bool, error) {
-	w.ledger().touch(device)
+	touch(w.ledger(), w.ledger().rows.sessions, device)
 	n, err := w.beside().exec(`update session set lease_until = $1, renewed_at = $2,
 			reported_handshake = $3, reported_received = $4, reported_sent = $5
 		where id = $6 and device = $7 and stream = $8 and closed_revision = 0`,
@@ -205,7 +211,7 @@ func (w *Writer) RenewSession(id, device, stream string, leaseUntil time.Time, u
 
 // ResumeSession gives an open session to a newer stream.
 func (w *Writer) ResumeSession(id, device, stream string, leaseUntil time.Time) (bool, error) {
-	w.ledger().touch(device)
+	touch(w.ledger(), w.ledger().rows.sessions, device)
 	n, err := w.beside().exec(`update session set stream = $1, lease_until = $2, renewed_at = $3 where id = $4 and device = $5 and closed_revision = 0`,
 		stream, ms(leaseUntil), ms(w.Now), id, device)
 	return n > 0, err

@@ -105,16 +105,7 @@ func (r *Reader) NextOf(t Taking, limit int) ([]provisioner.Device, error) {
 	var a args
 	query := selectDevice + `where ` + t.Selection.where(&a, t.Action) + ` and d.enrolled_at <= ` + a.add(ms(t.CreatedAt)) +
 		` and d.id > ` + a.add(t.Cursor) + ` order by d.id limit ` + a.add(limit)
-	list, err := all(r.q, scanDevice, query, a.list...)
-	if err != nil {
-		return nil, err
-	}
-	for i := range list {
-		if list[i], err = withSuspensions(r.q, list[i]); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
+	return r.devices(query, a.list...)
 }
 
 // DebtsOfAll is DebtsOf of several devices, as the revision by which each
@@ -128,14 +119,10 @@ func (r *Reader) DebtsOfAll(devices []provisioner.Device) (map[string]int64, err
 		revision int64
 	}
 	var a args
-	marks := make([]string, len(devices))
-	for i, d := range devices {
-		marks[i] = a.add(d.ID)
-	}
 	list, err := all(r.q, func(s scanner) (d debt, err error) { err = s.Scan(&d.gateway, &d.revision); return d, err },
 		`select s.gateway, max(s.closed_revision) from session s cross join allocation a
 		left join gateway_contact c on c.gateway = s.gateway
-		where s.device in (`+strings.Join(marks, ", ")+`) and s.closed_revision > 0
+		where s.device`+a.in(idsOf(devices))+` and s.closed_revision > 0
 			and (c.gateway is null or c.epoch <> a.epoch or c.revision < s.closed_revision)
 		group by s.gateway`, a.list...)
 	owed := make(map[string]int64, len(list))

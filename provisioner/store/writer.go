@@ -354,12 +354,15 @@ func (w *writer) one(tx *Writer, u *update) error {
 	}
 	err := protect(tx, u.do)
 	if err == nil {
+		err = tx.saveChains()
+	}
+	if err == nil {
 		if err := w.pen.release(); err != nil {
 			return &brokenError{fmt.Errorf("releasing a savepoint: %w", err)}
 		}
 		return nil
 	}
-	tx.alloc, tx.heard, tx.chains = before, heard, nil
+	tx.alloc, tx.heard, tx.chains, tx.moved = before, heard, nil, nil
 	if undo := w.pen.undo(); undo != nil {
 		return &brokenError{errors.Join(err, undo)}
 	}
