@@ -75,6 +75,11 @@ type Action string
 // Every action that Allow knows.
 const (
 	ActionEnrol               Action = "enrol"
+	ActionApproveEnrolment    Action = "approve enrolment"
+	ActionDenyEnrolment       Action = "deny enrolment"
+	ActionListAwaiting        Action = "list devices that await approval"
+	ActionApproveDevice       Action = "approve device"
+	ActionDenyDevice          Action = "deny device"
 	ActionRenewCertificate    Action = "renew certificate"
 	ActionAttach              Action = "attach"
 	ActionJoinGateway         Action = "join gateway"
@@ -154,6 +159,10 @@ func rolesFor(action Action) []Role {
 	switch action {
 	case ActionEnrol, ActionJoinGateway, ActionSignIn, ActionHealth:
 		return []Role{RoleAnonymous}
+	case ActionApproveEnrolment, ActionDenyEnrolment:
+		return []Role{RoleStaff}
+	case ActionListAwaiting, ActionApproveDevice, ActionDenyDevice:
+		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionRenewCertificate:
 		return []Role{RoleDevice, RoleGateway}
 	case ActionAttach:

@@ -26,6 +26,15 @@ const (
 	CodeFactorThrottled      Code = "factor-throttled"
 	CodeFactorThere          Code = "factor-there"
 	CodeDeviceLimit          Code = "device-limit"
+	CodeApprovalAwaited      Code = "approval-awaited"
+	CodeApprovalOver         Code = "approval-over"
+	CodeEnrolmentUnknown     Code = "enrolment-code-unknown"
+	CodeEnrolmentUsed        Code = "enrolment-code-used"
+	CodeEnrolmentThrottled   Code = "enrolment-code-throttled"
+	CodeEnrolmentExpired     Code = "enrolment-expired"
+	CodeEnrolmentDenied      Code = "enrolment-denied"
+	CodeEnrolmentsFull       Code = "enrolments-full"
+	CodeSlowDown             Code = "slow-down"
 	CodeKeyInUse             Code = "wireguard-key-in-use"
 	CodeKeyInvalid           Code = "wireguard-key-invalid"
 	CodeCSRInvalid           Code = "certificate-request-invalid"
@@ -111,6 +120,33 @@ func Catalogue() []Entry {
 		{CodeDeviceLimit, KindExhausted,
 			Text{"Sie haben schon so viele Laptops angemeldet, wie vorgesehen sind ({limit}).", "Bitten Sie den Helpdesk, einen alten Laptop abzumelden."},
 			Text{"You have already enrolled as many laptops as are allowed ({limit}).", "Ask the helpdesk to revoke an old one."}},
+		{CodeApprovalAwaited, KindForbidden,
+			Text{"Dieser Laptop ist angemeldet und wartet darauf, dass der Helpdesk ihn freigibt.", "Nichts zu tun: Ist die Verbindung gewünscht, kommt sie nach der Freigabe von selbst. Dauert es länger als üblich, rufen Sie den Helpdesk an."},
+			Text{"This laptop is enrolled and waits for the helpdesk to approve it.", "Nothing to do: if a connection is wanted, it comes by itself after the approval. If it takes longer than usual, call the helpdesk."}},
+		{CodeApprovalOver, KindConflict,
+			Text{"Über diesen Laptop ist nicht mehr zu entscheiden: Er wartet nicht auf eine Freigabe, oder er ist inzwischen neu angemeldet.", "Sehen Sie nach, was wartet: heimdraht device waiting."},
+			Text{"There is nothing to decide about this laptop any more: it does not wait for an approval, or was enrolled anew meanwhile.", "Look at what waits: heimdraht device waiting."}},
+		{CodeEnrolmentUnknown, KindNotFound,
+			Text{"Diesen Code gibt es nicht, oder er gilt nicht mehr.", "Vergleichen Sie ihn mit dem, was der Laptop zeigt. Ein Code gilt 15 Minuten; einen neuen gibt es mit heimdraht-agent enrol --by-code."},
+			Text{"There is no such code, or it is no longer valid.", "Compare it with what the laptop shows. A code is good for 15 minutes; a new one comes with heimdraht-agent enrol --by-code."}},
+		{CodeEnrolmentUsed, KindConflict,
+			Text{"Über diesen Code ist schon entschieden.", "Jeder Code zählt einmal. Soll der Laptop noch einmal angemeldet werden, lassen Sie ihn einen neuen zeigen: heimdraht-agent enrol --by-code."},
+			Text{"This code has been decided on already.", "Each code counts once. If the laptop is to be enrolled again, let it show a new one: heimdraht-agent enrol --by-code."}},
+		{CodeEnrolmentThrottled, KindUnavailable,
+			Text{"Sie haben zu viele falsche Codes eingegeben.", "Warten Sie eine halbe Stunde, und tippen Sie den Code genau ab."},
+			Text{"You have typed too many wrong codes.", "Wait half an hour, and type the code exactly as it is shown."}},
+		{CodeEnrolmentExpired, KindNotFound,
+			Text{"Die Anmeldung mit Code ist abgelaufen: Niemand hat den Code rechtzeitig bestätigt.", "Beginnen Sie von vorn: heimdraht-agent enrol --by-code."},
+			Text{"The enrolment by code has expired: nobody approved the code in time.", "Begin again: heimdraht-agent enrol --by-code."}},
+		{CodeEnrolmentDenied, KindForbidden,
+			Text{"Die Anmeldung dieses Laptops wurde abgelehnt.", "Hat sie jemand anders abgelehnt als Sie, rufen Sie den Helpdesk an. Sonst beginnen Sie von vorn: heimdraht-agent enrol --by-code."},
+			Text{"The enrolment of this laptop was denied.", "If somebody else than you denied it, call the helpdesk. Else begin again: heimdraht-agent enrol --by-code."}},
+		{CodeEnrolmentsFull, KindUnavailable,
+			Text{"Es warten schon zu viele Laptops auf eine Bestätigung.", "Bestätigen Sie erst die anderen, oder versuchen Sie es in einer Viertelstunde noch einmal."},
+			Text{"Too many laptops are waiting to be approved already.", "Approve the others first, or try again in a quarter of an hour."}},
+		{CodeSlowDown, KindUnavailable,
+			Text{"Dieser Laptop fragt schon, ob er bestätigt ist.", "Fragen Sie seltener."},
+			Text{"This laptop is asking already whether it is approved.", "Ask less often."}},
 		{CodeKeyInUse, KindConflict,
 			Text{"Der Schlüssel dieses Geräts wird schon von einem anderen benutzt.", "Melden Sie das Gerät noch einmal an: Dabei entsteht ein neuer Schlüssel. Wurde das Gerät kopiert, sagen Sie es dem Helpdesk."},
 			Text{"This machine's key is already used by another one.", "Enrol again: that makes a new key. If the machine was cloned, tell the helpdesk."}},

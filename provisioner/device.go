@@ -1,8 +1,11 @@
 package provisioner
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -14,6 +17,14 @@ func (k Key) String() string { return base64.StdEncoding.EncodeToString(k[:]) }
 
 // IsZero reports whether the key is absent.
 func (k Key) IsZero() bool { return k == Key{} }
+
+// Fingerprint is a key for people to compare: the first 80 bits of its SHA-256. A
+// laptop's agent shows the same. To find another key with it within the quarter of
+// an hour that there is takes 2^80 tries.
+func (k Key) Fingerprint() string {
+	sum := sha256.Sum256(k[:])
+	return fmt.Sprintf("%x %x %x %x %x", sum[0:2], sum[2:4], sum[4:6], sum[6:8], sum[8:10])
+}
 
 // ParseKey reads a public key of exactly 32 bytes that is not all zero.
 func ParseKey(b []byte) (Key, error) {
@@ -86,7 +97,22 @@ type SuspensionSource string
 const (
 	SuspendedByHelpdesk  SuspensionSource = "helpdesk"
 	SuspendedByDirectory SuspensionSource = "directory"
+	// SuspendedByApproval is no "no": a new device waits for the helpdesk's word (Policy.Approval).
+	SuspendedByApproval SuspensionSource = "approval"
 )
+
+// approvalAskAgain is how often a laptop asks whether it has been approved.
+const approvalAskAgain = time.Minute
+
+// Awaits reports whether the helpdesk's word on a new device is missing.
+func (d Device) Awaits() bool {
+	return slices.ContainsFunc(d.SuspendedBy, func(s Suspension) bool { return s.Source == SuspendedByApproval })
+}
+
+// AwaitsApproval reports whether nothing else is missing.
+func (d Device) AwaitsApproval() bool {
+	return d.State() == DeviceSuspended && len(d.SuspendedBy) == 1 && d.Awaits()
+}
 
 // State follows from the device's revocation and suspensions.
 func (d Device) State() DeviceState {
@@ -108,6 +134,8 @@ func (d Device) MayUse(generation int64) *Refusal {
 		return Refuse(CodeDeviceRevoked)
 	case d.Generation != generation:
 		return Refuse(CodeDeviceReplaced)
+	case d.AwaitsApproval():
+		return Refuse(CodeApprovalAwaited).After(approvalAskAgain)
 	case d.State() == DeviceSuspended:
 		return Refuse(CodeDeviceSuspended)
 	default:

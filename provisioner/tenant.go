@@ -56,7 +56,18 @@ type Policy struct {
 	PasswordExpired PasswordPolicy
 	// PasswordHosts is all that can be reached meanwhile under PasswordHostsOnly.
 	PasswordHosts []Destination
+	// Approval is whose word a new device needs besides its person's. Empty: ApprovalNone.
+	Approval ApprovalPolicy
 }
+
+// ApprovalPolicy is whose word a new device needs before it connects.
+type ApprovalPolicy string
+
+// What a tenant can choose.
+const (
+	ApprovalNone     ApprovalPolicy = "none"
+	ApprovalHelpdesk ApprovalPolicy = "helpdesk" // or a tenant administrator, or an operator
+)
 
 // PasswordPolicy is what an expired password takes away.
 type PasswordPolicy string

@@ -58,6 +58,33 @@ func Restore(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, re
 	return true, record(tx, actor, d, provisioner.ActionRestoreDevice, reason)
 }
 
+// Await lets a new device rest until the helpdesk has approved it. The record of its enrolment says so; it has no
+// session yet.
+func Await(tx *store.Writer, d provisioner.Device) error {
+	_, err := tx.SuspendDevice(d, provisioner.Suspension{
+		Source: provisioner.SuspendedByApproval, Reason: "waits for approval", Since: tx.Now,
+	})
+	return err
+}
+
+// Approve gives back what Await took, and nothing else. It reports whether anything changed.
+func Approve(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error) {
+	changed, err := tx.RestoreDevice(d, provisioner.SuspendedByApproval)
+	if err != nil || !changed {
+		return false, err
+	}
+	return true, record(tx, actor, d, provisioner.ActionApproveDevice, reason)
+}
+
+// Deny ends for good a device that waits for approval. It reports whether anything changed.
+func Deny(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error) {
+	changed, err := tx.RevokeDevice(d, reason)
+	if err != nil || !changed {
+		return false, err
+	}
+	return true, closed(tx, actor, d, provisioner.ActionDenyDevice, reason, provisioner.CodeDeviceRevoked)
+}
+
 // End gives back what the helpdesk took for a time that is over.
 func End(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) error {
 	changed, err := tx.RestoreDevice(d, provisioner.SuspendedByHelpdesk)

@@ -282,6 +282,14 @@ func (k *keys) Issue(request []byte, holder provisioner.Holder, now time.Time) (
 	return provisioner.Certificate{Leaf: issued.DER, Authorities: k.DER(), NotAfter: issued.NotAfter, RenewAt: issued.RenewAt}, nil
 }
 
+// Check gives the refusal that Issue would give for a request.
+func (k *keys) Check(request []byte) error {
+	if err := ca.CheckRequest(request); err != nil {
+		return provisioner.Refuse(provisioner.CodeCSRInvalid).Because(err)
+	}
+	return nil
+}
+
 // fingerprint is the pin of the authority that issues.
 func (k *keys) fingerprint() string { return ca.Fingerprint(k.authority.Certificate()) }
 

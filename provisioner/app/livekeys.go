@@ -114,6 +114,9 @@ func (k *liveKeys) Issue(request []byte, holder provisioner.Holder, now time.Tim
 	return k.now().Issue(request, holder, now)
 }
 
+// Check implements enrolment.Certificates.
+func (k *liveKeys) Check(request []byte) error { return k.now().Check(request) }
+
 // Identify tells who shows a client certificate.
 func (k *liveKeys) Identify(chain []*x509.Certificate, now time.Time) (provisioner.Actor, error) {
 	return k.now().Identify(chain, now)

@@ -58,6 +58,13 @@ func (a *Authority) IssueClient(request []byte, id Identity, now time.Time) (Cer
 	}, key, now)
 }
 
+// CheckRequest tells whether IssueClient could use a request. The error wraps
+// ErrRequest.
+func CheckRequest(request []byte) error {
+	_, err := keyOf(request)
+	return err
+}
+
 // keyOf is the public key of a request that is as it must be.
 func keyOf(request []byte) (ed25519.PublicKey, error) {
 	if len(request) > RequestLimit {

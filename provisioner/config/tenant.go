@@ -66,6 +66,9 @@ func policy(m *mapping, p *provisioner.Policy) {
 	m.text("tunnel", &tunnel, oneOf(string(provisioner.TunnelSplit), string(provisioner.TunnelFull)))
 	p.Tunnel = provisioner.Tunnel(tunnel)
 	passwordExpired(m, p)
+	approval := string(p.Approval)
+	m.text("approval", &approval, oneOf(string(provisioner.ApprovalNone), string(provisioner.ApprovalHelpdesk)))
+	p.Approval = provisioner.ApprovalPolicy(approval)
 	v, ok := m.ask("dns")
 	if !ok {
 		return

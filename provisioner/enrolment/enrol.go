@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -37,6 +38,8 @@ type Enrolled struct {
 	PersonName  string // to greet her by
 	Certificate provisioner.Certificate
 	Replaced    bool // an earlier enrolment of this laptop
+	// AwaitsApproval says that it rests until the helpdesk has approved it.
+	AwaitsApproval bool
 }
 
 // Enrol registers a laptop's keys for a person who proves her password. The
@@ -67,6 +70,8 @@ type proven struct {
 	// first in the transaction that writes the device, perhaps more than once, so
 	// that it counts once and only with the device. Nil: nothing is used up.
 	claim func(tx *store.Writer) error
+	// details are for the audit record.
+	details map[string]string
 	// keep runs last in that transaction. Nil: there is nothing more to keep.
 	keep func(tx *store.Writer, e Enrolled) error
 }
@@ -145,15 +150,37 @@ func (e *enrolling) write(tx *store.Writer) (enrolled Enrolled, err error) {
 	if err != nil {
 		return enrolled, err
 	}
+	if err := e.await(tx, &enrolled); err != nil {
+		return enrolled, err
+	}
 	if e.proven.keep != nil {
 		if err := e.proven.keep(tx, enrolled); err != nil {
 			return enrolled, err
 		}
 	}
+	return enrolled, e.record(tx, enrolled)
+}
+
+// await lets what is new rest until the helpdesk has approved it, where the
+// tenant wants that. New keys on a serial number that was approved are new: the
+// helpdesk has approved a key, and any program can say any serial number.
+func (e *enrolling) await(tx *store.Writer, enrolled *Enrolled) error {
+	if e.proven.Tenant.Policy.Approval != provisioner.ApprovalHelpdesk {
+		return nil
+	}
+	enrolled.AwaitsApproval = true
+	return access.Await(tx, enrolled.Device)
+}
+
+func (e *enrolling) record(tx *store.Writer, enrolled Enrolled) error {
 	d := enrolled.Device
-	return enrolled, tx.Audit(store.Event{
-		Actor: e.actor, Tenant: d.Tenant, Action: string(provisioner.ActionEnrol), Object: access.Object(d),
-		Details: map[string]string{"generation": strconv.FormatInt(d.Generation, 10), "way": string(e.proven.way)},
+	details := map[string]string{"generation": strconv.FormatInt(d.Generation, 10), "way": string(e.proven.way)}
+	maps.Copy(details, e.proven.details)
+	if enrolled.AwaitsApproval {
+		details["waits for"] = "approval"
+	}
+	return tx.Audit(store.Event{
+		Actor: e.actor, Tenant: d.Tenant, Action: string(provisioner.ActionEnrol), Object: access.Object(d), Details: details,
 	})
 }
 

@@ -15,6 +15,8 @@ import (
 // it is called in a transaction.
 type Certificates interface {
 	Issue(request []byte, holder provisioner.Holder, now time.Time) (provisioner.Certificate, error)
+	// Check gives the refusal that Issue would give for the request.
+	Check(request []byte) error
 }
 
 // Confirmations waits for gateways until ctx ends.
@@ -39,10 +41,14 @@ type Options struct {
 }
 
 // Service is the use cases of enrolment.
-type Service struct{ Options }
+type Service struct {
+	Options
+
+	asking asking // laptops that wait to be approved
+}
 
 // New makes the service.
-func New(o Options) *Service { return &Service{o} }
+func New(o Options) *Service { return &Service{Options: o} }
 
 // kept waits until what was taken is in the journal as well: what was answered
 // must not come back with a restored backup.

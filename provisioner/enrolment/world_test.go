@@ -75,6 +75,13 @@ func (a authority) Issue(request []byte, h provisioner.Holder, now time.Time) (p
 	return provisioner.Certificate{Leaf: c.DER, Authorities: [][]byte{a.Certificate().Raw}, NotAfter: c.NotAfter, RenewAt: c.RenewAt}, err
 }
 
+func (authority) Check(request []byte) error {
+	if err := ca.CheckRequest(request); err != nil {
+		return provisioner.Refuse(provisioner.CodeCSRInvalid).Because(err)
+	}
+	return nil
+}
+
 func ldif() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "dn: %s\nobjectClass: domain\ndc: stadt\n\ndn: %s\nobjectClass: organizationalUnit\nou: people\n\n", root, people)

@@ -27,7 +27,36 @@ func (h *enrolmentHandler) Enrol(ctx context.Context, r *heimdrahtv1.EnrolReques
 	}
 	return &heimdrahtv1.EnrolResponse{
 		DeviceId: e.Device.ID, Tenant: e.Device.Tenant, PersonName: e.PersonName, Certificate: fromCertificate(e.Certificate), Replaced: e.Replaced,
+		AwaitsApproval: e.AwaitsApproval,
 	}, nil
+}
+
+func (h *enrolmentHandler) BeginEnrolment(ctx context.Context, r *heimdrahtv1.BeginEnrolmentRequest) (*heimdrahtv1.BeginEnrolmentResponse, error) {
+	b, err := h.enrolment.Begin(ctx, actorOf(ctx), enrolment.BeginRequest{
+		Tenant: r.GetTenant(),
+		Laptop: enrolment.Laptop{
+			CertificateRequest: r.GetCertificateRequest(), PublicKey: r.GetWireguardPublicKey(),
+			DeviceName: r.GetDeviceName(), SerialNumber: r.GetSerialNumber(), Platform: r.GetPlatform(), AgentVersion: r.GetAgentVersion(),
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &heimdrahtv1.BeginEnrolmentResponse{
+		UserCode: b.UserCode, DeviceCode: b.DeviceCode, Fingerprint: b.Fingerprint, ExpiresAt: stamp(b.ExpiresAt),
+		IntervalMs: uint32(b.AskEvery.Milliseconds()),
+	}, nil
+}
+
+func (h *enrolmentHandler) AwaitEnrolment(ctx context.Context, r *heimdrahtv1.AwaitEnrolmentRequest) (*heimdrahtv1.AwaitEnrolmentResponse, error) {
+	a, err := h.enrolment.Await(ctx, actorOf(ctx), r.GetDeviceCode())
+	if err != nil || a == nil {
+		return &heimdrahtv1.AwaitEnrolmentResponse{}, err
+	}
+	return &heimdrahtv1.AwaitEnrolmentResponse{Enrolled: &heimdrahtv1.EnrolResponse{
+		DeviceId: a.Device, Tenant: a.Tenant, PersonName: a.PersonName, Certificate: fromCertificate(a.Certificate), Replaced: a.Replaced,
+		AwaitsApproval: a.AwaitsApproval,
+	}}, nil
 }
 
 func (h *enrolmentHandler) RenewCertificate(ctx context.Context, r *heimdrahtv1.RenewCertificateRequest) (*heimdrahtv1.RenewCertificateResponse, error) {

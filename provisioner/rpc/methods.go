@@ -9,8 +9,19 @@ import (
 // to everybody.
 func actionOf(method string) (provisioner.Action, bool) {
 	switch method {
-	case heimdrahtv1.EnrolmentService_Enrol_FullMethodName:
+	case heimdrahtv1.EnrolmentService_Enrol_FullMethodName, heimdrahtv1.EnrolmentService_BeginEnrolment_FullMethodName,
+		heimdrahtv1.EnrolmentService_AwaitEnrolment_FullMethodName:
 		return provisioner.ActionEnrol, true
+	case heimdrahtv1.ApprovalService_GetWaitingLaptop_FullMethodName, heimdrahtv1.ApprovalService_ApproveLaptop_FullMethodName:
+		return provisioner.ActionApproveEnrolment, true
+	case heimdrahtv1.ApprovalService_DenyLaptop_FullMethodName:
+		return provisioner.ActionDenyEnrolment, true
+	case heimdrahtv1.ApprovalService_ListAwaitingDevices_FullMethodName:
+		return provisioner.ActionListAwaiting, true
+	case heimdrahtv1.ApprovalService_ApproveDevice_FullMethodName:
+		return provisioner.ActionApproveDevice, true
+	case heimdrahtv1.ApprovalService_DenyDevice_FullMethodName:
+		return provisioner.ActionDenyDevice, true
 	case heimdrahtv1.EnrolmentService_RenewCertificate_FullMethodName:
 		return provisioner.ActionRenewCertificate, true
 	case heimdrahtv1.SessionService_Attach_FullMethodName:

@@ -76,6 +76,9 @@ func (s *Service) forget(ctx context.Context, duty *store.Duty) error {
 		if err := tx.ForgetStaffTokens(tx.Now); err != nil {
 			return fmt.Errorf("staff tokens: %w", err)
 		}
+		if err := tx.ForgetWaitingLaptops(tx.Now); err != nil {
+			return fmt.Errorf("laptops that wait: %w", err)
+		}
 		if err := tx.ForgetProposals(tx.Now); err != nil {
 			return fmt.Errorf("proposals: %w", err)
 		}

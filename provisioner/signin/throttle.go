@@ -38,6 +38,11 @@ type count struct {
 // sourceCount counts by network address. Of IPv6 the first 64 bits count: one
 // connection has that many addresses.
 func sourceCount(source string) count {
+	return count{key: "s:" + Network(source), limit: sourceLimit, window: sourceWindow, cost: 1, full: causeSourceThrottled}
+}
+
+// Network is what a network address is counted by.
+func Network(source string) string {
 	key := source
 	addr, err := netip.ParseAddr(source)
 	if err != nil {
@@ -52,7 +57,7 @@ func sourceCount(source string) count {
 			key = netip.PrefixFrom(addr, 64).Masked().String()
 		}
 	}
-	return count{key: "s:" + key, limit: sourceLimit, window: sourceWindow, cost: 1, full: causeSourceThrottled}
+	return key
 }
 
 // loginCount counts by what was typed, whoever it may be.

@@ -142,7 +142,7 @@ func checkTenant(t provisioner.Tenant) *provisioner.Refusal {
 			return refusal
 		}
 	}
-	return checkPasswordPolicy(t)
+	return checkPolicy(t)
 }
 
 func checkDestinations(tenant string, list []provisioner.Destination) *provisioner.Refusal {
@@ -154,12 +154,17 @@ func checkDestinations(tenant string, list []provisioner.Destination) *provision
 	return nil
 }
 
-func checkPasswordPolicy(t provisioner.Tenant) *provisioner.Refusal {
+func checkPolicy(t provisioner.Tenant) *provisioner.Refusal {
 	policy, hosts := t.Policy.PasswordExpired, t.Policy.PasswordHosts
 	switch policy {
 	case "", provisioner.PasswordKeep, provisioner.PasswordHostsOnly, provisioner.PasswordClose:
 	default:
 		return invalid(kindTenant, t.Name, "policy.password_expired muss keep, password_only oder close sein", "policy.password_expired must be keep, password_only or close")
+	}
+	switch t.Policy.Approval {
+	case "", provisioner.ApprovalNone, provisioner.ApprovalHelpdesk:
+	default:
+		return invalid(kindTenant, t.Name, "policy.approval muss none oder helpdesk sein", "policy.approval must be none or helpdesk")
 	}
 	only := policy == provisioner.PasswordHostsOnly
 	switch {

@@ -90,6 +90,7 @@ func tenantFields(t provisioner.Tenant) []field {
 		{"policy.dns.servers", join(t.Policy.DNSServers, netip.Addr.String)},
 		{"policy.dns.domains", strings.Join(t.Policy.DNSDomains, ", ")},
 		{"policy.password_expired", string(cmp.Or(t.Policy.PasswordExpired, provisioner.PasswordKeep))},
+		{"policy.approval", string(cmp.Or(t.Policy.Approval, provisioner.ApprovalNone))},
 		{fieldPasswordHosts, join(t.Policy.PasswordHosts, destinationText)},
 		{fieldNetworks, join(t.Networks, grantText)},
 	}

@@ -145,9 +145,11 @@ type EnrolResponse struct {
 	PersonName  string       `protobuf:"bytes,3,opt,name=person_name,json=personName,proto3" json:"person_name,omitempty"`
 	Certificate *Certificate `protobuf:"bytes,4,opt,name=certificate,proto3" json:"certificate,omitempty"`
 	// True: an earlier enrolment of this laptop was replaced.
-	Replaced      bool `protobuf:"varint,5,opt,name=replaced,proto3" json:"replaced,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Replaced bool `protobuf:"varint,5,opt,name=replaced,proto3" json:"replaced,omitempty"`
+	// True: it rests until the helpdesk has approved it.
+	AwaitsApproval bool `protobuf:"varint,6,opt,name=awaits_approval,json=awaitsApproval,proto3" json:"awaits_approval,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *EnrolResponse) Reset() {
@@ -215,6 +217,276 @@ func (x *EnrolResponse) GetReplaced() bool {
 	return false
 }
 
+func (x *EnrolResponse) GetAwaitsApproval() bool {
+	if x != nil {
+		return x.AwaitsApproval
+	}
+	return false
+}
+
+type BeginEnrolmentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the tenant of which somebody must approve it. Empty: any.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// As in EnrolRequest.
+	CertificateRequest []byte `protobuf:"bytes,2,opt,name=certificate_request,json=certificateRequest,proto3" json:"certificate_request,omitempty"`
+	WireguardPublicKey []byte `protobuf:"bytes,3,opt,name=wireguard_public_key,json=wireguardPublicKey,proto3" json:"wireguard_public_key,omitempty"`
+	DeviceName         string `protobuf:"bytes,4,opt,name=device_name,json=deviceName,proto3" json:"device_name,omitempty"`
+	SerialNumber       string `protobuf:"bytes,5,opt,name=serial_number,json=serialNumber,proto3" json:"serial_number,omitempty"`
+	Platform           string `protobuf:"bytes,6,opt,name=platform,proto3" json:"platform,omitempty"`
+	AgentVersion       string `protobuf:"bytes,7,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *BeginEnrolmentRequest) Reset() {
+	*x = BeginEnrolmentRequest{}
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginEnrolmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginEnrolmentRequest) ProtoMessage() {}
+
+func (x *BeginEnrolmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginEnrolmentRequest.ProtoReflect.Descriptor instead.
+func (*BeginEnrolmentRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *BeginEnrolmentRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *BeginEnrolmentRequest) GetCertificateRequest() []byte {
+	if x != nil {
+		return x.CertificateRequest
+	}
+	return nil
+}
+
+func (x *BeginEnrolmentRequest) GetWireguardPublicKey() []byte {
+	if x != nil {
+		return x.WireguardPublicKey
+	}
+	return nil
+}
+
+func (x *BeginEnrolmentRequest) GetDeviceName() string {
+	if x != nil {
+		return x.DeviceName
+	}
+	return ""
+}
+
+func (x *BeginEnrolmentRequest) GetSerialNumber() string {
+	if x != nil {
+		return x.SerialNumber
+	}
+	return ""
+}
+
+func (x *BeginEnrolmentRequest) GetPlatform() string {
+	if x != nil {
+		return x.Platform
+	}
+	return ""
+}
+
+func (x *BeginEnrolmentRequest) GetAgentVersion() string {
+	if x != nil {
+		return x.AgentVersion
+	}
+	return ""
+}
+
+type BeginEnrolmentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For people to type: eight letters, shown as XXXX-XXXX.
+	UserCode string `protobuf:"bytes,1,opt,name=user_code,json=userCode,proto3" json:"user_code,omitempty"`
+	// With it the laptop asks for the answer. Secret.
+	DeviceCode string `protobuf:"bytes,2,opt,name=device_code,json=deviceCode,proto3" json:"device_code,omitempty"`
+	// Of the WireGuard key, as who approves it is shown it.
+	Fingerprint string                 `protobuf:"bytes,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	ExpiresAt   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// The least time between two questions, beside those that wait for their answer.
+	IntervalMs    uint32 `protobuf:"varint,5,opt,name=interval_ms,json=intervalMs,proto3" json:"interval_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginEnrolmentResponse) Reset() {
+	*x = BeginEnrolmentResponse{}
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginEnrolmentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginEnrolmentResponse) ProtoMessage() {}
+
+func (x *BeginEnrolmentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginEnrolmentResponse.ProtoReflect.Descriptor instead.
+func (*BeginEnrolmentResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *BeginEnrolmentResponse) GetUserCode() string {
+	if x != nil {
+		return x.UserCode
+	}
+	return ""
+}
+
+func (x *BeginEnrolmentResponse) GetDeviceCode() string {
+	if x != nil {
+		return x.DeviceCode
+	}
+	return ""
+}
+
+func (x *BeginEnrolmentResponse) GetFingerprint() string {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return ""
+}
+
+func (x *BeginEnrolmentResponse) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+func (x *BeginEnrolmentResponse) GetIntervalMs() uint32 {
+	if x != nil {
+		return x.IntervalMs
+	}
+	return 0
+}
+
+type AwaitEnrolmentRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DeviceCode    string                 `protobuf:"bytes,1,opt,name=device_code,json=deviceCode,proto3" json:"device_code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitEnrolmentRequest) Reset() {
+	*x = AwaitEnrolmentRequest{}
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitEnrolmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitEnrolmentRequest) ProtoMessage() {}
+
+func (x *AwaitEnrolmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitEnrolmentRequest.ProtoReflect.Descriptor instead.
+func (*AwaitEnrolmentRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *AwaitEnrolmentRequest) GetDeviceCode() string {
+	if x != nil {
+		return x.DeviceCode
+	}
+	return ""
+}
+
+type AwaitEnrolmentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unset: nobody has decided yet.
+	Enrolled      *EnrolResponse `protobuf:"bytes,1,opt,name=enrolled,proto3" json:"enrolled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitEnrolmentResponse) Reset() {
+	*x = AwaitEnrolmentResponse{}
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitEnrolmentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitEnrolmentResponse) ProtoMessage() {}
+
+func (x *AwaitEnrolmentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitEnrolmentResponse.ProtoReflect.Descriptor instead.
+func (*AwaitEnrolmentResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AwaitEnrolmentResponse) GetEnrolled() *EnrolResponse {
+	if x != nil {
+		return x.Enrolled
+	}
+	return nil
+}
+
 // Certificate is a client certificate and what is needed to go on with it.
 type Certificate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -231,7 +503,7 @@ type Certificate struct {
 
 func (x *Certificate) Reset() {
 	*x = Certificate{}
-	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[2]
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -243,7 +515,7 @@ func (x *Certificate) String() string {
 func (*Certificate) ProtoMessage() {}
 
 func (x *Certificate) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[2]
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -256,7 +528,7 @@ func (x *Certificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Certificate.ProtoReflect.Descriptor instead.
 func (*Certificate) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{2}
+	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Certificate) GetLeaf() []byte {
@@ -300,7 +572,7 @@ type RenewCertificateRequest struct {
 
 func (x *RenewCertificateRequest) Reset() {
 	*x = RenewCertificateRequest{}
-	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[3]
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -312,7 +584,7 @@ func (x *RenewCertificateRequest) String() string {
 func (*RenewCertificateRequest) ProtoMessage() {}
 
 func (x *RenewCertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[3]
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -325,7 +597,7 @@ func (x *RenewCertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewCertificateRequest.ProtoReflect.Descriptor instead.
 func (*RenewCertificateRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{3}
+	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RenewCertificateRequest) GetCertificateRequest() []byte {
@@ -358,7 +630,7 @@ type RenewCertificateResponse struct {
 
 func (x *RenewCertificateResponse) Reset() {
 	*x = RenewCertificateResponse{}
-	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -370,7 +642,7 @@ func (x *RenewCertificateResponse) String() string {
 func (*RenewCertificateResponse) ProtoMessage() {}
 
 func (x *RenewCertificateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -383,7 +655,7 @@ func (x *RenewCertificateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewCertificateResponse.ProtoReflect.Descriptor instead.
 func (*RenewCertificateResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{4}
+	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RenewCertificateResponse) GetCertificate() *Certificate {
@@ -408,14 +680,38 @@ const file_heimdraht_v1_enrolment_proto_rawDesc = "" +
 	"deviceName\x12#\n" +
 	"\rserial_number\x18\a \x01(\tR\fserialNumber\x12\x1a\n" +
 	"\bplatform\x18\b \x01(\tR\bplatform\x12#\n" +
-	"\ragent_version\x18\t \x01(\tR\fagentVersion\"\xbe\x01\n" +
+	"\ragent_version\x18\t \x01(\tR\fagentVersion\"\xe7\x01\n" +
 	"\rEnrolResponse\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1f\n" +
 	"\vperson_name\x18\x03 \x01(\tR\n" +
 	"personName\x12;\n" +
 	"\vcertificate\x18\x04 \x01(\v2\x19.heimdraht.v1.CertificateR\vcertificate\x12\x1a\n" +
-	"\breplaced\x18\x05 \x01(\bR\breplaced\"\xb3\x01\n" +
+	"\breplaced\x18\x05 \x01(\bR\breplaced\x12'\n" +
+	"\x0fawaits_approval\x18\x06 \x01(\bR\x0eawaitsApproval\"\x99\x02\n" +
+	"\x15BeginEnrolmentRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12/\n" +
+	"\x13certificate_request\x18\x02 \x01(\fR\x12certificateRequest\x120\n" +
+	"\x14wireguard_public_key\x18\x03 \x01(\fR\x12wireguardPublicKey\x12\x1f\n" +
+	"\vdevice_name\x18\x04 \x01(\tR\n" +
+	"deviceName\x12#\n" +
+	"\rserial_number\x18\x05 \x01(\tR\fserialNumber\x12\x1a\n" +
+	"\bplatform\x18\x06 \x01(\tR\bplatform\x12#\n" +
+	"\ragent_version\x18\a \x01(\tR\fagentVersion\"\xd4\x01\n" +
+	"\x16BeginEnrolmentResponse\x12\x1b\n" +
+	"\tuser_code\x18\x01 \x01(\tR\buserCode\x12\x1f\n" +
+	"\vdevice_code\x18\x02 \x01(\tR\n" +
+	"deviceCode\x12 \n" +
+	"\vfingerprint\x18\x03 \x01(\tR\vfingerprint\x129\n" +
+	"\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x1f\n" +
+	"\vinterval_ms\x18\x05 \x01(\rR\n" +
+	"intervalMs\"8\n" +
+	"\x15AwaitEnrolmentRequest\x12\x1f\n" +
+	"\vdevice_code\x18\x01 \x01(\tR\n" +
+	"deviceCode\"Q\n" +
+	"\x16AwaitEnrolmentResponse\x127\n" +
+	"\benrolled\x18\x01 \x01(\v2\x1b.heimdraht.v1.EnrolResponseR\benrolled\"\xb3\x01\n" +
 	"\vCertificate\x12\x12\n" +
 	"\x04leaf\x18\x01 \x01(\fR\x04leaf\x12 \n" +
 	"\vauthorities\x18\x02 \x03(\fR\vauthorities\x127\n" +
@@ -426,9 +722,11 @@ const file_heimdraht_v1_enrolment_proto_rawDesc = "" +
 	"\x05login\x18\x02 \x01(\tR\x05login\x12\x1a\n" +
 	"\bpassword\x18\x03 \x01(\tR\bpassword\"W\n" +
 	"\x18RenewCertificateResponse\x12;\n" +
-	"\vcertificate\x18\x01 \x01(\v2\x19.heimdraht.v1.CertificateR\vcertificate2\xc6\x01\n" +
+	"\vcertificate\x18\x01 \x01(\v2\x19.heimdraht.v1.CertificateR\vcertificate2\x8e\x03\n" +
 	"\x10EnrolmentService\x12G\n" +
-	"\x05Enrol\x12\x1a.heimdraht.v1.EnrolRequest\x1a\x1b.heimdraht.v1.EnrolResponse\"\x05\xea\xdd\x19\x01\x01\x12i\n" +
+	"\x05Enrol\x12\x1a.heimdraht.v1.EnrolRequest\x1a\x1b.heimdraht.v1.EnrolResponse\"\x05\xea\xdd\x19\x01\x01\x12b\n" +
+	"\x0eBeginEnrolment\x12#.heimdraht.v1.BeginEnrolmentRequest\x1a$.heimdraht.v1.BeginEnrolmentResponse\"\x05\xea\xdd\x19\x01\x01\x12b\n" +
+	"\x0eAwaitEnrolment\x12#.heimdraht.v1.AwaitEnrolmentRequest\x1a$.heimdraht.v1.AwaitEnrolmentResponse\"\x05\xea\xdd\x19\x01\x01\x12i\n" +
 	"\x10RenewCertificate\x12%.heimdraht.v1.RenewCertificateRequest\x1a&.heimdraht.v1.RenewCertificateResponse\"\x06\xea\xdd\x19\x02\x02\x03B?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
 var (
@@ -443,29 +741,39 @@ func file_heimdraht_v1_enrolment_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_enrolment_proto_rawDescData
 }
 
-var file_heimdraht_v1_enrolment_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_heimdraht_v1_enrolment_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_heimdraht_v1_enrolment_proto_goTypes = []any{
 	(*EnrolRequest)(nil),             // 0: heimdraht.v1.EnrolRequest
 	(*EnrolResponse)(nil),            // 1: heimdraht.v1.EnrolResponse
-	(*Certificate)(nil),              // 2: heimdraht.v1.Certificate
-	(*RenewCertificateRequest)(nil),  // 3: heimdraht.v1.RenewCertificateRequest
-	(*RenewCertificateResponse)(nil), // 4: heimdraht.v1.RenewCertificateResponse
-	(*timestamppb.Timestamp)(nil),    // 5: google.protobuf.Timestamp
+	(*BeginEnrolmentRequest)(nil),    // 2: heimdraht.v1.BeginEnrolmentRequest
+	(*BeginEnrolmentResponse)(nil),   // 3: heimdraht.v1.BeginEnrolmentResponse
+	(*AwaitEnrolmentRequest)(nil),    // 4: heimdraht.v1.AwaitEnrolmentRequest
+	(*AwaitEnrolmentResponse)(nil),   // 5: heimdraht.v1.AwaitEnrolmentResponse
+	(*Certificate)(nil),              // 6: heimdraht.v1.Certificate
+	(*RenewCertificateRequest)(nil),  // 7: heimdraht.v1.RenewCertificateRequest
+	(*RenewCertificateResponse)(nil), // 8: heimdraht.v1.RenewCertificateResponse
+	(*timestamppb.Timestamp)(nil),    // 9: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_enrolment_proto_depIdxs = []int32{
-	2, // 0: heimdraht.v1.EnrolResponse.certificate:type_name -> heimdraht.v1.Certificate
-	5, // 1: heimdraht.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
-	5, // 2: heimdraht.v1.Certificate.renew_at:type_name -> google.protobuf.Timestamp
-	2, // 3: heimdraht.v1.RenewCertificateResponse.certificate:type_name -> heimdraht.v1.Certificate
-	0, // 4: heimdraht.v1.EnrolmentService.Enrol:input_type -> heimdraht.v1.EnrolRequest
-	3, // 5: heimdraht.v1.EnrolmentService.RenewCertificate:input_type -> heimdraht.v1.RenewCertificateRequest
-	1, // 6: heimdraht.v1.EnrolmentService.Enrol:output_type -> heimdraht.v1.EnrolResponse
-	4, // 7: heimdraht.v1.EnrolmentService.RenewCertificate:output_type -> heimdraht.v1.RenewCertificateResponse
-	6, // [6:8] is the sub-list for method output_type
-	4, // [4:6] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	6,  // 0: heimdraht.v1.EnrolResponse.certificate:type_name -> heimdraht.v1.Certificate
+	9,  // 1: heimdraht.v1.BeginEnrolmentResponse.expires_at:type_name -> google.protobuf.Timestamp
+	1,  // 2: heimdraht.v1.AwaitEnrolmentResponse.enrolled:type_name -> heimdraht.v1.EnrolResponse
+	9,  // 3: heimdraht.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
+	9,  // 4: heimdraht.v1.Certificate.renew_at:type_name -> google.protobuf.Timestamp
+	6,  // 5: heimdraht.v1.RenewCertificateResponse.certificate:type_name -> heimdraht.v1.Certificate
+	0,  // 6: heimdraht.v1.EnrolmentService.Enrol:input_type -> heimdraht.v1.EnrolRequest
+	2,  // 7: heimdraht.v1.EnrolmentService.BeginEnrolment:input_type -> heimdraht.v1.BeginEnrolmentRequest
+	4,  // 8: heimdraht.v1.EnrolmentService.AwaitEnrolment:input_type -> heimdraht.v1.AwaitEnrolmentRequest
+	7,  // 9: heimdraht.v1.EnrolmentService.RenewCertificate:input_type -> heimdraht.v1.RenewCertificateRequest
+	1,  // 10: heimdraht.v1.EnrolmentService.Enrol:output_type -> heimdraht.v1.EnrolResponse
+	3,  // 11: heimdraht.v1.EnrolmentService.BeginEnrolment:output_type -> heimdraht.v1.BeginEnrolmentResponse
+	5,  // 12: heimdraht.v1.EnrolmentService.AwaitEnrolment:output_type -> heimdraht.v1.AwaitEnrolmentResponse
+	8,  // 13: heimdraht.v1.EnrolmentService.RenewCertificate:output_type -> heimdraht.v1.RenewCertificateResponse
+	10, // [10:14] is the sub-list for method output_type
+	6,  // [6:10] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_enrolment_proto_init() }
@@ -480,7 +788,7 @@ func file_heimdraht_v1_enrolment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_enrolment_proto_rawDesc), len(file_heimdraht_v1_enrolment_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

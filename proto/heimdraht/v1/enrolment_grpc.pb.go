@@ -20,6 +20,8 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	EnrolmentService_Enrol_FullMethodName            = "/heimdraht.v1.EnrolmentService/Enrol"
+	EnrolmentService_BeginEnrolment_FullMethodName   = "/heimdraht.v1.EnrolmentService/BeginEnrolment"
+	EnrolmentService_AwaitEnrolment_FullMethodName   = "/heimdraht.v1.EnrolmentService/AwaitEnrolment"
 	EnrolmentService_RenewCertificate_FullMethodName = "/heimdraht.v1.EnrolmentService/RenewCertificate"
 )
 
@@ -33,6 +35,13 @@ type EnrolmentServiceClient interface {
 	// same person on the same serial number replaces the earlier device in one
 	// step: same id and address, new keys, old keys dead.
 	Enrol(ctx context.Context, in *EnrolRequest, opts ...grpc.CallOption) (*EnrolResponse, error)
+	// BeginEnrolment lets a laptop wait until somebody who is signed in elsewhere
+	// approves it by a short code (ApprovalService), in the manner of RFC 8628.
+	BeginEnrolment(ctx context.Context, in *BeginEnrolmentRequest, opts ...grpc.CallOption) (*BeginEnrolmentResponse, error)
+	// AwaitEnrolment asks whether the laptop was approved. It answers when that is
+	// decided, or after some seconds: then the laptop asks again. The answer can be
+	// fetched again for a day.
+	AwaitEnrolment(ctx context.Context, in *AwaitEnrolmentRequest, opts ...grpc.CallOption) (*AwaitEnrolmentResponse, error)
 	// RenewCertificate issues the next certificate for the caller's own
 	// identity. The caller shows its present certificate; when that has
 	// expired, a device must prove the person by password as well.
@@ -51,6 +60,26 @@ func (c *enrolmentServiceClient) Enrol(ctx context.Context, in *EnrolRequest, op
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(EnrolResponse)
 	err := c.cc.Invoke(ctx, EnrolmentService_Enrol_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *enrolmentServiceClient) BeginEnrolment(ctx context.Context, in *BeginEnrolmentRequest, opts ...grpc.CallOption) (*BeginEnrolmentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BeginEnrolmentResponse)
+	err := c.cc.Invoke(ctx, EnrolmentService_BeginEnrolment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *enrolmentServiceClient) AwaitEnrolment(ctx context.Context, in *AwaitEnrolmentRequest, opts ...grpc.CallOption) (*AwaitEnrolmentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AwaitEnrolmentResponse)
+	err := c.cc.Invoke(ctx, EnrolmentService_AwaitEnrolment_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +106,13 @@ type EnrolmentServiceServer interface {
 	// same person on the same serial number replaces the earlier device in one
 	// step: same id and address, new keys, old keys dead.
 	Enrol(context.Context, *EnrolRequest) (*EnrolResponse, error)
+	// BeginEnrolment lets a laptop wait until somebody who is signed in elsewhere
+	// approves it by a short code (ApprovalService), in the manner of RFC 8628.
+	BeginEnrolment(context.Context, *BeginEnrolmentRequest) (*BeginEnrolmentResponse, error)
+	// AwaitEnrolment asks whether the laptop was approved. It answers when that is
+	// decided, or after some seconds: then the laptop asks again. The answer can be
+	// fetched again for a day.
+	AwaitEnrolment(context.Context, *AwaitEnrolmentRequest) (*AwaitEnrolmentResponse, error)
 	// RenewCertificate issues the next certificate for the caller's own
 	// identity. The caller shows its present certificate; when that has
 	// expired, a device must prove the person by password as well.
@@ -93,6 +129,12 @@ type UnimplementedEnrolmentServiceServer struct{}
 
 func (UnimplementedEnrolmentServiceServer) Enrol(context.Context, *EnrolRequest) (*EnrolResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Enrol not implemented")
+}
+func (UnimplementedEnrolmentServiceServer) BeginEnrolment(context.Context, *BeginEnrolmentRequest) (*BeginEnrolmentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BeginEnrolment not implemented")
+}
+func (UnimplementedEnrolmentServiceServer) AwaitEnrolment(context.Context, *AwaitEnrolmentRequest) (*AwaitEnrolmentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AwaitEnrolment not implemented")
 }
 func (UnimplementedEnrolmentServiceServer) RenewCertificate(context.Context, *RenewCertificateRequest) (*RenewCertificateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RenewCertificate not implemented")
@@ -136,6 +178,42 @@ func _EnrolmentService_Enrol_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EnrolmentService_BeginEnrolment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginEnrolmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EnrolmentServiceServer).BeginEnrolment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EnrolmentService_BeginEnrolment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EnrolmentServiceServer).BeginEnrolment(ctx, req.(*BeginEnrolmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EnrolmentService_AwaitEnrolment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AwaitEnrolmentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EnrolmentServiceServer).AwaitEnrolment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EnrolmentService_AwaitEnrolment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EnrolmentServiceServer).AwaitEnrolment(ctx, req.(*AwaitEnrolmentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _EnrolmentService_RenewCertificate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RenewCertificateRequest)
 	if err := dec(in); err != nil {
@@ -164,6 +242,14 @@ var EnrolmentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Enrol",
 			Handler:    _EnrolmentService_Enrol_Handler,
+		},
+		{
+			MethodName: "BeginEnrolment",
+			Handler:    _EnrolmentService_BeginEnrolment_Handler,
+		},
+		{
+			MethodName: "AwaitEnrolment",
+			Handler:    _EnrolmentService_AwaitEnrolment_Handler,
 		},
 		{
 			MethodName: "RenewCertificate",

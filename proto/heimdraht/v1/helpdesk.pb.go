@@ -559,8 +559,10 @@ type Device struct {
 	CertificateNotAfter *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=certificate_not_after,json=certificateNotAfter,proto3" json:"certificate_not_after,omitempty"`
 	AgentVersion        string                 `protobuf:"bytes,13,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
 	Session             *Session               `protobuf:"bytes,14,opt,name=session,proto3" json:"session,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// It rests, among others, because it waits for approval (ApprovalService).
+	AwaitsApproval bool `protobuf:"varint,15,opt,name=awaits_approval,json=awaitsApproval,proto3" json:"awaits_approval,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Device) Reset() {
@@ -689,6 +691,13 @@ func (x *Device) GetSession() *Session {
 		return x.Session
 	}
 	return nil
+}
+
+func (x *Device) GetAwaitsApproval() bool {
+	if x != nil {
+		return x.AwaitsApproval
+	}
+	return false
 }
 
 type Session struct {
@@ -2469,7 +2478,7 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x14\n" +
 	"\x05cause\x18\x03 \x01(\tR\x05cause\x12\x16\n" +
-	"\x06source\x18\x04 \x01(\tR\x06source\"\xb9\x04\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\"\xe2\x04\n" +
 	"\x06Device\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
@@ -2487,7 +2496,8 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"enrolledAt\x12N\n" +
 	"\x15certificate_not_after\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x13certificateNotAfter\x12#\n" +
 	"\ragent_version\x18\r \x01(\tR\fagentVersion\x12/\n" +
-	"\asession\x18\x0e \x01(\v2\x15.heimdraht.v1.SessionR\asession\"\xec\x02\n" +
+	"\asession\x18\x0e \x01(\v2\x15.heimdraht.v1.SessionR\asession\x12'\n" +
+	"\x0fawaits_approval\x18\x0f \x01(\bR\x0eawaitsApproval\"\xec\x02\n" +
 	"\aSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n" +
