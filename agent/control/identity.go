@@ -36,7 +36,8 @@ type Store interface {
 }
 
 // KeyRequest is a new certificate key and the request that proves its
-// possession. The key leaves it only into an Identity.
+// possession. The key leaves it only into an Identity, or into the store of a
+// laptop that waits for its first one.
 type KeyRequest struct {
 	key ed25519.PrivateKey
 	// CSR is PKCS #10 (RFC 2986) in DER. It names nobody: who the certificate
@@ -50,11 +51,35 @@ func NewKeyRequest() (*KeyRequest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a certificate key: %w", err)
 	}
+	return requestFor(key)
+}
+
+func requestFor(key ed25519.PrivateKey) (*KeyRequest, error) {
 	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 	if err != nil {
 		return nil, fmt.Errorf("making a certificate request: %w", err)
 	}
 	return &KeyRequest{key: key, CSR: csr}, nil
+}
+
+// Keep gives what ResumeKeyRequest makes the same request of: the key, PKCS #8
+// (RFC 5958) in DER. It is secret.
+func (k *KeyRequest) Keep() ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(k.key)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the certificate key: %w", err)
+	}
+	return der, nil
+}
+
+// ResumeKeyRequest makes a request for a key that was kept.
+func ResumeKeyRequest(kept []byte) (*KeyRequest, error) {
+	parsed, err := x509.ParsePKCS8PrivateKey(kept)
+	key, ok := parsed.(ed25519.PrivateKey)
+	if err != nil || !ok {
+		return nil, errors.New("reading a certificate key: it is damaged")
+	}
+	return requestFor(key)
 }
 
 // String keeps the key out of print.

@@ -62,6 +62,8 @@ type Enrolled struct {
 	Replaced bool `json:"replaced"`
 	// Renewed: the certificate had expired and was renewed; device, keys and address stay.
 	Renewed bool `json:"renewed"`
+	// AwaitsApproval: it rests until the helpdesk has approved it.
+	AwaitsApproval bool `json:"awaits_approval,omitempty"`
 }
 
 // savedDevice is who this laptop is, as the store keeps it.
@@ -180,8 +182,13 @@ func (e *Endpoint) firstContact(r EnrolRequest) (contact, error) {
 	case len(r.Password) > maxPasswordLength || strings.ContainsAny(r.Password, "\x00\r\n"):
 		return contact{}, passwordLong()
 	}
-	if r.Address != "" {
-		a, err := control.ParseAddress(r.Address)
+	return e.contactAt(r.Address)
+}
+
+// contactAt is with whom to enrol at an enrolment address.
+func (e *Endpoint) contactAt(address string) (contact, error) {
+	if address != "" {
+		a, err := control.ParseAddress(address)
 		if err != nil {
 			return contact{}, addressInvalid(err)
 		}
@@ -250,9 +257,14 @@ func (e *Endpoint) enrolNew(ctx context.Context, r EnrolRequest, c contact) (Enr
 	if err != nil {
 		return Enrolled{}, err
 	}
+	return e.adopt(answer, request, key, c, r.Login)
+}
+
+// adopt keeps who this laptop is from now on, and becomes that. A code that it waits with is of no more use.
+func (e *Endpoint) adopt(answer *heimdrahtv1.EnrolResponse, request *control.KeyRequest, key wireguard.PrivateKey, c contact, login string) (Enrolled, error) {
 	next := savedDevice{
 		DeviceID: presentable(answer.GetDeviceId()), Tenant: presentable(answer.GetTenant()),
-		Person: presentable(answer.GetPersonName()), Login: r.Login, Server: c.named, PrivateKey: key.Base64(),
+		Person: presentable(answer.GetPersonName()), Login: login, Server: c.named, PrivateKey: key.Base64(),
 	}
 	if err := e.options.Store.Save(deviceFile, next); err != nil {
 		return Enrolled{}, e.stateProblem(err)
@@ -262,7 +274,13 @@ func (e *Endpoint) enrolNew(ctx context.Context, r EnrolRequest, c contact) (Enr
 		return Enrolled{}, e.stateProblem(err)
 	}
 	e.become(identity, next, &key)
-	return Enrolled{DeviceID: next.DeviceID, Tenant: next.Tenant, Person: next.Person, Replaced: answer.GetReplaced()}, nil
+	if err := e.options.Store.Remove(waitingFile); err != nil {
+		return Enrolled{}, e.stateProblem(err)
+	}
+	return Enrolled{
+		DeviceID: next.DeviceID, Tenant: next.Tenant, Person: next.Person, Replaced: answer.GetReplaced(),
+		AwaitsApproval: answer.GetAwaitsApproval(),
+	}, nil
 }
 
 func (e *Endpoint) askToEnrol(ctx context.Context, r EnrolRequest, c contact, request *control.KeyRequest, key wireguard.PrivateKey) (*heimdrahtv1.EnrolResponse, error) {

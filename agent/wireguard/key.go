@@ -3,6 +3,7 @@ package wireguard
 import (
 	"crypto/ecdh"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -33,6 +34,12 @@ func ParseKey(s string) (Key, error) {
 
 // String returns the key in base64.
 func (k Key) String() string { return base64.StdEncoding.EncodeToString(k[:]) }
+
+// Fingerprint is the key for people to compare with what the control plane shows: the first 80 bits of its SHA-256.
+func (k Key) Fingerprint() string {
+	sum := sha256.Sum256(k[:])
+	return fmt.Sprintf("%x %x %x %x %x", sum[0:2], sum[2:4], sum[4:6], sum[6:8], sum[8:10])
+}
 
 // IsZero says whether this names no peer.
 func (k Key) IsZero() bool { return k == Key{} }

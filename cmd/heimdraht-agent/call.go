@@ -18,6 +18,9 @@ const (
 	upPath     = "/v1/up"
 	downPath   = "/v1/down"
 	enrolPath  = "/v1/enrol"
+	// The two halves of an enrolment by code: the second one is called until there is an answer.
+	codePath  = "/v1/enrol/code"
+	awaitPath = "/v1/enrol/await"
 	// maxCall and maxAnswer bound what either end reads.
 	maxCall   = 16 << 10
 	maxAnswer = 256 << 10
@@ -46,12 +49,21 @@ func (c enrolCall) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "a cal
 // LogValue leaves the password out.
 func (c enrolCall) LogValue() slog.Value { return slog.StringValue("a call to enrol") }
 
+// codeCall asks for a code, or whether it was approved. Its fields are those of enrolCall.
+type codeCall struct {
+	Language string `json:"language,omitempty"`
+	Address  string `json:"address,omitempty"`
+	Tenant   string `json:"tenant,omitempty"`
+	ForUID   *int   `json:"for_uid,omitempty"`
+}
+
 // answer is what the daemon says to every call.
 type answer struct {
 	// Problem nil: it was done.
 	Problem  *said              `json:"problem,omitempty"`
 	Status   *endpoint.Status   `json:"status,omitempty"`
 	Enrolled *endpoint.Enrolled `json:"enrolled,omitempty"`
+	Waiting  *endpoint.Waiting  `json:"waiting,omitempty"`
 	// Proxy is where the SOCKS5 proxy listens. Empty: there is none.
 	Proxy string `json:"proxy,omitempty"`
 }

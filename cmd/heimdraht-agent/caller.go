@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
@@ -45,6 +46,27 @@ func (c *caller) enrol(ctx context.Context, call enrolCall) (*answer, error) {
 		return nil, daemonSilent(errors.New("the answer says nothing of the enrolment"))
 	}
 	return got, err
+}
+
+func (c *caller) code(ctx context.Context, call codeCall) (*endpoint.Waiting, error) {
+	got, err := c.call(ctx, http.MethodPost, codePath, call)
+	if err == nil && got.Waiting == nil {
+		return nil, daemonSilent(errors.New("the answer names no code"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return got.Waiting, nil
+}
+
+// await calls until the laptop is enrolled, or refused.
+func (c *caller) await(ctx context.Context, call codeCall) (*answer, error) {
+	for {
+		got, err := c.call(ctx, http.MethodPost, awaitPath, call)
+		if err != nil || got.Enrolled != nil {
+			return got, err
+		}
+	}
 }
 
 // call asks the daemon. Errors are *control.Problem, or that of the context.

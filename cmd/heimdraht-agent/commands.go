@@ -14,8 +14,9 @@ import (
 type enrolCommand struct {
 	Address      string `arg:"" optional:"" name:"SERVER#FINGERPRINT" help:"${enrol_address}"`
 	Tenant       string `placeholder:"NAME" help:"${enrol_tenant}"`
-	Login        string `placeholder:"NAME" help:"${enrol_login}"`
-	PasswordFile string `placeholder:"FILE|-" help:"${enrol_password_file}"`
+	Login        string `placeholder:"NAME" help:"${enrol_login}" xor:"who"`
+	PasswordFile string `placeholder:"FILE|-" help:"${enrol_password_file}" xor:"secret"`
+	ByCode       bool   `help:"${enrol_by_code}" xor:"who,secret"`
 }
 
 // Run enrols the laptop. The daemon is asked first if it is there: nobody should type a password for nothing.
@@ -23,6 +24,9 @@ func (c *enrolCommand) Run(ctx context.Context, a *app) error {
 	d := a.daemon()
 	if _, err := d.status(ctx, a.language); err != nil {
 		return err
+	}
+	if c.ByCode {
+		return c.byCode(ctx, a, d)
 	}
 	login := c.Login
 	if login == "" {
@@ -42,11 +46,47 @@ func (c *enrolCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	a.greet(got)
+	return nil
+}
+
+// byCode shows a code, and waits until the laptop's person has approved it. Who interrupts that, or restarts the laptop,
+// goes on with the same command.
+func (c *enrolCommand) byCode(ctx context.Context, a *app, d *caller) error {
+	call := codeCall{Language: string(a.language), Address: c.Address, Tenant: c.Tenant, ForUID: a.sudoer()}
+	waiting, err := d.code(ctx, call)
+	if err != nil {
+		return err
+	}
+	for _, line := range []words{
+		{"Bestätigen Sie diesen Laptop dort, wo Sie angemeldet sind:", "Approve this laptop where you are signed in:"},
+		{},
+		{"    heimdraht approve " + waiting.UserCode, "    heimdraht approve " + waiting.UserCode},
+		{},
+		{"Dort muss derselbe Fingerabdruck stehen: " + waiting.Fingerprint, "It must show the same fingerprint there: " + waiting.Fingerprint},
+		{"Der Code gilt bis " + a.clock(waiting.Until) + ". Unterbrochen? Derselbe Befehl macht weiter.",
+			"The code is good until " + a.clock(waiting.Until) + ". Interrupted? The same command goes on."},
+	} {
+		a.say(line.in(a.language))
+	}
+	got, err := d.await(ctx, call)
+	if err != nil {
+		return err
+	}
+	a.greet(got)
+	return nil
+}
+
+// greet says that the laptop is enrolled, and what to do.
+func (a *app) greet(got *answer) {
 	a.say(greeting(*got.Enrolled).in(a.language))
+	if got.Enrolled.AwaitsApproval {
+		a.say(words{"Der Helpdesk muss ihn noch freigeben. Ist die Verbindung gewünscht, kommt sie danach von selbst.",
+			"The helpdesk has yet to approve it. If a connection is wanted, it then comes by itself."}.in(a.language))
+	}
 	if got.Status.State == endpoint.Disconnected {
 		a.say(words{"Verbinden Sie sich: heimdraht-agent up", "Connect: heimdraht-agent up"}.in(a.language))
 	}
-	return nil
 }
 
 // sudoer is the user behind sudo: the laptop is to be that user's, not root's.

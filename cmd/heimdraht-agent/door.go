@@ -25,6 +25,8 @@ const (
 	// upWithin is how long a person waits for a connection before being told what is in the way.
 	upWithin   = 25 * time.Second
 	downWithin = 20 * time.Second
+	// awaitWithin is how long one call waits for an approval; then the command calls again.
+	awaitWithin = 20 * time.Second
 	// dialWithin bounds the look for another daemon on the socket.
 	dialWithin = 2 * time.Second
 	// ownerFile is the name under which the store keeps whose laptop this is.
@@ -201,6 +203,8 @@ func (d *door) handler() http.Handler {
 		d.wish(w, r, downWithin, func(ctx context.Context) error { return d.laptop.Down(ctx) }) //nolint:contextcheck // see above
 	})
 	mux.HandleFunc("POST "+enrolPath, d.enrol)
+	mux.HandleFunc("POST "+codePath, d.code)
+	mux.HandleFunc("POST "+awaitPath, d.await)
 	return mux
 }
 
@@ -236,10 +240,58 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return nil, err
 		}
-		if uid == 0 && call.ForUID != nil && *call.ForUID >= 0 {
-			uid = *call.ForUID
+		return &got, d.give(uid, call.ForUID)
+	})
+}
+
+// give makes the laptop that of the user who has enrolled it, or for whom root has.
+func (d *door) give(uid int, to *int) error {
+	if uid == 0 && to != nil && *to >= 0 {
+		uid = *to
+	}
+	return errors.Join(d.owner.take(uid), d.admit())
+}
+
+// code begins an enrolment by code.
+func (d *door) code(w http.ResponseWriter, r *http.Request) {
+	var call codeCall
+	if !d.read(w, r, &call) {
+		return
+	}
+	var waiting endpoint.Waiting
+	d.answerWith(w, r, call.Language, true, func(uid int) (answer, error) {
+		d.enrolling.Lock()
+		defer d.enrolling.Unlock()
+		if !d.owner.may(uid, true) { // somebody else was faster
+			return answer{}, notYours()
 		}
-		return &got, errors.Join(d.owner.take(uid), d.admit())
+		d.speak(call.Language)
+		var err error
+		waiting, err = d.laptop.BeginByCode(r.Context(), endpoint.CodeRequest{Address: call.Address, Tenant: call.Tenant})
+		return answer{Waiting: &waiting}, err
+	})
+}
+
+// await waits a moment for the end of an enrolment by code.
+func (d *door) await(w http.ResponseWriter, r *http.Request) {
+	var call codeCall
+	if !d.read(w, r, &call) {
+		return
+	}
+	d.answer(w, r, call.Language, true, func(uid int) (*endpoint.Enrolled, error) { //nolint:contextcheck // what runs in its name outlives the call
+		d.enrolling.Lock()
+		defer d.enrolling.Unlock()
+		if !d.owner.may(uid, true) { // somebody else was faster
+			return nil, notYours()
+		}
+		d.speak(call.Language)
+		ctx, cancel := context.WithTimeout(r.Context(), awaitWithin)
+		defer cancel()
+		got, err := d.laptop.AwaitByCode(ctx)
+		if err != nil || got == nil {
+			return nil, err
+		}
+		return got, d.give(uid, call.ForUID)
 	})
 }
 
@@ -262,14 +314,21 @@ func (d *door) read(w http.ResponseWriter, r *http.Request, call any) bool {
 
 // answer does what was asked if the caller may, and says how the laptop stands then.
 func (d *door) answer(w http.ResponseWriter, r *http.Request, language string, enrolling bool, do func(uid int) (*endpoint.Enrolled, error)) {
+	d.answerWith(w, r, language, enrolling, func(uid int) (answer, error) {
+		enrolled, err := do(uid)
+		return answer{Enrolled: enrolled}, err
+	})
+}
+
+func (d *door) answerWith(w http.ResponseWriter, r *http.Request, language string, enrolling bool, do func(uid int) (answer, error)) {
 	uid, ok := r.Context().Value(callerKey{}).(int)
 	if !ok || uid < 0 || !d.owner.may(uid, enrolling) {
 		d.write(w, http.StatusForbidden, answer{Problem: inLanguage(notYours(), language)})
 		return
 	}
-	enrolled, err := do(uid)
+	a, err := do(uid)
 	status := d.laptop.Status(language)
-	a := answer{Status: &status, Enrolled: enrolled, Proxy: d.proxy}
+	a.Status, a.Proxy = &status, d.proxy
 	if err != nil {
 		a.Problem = inLanguage(err, language)
 	}

@@ -18,6 +18,7 @@ func helpTexts(l speech.Language) kong.Vars {
 		"enrol_tenant":        {"Verwaltung; sonst folgt sie aus der Mailadresse.", "Tenant; else it follows from the mail address."},
 		"enrol_login":         {"Benutzername oder Mailadresse wie im Haus; ohne wird gefragt.", "User name or mail address as in the office; asked for if missing."},
 		"enrol_password_file": {"Passwort aus einer Datei, - für die Standardeingabe; ohne wird gefragt.", "Password from a file, - for standard input; asked for if missing."},
+		"enrol_by_code":       {"Ohne Passwort an diesem Laptop: Er zeigt einen Code, den Sie dort bestätigen, wo Sie angemeldet sind.", "Without a password at this laptop: it shows a code, which you approve where you are signed in."},
 
 		"up":     {"Verbinden.", "Connect."},
 		"down":   {"Trennen.", "Disconnect."},

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,6 +38,8 @@ type planeKey struct{}
 //	await TEXT                  waits until the status contains a text
 //	answers                     waits until the daemon answers
 //	fetch                       fetches the page behind the gateway through the daemon's proxy
+//	approve [--but-wait]        lets laptops in that wait with a code; the helpdesk has yet to approve them
+//	coded                       waits until a laptop with a code has asked
 //	revoke CODE                 makes the control plane revoke the device
 //	occupied NAME               takes a free port and sets the variable to its address
 //	envfile FILE                fills the $NAMES in a file
@@ -58,6 +61,15 @@ func TestScripts(t *testing.T) {
 			"envfile": func(ts *testscript.TestScript, _ bool, args []string) {
 				filled := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(filled), 0o600))
+			},
+			"approve": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Value(planeKey{}).(*endpointtest.Plane).Script(func(x *endpointtest.Script) {
+					x.Approved, x.AwaitsApproval = true, slices.Contains(args, "--but-wait")
+				})
+			},
+			"coded": func(ts *testscript.TestScript, _ bool, _ []string) {
+				plane := ts.Value(planeKey{}).(*endpointtest.Plane)
+				patiently(ts, "a code", func() bool { return plane.Seen().Asked > 0 })
 			},
 			"revoke": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value(planeKey{}).(*endpointtest.Plane).Revoke(args[0])

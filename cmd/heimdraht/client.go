@@ -90,6 +90,7 @@ type client struct {
 	adm  heimdrahtv1.AdminServiceClient
 	dir  heimdrahtv1.DirectoryServiceClient
 	aud  heimdrahtv1.AuditServiceClient
+	appr heimdrahtv1.ApprovalServiceClient
 }
 
 func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
@@ -124,6 +125,7 @@ func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
 		adm:  heimdrahtv1.NewAdminServiceClient(conn),
 		dir:  heimdrahtv1.NewDirectoryServiceClient(conn),
 		aud:  heimdrahtv1.NewAuditServiceClient(conn),
+		appr: heimdrahtv1.NewApprovalServiceClient(conn),
 	}, nil
 }
 

@@ -14,6 +14,9 @@ type deviceCommands struct {
 	Revoke  deviceRevokeCommand  `cmd:"" help:"${device_revoke}"`
 	Suspend deviceSuspendCommand `cmd:"" help:"${device_suspend}"`
 	Restore deviceRestoreCommand `cmd:"" help:"${device_restore}"`
+	Waiting deviceWaitingCommand `cmd:"" help:"${device_waiting}"`
+	Approve deviceApproveCommand `cmd:"" help:"${device_approve}"`
+	Deny    deviceDenyCommand    `cmd:"" help:"${device_deny}"`
 }
 
 // deviceArg names a device.
@@ -258,6 +261,9 @@ func stateOf(d *heimdrahtv1.Device) shown {
 	case heimdrahtv1.DeviceState_DEVICE_STATE_ACTIVE:
 		return shown{"active", words{"aktiv", "active"}}
 	case heimdrahtv1.DeviceState_DEVICE_STATE_SUSPENDED:
+		if d.GetAwaitsApproval() {
+			return shown{"suspended", words{"wartet auf Freigabe", "waits for approval"}}
+		}
 		return shown{"suspended", words{"ruht", "suspended"}}
 	case heimdrahtv1.DeviceState_DEVICE_STATE_REVOKED:
 		return shown{"revoked", words{"gesperrt", "revoked"}}
@@ -273,6 +279,7 @@ func deviceColumns() []column[*heimdrahtv1.Device] {
 		{"person_name", words{"Person", "person"}, func(d *heimdrahtv1.Device) any { return d.GetPersonName() }},
 		{"tenant", words{"Verwaltung", "tenant"}, func(d *heimdrahtv1.Device) any { return d.GetTenant() }},
 		{"state", words{"Zustand", "state"}, func(d *heimdrahtv1.Device) any { return stateOf(d) }},
+		{"awaits_approval", words{}, func(d *heimdrahtv1.Device) any { return d.GetAwaitsApproval() }},
 		{"state_reason", words{"Grund", "reason"}, func(d *heimdrahtv1.Device) any { return d.GetStateReason() }},
 		{"serial_number", words{"Seriennummer", "serial number"}, func(d *heimdrahtv1.Device) any { return d.GetSerialNumber() }},
 		{"platform", words{"System", "platform"}, func(d *heimdrahtv1.Device) any { return d.GetPlatform() }},

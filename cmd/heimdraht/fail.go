@@ -27,6 +27,7 @@ func (e usageError) Error() string { return e.what }
 const (
 	codeNotSignedIn   = "not-signed-in"
 	codeNotConfirmed  = "not-confirmed"
+	codeNothingDone   = "nothing-done"
 	codeFileInvalid   = "file-invalid"
 	codeFileUnusable  = "file-unusable"
 	codeFailed        = "failed"

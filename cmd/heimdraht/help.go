@@ -31,6 +31,11 @@ func helpTexts(l speech.Language) kong.Vars {
 		"factor_token_file": {"Einmaliger Schlüssel aus einer Datei; sonst wird er erfragt.", "One-time token from a file; else it is asked for."},
 		"factor_code_file":  {"Der erste Code aus einer Datei, die erst gelesen wird, wenn das Geheimnis gezeigt ist; - für die Standardeingabe.", "The first code from a file, which is read once the secret is shown; - for standard input."},
 
+		"approve":      {"Den eigenen Laptop anmelden, der einen Code zeigt (heimdraht-agent enrol --by-code).", "Enrol one's own laptop, which shows a code (heimdraht-agent enrol --by-code)."},
+		"approve_code": {"Der Code, den der Laptop zeigt.", "The code that the laptop shows."},
+		"approve_deny": {"Ablehnen: Es ist nicht der eigene.", "Deny: it is not one's own."},
+		"yes":          {"Nicht fragen.", "Do not ask."},
+
 		"find":       {"Menschen finden, nach einem Stück von Name, Login, Mail, Laptop, Seriennummer oder ID, nach Adresse oder Schlüssel.", "Find people by a scrap of name, login, mail, laptop, serial number or id, by address or key."},
 		"find_query": {"Das Stück.", "The scrap."},
 		"find_limit": {"Höchstens so viele, bis 200.", "At most this many, up to 200."},
@@ -49,6 +54,9 @@ func helpTexts(l speech.Language) kong.Vars {
 		"device_revoke":  {"Einen Laptop endgültig sperren, mit Bestätigung der Zugangsserver.", "Revoke a laptop for good, with the gateways' confirmation."},
 		"device_suspend": {"Den Zugang eines Laptops ruhen lassen.", "Suspend a laptop's access."},
 		"device_restore": {"Einen ruhenden Zugang zurückgeben.", "Give suspended access back."},
+		"device_waiting": {"Zeigen, welche neuen Laptops auf die Freigabe warten.", "Show which new laptops wait for approval."},
+		"device_approve": {"Einen neuen Laptop freigeben.", "Approve a new laptop."},
+		"device_deny":    {"Einen neuen Laptop ablehnen.", "Deny a new laptop."},
 		"device_id":      {"Geräte-ID, oder mindestens ihre ersten 6 Zeichen.", "Device id, or at least the first 6 characters of it."},
 
 		"sessions":         {"Offene Verbindungen zeigen.", "Show the open sessions."},

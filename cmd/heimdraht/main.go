@@ -44,6 +44,7 @@ type commands struct {
 	Logout      logoutCommand      `cmd:"" help:"${logout}"`
 	Whoami      whoamiCommand      `cmd:"" help:"${whoami}"`
 	Factor      factorCommands     `cmd:"" help:"${factor}"`
+	Approve     approveCommand     `cmd:"" help:"${approve}"`
 	Find        findCommand        `cmd:"" help:"${find}"`
 	Person      personCommands     `cmd:"" help:"${person}"`
 	Device      deviceCommands     `cmd:"" help:"${device}"`

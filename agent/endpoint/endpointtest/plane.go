@@ -56,6 +56,11 @@ type Script struct {
 	// OnEnrol and OnRenewal refuse by returning an error, such as Refuse makes.
 	OnEnrol   func(*heimdrahtv1.EnrolRequest) error
 	OnRenewal func(*heimdrahtv1.RenewCertificateRequest) error
+	// Approved lets laptops in that wait with a code. OnAwait refuses by returning an error.
+	Approved bool
+	OnAwait  func() error
+	// AwaitsApproval says to who enrols that the helpdesk has yet to approve it.
+	AwaitsApproval bool
 	// OnOpen answers an opening; nil: as usual.
 	OnOpen func(*heimdrahtv1.OpenSession) *heimdrahtv1.AttachResponse
 	// Configure changes the configuration of a session that opens.
@@ -71,6 +76,8 @@ type Script struct {
 // Seen is what came from laptops so far.
 type Seen struct {
 	Enrolments []*heimdrahtv1.EnrolRequest
+	Codes      []*heimdrahtv1.BeginEnrolmentRequest
+	Asked      int // whether they are approved
 	Renewals   []*heimdrahtv1.RenewCertificateRequest
 	Languages  []string // of streams
 	Streams    int
@@ -102,6 +109,7 @@ type Plane struct {
 	script    Script
 	seen      Seen
 	laptopKey wireguard.Key
+	waiting   *heimdrahtv1.BeginEnrolmentRequest
 	number    int // of sessions
 	streams   []heimdrahtv1.SessionService_AttachServer
 }
@@ -292,7 +300,12 @@ func (p *Plane) Enrol(_ context.Context, r *heimdrahtv1.EnrolRequest) (*heimdrah
 	if r.GetPassword() != Password {
 		return nil, Refuse(codes.Unauthenticated, &heimdrahtv1.Refusal{Code: "sign-in-failed", Sentence: "Die Anmeldung hat nicht geklappt.", NextStep: "Prüfen."})
 	}
-	c, err := p.certificate(r.GetCertificateRequest())
+	return p.enrolled(r.GetCertificateRequest(), r.GetWireguardPublicKey())
+}
+
+// enrolled is the answer to who is let in. p.mu is held.
+func (p *Plane) enrolled(request, key []byte) (*heimdrahtv1.EnrolResponse, error) {
+	c, err := p.certificate(request)
 	if err != nil {
 		return nil, err
 	}
@@ -301,8 +314,44 @@ func (p *Plane) Enrol(_ context.Context, r *heimdrahtv1.EnrolRequest) (*heimdrah
 		p.removePeer()
 		p.seen.Session = ""
 	}
-	p.laptopKey = wireguard.Key(r.GetWireguardPublicKey())
-	return &heimdrahtv1.EnrolResponse{DeviceId: "d-1", Tenant: "stadt", PersonName: "Erika Beispiel", Certificate: c, Replaced: replaced}, nil
+	p.laptopKey = wireguard.Key(key)
+	return &heimdrahtv1.EnrolResponse{
+		DeviceId: "d-1", Tenant: "stadt", PersonName: "Erika Beispiel", Certificate: c, Replaced: replaced, AwaitsApproval: p.script.AwaitsApproval,
+	}, nil
+}
+
+// deviceCode is the one of every laptop that waits.
+const deviceCode = "geheimer-code"
+
+// BeginEnrolment implements the EnrolmentService.
+func (p *Plane) BeginEnrolment(_ context.Context, r *heimdrahtv1.BeginEnrolmentRequest) (*heimdrahtv1.BeginEnrolmentResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen.Codes = append(p.seen.Codes, r)
+	p.waiting = r
+	p.happened("begin enrolment")
+	return &heimdrahtv1.BeginEnrolmentResponse{UserCode: "WDJB-MJHT", DeviceCode: deviceCode, ExpiresAt: timestamppb.New(time.Now().Add(15 * time.Minute))}, nil
+}
+
+// AwaitEnrolment implements the EnrolmentService. It does not wait.
+func (p *Plane) AwaitEnrolment(_ context.Context, r *heimdrahtv1.AwaitEnrolmentRequest) (*heimdrahtv1.AwaitEnrolmentResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen.Asked++
+	p.happened("await enrolment")
+	if p.script.OnAwait != nil {
+		if err := p.script.OnAwait(); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case p.waiting == nil || r.GetDeviceCode() != deviceCode:
+		return nil, Refuse(codes.NotFound, &heimdrahtv1.Refusal{Code: "enrolment-expired", Sentence: "Abgelaufen.", NextStep: "Von vorn."})
+	case !p.script.Approved:
+		return &heimdrahtv1.AwaitEnrolmentResponse{}, nil
+	}
+	enrolled, err := p.enrolled(p.waiting.GetCertificateRequest(), p.waiting.GetWireguardPublicKey())
+	return &heimdrahtv1.AwaitEnrolmentResponse{Enrolled: enrolled}, err
 }
 
 // RenewCertificate implements the EnrolmentService.
