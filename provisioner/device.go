@@ -102,7 +102,7 @@ const (
 )
 
 // approvalAskAgain is how often a laptop asks whether it has been approved.
-const approvalAskAgain = time.Minute
+const approvalAskAgain = 30 * time.Second
 
 // Awaits reports whether the helpdesk's word on a new device is missing.
 func (d Device) Awaits() bool {

@@ -31,8 +31,15 @@ func check(t testing.TB, err error) {
 
 // options are those of a laptop without root.
 func (s *harness) options() Options {
+	o := bare()
+	o.Servers, o.Pin = []control.Server{s.Server}, s.Pin()
+	return o
+}
+
+// bare is a laptop that knows no control plane.
+func bare() Options {
 	return Options{
-		Store: &control.MemoryStore{}, Servers: []control.Server{s.Server}, Pin: s.Pin(),
+		Store:      &control.MemoryStore{},
 		Device:     wireguard.Options{Mode: wireguard.Netstack, SmallFootprint: true},
 		DeviceName: "laptop", SerialNumber: "SN1", Platform: "linux", Version: "test",
 		Logger: slog.New(slog.DiscardHandler),

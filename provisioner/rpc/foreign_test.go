@@ -116,18 +116,22 @@ func TestNothingIsToldOfForeignIDs(t *testing.T) {
 	if err != nil || suspended.GetTakingId() == "" {
 		t.Fatal(suspended, err)
 	}
-	common := map[string]string{"reason": "x", "identity_checked": "x", "query": session, "password": "x", "code": "123456"}
+	waits, err := heimdrahtv1.NewEnrolmentServiceClient(s.Dial(nil)).BeginEnrolment(t.Context(), waitingFor(t, provisionertest.Tenant))
+	if err != nil {
+		t.Fatal(err)
+	}
+	common := map[string]string{"reason": "x", "identity_checked": "x", "query": session, "password": "x", "code": "123456", "fingerprint": waits.GetFingerprint()}
 	foreign := map[string]string{
 		"device_id": laptop.ID, "person_id": staffOf(t, s, provisionertest.Staff), "tenant": provisionertest.Tenant, "gateway": "gw1",
 		"proposal_id": proposed.GetProposal().GetProposalId(), "taking_id": suspended.GetTakingId(), "login": provisionertest.Staff,
-		"page_token": session, "device": laptop.ID, "person": staffOf(t, s, provisionertest.Staff),
+		"user_code": waits.GetUserCode(), "page_token": session, "device": laptop.ID, "person": staffOf(t, s, provisionertest.Staff),
 	}
 	nobodys := make(map[string]string)
 	for kind := range foreign {
 		nobodys[kind] = strings.Repeat("a", 26)
 	}
-	nobodys["tenant"], nobodys["gateway"] = "nirgends", "gw9"
-	secrets := []string{laptop.ID, session, foreign["person_id"], "Muster"}
+	nobodys["tenant"], nobodys["gateway"], nobodys["user_code"] = "nirgends", "gw9", "BBBB-BBBB"
+	secrets := []string{laptop.ID, session, foreign["person_id"], "Muster", "SN-WAITS"}
 
 	stranger := s.Login(provisionertest.Other, provisionertest.Stranger)
 	conn := s.Dial(nil)
@@ -145,7 +149,7 @@ func TestNothingIsToldOfForeignIDs(t *testing.T) {
 					}
 					return strings.ReplaceAll(answered(ctx, t, conn, m, filled(t, m, all)), names[kind], "ID")
 				}
-				if m.Input().Fields().ByName(protoreflect.Name(kind)) == nil || role == "planner" && kind == "tenant" { // her own
+				if m.Input().Fields().ByName(protoreflect.Name(kind)) == nil || role == "planner" && kind == "tenant" || role == "staff" && kind == "user_code" { // her own
 					continue
 				}
 				there, missing := ask(foreign), ask(nobodys)
