@@ -40,6 +40,19 @@ type world struct {
 	store     *store.Store
 	directory *memory.Directory
 	waits     *waits
+	looked    func() // called when the directory was asked about somebody
+}
+
+// asked is the directory, which tells the world when it was asked.
+type asked struct {
+	*memory.Directory
+	world *world
+}
+
+func (a asked) Lookup(ctx context.Context, base, id string, groups []string) (directory.Person, error) {
+	p, err := a.Directory.Lookup(ctx, base, id, groups)
+	a.world.looked()
+	return p, err
 }
 
 // waits is the edge to the gateways: it remembers what was waited for.
@@ -110,13 +123,13 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w := &world{store: s, directory: d, waits: new(waits), looked: func() {}}
 	signIn := signin.New(signin.Options{Store: s, Logger: log, Directories: signin.NewRegistry(
-		func(provisioner.Directory) (directory.Directory, error) { return d, nil })})
+		func(provisioner.Directory) (directory.Directory, error) { return asked{d, w}, nil })})
 	a, err := ca.New("test", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{store: s, directory: d, waits: new(waits)}
 	w.Service = enrolment.New(enrolment.Options{Store: s, SignIn: signIn, Certificates: authority{a}, Confirmations: w.waits, Logger: log})
 	update(t, s, func(tx *store.Writer) error {
 		return errors.Join(
