@@ -34,7 +34,7 @@ const (
 	waitingOfNetwork = 64
 	waitingInAll     = 2048
 	// How many wrong codes somebody may type. With ten in half an hour, and as many
-	// laptops waiting as may, one of them is hit in 36 years on average.
+	// laptops waiting as may, one of them is hit in 71 years on average.
 	wrongCodes, wrongCodesWithin = 10, 30 * time.Minute
 )
 

@@ -2,8 +2,13 @@
 // gateways alive, and takes and gives back access.
 //
 // What always holds here:
-//   - A device is enrolled only for a person whose password was proven in this
-//     call, and with a WireGuard key that nobody has ever used.
+//   - A device is enrolled only for a person who was proven for it, by her
+//     password in this call or by being signed in where she approves its code,
+//     and with a WireGuard key that nobody has ever used.
+//   - What proves her once (a code) is used up in the transaction that writes the
+//     device. Until then the laptop that waits has nothing.
+//   - Where the tenant wants it, new keys rest until its helpdesk has approved
+//     them.
 //   - Taking access is one conditional update ahead of everything that waits.
 //     It closes the device's session and writes the audit record in the same
 //     transaction, and answers with what each gateway has confirmed. Doing it

@@ -85,3 +85,30 @@ func TestCodesRefuse(t *testing.T) {
 		t.Error("it is not said when to try again")
 	}
 }
+
+// A server that stops does not wait for laptops that wait for people.
+func TestStoppingEndsWaiting(t *testing.T) {
+	s := provisionertest.Start(t, nil)
+	agents := heimdrahtv1.NewEnrolmentServiceClient(s.Dial(nil))
+	begun, err := agents.BeginEnrolment(english(), waitingFor(t, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := &heimdrahtv1.AwaitEnrolmentRequest{DeviceCode: begun.GetDeviceCode()}
+	told := make(chan error, 1)
+	go func() {
+		for {
+			if _, err := agents.AwaitEnrolment(english(), asked); codeOf(err) != "slow-down" {
+				told <- err
+				return
+			}
+		}
+	}()
+	for { // until that one waits
+		if _, err := agents.AwaitEnrolment(english(), asked); codeOf(err) == "slow-down" {
+			break
+		}
+	}
+	s.Stop()
+	expect(t, "a laptop that waits", <-told, "shutting-down")
+}

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"time"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -12,6 +13,7 @@ import (
 type enrolmentHandler struct {
 	heimdrahtv1.UnimplementedEnrolmentServiceServer
 	enrolment *enrolment.Service
+	streams   *streams
 }
 
 func (h *enrolmentHandler) Enrol(ctx context.Context, r *heimdrahtv1.EnrolRequest) (*heimdrahtv1.EnrolResponse, error) {
@@ -49,7 +51,11 @@ func (h *enrolmentHandler) BeginEnrolment(ctx context.Context, r *heimdrahtv1.Be
 }
 
 func (h *enrolmentHandler) AwaitEnrolment(ctx context.Context, r *heimdrahtv1.AwaitEnrolmentRequest) (*heimdrahtv1.AwaitEnrolmentResponse, error) {
+	// A server that stops waits for nobody who waits for people.
+	ctx, release := h.streams.hold(ctx, "await "+provisioner.NewID(), time.Time{})
+	defer release()
 	a, err := h.enrolment.Await(ctx, actorOf(ctx), r.GetDeviceCode())
+	err = because(ctx, err)
 	if err != nil || a == nil {
 		return &heimdrahtv1.AwaitEnrolmentResponse{}, err
 	}
