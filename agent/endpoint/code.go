@@ -158,7 +158,7 @@ func (e *Endpoint) AwaitByCode(ctx context.Context) (*Enrolled, error) {
 		case answer != nil:
 			return e.approved(answer, saved, c)
 		case ctx.Err() != nil:
-			return nil, nil //nolint:nilnil // it waits on
+			return nil, nil // it waits on
 		case ok && isDecided(p):
 			if err := e.options.Store.Remove(waitingFile); err != nil {
 				return nil, e.stateProblem(err)
@@ -172,7 +172,7 @@ func (e *Endpoint) AwaitByCode(ctx context.Context) (*Enrolled, error) {
 			pause = askAgain
 		}
 		if pause > 0 && control.Sleep(ctx, control.Jitter(pause, 0.2)) != nil {
-			return nil, nil //nolint:nilnil // it waits on
+			return nil, nil // it waits on
 		}
 	}
 }

@@ -258,16 +258,14 @@ func (d *door) code(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	var waiting endpoint.Waiting
-	d.answerWith(w, r, call.Language, true, func(uid int) (answer, error) {
+	d.answerWith(w, r, call.Language, true, func(uid int) (answer, error) { //nolint:contextcheck // the language is for all calls
 		d.enrolling.Lock()
 		defer d.enrolling.Unlock()
 		if !d.owner.may(uid, true) { // somebody else was faster
 			return answer{}, notYours()
 		}
 		d.speak(call.Language)
-		var err error
-		waiting, err = d.laptop.BeginByCode(r.Context(), endpoint.CodeRequest{Address: call.Address, Tenant: call.Tenant})
+		waiting, err := d.laptop.BeginByCode(r.Context(), endpoint.CodeRequest{Address: call.Address, Tenant: call.Tenant})
 		return answer{Waiting: &waiting}, err
 	})
 }

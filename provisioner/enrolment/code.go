@@ -168,7 +168,7 @@ func (s *Service) Await(ctx context.Context, actor provisioner.Actor, deviceCode
 		case waiting.State == store.LaptopApproved:
 			return &waiting.Answer, nil
 		case over:
-			return nil, nil //nolint:nilnil // it still waits
+			return nil, nil // it still waits
 		}
 		select {
 		case <-decided:

@@ -1,11 +1,13 @@
 package rpc_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner/provisionertest"
@@ -104,10 +106,11 @@ func TestStoppingEndsWaiting(t *testing.T) {
 			}
 		}
 	}()
-	for { // until that one waits
-		if _, err := agents.AwaitEnrolment(english(), asked); codeOf(err) == "slow-down" {
-			break
-		}
+	for waits := false; !waits; { // until that one does, and not this one
+		ctx, cancel := context.WithTimeout(english(), 100*time.Millisecond)
+		_, err := agents.AwaitEnrolment(ctx, asked)
+		cancel()
+		waits = codeOf(err) == "slow-down"
 	}
 	s.Stop()
 	expect(t, "a laptop that waits", <-told, "shutting-down")
