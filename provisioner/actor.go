@@ -76,6 +76,7 @@ type Action string
 const (
 	ActionEnrol               Action = "enrol"
 	ActionRenewCertificate    Action = "renew certificate"
+	ActionSignInAgain         Action = "sign in again"
 	ActionAttach              Action = "attach"
 	ActionJoinGateway         Action = "join gateway"
 	ActionSyncGateway         Action = "sync gateway"
@@ -156,7 +157,7 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleAnonymous}
 	case ActionRenewCertificate:
 		return []Role{RoleDevice, RoleGateway}
-	case ActionAttach:
+	case ActionAttach, ActionSignInAgain:
 		return []Role{RoleDevice}
 	case ActionSyncGateway:
 		return []Role{RoleGateway}

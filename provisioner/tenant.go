@@ -56,6 +56,17 @@ type Policy struct {
 	PasswordExpired PasswordPolicy
 	// PasswordHosts is all that can be reached meanwhile under PasswordHostsOnly.
 	PasswordHosts []Destination
+	// SignInEvery is how old the last proof of a device's person may be when a session is opened. Zero: any age.
+	SignInEvery time.Duration
+	// LongestSession is how long a session may last without a new sign-in. Zero: for ever.
+	LongestSession time.Duration
+	SecondFactor   SecondFactorPolicy
+}
+
+// SecondFactorPolicy says for what people who have no role above staff need a second factor too.
+type SecondFactorPolicy struct {
+	Enrolling      bool
+	SigningInAgain bool
 }
 
 // PasswordPolicy is what an expired password takes away.
@@ -70,7 +81,7 @@ const (
 
 // DefaultPolicy is what holds where a tenant's file is silent.
 func DefaultPolicy() Policy {
-	return Policy{DevicesPerPerson: 2, Tunnel: TunnelSplit}
+	return Policy{DevicesPerPerson: 2, Tunnel: TunnelSplit, SignInEvery: 7 * 24 * time.Hour, LongestSession: 12 * time.Hour}
 }
 
 // GroupAll in a NetworkGrant means everybody in the staff group.

@@ -38,8 +38,11 @@ type EnrolRequest struct {
 	// Serial number of the machine; empty where it cannot be read.
 	SerialNumber string `protobuf:"bytes,7,opt,name=serial_number,json=serialNumber,proto3" json:"serial_number,omitempty"`
 	// "linux", "windows", "darwin".
-	Platform      string `protobuf:"bytes,8,opt,name=platform,proto3" json:"platform,omitempty"`
-	AgentVersion  string `protobuf:"bytes,9,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
+	Platform     string `protobuf:"bytes,8,opt,name=platform,proto3" json:"platform,omitempty"`
+	AgentVersion string `protobuf:"bytes,9,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
+	// Six digits from the person's phone, or a recovery code, where the tenant wants
+	// a second factor for it; left out there, the refusal is factor-needed.
+	Code          string `protobuf:"bytes,12,opt,name=code,proto3" json:"code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -133,6 +136,13 @@ func (x *EnrolRequest) GetPlatform() string {
 func (x *EnrolRequest) GetAgentVersion() string {
 	if x != nil {
 		return x.AgentVersion
+	}
+	return ""
+}
+
+func (x *EnrolRequest) GetCode() string {
+	if x != nil {
+		return x.Code
 	}
 	return ""
 }
@@ -292,8 +302,11 @@ type RenewCertificateRequest struct {
 	// PKCS #10, DER, Ed25519.
 	CertificateRequest []byte `protobuf:"bytes,1,opt,name=certificate_request,json=certificateRequest,proto3" json:"certificate_request,omitempty"`
 	// Only for a device whose certificate has expired.
-	Login         string `protobuf:"bytes,2,opt,name=login,proto3" json:"login,omitempty"`
-	Password      string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	Login    string `protobuf:"bytes,2,opt,name=login,proto3" json:"login,omitempty"`
+	Password string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	// As in EnrolRequest, where the tenant wants a second factor for signing in
+	// again.
+	Code          string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -349,6 +362,13 @@ func (x *RenewCertificateRequest) GetPassword() string {
 	return ""
 }
 
+func (x *RenewCertificateRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
 type RenewCertificateResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Certificate   *Certificate           `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"`
@@ -393,11 +413,118 @@ func (x *RenewCertificateResponse) GetCertificate() *Certificate {
 	return nil
 }
 
+type SignInAgainRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Login    string                 `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`
+	Password string                 `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	// As in EnrolRequest, where the tenant wants a second factor for signing in
+	// again.
+	Code          string `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignInAgainRequest) Reset() {
+	*x = SignInAgainRequest{}
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignInAgainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignInAgainRequest) ProtoMessage() {}
+
+func (x *SignInAgainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignInAgainRequest.ProtoReflect.Descriptor instead.
+func (*SignInAgainRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SignInAgainRequest) GetLogin() string {
+	if x != nil {
+		return x.Login
+	}
+	return ""
+}
+
+func (x *SignInAgainRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+func (x *SignInAgainRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+type SignInAgainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For how long it is good, in milliseconds. 0: no end.
+	GoodForMs     int64 `protobuf:"varint,1,opt,name=good_for_ms,json=goodForMs,proto3" json:"good_for_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignInAgainResponse) Reset() {
+	*x = SignInAgainResponse{}
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignInAgainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignInAgainResponse) ProtoMessage() {}
+
+func (x *SignInAgainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignInAgainResponse.ProtoReflect.Descriptor instead.
+func (*SignInAgainResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SignInAgainResponse) GetGoodForMs() int64 {
+	if x != nil {
+		return x.GoodForMs
+	}
+	return 0
+}
+
 var File_heimdraht_v1_enrolment_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_enrolment_proto_rawDesc = "" +
 	"\n" +
-	"\x1cheimdraht/v1/enrolment.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\"\xc2\x02\n" +
+	"\x1cheimdraht/v1/enrolment.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\"\xd6\x02\n" +
 	"\fEnrolRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
 	"\x05login\x18\x02 \x01(\tR\x05login\x12\x1a\n" +
@@ -408,7 +535,8 @@ const file_heimdraht_v1_enrolment_proto_rawDesc = "" +
 	"deviceName\x12#\n" +
 	"\rserial_number\x18\a \x01(\tR\fserialNumber\x12\x1a\n" +
 	"\bplatform\x18\b \x01(\tR\bplatform\x12#\n" +
-	"\ragent_version\x18\t \x01(\tR\fagentVersion\"\xbe\x01\n" +
+	"\ragent_version\x18\t \x01(\tR\fagentVersion\x12\x12\n" +
+	"\x04code\x18\f \x01(\tR\x04code\"\xbe\x01\n" +
 	"\rEnrolResponse\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1f\n" +
@@ -420,16 +548,24 @@ const file_heimdraht_v1_enrolment_proto_rawDesc = "" +
 	"\x04leaf\x18\x01 \x01(\fR\x04leaf\x12 \n" +
 	"\vauthorities\x18\x02 \x03(\fR\vauthorities\x127\n" +
 	"\tnot_after\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x125\n" +
-	"\brenew_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\arenewAt\"|\n" +
+	"\brenew_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\arenewAt\"\x90\x01\n" +
 	"\x17RenewCertificateRequest\x12/\n" +
 	"\x13certificate_request\x18\x01 \x01(\fR\x12certificateRequest\x12\x14\n" +
 	"\x05login\x18\x02 \x01(\tR\x05login\x12\x1a\n" +
-	"\bpassword\x18\x03 \x01(\tR\bpassword\"W\n" +
+	"\bpassword\x18\x03 \x01(\tR\bpassword\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\tR\x04code\"W\n" +
 	"\x18RenewCertificateResponse\x12;\n" +
-	"\vcertificate\x18\x01 \x01(\v2\x19.heimdraht.v1.CertificateR\vcertificate2\xc6\x01\n" +
+	"\vcertificate\x18\x01 \x01(\v2\x19.heimdraht.v1.CertificateR\vcertificate\"Z\n" +
+	"\x12SignInAgainRequest\x12\x14\n" +
+	"\x05login\x18\x01 \x01(\tR\x05login\x12\x1a\n" +
+	"\bpassword\x18\x02 \x01(\tR\bpassword\x12\x12\n" +
+	"\x04code\x18\x03 \x01(\tR\x04code\"5\n" +
+	"\x13SignInAgainResponse\x12\x1e\n" +
+	"\vgood_for_ms\x18\x01 \x01(\x03R\tgoodForMs2\xa1\x02\n" +
 	"\x10EnrolmentService\x12G\n" +
 	"\x05Enrol\x12\x1a.heimdraht.v1.EnrolRequest\x1a\x1b.heimdraht.v1.EnrolResponse\"\x05\xea\xdd\x19\x01\x01\x12i\n" +
-	"\x10RenewCertificate\x12%.heimdraht.v1.RenewCertificateRequest\x1a&.heimdraht.v1.RenewCertificateResponse\"\x06\xea\xdd\x19\x02\x02\x03B?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
+	"\x10RenewCertificate\x12%.heimdraht.v1.RenewCertificateRequest\x1a&.heimdraht.v1.RenewCertificateResponse\"\x06\xea\xdd\x19\x02\x02\x03\x12Y\n" +
+	"\vSignInAgain\x12 .heimdraht.v1.SignInAgainRequest\x1a!.heimdraht.v1.SignInAgainResponse\"\x05\xea\xdd\x19\x01\x02B?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
 var (
 	file_heimdraht_v1_enrolment_proto_rawDescOnce sync.Once
@@ -443,26 +579,30 @@ func file_heimdraht_v1_enrolment_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_enrolment_proto_rawDescData
 }
 
-var file_heimdraht_v1_enrolment_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_heimdraht_v1_enrolment_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_heimdraht_v1_enrolment_proto_goTypes = []any{
 	(*EnrolRequest)(nil),             // 0: heimdraht.v1.EnrolRequest
 	(*EnrolResponse)(nil),            // 1: heimdraht.v1.EnrolResponse
 	(*Certificate)(nil),              // 2: heimdraht.v1.Certificate
 	(*RenewCertificateRequest)(nil),  // 3: heimdraht.v1.RenewCertificateRequest
 	(*RenewCertificateResponse)(nil), // 4: heimdraht.v1.RenewCertificateResponse
-	(*timestamppb.Timestamp)(nil),    // 5: google.protobuf.Timestamp
+	(*SignInAgainRequest)(nil),       // 5: heimdraht.v1.SignInAgainRequest
+	(*SignInAgainResponse)(nil),      // 6: heimdraht.v1.SignInAgainResponse
+	(*timestamppb.Timestamp)(nil),    // 7: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_enrolment_proto_depIdxs = []int32{
 	2, // 0: heimdraht.v1.EnrolResponse.certificate:type_name -> heimdraht.v1.Certificate
-	5, // 1: heimdraht.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
-	5, // 2: heimdraht.v1.Certificate.renew_at:type_name -> google.protobuf.Timestamp
+	7, // 1: heimdraht.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
+	7, // 2: heimdraht.v1.Certificate.renew_at:type_name -> google.protobuf.Timestamp
 	2, // 3: heimdraht.v1.RenewCertificateResponse.certificate:type_name -> heimdraht.v1.Certificate
 	0, // 4: heimdraht.v1.EnrolmentService.Enrol:input_type -> heimdraht.v1.EnrolRequest
 	3, // 5: heimdraht.v1.EnrolmentService.RenewCertificate:input_type -> heimdraht.v1.RenewCertificateRequest
-	1, // 6: heimdraht.v1.EnrolmentService.Enrol:output_type -> heimdraht.v1.EnrolResponse
-	4, // 7: heimdraht.v1.EnrolmentService.RenewCertificate:output_type -> heimdraht.v1.RenewCertificateResponse
-	6, // [6:8] is the sub-list for method output_type
-	4, // [4:6] is the sub-list for method input_type
+	5, // 6: heimdraht.v1.EnrolmentService.SignInAgain:input_type -> heimdraht.v1.SignInAgainRequest
+	1, // 7: heimdraht.v1.EnrolmentService.Enrol:output_type -> heimdraht.v1.EnrolResponse
+	4, // 8: heimdraht.v1.EnrolmentService.RenewCertificate:output_type -> heimdraht.v1.RenewCertificateResponse
+	6, // 9: heimdraht.v1.EnrolmentService.SignInAgain:output_type -> heimdraht.v1.SignInAgainResponse
+	7, // [7:10] is the sub-list for method output_type
+	4, // [4:7] is the sub-list for method input_type
 	4, // [4:4] is the sub-list for extension type_name
 	4, // [4:4] is the sub-list for extension extendee
 	0, // [0:4] is the sub-list for field type_name
@@ -480,7 +620,7 @@ func file_heimdraht_v1_enrolment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_enrolment_proto_rawDesc), len(file_heimdraht_v1_enrolment_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
