@@ -18,6 +18,9 @@ const (
 	upPath     = "/v1/up"
 	downPath   = "/v1/down"
 	enrolPath  = "/v1/enrol"
+	againPath  = "/v1/sign-in"
+	beginPath  = "/v1/factor/begin"
+	factorPath = "/v1/factor/confirm"
 	// maxCall and maxAnswer bound what either end reads.
 	maxCall   = 16 << 10
 	maxAnswer = 256 << 10
@@ -36,6 +39,8 @@ type enrolCall struct {
 	Tenant   string `json:"tenant,omitempty"`
 	Login    string `json:"login"`
 	Password string `json:"password"`
+	// Code is of the second factor. Empty: none was typed.
+	Code string `json:"code,omitempty"`
 	// ForUID is whose laptop it is to be. Only root may say that; nil: the caller's.
 	ForUID *int `json:"for_uid,omitempty"`
 }
@@ -46,14 +51,60 @@ func (c enrolCall) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "a cal
 // LogValue leaves the password out.
 func (c enrolCall) LogValue() slog.Value { return slog.StringValue("a call to enrol") }
 
+// againCall asks to sign in again. It does not print what was typed.
+type againCall struct {
+	Language string `json:"language,omitempty"`
+	// Login empty: the one with which the laptop was enrolled.
+	Login    string `json:"login,omitempty"`
+	Password string `json:"password"`
+	Code     string `json:"code,omitempty"`
+}
+
+// Format leaves out what was typed, whatever the verb.
+func (c againCall) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "a call to sign in again") }
+
+// LogValue leaves out what was typed.
+func (c againCall) LogValue() slog.Value { return slog.StringValue("a call to sign in again") }
+
+// factorCall asks for a second factor: to begin, or with a code to complete it. It does not print what was typed.
+type factorCall struct {
+	Language string `json:"language,omitempty"`
+	Address  string `json:"address,omitempty"`
+	Tenant   string `json:"tenant,omitempty"`
+	Login    string `json:"login,omitempty"`
+	Password string `json:"password"`
+	Token    string `json:"token"`
+	Code     string `json:"code,omitempty"`
+}
+
+// Format leaves out what was typed, whatever the verb.
+func (c factorCall) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "a call for a second factor")
+}
+
+// LogValue leaves out what was typed.
+func (c factorCall) LogValue() slog.Value { return slog.StringValue("a call for a second factor") }
+
 // answer is what the daemon says to every call.
 type answer struct {
 	// Problem nil: it was done.
 	Problem  *said              `json:"problem,omitempty"`
 	Status   *endpoint.Status   `json:"status,omitempty"`
 	Enrolled *endpoint.Enrolled `json:"enrolled,omitempty"`
+	// SignedIn nil: that was not asked for.
+	SignedIn *signInDone `json:"signed_in,omitempty"`
+	// Factor is what the phone is told once.
+	Factor *endpoint.NewFactor `json:"factor,omitempty"`
+	// RecoveryCodes are shown once.
+	RecoveryCodes []string `json:"recovery_codes,omitempty"`
 	// Proxy is where the SOCKS5 proxy listens. Empty: there is none.
 	Proxy string `json:"proxy,omitempty"`
+}
+
+// signInDone is what came of signing in again.
+type signInDone struct {
+	// GoodForMS is for how long, in milliseconds. Zero: nobody said.
+	GoodForMS int64 `json:"good_for_ms,omitempty"`
 }
 
 // said is a problem in the caller's language.

@@ -44,6 +44,8 @@ type commands struct {
 	Up      upCommand      `cmd:"" help:"${up}"`
 	Down    downCommand    `cmd:"" help:"${down}"`
 	Status  statusCommand  `cmd:"" help:"${status}"`
+	SignIn  signInCommand  `cmd:"" help:"${sign_in}"`
+	Factor  factorCommands `cmd:"" help:"${factor}"`
 	Run     runCommand     `cmd:"" help:"${run}"`
 	Version versionCommand `cmd:"" help:"${version}"`
 
