@@ -66,15 +66,16 @@ func (p Policy) SignInDue(signedIn, now time.Time) bool {
 func (p Policy) Ending(opened, signedIn, now time.Time) Ending {
 	var e Ending
 	if p.LongestSession > 0 {
-		e = Ending{DueAt: later(opened, signedIn).Add(p.LongestSession), Why: CodeSessionAged}
+		e = endingDue(later(opened, signedIn).Add(p.LongestSession), now, CodeSessionAged)
 	}
 	if due := signedIn.Add(p.SignInEvery); p.SignInEvery > 0 && (e.DueAt.IsZero() || !due.After(e.DueAt)) {
-		e = Ending{DueAt: due, Why: CodeSignInNeeded}
-	}
-	if !e.DueAt.IsZero() {
-		e.EndsAt = later(e.DueAt, now).Add(QuietWithin)
+		e = endingDue(due, now, CodeSignInNeeded)
 	}
 	return e
+}
+
+func endingDue(due, now time.Time, why Code) Ending {
+	return Ending{DueAt: due, EndsAt: later(due, now).Add(QuietWithin), Why: why}
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -64,7 +64,7 @@ func signedIn(tx *store.Writer, device provisioner.Device) (goodFor time.Duratio
 	if err != nil {
 		return 0, fmt.Errorf("reading a tenant: %w", err)
 	}
-	if err := tx.NoteSignIn(device.ID); err != nil {
+	if err := tx.NoteSignIn(device.ID, tx.Now); err != nil {
 		return 0, fmt.Errorf("noting a sign-in: %w", err)
 	}
 	session, err := tx.OpenSessionOf(device.ID)

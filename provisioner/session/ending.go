@@ -47,7 +47,7 @@ func isSilent(tx *store.Reader, directory string, now time.Time) (bool, error) {
 // version before has no sign-in written down: it counts from now.
 func ending(tx *store.Writer, policy provisioner.Policy, device provisioner.Device, opened time.Time) (provisioner.Ending, error) {
 	if device.SignedInAt.IsZero() {
-		if err := tx.NoteSignIn(device.ID); err != nil {
+		if err := tx.NoteSignIn(device.ID, tx.Now); err != nil {
 			return provisioner.Ending{}, fmt.Errorf("noting from when a sign-in counts: %w", err)
 		}
 		device.SignedInAt = tx.Now

@@ -243,15 +243,15 @@ func (w *Writer) NoteAgent(device, version string) error {
 	return w.beside().run(`update device set agent_version = $1 where id = $2`, version, device)
 }
 
-// NoteSignIn keeps that the device's person has just proved who she is.
-func (w *Writer) NoteSignIn(device string) error {
+// NoteSignIn keeps when the device's person last proved who she is.
+func (w *Writer) NoteSignIn(device string, at time.Time) error {
 	d, err := w.ledger().device(device)
 	if err != nil {
 		return err
 	}
 	change(w.ledger(), d)
-	d.device.SignedInAt = w.Now
-	return w.beside().run(`update device set signed_in_at = $1 where id = $2`, ms(w.Now), device)
+	d.device.SignedInAt = at
+	return w.beside().run(`update device set signed_in_at = $1 where id = $2`, ms(at), device)
 }
 
 // RevokeDevice marks a device as revoked. It reports false if it was already.

@@ -72,6 +72,7 @@ type Script struct {
 type Seen struct {
 	Enrolments []*heimdrahtv1.EnrolRequest
 	Renewals   []*heimdrahtv1.RenewCertificateRequest
+	SignIns    []*heimdrahtv1.SignInAgainRequest
 	Languages  []string // of streams
 	Streams    int
 	Openings   []*heimdrahtv1.OpenSession
@@ -217,6 +218,7 @@ func (p *Plane) Seen() Seen {
 	defer p.mu.Unlock()
 	seen := p.seen
 	seen.Enrolments, seen.Renewals = slices.Clone(seen.Enrolments), slices.Clone(seen.Renewals)
+	seen.SignIns = slices.Clone(seen.SignIns)
 	seen.Languages, seen.Openings = slices.Clone(seen.Languages), slices.Clone(seen.Openings)
 	seen.Usages, seen.Closings = slices.Clone(seen.Usages), slices.Clone(seen.Closings)
 	return seen
@@ -321,6 +323,21 @@ func (p *Plane) RenewCertificate(ctx context.Context, r *heimdrahtv1.RenewCertif
 	}
 	c, err := p.certificate(r.GetCertificateRequest())
 	return &heimdrahtv1.RenewCertificateResponse{Certificate: c}, err
+}
+
+// SignInAgain implements the EnrolmentService. The laptop is that of whoever enrolled it last.
+func (p *Plane) SignInAgain(_ context.Context, r *heimdrahtv1.SignInAgainRequest) (*heimdrahtv1.SignInAgainResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen.SignIns = append(p.seen.SignIns, r)
+	enrolled := p.seen.Enrolments
+	switch {
+	case r.GetPassword() != Password:
+		return nil, Refuse(codes.Unauthenticated, &heimdrahtv1.Refusal{Code: "sign-in-failed", Sentence: "Die Anmeldung hat nicht geklappt.", NextStep: "Prüfen."})
+	case len(enrolled) == 0 || enrolled[len(enrolled)-1].GetLogin() != r.GetLogin():
+		return nil, Refuse(codes.PermissionDenied, &heimdrahtv1.Refusal{Code: "other-person", Sentence: "Jemand anders.", NextStep: "Fragen."})
+	}
+	return &heimdrahtv1.SignInAgainResponse{GoodForMs: (7 * 24 * time.Hour).Milliseconds()}, nil
 }
 
 // Attach implements the SessionService.
