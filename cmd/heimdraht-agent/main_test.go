@@ -38,6 +38,7 @@ type planeKey struct{}
 //	answers                     waits until the daemon answers
 //	fetch                       fetches the page behind the gateway through the daemon's proxy
 //	revoke CODE                 makes the control plane revoke the device
+//	wantscode                   makes the control plane want a code for enrolling and signing in again
 //	occupied NAME               takes a free port and sets the variable to its address
 //	envfile FILE                fills the $NAMES in a file
 //	nosecrets FILE...           fails if a file contains the password
@@ -58,6 +59,9 @@ func TestScripts(t *testing.T) {
 			"envfile": func(ts *testscript.TestScript, _ bool, args []string) {
 				filled := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
 				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(filled), 0o600))
+			},
+			"wantscode": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Value(planeKey{}).(*endpointtest.Plane).Script(func(x *endpointtest.Script) { x.Code = endpointtest.Code })
 			},
 			"revoke": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value(planeKey{}).(*endpointtest.Plane).Revoke(args[0])

@@ -112,6 +112,6 @@ func (a *app) unasked(err error, flag string) error {
 	}
 	return usageError{
 		what:    fmt.Sprintf(words{"kein Terminal, um zu fragen: benutzen Sie %s", "no terminal to ask on: use %s"}.in(a.language), flag),
-		command: "heimdraht-agent enrol",
+		command: a.command,
 	}
 }

@@ -56,6 +56,8 @@ type Script struct {
 	// OnEnrol and OnRenewal refuse by returning an error, such as Refuse makes.
 	OnEnrol   func(*heimdrahtv1.EnrolRequest) error
 	OnRenewal func(*heimdrahtv1.RenewCertificateRequest) error
+	// Code is the one that enrolling and signing in again take. Empty: they take none.
+	Code string
 	// OnOpen answers an opening; nil: as usual.
 	OnOpen func(*heimdrahtv1.OpenSession) *heimdrahtv1.AttachResponse
 	// Configure changes the configuration of a session that opens.
@@ -187,6 +189,7 @@ func (p *Plane) listen(address string) {
 	})))
 	heimdrahtv1.RegisterEnrolmentServiceServer(server, p)
 	heimdrahtv1.RegisterSessionServiceServer(server, p)
+	heimdrahtv1.RegisterAuthServiceServer(server, auth{})
 	p.grpc = server
 	served := make(chan struct{})
 	go func() { defer close(served); _ = server.Serve(l) }()
@@ -292,7 +295,10 @@ func (p *Plane) Enrol(_ context.Context, r *heimdrahtv1.EnrolRequest) (*heimdrah
 		}
 	}
 	if r.GetPassword() != Password {
-		return nil, Refuse(codes.Unauthenticated, &heimdrahtv1.Refusal{Code: "sign-in-failed", Sentence: "Die Anmeldung hat nicht geklappt.", NextStep: "Prüfen."})
+		return nil, signInFailed()
+	}
+	if err := p.checkCode(r.GetCode()); err != nil {
+		return nil, err
 	}
 	c, err := p.certificate(r.GetCertificateRequest())
 	if err != nil {
@@ -333,9 +339,12 @@ func (p *Plane) SignInAgain(_ context.Context, r *heimdrahtv1.SignInAgainRequest
 	enrolled := p.seen.Enrolments
 	switch {
 	case r.GetPassword() != Password:
-		return nil, Refuse(codes.Unauthenticated, &heimdrahtv1.Refusal{Code: "sign-in-failed", Sentence: "Die Anmeldung hat nicht geklappt.", NextStep: "Prüfen."})
+		return nil, signInFailed()
 	case len(enrolled) == 0 || enrolled[len(enrolled)-1].GetLogin() != r.GetLogin():
 		return nil, Refuse(codes.PermissionDenied, &heimdrahtv1.Refusal{Code: "other-person", Sentence: "Jemand anders.", NextStep: "Fragen."})
+	}
+	if err := p.checkCode(r.GetCode()); err != nil {
+		return nil, err
 	}
 	return &heimdrahtv1.SignInAgainResponse{GoodForMs: (7 * 24 * time.Hour).Milliseconds()}, nil
 }
