@@ -243,7 +243,7 @@ func (d *door) factor(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, true, func(_ int, a *answer) (err error) {
+	d.answer(w, r, call.Language, true, func(_ int, a *answer) (err error) { //nolint:contextcheck // as above
 		d.speak(call.Language)
 		request := endpoint.FactorRequest{Token: call.Token, EnrolRequest: endpoint.EnrolRequest{
 			Address: call.Address, Tenant: call.Tenant, Login: call.Login, Password: call.Password, Code: call.Code,

@@ -124,7 +124,7 @@ func TestASessionOfBeforeGetsAnEnd(t *testing.T) {
 		}
 		w.policy(0, 2*time.Hour)
 		again := w.open(laptop, session.OpenRequest{Stream: "a", Resume: first.ID}).Session
-		if !again.Ending.IsDue(time.Now()) || again.Ending.EndsAt.Sub(time.Now()) != provisioner.QuietWithin {
+		if !again.Ending.IsDue(time.Now()) || time.Until(again.Ending.EndsAt) != provisioner.QuietWithin {
 			t.Errorf("ends %+v", again.Ending)
 		}
 		if err := w.works(laptop, first.ID, provisioner.QuietWithin-2*time.Minute); err != nil {
@@ -198,7 +198,7 @@ func TestASilentDirectoryPutsTheSignInOff(t *testing.T) {
 		}
 		w.serve("gw1")
 		let := w.open(laptop, session.OpenRequest{Stream: "a"}).Session
-		if got := let.Ending.EndsAt.Sub(time.Now()); got != provisioner.QuietWithin {
+		if got := time.Until(let.Ending.EndsAt); got != provisioner.QuietWithin {
 			t.Errorf("let in for %v", got)
 		}
 		// Once it is heard, they have the rest of their time, and then it takes a sign-in.

@@ -13,7 +13,7 @@ const (
 	Token        = "einmal-und-nie-wieder" //nolint:gosec // a token of nobody
 	Code         = "123456"
 	RecoveryCode = "aaaa-bbbb-cccc-dddd"
-	secret       = "JBSWY3DPEHPK3PXP"
+	secret       = "JBSWY3DPEHPK3PXP" //nolint:gosec // a secret of nobody
 )
 
 // checkCode refuses as Script.Code says. The caller holds the lock.
