@@ -81,6 +81,7 @@ const (
 	ActionApproveDevice       Action = "approve device"
 	ActionDenyDevice          Action = "deny device"
 	ActionRenewCertificate    Action = "renew certificate"
+	ActionSignInAgain         Action = "sign in again"
 	ActionAttach              Action = "attach"
 	ActionJoinGateway         Action = "join gateway"
 	ActionSyncGateway         Action = "sync gateway"
@@ -165,7 +166,7 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionRenewCertificate:
 		return []Role{RoleDevice, RoleGateway}
-	case ActionAttach:
+	case ActionAttach, ActionSignInAgain:
 		return []Role{RoleDevice}
 	case ActionSyncGateway:
 		return []Role{RoleGateway}

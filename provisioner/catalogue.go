@@ -63,6 +63,9 @@ const (
 	CodeSessionClosed        Code = "session-closed"
 	CodeSessionElsewhere     Code = "session-elsewhere"
 	CodeSessionExpired       Code = "session-expired"
+	CodeSessionAged          Code = "session-aged"
+	CodeSignInNeeded         Code = "sign-in-needed"
+	CodeOtherPerson          Code = "other-person"
 	CodeGatewayNotReady      Code = "gateway-not-ready"
 	CodeStreamReplaced       Code = "stream-replaced"
 	CodeTokenInvalid         Code = "token-invalid"
@@ -106,8 +109,8 @@ func Catalogue() []Entry {
 			Text{"Zum Passwort gehört hier noch ein Code aus der App auf Ihrem Telefon.", "Geben Sie die sechs Ziffern ein, die die App gerade zeigt, oder einen Ihrer Ersatzcodes."},
 			Text{"Beside the password this takes a code from the app on your phone.", "Type the six digits that the app shows now, or one of your recovery codes."}},
 		{CodeFactorMissing, KindUnauthenticated,
-			Text{"Für diese Aufgabe brauchen Sie eine zweite Bestätigung auf Ihrem Telefon, und die ist noch nicht eingerichtet.", "Lassen Sie sich von der Stelle, die den Zugang Ihrer Verwaltung betreut, einen einmaligen Schlüssel geben. Dann: heimdraht factor set-up."},
-			Text{"This role needs a second factor on your phone, and none is set up yet.", "Ask your tenant's administrator for a one-time token. Then: heimdraht factor set-up."}},
+			Text{"Dafür brauchen Sie eine zweite Bestätigung auf Ihrem Telefon, und die ist noch nicht eingerichtet.", "Lassen Sie sich von der Stelle, die den Zugang Ihrer Verwaltung betreut, einen einmaligen Schlüssel geben. Dann: heimdraht factor set-up, auf einem Laptop heimdraht-agent factor set-up."},
+			Text{"This takes a second factor on your phone, and none is set up yet.", "Ask your tenant's administrator for a one-time token. Then: heimdraht factor set-up, on a laptop heimdraht-agent factor set-up."}},
 		{CodeFactorWrong, KindUnauthenticated,
 			Text{"Der Code stimmt nicht{why}.", "Warten Sie, bis die App den nächsten zeigt, und geben Sie ihn ein. Jeder gilt nur einmal. Ist das Telefon weg, nehmen Sie einen Ersatzcode, oder rufen Sie den Helpdesk an."},
 			Text{"The code is not right{why}.", "Wait until the app shows the next one, and type that. Each counts once. If the phone is gone, use a recovery code or call the helpdesk."}},
@@ -234,6 +237,15 @@ func Catalogue() []Entry {
 		{CodeSessionExpired, KindConflict,
 			Text{"Die Verbindung wurde beendet, weil sich der Laptop lange nicht gemeldet hat.", "Verbinden Sie sich neu: heimdraht-agent up."},
 			Text{"The connection was ended because the laptop was silent for long.", "Connect again: heimdraht-agent up."}},
+		{CodeSessionAged, KindConflict,
+			Text{"Die Verbindung bestand so lange, wie Ihre Verwaltung es vorsieht; sie wird neu aufgebaut.", "Nichts zu tun."},
+			Text{"The connection lasted as long as your administration lets one last; it is being opened again.", "Nothing to do."}},
+		{CodeSignInNeeded, KindUnauthenticated,
+			Text{"Ihre letzte Anmeldung an diesem Laptop ist zu lange her.", "Melden Sie sich mit Ihrem Passwort wieder an: heimdraht-agent sign-in."},
+			Text{"Your last sign-in on this laptop is too long ago.", "Sign in again with your password: heimdraht-agent sign-in."}},
+		{CodeOtherPerson, KindForbidden,
+			Text{"Dieser Laptop ist für jemand anderen angemeldet.", "Melden Sie sich mit dem Namen an, für den er angemeldet ist. Soll er Ihnen gehören, melden Sie ihn neu an: heimdraht-agent enrol."},
+			Text{"This laptop is enrolled for somebody else.", "Sign in with the name for which it is enrolled. If it is to be yours, enrol it again: heimdraht-agent enrol."}},
 		{CodeStreamReplaced, KindConflict,
 			Text{"Derselbe Laptop hat sich ein zweites Mal gemeldet.", "Läuft das Programm doppelt, beenden Sie eines. Wurde der Laptop kopiert, sagen Sie es dem Helpdesk."},
 			Text{"The same laptop has connected a second time.", "If the agent runs twice, stop one. If the laptop was cloned, tell the helpdesk."}},

@@ -80,6 +80,9 @@ type Device struct {
 
 	EnrolledAt          time.Time
 	CertificateNotAfter time.Time
+	// SignedInAt is when its person last proved who she is: at the enrolment, or by signing in again. Zero: before
+	// this was written down.
+	SignedInAt time.Time
 }
 
 // Suspension is one reason why access rests.

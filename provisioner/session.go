@@ -45,6 +45,8 @@ type Session struct {
 	// Reported is what the laptop says for itself.
 	Reported Usage
 
+	Ending Ending // by policy
+
 	ClosedAt       time.Time // zero: open
 	ClosedWhy      Code
 	ClosedRevision int64
@@ -99,7 +101,7 @@ func (s Session) Expired(e ExpiryEvidence) bool {
 func (s Session) WhyClosed() *Refusal {
 	r := Refuse(s.ClosedWhy)
 	switch s.ClosedWhy {
-	case CodeSessionExpired, CodeGatewayMoved, CodeGatewayNotReady, CodeAccessChanged:
+	case CodeSessionExpired, CodeGatewayMoved, CodeGatewayNotReady, CodeAccessChanged, CodeSessionAged:
 		return r.After(time.Second)
 	default:
 		return r

@@ -58,6 +58,17 @@ type Policy struct {
 	PasswordHosts []Destination
 	// Approval is whose word a new device needs besides its person's. Empty: ApprovalNone.
 	Approval ApprovalPolicy
+	// SignInEvery is how old the last proof of a device's person may be when a session is opened. Zero: any age.
+	SignInEvery time.Duration
+	// LongestSession is how long a session may last without a new sign-in. Zero: for ever.
+	LongestSession time.Duration
+	SecondFactor   SecondFactorPolicy
+}
+
+// SecondFactorPolicy says for what people who have no role above staff need a second factor too.
+type SecondFactorPolicy struct {
+	Enrolling      bool
+	SigningInAgain bool
 }
 
 // ApprovalPolicy is whose word a new device needs before it connects.
@@ -81,7 +92,7 @@ const (
 
 // DefaultPolicy is what holds where a tenant's file is silent.
 func DefaultPolicy() Policy {
-	return Policy{DevicesPerPerson: 2, Tunnel: TunnelSplit}
+	return Policy{DevicesPerPerson: 2, Tunnel: TunnelSplit, SignInEvery: 7 * 24 * time.Hour, LongestSession: 12 * time.Hour}
 }
 
 // GroupAll in a NetworkGrant means everybody in the staff group.

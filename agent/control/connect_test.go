@@ -225,7 +225,7 @@ func TestConnectionStaysBroken(t *testing.T) {
 	check(t, raw.Close())
 	id := &Identity{store: &MemoryStore{}}
 	for range 3 {
-		err := id.Renew(t.Context(), conn, "", "")
+		err := id.Renew(t.Context(), conn, Proof{})
 		if !errors.Is(err, &Problem{Code: CodeConnectionLost}) {
 			t.Fatalf("got %v", err)
 		}

@@ -246,16 +246,28 @@ func (i *Identity) clientCertificate(*tls.CertificateRequestInfo) (*tls.Certific
 	return &cert, nil
 }
 
+// Proof is what a person typed to show who she is. It does not print itself.
+type Proof struct {
+	Login, Password string
+	Code            string // from her phone, or a recovery code; empty: none
+}
+
+// Format leaves it out, whatever the verb.
+func (p Proof) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("a person's proof")) }
+
+// LogValue leaves it out.
+func (p Proof) LogValue() slog.Value { return slog.StringValue("a person's proof") }
+
 // Renew asks for the next certificate, with a new key, over a connection that
 // shows the present one. An expired certificate of a device is renewed only
-// with login and password, which are empty otherwise.
-func (i *Identity) Renew(ctx context.Context, conn grpc.ClientConnInterface, login, password string) error {
+// with its person's proof, which is empty otherwise.
+func (i *Identity) Renew(ctx context.Context, conn grpc.ClientConnInterface, p Proof) error {
 	request, err := NewKeyRequest()
 	if err != nil {
 		return err
 	}
 	answer, err := heimdrahtv1.NewEnrolmentServiceClient(conn).RenewCertificate(ctx, &heimdrahtv1.RenewCertificateRequest{
-		CertificateRequest: request.CSR, Login: login, Password: password,
+		CertificateRequest: request.CSR, Login: p.Login, Password: p.Password, Code: p.Code,
 	})
 	if err != nil {
 		return fmt.Errorf("renewing the certificate: %w", FromStatus(err))
@@ -342,7 +354,7 @@ func (i *Identity) renewOnce(ctx context.Context, connect func(context.Context) 
 	if err != nil {
 		return err
 	}
-	return errors.Join(i.Renew(ctx, conn, "", ""), conn.Close())
+	return errors.Join(i.Renew(ctx, conn, Proof{}), conn.Close())
 }
 
 // IsMissing says whether err is that of an identity that was never kept, or

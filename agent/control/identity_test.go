@@ -87,7 +87,7 @@ func TestRenewUsesTheNewCertificateAtTheNextConnection(t *testing.T) {
 	for range 2 {
 		conn, err := Connect(t.Context(), Options{Servers: []Server{server}, Identity: id})
 		check(t, err)
-		check(t, id.Renew(t.Context(), conn, "", ""))
+		check(t, id.Renew(t.Context(), conn, Proof{}))
 		check(t, conn.Close())
 	}
 	if len(fake.seen) != 2 || !fake.seen[0].Equal(first) || fake.seen[1].Equal(first) {

@@ -69,6 +69,7 @@ type attachment struct {
 	// probing: the network has changed, or a person asked, and nothing has been heard since. If the stream is dead,
 	// it is so for this laptop alone.
 	probing bool
+	quiet   quiet
 }
 
 // serve opens a session on the stream, or goes on with the one that is held, and keeps it until the stream
@@ -151,11 +152,17 @@ func receive(s stream, received chan<- *heimdrahtv1.AttachResponse, broken chan<
 	}
 }
 
+// open asks for the session that is held, or for another one.
 func (a *attachment) open() error {
-	request := &heimdrahtv1.OpenSession{AgentVersion: a.endpoint.options.Version}
 	if held := a.endpoint.heldSession(); held != nil && !a.endpoint.tunnel.reading().setBack(time.Now()) {
-		request.Resume = held.id
+		return a.openAs(held.id)
 	}
+	return a.openAs("")
+}
+
+// openAs asks for a session, or with an id for that one.
+func (a *attachment) openAs(resume string) error {
+	request := &heimdrahtv1.OpenSession{AgentVersion: a.endpoint.options.Version, Resume: resume}
 	a.answer.Reset(openWithin)
 	select {
 	case <-a.endpoint.nudged: // this is the try that was hinted at
@@ -180,6 +187,8 @@ func (a *attachment) obey(ctx context.Context, m *heimdrahtv1.AttachResponse) (o
 			break // an older session of this laptop; it is gone here already
 		}
 		return a.ended(ctx, judgeClosed(control.FromRefusal(order.Closed.GetWhy())))
+	case *heimdrahtv1.AttachResponse_Ending:
+		a.ending(order.Ending)
 	case *heimdrahtv1.AttachResponse_Refused:
 		return a.ended(ctx, judgeRefused(control.FromRefusal(order.Refused)))
 	}
@@ -269,6 +278,12 @@ func (a *attachment) sendRenewal(within time.Duration) {
 		a.endpoint.log.Warn("this machine's clock was set back, which ends the tunnel before long: opening another session")
 		// A failure to send shows on receiving, with its cause.
 		_ = a.open()
+		return
+	}
+	if a.endpoint.isEnding() && a.quiet.look(time.Now(), reading) {
+		a.quiet = quiet{}
+		// The present one ends with it, or goes on if there is no other to be had just now.
+		_ = a.openAs("")
 		return
 	}
 	a.renew.Reset(control.Jitter(held.renewEvery, 0.2))

@@ -91,6 +91,7 @@ type Endpoint struct {
 	halted   *outcome
 	problem  *control.Problem
 	held     *session
+	end      *ending // of the session that is held, if the control plane has said so
 	attached bool
 	clockOff time.Duration
 	language string
@@ -330,7 +331,7 @@ func (e *Endpoint) heldSession() *session {
 func (e *Endpoint) hold(s *session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.held, e.problem, e.attached = s, nil, true
+	e.held, e.end, e.problem, e.attached = s, nil, nil, true
 	e.touch()
 }
 
@@ -365,7 +366,7 @@ func (e *Endpoint) dropSession(ctx context.Context) {
 	err := e.tunnel.remove(ctx)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.held = nil
+	e.held, e.end = nil, nil
 	if err != nil {
 		e.log.Error("could not take the tunnel away entirely", "error", err)
 		e.problem = tunnelLeft(err)

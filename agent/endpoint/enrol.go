@@ -39,6 +39,8 @@ type EnrolRequest struct {
 	// Login is a login name or mail address, as typed.
 	Login    string
 	Password string
+	// Code is from the person's phone, or a recovery code, where her tenant wants one. Empty: none.
+	Code string
 	// Over is a connection to the server of Address that has proved itself, and stays open. Nil: one is made.
 	Over grpc.ClientConnInterface
 }
@@ -156,7 +158,7 @@ func (e *Endpoint) Enrol(ctx context.Context, r EnrolRequest) (Enrolled, error) 
 		r.Tenant = e.options.Tenant
 	}
 	if e.renewable(r, contact) {
-		enrolled, err := e.renewExpired(ctx, r)
+		enrolled, err := e.renewExpired(ctx, control.Proof{Login: r.Login, Password: r.Password, Code: r.Code})
 		if !enrolAnew(err) {
 			return enrolled, inTime(err)
 		}
@@ -174,13 +176,8 @@ type contact struct {
 
 // firstContact checks what the person typed.
 func (e *Endpoint) firstContact(r EnrolRequest) (contact, error) {
-	switch {
-	case r.Login == "" || len(r.Login) > maxLoginLength || strings.ContainsFunc(r.Login, func(c rune) bool { return c < ' ' || c == 0x7f }):
-		return contact{}, loginMissing()
-	case r.Password == "":
-		return contact{}, passwordMissing()
-	case len(r.Password) > maxPasswordLength || strings.ContainsAny(r.Password, "\x00\r\n"):
-		return contact{}, passwordLong()
+	if err := checkTyped(r.Login, r.Password); err != nil {
+		return contact{}, err
 	}
 	return e.contactAt(r.Address)
 }
@@ -204,6 +201,19 @@ func (e *Endpoint) contactAt(address string) (contact, error) {
 	return contact{servers: e.options.Servers, trust: control.Trust{Pin: e.options.Pin}}, nil
 }
 
+// checkTyped checks what cannot be a login or a password.
+func checkTyped(login, password string) error {
+	switch {
+	case login == "" || len(login) > maxLoginLength || strings.ContainsFunc(login, func(c rune) bool { return c < ' ' || c == 0x7f }):
+		return loginMissing()
+	case password == "":
+		return passwordMissing()
+	case len(password) > maxPasswordLength || strings.ContainsAny(password, "\x00\r\n"):
+		return passwordLong()
+	}
+	return nil
+}
+
 // renewable says whether this is the person of a laptop whose certificate has expired: back from leave.
 func (e *Endpoint) renewable(r EnrolRequest, c contact) bool {
 	e.mu.Lock()
@@ -221,7 +231,7 @@ func enrolAnew(err error) bool {
 	}, p.Code)
 }
 
-func (e *Endpoint) renewExpired(ctx context.Context, r EnrolRequest) (Enrolled, error) {
+func (e *Endpoint) renewExpired(ctx context.Context, p control.Proof) (Enrolled, error) {
 	e.mu.Lock()
 	identity, device := e.identity, e.device
 	e.mu.Unlock()
@@ -229,7 +239,7 @@ func (e *Endpoint) renewExpired(ctx context.Context, r EnrolRequest) (Enrolled, 
 	if err != nil {
 		return Enrolled{}, err
 	}
-	err = identity.Renew(ctx, conn, r.Login, r.Password)
+	err = identity.Renew(ctx, conn, p)
 	// What was answered counts; the connection is of no more use.
 	_ = conn.Close()
 	if err != nil {
@@ -295,7 +305,7 @@ func (e *Endpoint) askToEnrol(ctx context.Context, r EnrolRequest, c contact, re
 	}
 	public := key.PublicKey()
 	answer, err := heimdrahtv1.NewEnrolmentServiceClient(r.Over).Enrol(ctx, &heimdrahtv1.EnrolRequest{
-		Tenant: r.Tenant, Login: r.Login, Password: r.Password,
+		Tenant: r.Tenant, Login: r.Login, Password: r.Password, Code: r.Code,
 		CertificateRequest: request.CSR, WireguardPublicKey: public[:],
 		DeviceName: e.options.DeviceName, SerialNumber: e.options.SerialNumber,
 		Platform: e.options.Platform, AgentVersion: e.options.Version,

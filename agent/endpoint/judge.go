@@ -34,6 +34,8 @@ const (
 	codeShuttingDown         = "shutting-down"
 	codeDirectoryUnavailable = "directory-unavailable"
 	codeDatabaseUnavailable  = "database-unavailable"
+	codeSignInNeeded         = "sign-in-needed"
+	codeSessionAged          = "session-aged"
 )
 
 // isFinal names the refusals after which only a new enrolment, or the person's own word, can change the
@@ -41,7 +43,7 @@ const (
 func isFinal(code string) bool {
 	switch code {
 	case codeDeviceRevoked, codeDeviceReplaced, codeDeviceUnknown, codeCertificateForeign, codeCertificateExpired,
-		codeNotAllowed, codeNotSignedIn, codeStreamReplaced:
+		codeNotAllowed, codeNotSignedIn, codeStreamReplaced, codeSignInNeeded:
 		return true
 	}
 	return false

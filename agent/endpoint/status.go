@@ -53,6 +53,8 @@ type Status struct {
 	Addresses  []netip.Addr `json:"addresses,omitempty"`
 	Since      time.Time    `json:"since,omitzero"`
 	LeaseUntil time.Time    `json:"lease_until,omitzero"`
+	// EndsBy is when the session ends at the latest, as the control plane has said. Zero: it has said nothing.
+	EndsBy time.Time `json:"ends_by,omitzero"`
 	// ControlPlane says whether the control plane is connected too; a tunnel stands without.
 	ControlPlane bool `json:"control_plane"`
 	// HandshakeAge is how long ago the gateway gave a sign of life, in seconds. Nil: never.
@@ -75,6 +77,7 @@ type situation struct {
 	enrolled, wanted, halted, attached bool
 	problem                            *control.Problem
 	session                            *session
+	end                                *ending
 	tunnel                             reading
 	clockOff                           time.Duration
 }
@@ -85,7 +88,7 @@ func (e *Endpoint) Status(language string) Status {
 	e.mu.Lock()
 	s := situation{
 		enrolled: e.identity != nil, wanted: e.wanted, halted: e.halted != nil, attached: e.attached,
-		problem: e.problem, session: e.held, tunnel: tunnel, clockOff: e.clockOff,
+		problem: e.problem, session: e.held, end: e.end, tunnel: tunnel, clockOff: e.clockOff,
 	}
 	device, identity := e.device, e.identity
 	e.mu.Unlock()
@@ -111,6 +114,9 @@ func describe(s situation, language string, now time.Time) Status {
 		status.Gateway, status.Addresses = s.session.settings.GatewayName, s.session.settings.Addresses
 		status.Since, status.LeaseUntil = s.session.openedAt.UTC(), s.session.leaseUntil.UTC()
 		status.ReceivedBytes, status.SentBytes = s.tunnel.received, s.tunnel.sent
+		if s.end != nil {
+			status.EndsBy = s.end.by.UTC()
+		}
 		if !s.tunnel.handshake.IsZero() {
 			age := max(int64(now.Sub(s.tunnel.handshake).Seconds()), 0)
 			status.HandshakeAge = &age
@@ -160,6 +166,9 @@ func notes(s situation, main *control.Problem) []*control.Problem {
 	var all []*control.Problem
 	if s.session != nil && !s.attached && s.problem != nil && s.problem != main {
 		all = append(all, controlPlaneAway(s.problem))
+	}
+	if s.session != nil && s.end != nil && s.end.why.Code != codeSessionAged { // of which she notices nothing
+		all = append(all, s.end.asNote())
 	}
 	for _, c := range s.tunnel.conflicts {
 		all = append(all, networkConflict(c))

@@ -21,6 +21,9 @@ const (
 	// The two halves of an enrolment by code: the second one is called until there is an answer.
 	codePath  = "/v1/enrol/code"
 	awaitPath = "/v1/enrol/await"
+	againPath  = "/v1/sign-in"
+	beginPath  = "/v1/factor/begin"
+	factorPath = "/v1/factor/confirm"
 	// maxCall and maxAnswer bound what either end reads.
 	maxCall   = 16 << 10
 	maxAnswer = 256 << 10
@@ -39,6 +42,8 @@ type enrolCall struct {
 	Tenant   string `json:"tenant,omitempty"`
 	Login    string `json:"login"`
 	Password string `json:"password"`
+	// Code is of the second factor. Empty: none was typed.
+	Code string `json:"code,omitempty"`
 	// ForUID is whose laptop it is to be. Only root may say that; nil: the caller's.
 	ForUID *int `json:"for_uid,omitempty"`
 }
@@ -57,6 +62,40 @@ type codeCall struct {
 	ForUID   *int   `json:"for_uid,omitempty"`
 }
 
+// againCall asks to sign in again. It does not print what was typed.
+type againCall struct {
+	Language string `json:"language,omitempty"`
+	// Login empty: the one with which the laptop was enrolled.
+	Login    string `json:"login,omitempty"`
+	Password string `json:"password"`
+	Code     string `json:"code,omitempty"`
+}
+
+// Format leaves out what was typed, whatever the verb.
+func (c againCall) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "a call to sign in again") }
+
+// LogValue leaves out what was typed.
+func (c againCall) LogValue() slog.Value { return slog.StringValue("a call to sign in again") }
+
+// factorCall asks for a second factor: to begin, or with a code to complete it. It does not print what was typed.
+type factorCall struct {
+	Language string `json:"language,omitempty"`
+	Address  string `json:"address,omitempty"`
+	Tenant   string `json:"tenant,omitempty"`
+	Login    string `json:"login,omitempty"`
+	Password string `json:"password"`
+	Token    string `json:"token"`
+	Code     string `json:"code,omitempty"`
+}
+
+// Format leaves out what was typed, whatever the verb.
+func (c factorCall) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "a call for a second factor")
+}
+
+// LogValue leaves out what was typed.
+func (c factorCall) LogValue() slog.Value { return slog.StringValue("a call for a second factor") }
+
 // answer is what the daemon says to every call.
 type answer struct {
 	// Problem nil: it was done.
@@ -64,8 +103,20 @@ type answer struct {
 	Status   *endpoint.Status   `json:"status,omitempty"`
 	Enrolled *endpoint.Enrolled `json:"enrolled,omitempty"`
 	Waiting  *endpoint.Waiting  `json:"waiting,omitempty"`
+	// SignedIn nil: that was not asked for.
+	SignedIn *signInDone `json:"signed_in,omitempty"`
+	// Factor is what the phone is told once.
+	Factor *endpoint.NewFactor `json:"factor,omitempty"`
+	// RecoveryCodes are shown once.
+	RecoveryCodes []string `json:"recovery_codes,omitempty"`
 	// Proxy is where the SOCKS5 proxy listens. Empty: there is none.
 	Proxy string `json:"proxy,omitempty"`
+}
+
+// signInDone is what came of signing in again.
+type signInDone struct {
+	// GoodForMS is for how long, in milliseconds. Zero: nobody said.
+	GoodForMS int64 `json:"good_for_ms,omitempty"`
 }
 
 // said is a problem in the caller's language.

@@ -69,6 +69,33 @@ func (c *caller) await(ctx context.Context, call codeCall) (*answer, error) {
 	}
 }
 
+func (c *caller) again(ctx context.Context, call againCall) (*answer, error) {
+	got, err := c.call(ctx, http.MethodPost, againPath, call)
+	if err == nil && got.SignedIn == nil {
+		return nil, daemonSilent(errors.New("the answer says nothing of the sign-in"))
+	}
+	return got, err
+}
+
+func (c *caller) beginFactor(ctx context.Context, call factorCall) (*endpoint.NewFactor, error) {
+	got, err := c.call(ctx, http.MethodPost, beginPath, call)
+	if err == nil && got.Factor == nil {
+		err = daemonSilent(errors.New("the answer says nothing of the second factor"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return got.Factor, nil
+}
+
+func (c *caller) confirmFactor(ctx context.Context, call factorCall) (recovery []string, err error) {
+	got, err := c.call(ctx, http.MethodPost, factorPath, call)
+	if err != nil {
+		return nil, err
+	}
+	return got.RecoveryCodes, nil
+}
+
 // call asks the daemon. Errors are *control.Problem, or that of the context.
 func (c *caller) call(ctx context.Context, method, path string, call any) (*answer, error) {
 	bounded, cancel := context.WithTimeout(ctx, callWithin)

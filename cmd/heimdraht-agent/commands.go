@@ -16,7 +16,8 @@ type enrolCommand struct {
 	Tenant       string `placeholder:"NAME" help:"${enrol_tenant}"`
 	Login        string `placeholder:"NAME" help:"${enrol_login}" xor:"who"`
 	PasswordFile string `placeholder:"FILE|-" help:"${enrol_password_file}" xor:"secret"`
-	ByCode       bool   `help:"${enrol_by_code}" xor:"who,secret"`
+	CodeFile     string `placeholder:"FILE|-" help:"${enrol_code_file}" xor:"code"`
+	ByCode       bool   `help:"${enrol_by_code}" xor:"who,secret,code"`
 }
 
 // Run enrols the laptop. The daemon is asked first if it is there: nobody should type a password for nothing.
@@ -36,12 +37,19 @@ func (c *enrolCommand) Run(ctx context.Context, a *app) error {
 		}
 		login = typed
 	}
-	password, err := a.password(ctx, c.PasswordFile)
+	if err := onlyOne(a, "heimdraht-agent enrol", c.PasswordFile, c.CodeFile); err != nil {
+		return err
+	}
+	password, err := a.secret(ctx, c.PasswordFile, "--password-file", passwordQuestion())
 	if err != nil {
 		return err
 	}
-	got, err := d.enrol(ctx, enrolCall{
-		Language: string(a.language), Address: c.Address, Tenant: c.Tenant, Login: login, Password: password, ForUID: a.sudoer(),
+	var got *answer
+	err = a.withCode(ctx, c.CodeFile, func(code string) (err error) {
+		got, err = d.enrol(ctx, enrolCall{
+			Language: string(a.language), Address: c.Address, Tenant: c.Tenant, Login: login, Password: password, Code: code, ForUID: a.sudoer(),
+		})
+		return err
 	})
 	if err != nil {
 		return err

@@ -193,7 +193,7 @@ func (d *door) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, r *http.Request) {
 		language := r.URL.Query().Get("language")
-		d.answer(w, r, language, true, func(int) (*endpoint.Enrolled, error) { return nil, nil })
+		d.answer(w, r, language, true, func(int, *answer) error { return nil })
 	})
 	// What a person wishes outlives the call in which it is said.
 	mux.HandleFunc("POST "+upPath, func(w http.ResponseWriter, r *http.Request) {
@@ -205,6 +205,9 @@ func (d *door) handler() http.Handler {
 	mux.HandleFunc("POST "+enrolPath, d.enrol)
 	mux.HandleFunc("POST "+codePath, d.code)
 	mux.HandleFunc("POST "+awaitPath, d.await)
+	mux.HandleFunc("POST "+againPath, d.signInAgain)
+	mux.HandleFunc("POST "+beginPath, d.factor)
+	mux.HandleFunc("POST "+factorPath, d.factor)
 	return mux
 }
 
@@ -214,11 +217,50 @@ func (d *door) wish(w http.ResponseWriter, r *http.Request, within time.Duration
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, false, func(int) (*endpoint.Enrolled, error) {
+	d.answer(w, r, call.Language, false, func(int, *answer) error {
 		ctx, cancel := context.WithTimeout(r.Context(), within)
 		defer cancel()
 		d.speak(call.Language)
-		return nil, do(ctx)
+		return do(ctx)
+	})
+}
+
+func (d *door) signInAgain(w http.ResponseWriter, r *http.Request) {
+	var call againCall
+	if !d.read(w, r, &call) {
+		return
+	}
+	d.answer(w, r, call.Language, false, func(_ int, a *answer) error { //nolint:contextcheck // what runs in its name outlives the call
+		d.speak(call.Language)
+		goodFor, err := d.laptop.SignInAgain(r.Context(), control.Proof{Login: call.Login, Password: call.Password, Code: call.Code})
+		if err == nil {
+			a.SignedIn = &signInDone{GoodForMS: goodFor.Milliseconds()}
+		}
+		return err
+	})
+}
+
+// factor sets up a second factor: it begins, or completes it with a first code. Whoever may enrol may do it, for it comes
+// before.
+func (d *door) factor(w http.ResponseWriter, r *http.Request) {
+	var call factorCall
+	if !d.read(w, r, &call) {
+		return
+	}
+	d.answer(w, r, call.Language, true, func(_ int, a *answer) (err error) { //nolint:contextcheck // as above
+		d.speak(call.Language)
+		request := endpoint.FactorRequest{Token: call.Token, EnrolRequest: endpoint.EnrolRequest{
+			Address: call.Address, Tenant: call.Tenant, Login: call.Login, Password: call.Password, Code: call.Code,
+		}}
+		if r.URL.Path == factorPath {
+			a.RecoveryCodes, err = d.laptop.ConfirmFactor(r.Context(), request)
+			return err
+		}
+		begun, err := d.laptop.BeginFactor(r.Context(), request)
+		if err == nil {
+			a.Factor = &begun
+		}
+		return err
 	})
 }
 
@@ -227,20 +269,21 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, true, func(uid int) (*endpoint.Enrolled, error) { //nolint:contextcheck // what runs in its name outlives the call
+	d.answer(w, r, call.Language, true, func(uid int, a *answer) error { //nolint:contextcheck // what runs in its name outlives the call
 		d.enrolling.Lock()
 		defer d.enrolling.Unlock()
 		if !d.owner.may(uid, true) { // somebody else was faster
-			return nil, notYours()
+			return notYours()
 		}
 		d.speak(call.Language)
 		got, err := d.laptop.Enrol(r.Context(), endpoint.EnrolRequest{
-			Address: call.Address, Tenant: call.Tenant, Login: call.Login, Password: call.Password,
+			Address: call.Address, Tenant: call.Tenant, Login: call.Login, Password: call.Password, Code: call.Code,
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return &got, d.give(uid, call.ForUID)
+		a.Enrolled = &got
+		return d.give(uid, call.ForUID)
 	})
 }
 
@@ -258,15 +301,18 @@ func (d *door) code(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answerWith(w, r, call.Language, true, func(uid int) (answer, error) { //nolint:contextcheck // the language is for all calls
+	d.answer(w, r, call.Language, true, func(uid int, a *answer) error { //nolint:contextcheck // the language is for all calls
 		d.enrolling.Lock()
 		defer d.enrolling.Unlock()
 		if !d.owner.may(uid, true) { // somebody else was faster
-			return answer{}, notYours()
+			return notYours()
 		}
 		d.speak(call.Language)
 		waiting, err := d.laptop.BeginByCode(r.Context(), endpoint.CodeRequest{Address: call.Address, Tenant: call.Tenant})
-		return answer{Waiting: &waiting}, err
+		if err == nil {
+			a.Waiting = &waiting
+		}
+		return err
 	})
 }
 
@@ -276,20 +322,19 @@ func (d *door) await(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, true, func(uid int) (*endpoint.Enrolled, error) { //nolint:contextcheck // what runs in its name outlives the call
+	d.answer(w, r, call.Language, true, func(uid int, a *answer) (err error) { //nolint:contextcheck // what runs in its name outlives the call
 		d.enrolling.Lock()
 		defer d.enrolling.Unlock()
 		if !d.owner.may(uid, true) { // somebody else was faster
-			return nil, notYours()
+			return notYours()
 		}
 		d.speak(call.Language)
 		ctx, cancel := context.WithTimeout(r.Context(), awaitWithin)
 		defer cancel()
-		got, err := d.laptop.AwaitByCode(ctx)
-		if err != nil || got == nil {
-			return nil, err
+		if a.Enrolled, err = d.laptop.AwaitByCode(ctx); err != nil || a.Enrolled == nil {
+			return err
 		}
-		return got, d.give(uid, call.ForUID)
+		return d.give(uid, call.ForUID)
 	})
 }
 
@@ -311,22 +356,16 @@ func (d *door) read(w http.ResponseWriter, r *http.Request, call any) bool {
 }
 
 // answer does what was asked if the caller may, and says how the laptop stands then.
-func (d *door) answer(w http.ResponseWriter, r *http.Request, language string, enrolling bool, do func(uid int) (*endpoint.Enrolled, error)) {
-	d.answerWith(w, r, language, enrolling, func(uid int) (answer, error) {
-		enrolled, err := do(uid)
-		return answer{Enrolled: enrolled}, err
-	})
-}
-
-func (d *door) answerWith(w http.ResponseWriter, r *http.Request, language string, enrolling bool, do func(uid int) (answer, error)) {
+func (d *door) answer(w http.ResponseWriter, r *http.Request, language string, enrolling bool, do func(uid int, a *answer) error) {
 	uid, ok := r.Context().Value(callerKey{}).(int)
 	if !ok || uid < 0 || !d.owner.may(uid, enrolling) {
 		d.write(w, http.StatusForbidden, answer{Problem: inLanguage(notYours(), language)})
 		return
 	}
-	a, err := do(uid)
+	a := answer{Proxy: d.proxy}
+	err := do(uid, &a)
 	status := d.laptop.Status(language)
-	a.Status, a.Proxy = &status, d.proxy
+	a.Status = &status
 	if err != nil {
 		a.Problem = inLanguage(err, language)
 	}

@@ -20,6 +20,15 @@ func helpTexts(l speech.Language) kong.Vars {
 		"enrol_password_file": {"Passwort aus einer Datei, - für die Standardeingabe; ohne wird gefragt.", "Password from a file, - for standard input; asked for if missing."},
 		"enrol_by_code":       {"Ohne Passwort an diesem Laptop: Er zeigt einen Code, den Sie dort bestätigen, wo Sie angemeldet sind.", "Without a password at this laptop: it shows a code, which you approve where you are signed in."},
 
+		"enrol_code_file": {"Code vom Telefon, oder ein Ersatzcode, aus einer Datei, - für die Standardeingabe; ohne wird gefragt, wenn es einen braucht.", "Code from the phone, or a recovery code, from a file, - for standard input; asked for if it takes one."},
+
+		"sign_in":           {"Sich wieder anmelden, wenn Ihre Verwaltung das verlangt.", "Sign in again, when your administration asks for it."},
+		"sign_in_login":     {"Benutzername oder Mailadresse; sonst der, mit dem dieser Laptop angemeldet wurde.", "User name or mail address; else the one with which this laptop was enrolled."},
+		"factor":            {"Zweite Bestätigung auf dem Telefon.", "Second factor on the phone."},
+		"factor_set_up":     {"Sie einrichten, mit dem einmaligen Schlüssel, den Sie bekommen haben.", "Set it up, with the one-time token that you were given."},
+		"factor_token_file": {"Der Schlüssel aus einer Datei, - für die Standardeingabe; ohne wird gefragt.", "The token from a file, - for standard input; asked for if missing."},
+		"factor_code_file":  {"Der erste Code aus einer Datei, - für die Standardeingabe; ohne wird gefragt.", "The first code from a file, - for standard input; asked for if missing."},
+
 		"up":     {"Verbinden.", "Connect."},
 		"down":   {"Trennen.", "Disconnect."},
 		"status": {"Sagen, wie es steht und was zu tun ist.", "Say how things stand and what to do."},

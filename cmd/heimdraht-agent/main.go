@@ -44,6 +44,8 @@ type commands struct {
 	Up      upCommand      `cmd:"" help:"${up}"`
 	Down    downCommand    `cmd:"" help:"${down}"`
 	Status  statusCommand  `cmd:"" help:"${status}"`
+	SignIn  signInCommand  `cmd:"" help:"${sign_in}"`
+	Factor  factorCommands `cmd:"" help:"${factor}"`
 	Run     runCommand     `cmd:"" help:"${run}"`
 	Version versionCommand `cmd:"" help:"${version}"`
 
@@ -56,6 +58,7 @@ type app struct {
 	world
 	language speech.Language
 	socket   string // as the flag has it; empty: the usual place
+	command  string // which command it is, for its help
 }
 
 // run runs one command and returns the exit status.
@@ -87,7 +90,7 @@ func run(ctx context.Context, args []string, w world) int {
 	if err != nil {
 		return a.fail(usageError{what: speech.Usage(err.Error(), l), command: commandOf(err)})
 	}
-	a.socket = grammar.Socket
+	a.socket, a.command = grammar.Socket, "heimdraht-agent "+parsed.Selected().Path()
 	return a.fail(parsed.Run(a))
 }
 

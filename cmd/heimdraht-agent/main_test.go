@@ -41,6 +41,7 @@ type planeKey struct{}
 //	approve [--but-wait]        lets laptops in that wait with a code; the helpdesk has yet to approve them
 //	coded                       waits until a laptop with a code has asked
 //	revoke CODE                 makes the control plane revoke the device
+//	wantscode                   makes the control plane want a code for enrolling and signing in again
 //	occupied NAME               takes a free port and sets the variable to its address
 //	envfile FILE                fills the $NAMES in a file
 //	nosecrets FILE...           fails if a file contains the password
@@ -70,6 +71,8 @@ func TestScripts(t *testing.T) {
 			"coded": func(ts *testscript.TestScript, _ bool, _ []string) {
 				plane := ts.Value(planeKey{}).(*endpointtest.Plane)
 				patiently(ts, "a code", func() bool { return plane.Seen().Asked > 0 })
+			"wantscode": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Value(planeKey{}).(*endpointtest.Plane).Script(func(x *endpointtest.Script) { x.Code = endpointtest.Code })
 			},
 			"revoke": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value(planeKey{}).(*endpointtest.Plane).Revoke(args[0])

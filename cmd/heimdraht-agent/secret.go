@@ -8,18 +8,21 @@ import (
 	"io"
 	"os"
 
+	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/cmd/internal/terminal"
 )
 
 // longestLine bounds what is typed or read as a name or password.
 const longestLine = 4096
 
-// password comes from a file, from standard input ("-"), or from the terminal without echo ("").
-func (a *app) password(ctx context.Context, file string) (string, error) {
+func passwordQuestion() words { return words{"Passwort: ", "Password: "} }
+
+// secret comes from a file, from standard input ("-"), or from the terminal without echo ("").
+func (a *app) secret(ctx context.Context, file, flag string, question words) (string, error) {
 	switch file {
 	case "":
-		s, err := terminal.Secret(ctx, a.in, a.err, words{"Passwort: ", "Password: "}.in(a.language))
-		return s, a.unasked(err, "--password-file")
+		s, err := terminal.Secret(ctx, a.in, a.err, question.in(a.language))
+		return s, a.unasked(err, flag)
 	case "-":
 		return readPassword(a.in, "-")
 	}
@@ -30,6 +33,53 @@ func (a *app) password(ctx context.Context, file string) (string, error) {
 	defer f.Close()
 	return readPassword(f, file)
 }
+
+// onlyOne says that standard input can be one of several things only.
+func onlyOne(a *app, command string, files ...string) error {
+	stdin := 0
+	for _, file := range files {
+		if file == "-" {
+			stdin++
+		}
+	}
+	if stdin < 2 {
+		return nil
+	}
+	return usageError{what: words{"nur eine der Dateien kann - sein", "only one of the files can be -"}.in(a.language), command: command}
+}
+
+// tries is how often a code is asked for.
+const tries = 3
+
+// withCode does what may take a code from the phone, and asks for one if it does. A file is read beforehand and shown once.
+func (a *app) withCode(ctx context.Context, file string, do func(code string) error) error {
+	code := ""
+	if file != "" {
+		var err error
+		if code, err = a.secret(ctx, file, "--code-file", words{}); err != nil {
+			return err
+		}
+	}
+	for try := 1; ; try++ {
+		err := do(code)
+		p, _ := control.AsProblem(err)
+		if p == nil || file != "" || try > tries || p.Code != codeFactorNeeded && p.Code != codeFactorWrong {
+			return err
+		}
+		if p.Code == codeFactorWrong {
+			a.fail(err)
+		}
+		if code, err = a.secret(ctx, "", "--code-file", words{"Code vom Telefon, oder ein Ersatzcode: ", "Code from the phone, or a recovery code: "}); err != nil {
+			return err
+		}
+	}
+}
+
+// The codes of refusals upon which a code is asked for. They are those of the protocol.
+const (
+	codeFactorNeeded = "factor-needed"
+	codeFactorWrong  = "factor-wrong"
+)
 
 // readPassword takes the only line. More lines are a mistake: the wrong file.
 func readPassword(r io.Reader, name string) (string, error) {
@@ -62,6 +112,6 @@ func (a *app) unasked(err error, flag string) error {
 	}
 	return usageError{
 		what:    fmt.Sprintf(words{"kein Terminal, um zu fragen: benutzen Sie %s", "no terminal to ask on: use %s"}.in(a.language), flag),
-		command: "heimdraht-agent enrol",
+		command: a.command,
 	}
 }

@@ -81,6 +81,56 @@ func TestTyping(t *testing.T) {
 	}
 }
 
+// TestTypingCodes: a code is asked for only where it takes one, again if it was wrong, and is not seen; the secret of a
+// second factor is shown as a picture too.
+func TestTypingCodes(t *testing.T) {
+	plane := endpointtest.New(t)
+	plane.Script(func(x *endpointtest.Script) { x.Code = endpointtest.Code })
+	d := openDoor(t, plane, &control.MemoryStore{}, -1)
+	person, program := pseudoTerminal(t)
+	run := func(args ...string) *exec.Cmd {
+		command := exec.CommandContext(t.Context(), "heimdraht-agent", append(args, "--lang", "de", "--socket", d.socket)...)
+		command.Stdin, command.Stdout, command.Stderr = program, program, program
+		command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		check(t, command.Start())
+		return command
+	}
+	answer := func(question, typed string) {
+		t.Helper()
+		screen(t, person, question)
+		awaitNoEcho(t, program)
+		_, err := person.WriteString(typed + "\n")
+		check(t, err)
+	}
+	setUp := run("factor", "set-up", "--login", "erika")
+	answer("Passwort: ", endpointtest.Password)
+	answer("Einmaliger Schlüssel: ", endpointtest.Token)
+	if seen := screen(t, person, "jetzt zeigt: "); !strings.Contains(seen, "▀") || !strings.Contains(seen, "Geheimnis zum Abtippen: ") {
+		t.Errorf("no picture: %q", seen)
+	}
+	awaitNoEcho(t, program)
+	_, err := person.WriteString("000000\n")
+	check(t, err)
+	answer("jetzt zeigt: ", endpointtest.Code)
+	screen(t, person, endpointtest.RecoveryCode)
+	check(t, setUp.Wait())
+
+	enrol := run("enrol", "--login", "erika")
+	answer("Passwort: ", endpointtest.Password)
+	answer("Ersatzcode: ", "000000")
+	answer("Ersatzcode: ", endpointtest.Code)
+	if seen := screen(t, person, "heimdraht-agent up"); strings.Contains(seen, endpointtest.Code) || !strings.Contains(seen, "Guten Tag, Erika Beispiel.") {
+		t.Errorf("seen %q", seen)
+	}
+	check(t, enrol.Wait())
+
+	again := run("sign-in")
+	answer("Passwort: ", endpointtest.Password)
+	answer("Ersatzcode: ", endpointtest.RecoveryCode)
+	screen(t, person, "Das gilt 7 Tage.")
+	check(t, again.Wait())
+}
+
 // TestInterruptedTyping: Ctrl-C at the password leaves the terminal with its echo.
 func TestInterruptedTyping(t *testing.T) {
 	d := openDoor(t, endpointtest.New(t), &control.MemoryStore{}, -1)

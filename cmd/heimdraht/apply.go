@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/config"
@@ -138,6 +140,10 @@ func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 			DevicesPerPerson: uint32(t.Policy.DevicesPerPerson), Tunnel: string(t.Policy.Tunnel), DnsDomains: t.Policy.DNSDomains,
 			PasswordExpired: string(t.Policy.PasswordExpired), PasswordHosts: destinationTexts(t.Policy.PasswordHosts),
 			Approval: string(t.Policy.Approval),
+			SignInEveryS: proto.Int64(int64(t.Policy.SignInEvery.Seconds())), LongestSessionS: proto.Int64(int64(t.Policy.LongestSession.Seconds())),
+			SecondFactor: &heimdrahtv1.SecondFactorPolicy{
+				Enrolling: t.Policy.SecondFactor.Enrolling, SigningInAgain: t.Policy.SecondFactor.SigningInAgain,
+			},
 		},
 	}
 	for _, s := range t.Policy.DNSServers {

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/boombuler/barcode/qr"
 	"golang.org/x/term"
 
 	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/cmd/internal/terminal"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
 
@@ -111,7 +111,7 @@ func (c *factorSetUpCommand) confirm(ctx context.Context, a *app, k *client, who
 // showSecret shows what the phone must know: on a terminal as a QR code too.
 func (a *app) showSecret(r *heimdrahtv1.BeginFactorResponse) error {
 	if term.IsTerminal(int(a.world.out.Fd())) {
-		picture, err := qrCode(r.GetUri())
+		picture, err := terminal.QRCode(r.GetUri())
 		if err != nil {
 			return err
 		}
@@ -122,35 +122,6 @@ func (a *app) showSecret(r *heimdrahtv1.BeginFactorResponse) error {
 	a.say(words{"Geheimnis zum Abtippen: %s", "Secret, to type it: %s"}, r.GetSecret())
 	a.say(words{"Für Programme: %s", "For programs: %s"}, r.GetUri())
 	return nil
-}
-
-// qrCode draws a QR code (ISO/IEC 18004) with two modules a character, dark on
-// light whatever the terminal's colours are.
-func qrCode(text string) (string, error) {
-	code, err := qr.Encode(text, qr.M, qr.Unicode)
-	if err != nil {
-		return "", fmt.Errorf("drawing a QR code: %w", err)
-	}
-	const quiet = 2 // modules around it
-	size := code.Bounds().Dx()
-	dark := func(x, y int) bool {
-		if x < 0 || y < 0 || x >= size || y >= size {
-			return false
-		}
-		r, _, _, _ := code.At(x, y).RGBA()
-		return r == 0
-	}
-	var b strings.Builder
-	for y := -quiet; y < size+quiet; y += 2 {
-		b.WriteString("\x1b[30;107m")
-		for x := -quiet; x < size+quiet; x++ {
-			b.WriteString(map[[2]bool]string{
-				{false, false}: " ", {true, false}: "▀", {false, true}: "▄", {true, true}: "█",
-			}[[2]bool{dark(x, y), dark(x, y+1)}])
-		}
-		b.WriteString("\x1b[0m\n")
-	}
-	return b.String(), nil
 }
 
 // personArg is the person in question.

@@ -168,7 +168,7 @@ func TestRolloverTouchesNoLaptop(t *testing.T) {
 	l.refused("rollover-unfinished", "rollover", "ca", "begin")
 	l.refused("rollover-too-early", "rollover", "ca", "switch")
 	until(t, "learning of the next CA", func() error {
-		if err := awake.Renew(t.Context(), conn, "", ""); err != nil {
+		if err := awake.Renew(t.Context(), conn, control.Proof{}); err != nil {
 			t.Fatal(err)
 		}
 		if n := len(awake.Trust().Authorities); n != 2 {
@@ -200,7 +200,7 @@ func TestRolloverTouchesNoLaptop(t *testing.T) {
 	// renews as if nothing had been.
 	conn2 := dozing.connects(t)
 	opens(t, conn2)
-	if err := dozing.Renew(t.Context(), conn2, "", ""); err != nil {
+	if err := dozing.Renew(t.Context(), conn2, control.Proof{}); err != nil {
 		t.Fatal(err)
 	}
 	opens(t, dozing.connects(t))
@@ -226,10 +226,10 @@ func TestRolloverTouchesNoLaptop(t *testing.T) {
 		}
 	}
 	// It slept through all of it: its owner types her password.
-	if err := asleep.Renew(t.Context(), conn3, "", ""); err == nil {
+	if err := asleep.Renew(t.Context(), conn3, control.Proof{}); err == nil {
 		t.Error("renewed without a password")
 	}
-	if err := asleep.Renew(t.Context(), conn3, asleep.login, provisionertest.Password); err != nil {
+	if err := asleep.Renew(t.Context(), conn3, control.Proof{Login: asleep.login, Password: provisionertest.Password}); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(asleep.Trust().Authorities); n != 1 {

@@ -47,6 +47,8 @@ func TestLoadDeclaration(t *testing.T) {
 				Tunnel:           provisioner.TunnelSplit,
 				DNSServers:       []netip.Addr{netip.MustParseAddr("10.1.0.53")},
 				DNSDomains:       []string{"stadt.example"},
+				SignInEvery:      7 * 24 * time.Hour,
+				LongestSession:   12 * time.Hour,
 			},
 			Networks: []provisioner.NetworkGrant{
 				{Group: "all", Allow: []provisioner.Destination{{Prefix: netip.MustParsePrefix("10.1.0.0/16")}}},
@@ -82,7 +84,7 @@ tenants:
   directory: d
   mail_domains: [STADT.Example]
   staff_group: "cn=a"
-  policy: {tunnel: full, dns: {servers: ["fd00::53"], domains: [intern]}, password_expired: password_only, password_hosts: ["fd00::5/128:88", "10.0.0.5/32"]}
+  policy: {tunnel: full, dns: {servers: ["fd00::53"], domains: [intern]}, password_expired: password_only, password_hosts: ["fd00::5/128:88", "10.0.0.5/32"], sign_in_every: 36h, longest_session: never, second_factor: {signing_in_again: true}}
   networks: [{group: all, allow: ["fd00::/64:443", "0.0.0.0/0"]}]
 `)
 	two := writeFile(t, dir, "two.yaml", `
@@ -104,6 +106,7 @@ gateways:
 		Tenants: []provisioner.Tenant{{
 			Name: "t", DisplayName: "t", Directory: "d", MailDomains: []string{"stadt.example"}, StaffGroup: "cn=a",
 			Policy: provisioner.Policy{DevicesPerPerson: 2, Tunnel: provisioner.TunnelFull, DNSServers: []netip.Addr{netip.MustParseAddr("fd00::53")}, DNSDomains: []string{"intern"},
+				SignInEvery: 36 * time.Hour, SecondFactor: provisioner.SecondFactorPolicy{SigningInAgain: true},
 				PasswordExpired: provisioner.PasswordHostsOnly, PasswordHosts: []provisioner.Destination{
 					{Prefix: netip.MustParsePrefix("fd00::5/128"), Port: 88}, {Prefix: netip.MustParsePrefix("10.0.0.5/32")}}},
 			Networks: []provisioner.NetworkGrant{{Group: "all", Allow: []provisioner.Destination{

@@ -69,6 +69,9 @@ func policy(m *mapping, p *provisioner.Policy) {
 	approval := string(p.Approval)
 	m.text("approval", &approval, oneOf(string(provisioner.ApprovalNone), string(provisioner.ApprovalHelpdesk)))
 	p.Approval = provisioner.ApprovalPolicy(approval)
+	m.span("sign_in_every", &p.SignInEvery, provisioner.MostSignInDays)
+	m.span("longest_session", &p.LongestSession, provisioner.MostSessionDays)
+	secondFactor(m, &p.SecondFactor)
 	v, ok := m.ask("dns")
 	if !ok {
 		return
@@ -106,6 +109,20 @@ func passwordExpired(m *mapping, p *provisioner.Policy) {
 		v.failf("password_only needs %q: where people change their password, such as 10.1.0.5/32:88", "policy.password_hosts")
 	case given && !only:
 		hosts.failf("are for %q only", "password_expired: password_only")
+	}
+}
+
+// secondFactor reads for what employees show a code from their phone too.
+func secondFactor(m *mapping, p *provisioner.SecondFactorPolicy) {
+	v, ok := m.ask("second_factor")
+	if !ok {
+		return
+	}
+	if f := v.mapping("second_factor"); f != nil {
+		f.under(m.prefix + "second_factor.")
+		f.flag("enrolling", &p.Enrolling)
+		f.flag("signing_in_again", &p.SigningInAgain)
+		f.done()
 	}
 }
 

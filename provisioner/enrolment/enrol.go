@@ -45,7 +45,7 @@ type Enrolled struct {
 // Enrol registers a laptop's keys for a person who proves her password. The
 // same person on the same serial number replaces the device: same id, next
 // generation, its session closed, the old keys dead. Refusals are those of
-// signin.Service.Prove, and after the password is proven wireguard-key-invalid,
+// signin.Service.Prove and Confirm, and after the password is proven wireguard-key-invalid,
 // wireguard-key-in-use, certificate-request-invalid, invalid, device-limit and
 // device-suspended.
 func (s *Service) Enrol(ctx context.Context, actor provisioner.Actor, r EnrolRequest) (Enrolled, error) {
@@ -54,6 +54,9 @@ func (s *Service) Enrol(ctx context.Context, actor provisioner.Actor, r EnrolReq
 	}
 	proof, err := s.SignIn.Prove(ctx, actor, r.Credentials)
 	if err != nil {
+		return Enrolled{}, err
+	}
+	if err := s.SignIn.Confirm(ctx, actor, proof, r.Credentials.Code, signin.Enrolling); err != nil {
 		return Enrolled{}, err
 	}
 	return s.enrol(ctx, actor, proven{Proof: proof, way: wayPassword}, r.Laptop)
@@ -231,7 +234,7 @@ func (e *enrolling) replace(tx *store.Writer, d provisioner.Device) (provisioner
 // issue fills in what is new of the device and issues its certificate.
 func (e *enrolling) issue(tx *store.Writer, d *provisioner.Device) (provisioner.Certificate, error) {
 	d.Name, d.Platform, d.AgentVersion, d.PublicKey = e.laptop.name, e.laptop.platform, e.laptop.version, e.laptop.key
-	d.EnrolledAt = tx.Now
+	d.EnrolledAt, d.SignedInAt = tx.Now, tx.Now
 	certificate, err := e.service.Certificates.Issue(e.request.CertificateRequest, holderOf(*d), tx.Now)
 	d.CertificateNotAfter = certificate.NotAfter
 	return certificate, err

@@ -18,6 +18,7 @@ type RenewRequest struct {
 	// device's.
 	Login    string
 	Password signin.Password
+	Code     signin.Password // of the second factor, where policy wants it for signing in again
 }
 
 // RenewCertificate issues the next certificate of the calling device or
@@ -52,6 +53,9 @@ func (s *Service) RenewCertificate(ctx context.Context, actor provisioner.Actor,
 		if !actor.Expired {
 			return nil // no change of rights
 		}
+		if _, err := signedIn(tx, device); err != nil {
+			return err
+		}
 		return tx.Audit(store.Event{
 			Actor: actor, Tenant: device.Tenant, Action: string(provisioner.ActionRenewCertificate), Object: access.Object(device),
 			Reason: "the former one had expired; renewed by password",
@@ -81,7 +85,7 @@ func (s *Service) proveOwner(ctx context.Context, actor provisioner.Actor, r Ren
 		s.remember(ctx, actor, proof, refusal)
 		return refusal
 	}
-	return nil
+	return s.SignIn.Confirm(ctx, actor, proof, r.Code, signin.SigningInAgain)
 }
 
 func (s *Service) renewGateway(ctx context.Context, actor provisioner.Actor, r RenewRequest) (provisioner.Certificate, error) {

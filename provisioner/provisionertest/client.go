@@ -162,6 +162,19 @@ func (c *Client) recoveryCode(login string) string {
 	return list[0]
 }
 
+// RecoveryCode is one that nobody has used yet, for somebody who shows a second
+// factor; she sets it up the first time.
+func (c *Client) RecoveryCode(tenant, login string) string {
+	c.t.Helper()
+	if code := c.recoveryCode(login); code != "" {
+		return code
+	}
+	if _, err := c.setUpFactor(context.Background(), tenant, login); err != nil {
+		c.t.Fatalf("setting up a second factor of %s: %v", login, err)
+	}
+	return c.recoveryCode(login)
+}
+
 // setUpFactor sets up a second factor with a one-time token of the operator.
 func (c *Client) setUpFactor(ctx context.Context, tenant, login string) (token string, err error) {
 	conn := c.Dial(nil)
@@ -258,10 +271,15 @@ func TryEnrol(ctx context.Context, conn *grpc.ClientConn, l Laptop, login, seria
 
 // TryEnrolWith is TryEnrol with a password that is not the town's.
 func TryEnrolWith(ctx context.Context, conn *grpc.ClientConn, l Laptop, login, password, serial string) (Laptop, error) {
-	answer, err := heimdrahtv1.NewEnrolmentServiceClient(conn).Enrol(ctx, &heimdrahtv1.EnrolRequest{
-		Tenant: Tenant, Login: login, Password: password, CertificateRequest: l.request, WireguardPublicKey: l.PublicKey,
-		DeviceName: "laptop of " + login, SerialNumber: serial, Platform: "linux", AgentVersion: "test",
-	})
+	return TryEnrolAs(ctx, conn, l, &heimdrahtv1.EnrolRequest{Login: login, Password: password, SerialNumber: serial})
+}
+
+// TryEnrolAs is TryEnrol with what a request says of the person; the rest is the
+// laptop's.
+func TryEnrolAs(ctx context.Context, conn *grpc.ClientConn, l Laptop, r *heimdrahtv1.EnrolRequest) (Laptop, error) {
+	r.Tenant, r.CertificateRequest, r.WireguardPublicKey = Tenant, l.request, l.PublicKey
+	r.DeviceName, r.Platform, r.AgentVersion = "laptop of "+r.GetLogin(), "linux", "test"
+	answer, err := heimdrahtv1.NewEnrolmentServiceClient(conn).Enrol(ctx, r)
 	l.ID = answer.GetDeviceId()
 	l.Certificate.Certificate = [][]byte{answer.GetCertificate().GetLeaf()}
 	return l, err

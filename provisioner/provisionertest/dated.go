@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"time"
 
@@ -66,4 +67,40 @@ func openAuthority(masterKeyFile, database string) (*x509.Certificate, any, erro
 	}
 	authority, err := x509.ParseCertificate(list[0].Public)
 	return authority, key, err
+}
+
+// SignedInAt makes the last sign-in on a device one of another time, and the end of
+// its session what follows from that. Meanwhile the control plane stands still.
+func (s *Server) SignedInAt(device string, at time.Time) {
+	s.t.Helper()
+	s.Stop()
+	if err := signedInAt(s.Config.Database, device, at); err != nil {
+		s.t.Fatal(err)
+	}
+	s.Run()
+}
+
+func signedInAt(database, device string, at time.Time) (err error) {
+	db, err := store.Open(context.Background(), store.Options{Database: database})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return db.Update(context.Background(), func(tx *store.Writer) error {
+		if err := tx.NoteSignIn(device, at); err != nil {
+			return err
+		}
+		session, err := tx.OpenSessionOf(device)
+		if errors.Is(err, store.ErrNone) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		tenant, err := tx.Tenant(session.Tenant)
+		if err != nil {
+			return err
+		}
+		return tx.SetEnding(session, tenant.Policy.Ending(session.OpenedAt, at, tx.Now))
+	})
 }

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -145,6 +146,7 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 			Approval: provisioner.ApprovalPolicy(m.GetPolicy().GetApproval()),
 		},
 	}
+	signingIn(m.GetPolicy(), &t.Policy)
 	for _, s := range m.GetPolicy().GetDnsServers() {
 		a, err := netip.ParseAddr(s)
 		if err != nil {
@@ -164,6 +166,28 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 		t.Networks = append(t.Networks, grant)
 	}
 	return t, nil
+}
+
+// signingIn reads when people have to sign in again, and with what. What an older
+// program does not say is as the default has it.
+func signingIn(m *heimdrahtv1.Policy, p *provisioner.Policy) {
+	standard := provisioner.DefaultPolicy()
+	p.SignInEvery, p.LongestSession = standard.SignInEvery, standard.LongestSession
+	if m != nil && m.SignInEveryS != nil {
+		p.SignInEvery = seconds(m.GetSignInEveryS())
+	}
+	if m != nil && m.LongestSessionS != nil {
+		p.LongestSession = seconds(m.GetLongestSessionS())
+	}
+	p.SecondFactor = provisioner.SecondFactorPolicy{
+		Enrolling: m.GetSecondFactor().GetEnrolling(), SigningInAgain: m.GetSecondFactor().GetSigningInAgain(),
+	}
+}
+
+// seconds is a span of the wire; one that no Duration holds is out of every range.
+func seconds(n int64) time.Duration {
+	const most = int64(math.MaxInt64 / time.Second)
+	return time.Duration(max(min(n, most), -1)) * time.Second
 }
 
 func toDestinations(texts []string) (list []provisioner.Destination, err error) {

@@ -141,10 +141,12 @@ func (g gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, ha
 func (g gate) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	ctx, _, err := g.admit(ss.Context(), info.FullMethod)
 	if err == nil {
-		err = g.streamOf(ctx, func(a *admitted) error {
+		signedIn, stop := g.whileSignedIn(ctx)
+		err = because(signedIn, g.streamOf(signedIn, func(a *admitted) error {
 			a.ServerStream, a.asksOnce = ss, !info.IsClientStream
 			return handler(srv, a)
-		})
+		}))
+		stop()
 	}
 	return g.refuse(ctx, info.FullMethod, err)
 }

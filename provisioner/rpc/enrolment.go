@@ -18,7 +18,7 @@ type enrolmentHandler struct {
 
 func (h *enrolmentHandler) Enrol(ctx context.Context, r *heimdrahtv1.EnrolRequest) (*heimdrahtv1.EnrolResponse, error) {
 	e, err := h.enrolment.Enrol(ctx, actorOf(ctx), enrolment.EnrolRequest{
-		Credentials: signin.Credentials{Tenant: r.GetTenant(), Login: r.GetLogin(), Password: signin.Password(r.GetPassword())},
+		Credentials: signin.Credentials{Tenant: r.GetTenant(), Login: r.GetLogin(), Password: signin.Password(r.GetPassword()), Code: signin.Password(r.GetCode())},
 		Laptop: enrolment.Laptop{
 			CertificateRequest: r.GetCertificateRequest(), PublicKey: r.GetWireguardPublicKey(),
 			DeviceName: r.GetDeviceName(), SerialNumber: r.GetSerialNumber(), Platform: r.GetPlatform(), AgentVersion: r.GetAgentVersion(),
@@ -68,11 +68,22 @@ func (h *enrolmentHandler) AwaitEnrolment(ctx context.Context, r *heimdrahtv1.Aw
 func (h *enrolmentHandler) RenewCertificate(ctx context.Context, r *heimdrahtv1.RenewCertificateRequest) (*heimdrahtv1.RenewCertificateResponse, error) {
 	c, err := h.enrolment.RenewCertificate(ctx, actorOf(ctx), enrolment.RenewRequest{
 		CertificateRequest: r.GetCertificateRequest(), Login: r.GetLogin(), Password: signin.Password(r.GetPassword()),
+		Code: signin.Password(r.GetCode()),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &heimdrahtv1.RenewCertificateResponse{Certificate: fromCertificate(c)}, nil
+}
+
+func (h *enrolmentHandler) SignInAgain(ctx context.Context, r *heimdrahtv1.SignInAgainRequest) (*heimdrahtv1.SignInAgainResponse, error) {
+	goodFor, err := h.enrolment.SignInAgain(ctx, actorOf(ctx), enrolment.AgainRequest{
+		Login: r.GetLogin(), Password: signin.Password(r.GetPassword()), Code: signin.Password(r.GetCode()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &heimdrahtv1.SignInAgainResponse{GoodForMs: goodFor.Milliseconds()}, nil
 }
 
 func fromCertificate(c provisioner.Certificate) *heimdrahtv1.Certificate {

@@ -48,7 +48,7 @@ func callersOf(m protoreflect.MethodDescriptor) []heimdrahtv1.Caller {
 func TestEveryCallRefusesWhatItCannotRead(t *testing.T) {
 	s := provisionertest.Start(t, nil)
 	laptop, gateway := s.Enrol(provisionertest.Staff, "SN1"), s.JoinGateway("gw1")
-	certificates := map[string]*tls.Certificate{"Attach": &laptop.Certificate, "Sync": &gateway.Certificate, "RenewCertificate": &laptop.Certificate}
+	certificates := map[string]*tls.Certificate{"Attach": &laptop.Certificate, "Sync": &gateway.Certificate, "RenewCertificate": &laptop.Certificate, "SignInAgain": &laptop.Certificate}
 	tokens := make(map[string]string)
 	for _, m := range methods(t) {
 		if anybody := slices.Contains(callersOf(m), heimdrahtv1.Caller_CALLER_ANONYMOUS); !anybody && certificates[string(m.Name())] == nil {

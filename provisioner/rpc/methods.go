@@ -24,6 +24,8 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionDenyDevice, true
 	case heimdrahtv1.EnrolmentService_RenewCertificate_FullMethodName:
 		return provisioner.ActionRenewCertificate, true
+	case heimdrahtv1.EnrolmentService_SignInAgain_FullMethodName:
+		return provisioner.ActionSignInAgain, true
 	case heimdrahtv1.SessionService_Attach_FullMethodName:
 		return provisioner.ActionAttach, true
 	case heimdrahtv1.GatewayService_Join_FullMethodName:

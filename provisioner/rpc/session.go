@@ -35,8 +35,10 @@ type attachment struct {
 	*sessionHandler
 	stream  attachStream
 	actor   provisioner.Actor
-	id      string // names the stream: of two of one device the newer wins
-	session string // the one held; empty: none
+	id      string             // names the stream: of two of one device the newer wins
+	session string             // the one held; empty: none
+	ending  provisioner.Ending // of that session, as far as is known here
+	told    provisioner.Ending // what the laptop was told of it; zero: nothing
 }
 
 // Attach serves a laptop's stream until it breaks or the device may not go on.
@@ -154,16 +156,46 @@ func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error
 	if err != nil {
 		return err
 	}
-	a.session = opened.Session.ID
+	a.session, a.ending, a.told = opened.Session.ID, opened.Session.Ending, provisioner.Ending{}
 	// What happened between the transaction and now rang the listener.
-	return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Opened{Opened: &heimdrahtv1.SessionOpened{
+	if err := a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Opened{Opened: &heimdrahtv1.SessionOpened{
 		SessionId:      opened.Session.ID,
 		Configuration:  fromTunnel(opened.Tunnel),
 		LeaseUntil:     timestamppb.New(opened.Session.LeaseUntil),
 		RenewEveryMs:   provisioner.RenewEvery.Milliseconds(),
 		Resumed:        opened.Resumed,
 		ReturnWithinMs: a.streams.returnWithin().Milliseconds(),
-	}}})
+	}}}); err != nil {
+		return err
+	}
+	return a.tellEnding(ctx)
+}
+
+// tellEnding tells the laptop that policy ends its session before long, once on
+// each stream and when that has changed. Each renewal asks; only what is due is
+// looked up.
+func (a *attachment) tellEnding(ctx context.Context) error {
+	if a.session == "" || !a.ending.IsDue(time.Now()) {
+		return nil
+	}
+	// Since it became due, its person may have signed in again.
+	ending, err := a.sessions.Ending(ctx, a.actor, a.session)
+	if err != nil {
+		return err
+	}
+	a.ending = ending
+	order := &heimdrahtv1.SessionEnding{SessionId: a.session}
+	if !ending.IsDue(time.Now()) {
+		ending = provisioner.Ending{}
+	} else {
+		order.Why = fromRefusal(provisioner.Refuse(ending.Why), a.actor.Language)
+		order.WithinMs = max(time.Until(ending.EndsAt).Milliseconds(), 0)
+	}
+	if ending == a.told {
+		return nil
+	}
+	a.told = ending
+	return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Ending{Ending: order}})
 }
 
 func tooLong() *provisioner.Refusal {
@@ -185,10 +217,13 @@ func (a *attachment) renew(ctx context.Context, id string, usage provisioner.Usa
 	if err != nil {
 		return err
 	}
-	return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Renewed{Renewed: &heimdrahtv1.SessionRenewed{
+	if err := a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Renewed{Renewed: &heimdrahtv1.SessionRenewed{
 		SessionId: id, LeaseUntil: timestamppb.New(until), ServerTime: timestamppb.Now(),
 		ReturnWithinMs: a.streams.returnWithin().Milliseconds(),
-	}}})
+	}}}); err != nil {
+		return err
+	}
+	return a.tellEnding(ctx)
 }
 
 // toUsage reads a laptop's report. An age that cannot be is none.

@@ -65,6 +65,9 @@ func (s *Service) runExpiry(ctx context.Context, duty *store.Duty) error {
 		if err := s.expire(ctx, duty, now); err != nil && ctx.Err() == nil {
 			s.Logger.Error("ending sessions whose lease has run out", "error", err)
 		}
+		if err := s.endAged(ctx, duty, now); err != nil && ctx.Err() == nil {
+			s.Logger.Error("ending sessions as policy says", "error", err)
+		}
 		timer := time.NewTimer(expireEvery + rand.N(expireEvery)/4)
 		select {
 		case <-ctx.Done():

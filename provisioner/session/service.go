@@ -96,6 +96,10 @@ func (s *Service) Open(ctx context.Context, actor provisioner.Actor, r OpenReque
 	opened, err := s.open(ctx, actor, r)
 	if refusal, ok := provisioner.AsRefusal(err); ok {
 		s.remember(ctx, actor, refusal)
+		if refusal.Code == provisioner.CodeSignInNeeded {
+			// A laptop that asks for another session at a quiet moment has the former one still.
+			err = errors.Join(err, s.endOf(ctx, actor, refusal.Code))
+		}
 	}
 	return opened, err
 }
@@ -146,7 +150,7 @@ func (s *Service) admit(ctx context.Context, actor provisioner.Actor) (provision
 	if refusal := tenant.Admits(standing, time.Now()); refusal != nil {
 		return tenant, standing, refusal
 	}
-	return tenant, standing, nil
+	return tenant, standing, s.signedIn(ctx, a, standing)
 }
 
 // How many sessions of one device may be closed within a time before it has to
@@ -186,6 +190,9 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 			Gateway: gateway.Name, Pool: pool, AddressIndex: index, KeyVersion: s.Keys.Current(),
 			PublicKey: device.PublicKey, Stream: r.Stream,
 			OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease),
+		}
+		if opened.Session.Ending, err = ending(tx, tenant.Policy, device, tx.Now); err != nil {
+			return err
 		}
 		if err := tx.OpenSession(&opened.Session); err != nil {
 			return fmt.Errorf("writing the session: %w", err)
@@ -252,6 +259,9 @@ func (s *Service) resume(ctx context.Context, actor provisioner.Actor, r OpenReq
 		if err != nil {
 			return err
 		}
+		if session, err = withEnding(tx, tenant.Policy, device, session); err != nil {
+			return err
+		}
 		standing, err := tx.Standing(device.Person, device.Tenant)
 		if err != nil {
 			return err
@@ -261,6 +271,19 @@ func (s *Service) resume(ctx context.Context, actor provisioner.Actor, r OpenReq
 		return err
 	})
 	return opened, err
+}
+
+// endOf closes the open session of the calling device, if it has one.
+func (s *Service) endOf(ctx context.Context, actor provisioner.Actor, why provisioner.Code) error {
+	return s.Store.UpdateUrgent(context.WithoutCancel(ctx), func(tx *store.Writer) error {
+		if _, err := tx.OwnDevice(actor); err != nil {
+			return err
+		}
+		if _, err := tx.CloseSessionOf(actor.ID, why); err != nil && !errors.Is(err, store.ErrNone) {
+			return err
+		}
+		return nil
+	})
 }
 
 // end closes a session that is still open.

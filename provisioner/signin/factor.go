@@ -72,6 +72,45 @@ func (s *Service) secondFactor(tx *store.Writer, actor provisioner.Actor, proof 
 	})
 }
 
+// Occasion is what somebody proves who she is for.
+type Occasion int
+
+// The occasions of which a tenant's policy says whether a password is enough.
+const (
+	Enrolling Occasion = iota
+	SigningInAgain
+)
+
+func (o Occasion) wants(p provisioner.SecondFactorPolicy) bool {
+	return o == Enrolling && p.Enrolling || o == SigningInAgain && p.SigningInAgain
+}
+
+// Confirm wants the second factor of somebody whose password is proven, where her
+// tenant's policy does: a code from the phone, or a recovery code. The refusals are
+// factor-needed, factor-missing, factor-wrong and factor-throttled.
+func (s *Service) Confirm(ctx context.Context, actor provisioner.Actor, proof Proof, typed Password, o Occasion) error {
+	if !o.wants(proof.Tenant.Policy.SecondFactor) {
+		return nil
+	}
+	var refusal *provisioner.Refusal
+	err := s.Store.Update(ctx, func(tx *store.Writer) (err error) {
+		refusal, err = s.secondFactor(tx, actor, proof, string(typed))
+		if err != nil || refusal == nil || refusal.Code != provisioner.CodeFactorMissing && refusal.Code != provisioner.CodeFactorThrottled {
+			return err // a wrong code has its record
+		}
+		return tx.AddRefusal(store.RecentRefusal{
+			Tenant: proof.Tenant.Name, Login: store.Fold(proof.Person.Login), Person: proof.Person.ID, Code: refusal.Code, Source: actor.Source,
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("checking a second factor: %w", err)
+	}
+	if refusal != nil {
+		return refusal
+	}
+	return nil
+}
+
 // counted tries a code and counts if it is wrong. try gives why it is; "": it
 // is right.
 func (s *Service) counted(tx *store.Writer, actor provisioner.Actor, proof Proof, try func() (cause, error)) (*provisioner.Refusal, error) {

@@ -18,6 +18,7 @@ type Credentials struct {
 	Tenant   string // empty: it follows from the mail domain in Login
 	Login    string
 	Password Password
+	Code     Password // from the phone, or a recovery code; empty: none was typed (Confirm)
 }
 
 // Proof is a person whose password is proven.

@@ -35,7 +35,7 @@ type SignedIn struct {
 }
 
 // Login signs in at the command line anybody who has a role in the tenant. Above
-// staff it takes a code besides: from the phone, or a recovery code. Its refusals
+// staff, and where policy says so, it takes a code besides: from the phone, or a recovery code. Its refusals
 // are those of Prove, then factor-needed, factor-missing, factor-wrong and
 // factor-throttled.
 func (s *Service) Login(ctx context.Context, actor provisioner.Actor, c Credentials, code string) (SignedIn, error) {
@@ -49,7 +49,7 @@ func (s *Service) Login(ctx context.Context, actor provisioner.Actor, c Credenti
 	var refusal *provisioner.Refusal
 	err = s.Store.Update(ctx, func(tx *store.Writer) (err error) {
 		refusal = nil
-		if provisioner.AboveStaff(t.Grants) {
+		if needsFactor(proof, t.Grants) {
 			if refusal, err = s.secondFactor(tx, actor, proof, code); err != nil || refusal != nil {
 				return err
 			}
@@ -68,10 +68,17 @@ func (s *Service) Login(ctx context.Context, actor provisioner.Actor, c Credenti
 	if err != nil {
 		return SignedIn{}, err
 	}
-	if provisioner.AboveStaff(t.Grants) {
+	if needsFactor(proof, t.Grants) {
 		signed.RecoveryCodes, err = store.Read(ctx, s.Store, func(tx *store.Reader) (int64, error) { return tx.RecoveryCodes(t.Person) })
 	}
 	return signed, err
+}
+
+// needsFactor reports whether signing in at the command line takes more than a
+// password. Where enrolling does, it does for everybody: what is enrolled can be
+// approved there.
+func needsFactor(p Proof, grants []provisioner.Grant) bool {
+	return provisioner.AboveStaff(grants) || p.Tenant.Policy.SecondFactor.Enrolling
 }
 
 func tokenOf(p Proof) store.StaffToken {

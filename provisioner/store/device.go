@@ -11,7 +11,7 @@ import (
 
 const (
 	deviceColumns = `d.id, d.tenant, d.person, d.generation, d.name, d.serial_number, d.platform, d.public_key, d.agent_version,
-	d.enrolled_at, d.certificate_not_after, d.revoked_at, d.revoked_why `
+	d.enrolled_at, d.certificate_not_after, d.revoked_at, d.revoked_why, d.signed_in_at `
 	selectDevice = `select ` + deviceColumns + `from device d `
 )
 
@@ -19,12 +19,12 @@ func scanDevice(s scanner) (provisioner.Device, error) { return scanDeviceAnd(s)
 
 func scanDeviceAnd(s scanner, more ...any) (d provisioner.Device, err error) {
 	var key string
-	var enrolled, notAfter, revoked int64
+	var enrolled, notAfter, revoked, signedIn int64
 	if err := s.Scan(append([]any{&d.ID, &d.Tenant, &d.Person, &d.Generation, &d.Name, &d.SerialNumber, &d.Platform, &key, &d.AgentVersion,
-		&enrolled, &notAfter, &revoked, &d.RevokedWhy}, more...)...); err != nil {
+		&enrolled, &notAfter, &revoked, &d.RevokedWhy, &signedIn}, more...)...); err != nil {
 		return d, err
 	}
-	d.EnrolledAt, d.CertificateNotAfter, d.RevokedAt = at(enrolled), at(notAfter), at(revoked)
+	d.EnrolledAt, d.CertificateNotAfter, d.RevokedAt, d.SignedInAt = at(enrolled), at(notAfter), at(revoked), at(signedIn)
 	d.PublicKey, err = keyFromText(key)
 	return d, err
 }
@@ -197,10 +197,10 @@ func (w *Writer) AddDevice(d provisioner.Device) error {
 		return err
 	}
 	return run(w.q, `insert into device (id, tenant, person, generation, name, serial_number, platform, public_key, agent_version,
-			enrolled_at, certificate_not_after, revoked_at, revoked_why, search)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, '', $12)`,
+			enrolled_at, certificate_not_after, revoked_at, revoked_why, search, signed_in_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, '', $12, $13)`,
 		d.ID, d.Tenant, d.Person, d.Generation, d.Name, d.SerialNumber, d.Platform, d.PublicKey.String(), d.AgentVersion,
-		ms(d.EnrolledAt), ms(d.CertificateNotAfter), deviceText(d))
+		ms(d.EnrolledAt), ms(d.CertificateNotAfter), deviceText(d), ms(d.SignedInAt))
 }
 
 // ReplaceDevice writes new keys, generation, name and certificate of a device
@@ -210,9 +210,9 @@ func (w *Writer) ReplaceDevice(d provisioner.Device) error {
 		return err
 	}
 	return run(w.q, `update device set generation = $1, name = $2, platform = $3, public_key = $4, agent_version = $5, enrolled_at = $6,
-		certificate_not_after = $7, search = $8 where id = $9`,
+		certificate_not_after = $7, search = $8, signed_in_at = $9 where id = $10`,
 		d.Generation, d.Name, d.Platform, d.PublicKey.String(), d.AgentVersion, ms(d.EnrolledAt), ms(d.CertificateNotAfter),
-		deviceText(d), d.ID)
+		deviceText(d), ms(d.SignedInAt), d.ID)
 }
 
 // ClaimKey makes a WireGuard key somebody's for good. A key that anybody has
@@ -241,6 +241,17 @@ func (w *Writer) NoteAgent(device, version string) error {
 	change(w.ledger(), d)
 	d.device.AgentVersion = version
 	return w.beside().run(`update device set agent_version = $1 where id = $2`, version, device)
+}
+
+// NoteSignIn keeps when the device's person last proved who she is.
+func (w *Writer) NoteSignIn(device string, at time.Time) error {
+	d, err := w.ledger().device(device)
+	if err != nil {
+		return err
+	}
+	change(w.ledger(), d)
+	d.device.SignedInAt = at
+	return w.beside().run(`update device set signed_in_at = $1 where id = $2`, ms(at), device)
 }
 
 // RevokeDevice marks a device as revoked. It reports false if it was already.

@@ -10,19 +10,21 @@ import (
 const selectSession = `select s.id, s.device, s.tenant, s.person, s.gateway, s.pool, s.address_index, s.key_version, s.public_key, s.stream, s.revision,
 	s.opened_at, s.lease_until, s.renewed_at, s.last_handshake, s.received_bytes, s.sent_bytes,
 	s.reported_handshake, s.reported_received, s.reported_sent, s.closed_at, s.closed_why, s.closed_revision,
-	coalesce(c.observed_at, 0)
+	s.due_at, s.due_until, s.due_why, coalesce(c.observed_at, 0)
 	from session s left join gateway_contact c on c.gateway = s.gateway `
 
 func scanSession(r scanner) (s provisioner.Session, err error) {
 	var key string
-	var opened, lease, renewed, handshake, received, sent, closed, observed int64
+	var opened, lease, renewed, handshake, received, sent, closed, due, ends, observed int64
 	var reportedAt, reportedReceived, reportedSent int64
 	if err := r.Scan(&s.ID, &s.Device, &s.Tenant, &s.Person, &s.Gateway, &s.Pool, &s.AddressIndex, &s.KeyVersion, &key, &s.Stream, &s.Revision,
-		&opened, &lease, &renewed, &handshake, &received, &sent, &reportedAt, &reportedReceived, &reportedSent, &closed, &s.ClosedWhy, &s.ClosedRevision, &observed); err != nil {
+		&opened, &lease, &renewed, &handshake, &received, &sent, &reportedAt, &reportedReceived, &reportedSent, &closed, &s.ClosedWhy, &s.ClosedRevision,
+		&due, &ends, &s.Ending.Why, &observed); err != nil {
 		return s, err
 	}
 	s.OpenedAt, s.LeaseUntil, s.RenewedAt = at(opened), at(lease), at(renewed)
 	s.LastHandshake, s.ClosedAt, s.ObservedAt = at(handshake), at(closed), at(observed)
+	s.Ending.DueAt, s.Ending.EndsAt = at(due), at(ends)
 	s.ReceivedBytes, s.SentBytes = uint64(received), uint64(sent)
 	s.Reported = provisioner.Usage{LastHandshake: at(reportedAt), ReceivedBytes: uint64(reportedReceived), SentBytes: uint64(reportedSent)}
 	s.PublicKey, err = keyFromText(key)
@@ -98,6 +100,21 @@ func (r *Reader) LeasesOver(before time.Time, last provisioner.Session, limit in
 		and (s.lease_until > $2 or (s.lease_until = $3 and s.id > $4)) order by s.lease_until, s.id limit $5`, ms(before), from, from, last.ID, limit)
 }
 
+// SessionsToEnd lists open sessions that policy ends up to a time, from behind the
+// last one of the former list; the zero Session begins.
+func (r *Reader) SessionsToEnd(upto time.Time, last provisioner.Session, limit int) ([]provisioner.Session, error) {
+	from := ms(last.Ending.EndsAt)
+	return all(r.q, scanSession, selectSession+`where s.closed_at = 0 and s.due_until > 0 and s.due_until <= $1
+		and (s.due_until > $2 or (s.due_until = $3 and s.id > $4)) order by s.due_until, s.id limit $5`, ms(upto), from, from, last.ID, limit)
+}
+
+// SetEnding says anew when policy ends an open session.
+func (w *Writer) SetEnding(s provisioner.Session, e provisioner.Ending) error {
+	touch(w.ledger(), w.ledger().rows.sessions, s.Device)
+	return w.beside().run(`update session set due_at = $1, due_until = $2, due_why = $3 where id = $4 and closed_revision = 0`,
+		ms(e.DueAt), ms(e.EndsAt), string(e.Why), s.ID)
+}
+
 // FormerGateway names the gateway where the device was last; ErrNone if it
 // never was on one.
 func (r *Reader) FormerGateway(device string) (string, error) {
@@ -142,10 +159,12 @@ func (w *Writer) OpenSession(s *provisioner.Session) error {
 	l := w.ledger()
 	if err := l.pen.run(`insert into session (id, device, tenant, person, gateway, pool, address_index, key_version, public_key, stream, revision,
 			opened_at, lease_until, renewed_at, last_handshake, received_bytes, sent_bytes,
-			reported_handshake, reported_received, reported_sent, closed_at, closed_why, closed_revision)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, 0, 0, 0, '', 0)`,
+			reported_handshake, reported_received, reported_sent, closed_at, closed_why, closed_revision,
+			due_at, due_until, due_why)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, 0, 0, 0, '', 0, $15, $16, $17)`,
 		s.ID, s.Device, s.Tenant, s.Person, s.Gateway, s.Pool, s.AddressIndex, s.KeyVersion, s.PublicKey.String(), s.Stream, s.Revision,
-		ms(s.OpenedAt), ms(s.LeaseUntil), ms(s.RenewedAt)); err != nil {
+		ms(s.OpenedAt), ms(s.LeaseUntil), ms(s.RenewedAt),
+		ms(s.Ending.DueAt), ms(s.Ending.EndsAt), string(s.Ending.Why)); err != nil {
 		return err
 	}
 	if held, ok := l.rows.sessions[s.Device]; ok {

@@ -42,7 +42,7 @@ func testApply(t *testing.T, w *world) {
 	again.Pools[0].Shares[0], again.Pools[0].Shares[1] = again.Pools[0].Shares[1], again.Pools[0].Shares[0]
 	again.Gateways[0].Tenants = []string{"dorf", "stadt"}
 	again.Tenants[0].MailDomains = []string{"Stadt.Example"}
-	again.Tenants[0].Policy = provisioner.Policy{}
+	again.Tenants[0].Policy.DevicesPerPerson, again.Tenants[0].Policy.Tunnel = 0, ""
 	revision := w.revision(t)
 	if list := w.applies(t, again); len(list) != 0 || w.revision(t) != revision || len(w.events(t)) != len(log) {
 		t.Errorf("applying again changed %+v", list)
@@ -76,6 +76,10 @@ func testEveryFieldIsCompared(t *testing.T, w *world) {
 		{func(d *tenancy.Declaration) { d.Tenants[0].Roles.Planner = "CN=x" }, "tenant", "roles.planner", "", "CN=x"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Roles.TenantAdmin = "CN=x" }, "tenant", "roles.tenant_admin", "", "CN=x"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.DevicesPerPerson = 3 }, "tenant", "policy.devices_per_person", "2", "3"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.SignInEvery = 36 * time.Hour }, "tenant", "policy.sign_in_every", "7d", "36h"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.LongestSession = 0 }, "tenant", "policy.longest_session", "12h", "never"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.SecondFactor.Enrolling = true }, "tenant", "policy.second_factor.enrolling", "false", "true"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.SecondFactor.SigningInAgain = true }, "tenant", "policy.second_factor.signing_in_again", "false", "true"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.Tunnel = provisioner.TunnelFull }, "tenant", "policy.tunnel", "split", "full"},
 		{func(d *tenancy.Declaration) {
 			d.Tenants[0].Policy.DNSServers = []netip.Addr{netip.MustParseAddr("10.1.0.53")}
@@ -187,6 +191,9 @@ func testApplyRefuses(t *testing.T, worlds map[bool]*world) {
 		{"line break in a DN", func(d *tenancy.Declaration) { d.Tenants[0].StaffGroup = "CN=a\nCN=b" }, "tenant stadt"},
 		{"unknown directory", func(d *tenancy.Declaration) { d.Tenants[0].Directory = "nirgends" }, "tenant stadt"},
 		{"no staff group", func(d *tenancy.Declaration) { d.Tenants[0].StaffGroup = "" }, "tenant stadt"},
+		{"a short span", func(d *tenancy.Declaration) { d.Tenants[0].Policy.SignInEvery = time.Minute }, "tenant stadt"},
+		{"a negative span", func(d *tenancy.Declaration) { d.Tenants[0].Policy.LongestSession = -time.Second }, "tenant stadt"},
+		{"a long span", func(d *tenancy.Declaration) { d.Tenants[0].Policy.SignInEvery = 9000 * time.Hour }, "tenant stadt"},
 		{"negative devices", func(d *tenancy.Declaration) { d.Tenants[0].Policy.DevicesPerPerson = -1 }, "tenant stadt"},
 		{"unknown tunnel", func(d *tenancy.Declaration) { d.Tenants[0].Policy.Tunnel = "half" }, "tenant stadt"},
 		{"a mail domain of two tenants", func(d *tenancy.Declaration) { d.Tenants[1].MailDomains = []string{"STADT.example"} }, "tenant dorf"},

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/address"
@@ -142,7 +143,28 @@ func checkTenant(t provisioner.Tenant) *provisioner.Refusal {
 			return refusal
 		}
 	}
+	if refusal := checkSpans(t); refusal != nil {
+		return refusal
+	}
 	return checkPolicy(t)
+}
+
+// checkSpans keeps spans of time from being so short that nobody could work, or
+// so long that they mean nothing.
+func checkSpans(t provisioner.Tenant) *provisioner.Refusal {
+	for _, v := range []struct {
+		name string
+		span time.Duration
+		most int64 // days
+	}{
+		{"policy.sign_in_every", t.Policy.SignInEvery, provisioner.MostSignInDays},
+		{"policy.longest_session", t.Policy.LongestSession, provisioner.MostSessionDays},
+	} {
+		if v.span != 0 && (v.span < time.Hour || v.span > time.Duration(v.most)*24*time.Hour) {
+			return invalid(kindTenant, t.Name, "%s muss von einer Stunde bis %d Tage sein, oder never", "%s must be from an hour to %d days, or never", v.name, v.most)
+		}
+	}
+	return nil
 }
 
 func checkDestinations(tenant string, list []provisioner.Destination) *provisioner.Refusal {

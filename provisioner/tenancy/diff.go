@@ -92,6 +92,10 @@ func tenantFields(t provisioner.Tenant) []field {
 		{"policy.password_expired", string(cmp.Or(t.Policy.PasswordExpired, provisioner.PasswordKeep))},
 		{"policy.approval", string(cmp.Or(t.Policy.Approval, provisioner.ApprovalNone))},
 		{fieldPasswordHosts, join(t.Policy.PasswordHosts, destinationText)},
+		{"policy.sign_in_every", provisioner.SpanText(t.Policy.SignInEvery)},
+		{"policy.longest_session", provisioner.SpanText(t.Policy.LongestSession)},
+		{"policy.second_factor.enrolling", strconv.FormatBool(t.Policy.SecondFactor.Enrolling)},
+		{"policy.second_factor.signing_in_again", strconv.FormatBool(t.Policy.SecondFactor.SigningInAgain)},
 		{fieldNetworks, join(t.Networks, grantText)},
 	}
 }

@@ -61,6 +61,8 @@ type Script struct {
 	OnAwait  func() error
 	// AwaitsApproval says to who enrols that the helpdesk has yet to approve it.
 	AwaitsApproval bool
+	// Code is the one that enrolling and signing in again take. Empty: they take none.
+	Code string
 	// OnOpen answers an opening; nil: as usual.
 	OnOpen func(*heimdrahtv1.OpenSession) *heimdrahtv1.AttachResponse
 	// Configure changes the configuration of a session that opens.
@@ -79,6 +81,7 @@ type Seen struct {
 	Codes      []*heimdrahtv1.BeginEnrolmentRequest
 	Asked      int // whether they are approved
 	Renewals   []*heimdrahtv1.RenewCertificateRequest
+	SignIns    []*heimdrahtv1.SignInAgainRequest
 	Languages  []string // of streams
 	Streams    int
 	Openings   []*heimdrahtv1.OpenSession
@@ -194,6 +197,7 @@ func (p *Plane) listen(address string) {
 	})))
 	heimdrahtv1.RegisterEnrolmentServiceServer(server, p)
 	heimdrahtv1.RegisterSessionServiceServer(server, p)
+	heimdrahtv1.RegisterAuthServiceServer(server, auth{})
 	p.grpc = server
 	served := make(chan struct{})
 	go func() { defer close(served); _ = server.Serve(l) }()
@@ -225,6 +229,7 @@ func (p *Plane) Seen() Seen {
 	defer p.mu.Unlock()
 	seen := p.seen
 	seen.Enrolments, seen.Renewals = slices.Clone(seen.Enrolments), slices.Clone(seen.Renewals)
+	seen.SignIns = slices.Clone(seen.SignIns)
 	seen.Languages, seen.Openings = slices.Clone(seen.Languages), slices.Clone(seen.Openings)
 	seen.Usages, seen.Closings = slices.Clone(seen.Usages), slices.Clone(seen.Closings)
 	return seen
@@ -298,7 +303,10 @@ func (p *Plane) Enrol(_ context.Context, r *heimdrahtv1.EnrolRequest) (*heimdrah
 		}
 	}
 	if r.GetPassword() != Password {
-		return nil, Refuse(codes.Unauthenticated, &heimdrahtv1.Refusal{Code: "sign-in-failed", Sentence: "Die Anmeldung hat nicht geklappt.", NextStep: "Prüfen."})
+		return nil, signInFailed()
+	}
+	if err := p.checkCode(r.GetCode()); err != nil {
+		return nil, err
 	}
 	return p.enrolled(r.GetCertificateRequest(), r.GetWireguardPublicKey())
 }
@@ -370,6 +378,24 @@ func (p *Plane) RenewCertificate(ctx context.Context, r *heimdrahtv1.RenewCertif
 	}
 	c, err := p.certificate(r.GetCertificateRequest())
 	return &heimdrahtv1.RenewCertificateResponse{Certificate: c}, err
+}
+
+// SignInAgain implements the EnrolmentService. The laptop is that of whoever enrolled it last.
+func (p *Plane) SignInAgain(_ context.Context, r *heimdrahtv1.SignInAgainRequest) (*heimdrahtv1.SignInAgainResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen.SignIns = append(p.seen.SignIns, r)
+	enrolled := p.seen.Enrolments
+	switch {
+	case r.GetPassword() != Password:
+		return nil, signInFailed()
+	case len(enrolled) == 0 || enrolled[len(enrolled)-1].GetLogin() != r.GetLogin():
+		return nil, Refuse(codes.PermissionDenied, &heimdrahtv1.Refusal{Code: "other-person", Sentence: "Jemand anders.", NextStep: "Fragen."})
+	}
+	if err := p.checkCode(r.GetCode()); err != nil {
+		return nil, err
+	}
+	return &heimdrahtv1.SignInAgainResponse{GoodForMs: (7 * 24 * time.Hour).Milliseconds()}, nil
 }
 
 // Attach implements the SessionService.

@@ -38,8 +38,11 @@ type EnrolRequest struct {
 	// Serial number of the machine; empty where it cannot be read.
 	SerialNumber string `protobuf:"bytes,7,opt,name=serial_number,json=serialNumber,proto3" json:"serial_number,omitempty"`
 	// "linux", "windows", "darwin".
-	Platform      string `protobuf:"bytes,8,opt,name=platform,proto3" json:"platform,omitempty"`
-	AgentVersion  string `protobuf:"bytes,9,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
+	Platform     string `protobuf:"bytes,8,opt,name=platform,proto3" json:"platform,omitempty"`
+	AgentVersion string `protobuf:"bytes,9,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
+	// Six digits from the person's phone, or a recovery code, where the tenant wants
+	// a second factor for it; left out there, the refusal is factor-needed.
+	Code          string `protobuf:"bytes,12,opt,name=code,proto3" json:"code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -133,6 +136,13 @@ func (x *EnrolRequest) GetPlatform() string {
 func (x *EnrolRequest) GetAgentVersion() string {
 	if x != nil {
 		return x.AgentVersion
+	}
+	return ""
+}
+
+func (x *EnrolRequest) GetCode() string {
+	if x != nil {
+		return x.Code
 	}
 	return ""
 }
@@ -564,8 +574,11 @@ type RenewCertificateRequest struct {
 	// PKCS #10, DER, Ed25519.
 	CertificateRequest []byte `protobuf:"bytes,1,opt,name=certificate_request,json=certificateRequest,proto3" json:"certificate_request,omitempty"`
 	// Only for a device whose certificate has expired.
-	Login         string `protobuf:"bytes,2,opt,name=login,proto3" json:"login,omitempty"`
-	Password      string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	Login    string `protobuf:"bytes,2,opt,name=login,proto3" json:"login,omitempty"`
+	Password string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	// As in EnrolRequest, where the tenant wants a second factor for signing in
+	// again.
+	Code          string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -621,6 +634,13 @@ func (x *RenewCertificateRequest) GetPassword() string {
 	return ""
 }
 
+func (x *RenewCertificateRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
 type RenewCertificateResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Certificate   *Certificate           `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"`
@@ -665,11 +685,118 @@ func (x *RenewCertificateResponse) GetCertificate() *Certificate {
 	return nil
 }
 
+type SignInAgainRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Login    string                 `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`
+	Password string                 `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	// As in EnrolRequest, where the tenant wants a second factor for signing in
+	// again.
+	Code          string `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignInAgainRequest) Reset() {
+	*x = SignInAgainRequest{}
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignInAgainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignInAgainRequest) ProtoMessage() {}
+
+func (x *SignInAgainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignInAgainRequest.ProtoReflect.Descriptor instead.
+func (*SignInAgainRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SignInAgainRequest) GetLogin() string {
+	if x != nil {
+		return x.Login
+	}
+	return ""
+}
+
+func (x *SignInAgainRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+func (x *SignInAgainRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+type SignInAgainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For how long it is good, in milliseconds. 0: no end.
+	GoodForMs     int64 `protobuf:"varint,1,opt,name=good_for_ms,json=goodForMs,proto3" json:"good_for_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignInAgainResponse) Reset() {
+	*x = SignInAgainResponse{}
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignInAgainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignInAgainResponse) ProtoMessage() {}
+
+func (x *SignInAgainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignInAgainResponse.ProtoReflect.Descriptor instead.
+func (*SignInAgainResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SignInAgainResponse) GetGoodForMs() int64 {
+	if x != nil {
+		return x.GoodForMs
+	}
+	return 0
+}
+
 var File_heimdraht_v1_enrolment_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_enrolment_proto_rawDesc = "" +
 	"\n" +
-	"\x1cheimdraht/v1/enrolment.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\"\xc2\x02\n" +
+	"\x1cheimdraht/v1/enrolment.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\"\xd6\x02\n" +
 	"\fEnrolRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
 	"\x05login\x18\x02 \x01(\tR\x05login\x12\x1a\n" +
@@ -680,7 +807,8 @@ const file_heimdraht_v1_enrolment_proto_rawDesc = "" +
 	"deviceName\x12#\n" +
 	"\rserial_number\x18\a \x01(\tR\fserialNumber\x12\x1a\n" +
 	"\bplatform\x18\b \x01(\tR\bplatform\x12#\n" +
-	"\ragent_version\x18\t \x01(\tR\fagentVersion\"\xe7\x01\n" +
+	"\ragent_version\x18\t \x01(\tR\fagentVersion\x12\x12\n" +
+	"\x04code\x18\f \x01(\tR\x04code\"\xe7\x01\n" +
 	"\rEnrolResponse\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1f\n" +
@@ -716,18 +844,26 @@ const file_heimdraht_v1_enrolment_proto_rawDesc = "" +
 	"\x04leaf\x18\x01 \x01(\fR\x04leaf\x12 \n" +
 	"\vauthorities\x18\x02 \x03(\fR\vauthorities\x127\n" +
 	"\tnot_after\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x125\n" +
-	"\brenew_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\arenewAt\"|\n" +
+	"\brenew_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\arenewAt\"\x90\x01\n" +
 	"\x17RenewCertificateRequest\x12/\n" +
 	"\x13certificate_request\x18\x01 \x01(\fR\x12certificateRequest\x12\x14\n" +
 	"\x05login\x18\x02 \x01(\tR\x05login\x12\x1a\n" +
-	"\bpassword\x18\x03 \x01(\tR\bpassword\"W\n" +
+	"\bpassword\x18\x03 \x01(\tR\bpassword\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\tR\x04code\"W\n" +
 	"\x18RenewCertificateResponse\x12;\n" +
-	"\vcertificate\x18\x01 \x01(\v2\x19.heimdraht.v1.CertificateR\vcertificate2\x8e\x03\n" +
+	"\vcertificate\x18\x01 \x01(\v2\x19.heimdraht.v1.CertificateR\vcertificate\"Z\n" +
+	"\x12SignInAgainRequest\x12\x14\n" +
+	"\x05login\x18\x01 \x01(\tR\x05login\x12\x1a\n" +
+	"\bpassword\x18\x02 \x01(\tR\bpassword\x12\x12\n" +
+	"\x04code\x18\x03 \x01(\tR\x04code\"5\n" +
+	"\x13SignInAgainResponse\x12\x1e\n" +
+	"\vgood_for_ms\x18\x01 \x01(\x03R\tgoodForMs2\xe9\x03\n" +
 	"\x10EnrolmentService\x12G\n" +
 	"\x05Enrol\x12\x1a.heimdraht.v1.EnrolRequest\x1a\x1b.heimdraht.v1.EnrolResponse\"\x05\xea\xdd\x19\x01\x01\x12b\n" +
 	"\x0eBeginEnrolment\x12#.heimdraht.v1.BeginEnrolmentRequest\x1a$.heimdraht.v1.BeginEnrolmentResponse\"\x05\xea\xdd\x19\x01\x01\x12b\n" +
 	"\x0eAwaitEnrolment\x12#.heimdraht.v1.AwaitEnrolmentRequest\x1a$.heimdraht.v1.AwaitEnrolmentResponse\"\x05\xea\xdd\x19\x01\x01\x12i\n" +
-	"\x10RenewCertificate\x12%.heimdraht.v1.RenewCertificateRequest\x1a&.heimdraht.v1.RenewCertificateResponse\"\x06\xea\xdd\x19\x02\x02\x03B?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
+	"\x10RenewCertificate\x12%.heimdraht.v1.RenewCertificateRequest\x1a&.heimdraht.v1.RenewCertificateResponse\"\x06\xea\xdd\x19\x02\x02\x03\x12Y\n" +
+	"\vSignInAgain\x12 .heimdraht.v1.SignInAgainRequest\x1a!.heimdraht.v1.SignInAgainResponse\"\x05\xea\xdd\x19\x01\x02B?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
 var (
 	file_heimdraht_v1_enrolment_proto_rawDescOnce sync.Once
@@ -741,7 +877,7 @@ func file_heimdraht_v1_enrolment_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_enrolment_proto_rawDescData
 }
 
-var file_heimdraht_v1_enrolment_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_heimdraht_v1_enrolment_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_heimdraht_v1_enrolment_proto_goTypes = []any{
 	(*EnrolRequest)(nil),             // 0: heimdraht.v1.EnrolRequest
 	(*EnrolResponse)(nil),            // 1: heimdraht.v1.EnrolResponse
@@ -752,25 +888,29 @@ var file_heimdraht_v1_enrolment_proto_goTypes = []any{
 	(*Certificate)(nil),              // 6: heimdraht.v1.Certificate
 	(*RenewCertificateRequest)(nil),  // 7: heimdraht.v1.RenewCertificateRequest
 	(*RenewCertificateResponse)(nil), // 8: heimdraht.v1.RenewCertificateResponse
-	(*timestamppb.Timestamp)(nil),    // 9: google.protobuf.Timestamp
+	(*SignInAgainRequest)(nil),       // 9: heimdraht.v1.SignInAgainRequest
+	(*SignInAgainResponse)(nil),      // 10: heimdraht.v1.SignInAgainResponse
+	(*timestamppb.Timestamp)(nil),    // 11: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_enrolment_proto_depIdxs = []int32{
 	6,  // 0: heimdraht.v1.EnrolResponse.certificate:type_name -> heimdraht.v1.Certificate
-	9,  // 1: heimdraht.v1.BeginEnrolmentResponse.expires_at:type_name -> google.protobuf.Timestamp
+	11, // 1: heimdraht.v1.BeginEnrolmentResponse.expires_at:type_name -> google.protobuf.Timestamp
 	1,  // 2: heimdraht.v1.AwaitEnrolmentResponse.enrolled:type_name -> heimdraht.v1.EnrolResponse
-	9,  // 3: heimdraht.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
-	9,  // 4: heimdraht.v1.Certificate.renew_at:type_name -> google.protobuf.Timestamp
+	11, // 3: heimdraht.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
+	11, // 4: heimdraht.v1.Certificate.renew_at:type_name -> google.protobuf.Timestamp
 	6,  // 5: heimdraht.v1.RenewCertificateResponse.certificate:type_name -> heimdraht.v1.Certificate
 	0,  // 6: heimdraht.v1.EnrolmentService.Enrol:input_type -> heimdraht.v1.EnrolRequest
 	2,  // 7: heimdraht.v1.EnrolmentService.BeginEnrolment:input_type -> heimdraht.v1.BeginEnrolmentRequest
 	4,  // 8: heimdraht.v1.EnrolmentService.AwaitEnrolment:input_type -> heimdraht.v1.AwaitEnrolmentRequest
 	7,  // 9: heimdraht.v1.EnrolmentService.RenewCertificate:input_type -> heimdraht.v1.RenewCertificateRequest
-	1,  // 10: heimdraht.v1.EnrolmentService.Enrol:output_type -> heimdraht.v1.EnrolResponse
-	3,  // 11: heimdraht.v1.EnrolmentService.BeginEnrolment:output_type -> heimdraht.v1.BeginEnrolmentResponse
-	5,  // 12: heimdraht.v1.EnrolmentService.AwaitEnrolment:output_type -> heimdraht.v1.AwaitEnrolmentResponse
-	8,  // 13: heimdraht.v1.EnrolmentService.RenewCertificate:output_type -> heimdraht.v1.RenewCertificateResponse
-	10, // [10:14] is the sub-list for method output_type
-	6,  // [6:10] is the sub-list for method input_type
+	9,  // 10: heimdraht.v1.EnrolmentService.SignInAgain:input_type -> heimdraht.v1.SignInAgainRequest
+	1,  // 11: heimdraht.v1.EnrolmentService.Enrol:output_type -> heimdraht.v1.EnrolResponse
+	3,  // 12: heimdraht.v1.EnrolmentService.BeginEnrolment:output_type -> heimdraht.v1.BeginEnrolmentResponse
+	5,  // 13: heimdraht.v1.EnrolmentService.AwaitEnrolment:output_type -> heimdraht.v1.AwaitEnrolmentResponse
+	8,  // 14: heimdraht.v1.EnrolmentService.RenewCertificate:output_type -> heimdraht.v1.RenewCertificateResponse
+	10, // 15: heimdraht.v1.EnrolmentService.SignInAgain:output_type -> heimdraht.v1.SignInAgainResponse
+	11, // [11:16] is the sub-list for method output_type
+	6,  // [6:11] is the sub-list for method input_type
 	6,  // [6:6] is the sub-list for extension type_name
 	6,  // [6:6] is the sub-list for extension extendee
 	0,  // [0:6] is the sub-list for field type_name
@@ -788,7 +928,7 @@ func file_heimdraht_v1_enrolment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_enrolment_proto_rawDesc), len(file_heimdraht_v1_enrolment_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

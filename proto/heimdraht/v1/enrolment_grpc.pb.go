@@ -23,6 +23,7 @@ const (
 	EnrolmentService_BeginEnrolment_FullMethodName   = "/heimdraht.v1.EnrolmentService/BeginEnrolment"
 	EnrolmentService_AwaitEnrolment_FullMethodName   = "/heimdraht.v1.EnrolmentService/AwaitEnrolment"
 	EnrolmentService_RenewCertificate_FullMethodName = "/heimdraht.v1.EnrolmentService/RenewCertificate"
+	EnrolmentService_SignInAgain_FullMethodName      = "/heimdraht.v1.EnrolmentService/SignInAgain"
 )
 
 // EnrolmentServiceClient is the client API for EnrolmentService service.
@@ -46,6 +47,9 @@ type EnrolmentServiceClient interface {
 	// identity. The caller shows its present certificate; when that has
 	// expired, a device must prove the person by password as well.
 	RenewCertificate(ctx context.Context, in *RenewCertificateRequest, opts ...grpc.CallOption) (*RenewCertificateResponse, error)
+	// SignInAgain has the person of the calling device prove who she is once more,
+	// as the tenant's policy wants from time to time.
+	SignInAgain(ctx context.Context, in *SignInAgainRequest, opts ...grpc.CallOption) (*SignInAgainResponse, error)
 }
 
 type enrolmentServiceClient struct {
@@ -96,6 +100,16 @@ func (c *enrolmentServiceClient) RenewCertificate(ctx context.Context, in *Renew
 	return out, nil
 }
 
+func (c *enrolmentServiceClient) SignInAgain(ctx context.Context, in *SignInAgainRequest, opts ...grpc.CallOption) (*SignInAgainResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SignInAgainResponse)
+	err := c.cc.Invoke(ctx, EnrolmentService_SignInAgain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // EnrolmentServiceServer is the server API for EnrolmentService service.
 // All implementations must embed UnimplementedEnrolmentServiceServer
 // for forward compatibility.
@@ -117,6 +131,9 @@ type EnrolmentServiceServer interface {
 	// identity. The caller shows its present certificate; when that has
 	// expired, a device must prove the person by password as well.
 	RenewCertificate(context.Context, *RenewCertificateRequest) (*RenewCertificateResponse, error)
+	// SignInAgain has the person of the calling device prove who she is once more,
+	// as the tenant's policy wants from time to time.
+	SignInAgain(context.Context, *SignInAgainRequest) (*SignInAgainResponse, error)
 	mustEmbedUnimplementedEnrolmentServiceServer()
 }
 
@@ -138,6 +155,9 @@ func (UnimplementedEnrolmentServiceServer) AwaitEnrolment(context.Context, *Awai
 }
 func (UnimplementedEnrolmentServiceServer) RenewCertificate(context.Context, *RenewCertificateRequest) (*RenewCertificateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RenewCertificate not implemented")
+}
+func (UnimplementedEnrolmentServiceServer) SignInAgain(context.Context, *SignInAgainRequest) (*SignInAgainResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SignInAgain not implemented")
 }
 func (UnimplementedEnrolmentServiceServer) mustEmbedUnimplementedEnrolmentServiceServer() {}
 func (UnimplementedEnrolmentServiceServer) testEmbeddedByValue()                          {}
@@ -232,6 +252,24 @@ func _EnrolmentService_RenewCertificate_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EnrolmentService_SignInAgain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SignInAgainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EnrolmentServiceServer).SignInAgain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EnrolmentService_SignInAgain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EnrolmentServiceServer).SignInAgain(ctx, req.(*SignInAgainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // EnrolmentService_ServiceDesc is the grpc.ServiceDesc for EnrolmentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -254,6 +292,10 @@ var EnrolmentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RenewCertificate",
 			Handler:    _EnrolmentService_RenewCertificate_Handler,
+		},
+		{
+			MethodName: "SignInAgain",
+			Handler:    _EnrolmentService_SignInAgain_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -343,6 +343,7 @@ type AttachResponse struct {
 	//	*AttachResponse_Renewed
 	//	*AttachResponse_Closed
 	//	*AttachResponse_Refused
+	//	*AttachResponse_Ending
 	Order         isAttachResponse_Order `protobuf_oneof:"order"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -421,6 +422,15 @@ func (x *AttachResponse) GetRefused() *Refusal {
 	return nil
 }
 
+func (x *AttachResponse) GetEnding() *SessionEnding {
+	if x != nil {
+		if x, ok := x.Order.(*AttachResponse_Ending); ok {
+			return x.Ending
+		}
+	}
+	return nil
+}
+
 type isAttachResponse_Order interface {
 	isAttachResponse_Order()
 }
@@ -442,6 +452,10 @@ type AttachResponse_Refused struct {
 	Refused *Refusal `protobuf:"bytes,4,opt,name=refused,proto3,oneof"`
 }
 
+type AttachResponse_Ending struct {
+	Ending *SessionEnding `protobuf:"bytes,5,opt,name=ending,proto3,oneof"`
+}
+
 func (*AttachResponse_Opened) isAttachResponse_Order() {}
 
 func (*AttachResponse_Renewed) isAttachResponse_Order() {}
@@ -449,6 +463,75 @@ func (*AttachResponse_Renewed) isAttachResponse_Order() {}
 func (*AttachResponse_Closed) isAttachResponse_Order() {}
 
 func (*AttachResponse_Refused) isAttachResponse_Order() {}
+
+func (*AttachResponse_Ending) isAttachResponse_Order() {}
+
+// SessionEnding says that policy ends the session before long. The laptop opens
+// another one at a quiet moment before then, without naming the present one in
+// `resume`; or learns from the refusal what its person has to do first. It is said
+// again on each new stream.
+type SessionEnding struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// With what it will be closed; sign-in-needed: EnrolmentService.SignInAgain
+	// lets it go on. Unset: it goes on, whatever was said before.
+	Why *Refusal `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
+	// In so many milliseconds it is closed.
+	WithinMs      int64 `protobuf:"varint,3,opt,name=within_ms,json=withinMs,proto3" json:"within_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionEnding) Reset() {
+	*x = SessionEnding{}
+	mi := &file_heimdraht_v1_session_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionEnding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionEnding) ProtoMessage() {}
+
+func (x *SessionEnding) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_session_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionEnding.ProtoReflect.Descriptor instead.
+func (*SessionEnding) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SessionEnding) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *SessionEnding) GetWhy() *Refusal {
+	if x != nil {
+		return x.Why
+	}
+	return nil
+}
+
+func (x *SessionEnding) GetWithinMs() int64 {
+	if x != nil {
+		return x.WithinMs
+	}
+	return 0
+}
 
 type SessionOpened struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -469,7 +552,7 @@ type SessionOpened struct {
 
 func (x *SessionOpened) Reset() {
 	*x = SessionOpened{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -481,7 +564,7 @@ func (x *SessionOpened) String() string {
 func (*SessionOpened) ProtoMessage() {}
 
 func (x *SessionOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -494,7 +577,7 @@ func (x *SessionOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionOpened.ProtoReflect.Descriptor instead.
 func (*SessionOpened) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SessionOpened) GetSessionId() string {
@@ -566,7 +649,7 @@ type TunnelConfiguration struct {
 
 func (x *TunnelConfiguration) Reset() {
 	*x = TunnelConfiguration{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -578,7 +661,7 @@ func (x *TunnelConfiguration) String() string {
 func (*TunnelConfiguration) ProtoMessage() {}
 
 func (x *TunnelConfiguration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -591,7 +674,7 @@ func (x *TunnelConfiguration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TunnelConfiguration.ProtoReflect.Descriptor instead.
 func (*TunnelConfiguration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TunnelConfiguration) GetAddresses() []string {
@@ -685,7 +768,7 @@ type SessionRenewed struct {
 
 func (x *SessionRenewed) Reset() {
 	*x = SessionRenewed{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -697,7 +780,7 @@ func (x *SessionRenewed) String() string {
 func (*SessionRenewed) ProtoMessage() {}
 
 func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -710,7 +793,7 @@ func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRenewed.ProtoReflect.Descriptor instead.
 func (*SessionRenewed) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SessionRenewed) GetSessionId() string {
@@ -751,7 +834,7 @@ type SessionClosed struct {
 
 func (x *SessionClosed) Reset() {
 	*x = SessionClosed{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -763,7 +846,7 @@ func (x *SessionClosed) String() string {
 func (*SessionClosed) ProtoMessage() {}
 
 func (x *SessionClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -776,7 +859,7 @@ func (x *SessionClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionClosed.ProtoReflect.Descriptor instead.
 func (*SessionClosed) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SessionClosed) GetSessionId() string {
@@ -818,13 +901,19 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\x16_last_handshake_age_ms\"-\n" +
 	"\fCloseSession\x12\x1d\n" +
 	"\n" +
-	"session_id\x18\x01 \x01(\tR\tsessionId\"\xf4\x01\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\"\xab\x02\n" +
 	"\x0eAttachResponse\x125\n" +
 	"\x06opened\x18\x01 \x01(\v2\x1b.heimdraht.v1.SessionOpenedH\x00R\x06opened\x128\n" +
 	"\arenewed\x18\x02 \x01(\v2\x1c.heimdraht.v1.SessionRenewedH\x00R\arenewed\x125\n" +
 	"\x06closed\x18\x03 \x01(\v2\x1b.heimdraht.v1.SessionClosedH\x00R\x06closed\x121\n" +
-	"\arefused\x18\x04 \x01(\v2\x15.heimdraht.v1.RefusalH\x00R\arefusedB\a\n" +
-	"\x05order\"\x9e\x02\n" +
+	"\arefused\x18\x04 \x01(\v2\x15.heimdraht.v1.RefusalH\x00R\arefused\x125\n" +
+	"\x06ending\x18\x05 \x01(\v2\x1b.heimdraht.v1.SessionEndingH\x00R\x06endingB\a\n" +
+	"\x05order\"t\n" +
+	"\rSessionEnding\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\x12'\n" +
+	"\x03why\x18\x02 \x01(\v2\x15.heimdraht.v1.RefusalR\x03why\x12\x1b\n" +
+	"\twithin_ms\x18\x03 \x01(\x03R\bwithinMs\"\x9e\x02\n" +
 	"\rSessionOpened\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12G\n" +
@@ -878,7 +967,7 @@ func file_heimdraht_v1_session_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_session_proto_rawDescData
 }
 
-var file_heimdraht_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_heimdraht_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_heimdraht_v1_session_proto_goTypes = []any{
 	(*AttachRequest)(nil),         // 0: heimdraht.v1.AttachRequest
 	(*OpenSession)(nil),           // 1: heimdraht.v1.OpenSession
@@ -886,34 +975,37 @@ var file_heimdraht_v1_session_proto_goTypes = []any{
 	(*Usage)(nil),                 // 3: heimdraht.v1.Usage
 	(*CloseSession)(nil),          // 4: heimdraht.v1.CloseSession
 	(*AttachResponse)(nil),        // 5: heimdraht.v1.AttachResponse
-	(*SessionOpened)(nil),         // 6: heimdraht.v1.SessionOpened
-	(*TunnelConfiguration)(nil),   // 7: heimdraht.v1.TunnelConfiguration
-	(*SessionRenewed)(nil),        // 8: heimdraht.v1.SessionRenewed
-	(*SessionClosed)(nil),         // 9: heimdraht.v1.SessionClosed
-	(*Refusal)(nil),               // 10: heimdraht.v1.Refusal
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*SessionEnding)(nil),         // 6: heimdraht.v1.SessionEnding
+	(*SessionOpened)(nil),         // 7: heimdraht.v1.SessionOpened
+	(*TunnelConfiguration)(nil),   // 8: heimdraht.v1.TunnelConfiguration
+	(*SessionRenewed)(nil),        // 9: heimdraht.v1.SessionRenewed
+	(*SessionClosed)(nil),         // 10: heimdraht.v1.SessionClosed
+	(*Refusal)(nil),               // 11: heimdraht.v1.Refusal
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_session_proto_depIdxs = []int32{
 	1,  // 0: heimdraht.v1.AttachRequest.open:type_name -> heimdraht.v1.OpenSession
 	2,  // 1: heimdraht.v1.AttachRequest.renew:type_name -> heimdraht.v1.RenewSession
 	4,  // 2: heimdraht.v1.AttachRequest.close:type_name -> heimdraht.v1.CloseSession
 	3,  // 3: heimdraht.v1.RenewSession.usage:type_name -> heimdraht.v1.Usage
-	6,  // 4: heimdraht.v1.AttachResponse.opened:type_name -> heimdraht.v1.SessionOpened
-	8,  // 5: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
-	9,  // 6: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
-	10, // 7: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
-	7,  // 8: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
-	11, // 9: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
-	11, // 10: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
-	11, // 11: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
-	10, // 12: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
-	0,  // 13: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
-	5,  // 14: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
-	14, // [14:15] is the sub-list for method output_type
-	13, // [13:14] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	7,  // 4: heimdraht.v1.AttachResponse.opened:type_name -> heimdraht.v1.SessionOpened
+	9,  // 5: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
+	10, // 6: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
+	11, // 7: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
+	6,  // 8: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
+	11, // 9: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
+	8,  // 10: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
+	12, // 11: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
+	12, // 12: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
+	12, // 13: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
+	11, // 14: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
+	0,  // 15: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
+	5,  // 16: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
+	16, // [16:17] is the sub-list for method output_type
+	15, // [15:16] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_session_proto_init() }
@@ -934,6 +1026,7 @@ func file_heimdraht_v1_session_proto_init() {
 		(*AttachResponse_Renewed)(nil),
 		(*AttachResponse_Closed)(nil),
 		(*AttachResponse_Refused)(nil),
+		(*AttachResponse_Ending)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -941,7 +1034,7 @@ func file_heimdraht_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_session_proto_rawDesc), len(file_heimdraht_v1_session_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

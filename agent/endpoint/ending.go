@@ -1,0 +1,84 @@
+package endpoint
+
+import (
+	"time"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+)
+
+const (
+	// quietRate is the traffic below which nobody works, in bytes a second: no machine is ever silent, and keepalives
+	// count too.
+	quietRate = 1000
+	// quietFor is how long it must have been so for another session to take the present one's place. It takes a moment
+	// without traffic, or ends the connection until the person has signed in.
+	quietFor = 5 * time.Minute
+	// maxEndWithin bounds what is believed of an end that is still to come.
+	maxEndWithin = 48 * time.Hour
+)
+
+// ending is what the control plane has said of the end of the session that is held.
+type ending struct {
+	why *control.Problem
+	by  time.Time
+}
+
+// ending takes note that the session ends before long, or goes on after all.
+func (a *attachment) ending(m *heimdrahtv1.SessionEnding) {
+	held := a.endpoint.heldSession()
+	if held == nil || held.id != m.GetSessionId() {
+		return // of an older session
+	}
+	if m.GetWhy() == nil {
+		a.quiet = quiet{}
+		a.endpoint.expectEnd(nil)
+		return
+	}
+	within := time.Duration(min(max(m.GetWithinMs(), 0), maxEndWithin.Milliseconds())) * time.Millisecond
+	a.endpoint.expectEnd(&ending{why: control.FromRefusal(m.GetWhy()), by: time.Now().Add(within)})
+}
+
+// quiet watches for a moment in which nobody works. The zero value has seen nothing yet.
+type quiet struct {
+	at    time.Time // of the last look
+	moved uint64    // until then
+	since time.Time // nothing to speak of
+}
+
+// look reports that next to nothing was moved for quietFor.
+func (q *quiet) look(now time.Time, r reading) bool {
+	moved := r.received + r.sent
+	if q.at.IsZero() || moved < q.moved || float64(moved-q.moved) >= quietRate*now.Sub(q.at).Seconds() {
+		q.since = now
+	}
+	q.at, q.moved = now, moved
+	return now.Sub(q.since) >= quietFor
+}
+
+// expectEnd takes note of the end of the session that is held. Nil: it goes on.
+func (e *Endpoint) expectEnd(end *ending) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.end = end
+	e.touch()
+}
+
+func (e *Endpoint) isEnding() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.end != nil
+}
+
+// asNote is what the person is told while she works.
+func (n *ending) asNote() *control.Problem {
+	if n.why.Code != codeSignInNeeded {
+		return n.why
+	}
+	by := n.by.Local()
+	return &control.Problem{Code: codeSignInNeeded,
+		German: control.Text{Sentence: "Bitte melden Sie sich wieder an. Sonst endet die Verbindung, sobald Sie eine Pause machen, spätestens um " + by.Format("15:04") + " Uhr.",
+			Next: "heimdraht-agent sign-in"},
+		English: control.Text{Sentence: "Please sign in again. Else the connection ends as soon as you take a break, at " + by.Format("15:04") + " at the latest.",
+			Next: "heimdraht-agent sign-in"}}
+}

@@ -1,0 +1,132 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// answeredWithin is how old the directory's own word on somebody is at the most
+// just after it was asked.
+const answeredWithin = time.Minute
+
+// signedIn refuses somebody who has to sign in again. While the directory does not
+// answer nobody can: then she is let in as long as its last word counts, which
+// Standings has decided.
+func (s *Service) signedIn(ctx context.Context, a store.Applicant, standing provisioner.Standing) error {
+	now := time.Now()
+	if a.Device.SignedInAt.IsZero() || !a.Tenant.Policy.SignInDue(a.Device.SignedInAt, now) {
+		return nil
+	}
+	if now.Sub(standing.ReadAt) >= answeredWithin {
+		silent, err := store.Read(ctx, s.Store, func(tx *store.Reader) (bool, error) { return isSilent(tx, a.Tenant.Directory, now) })
+		if err != nil || silent {
+			return err
+		}
+	}
+	return provisioner.Refuse(provisioner.CodeSignInNeeded)
+}
+
+// isSilent reports whether a directory cannot be heard that somebody follows.
+func isSilent(tx *store.Reader, directory string, now time.Time) (bool, error) {
+	following, err := tx.Following(directory)
+	if errors.Is(err, store.ErrNone) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading how directory %s is followed: %w", directory, err)
+	}
+	return !following.IsLive(now), nil
+}
+
+// ending says when policy ends a session that a device opened. A device of the
+// version before has no sign-in written down: it counts from now.
+func ending(tx *store.Writer, policy provisioner.Policy, device provisioner.Device, opened time.Time) (provisioner.Ending, error) {
+	if device.SignedInAt.IsZero() {
+		if err := tx.NoteSignIn(device.ID, tx.Now); err != nil {
+			return provisioner.Ending{}, fmt.Errorf("noting from when a sign-in counts: %w", err)
+		}
+		device.SignedInAt = tx.Now
+	}
+	return policy.Ending(opened, device.SignedInAt, tx.Now), nil
+}
+
+// withEnding gives an end to a session that has none: the version before, or a
+// policy that knew no end, opened it.
+func withEnding(tx *store.Writer, policy provisioner.Policy, device provisioner.Device, s provisioner.Session) (_ provisioner.Session, err error) {
+	if !s.Ending.DueAt.IsZero() {
+		return s, nil
+	}
+	if s.Ending, err = ending(tx, policy, device, s.OpenedAt); err != nil || s.Ending.DueAt.IsZero() {
+		return s, err
+	}
+	return s, tx.SetEnding(s, s.Ending)
+}
+
+// Ending tells when policy ends an open session of the calling device; the zero
+// Ending if it does not, or there is no such session.
+func (s *Service) Ending(ctx context.Context, actor provisioner.Actor, id string) (e provisioner.Ending, err error) {
+	if refusal := provisioner.Allow(actor, provisioner.ActionAttach, provisioner.Object{Device: actor.ID}); refusal != nil {
+		return e, refusal
+	}
+	err = s.Store.View(ctx, func(tx *store.Reader) error {
+		session, err := tx.Session(id)
+		if errors.Is(err, store.ErrNone) || err == nil && session.Device != actor.ID {
+			return nil
+		}
+		e = session.Ending
+		return err
+	})
+	return e, err
+}
+
+// endAged looks once at every session whose time by policy is over, in slices. An
+// index leads to those alone.
+func (s *Service) endAged(ctx context.Context, duty *store.Duty, over time.Time) error {
+	for last := (provisioner.Session{}); ; {
+		list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]provisioner.Session, error) { return tx.SessionsToEnd(over, last, slice) })
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		if err := duty.Update(ctx, func(tx *store.Writer) error { return endSome(tx, list) }); err != nil {
+			return err
+		}
+		last = list[len(list)-1]
+	}
+}
+
+// endSome decides again on what is true now. While the directory does not answer,
+// nobody can sign in, and who loses her session gets no other: the end is put off.
+func endSome(tx *store.Writer, list []provisioner.Session) error {
+	for _, old := range list {
+		session, err := tx.Session(old.ID)
+		if err != nil {
+			return err
+		}
+		if !session.ClosedAt.IsZero() || session.Ending.EndsAt.IsZero() || session.Ending.EndsAt.After(tx.Now) {
+			continue
+		}
+		tenant, err := tx.Tenant(session.Tenant)
+		if err != nil {
+			return err
+		}
+		silent, err := isSilent(&tx.Reader, tenant.Directory, tx.Now)
+		if err != nil {
+			return err
+		}
+		if later := session.Ending.PutOff(tx.Now); silent && later.EndsAt.After(tx.Now) {
+			if err := tx.SetEnding(session, later); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, err := tx.CloseSession(session, session.Ending.Why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
