@@ -228,12 +228,11 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.answer(w, r, call.Language, true, func(uid int) (*endpoint.Enrolled, error) { //nolint:contextcheck // what runs in its name outlives the call
-		d.enrolling.Lock()
-		defer d.enrolling.Unlock()
-		if !d.owner.may(uid, true) { // somebody else was faster
-			return nil, notYours()
+		leave, err := d.enrols(uid, call.Language)
+		if err != nil {
+			return nil, err
 		}
-		d.speak(call.Language)
+		defer leave()
 		got, err := d.laptop.Enrol(r.Context(), endpoint.EnrolRequest{
 			Address: call.Address, Tenant: call.Tenant, Login: call.Login, Password: call.Password,
 		})
@@ -242,6 +241,17 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 		}
 		return &got, d.give(uid, call.ForUID)
 	})
+}
+
+// enrols lets one enrol at a time, who then calls leave.
+func (d *door) enrols(uid int, language string) (leave func(), err error) {
+	d.enrolling.Lock()
+	if !d.owner.may(uid, true) { // somebody else was faster
+		d.enrolling.Unlock()
+		return nil, notYours()
+	}
+	d.speak(language)
+	return d.enrolling.Unlock, nil
 }
 
 // give makes the laptop that of the user who has enrolled it, or for whom root has.
@@ -259,12 +269,11 @@ func (d *door) code(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.answerWith(w, r, call.Language, true, func(uid int) (answer, error) { //nolint:contextcheck // the language is for all calls
-		d.enrolling.Lock()
-		defer d.enrolling.Unlock()
-		if !d.owner.may(uid, true) { // somebody else was faster
-			return answer{}, notYours()
+		leave, err := d.enrols(uid, call.Language)
+		if err != nil {
+			return answer{}, err
 		}
-		d.speak(call.Language)
+		defer leave()
 		waiting, err := d.laptop.BeginByCode(r.Context(), endpoint.CodeRequest{Address: call.Address, Tenant: call.Tenant})
 		return answer{Waiting: &waiting}, err
 	})
@@ -277,12 +286,11 @@ func (d *door) await(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.answer(w, r, call.Language, true, func(uid int) (*endpoint.Enrolled, error) { //nolint:contextcheck // what runs in its name outlives the call
-		d.enrolling.Lock()
-		defer d.enrolling.Unlock()
-		if !d.owner.may(uid, true) { // somebody else was faster
-			return nil, notYours()
+		leave, err := d.enrols(uid, call.Language)
+		if err != nil {
+			return nil, err
 		}
-		d.speak(call.Language)
+		defer leave()
 		ctx, cancel := context.WithTimeout(r.Context(), awaitWithin)
 		defer cancel()
 		got, err := d.laptop.AwaitByCode(ctx)
