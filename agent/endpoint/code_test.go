@@ -154,3 +154,30 @@ func TestNothingPrintsWhatWaits(t *testing.T) {
 		}
 	}
 }
+
+// TestApprovedByTheHelpdesk: a laptop that waits for the helpdesk says so, asks by itself, and connects once it may; nobody
+// does anything at it.
+func TestApprovedByTheHelpdesk(t *testing.T) {
+	t.Parallel()
+	s := newHarness(t)
+	s.Script(func(x *endpointtest.Script) {
+		x.AwaitsApproval = true
+		x.OnOpen = func(*heimdrahtv1.OpenSession) *heimdrahtv1.AttachResponse {
+			return &heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Refused{Refused: &heimdrahtv1.Refusal{
+				Code: "approval-awaited", Sentence: "Er wartet.", NextStep: "Nichts zu tun.", RetryAfterMs: 100,
+			}}}
+		}
+	})
+	e := s.laptop(nil)
+	if got := s.enrol(e); !got.AwaitsApproval {
+		t.Errorf("enrolled %+v", got)
+	}
+	if err := e.Up(t.Context()); !isProblem(err, "approval-awaited") {
+		t.Fatalf("up: %v", err)
+	}
+	if status := eventually(t, e, "the refusal", inState(Refused)); status.Sentence != "Er wartet." {
+		t.Errorf("says %+v", status)
+	}
+	s.Script(func(x *endpointtest.Script) { x.OnOpen = nil })
+	eventually(t, e, "a connection", inState(Connected))
+}

@@ -19,8 +19,8 @@ const (
 	downPath   = "/v1/down"
 	enrolPath  = "/v1/enrol"
 	// The two halves of an enrolment by code: the second one is called until there is an answer.
-	codePath  = "/v1/enrol/code"
-	awaitPath = "/v1/enrol/await"
+	codePath   = "/v1/enrol/code"
+	awaitPath  = "/v1/enrol/await"
 	againPath  = "/v1/sign-in"
 	beginPath  = "/v1/factor/begin"
 	factorPath = "/v1/factor/confirm"

@@ -270,12 +270,11 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.answer(w, r, call.Language, true, func(uid int, a *answer) error { //nolint:contextcheck // what runs in its name outlives the call
-		d.enrolling.Lock()
-		defer d.enrolling.Unlock()
-		if !d.owner.may(uid, true) { // somebody else was faster
-			return notYours()
+		leave, err := d.enrols(uid, call.Language)
+		if err != nil {
+			return err
 		}
-		d.speak(call.Language)
+		defer leave()
 		got, err := d.laptop.Enrol(r.Context(), endpoint.EnrolRequest{
 			Address: call.Address, Tenant: call.Tenant, Login: call.Login, Password: call.Password, Code: call.Code,
 		})
@@ -285,6 +284,17 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 		a.Enrolled = &got
 		return d.give(uid, call.ForUID)
 	})
+}
+
+// enrols lets one enrol at a time, who then calls leave.
+func (d *door) enrols(uid int, language string) (leave func(), err error) {
+	d.enrolling.Lock()
+	if !d.owner.may(uid, true) { // somebody else was faster
+		d.enrolling.Unlock()
+		return nil, notYours()
+	}
+	d.speak(language)
+	return d.enrolling.Unlock, nil
 }
 
 // give makes the laptop that of the user who has enrolled it, or for whom root has.
@@ -302,12 +312,11 @@ func (d *door) code(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.answer(w, r, call.Language, true, func(uid int, a *answer) error { //nolint:contextcheck // the language is for all calls
-		d.enrolling.Lock()
-		defer d.enrolling.Unlock()
-		if !d.owner.may(uid, true) { // somebody else was faster
-			return notYours()
+		leave, err := d.enrols(uid, call.Language)
+		if err != nil {
+			return err
 		}
-		d.speak(call.Language)
+		defer leave()
 		waiting, err := d.laptop.BeginByCode(r.Context(), endpoint.CodeRequest{Address: call.Address, Tenant: call.Tenant})
 		if err == nil {
 			a.Waiting = &waiting
@@ -323,12 +332,11 @@ func (d *door) await(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.answer(w, r, call.Language, true, func(uid int, a *answer) (err error) { //nolint:contextcheck // what runs in its name outlives the call
-		d.enrolling.Lock()
-		defer d.enrolling.Unlock()
-		if !d.owner.may(uid, true) { // somebody else was faster
-			return notYours()
+		leave, err := d.enrols(uid, call.Language)
+		if err != nil {
+			return err
 		}
-		d.speak(call.Language)
+		defer leave()
 		ctx, cancel := context.WithTimeout(r.Context(), awaitWithin)
 		defer cancel()
 		if a.Enrolled, err = d.laptop.AwaitByCode(ctx); err != nil || a.Enrolled == nil {

@@ -71,6 +71,7 @@ func TestScripts(t *testing.T) {
 			"coded": func(ts *testscript.TestScript, _ bool, _ []string) {
 				plane := ts.Value(planeKey{}).(*endpointtest.Plane)
 				patiently(ts, "a code", func() bool { return plane.Seen().Asked > 0 })
+			},
 			"wantscode": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Value(planeKey{}).(*endpointtest.Plane).Script(func(x *endpointtest.Script) { x.Code = endpointtest.Code })
 			},
