@@ -3,7 +3,11 @@
 //
 // What always holds here:
 //   - A device is enrolled only for a person whose password was proven in this
-//     call, and with a WireGuard key that nobody has ever used.
+//     call or who was invited, and whose right the directory says she has; who
+//     has acknowledged her tenant's present house rules; and with a WireGuard key
+//     that nobody has ever used.
+//   - An invitation is for one person in one tenant and one laptop, counts once, and its
+//     token is told once and not kept.
 //   - Taking access is one conditional update ahead of everything that waits.
 //     It closes the device's session and writes the audit record in the same
 //     transaction, and answers with what each gateway has confirmed. Doing it

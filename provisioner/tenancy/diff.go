@@ -92,13 +92,16 @@ func tenantFields(t provisioner.Tenant) []field {
 		{"policy.password_expired", string(cmp.Or(t.Policy.PasswordExpired, provisioner.PasswordKeep))},
 		{fieldPasswordHosts, join(t.Policy.PasswordHosts, destinationText)},
 		{fieldNetworks, join(t.Networks, grantText)},
+		{"house_rules", t.HouseRules.Version},
+		{"house_rules.link", t.HouseRules.Link},
 	}
 }
 
 // adminMayChange lists the fields of a tenant that its own administrator
 // decides. Who its people are and what they reach is the operator's.
 func adminMayChange(name string) bool {
-	return name == "display_name" || name == "staff_group" || strings.HasPrefix(name, "roles.") || strings.HasPrefix(name, "policy.")
+	return name == "display_name" || name == "staff_group" || strings.HasPrefix(name, "roles.") ||
+		strings.HasPrefix(name, "policy.") || strings.HasPrefix(name, "house_rules")
 }
 
 func grantText(g provisioner.NetworkGrant) string {
