@@ -139,6 +139,9 @@ func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 			PasswordExpired: string(t.Policy.PasswordExpired), PasswordHosts: destinationTexts(t.Policy.PasswordHosts),
 		},
 	}
+	if h := t.HouseRules; h.German != "" {
+		out.HouseRules = &heimdrahtv1.HouseRulesDeclaration{German: h.German, English: h.English, Link: h.Link}
+	}
 	for _, s := range t.Policy.DNSServers {
 		out.Policy.DnsServers = append(out.Policy.DnsServers, s.String())
 	}

@@ -90,6 +90,7 @@ type client struct {
 	adm  heimdrahtv1.AdminServiceClient
 	dir  heimdrahtv1.DirectoryServiceClient
 	aud  heimdrahtv1.AuditServiceClient
+	inv  heimdrahtv1.InvitationServiceClient
 }
 
 func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
@@ -124,6 +125,7 @@ func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
 		adm:  heimdrahtv1.NewAdminServiceClient(conn),
 		dir:  heimdrahtv1.NewDirectoryServiceClient(conn),
 		aud:  heimdrahtv1.NewAuditServiceClient(conn),
+		inv:  heimdrahtv1.NewInvitationServiceClient(conn),
 	}, nil
 }
 

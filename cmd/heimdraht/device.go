@@ -14,6 +14,8 @@ type deviceCommands struct {
 	Revoke  deviceRevokeCommand  `cmd:"" help:"${device_revoke}"`
 	Suspend deviceSuspendCommand `cmd:"" help:"${device_suspend}"`
 	Restore deviceRestoreCommand `cmd:"" help:"${device_restore}"`
+
+	HandOver deviceHandOverCommand `cmd:"" help:"${device_hand_over}"`
 }
 
 // deviceArg names a device.
@@ -144,6 +146,7 @@ type taken struct {
 	devices       []*heimdrahtv1.Device
 	confirmations []*heimdrahtv1.GatewayConfirmation
 	one           bool // it was about a device, not a person
+	invitation    *invited
 }
 
 func (t taken) confirmed() bool {
@@ -185,8 +188,16 @@ func (a *app) showTaken(t taken) error {
 		if t.one && len(t.devices) == 1 {
 			devices = pair{"device", object(deviceColumns(), t.devices[0])}
 		}
-		err = a.json(orderedObject{devices, {"confirmations", objects(confirmationColumns(), t.confirmations)}, {"confirmed", t.confirmed()}})
+		o := orderedObject{devices, {"confirmations", objects(confirmationColumns(), t.confirmations)}, {"confirmed", t.confirmed()}}
+		if t.invitation != nil {
+			o = append(o, pair{"invitation", object(invitedColumns(), *t.invitation)})
+		}
+		err = a.json(o)
 	case formCSV:
+		if t.invitation != nil { // what cannot be told again goes before what can
+			err = card(a.printer, invitedColumns(), *t.invitation)
+			break
+		}
 		err = list(a.printer, "confirmations", confirmationColumns(), t.confirmations)
 	default:
 		a.sayTaken(t)
