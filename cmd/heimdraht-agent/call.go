@@ -18,6 +18,7 @@ const (
 	upPath     = "/v1/up"
 	downPath   = "/v1/down"
 	enrolPath  = "/v1/enrol"
+	rulesPath  = "/v1/rules"
 	// maxCall and maxAnswer bound what either end reads.
 	maxCall   = 16 << 10
 	maxAnswer = 256 << 10
@@ -29,13 +30,24 @@ type wishCall struct {
 	Language string `json:"language,omitempty"`
 }
 
-// enrolCall asks for an enrolment. It does not print its password.
+// rulesCall asks for the house rules.
+type rulesCall struct {
+	Language string `json:"language,omitempty"`
+	// Accept is the version that the person acknowledges. Empty: none.
+	Accept string `json:"accept,omitempty"`
+}
+
+// enrolCall asks for an enrolment. It does not print its password or invitation.
 type enrolCall struct {
 	Language string `json:"language,omitempty"`
 	Address  string `json:"address,omitempty"`
 	Tenant   string `json:"tenant,omitempty"`
 	Login    string `json:"login"`
 	Password string `json:"password"`
+	// Invitation is in place of tenant, login and password.
+	Invitation string `json:"invitation,omitempty"`
+	// HouseRules is the version that the person acknowledges. Empty: none.
+	HouseRules string `json:"house_rules,omitempty"`
 	// ForUID is whose laptop it is to be. Only root may say that; nil: the caller's.
 	ForUID *int `json:"for_uid,omitempty"`
 }
@@ -52,6 +64,8 @@ type answer struct {
 	Problem  *said              `json:"problem,omitempty"`
 	Status   *endpoint.Status   `json:"status,omitempty"`
 	Enrolled *endpoint.Enrolled `json:"enrolled,omitempty"`
+	// Rules are the answer to a rulesCall.
+	Rules *endpoint.HouseRules `json:"rules,omitempty"`
 	// Proxy is where the SOCKS5 proxy listens. Empty: there is none.
 	Proxy string `json:"proxy,omitempty"`
 }
@@ -61,6 +75,8 @@ type said struct {
 	Code     string `json:"code"`
 	Sentence string `json:"sentence"`
 	Next     string `json:"next_step,omitempty"`
+	// HouseRules are what must be acknowledged first.
+	HouseRules *control.HouseRules `json:"house_rules,omitempty"`
 }
 
 func inLanguage(err error, language string) *said {
@@ -69,13 +85,13 @@ func inLanguage(err error, language string) *said {
 		return &said{Code: codeFailed, Sentence: err.Error()}
 	}
 	t := p.Text(language)
-	return &said{Code: p.Code, Sentence: t.Sentence, Next: t.Next}
+	return &said{Code: p.Code, Sentence: t.Sentence, Next: t.Next, HouseRules: p.HouseRules}
 }
 
 // problem is the said as an error.
 func (s *said) problem() *control.Problem {
 	t := control.Text{Sentence: s.Sentence, Next: s.Next}
-	return &control.Problem{Code: s.Code, German: t, English: t}
+	return &control.Problem{Code: s.Code, German: t, English: t, HouseRules: s.HouseRules}
 }
 
 // decodeCall reads a call: one JSON object, nothing unknown, nothing after it.

@@ -47,6 +47,14 @@ func (c *caller) enrol(ctx context.Context, call enrolCall) (*answer, error) {
 	return got, err
 }
 
+func (c *caller) rules(ctx context.Context, call rulesCall) (*answer, error) {
+	got, err := c.call(ctx, http.MethodPost, rulesPath, call)
+	if err == nil && got.Rules == nil {
+		return nil, daemonSilent(errors.New("the answer says nothing of the house rules"))
+	}
+	return got, err
+}
+
 // call asks the daemon. Errors are *control.Problem, or that of the context.
 func (c *caller) call(ctx context.Context, method, path string, call any) (*answer, error) {
 	bounded, cancel := context.WithTimeout(ctx, callWithin)

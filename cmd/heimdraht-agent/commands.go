@@ -16,29 +16,36 @@ type enrolCommand struct {
 	Tenant       string `placeholder:"NAME" help:"${enrol_tenant}"`
 	Login        string `placeholder:"NAME" help:"${enrol_login}"`
 	PasswordFile string `placeholder:"FILE|-" help:"${enrol_password_file}"`
+	Invitation   string `placeholder:"FILE|-" help:"${enrol_invitation}"`
+
+	AcceptHouseRules string `placeholder:"VERSION" help:"${enrol_accept_house_rules}"`
 }
+
+const enrolName = "heimdraht-agent enrol"
 
 // Run enrols the laptop. The daemon is asked first if it is there: nobody should type a password for nothing.
 func (c *enrolCommand) Run(ctx context.Context, a *app) error {
+	if c.Invitation != "" && (c.Login != "" || c.PasswordFile != "" || c.Tenant != "") {
+		return usageError{words{"zu --invitation gehört weder --login noch --password-file noch --tenant", "--invitation goes with none of --login, --password-file and --tenant"}.in(a.language), enrolName}
+	}
 	d := a.daemon()
 	if _, err := d.status(ctx, a.language); err != nil {
 		return err
 	}
-	login := c.Login
-	if login == "" {
-		typed, err := a.login(ctx)
-		if err != nil {
-			return err
-		}
-		login = typed
+	call := enrolCall{
+		Language: string(a.language), Address: c.Address, Tenant: c.Tenant, Login: c.Login, ForUID: a.sudoer(), HouseRules: c.AcceptHouseRules,
 	}
-	password, err := a.password(ctx, c.PasswordFile)
-	if err != nil {
+	if err := c.prove(ctx, a, &call); err != nil {
 		return err
 	}
-	got, err := d.enrol(ctx, enrolCall{
-		Language: string(a.language), Address: c.Address, Tenant: c.Tenant, Login: login, Password: password, ForUID: a.sudoer(),
-	})
+	got, err := d.enrol(ctx, call)
+	if rules := rulesOf(err); rules != nil {
+		if err := a.askRules(ctx, rules, err); err != nil {
+			return err
+		}
+		call.HouseRules = rules.Version
+		got, err = d.enrol(ctx, call)
+	}
 	if err != nil {
 		return err
 	}
@@ -47,6 +54,21 @@ func (c *enrolCommand) Run(ctx context.Context, a *app) error {
 		a.say(words{"Verbinden Sie sich: heimdraht-agent up", "Connect: heimdraht-agent up"}.in(a.language))
 	}
 	return nil
+}
+
+// prove asks for what proves the person, unless it is told.
+func (c *enrolCommand) prove(ctx context.Context, a *app, call *enrolCall) (err error) {
+	if c.Invitation != "" {
+		call.Invitation, err = a.invitation(ctx, c.Invitation)
+		return err
+	}
+	if call.Login == "" {
+		if call.Login, err = a.login(ctx); err != nil {
+			return err
+		}
+	}
+	call.Password, err = a.password(ctx, c.PasswordFile)
+	return err
 }
 
 // sudoer is the user behind sudo: the laptop is to be that user's, not root's.

@@ -191,7 +191,7 @@ func (d *door) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, r *http.Request) {
 		language := r.URL.Query().Get("language")
-		d.answer(w, r, language, true, func(int) (*endpoint.Enrolled, error) { return nil, nil })
+		d.answer(w, r, language, true, func(int, *answer) error { return nil })
 	})
 	// What a person wishes outlives the call in which it is said.
 	mux.HandleFunc("POST "+upPath, func(w http.ResponseWriter, r *http.Request) {
@@ -201,6 +201,7 @@ func (d *door) handler() http.Handler {
 		d.wish(w, r, downWithin, func(ctx context.Context) error { return d.laptop.Down(ctx) }) //nolint:contextcheck // see above
 	})
 	mux.HandleFunc("POST "+enrolPath, d.enrol)
+	mux.HandleFunc("POST "+rulesPath, d.rules)
 	return mux
 }
 
@@ -210,11 +211,30 @@ func (d *door) wish(w http.ResponseWriter, r *http.Request, within time.Duration
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, false, func(int) (*endpoint.Enrolled, error) {
+	d.answer(w, r, call.Language, false, func(int, *answer) error {
 		ctx, cancel := context.WithTimeout(r.Context(), within)
 		defer cancel()
 		d.speak(call.Language)
-		return nil, do(ctx)
+		return do(ctx)
+	})
+}
+
+// rules shows the house rules, after they were acknowledged if that is said.
+func (d *door) rules(w http.ResponseWriter, r *http.Request) {
+	var call rulesCall
+	if !d.read(w, r, &call) {
+		return
+	}
+	d.answer(w, r, call.Language, false, func(_ int, a *answer) error { //nolint:contextcheck // a connection that is wanted outlives the call
+		d.speak(call.Language)
+		if call.Accept != "" {
+			if err := d.laptop.Acknowledge(r.Context(), call.Accept); err != nil {
+				return err
+			}
+		}
+		rules, err := d.laptop.HouseRules(r.Context())
+		a.Rules = &rules
+		return err
 	})
 }
 
@@ -223,23 +243,25 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, true, func(uid int) (*endpoint.Enrolled, error) { //nolint:contextcheck // what runs in its name outlives the call
+	d.answer(w, r, call.Language, true, func(uid int, a *answer) error { //nolint:contextcheck // what runs in its name outlives the call
 		d.enrolling.Lock()
 		defer d.enrolling.Unlock()
 		if !d.owner.may(uid, true) { // somebody else was faster
-			return nil, notYours()
+			return notYours()
 		}
 		d.speak(call.Language)
 		got, err := d.laptop.Enrol(r.Context(), endpoint.EnrolRequest{
 			Address: call.Address, Tenant: call.Tenant, Login: call.Login, Password: call.Password,
+			Invitation: call.Invitation, HouseRules: call.HouseRules,
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if uid == 0 && call.ForUID != nil && *call.ForUID >= 0 {
 			uid = *call.ForUID
 		}
-		return &got, errors.Join(d.owner.take(uid), d.admit())
+		a.Enrolled = &got
+		return errors.Join(d.owner.take(uid), d.admit())
 	})
 }
 
@@ -261,15 +283,16 @@ func (d *door) read(w http.ResponseWriter, r *http.Request, call any) bool {
 }
 
 // answer does what was asked if the caller may, and says how the laptop stands then.
-func (d *door) answer(w http.ResponseWriter, r *http.Request, language string, enrolling bool, do func(uid int) (*endpoint.Enrolled, error)) {
+func (d *door) answer(w http.ResponseWriter, r *http.Request, language string, enrolling bool, do func(uid int, a *answer) error) {
 	uid, ok := r.Context().Value(callerKey{}).(int)
 	if !ok || uid < 0 || !d.owner.may(uid, enrolling) {
 		d.write(w, http.StatusForbidden, answer{Problem: inLanguage(notYours(), language)})
 		return
 	}
-	enrolled, err := do(uid)
+	a := answer{Proxy: d.proxy}
+	err := do(uid, &a)
 	status := d.laptop.Status(language)
-	a := answer{Status: &status, Enrolled: enrolled, Proxy: d.proxy}
+	a.Status = &status
 	if err != nil {
 		a.Problem = inLanguage(err, language)
 	}

@@ -44,6 +44,7 @@ type commands struct {
 	Up      upCommand      `cmd:"" help:"${up}"`
 	Down    downCommand    `cmd:"" help:"${down}"`
 	Status  statusCommand  `cmd:"" help:"${status}"`
+	Rules   rulesCommand   `cmd:"" help:"${rules}"`
 	Run     runCommand     `cmd:"" help:"${run}"`
 	Version versionCommand `cmd:"" help:"${version}"`
 
