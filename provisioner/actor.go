@@ -91,6 +91,12 @@ const (
 	ActionRevokeDevice        Action = "revoke device"
 	ActionSuspendDevice       Action = "suspend device"
 	ActionRestoreDevice       Action = "restore device"
+	ActionHandOverDevice      Action = "hand over device"
+	ActionInvite              Action = "invite"
+	ActionReadInvitations     Action = "read invitations"
+	ActionWithdrawInvitation  Action = "withdraw invitation"
+	ActionReadHouseRules      Action = "read house rules"
+	ActionAcknowledge         Action = "acknowledge house rules"
 	ActionRevokePerson        Action = "revoke person"
 	ActionListSessions        Action = "list sessions"
 	ActionReadConcurrency     Action = "read concurrency"
@@ -166,12 +172,13 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionRenewCertificate:
 		return []Role{RoleDevice, RoleGateway}
-	case ActionAttach, ActionSignInAgain:
+	case ActionAttach, ActionSignInAgain, ActionReadHouseRules, ActionAcknowledge:
 		return []Role{RoleDevice}
 	case ActionSyncGateway:
 		return []Role{RoleGateway}
 	case ActionFindPeople, ActionReadPerson, ActionReadDevice, ActionRestoreDevice, ActionRevokePerson, ActionListSessions,
-		ActionIssueFactorToken, ActionResetFactor, ActionReadProposals, ActionTake:
+		ActionIssueFactorToken, ActionResetFactor, ActionReadProposals, ActionTake,
+		ActionHandOverDevice, ActionInvite, ActionReadInvitations, ActionWithdrawInvitation:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionRevokeDevice, ActionSuspendDevice:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator, RoleSystem}

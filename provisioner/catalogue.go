@@ -69,6 +69,12 @@ const (
 	CodeGatewayNotReady      Code = "gateway-not-ready"
 	CodeStreamReplaced       Code = "stream-replaced"
 	CodeTokenInvalid         Code = "token-invalid"
+	CodeLoginUnknown         Code = "login-unknown"
+	CodeLoginAmbiguous       Code = "login-ambiguous"
+	CodeInvitationUnknown    Code = "invitation-unknown"
+	CodeInvitationOver       Code = "invitation-over"
+	CodeInvitationLaptop     Code = "invitation-other-laptop"
+	CodeHouseRules           Code = "house-rules"
 	CodeGatewayKeyChanged    Code = "gateway-key-changed"
 	CodeGatewayReplaced      Code = "gateway-replaced"
 	CodeGatewayMoved         Code = "gateway-moved"
@@ -252,6 +258,24 @@ func Catalogue() []Entry {
 		{CodeTokenInvalid, KindUnauthenticated,
 			Text{"Der einmalige Schlüssel gilt nicht: falsch, abgelaufen oder schon benutzt.", "Lassen Sie sich einen neuen geben."},
 			Text{"The one-time token is not valid: wrong, expired or already used.", "Ask for a new one."}},
+		{CodeLoginUnknown, KindNotFound,
+			Text{"Im Verzeichnis der Verwaltung hat niemand diesen Benutzernamen oder diese Mailadresse.", "Prüfen Sie die Schreibweise: heimdraht find sucht auch nach einem Stück."},
+			Text{"Nobody in the tenant's directory has this user name or mail address.", "Check the spelling: heimdraht find looks for scraps too."}},
+		{CodeLoginAmbiguous, KindConflict,
+			Text{"Dieser Benutzername gehört zu mehreren Einträgen im Verzeichnis der Verwaltung.", "Nehmen Sie die Mailadresse, oder lassen Sie das Verzeichnis berichtigen."},
+			Text{"This user name belongs to more than one entry of the tenant's directory.", "Use the mail address, or have the directory corrected."}},
+		{CodeInvitationUnknown, KindUnauthenticated,
+			Text{"Diese Einladung gibt es nicht.", "Prüfen Sie, ob sie ganz und richtig abgeschrieben ist. Nach mehreren Fehlversuchen warten Sie bitte zehn Minuten. Sonst lassen Sie sich vom Helpdesk neu einladen."},
+			Text{"There is no such invitation.", "Check that it was copied whole and right. After several wrong attempts please wait ten minutes. Else ask the helpdesk for a new one."}},
+		{CodeInvitationOver, KindForbidden,
+			Text{"Diese Einladung {why}.", "Brauchen Sie eine, lassen Sie sich vom Helpdesk neu einladen. Wurde sie benutzt und Sie waren es nicht, sagen Sie es ihm sofort."},
+			Text{"This invitation {why}.", "If you need one, ask the helpdesk for a new one. If it was used and that was not you, tell the helpdesk at once."}},
+		{CodeInvitationLaptop, KindForbidden,
+			Text{"Diese Einladung ist für einen anderen Laptop.", "Nehmen Sie die Einladung, die zu diesem Laptop gehört, oder fragen Sie den Helpdesk; er sieht, welche Seriennummer dieser Laptop nennt."},
+			Text{"This invitation is for another laptop.", "Take the invitation that belongs to this laptop, or ask the helpdesk, which sees what serial number this laptop states."}},
+		{CodeHouseRules, KindConflict,
+			Text{"Sie haben die Hausregeln Ihrer Verwaltung in der jetzigen Fassung ({version}) noch nicht bestätigt.", "Lesen und bestätigen Sie sie: heimdraht-agent rules. Bei der Anmeldung eines Laptops werden Sie gefragt; für Skripte: --accept-house-rules {version}."},
+			Text{"You have not acknowledged your administration's house rules in their present version ({version}).", "Read and acknowledge them: heimdraht-agent rules. When a laptop is enrolled you are asked; for scripts: --accept-house-rules {version}."}},
 		{CodeGatewayKeyChanged, KindConflict,
 			Text{"Der Zugangsserver zeigt einen anderen Schlüssel als beim Beitritt.", "Lassen Sie ihn mit einem neuen einmaligen Schlüssel noch einmal beitreten: heimdraht gateway token, dann heimdraht-gateway join --again."},
 			Text{"The gateway shows another key than when it joined.", "Let it join again with a new token: heimdraht gateway token, then heimdraht-gateway join --again."}},

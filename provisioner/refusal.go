@@ -19,6 +19,9 @@ type Refusal struct {
 	German     map[string]string // what German texts take in place of Args
 	RetryAfter time.Duration     // zero: trying again alone does not help
 
+	// Rules are what must be acknowledged first; nil: nothing.
+	Rules *HouseRules
+
 	// Cause is for the log and the helpdesk, never for the caller.
 	Cause error
 }

@@ -20,6 +20,7 @@ type Tenant struct {
 	Provider    ProviderRoles
 	Policy      Policy
 	Networks    []NetworkGrant
+	HouseRules  HouseRules // what everybody must have acknowledged
 }
 
 // RoleGroups names the directory group of each role; empty: nobody has it.

@@ -25,8 +25,20 @@ type Problem struct {
 	RetryAfter time.Duration
 	// Refused says that the control plane said it, not this machine.
 	Refused bool
+	// HouseRules are what the person must acknowledge first. Nil: nothing.
+	HouseRules *HouseRules
 	// Cause is for the log. It may be nil.
 	Cause error
+}
+
+// HouseRules are what an administration wants everybody to have read who works
+// from home.
+type HouseRules struct {
+	Version string `json:"version"`
+	// Text has several lines, and nothing in it that steers a terminal.
+	Text string `json:"text"`
+	// Link is where they can be read too. Empty: nowhere.
+	Link string `json:"link,omitempty"`
 }
 
 // Text is what happened and what to do next.
@@ -85,7 +97,7 @@ func FromRefusal(r *heimdrahtv1.Refusal) *Problem {
 	t := Text{Sentence: printable(r.GetSentence()), Next: printable(r.GetNextStep())}
 	p := &Problem{
 		Code: cmp.Or(printable(r.GetCode()), codeRefused), German: t, English: t, Refused: true,
-		RetryAfter: milliseconds(r.GetRetryAfterMs()),
+		RetryAfter: milliseconds(r.GetRetryAfterMs()), HouseRules: FromHouseRules(r.GetHouseRules()),
 	}
 	if strings.TrimSpace(t.Sentence) == "" {
 		p.German.Sentence, p.English.Sentence = "Der Server lehnt ab, ohne zu sagen, warum.", "The server refuses without saying why."
@@ -94,6 +106,25 @@ func FromRefusal(r *heimdrahtv1.Refusal) *Problem {
 		p.German.Next, p.English.Next = "Fragen Sie den Helpdesk.", "Ask the helpdesk."
 	}
 	return p
+}
+
+// maxRules bounds how much text of house rules is taken in, in bytes.
+const maxRules = 64 << 10
+
+// FromHouseRules takes in house rules as FromRefusal does a refusal; nil for nil.
+func FromHouseRules(r *heimdrahtv1.HouseRules) *HouseRules {
+	if r == nil {
+		return nil
+	}
+	text := r.GetText()
+	if len(text) > maxRules {
+		text = text[:maxRules]
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(printableOf(line), " ")
+	}
+	return &HouseRules{Version: printable(r.GetVersion()), Text: strings.Join(lines, "\n"), Link: printable(r.GetLink())}
 }
 
 // codeRefused stands for a refusal that came without a code.
@@ -139,6 +170,10 @@ func printable(s string) string {
 	if len(s) > maxText {
 		s = s[:maxText]
 	}
+	return printableOf(s)
+}
+
+func printableOf(s string) string {
 	return strings.Map(func(r rune) rune {
 		// C0, DEL and C1 controls, and the characters that turn text around
 		// on a screen.

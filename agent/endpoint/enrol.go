@@ -27,10 +27,12 @@ const (
 	enrolWithin       = 60 * time.Second
 	maxLoginLength    = 256
 	maxPasswordLength = 1024
-	maxShownName      = 200
+	// maxInvitationLength is far longer than a token.
+	maxInvitationLength = 256
+	maxShownName        = 200
 )
 
-// EnrolRequest is what a person states to enrol her laptop. It does not print its password.
+// EnrolRequest is what a person states to enrol her laptop. It does not print its password or invitation.
 type EnrolRequest struct {
 	// Address is HOST[:PORT][#FINGERPRINT]. Empty: the servers that this machine was configured with.
 	Address string
@@ -41,6 +43,10 @@ type EnrolRequest struct {
 	Password string
 	// Code is from the person's phone, or a recovery code, where her tenant wants one. Empty: none.
 	Code string
+	// Invitation is the token of an invitation, in place of tenant, login and password. Empty: there is none.
+	Invitation string
+	// HouseRules is the version of the administration's house rules that the person acknowledges with this. Empty: none.
+	HouseRules string
 	// Over is a connection to the server of Address that has proved itself, and stays open. Nil: one is made.
 	Over grpc.ClientConnInterface
 }
@@ -138,11 +144,13 @@ func (e *Endpoint) servers() []control.Server {
 	return []control.Server{server}
 }
 
-// Enrol proves the person by her password and registers this laptop's keys. If the laptop's certificate has
+// Enrol proves the person by her password or an invitation and registers this laptop's keys. If the laptop's certificate has
 // expired, the same device goes on with its keys, id and address; otherwise new keys are made, and the old
 // ones are dead. A connection ends, and comes back by itself if it is still wanted.
 //
-// The password is sent only to a server that has proved itself. The error is a *control.Problem.
+// Who has not acknowledged the house rules is told what they are: the *control.Problem has them.
+//
+// Password and invitation are sent only to a server that has proved itself. The error is a *control.Problem.
 func (e *Endpoint) Enrol(ctx context.Context, r EnrolRequest) (Enrolled, error) {
 	e.enrolling.Lock()
 	defer e.enrolling.Unlock()
@@ -150,6 +158,9 @@ func (e *Endpoint) Enrol(ctx context.Context, r EnrolRequest) (Enrolled, error) 
 	defer cancel()
 
 	r.Login = strings.TrimSpace(r.Login)
+	if r.Invitation = strings.TrimSpace(r.Invitation); r.Invitation != "" {
+		r.Login, r.Password = "", "" // one of the two
+	}
 	contact, err := e.firstContact(r)
 	if err != nil {
 		return Enrolled{}, err
@@ -176,7 +187,11 @@ type contact struct {
 
 // firstContact checks what the person typed.
 func (e *Endpoint) firstContact(r EnrolRequest) (contact, error) {
-	if err := checkTyped(r.Login, r.Password); err != nil {
+	if r.Invitation != "" {
+		if len(r.Invitation) > maxInvitationLength || strings.ContainsAny(r.Invitation, "\x00\r\n \t") {
+			return contact{}, invitationInvalid()
+		}
+	} else if err := checkTyped(r.Login, r.Password); err != nil {
 		return contact{}, err
 	}
 	return e.contactAt(r.Address)
@@ -218,7 +233,8 @@ func checkTyped(login, password string) error {
 func (e *Endpoint) renewable(r EnrolRequest, c contact) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.identity != nil && e.identity.Expired() && strings.EqualFold(r.Login, e.device.Login) &&
+	return r.Invitation == "" && e.identity != nil && e.identity.Expired() &&
+		(e.device.Login == "" || strings.EqualFold(r.Login, e.device.Login)) && // it is not known of who was invited
 		(r.Tenant == "" || r.Tenant == e.device.Tenant) && (c.named == "" || slices.Contains(e.servers(), c.servers[0]))
 }
 
@@ -309,6 +325,7 @@ func (e *Endpoint) askToEnrol(ctx context.Context, r EnrolRequest, c contact, re
 		CertificateRequest: request.CSR, WireguardPublicKey: public[:],
 		DeviceName: e.options.DeviceName, SerialNumber: e.options.SerialNumber,
 		Platform: e.options.Platform, AgentVersion: e.options.Version,
+		Invitation: r.Invitation, HouseRulesVersion: r.HouseRules,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("enrolling: %w", control.FromStatus(err))

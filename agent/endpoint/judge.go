@@ -30,6 +30,8 @@ const (
 	codeNotAllowed           = "not-allowed"
 	codeNotSignedIn          = "not-signed-in"
 	codeStreamReplaced       = "stream-replaced"
+	codeSessionElsewhere     = "session-elsewhere"
+	codeHouseRules           = "house-rules"
 	codeTryLater             = "try-later"
 	codeShuttingDown         = "shutting-down"
 	codeDirectoryUnavailable = "directory-unavailable"
@@ -43,7 +45,7 @@ const (
 func isFinal(code string) bool {
 	switch code {
 	case codeDeviceRevoked, codeDeviceReplaced, codeDeviceUnknown, codeCertificateForeign, codeCertificateExpired,
-		codeNotAllowed, codeNotSignedIn, codeStreamReplaced, codeSignInNeeded:
+		codeNotAllowed, codeNotSignedIn, codeStreamReplaced, codeSignInNeeded, codeSessionElsewhere, codeHouseRules:
 		return true
 	}
 	return false

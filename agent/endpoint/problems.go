@@ -35,6 +35,7 @@ const (
 	CodeLoginMissing    = "login-missing"
 	CodePasswordMissing = "password-missing"
 	CodePasswordLong    = "password-too-long"
+	CodeInvitation      = "invitation-invalid"
 )
 
 func configurationRefused(err error) *control.Problem {
@@ -255,4 +256,10 @@ func passwordLong() *control.Problem {
 			Next: "Prüfen Sie die Datei: Sie enthält das Passwort in einer Zeile und sonst nichts."},
 		English: control.Text{Sentence: "That is no password: it is too long or has several lines.",
 			Next: "Check the file: it contains the password on one line and nothing else."}}
+}
+
+func invitationInvalid() *control.Problem {
+	return &control.Problem{Code: CodeInvitation,
+		German:  control.Text{Sentence: "So sieht keine Einladung aus.", Next: "Eine Einladung ist ein Wort aus Buchstaben und Ziffern. Prüfen Sie, ob Sie die richtige Datei angegeben haben."},
+		English: control.Text{Sentence: "That is not what an invitation looks like.", Next: "An invitation is one word of letters and digits. Check that you named the right file."}}
 }

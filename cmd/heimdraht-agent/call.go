@@ -24,6 +24,7 @@ const (
 	againPath  = "/v1/sign-in"
 	beginPath  = "/v1/factor/begin"
 	factorPath = "/v1/factor/confirm"
+	rulesPath  = "/v1/rules"
 	// maxCall and maxAnswer bound what either end reads.
 	maxCall   = 16 << 10
 	maxAnswer = 256 << 10
@@ -35,7 +36,14 @@ type wishCall struct {
 	Language string `json:"language,omitempty"`
 }
 
-// enrolCall asks for an enrolment. It does not print its password.
+// rulesCall asks for the house rules.
+type rulesCall struct {
+	Language string `json:"language,omitempty"`
+	// Accept is the version that the person acknowledges. Empty: none.
+	Accept string `json:"accept,omitempty"`
+}
+
+// enrolCall asks for an enrolment. It does not print its password or invitation.
 type enrolCall struct {
 	Language string `json:"language,omitempty"`
 	Address  string `json:"address,omitempty"`
@@ -44,6 +52,10 @@ type enrolCall struct {
 	Password string `json:"password"`
 	// Code is of the second factor. Empty: none was typed.
 	Code string `json:"code,omitempty"`
+	// Invitation is in place of tenant, login and password.
+	Invitation string `json:"invitation,omitempty"`
+	// HouseRules is the version that the person acknowledges. Empty: none.
+	HouseRules string `json:"house_rules,omitempty"`
 	// ForUID is whose laptop it is to be. Only root may say that; nil: the caller's.
 	ForUID *int `json:"for_uid,omitempty"`
 }
@@ -109,6 +121,8 @@ type answer struct {
 	Factor *endpoint.NewFactor `json:"factor,omitempty"`
 	// RecoveryCodes are shown once.
 	RecoveryCodes []string `json:"recovery_codes,omitempty"`
+	// Rules are the answer to a rulesCall.
+	Rules *endpoint.HouseRules `json:"rules,omitempty"`
 	// Proxy is where the SOCKS5 proxy listens. Empty: there is none.
 	Proxy string `json:"proxy,omitempty"`
 }
@@ -124,6 +138,8 @@ type said struct {
 	Code     string `json:"code"`
 	Sentence string `json:"sentence"`
 	Next     string `json:"next_step,omitempty"`
+	// HouseRules are what must be acknowledged first.
+	HouseRules *control.HouseRules `json:"house_rules,omitempty"`
 }
 
 func inLanguage(err error, language string) *said {
@@ -132,13 +148,13 @@ func inLanguage(err error, language string) *said {
 		return &said{Code: codeFailed, Sentence: err.Error()}
 	}
 	t := p.Text(language)
-	return &said{Code: p.Code, Sentence: t.Sentence, Next: t.Next}
+	return &said{Code: p.Code, Sentence: t.Sentence, Next: t.Next, HouseRules: p.HouseRules}
 }
 
 // problem is the said as an error.
 func (s *said) problem() *control.Problem {
 	t := control.Text{Sentence: s.Sentence, Next: s.Next}
-	return &control.Problem{Code: s.Code, German: t, English: t}
+	return &control.Problem{Code: s.Code, German: t, English: t, HouseRules: s.HouseRules}
 }
 
 // decodeCall reads a call: one JSON object, nothing unknown, nothing after it.

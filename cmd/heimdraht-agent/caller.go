@@ -96,6 +96,14 @@ func (c *caller) confirmFactor(ctx context.Context, call factorCall) (recovery [
 	return got.RecoveryCodes, nil
 }
 
+func (c *caller) rules(ctx context.Context, call rulesCall) (*answer, error) {
+	got, err := c.call(ctx, http.MethodPost, rulesPath, call)
+	if err == nil && got.Rules == nil {
+		return nil, daemonSilent(errors.New("the answer says nothing of the house rules"))
+	}
+	return got, err
+}
+
 // call asks the daemon. Errors are *control.Problem, or that of the context.
 func (c *caller) call(ctx context.Context, method, path string, call any) (*answer, error) {
 	bounded, cancel := context.WithTimeout(ctx, callWithin)

@@ -17,11 +17,19 @@ type enrolCommand struct {
 	Login        string `placeholder:"NAME" help:"${enrol_login}" xor:"who"`
 	PasswordFile string `placeholder:"FILE|-" help:"${enrol_password_file}" xor:"secret"`
 	CodeFile     string `placeholder:"FILE|-" help:"${enrol_code_file}" xor:"code"`
-	ByCode       bool   `help:"${enrol_by_code}" xor:"who,secret,code"`
+	ByCode       bool   `help:"${enrol_by_code}" xor:"who,secret,code,invitation"`
+	Invitation   string `placeholder:"FILE|-" help:"${enrol_invitation}" xor:"invitation"`
+
+	AcceptHouseRules string `placeholder:"VERSION" help:"${enrol_accept_house_rules}"`
 }
+
+const enrolName = "heimdraht-agent enrol"
 
 // Run enrols the laptop. The daemon is asked first if it is there: nobody should type a password for nothing.
 func (c *enrolCommand) Run(ctx context.Context, a *app) error {
+	if c.Invitation != "" && (c.Login != "" || c.PasswordFile != "" || c.Tenant != "") {
+		return usageError{words{"zu --invitation gehört weder --login noch --password-file noch --tenant", "--invitation goes with none of --login, --password-file and --tenant"}.in(a.language), enrolName}
+	}
 	d := a.daemon()
 	if _, err := d.status(ctx, a.language); err != nil {
 		return err
@@ -29,29 +37,26 @@ func (c *enrolCommand) Run(ctx context.Context, a *app) error {
 	if c.ByCode {
 		return c.byCode(ctx, a, d)
 	}
-	login := c.Login
-	if login == "" {
-		typed, err := a.login(ctx)
-		if err != nil {
-			return err
-		}
-		login = typed
+	call := enrolCall{
+		Language: string(a.language), Address: c.Address, Tenant: c.Tenant, Login: c.Login, ForUID: a.sudoer(), HouseRules: c.AcceptHouseRules,
 	}
-	if err := onlyOne(a, "heimdraht-agent enrol", c.PasswordFile, c.CodeFile); err != nil {
-		return err
-	}
-	password, err := a.secret(ctx, c.PasswordFile, "--password-file", passwordQuestion())
-	if err != nil {
+	if err := c.prove(ctx, a, &call); err != nil {
 		return err
 	}
 	var got *answer
-	err = a.withCode(ctx, c.CodeFile, func(code string) (err error) {
-		got, err = d.enrol(ctx, enrolCall{
-			Language: string(a.language), Address: c.Address, Tenant: c.Tenant, Login: login, Password: password, Code: code, ForUID: a.sudoer(),
-		})
+	enrol := func(code string) (err error) {
+		call.Code = code
+		got, err = d.enrol(ctx, call)
+		if rules := rulesOf(err); rules != nil {
+			if err := a.askRules(ctx, rules, err); err != nil {
+				return err
+			}
+			call.HouseRules = rules.Version
+			got, err = d.enrol(ctx, call)
+		}
 		return err
-	})
-	if err != nil {
+	}
+	if err := a.withCode(ctx, c.CodeFile, enrol); err != nil {
 		return err
 	}
 	a.greet(got)
@@ -95,6 +100,24 @@ func (a *app) greet(got *answer) {
 	if got.Status.State == endpoint.Disconnected {
 		a.say(words{"Verbinden Sie sich: heimdraht-agent up", "Connect: heimdraht-agent up"}.in(a.language))
 	}
+}
+
+// prove asks for what proves the person, unless it is told.
+func (c *enrolCommand) prove(ctx context.Context, a *app, call *enrolCall) (err error) {
+	if c.Invitation != "" {
+		call.Invitation, err = a.invitation(ctx, c.Invitation)
+		return err
+	}
+	if call.Login == "" {
+		if call.Login, err = a.login(ctx); err != nil {
+			return err
+		}
+	}
+	if err := onlyOne(a, enrolName, c.PasswordFile, c.CodeFile); err != nil {
+		return err
+	}
+	call.Password, err = a.secret(ctx, c.PasswordFile, "--password-file", passwordQuestion())
+	return err
 }
 
 // sudoer is the user behind sudo: the laptop is to be that user's, not root's.

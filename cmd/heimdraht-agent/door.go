@@ -208,6 +208,7 @@ func (d *door) handler() http.Handler {
 	mux.HandleFunc("POST "+againPath, d.signInAgain)
 	mux.HandleFunc("POST "+beginPath, d.factor)
 	mux.HandleFunc("POST "+factorPath, d.factor)
+	mux.HandleFunc("POST "+rulesPath, d.rules)
 	return mux
 }
 
@@ -264,6 +265,25 @@ func (d *door) factor(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// rules shows the house rules, after they were acknowledged if that is said.
+func (d *door) rules(w http.ResponseWriter, r *http.Request) {
+	var call rulesCall
+	if !d.read(w, r, &call) {
+		return
+	}
+	d.answer(w, r, call.Language, false, func(_ int, a *answer) error { //nolint:contextcheck // a connection that is wanted outlives the call
+		d.speak(call.Language)
+		if call.Accept != "" {
+			if err := d.laptop.Acknowledge(r.Context(), call.Accept); err != nil {
+				return err
+			}
+		}
+		rules, err := d.laptop.HouseRules(r.Context())
+		a.Rules = &rules
+		return err
+	})
+}
+
 func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 	var call enrolCall
 	if !d.read(w, r, &call) {
@@ -277,6 +297,7 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 		defer leave()
 		got, err := d.laptop.Enrol(r.Context(), endpoint.EnrolRequest{
 			Address: call.Address, Tenant: call.Tenant, Login: call.Login, Password: call.Password, Code: call.Code,
+			Invitation: call.Invitation, HouseRules: call.HouseRules,
 		})
 		if err != nil {
 			return err

@@ -29,6 +29,7 @@ const (
 	codeSocketUnusable = "socket-unusable"
 	codeProxyPort      = "proxy-port"
 	codeNoAccount      = "no-such-account"
+	codeHouseRules     = "house-rules"
 )
 
 // usageError says that the command line cannot be right.
@@ -109,6 +110,19 @@ func noAccount(name string) *control.Problem {
 	return problem(codeNoAccount,
 		words{"Das Konto " + name + " aus agent.yaml gibt es auf diesem Laptop nicht.", "The account " + name + " in agent.yaml does not exist on this laptop."},
 		words{"Berichtigen Sie user: in agent.yaml.", "Correct user: in agent.yaml."})
+}
+
+// rulesOpen says that there is nobody to ask.
+func rulesOpen(version string) *control.Problem {
+	return problem(codeHouseRules,
+		words{"Die Hausregeln sind noch nicht bestätigt.", "The house rules are not acknowledged yet."},
+		words{"Bestätigen Sie sie an einem Terminal, oder mit --accept " + version + ".", "Acknowledge them on a terminal, or with --accept " + version + "."})
+}
+
+func rulesDeclined() *control.Problem {
+	return problem(codeHouseRules,
+		words{"Sie haben die Hausregeln nicht bestätigt; es wurde nichts geändert.", "You have not acknowledged the house rules; nothing was changed."},
+		words{"Haben Sie Fragen dazu, wenden Sie sich an Ihre Verwaltung oder den Personalrat.", "If you have questions about them, ask your administration or the staff council."})
 }
 
 // fileUnusable says that a file that was named cannot be used. It holds nothing of what is in it.

@@ -29,6 +29,12 @@ func helpTexts(l speech.Language) kong.Vars {
 		"factor_token_file": {"Der Schlüssel aus einer Datei, - für die Standardeingabe; ohne wird gefragt.", "The token from a file, - for standard input; asked for if missing."},
 		"factor_code_file":  {"Der erste Code aus einer Datei, - für die Standardeingabe; ohne wird gefragt.", "The first code from a file, - for standard input; asked for if missing."},
 
+		"enrol_invitation":         {"Mit einer Einladung des Helpdesks statt mit dem Passwort: die Datei mit ihr, - für die Standardeingabe.", "With an invitation of the helpdesk in place of the password: the file with it, - for standard input."},
+		"enrol_accept_house_rules": {"Die Hausregeln in genau dieser Fassung bestätigen, ohne gefragt zu werden; für Skripte.", "Acknowledge the house rules in exactly this version, without being asked; for scripts."},
+
+		"rules":        {"Die Hausregeln lesen und bestätigen.", "Read and acknowledge the house rules."},
+		"rules_accept": {"Genau diese Fassung bestätigen, ohne gefragt zu werden.", "Acknowledge exactly this version, without being asked."},
+
 		"up":     {"Verbinden.", "Connect."},
 		"down":   {"Trennen.", "Disconnect."},
 		"status": {"Sagen, wie es steht und was zu tun ist.", "Say how things stand and what to do."},

@@ -46,6 +46,7 @@ type commands struct {
 	Status  statusCommand  `cmd:"" help:"${status}"`
 	SignIn  signInCommand  `cmd:"" help:"${sign_in}"`
 	Factor  factorCommands `cmd:"" help:"${factor}"`
+	Rules   rulesCommand   `cmd:"" help:"${rules}"`
 	Run     runCommand     `cmd:"" help:"${run}"`
 	Version versionCommand `cmd:"" help:"${version}"`
 

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/net/proxy"
 
 	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
 
 func TestMain(m *testing.M) {
@@ -75,6 +76,11 @@ func TestScripts(t *testing.T) {
 			"wantscode": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Value(planeKey{}).(*endpointtest.Plane).Script(func(x *endpointtest.Script) { x.Code = endpointtest.Code })
 			},
+			"rules": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Value(planeKey{}).(*endpointtest.Plane).Script(func(s *endpointtest.Script) {
+					s.HouseRules = &heimdrahtv1.HouseRules{Version: args[0], Text: "Lock the screen.\nAlways.\x1b[2J", Link: "https://intranet.example/rules"}
+				})
+			},
 			"revoke": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value(planeKey{}).(*endpointtest.Plane).Revoke(args[0])
 			},
@@ -101,7 +107,8 @@ func setUp(t *testing.T) func(*testscript.Env) error {
 		}
 		env.Defer(func() { _ = os.RemoveAll(dir) })
 		env.Setenv("SOCKET", filepath.Join(dir, "agent.sock"))
-		return os.WriteFile(filepath.Join(env.WorkDir, "password"), []byte(endpointtest.Password+"\n"), 0o600)
+		return errors.Join(os.WriteFile(filepath.Join(env.WorkDir, "invitation"), []byte(endpointtest.Invitation+"\n"), 0o600),
+			os.WriteFile(filepath.Join(env.WorkDir, "password"), []byte(endpointtest.Password+"\n"), 0o600))
 	}
 }
 
@@ -193,7 +200,7 @@ func occupied(ts *testscript.TestScript, _ bool, args []string) {
 
 func noSecrets(ts *testscript.TestScript, _ bool, args []string) {
 	for _, name := range args {
-		if strings.Contains(ts.ReadFile(name), endpointtest.Password) {
+		if text := ts.ReadFile(name); strings.Contains(text, endpointtest.Password) || strings.Contains(text, endpointtest.Invitation) {
 			ts.Fatalf("%s contains the password", name)
 		}
 	}

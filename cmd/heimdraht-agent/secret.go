@@ -26,6 +26,22 @@ func (a *app) secret(ctx context.Context, file, flag string, question words) (st
 	case "-":
 		return readPassword(a.in, "-")
 	}
+	return readPasswordFile(file)
+}
+
+// invitation comes from a file or from standard input ("-"), which is asked on if it is a terminal.
+func (a *app) invitation(ctx context.Context, file string) (string, error) {
+	if file != "-" {
+		return readPasswordFile(file)
+	}
+	s, err := terminal.Secret(ctx, a.in, a.err, words{"Einladung: ", "Invitation: "}.in(a.language))
+	if errors.Is(err, terminal.ErrNone) {
+		return readPassword(a.in, "-")
+	}
+	return s, err
+}
+
+func readPasswordFile(file string) (string, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return "", fileUnusable(file, plain(err))

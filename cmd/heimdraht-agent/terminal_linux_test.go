@@ -14,6 +14,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
 
 // pseudoTerminal opens a pseudo-terminal (pts(4)): what a person sees and types on, and what the program has.
@@ -149,6 +150,40 @@ func TestInterruptedTyping(t *testing.T) {
 	}
 	if !echoes(t, program) {
 		t.Error("the terminal is left without echo")
+	}
+}
+
+// TestAskingForAYes: the house rules are shown before anything is asked, and what is no yes enrols nobody.
+func TestAskingForAYes(t *testing.T) {
+	plane := endpointtest.New(t)
+	plane.Script(func(s *endpointtest.Script) {
+		s.HouseRules = &heimdrahtv1.HouseRules{Version: "v1", Text: "Lock the screen."}
+	})
+	d := openDoor(t, plane, &control.MemoryStore{}, -1)
+	for _, test := range []struct {
+		typed, want string
+		version     string
+	}{{"maybe", "(house-rules)", ""}, {" Yes ", "Hello, Erika Beispiel.", "v1"}} {
+		person, program := pseudoTerminal(t)
+		command := exec.CommandContext(t.Context(), "heimdraht-agent", "enrol", plane.Address(), "--lang", "en", "--invitation", "-", "--socket", d.socket)
+		command.Stdin, command.Stdout, command.Stderr = program, program, program
+		command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		check(t, command.Start())
+		screen(t, person, "Invitation: ")
+		awaitNoEcho(t, program)
+		_, err := person.WriteString(endpointtest.Invitation + "\n")
+		check(t, err)
+		if seen := screen(t, person, "[yes/no] "); !strings.Contains(seen, "Lock the screen.") || strings.Contains(seen, endpointtest.Invitation) {
+			t.Errorf("seen before the question: %q", seen)
+		}
+		_, err = person.WriteString(test.typed + "\n")
+		check(t, err)
+		screen(t, person, test.want)
+		_ = command.Wait() // what it said is looked at
+		all := plane.Seen().Enrolments
+		if got := all[len(all)-1].GetHouseRulesVersion(); got != test.version {
+			t.Errorf("after %q the version %q was sent", test.typed, got)
+		}
 	}
 }
 

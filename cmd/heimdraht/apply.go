@@ -146,6 +146,9 @@ func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 			},
 		},
 	}
+	if h := t.HouseRules; h.German != "" {
+		out.HouseRules = &heimdrahtv1.HouseRulesDeclaration{German: h.German, English: h.English, Link: h.Link}
+	}
 	for _, s := range t.Policy.DNSServers {
 		out.Policy.DnsServers = append(out.Policy.DnsServers, s.String())
 	}

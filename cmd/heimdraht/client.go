@@ -91,6 +91,7 @@ type client struct {
 	dir  heimdrahtv1.DirectoryServiceClient
 	aud  heimdrahtv1.AuditServiceClient
 	appr heimdrahtv1.ApprovalServiceClient
+	inv  heimdrahtv1.InvitationServiceClient
 }
 
 func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
@@ -126,6 +127,7 @@ func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
 		dir:  heimdrahtv1.NewDirectoryServiceClient(conn),
 		aud:  heimdrahtv1.NewAuditServiceClient(conn),
 		appr: heimdrahtv1.NewApprovalServiceClient(conn),
+		inv:  heimdrahtv1.NewInvitationServiceClient(conn),
 	}, nil
 }
 

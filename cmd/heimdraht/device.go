@@ -17,6 +17,8 @@ type deviceCommands struct {
 	Waiting deviceWaitingCommand `cmd:"" help:"${device_waiting}"`
 	Approve deviceApproveCommand `cmd:"" help:"${device_approve}"`
 	Deny    deviceDenyCommand    `cmd:"" help:"${device_deny}"`
+
+	HandOver deviceHandOverCommand `cmd:"" help:"${device_hand_over}"`
 }
 
 // deviceArg names a device.
@@ -147,6 +149,7 @@ type taken struct {
 	devices       []*heimdrahtv1.Device
 	confirmations []*heimdrahtv1.GatewayConfirmation
 	one           bool // it was about a device, not a person
+	invitation    *invited
 }
 
 func (t taken) confirmed() bool {
@@ -188,8 +191,16 @@ func (a *app) showTaken(t taken) error {
 		if t.one && len(t.devices) == 1 {
 			devices = pair{"device", object(deviceColumns(), t.devices[0])}
 		}
-		err = a.json(orderedObject{devices, {"confirmations", objects(confirmationColumns(), t.confirmations)}, {"confirmed", t.confirmed()}})
+		o := orderedObject{devices, {"confirmations", objects(confirmationColumns(), t.confirmations)}, {"confirmed", t.confirmed()}}
+		if t.invitation != nil {
+			o = append(o, pair{"invitation", object(invitedColumns(), *t.invitation)})
+		}
+		err = a.json(o)
 	case formCSV:
+		if t.invitation != nil { // what cannot be told again goes before what can
+			err = card(a.printer, invitedColumns(), *t.invitation)
+			break
+		}
 		err = list(a.printer, "confirmations", confirmationColumns(), t.confirmations)
 	default:
 		a.sayTaken(t)

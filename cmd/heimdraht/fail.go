@@ -37,6 +37,7 @@ const (
 	codeStillSignedIn = "still-signed-in"
 	codeNotInOrder    = "not-in-order"
 	codeAuditBroken   = "audit-broken"
+	codeLinesRefused  = "lines-refused"
 )
 
 func problem(code string, sentence, next words) *control.Problem {

@@ -46,6 +46,7 @@ type fake struct {
 	heimdrahtv1.UnimplementedAuthServiceServer
 	heimdrahtv1.UnimplementedHelpdeskServiceServer
 	heimdrahtv1.UnimplementedCapacityServiceServer
+	heimdrahtv1.UnimplementedInvitationServiceServer
 	heimdrahtv1.UnimplementedAdminServiceServer
 	heimdrahtv1.UnimplementedDirectoryServiceServer
 	heimdrahtv1.UnimplementedAuditServiceServer
@@ -79,6 +80,7 @@ func startFake(t testing.TB) (*fake, func()) {
 	heimdrahtv1.RegisterDirectoryServiceServer(server, f)
 	heimdrahtv1.RegisterAuditServiceServer(server, f)
 	heimdrahtv1.RegisterApprovalServiceServer(server, f)
+	heimdrahtv1.RegisterInvitationServiceServer(server, f)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	return f, func() {

@@ -59,6 +59,23 @@ func helpTexts(l speech.Language) kong.Vars {
 		"device_deny":    {"Einen neuen Laptop ablehnen.", "Deny a new laptop."},
 		"device_id":      {"Geräte-ID, oder mindestens ihre ersten 6 Zeichen.", "Device id, or at least the first 6 characters of it."},
 
+		"device_hand_over":    {"Einen Laptop einem Kollegen geben: den Zugang endgültig sperren und ihn zum Anmelden einladen.", "Give a laptop to a colleague: revoke the device for good, and invite him to enrol it."},
+		"device_hand_over_to": {"Benutzername oder Mailadresse dessen, der ihn bekommt.", "User name or mail address of who gets it."},
+
+		"invite":            {"Zum Anmelden eines Laptops ohne Passwort einladen, einen oder viele auf einmal.", "Invite people to enrol laptops without a password, one or many at once."},
+		"invite_login":      {"Benutzername oder Mailadresse.", "User name or mail address."},
+		"invite_serial":     {"Seriennummer des Laptops, an den die Einladung gebunden ist.", "Serial number of the laptop to which the invitation is bound."},
+		"invite_name":       {"Wie der Laptop heißen soll; sonst wie er sich selbst nennt.", "What the laptop is to be called; else as it calls itself."},
+		"invite_csv":        {"Liste mit Überschrift: Benutzername (oder Mail), Seriennummer, auf Wunsch Gerätename.", "List with a heading: login (or mail), serial number and, if you like, device name."},
+		"invite_list":       {"Offene Einladungen zeigen.", "List the open invitations."},
+		"invite_all":        {"Zu --list: auch die, die nicht mehr gelten.", "With --list: also those that are over."},
+		"invite_withdraw":   {"Eine offene Einladung zurückziehen.", "Withdraw an open invitation."},
+		"invite_tenant":     {"Verwaltung; nötig nur, wenn mehrere möglich sind.", "Tenant; needed only if there can be more than one."},
+		"invite_any_laptop": {"Auch ohne Seriennummer einladen: Wer die Einladung hat, kann irgendeinen Laptop anmelden.", "Invite without a serial number too: whoever has the invitation can enrol whatever laptop."},
+		"invite_days":       {"Wie viele Tage sie gilt, 1 bis 90.", "How many days it is valid, 1 to 90."},
+		"invite_out":        {"Neue Datei für die Einladungen, nur für Sie lesbar.", "New file for the invitations, which only you can read."},
+		"invite_show":       {"Die Einladungen auf dem Bildschirm zeigen statt in einer Datei.", "Show the invitations on the screen instead of a file."},
+
 		"sessions":         {"Offene Verbindungen zeigen.", "Show the open sessions."},
 		"sessions_tenant":  {"Nur diese Verwaltung.", "Only this tenant."},
 		"sessions_gateway": {"Nur dieser Zugangsserver.", "Only this gateway."},

@@ -48,6 +48,7 @@ type commands struct {
 	Find        findCommand        `cmd:"" help:"${find}"`
 	Person      personCommands     `cmd:"" help:"${person}"`
 	Device      deviceCommands     `cmd:"" help:"${device}"`
+	Invite      inviteCommand      `cmd:"" help:"${invite}"`
 	Sessions    sessionsCommand    `cmd:"" help:"${sessions}"`
 	Concurrency concurrencyCommand `cmd:"" help:"${concurrency}"`
 	Access      accessCommands     `cmd:"" help:"${access}"`

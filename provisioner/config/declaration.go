@@ -18,8 +18,8 @@ type Declaration struct {
 }
 
 // LoadDeclaration reads one or more files as one declaration: no object may be
-// in two of them. It also reads the ca_file of directories, relative to the
-// file that names it. Files that are wrong give Problems about all of them; a
+// in two of them. It also reads the ca_file of directories and the house rules of
+// tenants, relative to the file that names them. Files that are wrong give Problems about all of them; a
 // file that cannot be read gives an error that wraps the system's.
 func LoadDeclaration(files ...string) (Declaration, error) {
 	l := loader{seen: map[string]seen{}}
@@ -66,7 +66,7 @@ func (l *loader) add(file string, content []byte) {
 		l.declaration.Directories = append(l.declaration.Directories, l.directory(m, filepath.Dir(file)))
 	})
 	l.each(m, "tenants", "a tenant", func(m *mapping) {
-		l.declaration.Tenants = append(l.declaration.Tenants, l.tenant(m))
+		l.declaration.Tenants = append(l.declaration.Tenants, l.tenant(m, filepath.Dir(file)))
 	})
 	l.each(m, "licence_pools", "a licence pool", func(m *mapping) {
 		l.declaration.Pools = append(l.declaration.Pools, l.pool(m))

@@ -56,7 +56,7 @@ func readRegular(file string) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxFile {
-		return nil, fmt.Errorf("%s is no file of certificates", file)
+		return nil, fmt.Errorf("%s is no file, or too large", file)
 	}
 	return os.ReadFile(file)
 }

@@ -13,7 +13,7 @@ func laender() []string {
 	return []string{"BB", "BE", "BW", "BY", "HB", "HE", "HH", "MV", "NI", "NW", "RP", "SH", "SL", "SN", "ST", "TH"}
 }
 
-func (l *loader) tenant(m *mapping) provisioner.Tenant {
+func (l *loader) tenant(m *mapping, dir string) provisioner.Tenant {
 	t := provisioner.Tenant{Policy: provisioner.DefaultPolicy()}
 	t.Name = l.name(m)
 	t.DisplayName = t.Name
@@ -54,6 +54,12 @@ func (l *loader) tenant(m *mapping) provisioner.Tenant {
 	}
 	if v, ok := m.ask("networks"); ok {
 		t.Networks = networks(v)
+	}
+	if v, ok := m.ask("house_rules"); ok {
+		if h := v.mapping("house_rules").under("house_rules."); h != nil {
+			t.HouseRules = houseRules(h, dir)
+			h.done()
+		}
 	}
 	return t
 }

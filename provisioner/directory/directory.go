@@ -27,6 +27,10 @@ type Directory interface {
 	// successful answer: the directory was readable and she is not below that base.
 	Lookup(ctx context.Context, base, stableID string, groups []string) (Person, error)
 
+	// Find reads the one person whose login or mail address it is, below base (empty: the directory's), without a word
+	// of hers. UnknownLogin and AmbiguousLogin are successful answers.
+	Find(ctx context.Context, base, login string, groups []string) (Person, error)
+
 	// Feed makes a feed of what is of interest. It remembers what it has told, so it belongs to one observer. Its calls
 	// last until they are done, their context ends, or the directory is closed, whatever the timeout.
 	Feed(i Interest) Feed
@@ -145,6 +149,11 @@ func Typed(login, password string) (string, *Error) {
 	if len(password) > MaxPassword {
 		return "", &Error{Cause: PasswordTooLong, Detail: "the password is longer than 1024 bytes"}
 	}
+	return TypedLogin(login)
+}
+
+// TypedLogin is Typed for a login alone.
+func TypedLogin(login string) (string, *Error) {
 	login = strings.TrimSpace(login)
 	switch {
 	case login == "":

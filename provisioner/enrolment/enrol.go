@@ -23,6 +23,9 @@ type Laptop struct {
 	SerialNumber       string // empty: could not be read
 	Platform           string
 	AgentVersion       string
+	// Acknowledges is the version of the tenant's house rules that the person
+	// acknowledges with this; empty: none.
+	Acknowledges string
 }
 
 // EnrolRequest asks that a laptop be known, with the password of its person.
@@ -45,9 +48,9 @@ type Enrolled struct {
 // Enrol registers a laptop's keys for a person who proves her password. The
 // same person on the same serial number replaces the device: same id, next
 // generation, its session closed, the old keys dead. Refusals are those of
-// signin.Service.Prove and Confirm, and after the password is proven wireguard-key-invalid,
-// wireguard-key-in-use, certificate-request-invalid, invalid, device-limit and
-// device-suspended.
+// signin.Service.Prove and Confirm, and after the password is proven
+// wireguard-key-invalid, wireguard-key-in-use, certificate-request-invalid,
+// invalid, house-rules, device-limit and device-suspended.
 func (s *Service) Enrol(ctx context.Context, actor provisioner.Actor, r EnrolRequest) (Enrolled, error) {
 	if refusal := provisioner.Allow(actor, provisioner.ActionEnrol, provisioner.Object{}); refusal != nil {
 		return Enrolled{}, refusal
@@ -55,6 +58,10 @@ func (s *Service) Enrol(ctx context.Context, actor provisioner.Actor, r EnrolReq
 	proof, err := s.SignIn.Prove(ctx, actor, r.Credentials)
 	if err != nil {
 		return Enrolled{}, err
+	}
+	// Before a code is used up, which she would need once more when she has read them.
+	if err := s.Store.View(ctx, func(tx *store.Reader) error { _, err := read(tx, proof, r.Acknowledges); return err }); err != nil {
+		return Enrolled{}, fmt.Errorf("enrolling a laptop: %w", err)
 	}
 	if err := s.SignIn.Confirm(ctx, actor, proof, r.Credentials.Code, signin.Enrolling); err != nil {
 		return Enrolled{}, err
@@ -86,12 +93,13 @@ const wayPassword way = "password"
 
 // enrol makes a laptop known for a person who is proven. Refusals are those of
 // proven.claim, wireguard-key-invalid, wireguard-key-in-use,
-// certificate-request-invalid, invalid, device-limit and device-suspended. The
-// helpdesk sees them.
+// certificate-request-invalid, invalid, house-rules, device-limit and
+// device-suspended. The helpdesk sees them, but for house-rules: that is how
+// people come to be asked.
 func (s *Service) enrol(ctx context.Context, actor provisioner.Actor, by proven, of Laptop) (Enrolled, error) {
 	e := enrolling{service: s, actor: asPerson(actor, by.Proof), proven: by, request: of}
 	enrolled, err := e.run(ctx)
-	if refusal, ok := provisioner.AsRefusal(err); ok {
+	if refusal, ok := provisioner.AsRefusal(err); ok && refusal.Code != provisioner.CodeHouseRules {
 		s.remember(ctx, actor, by.Proof, refusal)
 	}
 	return enrolled, err
@@ -141,6 +149,10 @@ func (e *enrolling) write(tx *store.Writer) (enrolled Enrolled, err error) {
 			return enrolled, err
 		}
 	}
+	acknowledged, err := e.rules(tx)
+	if err != nil {
+		return enrolled, err
+	}
 	enrolled = Enrolled{PersonName: e.proven.Person.DisplayName}
 	former, err := tx.DeviceBySerial(e.proven.Tenant.Name, e.proven.Person.ID, e.laptop.serial)
 	switch {
@@ -155,6 +167,11 @@ func (e *enrolling) write(tx *store.Writer) (enrolled Enrolled, err error) {
 	}
 	if err := e.await(tx, &enrolled); err != nil {
 		return enrolled, err
+	}
+	if acknowledged != "" {
+		if err := tx.Acknowledge(enrolled.Device.Person, enrolled.Device.Tenant, acknowledged, enrolled.Device.ID); err != nil {
+			return enrolled, fmt.Errorf("keeping that house rules are acknowledged: %w", err)
+		}
 	}
 	if e.proven.keep != nil {
 		if err := e.proven.keep(tx, enrolled); err != nil {

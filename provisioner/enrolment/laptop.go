@@ -32,8 +32,7 @@ func laptopOf(r Laptop) (laptop, *provisioner.Refusal) {
 	}
 	serial := serialOf(r.SerialNumber)
 	if len([]rune(serial)) > serialLimit {
-		return laptop{}, provisioner.Refuse(provisioner.CodeInvalid).With("field", "Seriennummer", "serial_number").
-			With("why", fmt.Sprintf("sie hat mehr als %d Zeichen", serialLimit), fmt.Sprintf("it has more than %d characters", serialLimit))
+		return laptop{}, serialTooLong()
 	}
 	return laptop{
 		name:     cmp.Or(audit.CleanText(r.DeviceName, nameLimit), serial, "laptop"),
@@ -42,6 +41,11 @@ func laptopOf(r Laptop) (laptop, *provisioner.Refusal) {
 		version:  audit.CleanText(r.AgentVersion, versionLimit),
 		key:      key,
 	}, nil
+}
+
+func serialTooLong() *provisioner.Refusal {
+	return provisioner.Refuse(provisioner.CodeInvalid).With("field", "Seriennummer", "serial_number").
+		With("why", fmt.Sprintf("sie hat mehr als %d Zeichen", serialLimit), fmt.Sprintf("it has more than %d characters", serialLimit))
 }
 
 // serialOf makes one spelling of a serial number. What manufacturers leave in

@@ -147,6 +147,7 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 		},
 	}
 	signingIn(m.GetPolicy(), &t.Policy)
+	t.HouseRules = provisioner.NewHouseRules(m.GetHouseRules().GetGerman(), m.GetHouseRules().GetEnglish(), m.GetHouseRules().GetLink())
 	for _, s := range m.GetPolicy().GetDnsServers() {
 		a, err := netip.ParseAddr(s)
 		if err != nil {

@@ -17,13 +17,12 @@ type enrolmentHandler struct {
 }
 
 func (h *enrolmentHandler) Enrol(ctx context.Context, r *heimdrahtv1.EnrolRequest) (*heimdrahtv1.EnrolResponse, error) {
-	e, err := h.enrolment.Enrol(ctx, actorOf(ctx), enrolment.EnrolRequest{
-		Credentials: signin.Credentials{Tenant: r.GetTenant(), Login: r.GetLogin(), Password: signin.Password(r.GetPassword()), Code: signin.Password(r.GetCode())},
-		Laptop: enrolment.Laptop{
-			CertificateRequest: r.GetCertificateRequest(), PublicKey: r.GetWireguardPublicKey(),
-			DeviceName: r.GetDeviceName(), SerialNumber: r.GetSerialNumber(), Platform: r.GetPlatform(), AgentVersion: r.GetAgentVersion(),
-		},
-	})
+	laptop := enrolment.Laptop{
+		CertificateRequest: r.GetCertificateRequest(), PublicKey: r.GetWireguardPublicKey(),
+		DeviceName: r.GetDeviceName(), SerialNumber: r.GetSerialNumber(), Platform: r.GetPlatform(), AgentVersion: r.GetAgentVersion(),
+		Acknowledges: r.GetHouseRulesVersion(),
+	}
+	e, err := h.enrol(ctx, r, laptop)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +62,31 @@ func (h *enrolmentHandler) AwaitEnrolment(ctx context.Context, r *heimdrahtv1.Aw
 		DeviceId: a.Device, Tenant: a.Tenant, PersonName: a.PersonName, Certificate: fromCertificate(a.Certificate), Replaced: a.Replaced,
 		AwaitsApproval: a.AwaitsApproval,
 	}}, nil
+}
+
+// enrol goes by the way that the person has taken.
+func (h *enrolmentHandler) enrol(ctx context.Context, r *heimdrahtv1.EnrolRequest, laptop enrolment.Laptop) (enrolment.Enrolled, error) {
+	if r.GetInvitation() != "" {
+		return h.enrolment.EnrolInvited(ctx, actorOf(ctx), enrolment.InvitedRequest{Laptop: laptop, Invitation: signin.Password(r.GetInvitation())})
+	}
+	return h.enrolment.Enrol(ctx, actorOf(ctx), enrolment.EnrolRequest{
+		Laptop:      laptop,
+		Credentials: signin.Credentials{Tenant: r.GetTenant(), Login: r.GetLogin(), Password: signin.Password(r.GetPassword()), Code: signin.Password(r.GetCode())},
+	})
+}
+
+func (h *enrolmentHandler) GetHouseRules(ctx context.Context, _ *heimdrahtv1.GetHouseRulesRequest) (*heimdrahtv1.GetHouseRulesResponse, error) {
+	actor := actorOf(ctx)
+	rules, err := h.enrolment.HouseRules(ctx, actor)
+	if err != nil || rules.Version == "" {
+		return &heimdrahtv1.GetHouseRulesResponse{}, err
+	}
+	return &heimdrahtv1.GetHouseRulesResponse{HouseRules: fromHouseRules(rules.HouseRules, actor.Language), AcknowledgedAt: stamp(rules.AcknowledgedAt)}, nil
+}
+
+func (h *enrolmentHandler) AcknowledgeHouseRules(ctx context.Context, r *heimdrahtv1.AcknowledgeHouseRulesRequest) (*heimdrahtv1.AcknowledgeHouseRulesResponse, error) {
+	_, err := h.enrolment.Acknowledge(ctx, actorOf(ctx), r.GetVersion())
+	return &heimdrahtv1.AcknowledgeHouseRulesResponse{}, err
 }
 
 func (h *enrolmentHandler) RenewCertificate(ctx context.Context, r *heimdrahtv1.RenewCertificateRequest) (*heimdrahtv1.RenewCertificateResponse, error) {

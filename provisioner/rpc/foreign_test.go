@@ -120,11 +120,18 @@ func TestNothingIsToldOfForeignIDs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	invited, err := heimdrahtv1.NewInvitationServiceClient(s.Dial(nil)).Invite(hilde, &heimdrahtv1.InviteRequest{
+		Lines: []*heimdrahtv1.InviteLine{{Login: provisionertest.Staff, SerialNumber: "SN3"}},
+	})
+	if err != nil || invited.GetResults()[0].GetToken() == "" {
+		t.Fatal(invited, err)
+	}
 	common := map[string]string{"reason": "x", "identity_checked": "x", "query": session, "password": "x", "code": "123456", "fingerprint": waits.GetFingerprint()}
 	foreign := map[string]string{
 		"device_id": laptop.ID, "person_id": staffOf(t, s, provisionertest.Staff), "tenant": provisionertest.Tenant, "gateway": "gw1",
 		"proposal_id": proposed.GetProposal().GetProposalId(), "taking_id": suspended.GetTakingId(), "login": provisionertest.Staff,
-		"user_code": waits.GetUserCode(), "page_token": session, "device": laptop.ID, "person": staffOf(t, s, provisionertest.Staff),
+		"user_code": waits.GetUserCode(), "invitation_id": invited.GetResults()[0].GetInvitation().GetInvitationId(),
+		"page_token": session, "device": laptop.ID, "person": staffOf(t, s, provisionertest.Staff),
 	}
 	nobodys := make(map[string]string)
 	for kind := range foreign {

@@ -32,6 +32,18 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionJoinGateway, true
 	case heimdrahtv1.GatewayService_Sync_FullMethodName:
 		return provisioner.ActionSyncGateway, true
+	case heimdrahtv1.EnrolmentService_GetHouseRules_FullMethodName:
+		return provisioner.ActionReadHouseRules, true
+	case heimdrahtv1.EnrolmentService_AcknowledgeHouseRules_FullMethodName:
+		return provisioner.ActionAcknowledge, true
+	case heimdrahtv1.InvitationService_Invite_FullMethodName:
+		return provisioner.ActionInvite, true
+	case heimdrahtv1.InvitationService_ListInvitations_FullMethodName:
+		return provisioner.ActionReadInvitations, true
+	case heimdrahtv1.InvitationService_WithdrawInvitation_FullMethodName:
+		return provisioner.ActionWithdrawInvitation, true
+	case heimdrahtv1.InvitationService_HandOverDevice_FullMethodName:
+		return provisioner.ActionHandOverDevice, true
 	case heimdrahtv1.HelpdeskService_FindPeople_FullMethodName:
 		return provisioner.ActionFindPeople, true
 	case heimdrahtv1.HelpdeskService_GetPerson_FullMethodName:

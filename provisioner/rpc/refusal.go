@@ -58,9 +58,17 @@ func faultStatus(id, language string) error {
 
 func fromRefusal(refusal *provisioner.Refusal, language string) *heimdrahtv1.Refusal {
 	sentence, next := refusal.Text(language)
-	return &heimdrahtv1.Refusal{
+	out := &heimdrahtv1.Refusal{
 		Code: string(refusal.Code), Sentence: sentence, NextStep: next, RetryAfterMs: refusal.RetryAfter.Milliseconds(),
 	}
+	if refusal.Rules != nil {
+		out.HouseRules = fromHouseRules(*refusal.Rules, language)
+	}
+	return out
+}
+
+func fromHouseRules(h provisioner.HouseRules, language string) *heimdrahtv1.HouseRules {
+	return &heimdrahtv1.HouseRules{Version: h.Version, Text: h.Text(language), Link: h.Link}
 }
 
 func codeOf(kind provisioner.RefusalKind) codes.Code {

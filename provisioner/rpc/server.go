@@ -105,8 +105,10 @@ func New(o Options) *Server {
 	heimdrahtv1.RegisterGatewayServiceServer(services, &gatewayHandler{
 		tenancy: o.Tenancy, sessions: o.Sessions, hub: o.Hub, contacts: o.Contacts, streams: s.streams, log: o.Logger,
 	})
-	heimdrahtv1.RegisterHelpdeskServiceServer(services, &helpdeskHandler{helpdesk: o.Helpdesk, enrolment: o.Enrolment})
 	heimdrahtv1.RegisterApprovalServiceServer(services, &approvalHandler{enrolment: o.Enrolment})
+	desk := &helpdeskHandler{helpdesk: o.Helpdesk, enrolment: o.Enrolment}
+	heimdrahtv1.RegisterHelpdeskServiceServer(services, desk)
+	heimdrahtv1.RegisterInvitationServiceServer(services, &invitationHandler{helpdeskHandler: desk})
 	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{helpdesk: o.Helpdesk})
 	heimdrahtv1.RegisterAdminServiceServer(services, &adminHandler{tenancy: o.Tenancy})
 	heimdrahtv1.RegisterDirectoryServiceServer(services, &directoryHandler{entitlement: o.Entitlement})

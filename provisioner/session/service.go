@@ -6,6 +6,8 @@
 //     row is locked, so that it and a revocation can never both win, no seat
 //     is granted twice and no address either.
 //   - The directory is asked before that, outside of any transaction.
+//   - Of the devices on one laptop, as their serial number tells it, one has a
+//     session: the one that opened last.
 //   - A session is answered as open only when its gateway has said that the
 //     peer is installed.
 //   - Nothing here logs or audits who was connected when: it would be a record
@@ -105,13 +107,13 @@ func (s *Service) Open(ctx context.Context, actor provisioner.Actor, r OpenReque
 }
 
 func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenRequest) (Opened, error) {
-	tenant, standing, err := s.admit(ctx, actor)
+	applicant, standing, err := s.admit(ctx, actor)
 	if err != nil {
 		return Opened{}, err
 	}
 	var tried []string
 	for {
-		opened, err := s.write(ctx, actor, r, tenant, standing, tried)
+		opened, err := s.write(ctx, actor, r, applicant, standing, tried)
 		if err != nil {
 			return Opened{}, err
 		}
@@ -133,24 +135,35 @@ func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenReque
 
 // admit asks the directory, outside of any transaction, and decides whether
 // the person may connect at all.
-func (s *Service) admit(ctx context.Context, actor provisioner.Actor) (provisioner.Tenant, provisioner.Standing, error) {
+func (s *Service) admit(ctx context.Context, actor provisioner.Actor) (store.Applicant, provisioner.Standing, error) {
 	a, err := store.Read(ctx, s.Store, func(tx *store.Reader) (store.Applicant, error) { return tx.Applicant(actor, closingsAllowed) })
 	if err != nil {
-		return a.Tenant, provisioner.Standing{}, err
+		return a, provisioner.Standing{}, err
 	}
 	if wait := closingsWithin - time.Since(a.Closed); wait > 0 {
 		// Before the directory is asked.
-		return a.Tenant, provisioner.Standing{}, provisioner.Refuse(provisioner.CodeTryLater).After(min(wait, closingsWithin))
+		return a, provisioner.Standing{}, provisioner.Refuse(provisioner.CodeTryLater).After(min(wait, closingsWithin))
 	}
-	tenant := a.Tenant
-	standing, err := s.Standings.Lookup(ctx, tenant, a.Person)
+	standing, err := s.Standings.Lookup(ctx, a.Tenant, a.Person)
 	if err != nil {
-		return tenant, standing, err
+		return a, standing, err
 	}
-	if refusal := tenant.Admits(standing, time.Now()); refusal != nil {
-		return tenant, standing, refusal
+	if refusal := a.Tenant.Admits(standing, time.Now()); refusal != nil {
+		return a, standing, refusal
 	}
-	return tenant, standing, s.signedIn(ctx, a, standing)
+	if present := a.Tenant.HouseRules.Version; present != a.Acknowledged && present != "" {
+		return a, standing, s.untilRead(ctx, a.Tenant)
+	}
+	return a, standing, s.signedIn(ctx, a, standing)
+}
+
+// untilRead refuses who has not acknowledged the present house rules.
+func (s *Service) untilRead(ctx context.Context, tenant provisioner.Tenant) error {
+	rules, err := store.Read(ctx, s.Store, func(tx *store.Reader) (provisioner.HouseRules, error) { return tx.HouseRules(tenant) })
+	if err != nil {
+		return fmt.Errorf("reading house rules: %w", err)
+	}
+	return rules.UntilRead()
 }
 
 // How many sessions of one device may be closed within a time before it has to
@@ -162,17 +175,21 @@ const (
 )
 
 // write decides and opens in one transaction.
-func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequest, tenant provisioner.Tenant,
+func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequest, a store.Applicant,
 	standing provisioner.Standing, tried []string,
 ) (opened Opened, err error) {
+	tenant := a.Tenant
 	err = s.Store.UpdateAbout(ctx, actor.ID, func(tx *store.Writer) error {
 		opened = Opened{epoch: tx.Epoch()}
 		device, err := tx.OwnDevice(actor)
 		if err != nil {
 			return err
 		}
-		if _, err := tx.CloseSessionOf(device.ID, provisioner.CodeSessionElsewhere); err != nil && !errors.Is(err, store.ErrNone) {
-			return fmt.Errorf("closing the former session: %w", err)
+		// Its own, and those of others on the same laptop: one is open at a time.
+		for _, id := range append([]string{device.ID}, a.Beside...) {
+			if _, err := tx.CloseSessionOf(id, provisioner.CodeSessionElsewhere); err != nil && !errors.Is(err, store.ErrNone) {
+				return fmt.Errorf("closing the former session: %w", err)
+			}
 		}
 		pool, err := choosePool(tx, tenant.Name)
 		if err != nil {

@@ -20,7 +20,14 @@ const (
 	causeCodeWrong       cause = "wrong-code"
 	causeCodeUsed        cause = "code-used-before"
 	causeCodeClock       cause = "code-of-another-time"
+	causeNoInvitation    cause = "no-such-invitation"
+	causeOtherSerial     cause = "invitation-other-serial-number"
+	causeNoSerial        cause = "invitation-no-serial-number"
 )
+
+// causeInvitation begins the causes of invitations that are over; how they ended
+// follows.
+const causeInvitation = "invitation-"
 
 // failure is a sign-in without a proven password.
 type failure struct {
@@ -90,6 +97,13 @@ func causes() map[string]words {
 		string(causeCodeWrong):            {"Falscher Code vom Telefon, oder kein gültiger Ersatzcode", "Wrong code from the phone, or no valid recovery code"},
 		string(causeCodeUsed):             {"Der Code vom Telefon wurde schon benutzt", "The code from the phone was used before"},
 		string(causeCodeClock):            {"Die Uhr des Telefons geht falsch: Der Code gehört zu einer anderen Zeit", "The phone's clock is wrong: the code belongs to another time"},
+		string(causeNoInvitation):         {"Diese Einladung gibt es nicht", "There is no such invitation"},
+		string(causeOtherSerial):          {"Die Einladung ist für einen Laptop mit einer anderen Seriennummer", "The invitation is for a laptop with another serial number"},
+		string(causeNoSerial):             {"Die Einladung ist für eine Seriennummer, und dieser Laptop nennt keine", "The invitation is for a serial number, and this laptop states none"},
+		causeInvitation + "used":          {"Die Einladung wurde schon benutzt", "The invitation has been used already"},
+		causeInvitation + "withdrawn":     {"Die Einladung wurde zurückgezogen", "The invitation has been withdrawn"},
+		causeInvitation + "replaced":      {"Die Einladung wurde durch eine neuere ersetzt", "The invitation was replaced by a newer one"},
+		causeInvitation + "expired":       {"Die Einladung ist abgelaufen", "The invitation has expired"},
 		string(directory.UnknownLogin):    {"Das Verzeichnis kennt diesen Benutzernamen nicht", "The directory does not know this user name"},
 		string(directory.AmbiguousLogin):  {"Der Benutzername gehört zu mehreren Einträgen im Verzeichnis", "The user name belongs to more than one entry of the directory"},
 		string(directory.WrongPassword):   {"Falsches Passwort", "Wrong password"},

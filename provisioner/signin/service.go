@@ -43,8 +43,10 @@ func New(o Options) *Service {
 
 // How long what signing in leaves behind is kept.
 const (
-	keepRefusals = 90 * 24 * time.Hour // security events
-	forgetEvery  = time.Hour
+	keepRefusals        = 90 * 24 * time.Hour // security events
+	keepInvitations     = 90 * 24 * time.Hour // after their expiry
+	keepAcknowledgement = 365 * 24 * time.Hour
+	forgetEvery         = time.Hour
 )
 
 // RunForgetting deletes counts, tokens and refusals whose time is over, until
@@ -81,6 +83,12 @@ func (s *Service) forget(ctx context.Context, duty *store.Duty) error {
 		}
 		if err := tx.ForgetProposals(tx.Now); err != nil {
 			return fmt.Errorf("proposals: %w", err)
+		}
+		if err := tx.ForgetInvitations(tx.Now.Add(-keepInvitations)); err != nil {
+			return fmt.Errorf("invitations: %w", err)
+		}
+		if err := tx.ForgetAcknowledgements(tx.Now.Add(-keepAcknowledgement)); err != nil {
+			return fmt.Errorf("acknowledgements of house rules: %w", err)
 		}
 		if err := tx.ForgetRefusals(tx.Now.Add(-keepRefusals)); err != nil {
 			return fmt.Errorf("refusals: %w", err)

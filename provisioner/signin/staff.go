@@ -289,7 +289,7 @@ func (s *Service) standingNow(ctx context.Context, personID, tenantName string) 
 	var silence *directory.Error
 	switch {
 	case err == nil:
-		return tenant, fresh, nil
+		return tenant, fresh.Standing, nil
 	case ctx.Err() != nil:
 		return tenant, standing, ctx.Err()
 	case errors.As(err, &silence):

@@ -26,13 +26,13 @@ func (s *Service) Lookup(ctx context.Context, tenant provisioner.Tenant, person 
 	if known.live && tenant.Admits(known.standing, time.Now()) == nil {
 		return known.standing, nil
 	}
-	standing, err := s.ask(ctx, tenant, person)
-	if err == nil || directory.CauseOf(err) == "" {
-		return standing, err
+	settled, err := s.ask(ctx, tenant, person)
+	if err == nil {
+		return settled.Standing, nil
 	}
 	var silence *directory.Error
 	if !errors.As(err, &silence) {
-		return standing, err // a fault of ours
+		return provisioner.Standing{}, err // a fault of ours
 	}
 	s.Logger.Warn("a directory did not say how a person stands", "tenant", tenant.Name, "error", silence)
 	if time.Since(known.at) < provisioner.StandingGoodFor {
@@ -79,10 +79,10 @@ const retryDirectory = time.Minute
 
 // ask asks the directory and keeps the answer. A *directory.Error means that
 // nothing is known and nothing was changed.
-func (s *Service) ask(ctx context.Context, tenant provisioner.Tenant, person provisioner.Person) (standing provisioner.Standing, err error) {
+func (s *Service) ask(ctx context.Context, tenant provisioner.Tenant, person provisioner.Person) (settled entitlement.Settled, err error) {
 	declaration, err := store.Read(ctx, s.Store, func(tx *store.Reader) (provisioner.Directory, error) { return tx.Directory(tenant.Directory) })
 	if err != nil {
-		return standing, fmt.Errorf("reading directory %s: %w", tenant.Directory, err)
+		return settled, fmt.Errorf("reading directory %s: %w", tenant.Directory, err)
 	}
 	var found directory.Person
 	err = s.Directories.Use(declaration, func(d directory.Directory) error {
@@ -93,9 +93,9 @@ func (s *Service) ask(ctx context.Context, tenant provisioner.Tenant, person pro
 	case directory.CauseOf(err) == directory.Gone:
 		return s.keep(ctx, tenant, entitlement.Gone(person, true))
 	case err != nil:
-		return standing, asSilence(err, tenant.Directory)
+		return settled, asSilence(err, tenant.Directory)
 	case found.Missing(tenant.StaffGroup):
-		return standing, staffGroupMissing(tenant)
+		return settled, staffGroupMissing(tenant)
 	}
 	found.Directory, found.StableID = tenant.Directory, person.StableID
 	return s.keep(ctx, tenant, entitlement.WordOf(found, true))
@@ -120,15 +120,14 @@ func asSilence(err error, name string) error {
 }
 
 // keep takes in what the directory said.
-func (s *Service) keep(ctx context.Context, tenant provisioner.Tenant, word entitlement.Word) (provisioner.Standing, error) {
-	var settled entitlement.Settled
-	err := s.Store.Update(ctx, func(tx *store.Writer) (err error) {
+func (s *Service) keep(ctx context.Context, tenant provisioner.Tenant, word entitlement.Word) (settled entitlement.Settled, err error) {
+	err = s.Store.Update(ctx, func(tx *store.Writer) (err error) {
 		settled, err = entitlement.Settle(tx, tenant, word)
 		return err
 	})
 	if err != nil {
-		return provisioner.Standing{}, fmt.Errorf("keeping what the directory said: %w", err)
+		return settled, fmt.Errorf("keeping what the directory said: %w", err)
 	}
 	settled.Tell(s.Logger)
-	return settled.Standing, nil
+	return settled, nil
 }

@@ -122,6 +122,11 @@ func (l *ldap) Lookup(ctx context.Context, _, stableID string, _ []string) (dire
 	return directory.Person{}, &directory.Error{Cause: directory.Gone, Directory: l.name}
 }
 
+func (l *ldap) Find(ctx context.Context, _, login string, _ []string) (directory.Person, error) {
+	a, err := l.find(ctx, strings.ToLower(login))
+	return a.person, err
+}
+
 // Feed is not asked for here: signing in asks each time anew.
 func (l *ldap) Feed(directory.Interest) directory.Feed { return nil }
 

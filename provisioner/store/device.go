@@ -78,18 +78,23 @@ type Applicant struct {
 	// Closed is when the nth last of its closed sessions was closed; the zero
 	// time if fewer are known.
 	Closed time.Time
+	// Acknowledged is the version of the tenant's house rules that the person has
+	// acknowledged last; empty: none.
+	Acknowledged string
+	// Beside are other people's devices on the same laptop, by id.
+	Beside []string
 }
 
 // Applicant reads the calling device and whose it is, as OwnDevice does, and
 // when the nth last of its sessions was closed.
 func (r *Reader) Applicant(actor provisioner.Actor, n int) (Applicant, error) {
-	var suspensions int64
+	var suspensions, beside int64
 	a, err := one(r.q, func(s scanner) (a Applicant, err error) {
 		var declaration string
 		var closed int64
 		p := &a.Person
 		if a.Device, err = scanDeviceAnd(s, &suspensions, &p.ID, &p.Directory, &p.StableID, &p.Login, &p.DisplayName, &p.Mail,
-			&declaration, &closed); err != nil {
+			&declaration, &closed, &a.Acknowledged, &beside); err != nil {
 			return a, err
 		}
 		a.Closed = at(closed)
@@ -97,10 +102,17 @@ func (r *Reader) Applicant(actor provisioner.Actor, n int) (Applicant, error) {
 	}, `select `+deviceColumns+`, (select count(*) from suspension where device = d.id),
 			p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail, t.declaration,
 			coalesce((select s.closed_at from session s where s.device = d.id and s.closed_revision > 0
-				order by s.closed_revision desc limit 1 offset $1), 0)
+				order by s.closed_revision desc limit 1 offset $1), 0),
+			coalesce((select k.version from acknowledgement k where k.person = d.person and k.tenant = d.tenant order by k.acknowledged_at desc limit 1), ''),
+			(select count(*) from device o where o.tenant = d.tenant and o.serial_number = d.serial_number and o.serial_number <> '' and o.revoked_at = 0)
 		from device d join person p on p.id = d.person join tenant t on t.name = d.tenant where d.id = $2`, n-1, actor.ID)
 	if err == nil && suspensions > 0 {
 		a.Device, err = withSuspensions(r.q, a.Device)
+	}
+	if err == nil && beside > 1 {
+		d := a.Device
+		a.Beside, err = all(r.q, value[string], `select id from device where tenant = $1 and serial_number = $2 and serial_number <> '' and revoked_at = 0
+			and id <> $3 order by id`, d.Tenant, d.SerialNumber, d.ID)
 	}
 	a.Device, err = admitted(a.Device, err, actor)
 	return a, err

@@ -29,6 +29,18 @@ func (r *Reader) PersonTyped(tenant, typed string) (provisioner.Person, error) {
 		and exists (select 1 from standing s where s.person = person.id and s.tenant = $3) order by id limit 1`, key, key, tenant)
 }
 
+// PeopleTyped lists at most limit people of a tenant, but for those who are gone,
+// whose login or mail address reads like what was typed.
+func (r *Reader) PeopleTyped(tenant, typed string, limit int) ([]provisioner.Person, error) {
+	key := Fold(typed)
+	if key == "" {
+		return nil, nil
+	}
+	return all(r.q, scanPerson, selectPerson+`where (login_key = $1 or mail_key = $2)
+		and exists (select 1 from standing s where s.person = person.id and s.tenant = $3 and s.ended <> $4) order by id limit $5`,
+		key, key, tenant, string(provisioner.WhyDeleted), limit)
+}
+
 // KeepPerson makes the person known, or follows a changed name, login or mail
 // address of the one with the same directory and stable id. It gives the
 // person with the id that she has or gets. Nothing is written if nothing

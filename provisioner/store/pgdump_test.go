@@ -333,12 +333,14 @@ func TestADumpOfAnOlderSchema(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range []string{ // back over 00015_again.sql, 00012_waiting.sql, 00011_home.sql, 00010_spellings.sql (texts only), 00009_taking.sql, 00008_audit.sql, 00007_factor.sql, 00006_moves.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
+	for _, step := range []string{ // back over 00015_again.sql, 00013_invitations.sql, 00012_waiting.sql, 00011_home.sql, 00010_spellings.sql (texts only), 00009_taking.sql, 00008_audit.sql, 00007_factor.sql, 00006_moves.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
 		`drop index suspension_approval`,
 		`drop table waiting_laptop`,
 		`drop index session_end`,
 		`alter table session drop column due_at, drop column due_until, drop column due_why`,
 		`alter table device drop column signed_in_at`,
+		`drop table acknowledgement, house_rules, invitation`,
+		`drop index device_laptop`,
 		`alter table staff_token drop column tenant`,
 		`drop table taking_gateway, taking`,
 		`alter table suspension drop column ends_at`,

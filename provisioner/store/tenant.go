@@ -75,6 +75,9 @@ func (w *Writer) PutTenant(t provisioner.Tenant, was ...provisioner.Tenant) erro
 		t.Name, t.Directory, text); err != nil {
 		return err
 	}
+	if err := w.keepHouseRules(t); err != nil {
+		return err
+	}
 	domains := t.MailDomains
 	if len(was) == 0 {
 		if err := run(w.q, `delete from mail_domain where tenant = $1`, t.Name); err != nil {

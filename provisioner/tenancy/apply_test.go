@@ -89,6 +89,9 @@ func testEveryFieldIsCompared(t *testing.T, w *world) {
 		{func(d *tenancy.Declaration) {
 			d.Tenants[0].Networks = []provisioner.NetworkGrant{{Group: "CN=bau", Allow: []provisioner.Destination{{Prefix: netip.MustParsePrefix("10.1.0.10/32"), Port: 443}}}}
 		}, "tenant", "networks", "all: 10.1.0.0/16", "CN=bau: 10.1.0.10/32:443"},
+		{func(d *tenancy.Declaration) {
+			d.Tenants[0].HouseRules = provisioner.NewHouseRules("Sperren.", "", "")
+		}, "tenant", "house_rules", "", provisioner.NewHouseRules("Sperren.", "", "").Version},
 		{func(d *tenancy.Declaration) { d.Pools[0].Seats = 120 }, "licence pool", "seats", "100", "120"},
 		{func(d *tenancy.Declaration) { d.Pools[0].Burst = 0 }, "licence pool", "burst", "5", "0"},
 		{func(d *tenancy.Declaration) { d.Pools[0].From = time.Time{} }, "licence pool", "from", "2027-01-01", ""},
@@ -200,6 +203,14 @@ func testApplyRefuses(t *testing.T, worlds map[bool]*world) {
 		{"a mail domain twice", func(d *tenancy.Declaration) { d.Tenants[0].MailDomains = []string{"a.example", "A.example"} }, "tenant stadt"},
 		{"a network with host bits", func(d *tenancy.Declaration) { d.Tenants[0].Networks[0].Allow[0].Prefix = prefix("10.1.0.1/16") }, "tenant stadt"},
 		{"everything as a network", func(d *tenancy.Declaration) { d.Tenants[0].Networks[0].Allow[0].Prefix = prefix("0.0.0.0/0") }, "tenant stadt"},
+		{"endless house rules", func(d *tenancy.Declaration) {
+			d.Tenants[0].HouseRules = provisioner.NewHouseRules(strings.Repeat("x", provisioner.HouseRulesLimit+1), "", "")
+		}, "tenant stadt"},
+		{"house rules that steer a terminal", func(d *tenancy.Declaration) { d.Tenants[0].HouseRules = provisioner.NewHouseRules("\x1b[2J", "", "") }, "tenant stadt"},
+		{"house rules that are no text", func(d *tenancy.Declaration) { d.Tenants[0].HouseRules = provisioner.NewHouseRules("x", "\xff", "") }, "tenant stadt"},
+		{"house rules at no address", func(d *tenancy.Declaration) {
+			d.Tenants[0].HouseRules = provisioner.NewHouseRules("x", "", "javascript:alert(1)")
+		}, "tenant stadt"},
 		{"unknown password policy", func(d *tenancy.Declaration) { d.Tenants[0].Policy.PasswordExpired = "lock" }, "tenant stadt"},
 		{"password_only without hosts", func(d *tenancy.Declaration) { d.Tenants[0].Policy.PasswordExpired = provisioner.PasswordHostsOnly }, "tenant stadt"},
 		{"password hosts without password_only", func(d *tenancy.Declaration) {
@@ -320,6 +331,7 @@ func TestWhoMayApply(t *testing.T) {
 		{"administrator: policy, roles, group and name", as(provisioner.RoleTenantAdmin, "stadt"), func(d tenancy.Declaration) tenancy.Declaration {
 			v := &d.Tenants[0]
 			v.DisplayName, v.StaffGroup, v.Roles.Planner, v.Policy.Tunnel = "X", "CN=x", "CN=y", provisioner.TunnelFull
+			v.HouseRules = provisioner.NewHouseRules("Sperren.", "", "https://intranet.stadt.example")
 			return only(d)
 		}, ""},
 		{"administrator: the whole file, as it is stored, but for the other tenant", as(provisioner.RoleTenantAdmin, "stadt"), func(d tenancy.Declaration) tenancy.Declaration {

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/address"
@@ -146,6 +148,9 @@ func checkTenant(t provisioner.Tenant) *provisioner.Refusal {
 	if refusal := checkSpans(t); refusal != nil {
 		return refusal
 	}
+	if refusal := checkHouseRules(t); refusal != nil {
+		return refusal
+	}
 	return checkPolicy(t)
 }
 
@@ -163,6 +168,22 @@ func checkSpans(t provisioner.Tenant) *provisioner.Refusal {
 		if v.span != 0 && (v.span < time.Hour || v.span > time.Duration(v.most)*24*time.Hour) {
 			return invalid(kindTenant, t.Name, "%s muss von einer Stunde bis %d Tage sein, oder never", "%s must be from an hour to %d days, or never", v.name, v.most)
 		}
+	}
+	return nil
+}
+
+func checkHouseRules(t provisioner.Tenant) *provisioner.Refusal {
+	h := t.HouseRules
+	unfit := func(s string) bool {
+		return !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' })
+	}
+	switch {
+	case len(h.German) > provisioner.HouseRulesLimit || len(h.English) > provisioner.HouseRulesLimit:
+		return invalid(kindTenant, t.Name, "house_rules: ein Text hat mehr als %d Bytes", "house_rules: a text has more than %d bytes", provisioner.HouseRulesLimit)
+	case unfit(h.German) || unfit(h.English):
+		return invalid(kindTenant, t.Name, "house_rules: die Texte sind reiner Text in UTF-8, ohne Steuerzeichen", "house_rules: the texts are plain UTF-8 text without control characters")
+	case tooLong(h.Link) || h.Link != "" && !strings.HasPrefix(h.Link, "https://") && !strings.HasPrefix(h.Link, "http://"):
+		return invalid(kindTenant, t.Name, "house_rules.link muss mit https:// oder http:// beginnen", "house_rules.link must begin with https:// or http://")
 	}
 	return nil
 }

@@ -97,13 +97,16 @@ func tenantFields(t provisioner.Tenant) []field {
 		{"policy.second_factor.enrolling", strconv.FormatBool(t.Policy.SecondFactor.Enrolling)},
 		{"policy.second_factor.signing_in_again", strconv.FormatBool(t.Policy.SecondFactor.SigningInAgain)},
 		{fieldNetworks, join(t.Networks, grantText)},
+		{"house_rules", t.HouseRules.Version},
+		{"house_rules.link", t.HouseRules.Link},
 	}
 }
 
 // adminMayChange lists the fields of a tenant that its own administrator
 // decides. Who its people are and what they reach is the operator's.
 func adminMayChange(name string) bool {
-	return name == "display_name" || name == "staff_group" || strings.HasPrefix(name, "roles.") || strings.HasPrefix(name, "policy.")
+	return name == "display_name" || name == "staff_group" || strings.HasPrefix(name, "roles.") ||
+		strings.HasPrefix(name, "policy.") || strings.HasPrefix(name, "house_rules")
 }
 
 func grantText(g provisioner.NetworkGrant) string {

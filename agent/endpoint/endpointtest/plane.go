@@ -38,6 +38,8 @@ import (
 )
 
 const (
+	// Invitation is the token of a good invitation.
+	Invitation = "einladung-fuer-diesen-laptop"
 	// Password is the right one, for every login.
 	Password = "Kaffee-und-Kuchen-7" //nolint:gosec // a password of nobody
 	// Inside is the gateway's address inside the tunnel. A page with the text Page lies there on port 80.
@@ -71,6 +73,8 @@ type Script struct {
 	StreamError error
 	// Silent leaves renewals unanswered.
 	Silent bool
+	// HouseRules must be acknowledged to enrol. Nil: there are none.
+	HouseRules *heimdrahtv1.HouseRules
 	// ClockAhead is how far the control plane's clock is ahead.
 	ClockAhead time.Duration
 }
@@ -89,6 +93,8 @@ type Seen struct {
 	Closings   []string
 	// Session is the one that is open. Empty: none.
 	Session string
+	// Acknowledged is the version of the house rules that was acknowledged last.
+	Acknowledged string
 }
 
 // Plane is the control plane and its gateway. All methods are safe for concurrent use, except Kill and Restart.
@@ -302,10 +308,15 @@ func (p *Plane) Enrol(_ context.Context, r *heimdrahtv1.EnrolRequest) (*heimdrah
 			return nil, err
 		}
 	}
-	if r.GetPassword() != Password {
+	if r.GetPassword() != Password && r.GetInvitation() != Invitation {
 		return nil, signInFailed()
 	}
-	if err := p.checkCode(r.GetCode()); err != nil {
+	if r.GetInvitation() == "" {
+		if err := p.checkCode(r.GetCode()); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.rulesRefused(r.GetHouseRulesVersion()); err != nil {
 		return nil, err
 	}
 	return p.enrolled(r.GetCertificateRequest(), r.GetWireguardPublicKey())
@@ -531,4 +542,36 @@ func Refused(code string, retry time.Duration) *heimdrahtv1.AttachResponse {
 	return &heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Refused{Refused: &heimdrahtv1.Refusal{
 		Code: code, Sentence: "Nein.", NextStep: "Weiter.", RetryAfterMs: retry.Milliseconds(),
 	}}}
+}
+
+// GetHouseRules implements the EnrolmentService.
+func (p *Plane) GetHouseRules(context.Context, *heimdrahtv1.GetHouseRulesRequest) (*heimdrahtv1.GetHouseRulesResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	answer := &heimdrahtv1.GetHouseRulesResponse{HouseRules: p.script.HouseRules}
+	if p.script.HouseRules != nil && p.seen.Acknowledged == p.script.HouseRules.GetVersion() {
+		answer.AcknowledgedAt = timestamppb.New(time.Date(2026, 11, 26, 9, 30, 0, 0, time.UTC))
+	}
+	return answer, nil
+}
+
+// AcknowledgeHouseRules implements the EnrolmentService.
+func (p *Plane) AcknowledgeHouseRules(_ context.Context, r *heimdrahtv1.AcknowledgeHouseRulesRequest) (*heimdrahtv1.AcknowledgeHouseRulesResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.rulesRefused(r.GetVersion()); err != nil {
+		return nil, err
+	}
+	p.seen.Acknowledged = r.GetVersion()
+	return &heimdrahtv1.AcknowledgeHouseRulesResponse{}, nil
+}
+
+// rulesRefused refuses who does not acknowledge the house rules.
+func (p *Plane) rulesRefused(version string) error {
+	if p.script.HouseRules == nil || p.script.HouseRules.GetVersion() == version {
+		return nil
+	}
+	return Refuse(codes.FailedPrecondition, &heimdrahtv1.Refusal{
+		Code: "house-rules", Sentence: "Not acknowledged.", NextStep: "heimdraht-agent rules", HouseRules: p.script.HouseRules,
+	})
 }

@@ -203,13 +203,14 @@ type TenantDeclaration struct {
 	Land        string                 `protobuf:"bytes,3,opt,name=land,proto3" json:"land,omitempty"`
 	Directory   string                 `protobuf:"bytes,4,opt,name=directory,proto3" json:"directory,omitempty"`
 	// Empty: the directory's.
-	Base          string          `protobuf:"bytes,5,opt,name=base,proto3" json:"base,omitempty"`
-	MailDomains   []string        `protobuf:"bytes,6,rep,name=mail_domains,json=mailDomains,proto3" json:"mail_domains,omitempty"`
-	StaffGroup    string          `protobuf:"bytes,7,opt,name=staff_group,json=staffGroup,proto3" json:"staff_group,omitempty"`
-	Roles         *Roles          `protobuf:"bytes,8,opt,name=roles,proto3" json:"roles,omitempty"`
-	Policy        *Policy         `protobuf:"bytes,9,opt,name=policy,proto3" json:"policy,omitempty"`
-	Networks      []*NetworkGrant `protobuf:"bytes,10,rep,name=networks,proto3" json:"networks,omitempty"`
-	Provider      *ProviderRoles  `protobuf:"bytes,11,opt,name=provider,proto3" json:"provider,omitempty"`
+	Base          string                 `protobuf:"bytes,5,opt,name=base,proto3" json:"base,omitempty"`
+	MailDomains   []string               `protobuf:"bytes,6,rep,name=mail_domains,json=mailDomains,proto3" json:"mail_domains,omitempty"`
+	StaffGroup    string                 `protobuf:"bytes,7,opt,name=staff_group,json=staffGroup,proto3" json:"staff_group,omitempty"`
+	Roles         *Roles                 `protobuf:"bytes,8,opt,name=roles,proto3" json:"roles,omitempty"`
+	Policy        *Policy                `protobuf:"bytes,9,opt,name=policy,proto3" json:"policy,omitempty"`
+	Networks      []*NetworkGrant        `protobuf:"bytes,10,rep,name=networks,proto3" json:"networks,omitempty"`
+	Provider      *ProviderRoles         `protobuf:"bytes,11,opt,name=provider,proto3" json:"provider,omitempty"`
+	HouseRules    *HouseRulesDeclaration `protobuf:"bytes,12,opt,name=house_rules,json=houseRules,proto3" json:"house_rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -321,6 +322,78 @@ func (x *TenantDeclaration) GetProvider() *ProviderRoles {
 	return nil
 }
 
+func (x *TenantDeclaration) GetHouseRules() *HouseRulesDeclaration {
+	if x != nil {
+		return x.HouseRules
+	}
+	return nil
+}
+
+// HouseRulesDeclaration is what everybody must have acknowledged who works from
+// home, as plain text. Their version follows from the texts.
+type HouseRulesDeclaration struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: there are no house rules.
+	German string `protobuf:"bytes,1,opt,name=german,proto3" json:"german,omitempty"`
+	// Empty: the German is shown to everybody.
+	English string `protobuf:"bytes,2,opt,name=english,proto3" json:"english,omitempty"`
+	// Where they can be read too; http:// or https://.
+	Link          string `protobuf:"bytes,3,opt,name=link,proto3" json:"link,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HouseRulesDeclaration) Reset() {
+	*x = HouseRulesDeclaration{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HouseRulesDeclaration) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HouseRulesDeclaration) ProtoMessage() {}
+
+func (x *HouseRulesDeclaration) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HouseRulesDeclaration.ProtoReflect.Descriptor instead.
+func (*HouseRulesDeclaration) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *HouseRulesDeclaration) GetGerman() string {
+	if x != nil {
+		return x.German
+	}
+	return ""
+}
+
+func (x *HouseRulesDeclaration) GetEnglish() string {
+	if x != nil {
+		return x.English
+	}
+	return ""
+}
+
+func (x *HouseRulesDeclaration) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
 // Roles names the group of each role; empty: nobody has it.
 type Roles struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -333,7 +406,7 @@ type Roles struct {
 
 func (x *Roles) Reset() {
 	*x = Roles{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -345,7 +418,7 @@ func (x *Roles) String() string {
 func (*Roles) ProtoMessage() {}
 
 func (x *Roles) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -358,7 +431,7 @@ func (x *Roles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Roles.ProtoReflect.Descriptor instead.
 func (*Roles) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Roles) GetHelpdesk() string {
@@ -397,7 +470,7 @@ type ProviderRoles struct {
 
 func (x *ProviderRoles) Reset() {
 	*x = ProviderRoles{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -409,7 +482,7 @@ func (x *ProviderRoles) String() string {
 func (*ProviderRoles) ProtoMessage() {}
 
 func (x *ProviderRoles) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -422,7 +495,7 @@ func (x *ProviderRoles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProviderRoles.ProtoReflect.Descriptor instead.
 func (*ProviderRoles) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ProviderRoles) GetOperator() string {
@@ -475,7 +548,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -487,7 +560,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -500,7 +573,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Policy) GetDevicesPerPerson() uint32 {
@@ -585,7 +658,7 @@ type SecondFactorPolicy struct {
 
 func (x *SecondFactorPolicy) Reset() {
 	*x = SecondFactorPolicy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +670,7 @@ func (x *SecondFactorPolicy) String() string {
 func (*SecondFactorPolicy) ProtoMessage() {}
 
 func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +683,7 @@ func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecondFactorPolicy.ProtoReflect.Descriptor instead.
 func (*SecondFactorPolicy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SecondFactorPolicy) GetEnrolling() bool {
@@ -639,7 +712,7 @@ type NetworkGrant struct {
 
 func (x *NetworkGrant) Reset() {
 	*x = NetworkGrant{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +724,7 @@ func (x *NetworkGrant) String() string {
 func (*NetworkGrant) ProtoMessage() {}
 
 func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +737,7 @@ func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkGrant.ProtoReflect.Descriptor instead.
 func (*NetworkGrant) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *NetworkGrant) GetGroup() string {
@@ -701,7 +774,7 @@ type LicencePoolDeclaration struct {
 
 func (x *LicencePoolDeclaration) Reset() {
 	*x = LicencePoolDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +786,7 @@ func (x *LicencePoolDeclaration) String() string {
 func (*LicencePoolDeclaration) ProtoMessage() {}
 
 func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,7 +799,7 @@ func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicencePoolDeclaration.ProtoReflect.Descriptor instead.
 func (*LicencePoolDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LicencePoolDeclaration) GetName() string {
@@ -802,7 +875,7 @@ type PoolShare struct {
 
 func (x *PoolShare) Reset() {
 	*x = PoolShare{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +887,7 @@ func (x *PoolShare) String() string {
 func (*PoolShare) ProtoMessage() {}
 
 func (x *PoolShare) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +900,7 @@ func (x *PoolShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolShare.ProtoReflect.Descriptor instead.
 func (*PoolShare) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PoolShare) GetTenant() string {
@@ -862,7 +935,7 @@ type GatewayDeclaration struct {
 
 func (x *GatewayDeclaration) Reset() {
 	*x = GatewayDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -874,7 +947,7 @@ func (x *GatewayDeclaration) String() string {
 func (*GatewayDeclaration) ProtoMessage() {}
 
 func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -887,7 +960,7 @@ func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayDeclaration.ProtoReflect.Descriptor instead.
 func (*GatewayDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GatewayDeclaration) GetName() string {
@@ -948,7 +1021,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -960,7 +1033,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -973,7 +1046,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DiffRequest) GetDeclaration() *Declaration {
@@ -992,7 +1065,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1004,7 +1077,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1017,7 +1090,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DiffResponse) GetDifferences() []*Difference {
@@ -1042,7 +1115,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +1127,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +1140,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Difference) GetKind() string {
@@ -1115,7 +1188,7 @@ type ApplyRequest struct {
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1200,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1213,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ApplyRequest) GetDeclaration() *Declaration {
@@ -1166,7 +1239,7 @@ type ApplyResponse struct {
 
 func (x *ApplyResponse) Reset() {
 	*x = ApplyResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1178,7 +1251,7 @@ func (x *ApplyResponse) String() string {
 func (*ApplyResponse) ProtoMessage() {}
 
 func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1191,7 +1264,7 @@ func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
 func (*ApplyResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ApplyResponse) GetDifferences() []*Difference {
@@ -1210,7 +1283,7 @@ type CreateGatewayTokenRequest struct {
 
 func (x *CreateGatewayTokenRequest) Reset() {
 	*x = CreateGatewayTokenRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1295,7 @@ func (x *CreateGatewayTokenRequest) String() string {
 func (*CreateGatewayTokenRequest) ProtoMessage() {}
 
 func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1308,7 @@ func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CreateGatewayTokenRequest) GetGateway() string {
@@ -1256,7 +1329,7 @@ type CreateGatewayTokenResponse struct {
 
 func (x *CreateGatewayTokenResponse) Reset() {
 	*x = CreateGatewayTokenResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1268,7 +1341,7 @@ func (x *CreateGatewayTokenResponse) String() string {
 func (*CreateGatewayTokenResponse) ProtoMessage() {}
 
 func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1281,7 +1354,7 @@ func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CreateGatewayTokenResponse) GetToken() string {
@@ -1306,7 +1379,7 @@ type ListGatewaysRequest struct {
 
 func (x *ListGatewaysRequest) Reset() {
 	*x = ListGatewaysRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1391,7 @@ func (x *ListGatewaysRequest) String() string {
 func (*ListGatewaysRequest) ProtoMessage() {}
 
 func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1404,7 @@ func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysRequest.ProtoReflect.Descriptor instead.
 func (*ListGatewaysRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 type ListGatewaysResponse struct {
@@ -1343,7 +1416,7 @@ type ListGatewaysResponse struct {
 
 func (x *ListGatewaysResponse) Reset() {
 	*x = ListGatewaysResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +1428,7 @@ func (x *ListGatewaysResponse) String() string {
 func (*ListGatewaysResponse) ProtoMessage() {}
 
 func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +1441,7 @@ func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysResponse.ProtoReflect.Descriptor instead.
 func (*ListGatewaysResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListGatewaysResponse) GetGateways() []*Gateway {
@@ -1399,7 +1472,7 @@ type Gateway struct {
 
 func (x *Gateway) Reset() {
 	*x = Gateway{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1484,7 @@ func (x *Gateway) String() string {
 func (*Gateway) ProtoMessage() {}
 
 func (x *Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1497,7 @@ func (x *Gateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
 func (*Gateway) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Gateway) GetName() string {
@@ -1529,7 +1602,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x12bind_password_file\x18\x05 \x01(\tR\x10bindPasswordFile\x12\x12\n" +
 	"\x04base\x18\x06 \x01(\tR\x04base\x12\x18\n" +
 	"\aflavour\x18\a \x01(\tR\aflavour\x12\x14\n" +
-	"\x05plain\x18\b \x01(\bR\x05plain\"\x9e\x03\n" +
+	"\x05plain\x18\b \x01(\bR\x05plain\"\xe4\x03\n" +
 	"\x11TenantDeclaration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x12\n" +
@@ -1543,7 +1616,13 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x06policy\x18\t \x01(\v2\x14.heimdraht.v1.PolicyR\x06policy\x126\n" +
 	"\bnetworks\x18\n" +
 	" \x03(\v2\x1a.heimdraht.v1.NetworkGrantR\bnetworks\x127\n" +
-	"\bprovider\x18\v \x01(\v2\x1b.heimdraht.v1.ProviderRolesR\bprovider\"`\n" +
+	"\bprovider\x18\v \x01(\v2\x1b.heimdraht.v1.ProviderRolesR\bprovider\x12D\n" +
+	"\vhouse_rules\x18\f \x01(\v2#.heimdraht.v1.HouseRulesDeclarationR\n" +
+	"houseRules\"]\n" +
+	"\x15HouseRulesDeclaration\x12\x16\n" +
+	"\x06german\x18\x01 \x01(\tR\x06german\x12\x18\n" +
+	"\aenglish\x18\x02 \x01(\tR\aenglish\x12\x12\n" +
+	"\x04link\x18\x03 \x01(\tR\x04link\"`\n" +
 	"\x05Roles\x12\x1a\n" +
 	"\bhelpdesk\x18\x01 \x01(\tR\bhelpdesk\x12\x18\n" +
 	"\aplanner\x18\x02 \x01(\tR\aplanner\x12!\n" +
@@ -1654,63 +1733,65 @@ func file_heimdraht_v1_admin_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_admin_proto_rawDescData
 }
 
-var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*Declaration)(nil),                // 0: heimdraht.v1.Declaration
 	(*DirectoryDeclaration)(nil),       // 1: heimdraht.v1.DirectoryDeclaration
 	(*TenantDeclaration)(nil),          // 2: heimdraht.v1.TenantDeclaration
-	(*Roles)(nil),                      // 3: heimdraht.v1.Roles
-	(*ProviderRoles)(nil),              // 4: heimdraht.v1.ProviderRoles
-	(*Policy)(nil),                     // 5: heimdraht.v1.Policy
-	(*SecondFactorPolicy)(nil),         // 6: heimdraht.v1.SecondFactorPolicy
-	(*NetworkGrant)(nil),               // 7: heimdraht.v1.NetworkGrant
-	(*LicencePoolDeclaration)(nil),     // 8: heimdraht.v1.LicencePoolDeclaration
-	(*PoolShare)(nil),                  // 9: heimdraht.v1.PoolShare
-	(*GatewayDeclaration)(nil),         // 10: heimdraht.v1.GatewayDeclaration
-	(*DiffRequest)(nil),                // 11: heimdraht.v1.DiffRequest
-	(*DiffResponse)(nil),               // 12: heimdraht.v1.DiffResponse
-	(*Difference)(nil),                 // 13: heimdraht.v1.Difference
-	(*ApplyRequest)(nil),               // 14: heimdraht.v1.ApplyRequest
-	(*ApplyResponse)(nil),              // 15: heimdraht.v1.ApplyResponse
-	(*CreateGatewayTokenRequest)(nil),  // 16: heimdraht.v1.CreateGatewayTokenRequest
-	(*CreateGatewayTokenResponse)(nil), // 17: heimdraht.v1.CreateGatewayTokenResponse
-	(*ListGatewaysRequest)(nil),        // 18: heimdraht.v1.ListGatewaysRequest
-	(*ListGatewaysResponse)(nil),       // 19: heimdraht.v1.ListGatewaysResponse
-	(*Gateway)(nil),                    // 20: heimdraht.v1.Gateway
-	(*timestamppb.Timestamp)(nil),      // 21: google.protobuf.Timestamp
+	(*HouseRulesDeclaration)(nil),      // 3: heimdraht.v1.HouseRulesDeclaration
+	(*Roles)(nil),                      // 4: heimdraht.v1.Roles
+	(*ProviderRoles)(nil),              // 5: heimdraht.v1.ProviderRoles
+	(*Policy)(nil),                     // 6: heimdraht.v1.Policy
+	(*SecondFactorPolicy)(nil),         // 7: heimdraht.v1.SecondFactorPolicy
+	(*NetworkGrant)(nil),               // 8: heimdraht.v1.NetworkGrant
+	(*LicencePoolDeclaration)(nil),     // 9: heimdraht.v1.LicencePoolDeclaration
+	(*PoolShare)(nil),                  // 10: heimdraht.v1.PoolShare
+	(*GatewayDeclaration)(nil),         // 11: heimdraht.v1.GatewayDeclaration
+	(*DiffRequest)(nil),                // 12: heimdraht.v1.DiffRequest
+	(*DiffResponse)(nil),               // 13: heimdraht.v1.DiffResponse
+	(*Difference)(nil),                 // 14: heimdraht.v1.Difference
+	(*ApplyRequest)(nil),               // 15: heimdraht.v1.ApplyRequest
+	(*ApplyResponse)(nil),              // 16: heimdraht.v1.ApplyResponse
+	(*CreateGatewayTokenRequest)(nil),  // 17: heimdraht.v1.CreateGatewayTokenRequest
+	(*CreateGatewayTokenResponse)(nil), // 18: heimdraht.v1.CreateGatewayTokenResponse
+	(*ListGatewaysRequest)(nil),        // 19: heimdraht.v1.ListGatewaysRequest
+	(*ListGatewaysResponse)(nil),       // 20: heimdraht.v1.ListGatewaysResponse
+	(*Gateway)(nil),                    // 21: heimdraht.v1.Gateway
+	(*timestamppb.Timestamp)(nil),      // 22: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	1,  // 0: heimdraht.v1.Declaration.directories:type_name -> heimdraht.v1.DirectoryDeclaration
 	2,  // 1: heimdraht.v1.Declaration.tenants:type_name -> heimdraht.v1.TenantDeclaration
-	8,  // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
-	10, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
-	3,  // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
-	5,  // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
-	7,  // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
-	4,  // 7: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
-	6,  // 8: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
-	9,  // 9: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
-	0,  // 10: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
-	13, // 11: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
-	0,  // 12: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
-	13, // 13: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
-	21, // 14: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	20, // 15: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
-	21, // 16: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
-	21, // 17: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
-	11, // 18: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
-	14, // 19: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
-	16, // 20: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
-	18, // 21: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
-	12, // 22: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
-	15, // 23: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
-	17, // 24: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
-	19, // 25: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
-	22, // [22:26] is the sub-list for method output_type
-	18, // [18:22] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	9,  // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
+	11, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
+	4,  // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
+	6,  // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
+	8,  // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
+	5,  // 7: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
+	3,  // 8: heimdraht.v1.TenantDeclaration.house_rules:type_name -> heimdraht.v1.HouseRulesDeclaration
+	7,  // 9: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
+	10, // 10: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
+	0,  // 11: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
+	14, // 12: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
+	0,  // 13: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
+	14, // 14: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
+	22, // 15: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	21, // 16: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
+	22, // 17: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
+	22, // 18: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
+	12, // 19: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
+	15, // 20: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
+	17, // 21: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
+	19, // 22: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
+	13, // 23: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
+	16, // 24: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
+	18, // 25: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
+	20, // 26: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
+	23, // [23:27] is the sub-list for method output_type
+	19, // [19:23] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_admin_proto_init() }
@@ -1719,14 +1800,14 @@ func file_heimdraht_v1_admin_proto_init() {
 		return
 	}
 	file_heimdraht_v1_access_proto_init()
-	file_heimdraht_v1_admin_proto_msgTypes[5].OneofWrappers = []any{}
+	file_heimdraht_v1_admin_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_admin_proto_rawDesc), len(file_heimdraht_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

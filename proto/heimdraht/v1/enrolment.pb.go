@@ -42,9 +42,15 @@ type EnrolRequest struct {
 	AgentVersion string `protobuf:"bytes,9,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
 	// Six digits from the person's phone, or a recovery code, where the tenant wants
 	// a second factor for it; left out there, the refusal is factor-needed.
-	Code          string `protobuf:"bytes,12,opt,name=code,proto3" json:"code,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Code string `protobuf:"bytes,12,opt,name=code,proto3" json:"code,omitempty"`
+	// The token of an invitation (InvitationService), in place of tenant, login and
+	// password.
+	Invitation string `protobuf:"bytes,10,opt,name=invitation,proto3" json:"invitation,omitempty"`
+	// The version of the tenant's house rules that the person acknowledges with
+	// this. Empty: none.
+	HouseRulesVersion string `protobuf:"bytes,11,opt,name=house_rules_version,json=houseRulesVersion,proto3" json:"house_rules_version,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *EnrolRequest) Reset() {
@@ -143,6 +149,20 @@ func (x *EnrolRequest) GetAgentVersion() string {
 func (x *EnrolRequest) GetCode() string {
 	if x != nil {
 		return x.Code
+	}
+	return ""
+}
+
+func (x *EnrolRequest) GetInvitation() string {
+	if x != nil {
+		return x.Invitation
+	}
+	return ""
+}
+
+func (x *EnrolRequest) GetHouseRulesVersion() string {
+	if x != nil {
+		return x.HouseRulesVersion
 	}
 	return ""
 }
@@ -792,11 +812,181 @@ func (x *SignInAgainResponse) GetGoodForMs() int64 {
 	return 0
 }
 
+type GetHouseRulesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHouseRulesRequest) Reset() {
+	*x = GetHouseRulesRequest{}
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHouseRulesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHouseRulesRequest) ProtoMessage() {}
+
+func (x *GetHouseRulesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHouseRulesRequest.ProtoReflect.Descriptor instead.
+func (*GetHouseRulesRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{11}
+}
+
+type GetHouseRulesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Not set: there are none.
+	HouseRules *HouseRules `protobuf:"bytes,1,opt,name=house_rules,json=houseRules,proto3" json:"house_rules,omitempty"`
+	// Not set: the person has not acknowledged this version.
+	AcknowledgedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=acknowledged_at,json=acknowledgedAt,proto3" json:"acknowledged_at,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GetHouseRulesResponse) Reset() {
+	*x = GetHouseRulesResponse{}
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHouseRulesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHouseRulesResponse) ProtoMessage() {}
+
+func (x *GetHouseRulesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHouseRulesResponse.ProtoReflect.Descriptor instead.
+func (*GetHouseRulesResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *GetHouseRulesResponse) GetHouseRules() *HouseRules {
+	if x != nil {
+		return x.HouseRules
+	}
+	return nil
+}
+
+func (x *GetHouseRulesResponse) GetAcknowledgedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AcknowledgedAt
+	}
+	return nil
+}
+
+type AcknowledgeHouseRulesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeHouseRulesRequest) Reset() {
+	*x = AcknowledgeHouseRulesRequest{}
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeHouseRulesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeHouseRulesRequest) ProtoMessage() {}
+
+func (x *AcknowledgeHouseRulesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeHouseRulesRequest.ProtoReflect.Descriptor instead.
+func (*AcknowledgeHouseRulesRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *AcknowledgeHouseRulesRequest) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+type AcknowledgeHouseRulesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcknowledgeHouseRulesResponse) Reset() {
+	*x = AcknowledgeHouseRulesResponse{}
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcknowledgeHouseRulesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcknowledgeHouseRulesResponse) ProtoMessage() {}
+
+func (x *AcknowledgeHouseRulesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_enrolment_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcknowledgeHouseRulesResponse.ProtoReflect.Descriptor instead.
+func (*AcknowledgeHouseRulesResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_enrolment_proto_rawDescGZIP(), []int{14}
+}
+
 var File_heimdraht_v1_enrolment_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_enrolment_proto_rawDesc = "" +
 	"\n" +
-	"\x1cheimdraht/v1/enrolment.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\"\xd6\x02\n" +
+	"\x1cheimdraht/v1/enrolment.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\x1a\x1aheimdraht/v1/refusal.proto\"\xa6\x03\n" +
 	"\fEnrolRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x14\n" +
 	"\x05login\x18\x02 \x01(\tR\x05login\x12\x1a\n" +
@@ -808,7 +998,12 @@ const file_heimdraht_v1_enrolment_proto_rawDesc = "" +
 	"\rserial_number\x18\a \x01(\tR\fserialNumber\x12\x1a\n" +
 	"\bplatform\x18\b \x01(\tR\bplatform\x12#\n" +
 	"\ragent_version\x18\t \x01(\tR\fagentVersion\x12\x12\n" +
-	"\x04code\x18\f \x01(\tR\x04code\"\xe7\x01\n" +
+	"\x04code\x18\f \x01(\tR\x04code\x12\x1e\n" +
+	"\n" +
+	"invitation\x18\n" +
+	" \x01(\tR\n" +
+	"invitation\x12.\n" +
+	"\x13house_rules_version\x18\v \x01(\tR\x11houseRulesVersion\"\xe7\x01\n" +
 	"\rEnrolResponse\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1f\n" +
@@ -857,13 +1052,23 @@ const file_heimdraht_v1_enrolment_proto_rawDesc = "" +
 	"\bpassword\x18\x02 \x01(\tR\bpassword\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\tR\x04code\"5\n" +
 	"\x13SignInAgainResponse\x12\x1e\n" +
-	"\vgood_for_ms\x18\x01 \x01(\x03R\tgoodForMs2\xe9\x03\n" +
+	"\vgood_for_ms\x18\x01 \x01(\x03R\tgoodForMs\"\x16\n" +
+	"\x14GetHouseRulesRequest\"\x97\x01\n" +
+	"\x15GetHouseRulesResponse\x129\n" +
+	"\vhouse_rules\x18\x01 \x01(\v2\x18.heimdraht.v1.HouseRulesR\n" +
+	"houseRules\x12C\n" +
+	"\x0facknowledged_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x0eacknowledgedAt\"8\n" +
+	"\x1cAcknowledgeHouseRulesRequest\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\"\x1f\n" +
+	"\x1dAcknowledgeHouseRulesResponse2\xc3\x05\n" +
 	"\x10EnrolmentService\x12G\n" +
 	"\x05Enrol\x12\x1a.heimdraht.v1.EnrolRequest\x1a\x1b.heimdraht.v1.EnrolResponse\"\x05\xea\xdd\x19\x01\x01\x12b\n" +
 	"\x0eBeginEnrolment\x12#.heimdraht.v1.BeginEnrolmentRequest\x1a$.heimdraht.v1.BeginEnrolmentResponse\"\x05\xea\xdd\x19\x01\x01\x12b\n" +
 	"\x0eAwaitEnrolment\x12#.heimdraht.v1.AwaitEnrolmentRequest\x1a$.heimdraht.v1.AwaitEnrolmentResponse\"\x05\xea\xdd\x19\x01\x01\x12i\n" +
 	"\x10RenewCertificate\x12%.heimdraht.v1.RenewCertificateRequest\x1a&.heimdraht.v1.RenewCertificateResponse\"\x06\xea\xdd\x19\x02\x02\x03\x12Y\n" +
-	"\vSignInAgain\x12 .heimdraht.v1.SignInAgainRequest\x1a!.heimdraht.v1.SignInAgainResponse\"\x05\xea\xdd\x19\x01\x02B?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
+	"\vSignInAgain\x12 .heimdraht.v1.SignInAgainRequest\x1a!.heimdraht.v1.SignInAgainResponse\"\x05\xea\xdd\x19\x01\x02\x12_\n" +
+	"\rGetHouseRules\x12\".heimdraht.v1.GetHouseRulesRequest\x1a#.heimdraht.v1.GetHouseRulesResponse\"\x05\xea\xdd\x19\x01\x02\x12w\n" +
+	"\x15AcknowledgeHouseRules\x12*.heimdraht.v1.AcknowledgeHouseRulesRequest\x1a+.heimdraht.v1.AcknowledgeHouseRulesResponse\"\x05\xea\xdd\x19\x01\x02B?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
 var (
 	file_heimdraht_v1_enrolment_proto_rawDescOnce sync.Once
@@ -877,43 +1082,54 @@ func file_heimdraht_v1_enrolment_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_enrolment_proto_rawDescData
 }
 
-var file_heimdraht_v1_enrolment_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_heimdraht_v1_enrolment_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_heimdraht_v1_enrolment_proto_goTypes = []any{
-	(*EnrolRequest)(nil),             // 0: heimdraht.v1.EnrolRequest
-	(*EnrolResponse)(nil),            // 1: heimdraht.v1.EnrolResponse
-	(*BeginEnrolmentRequest)(nil),    // 2: heimdraht.v1.BeginEnrolmentRequest
-	(*BeginEnrolmentResponse)(nil),   // 3: heimdraht.v1.BeginEnrolmentResponse
-	(*AwaitEnrolmentRequest)(nil),    // 4: heimdraht.v1.AwaitEnrolmentRequest
-	(*AwaitEnrolmentResponse)(nil),   // 5: heimdraht.v1.AwaitEnrolmentResponse
-	(*Certificate)(nil),              // 6: heimdraht.v1.Certificate
-	(*RenewCertificateRequest)(nil),  // 7: heimdraht.v1.RenewCertificateRequest
-	(*RenewCertificateResponse)(nil), // 8: heimdraht.v1.RenewCertificateResponse
-	(*SignInAgainRequest)(nil),       // 9: heimdraht.v1.SignInAgainRequest
-	(*SignInAgainResponse)(nil),      // 10: heimdraht.v1.SignInAgainResponse
-	(*timestamppb.Timestamp)(nil),    // 11: google.protobuf.Timestamp
+	(*EnrolRequest)(nil),                  // 0: heimdraht.v1.EnrolRequest
+	(*EnrolResponse)(nil),                 // 1: heimdraht.v1.EnrolResponse
+	(*BeginEnrolmentRequest)(nil),         // 2: heimdraht.v1.BeginEnrolmentRequest
+	(*BeginEnrolmentResponse)(nil),        // 3: heimdraht.v1.BeginEnrolmentResponse
+	(*AwaitEnrolmentRequest)(nil),         // 4: heimdraht.v1.AwaitEnrolmentRequest
+	(*AwaitEnrolmentResponse)(nil),        // 5: heimdraht.v1.AwaitEnrolmentResponse
+	(*Certificate)(nil),                   // 6: heimdraht.v1.Certificate
+	(*RenewCertificateRequest)(nil),       // 7: heimdraht.v1.RenewCertificateRequest
+	(*RenewCertificateResponse)(nil),      // 8: heimdraht.v1.RenewCertificateResponse
+	(*SignInAgainRequest)(nil),            // 9: heimdraht.v1.SignInAgainRequest
+	(*SignInAgainResponse)(nil),           // 10: heimdraht.v1.SignInAgainResponse
+	(*GetHouseRulesRequest)(nil),          // 11: heimdraht.v1.GetHouseRulesRequest
+	(*GetHouseRulesResponse)(nil),         // 12: heimdraht.v1.GetHouseRulesResponse
+	(*AcknowledgeHouseRulesRequest)(nil),  // 13: heimdraht.v1.AcknowledgeHouseRulesRequest
+	(*AcknowledgeHouseRulesResponse)(nil), // 14: heimdraht.v1.AcknowledgeHouseRulesResponse
+	(*timestamppb.Timestamp)(nil),         // 15: google.protobuf.Timestamp
+	(*HouseRules)(nil),                    // 16: heimdraht.v1.HouseRules
 }
 var file_heimdraht_v1_enrolment_proto_depIdxs = []int32{
 	6,  // 0: heimdraht.v1.EnrolResponse.certificate:type_name -> heimdraht.v1.Certificate
-	11, // 1: heimdraht.v1.BeginEnrolmentResponse.expires_at:type_name -> google.protobuf.Timestamp
+	15, // 1: heimdraht.v1.BeginEnrolmentResponse.expires_at:type_name -> google.protobuf.Timestamp
 	1,  // 2: heimdraht.v1.AwaitEnrolmentResponse.enrolled:type_name -> heimdraht.v1.EnrolResponse
-	11, // 3: heimdraht.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
-	11, // 4: heimdraht.v1.Certificate.renew_at:type_name -> google.protobuf.Timestamp
+	15, // 3: heimdraht.v1.Certificate.not_after:type_name -> google.protobuf.Timestamp
+	15, // 4: heimdraht.v1.Certificate.renew_at:type_name -> google.protobuf.Timestamp
 	6,  // 5: heimdraht.v1.RenewCertificateResponse.certificate:type_name -> heimdraht.v1.Certificate
-	0,  // 6: heimdraht.v1.EnrolmentService.Enrol:input_type -> heimdraht.v1.EnrolRequest
-	2,  // 7: heimdraht.v1.EnrolmentService.BeginEnrolment:input_type -> heimdraht.v1.BeginEnrolmentRequest
-	4,  // 8: heimdraht.v1.EnrolmentService.AwaitEnrolment:input_type -> heimdraht.v1.AwaitEnrolmentRequest
-	7,  // 9: heimdraht.v1.EnrolmentService.RenewCertificate:input_type -> heimdraht.v1.RenewCertificateRequest
-	9,  // 10: heimdraht.v1.EnrolmentService.SignInAgain:input_type -> heimdraht.v1.SignInAgainRequest
-	1,  // 11: heimdraht.v1.EnrolmentService.Enrol:output_type -> heimdraht.v1.EnrolResponse
-	3,  // 12: heimdraht.v1.EnrolmentService.BeginEnrolment:output_type -> heimdraht.v1.BeginEnrolmentResponse
-	5,  // 13: heimdraht.v1.EnrolmentService.AwaitEnrolment:output_type -> heimdraht.v1.AwaitEnrolmentResponse
-	8,  // 14: heimdraht.v1.EnrolmentService.RenewCertificate:output_type -> heimdraht.v1.RenewCertificateResponse
-	10, // 15: heimdraht.v1.EnrolmentService.SignInAgain:output_type -> heimdraht.v1.SignInAgainResponse
-	11, // [11:16] is the sub-list for method output_type
-	6,  // [6:11] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	16, // 6: heimdraht.v1.GetHouseRulesResponse.house_rules:type_name -> heimdraht.v1.HouseRules
+	15, // 7: heimdraht.v1.GetHouseRulesResponse.acknowledged_at:type_name -> google.protobuf.Timestamp
+	0,  // 8: heimdraht.v1.EnrolmentService.Enrol:input_type -> heimdraht.v1.EnrolRequest
+	2,  // 9: heimdraht.v1.EnrolmentService.BeginEnrolment:input_type -> heimdraht.v1.BeginEnrolmentRequest
+	4,  // 10: heimdraht.v1.EnrolmentService.AwaitEnrolment:input_type -> heimdraht.v1.AwaitEnrolmentRequest
+	7,  // 11: heimdraht.v1.EnrolmentService.RenewCertificate:input_type -> heimdraht.v1.RenewCertificateRequest
+	9,  // 12: heimdraht.v1.EnrolmentService.SignInAgain:input_type -> heimdraht.v1.SignInAgainRequest
+	11, // 13: heimdraht.v1.EnrolmentService.GetHouseRules:input_type -> heimdraht.v1.GetHouseRulesRequest
+	13, // 14: heimdraht.v1.EnrolmentService.AcknowledgeHouseRules:input_type -> heimdraht.v1.AcknowledgeHouseRulesRequest
+	1,  // 15: heimdraht.v1.EnrolmentService.Enrol:output_type -> heimdraht.v1.EnrolResponse
+	3,  // 16: heimdraht.v1.EnrolmentService.BeginEnrolment:output_type -> heimdraht.v1.BeginEnrolmentResponse
+	5,  // 17: heimdraht.v1.EnrolmentService.AwaitEnrolment:output_type -> heimdraht.v1.AwaitEnrolmentResponse
+	8,  // 18: heimdraht.v1.EnrolmentService.RenewCertificate:output_type -> heimdraht.v1.RenewCertificateResponse
+	10, // 19: heimdraht.v1.EnrolmentService.SignInAgain:output_type -> heimdraht.v1.SignInAgainResponse
+	12, // 20: heimdraht.v1.EnrolmentService.GetHouseRules:output_type -> heimdraht.v1.GetHouseRulesResponse
+	14, // 21: heimdraht.v1.EnrolmentService.AcknowledgeHouseRules:output_type -> heimdraht.v1.AcknowledgeHouseRulesResponse
+	15, // [15:22] is the sub-list for method output_type
+	8,  // [8:15] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_enrolment_proto_init() }
@@ -922,13 +1138,14 @@ func file_heimdraht_v1_enrolment_proto_init() {
 		return
 	}
 	file_heimdraht_v1_access_proto_init()
+	file_heimdraht_v1_refusal_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_enrolment_proto_rawDesc), len(file_heimdraht_v1_enrolment_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,11 +19,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	EnrolmentService_Enrol_FullMethodName            = "/heimdraht.v1.EnrolmentService/Enrol"
-	EnrolmentService_BeginEnrolment_FullMethodName   = "/heimdraht.v1.EnrolmentService/BeginEnrolment"
-	EnrolmentService_AwaitEnrolment_FullMethodName   = "/heimdraht.v1.EnrolmentService/AwaitEnrolment"
-	EnrolmentService_RenewCertificate_FullMethodName = "/heimdraht.v1.EnrolmentService/RenewCertificate"
-	EnrolmentService_SignInAgain_FullMethodName      = "/heimdraht.v1.EnrolmentService/SignInAgain"
+	EnrolmentService_Enrol_FullMethodName                 = "/heimdraht.v1.EnrolmentService/Enrol"
+	EnrolmentService_BeginEnrolment_FullMethodName        = "/heimdraht.v1.EnrolmentService/BeginEnrolment"
+	EnrolmentService_AwaitEnrolment_FullMethodName        = "/heimdraht.v1.EnrolmentService/AwaitEnrolment"
+	EnrolmentService_RenewCertificate_FullMethodName      = "/heimdraht.v1.EnrolmentService/RenewCertificate"
+	EnrolmentService_SignInAgain_FullMethodName           = "/heimdraht.v1.EnrolmentService/SignInAgain"
+	EnrolmentService_GetHouseRules_FullMethodName         = "/heimdraht.v1.EnrolmentService/GetHouseRules"
+	EnrolmentService_AcknowledgeHouseRules_FullMethodName = "/heimdraht.v1.EnrolmentService/AcknowledgeHouseRules"
 )
 
 // EnrolmentServiceClient is the client API for EnrolmentService service.
@@ -32,7 +34,9 @@ const (
 //
 // EnrolmentService makes a laptop known and keeps its certificate alive.
 type EnrolmentServiceClient interface {
-	// Enrol proves a person by password and registers her laptop's keys. The
+	// Enrol proves a person by password or invitation and registers her laptop's
+	// keys. Who has not acknowledged the tenant's house rules is refused with
+	// house-rules once that is done, and told what they are (Refusal.house_rules). The
 	// same person on the same serial number replaces the earlier device in one
 	// step: same id and address, new keys, old keys dead.
 	Enrol(ctx context.Context, in *EnrolRequest, opts ...grpc.CallOption) (*EnrolResponse, error)
@@ -50,6 +54,12 @@ type EnrolmentServiceClient interface {
 	// SignInAgain has the person of the calling device prove who she is once more,
 	// as the tenant's policy wants from time to time.
 	SignInAgain(ctx context.Context, in *SignInAgainRequest, opts ...grpc.CallOption) (*SignInAgainResponse, error)
+	// GetHouseRules tells the person of the calling device the house rules of her
+	// tenant as they are now.
+	GetHouseRules(ctx context.Context, in *GetHouseRulesRequest, opts ...grpc.CallOption) (*GetHouseRulesResponse, error)
+	// AcknowledgeHouseRules keeps that she has acknowledged them. Any version but
+	// the present one is refused with house-rules.
+	AcknowledgeHouseRules(ctx context.Context, in *AcknowledgeHouseRulesRequest, opts ...grpc.CallOption) (*AcknowledgeHouseRulesResponse, error)
 }
 
 type enrolmentServiceClient struct {
@@ -110,13 +120,35 @@ func (c *enrolmentServiceClient) SignInAgain(ctx context.Context, in *SignInAgai
 	return out, nil
 }
 
+func (c *enrolmentServiceClient) GetHouseRules(ctx context.Context, in *GetHouseRulesRequest, opts ...grpc.CallOption) (*GetHouseRulesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetHouseRulesResponse)
+	err := c.cc.Invoke(ctx, EnrolmentService_GetHouseRules_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *enrolmentServiceClient) AcknowledgeHouseRules(ctx context.Context, in *AcknowledgeHouseRulesRequest, opts ...grpc.CallOption) (*AcknowledgeHouseRulesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AcknowledgeHouseRulesResponse)
+	err := c.cc.Invoke(ctx, EnrolmentService_AcknowledgeHouseRules_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // EnrolmentServiceServer is the server API for EnrolmentService service.
 // All implementations must embed UnimplementedEnrolmentServiceServer
 // for forward compatibility.
 //
 // EnrolmentService makes a laptop known and keeps its certificate alive.
 type EnrolmentServiceServer interface {
-	// Enrol proves a person by password and registers her laptop's keys. The
+	// Enrol proves a person by password or invitation and registers her laptop's
+	// keys. Who has not acknowledged the tenant's house rules is refused with
+	// house-rules once that is done, and told what they are (Refusal.house_rules). The
 	// same person on the same serial number replaces the earlier device in one
 	// step: same id and address, new keys, old keys dead.
 	Enrol(context.Context, *EnrolRequest) (*EnrolResponse, error)
@@ -134,6 +166,12 @@ type EnrolmentServiceServer interface {
 	// SignInAgain has the person of the calling device prove who she is once more,
 	// as the tenant's policy wants from time to time.
 	SignInAgain(context.Context, *SignInAgainRequest) (*SignInAgainResponse, error)
+	// GetHouseRules tells the person of the calling device the house rules of her
+	// tenant as they are now.
+	GetHouseRules(context.Context, *GetHouseRulesRequest) (*GetHouseRulesResponse, error)
+	// AcknowledgeHouseRules keeps that she has acknowledged them. Any version but
+	// the present one is refused with house-rules.
+	AcknowledgeHouseRules(context.Context, *AcknowledgeHouseRulesRequest) (*AcknowledgeHouseRulesResponse, error)
 	mustEmbedUnimplementedEnrolmentServiceServer()
 }
 
@@ -158,6 +196,12 @@ func (UnimplementedEnrolmentServiceServer) RenewCertificate(context.Context, *Re
 }
 func (UnimplementedEnrolmentServiceServer) SignInAgain(context.Context, *SignInAgainRequest) (*SignInAgainResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SignInAgain not implemented")
+}
+func (UnimplementedEnrolmentServiceServer) GetHouseRules(context.Context, *GetHouseRulesRequest) (*GetHouseRulesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetHouseRules not implemented")
+}
+func (UnimplementedEnrolmentServiceServer) AcknowledgeHouseRules(context.Context, *AcknowledgeHouseRulesRequest) (*AcknowledgeHouseRulesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AcknowledgeHouseRules not implemented")
 }
 func (UnimplementedEnrolmentServiceServer) mustEmbedUnimplementedEnrolmentServiceServer() {}
 func (UnimplementedEnrolmentServiceServer) testEmbeddedByValue()                          {}
@@ -270,6 +314,42 @@ func _EnrolmentService_SignInAgain_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _EnrolmentService_GetHouseRules_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetHouseRulesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EnrolmentServiceServer).GetHouseRules(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EnrolmentService_GetHouseRules_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EnrolmentServiceServer).GetHouseRules(ctx, req.(*GetHouseRulesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _EnrolmentService_AcknowledgeHouseRules_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AcknowledgeHouseRulesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EnrolmentServiceServer).AcknowledgeHouseRules(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: EnrolmentService_AcknowledgeHouseRules_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EnrolmentServiceServer).AcknowledgeHouseRules(ctx, req.(*AcknowledgeHouseRulesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // EnrolmentService_ServiceDesc is the grpc.ServiceDesc for EnrolmentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -296,6 +376,14 @@ var EnrolmentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SignInAgain",
 			Handler:    _EnrolmentService_SignInAgain_Handler,
+		},
+		{
+			MethodName: "GetHouseRules",
+			Handler:    _EnrolmentService_GetHouseRules_Handler,
+		},
+		{
+			MethodName: "AcknowledgeHouseRules",
+			Handler:    _EnrolmentService_AcknowledgeHouseRules_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -33,7 +33,9 @@ type Refusal struct {
 	NextStep string `protobuf:"bytes,3,opt,name=next_step,json=nextStep,proto3" json:"next_step,omitempty"`
 	// The caller may try again by itself, no sooner than this many
 	// milliseconds. Zero: trying again without doing something first is useless.
-	RetryAfterMs  int64 `protobuf:"varint,4,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
+	RetryAfterMs int64 `protobuf:"varint,4,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
+	// With the code house-rules: what the person must read and acknowledge.
+	HouseRules    *HouseRules `protobuf:"bytes,5,opt,name=house_rules,json=houseRules,proto3" json:"house_rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -96,6 +98,77 @@ func (x *Refusal) GetRetryAfterMs() int64 {
 	return 0
 }
 
+func (x *Refusal) GetHouseRules() *HouseRules {
+	if x != nil {
+		return x.HouseRules
+	}
+	return nil
+}
+
+// HouseRules are what a tenant wants everybody to have read who works from home.
+type HouseRules struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Follows from the texts.
+	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	// Plain text, in the caller's language if it is there, else in German.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// Where they can be read too; may be empty.
+	Link          string `protobuf:"bytes,3,opt,name=link,proto3" json:"link,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HouseRules) Reset() {
+	*x = HouseRules{}
+	mi := &file_heimdraht_v1_refusal_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HouseRules) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HouseRules) ProtoMessage() {}
+
+func (x *HouseRules) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_refusal_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HouseRules.ProtoReflect.Descriptor instead.
+func (*HouseRules) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_refusal_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *HouseRules) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *HouseRules) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *HouseRules) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
 // Fault is what a person sees of a failure that the operator must act upon.
 type Fault struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -107,7 +180,7 @@ type Fault struct {
 
 func (x *Fault) Reset() {
 	*x = Fault{}
-	mi := &file_heimdraht_v1_refusal_proto_msgTypes[1]
+	mi := &file_heimdraht_v1_refusal_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -119,7 +192,7 @@ func (x *Fault) String() string {
 func (*Fault) ProtoMessage() {}
 
 func (x *Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_refusal_proto_msgTypes[1]
+	mi := &file_heimdraht_v1_refusal_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -132,7 +205,7 @@ func (x *Fault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault.ProtoReflect.Descriptor instead.
 func (*Fault) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_refusal_proto_rawDescGZIP(), []int{1}
+	return file_heimdraht_v1_refusal_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Fault) GetId() string {
@@ -146,12 +219,19 @@ var File_heimdraht_v1_refusal_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_refusal_proto_rawDesc = "" +
 	"\n" +
-	"\x1aheimdraht/v1/refusal.proto\x12\fheimdraht.v1\"|\n" +
+	"\x1aheimdraht/v1/refusal.proto\x12\fheimdraht.v1\"\xb7\x01\n" +
 	"\aRefusal\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1a\n" +
 	"\bsentence\x18\x02 \x01(\tR\bsentence\x12\x1b\n" +
 	"\tnext_step\x18\x03 \x01(\tR\bnextStep\x12$\n" +
-	"\x0eretry_after_ms\x18\x04 \x01(\x03R\fretryAfterMs\"\x17\n" +
+	"\x0eretry_after_ms\x18\x04 \x01(\x03R\fretryAfterMs\x129\n" +
+	"\vhouse_rules\x18\x05 \x01(\v2\x18.heimdraht.v1.HouseRulesR\n" +
+	"houseRules\"N\n" +
+	"\n" +
+	"HouseRules\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x12\n" +
+	"\x04link\x18\x03 \x01(\tR\x04link\"\x17\n" +
 	"\x05Fault\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02idB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
@@ -167,17 +247,19 @@ func file_heimdraht_v1_refusal_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_refusal_proto_rawDescData
 }
 
-var file_heimdraht_v1_refusal_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_heimdraht_v1_refusal_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_heimdraht_v1_refusal_proto_goTypes = []any{
-	(*Refusal)(nil), // 0: heimdraht.v1.Refusal
-	(*Fault)(nil),   // 1: heimdraht.v1.Fault
+	(*Refusal)(nil),    // 0: heimdraht.v1.Refusal
+	(*HouseRules)(nil), // 1: heimdraht.v1.HouseRules
+	(*Fault)(nil),      // 2: heimdraht.v1.Fault
 }
 var file_heimdraht_v1_refusal_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	1, // 0: heimdraht.v1.Refusal.house_rules:type_name -> heimdraht.v1.HouseRules
+	1, // [1:1] is the sub-list for method output_type
+	1, // [1:1] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_refusal_proto_init() }
@@ -191,7 +273,7 @@ func file_heimdraht_v1_refusal_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_refusal_proto_rawDesc), len(file_heimdraht_v1_refusal_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -120,6 +120,27 @@ func (d *Directory) Lookup(ctx context.Context, base, stableID string, groups []
 	return person, nil
 }
 
+// Find implements directory.Directory.
+func (d *Directory) Find(ctx context.Context, base, login string, groups []string) (directory.Person, error) {
+	login, refused := directory.TypedLogin(login)
+	if refused != nil {
+		refused.Directory = d.cfg.Name
+		return directory.Person{}, refused
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
+	defer cancel()
+
+	found, err := d.findLogin(ctx, d.baseOr(base), norm.NFC.String(login))
+	if err != nil {
+		return directory.Person{}, err
+	}
+	person := found.person
+	if err := d.fillGroups(ctx, found, &person, groups); err != nil {
+		return directory.Person{}, err
+	}
+	return person, nil
+}
+
 // Close implements directory.Directory. Calls that are under way end with an error. It is idempotent.
 func (d *Directory) Close() error {
 	d.mu.Lock()

@@ -150,6 +150,22 @@ func (d *Directory) Lookup(ctx context.Context, base, stableID string, groups []
 	return directory.Person{}, d.answer(directory.Misconfigured, "there is nobody at all below the base")
 }
 
+// Find implements directory.Directory.
+func (d *Directory) Find(ctx context.Context, base, login string, groups []string) (directory.Person, error) {
+	login, refused := directory.TypedLogin(login)
+	if refused != nil {
+		refused.Directory = d.name
+		return directory.Person{}, refused
+	}
+	e, person, err := d.locate(ctx, base, login)
+	if err != nil {
+		return directory.Person{}, err
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return person, d.fillGroups(e, &person, groups)
+}
+
 // idAssertion is what the entry with a stable id has. An id that none can have is had by none.
 func (d *Directory) idAssertion(stableID string) assertion {
 	attribute := strings.ToLower(d.flavour.StableID)
