@@ -54,6 +54,9 @@ func TestEveryCallRefusesWhatItCannotRead(t *testing.T) {
 	for _, m := range methods(t) {
 		if anybody := slices.Contains(callersOf(m), heimdrahtv1.Caller_CALLER_ANONYMOUS); !anybody && certificates[string(m.Name())] == nil {
 			tokens[string(m.Name())] = s.Operator
+			if !slices.Contains(callersOf(m), heimdrahtv1.Caller_CALLER_OPERATOR) {
+				tokens[string(m.Name())] = s.Login(provisionertest.Tenant, provisionertest.Staff)
+			}
 		}
 		conn := s.Dial(certificates[string(m.Name())])
 		for _, c := range []struct {
