@@ -87,6 +87,8 @@ const (
 	ActionRestoreDevice       Action = "restore device"
 	ActionRevokePerson        Action = "revoke person"
 	ActionListSessions        Action = "list sessions"
+	ActionMakeStatic          Action = "make static device"
+	ActionListStatics         Action = "list static devices"
 	ActionReadConcurrency     Action = "read concurrency"
 	ActionReadGatewayLoad     Action = "read gateway load"
 	ActionDiff                Action = "diff"
@@ -160,7 +162,7 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleDevice}
 	case ActionSyncGateway:
 		return []Role{RoleGateway}
-	case ActionFindPeople, ActionReadPerson, ActionReadDevice, ActionRestoreDevice, ActionRevokePerson, ActionListSessions,
+	case ActionFindPeople, ActionReadPerson, ActionReadDevice, ActionRestoreDevice, ActionRevokePerson, ActionListSessions, ActionMakeStatic, ActionListStatics,
 		ActionIssueFactorToken, ActionResetFactor, ActionReadProposals, ActionTake:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionRevokeDevice, ActionSuspendDevice:

@@ -69,7 +69,18 @@ type Device struct {
 
 	EnrolledAt          time.Time
 	CertificateNotAfter time.Time
+
+	// StaticUntil is when a static peer ends: a phone or a branch router without an
+	// agent, whose file was made once. Zero: the device has an agent.
+	StaticUntil time.Time
 }
+
+// Static reports whether the device is a static peer.
+func (d Device) Static() bool { return !d.StaticUntil.IsZero() }
+
+// StaticLongest is how long a static peer may live before somebody has to look
+// again: nobody signs in on it, and its key lies in a file.
+const StaticLongest = 366 * 24 * time.Hour
 
 // Suspension is one reason why access rests.
 type Suspension struct {

@@ -31,9 +31,13 @@ type Session struct {
 	PublicKey    Key
 	Stream       string // the laptop's stream that holds it; of two the newer wins
 	Revision     int64  // at which the gateway was told to install it
+	// KeyOf is what the preshared key of a static peer is derived from: its file
+	// outlives the session. Empty: a laptop's, whose key comes from the id.
+	KeyOf string
 
 	OpenedAt   time.Time
 	LeaseUntil time.Time
+	EndsAt     time.Time // whatever else happens; zero: never
 	RenewedAt  time.Time
 
 	// What the gateway last saw; zero: nothing yet.
@@ -59,6 +63,10 @@ type Usage struct {
 	LastHandshake time.Time // zero: none yet
 }
 
+// Static reports whether the session is a static peer's. It has no lease: nobody
+// renews it, and it ends with its device.
+func (s Session) Static() bool { return s.KeyOf != "" }
+
 // Online reports whether a handshake at most 180 s old was seen, by the gateway
 // or by the laptop.
 func (s Session) Online(now time.Time) bool {
@@ -78,6 +86,9 @@ type ExpiryEvidence struct {
 // gateway can be asked, an observation newer than the lease's end must show
 // that no handshake happened for 180 s.
 func (s Session) Expired(e ExpiryEvidence) bool {
+	if s.Static() {
+		return false
+	}
 	if e.Now.Sub(s.RenewedAt) >= UnrenewedLimit && e.Now.Sub(e.ServingSince) >= Lease {
 		return true
 	}

@@ -90,6 +90,8 @@ type client struct {
 	adm  heimdrahtv1.AdminServiceClient
 	dir  heimdrahtv1.DirectoryServiceClient
 	aud  heimdrahtv1.AuditServiceClient
+
+	static heimdrahtv1.StaticServiceClient
 }
 
 func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
@@ -124,6 +126,8 @@ func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
 		adm:  heimdrahtv1.NewAdminServiceClient(conn),
 		dir:  heimdrahtv1.NewDirectoryServiceClient(conn),
 		aud:  heimdrahtv1.NewAuditServiceClient(conn),
+
+		static: heimdrahtv1.NewStaticServiceClient(conn),
 	}, nil
 }
 

@@ -124,22 +124,41 @@ func (a *app) showSecret(r *heimdrahtv1.BeginFactorResponse) error {
 	return nil
 }
 
-// qrCode draws a QR code (ISO/IEC 18004) with two modules a character, dark on
-// light whatever the terminal's colours are.
-func qrCode(text string) (string, error) {
+// modules are the squares of a QR code.
+type modules struct {
+	size int
+	dark func(x, y int) bool // also around it
+}
+
+// qrModules makes a QR code (ISO/IEC 18004): with room for a scratch where the text
+// is short enough, else as many characters as one can hold.
+func qrModules(text string) (modules, error) {
 	code, err := qr.Encode(text, qr.M, qr.Unicode)
 	if err != nil {
-		return "", fmt.Errorf("drawing a QR code: %w", err)
+		code, err = qr.Encode(text, qr.L, qr.Unicode)
 	}
-	const quiet = 2 // modules around it
+	if err != nil {
+		return modules{}, fmt.Errorf("drawing a QR code of %d characters: %w", len(text), err)
+	}
 	size := code.Bounds().Dx()
-	dark := func(x, y int) bool {
+	return modules{size, func(x, y int) bool {
 		if x < 0 || y < 0 || x >= size || y >= size {
 			return false
 		}
 		r, _, _, _ := code.At(x, y).RGBA()
 		return r == 0
+	}}, nil
+}
+
+// qrCode draws a QR code with two modules a character, dark on light whatever the
+// terminal's colours are.
+func qrCode(text string) (string, error) {
+	code, err := qrModules(text)
+	if err != nil {
+		return "", err
 	}
+	const quiet = 2 // modules around it
+	size, dark := code.size, code.dark
 	var b strings.Builder
 	for y := -quiet; y < size+quiet; y += 2 {
 		b.WriteString("\x1b[30;107m")

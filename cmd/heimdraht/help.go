@@ -49,7 +49,16 @@ func helpTexts(l speech.Language) kong.Vars {
 		"device_revoke":  {"Einen Laptop endgültig sperren, mit Bestätigung der Zugangsserver.", "Revoke a laptop for good, with the gateways' confirmation."},
 		"device_suspend": {"Den Zugang eines Laptops ruhen lassen.", "Suspend a laptop's access."},
 		"device_restore": {"Einen ruhenden Zugang zurückgeben.", "Give suspended access back."},
+		"device_static":  {"Ein Telefon oder einen Router anschließen, mit der WireGuard-App statt des Programms, bis zu einem Tag.", "Connect a phone or a branch router, with WireGuard's app in place of the agent, until a day."},
 		"device_id":      {"Geräte-ID, oder mindestens ihre ersten 6 Zeichen.", "Device id, or at least the first 6 characters of it."},
+
+		"static_replace":     {"Neue Schlüssel und eine neue Datei für ein Gerät; die alte Datei gilt dann nicht mehr.", "New keys and a new file for a device; the former file leads nowhere then."},
+		"static_list":        {"Die festen Zugänge zeigen, die nächsten Enden zuerst.", "List the static devices, those that end soonest first."},
+		"static_until":       {"Der letzte Tag, höchstens ein Jahr voraus.", "The last day, at most a year away."},
+		"static_name":        {"Wie das Gerät heißen soll.", "What the device is called."},
+		"static_gateway":     {"Über diesen Zugangsserver; sonst den mit dem meisten Platz.", "Through this gateway; else the one with most room."},
+		"static_config_file": {"Die Konfiguration für wg-quick und die Apps in eine neue Datei schreiben, die nur Sie lesen.", "Write the configuration for wg-quick and the apps to a new file that only you can read."},
+		"static_qr_file":     {"Den QR-Code als PNG in eine neue Datei schreiben. Ohne beides: auf das Terminal.", "Write the QR code as PNG to a new file. Without both: to the terminal."},
 
 		"sessions":         {"Offene Verbindungen zeigen.", "Show the open sessions."},
 		"sessions_tenant":  {"Nur diese Verwaltung.", "Only this tenant."},

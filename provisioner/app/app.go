@@ -148,7 +148,7 @@ func (a *App) wire(o Options) error {
 	a.signIn = signin.New(signin.Options{Store: a.store, Directories: a.registry, Factors: a.keys, Logger: a.log})
 	a.rights = entitlement.New(entitlement.Options{Store: a.store, Directories: a.registry, Logger: a.log})
 	a.sessions = session.New(session.Options{
-		Store: a.store, Standings: a.signIn, Confirmations: a.contacts, Keys: a.keys, Logger: a.log,
+		Store: a.store, Standings: a.signIn, Confirmations: a.contacts, Keys: a.keys, Journal: a.journal, Logger: a.log,
 	})
 	collector, err := collectorOf(a.config)
 	if err != nil {

@@ -85,6 +85,9 @@ func (r *replaying) run(taken journal.Taken, backup store.Content) (err error) {
 	if err := r.devices(taken.Devices); err != nil {
 		return err
 	}
+	if err := r.statics(); err != nil {
+		return err
+	}
 	return r.tx.Audit(store.Event{
 		Actor: r.actor, Action: "restore backup", Object: audit.Object{Kind: "database", ID: backup.Epoch},
 		Details: map[string]string{
@@ -278,6 +281,21 @@ func (r *replaying) add(d journal.Device) error {
 		return err
 	}
 	return r.device(made, d)
+}
+
+// statics lets static peers go on of which nothing was taken: nobody else would
+// open a session for them.
+func (r *replaying) statics() error {
+	list, err := r.tx.StaticPeers()
+	if err != nil {
+		return err
+	}
+	for _, device := range list {
+		if _, err := r.tx.OpenStatic(device); err != nil && !errors.Is(err, store.ErrNone) {
+			return fmt.Errorf("static peer %s: %w", device, err)
+		}
+	}
+	return nil
 }
 
 func (r *replaying) audit(d provisioner.Device, action string, details map[string]string) error {

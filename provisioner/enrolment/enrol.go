@@ -166,7 +166,8 @@ func (e *enrolling) add(tx *store.Writer) (provisioner.Device, provisioner.Certi
 	if err != nil {
 		return d, provisioner.Certificate{}, fmt.Errorf("reading the person's devices: %w", err)
 	}
-	living := slices.DeleteFunc(list, func(d provisioner.Device) bool { return d.State() == provisioner.DeviceRevoked })
+	// Static peers do not count: whoever is responsible for a branch router has laptops too.
+	living := slices.DeleteFunc(list, func(d provisioner.Device) bool { return d.State() == provisioner.DeviceRevoked || d.Static() })
 	if e.laptop.serial == "" && slices.ContainsFunc(living, suspendedWithoutSerial) {
 		// It may be that very laptop, and suspension is not to be shaken off.
 		return d, provisioner.Certificate{}, provisioner.Refuse(provisioner.CodeDeviceSuspended)

@@ -206,6 +206,9 @@ func reconnect(tx *store.Writer, tenant provisioner.Tenant, person provisioner.P
 		return fmt.Errorf("reading the person's devices: %w", err)
 	}
 	for _, d := range devices {
+		if d.Static() {
+			continue // what it reaches stands in its file, and nobody would open the next session
+		}
 		if _, err := tx.CloseSessionOf(d.ID, provisioner.CodeAccessChanged); err != nil && !errors.Is(err, store.ErrNone) {
 			return fmt.Errorf("closing the session: %w", err)
 		}

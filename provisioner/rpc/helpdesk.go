@@ -115,6 +115,7 @@ func fromDevice(d helpdesk.Device) *heimdrahtv1.Device {
 		DeviceId: d.ID, Tenant: d.Tenant, PersonId: d.Person, PersonName: d.PersonName, Name: d.Name, SerialNumber: d.SerialNumber,
 		Platform: d.Platform, State: stateOf(d.State()), StateReason: d.RevokedWhy, WireguardPublicKey: d.PublicKey.String(),
 		EnrolledAt: stamp(d.EnrolledAt), CertificateNotAfter: stamp(d.CertificateNotAfter), AgentVersion: d.AgentVersion,
+		StaticUntil: stamp(d.StaticUntil),
 	}
 	if out.StateReason == "" && len(d.SuspendedBy) > 0 {
 		out.StateReason = d.SuspendedBy[0].Reason

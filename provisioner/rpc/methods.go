@@ -35,6 +35,10 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionRevokePerson, true
 	case heimdrahtv1.HelpdeskService_ListSessions_FullMethodName:
 		return provisioner.ActionListSessions, true
+	case heimdrahtv1.StaticService_MakeStaticDevice_FullMethodName:
+		return provisioner.ActionMakeStatic, true
+	case heimdrahtv1.StaticService_ListStaticDevices_FullMethodName:
+		return provisioner.ActionListStatics, true
 	case heimdrahtv1.CapacityService_GetConcurrency_FullMethodName:
 		return provisioner.ActionReadConcurrency, true
 	case heimdrahtv1.AdminService_Diff_FullMethodName:

@@ -106,6 +106,7 @@ func New(o Options) *Server {
 		tenancy: o.Tenancy, sessions: o.Sessions, hub: o.Hub, contacts: o.Contacts, streams: s.streams, log: o.Logger,
 	})
 	heimdrahtv1.RegisterHelpdeskServiceServer(services, &helpdeskHandler{helpdesk: o.Helpdesk, enrolment: o.Enrolment})
+	heimdrahtv1.RegisterStaticServiceServer(services, &staticHandler{sessions: o.Sessions})
 	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{helpdesk: o.Helpdesk})
 	heimdrahtv1.RegisterAdminServiceServer(services, &adminHandler{tenancy: o.Tenancy})
 	heimdrahtv1.RegisterDirectoryServiceServer(services, &directoryHandler{entitlement: o.Entitlement})

@@ -62,6 +62,9 @@ func (s *Service) runExpiry(ctx context.Context, duty *store.Duty) error {
 		if since := duty.WritingSince(); since.After(s.servingSince) {
 			s.servingSince = since
 		}
+		if err := s.endStatics(ctx, duty, now); err != nil && ctx.Err() == nil {
+			s.Logger.Error("ending static peers whose time is over", "error", err)
+		}
 		if err := s.expire(ctx, duty, now); err != nil && ctx.Err() == nil {
 			s.Logger.Error("ending sessions whose lease has run out", "error", err)
 		}

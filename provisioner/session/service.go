@@ -44,12 +44,19 @@ type PresharedKeys interface {
 	PresharedKey(version int64, sessionID string) ([32]byte, error)
 }
 
+// Journal keeps what was taken beside the backups. Await waits a moment until
+// everything up to a revision is in it, and says itself if it is not.
+type Journal interface {
+	Await(ctx context.Context, revision int64) bool
+}
+
 // Options are what a Service needs.
 type Options struct {
 	Store         *store.Store
 	Standings     Standings
 	Confirmations Confirmations
 	Keys          PresharedKeys
+	Journal       Journal // nil: nobody keeps one
 	Logger        *slog.Logger
 }
 
@@ -174,7 +181,7 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		if err != nil {
 			return err
 		}
-		gateway, index, err := place(tx, device, tried)
+		gateway, index, err := place(tx, device, tried, "")
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,7 @@ import (
 
 const (
 	deviceColumns = `d.id, d.tenant, d.person, d.generation, d.name, d.serial_number, d.platform, d.public_key, d.agent_version,
-	d.enrolled_at, d.certificate_not_after, d.revoked_at, d.revoked_why `
+	d.enrolled_at, d.certificate_not_after, d.revoked_at, d.revoked_why, d.static_until `
 	selectDevice = `select ` + deviceColumns + `from device d `
 )
 
@@ -19,12 +19,13 @@ func scanDevice(s scanner) (provisioner.Device, error) { return scanDeviceAnd(s)
 
 func scanDeviceAnd(s scanner, more ...any) (d provisioner.Device, err error) {
 	var key string
-	var enrolled, notAfter, revoked int64
+	var enrolled, notAfter, revoked, static int64
 	if err := s.Scan(append([]any{&d.ID, &d.Tenant, &d.Person, &d.Generation, &d.Name, &d.SerialNumber, &d.Platform, &key, &d.AgentVersion,
-		&enrolled, &notAfter, &revoked, &d.RevokedWhy}, more...)...); err != nil {
+		&enrolled, &notAfter, &revoked, &d.RevokedWhy, &static}, more...)...); err != nil {
 		return d, err
 	}
 	d.EnrolledAt, d.CertificateNotAfter, d.RevokedAt = at(enrolled), at(notAfter), at(revoked)
+	d.StaticUntil = at(static)
 	d.PublicKey, err = keyFromText(key)
 	return d, err
 }
@@ -197,10 +198,10 @@ func (w *Writer) AddDevice(d provisioner.Device) error {
 		return err
 	}
 	return run(w.q, `insert into device (id, tenant, person, generation, name, serial_number, platform, public_key, agent_version,
-			enrolled_at, certificate_not_after, revoked_at, revoked_why, search)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, '', $12)`,
+			enrolled_at, certificate_not_after, revoked_at, revoked_why, search, static_until)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, '', $12, $13)`,
 		d.ID, d.Tenant, d.Person, d.Generation, d.Name, d.SerialNumber, d.Platform, d.PublicKey.String(), d.AgentVersion,
-		ms(d.EnrolledAt), ms(d.CertificateNotAfter), deviceText(d))
+		ms(d.EnrolledAt), ms(d.CertificateNotAfter), deviceText(d), ms(d.StaticUntil))
 }
 
 // ReplaceDevice writes new keys, generation, name and certificate of a device
@@ -210,9 +211,9 @@ func (w *Writer) ReplaceDevice(d provisioner.Device) error {
 		return err
 	}
 	return run(w.q, `update device set generation = $1, name = $2, platform = $3, public_key = $4, agent_version = $5, enrolled_at = $6,
-		certificate_not_after = $7, search = $8 where id = $9`,
+		certificate_not_after = $7, search = $8, static_until = $9 where id = $10`,
 		d.Generation, d.Name, d.Platform, d.PublicKey.String(), d.AgentVersion, ms(d.EnrolledAt), ms(d.CertificateNotAfter),
-		deviceText(d), d.ID)
+		deviceText(d), ms(d.StaticUntil), d.ID)
 }
 
 // ClaimKey makes a WireGuard key somebody's for good. A key that anybody has
@@ -244,11 +245,17 @@ func (w *Writer) NoteAgent(device, version string) error {
 }
 
 // RevokeDevice marks a device as revoked. It reports false if it was already.
-// The change is recorded; closing its session is the caller's next step.
+// The change is recorded; what a static peer held is free, and closing the session
+// is the caller's next step.
 func (w *Writer) RevokeDevice(d provisioner.Device, why string) (bool, error) {
 	n, err := w.changedDevice(d.ID, `update device set revoked_at = $1, revoked_why = $2 where id = $3 and revoked_at = 0`, ms(w.Now), why, d.ID)
 	if err != nil || n == 0 {
 		return false, err
+	}
+	if d.Static() {
+		if err := w.EndStatic(d); err != nil {
+			return false, err
+		}
 	}
 	return true, w.deviceChanged(d)
 }
@@ -267,13 +274,20 @@ func (w *Writer) SuspendDevice(d provisioner.Device, s provisioner.Suspension) (
 	return true, w.deviceChanged(d)
 }
 
-// RestoreDevice gives back what a source took; false if it had taken nothing.
+// RestoreDevice gives back what a source took; false if it had taken nothing. A
+// static peer is back at once: there is nobody to open a session for it.
 func (w *Writer) RestoreDevice(d provisioner.Device, source provisioner.SuspensionSource) (bool, error) {
 	n, err := w.changedDevice(d.ID, `delete from suspension where device = $1 and source = $2`, d.ID, string(source))
 	if err != nil || n == 0 {
 		return false, err
 	}
-	return true, w.deviceChanged(d)
+	if err := w.deviceChanged(d); err != nil || !d.Static() {
+		return true, err
+	}
+	if _, err := w.OpenStatic(d.ID); err != nil && !errors.Is(err, ErrNone) {
+		return true, fmt.Errorf("giving a static peer its session back: %w", err)
+	}
+	return true, nil
 }
 
 // changedDevice runs a statement that writes nothing of what the ledger keeps but

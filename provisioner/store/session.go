@@ -9,20 +9,22 @@ import (
 
 const selectSession = `select s.id, s.device, s.tenant, s.person, s.gateway, s.pool, s.address_index, s.key_version, s.public_key, s.stream, s.revision,
 	s.opened_at, s.lease_until, s.renewed_at, s.last_handshake, s.received_bytes, s.sent_bytes,
-	s.reported_handshake, s.reported_received, s.reported_sent, s.closed_at, s.closed_why, s.closed_revision,
+	s.reported_handshake, s.reported_received, s.reported_sent, s.closed_at, s.closed_why, s.closed_revision, s.key_of, s.ends_at,
 	coalesce(c.observed_at, 0)
 	from session s left join gateway_contact c on c.gateway = s.gateway `
 
 func scanSession(r scanner) (s provisioner.Session, err error) {
 	var key string
-	var opened, lease, renewed, handshake, received, sent, closed, observed int64
+	var opened, lease, renewed, handshake, received, sent, closed, ends, observed int64
 	var reportedAt, reportedReceived, reportedSent int64
 	if err := r.Scan(&s.ID, &s.Device, &s.Tenant, &s.Person, &s.Gateway, &s.Pool, &s.AddressIndex, &s.KeyVersion, &key, &s.Stream, &s.Revision,
-		&opened, &lease, &renewed, &handshake, &received, &sent, &reportedAt, &reportedReceived, &reportedSent, &closed, &s.ClosedWhy, &s.ClosedRevision, &observed); err != nil {
+		&opened, &lease, &renewed, &handshake, &received, &sent, &reportedAt, &reportedReceived, &reportedSent, &closed, &s.ClosedWhy, &s.ClosedRevision,
+		&s.KeyOf, &ends, &observed); err != nil {
 		return s, err
 	}
 	s.OpenedAt, s.LeaseUntil, s.RenewedAt = at(opened), at(lease), at(renewed)
 	s.LastHandshake, s.ClosedAt, s.ObservedAt = at(handshake), at(closed), at(observed)
+	s.EndsAt = at(ends)
 	s.ReceivedBytes, s.SentBytes = uint64(received), uint64(sent)
 	s.Reported = provisioner.Usage{LastHandshake: at(reportedAt), ReceivedBytes: uint64(reportedReceived), SentBytes: uint64(reportedSent)}
 	s.PublicKey, err = keyFromText(key)
@@ -74,10 +76,11 @@ func (r *Reader) SessionsChanged(gateway string, after, upto int64) ([]provision
 		gateway, after, upto)
 }
 
-// SessionsOpenedBefore lists open sessions of a gateway that were opened before
-// a revision, at most limit.
+// SessionsOpenedBefore lists open sessions of laptops on a gateway that were opened
+// before a revision, at most limit. Static peers are not among them: there is
+// nobody who would open the next one.
 func (r *Reader) SessionsOpenedBefore(gateway string, revision int64, limit int) ([]provisioner.Session, error) {
-	return all(r.q, scanSession, selectSession+`where s.gateway = $1 and s.closed_at = 0 and s.revision < $2 order by s.id limit $3`,
+	return all(r.q, scanSession, selectSession+`where s.gateway = $1 and s.closed_at = 0 and s.revision < $2 and s.key_of = '' order by s.id limit $3`,
 		gateway, revision, limit)
 }
 
@@ -132,7 +135,8 @@ func (r *Reader) DebtsOf(device string) ([]Debt, error) {
 }
 
 // OpenSession writes an opened session and records the change; the session
-// gets its revision. Seat and address were taken before.
+// gets its revision. Seat and address were taken before; of a static peer the place
+// on the gateway too (AddStatic).
 func (w *Writer) OpenSession(s *provisioner.Session) error {
 	var err error
 	s.Revision, err = w.Record(provisioner.Change{Kind: provisioner.ChangeOpened, Tenant: s.Tenant, Gateway: s.Gateway, Device: s.Device, Session: s.ID})
@@ -142,21 +146,24 @@ func (w *Writer) OpenSession(s *provisioner.Session) error {
 	l := w.ledger()
 	if err := l.pen.run(`insert into session (id, device, tenant, person, gateway, pool, address_index, key_version, public_key, stream, revision,
 			opened_at, lease_until, renewed_at, last_handshake, received_bytes, sent_bytes,
-			reported_handshake, reported_received, reported_sent, closed_at, closed_why, closed_revision)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, 0, 0, 0, '', 0)`,
+			reported_handshake, reported_received, reported_sent, closed_at, closed_why, closed_revision, key_of, ends_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, 0, 0, 0, '', 0, $15, $16)`,
 		s.ID, s.Device, s.Tenant, s.Person, s.Gateway, s.Pool, s.AddressIndex, s.KeyVersion, s.PublicKey.String(), s.Stream, s.Revision,
-		ms(s.OpenedAt), ms(s.LeaseUntil), ms(s.RenewedAt)); err != nil {
+		ms(s.OpenedAt), ms(s.LeaseUntil), ms(s.RenewedAt), s.KeyOf, ms(s.EndsAt)); err != nil {
 		return err
 	}
 	if held, ok := l.rows.sessions[s.Device]; ok {
 		change(l, held)
 		held.session, held.open = *s, true
 	}
+	if s.Static() {
+		return nil
+	}
 	return l.movePlace(s.Gateway, 1)
 }
 
-// CloseSession ends an open session: seat and address are free at once, the
-// change is recorded. The session must have been read as open in this transaction.
+// CloseSession ends an open session: seat and address are free at once (but a static
+// peer's, which are its own until EndStatic), the change is recorded. The session must have been read as open in this transaction.
 func (w *Writer) CloseSession(s provisioner.Session, why provisioner.Code) (revision int64, err error) {
 	if s.ClosedRevision, err = w.Record(provisioner.Change{
 		Kind: provisioner.ChangeClosed, Tenant: s.Tenant, Gateway: s.Gateway, Device: s.Device, Session: s.ID,
@@ -173,10 +180,17 @@ func (w *Writer) CloseSession(s provisioner.Session, why provisioner.Code) (revi
 	}
 	change(l, held)
 	held.open = false
-	return s.ClosedRevision, errors.Join(
-		l.pen.run(`update session set closed_at = $1, closed_why = $2, closed_revision = $3 where id = $4 and closed_revision = 0`,
-			ms(w.Now), string(why), s.ClosedRevision, s.ID),
-		l.movePlace(s.Gateway, -1),
+	if err := l.pen.run(`update session set closed_at = $1, closed_why = $2, closed_revision = $3 where id = $4 and closed_revision = 0`,
+		ms(w.Now), string(why), s.ClosedRevision, s.ID); err != nil || s.Static() {
+		return s.ClosedRevision, err
+	}
+	return s.ClosedRevision, w.free(s)
+}
+
+// free gives back what a session holds: place, seat and address.
+func (w *Writer) free(s provisioner.Session) error {
+	return errors.Join(
+		w.ledger().movePlace(s.Gateway, -1),
 		w.FreeSeat(s.Pool, s.Tenant),
 		w.FreeAddress(s.Gateway, s.Device, s.AddressIndex),
 	)

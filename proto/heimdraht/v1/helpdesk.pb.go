@@ -559,8 +559,10 @@ type Device struct {
 	CertificateNotAfter *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=certificate_not_after,json=certificateNotAfter,proto3" json:"certificate_not_after,omitempty"`
 	AgentVersion        string                 `protobuf:"bytes,13,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
 	Session             *Session               `protobuf:"bytes,14,opt,name=session,proto3" json:"session,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// When a static device ends; not set: it has an agent.
+	StaticUntil   *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=static_until,json=staticUntil,proto3" json:"static_until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Device) Reset() {
@@ -687,6 +689,13 @@ func (x *Device) GetAgentVersion() string {
 func (x *Device) GetSession() *Session {
 	if x != nil {
 		return x.Session
+	}
+	return nil
+}
+
+func (x *Device) GetStaticUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StaticUntil
 	}
 	return nil
 }
@@ -2469,7 +2478,7 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x14\n" +
 	"\x05cause\x18\x03 \x01(\tR\x05cause\x12\x16\n" +
-	"\x06source\x18\x04 \x01(\tR\x06source\"\xb9\x04\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\"\xf8\x04\n" +
 	"\x06Device\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
@@ -2487,7 +2496,8 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"enrolledAt\x12N\n" +
 	"\x15certificate_not_after\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x13certificateNotAfter\x12#\n" +
 	"\ragent_version\x18\r \x01(\tR\fagentVersion\x12/\n" +
-	"\asession\x18\x0e \x01(\v2\x15.heimdraht.v1.SessionR\asession\"\xec\x02\n" +
+	"\asession\x18\x0e \x01(\v2\x15.heimdraht.v1.SessionR\asession\x12=\n" +
+	"\fstatic_until\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\vstaticUntil\"\xec\x02\n" +
 	"\aSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n" +
@@ -2715,64 +2725,65 @@ var file_heimdraht_v1_helpdesk_proto_depIdxs = []int32{
 	39, // 7: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
 	39, // 8: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
 	9,  // 9: heimdraht.v1.Device.session:type_name -> heimdraht.v1.Session
-	39, // 10: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
-	8,  // 11: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
-	8,  // 12: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
-	14, // 13: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	39, // 14: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
-	8,  // 15: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
-	14, // 16: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	8,  // 17: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
-	8,  // 18: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
-	14, // 19: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	9,  // 20: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
-	39, // 21: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	27, // 22: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
-	38, // 23: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
-	39, // 24: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
-	39, // 25: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
-	27, // 26: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
-	27, // 27: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
-	27, // 28: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
-	1,  // 29: heimdraht.v1.TakeRequest.action:type_name -> heimdraht.v1.TakeAction
-	39, // 30: heimdraht.v1.TakeRequest.ends_at:type_name -> google.protobuf.Timestamp
-	27, // 31: heimdraht.v1.TakeResponse.proposal:type_name -> heimdraht.v1.Proposal
-	14, // 32: heimdraht.v1.FollowTakingResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	2,  // 33: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
-	5,  // 34: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
-	10, // 35: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
-	12, // 36: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
-	15, // 37: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
-	17, // 38: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
-	19, // 39: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
-	21, // 40: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
-	34, // 41: heimdraht.v1.HelpdeskService.Take:input_type -> heimdraht.v1.TakeRequest
-	36, // 42: heimdraht.v1.HelpdeskService.FollowTaking:input_type -> heimdraht.v1.FollowTakingRequest
-	23, // 43: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
-	25, // 44: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
-	28, // 45: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
-	30, // 46: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
-	32, // 47: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
-	3,  // 48: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
-	6,  // 49: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
-	11, // 50: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
-	13, // 51: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
-	16, // 52: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
-	18, // 53: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
-	20, // 54: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
-	22, // 55: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
-	35, // 56: heimdraht.v1.HelpdeskService.Take:output_type -> heimdraht.v1.TakeResponse
-	37, // 57: heimdraht.v1.HelpdeskService.FollowTaking:output_type -> heimdraht.v1.FollowTakingResponse
-	24, // 58: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
-	26, // 59: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
-	29, // 60: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
-	31, // 61: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
-	33, // 62: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
-	48, // [48:63] is the sub-list for method output_type
-	33, // [33:48] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	39, // 10: heimdraht.v1.Device.static_until:type_name -> google.protobuf.Timestamp
+	39, // 11: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
+	8,  // 12: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
+	8,  // 13: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
+	14, // 14: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	39, // 15: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
+	8,  // 16: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
+	14, // 17: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	8,  // 18: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
+	8,  // 19: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
+	14, // 20: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	9,  // 21: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
+	39, // 22: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 23: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
+	38, // 24: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
+	39, // 25: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
+	39, // 26: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 27: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
+	27, // 28: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	27, // 29: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	1,  // 30: heimdraht.v1.TakeRequest.action:type_name -> heimdraht.v1.TakeAction
+	39, // 31: heimdraht.v1.TakeRequest.ends_at:type_name -> google.protobuf.Timestamp
+	27, // 32: heimdraht.v1.TakeResponse.proposal:type_name -> heimdraht.v1.Proposal
+	14, // 33: heimdraht.v1.FollowTakingResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	2,  // 34: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
+	5,  // 35: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
+	10, // 36: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
+	12, // 37: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
+	15, // 38: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
+	17, // 39: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
+	19, // 40: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
+	21, // 41: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
+	34, // 42: heimdraht.v1.HelpdeskService.Take:input_type -> heimdraht.v1.TakeRequest
+	36, // 43: heimdraht.v1.HelpdeskService.FollowTaking:input_type -> heimdraht.v1.FollowTakingRequest
+	23, // 44: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
+	25, // 45: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
+	28, // 46: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
+	30, // 47: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
+	32, // 48: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
+	3,  // 49: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
+	6,  // 50: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
+	11, // 51: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
+	13, // 52: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
+	16, // 53: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
+	18, // 54: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
+	20, // 55: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
+	22, // 56: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
+	35, // 57: heimdraht.v1.HelpdeskService.Take:output_type -> heimdraht.v1.TakeResponse
+	37, // 58: heimdraht.v1.HelpdeskService.FollowTaking:output_type -> heimdraht.v1.FollowTakingResponse
+	24, // 59: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
+	26, // 60: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
+	29, // 61: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
+	31, // 62: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
+	33, // 63: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
+	49, // [49:64] is the sub-list for method output_type
+	34, // [34:49] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_helpdesk_proto_init() }
