@@ -20,6 +20,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/state"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	plane "github.com/heimdraht/heimdraht/provisioner/app"
 	"github.com/heimdraht/heimdraht/provisioner/provisionertest"
 )
 
@@ -165,9 +166,24 @@ func freeUDP(t *testing.T) string {
 	return conn.LocalAddr().String()
 }
 
+// fromBackup puts a backup of now in the place of the database.
+func fromBackup(t *testing.T, s *provisionertest.Server) {
+	t.Helper()
+	backup := filepath.Join(t.TempDir(), "backup")
+	_, err := plane.WriteBackup(t.Context(), s.Config, backup, func(int, int) {})
+	check(t, err)
+	s.Stop()
+	_, err = plane.RestoreBackup(t.Context(), s.Config, plane.RestoreRequest{From: backup, Replace: true})
+	check(t, err)
+	s.Run()
+	token, _, err := s.App.NewOperatorToken(t.Context())
+	check(t, err)
+	s.Redeem(token)
+}
+
 // The whole way of a phone: the file that the command wrote, and nothing else, leads
 // through a real tunnel; what the helpdesk takes and gives back holds for it too, and
-// a control plane that starts anew changes nothing.
+// a control plane that starts anew, or from a backup, changes nothing.
 func TestAPhoneComesInWithItsFileAlone(t *testing.T) {
 	d := provisionertest.Declaration()
 	d.GetGateways()[0].Endpoint = freeUDP(t)
@@ -208,10 +224,12 @@ func TestAPhoneComesInWithItsFileAlone(t *testing.T) {
 	for _, step := range []struct {
 		command string
 		reaches bool
-	}{{"suspend", false}, {"restore", true}, {"stop", true}, {"revoke", false}} {
+	}{{"suspend", false}, {"restore", true}, {"stop", true}, {"backup", true}, {"revoke", false}} {
 		if step.command == "stop" {
 			s.Stop()
 			s.Run()
+		} else if step.command == "backup" {
+			fromBackup(t, s)
 		} else if status, out := program(t, s, "device", step.command, made.DeviceID, "--reason", "test"); status != exitDone {
 			t.Fatal(step.command, status, out)
 		}
