@@ -89,6 +89,8 @@ const (
 	ActionListSessions        Action = "list sessions"
 	ActionMakeStatic          Action = "make static device"
 	ActionListStatics         Action = "list static devices"
+	ActionMakeExternal        Action = "make external person"
+	ActionRenewExternal       Action = "renew external person"
 	ActionReadConcurrency     Action = "read concurrency"
 	ActionReadGatewayLoad     Action = "read gateway load"
 	ActionDiff                Action = "diff"
@@ -165,6 +167,10 @@ func rolesFor(action Action) []Role {
 	case ActionFindPeople, ActionReadPerson, ActionReadDevice, ActionRestoreDevice, ActionRevokePerson, ActionListSessions, ActionMakeStatic, ActionListStatics,
 		ActionIssueFactorToken, ActionResetFactor, ActionReadProposals, ActionTake:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
+	case ActionMakeExternal:
+		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
+	case ActionRenewExternal: // staff those for whom they answer
+		return []Role{RoleStaff, RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionRevokeDevice, ActionSuspendDevice:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator, RoleSystem}
 	case ActionReadConcurrency:

@@ -20,6 +20,8 @@ const (
 	CodeNotInGroup           Code = "not-in-group"
 	CodeAccessEnded          Code = "access-ended"
 	CodePasswordExpired      Code = "password-expired"
+	CodeExternalEnded        Code = "external-ended"
+	CodeSponsorMissing       Code = "sponsor-missing"
 	CodeFactorNeeded         Code = "factor-needed"
 	CodeFactorMissing        Code = "factor-missing"
 	CodeFactorWrong          Code = "factor-wrong"
@@ -93,6 +95,12 @@ func Catalogue() []Entry {
 		{CodePasswordExpired, KindForbidden,
 			Text{"Ihr Passwort ist abgelaufen oder muss geändert werden.", "Ändern Sie das Passwort an einem Arbeitsplatz im Haus oder mit Hilfe des Helpdesks und melden Sie sich dann neu an."},
 			Text{"Your password has expired or must be changed.", "Change it at a workplace in the office or with the helpdesk, then sign in again."}},
+		{CodeExternalEnded, KindForbidden,
+			Text{"Ihr Zugang war bis zu einem Tag vereinbart, und der ist vorbei.", "Bitten Sie den Menschen in der Verwaltung, der für Sie verantwortlich ist, oder den Helpdesk um Verlängerung. Ihr Laptop bleibt angemeldet."},
+			Text{"Your access was agreed until a day, and that day is over.", "Ask the person in the administration who is responsible for you, or the helpdesk, to extend it. Your laptop stays enrolled."}},
+		{CodeSponsorMissing, KindForbidden,
+			Text{"Für Externe und Auszubildende muss erst jemand in der Verwaltung die Verantwortung übernehmen.", "Bitten Sie Ihre Ansprechperson in der Verwaltung, das mit dem Helpdesk zu klären. Danach melden Sie den Laptop an."},
+			Text{"For external people and trainees somebody in the administration must take responsibility first.", "Ask your contact in the administration to settle that with the helpdesk. Then enrol the laptop."}},
 		{CodeFactorNeeded, KindUnauthenticated,
 			Text{"Zum Passwort gehört hier noch ein Code aus der App auf Ihrem Telefon.", "Geben Sie die sechs Ziffern ein, die die App gerade zeigt, oder einen Ihrer Ersatzcodes."},
 			Text{"Beside the password this takes a code from the app on your phone.", "Type the six digits that the app shows now, or one of your recovery codes."}},

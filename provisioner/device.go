@@ -97,6 +97,7 @@ type SuspensionSource string
 const (
 	SuspendedByHelpdesk  SuspensionSource = "helpdesk"
 	SuspendedByDirectory SuspensionSource = "directory"
+	SuspendedByEndDate   SuspensionSource = "end date" // of an external person
 )
 
 // State follows from the device's revocation and suspensions.
@@ -119,6 +120,8 @@ func (d Device) MayUse(generation int64) *Refusal {
 		return Refuse(CodeDeviceRevoked)
 	case d.Generation != generation:
 		return Refuse(CodeDeviceReplaced)
+	case d.State() == DeviceSuspended && len(d.SuspendedBy) == 1 && d.SuspendedBy[0].Source == SuspendedByEndDate:
+		return Refuse(CodeExternalEnded)
 	case d.State() == DeviceSuspended:
 		return Refuse(CodeDeviceSuspended)
 	default:

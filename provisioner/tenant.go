@@ -56,6 +56,9 @@ type Policy struct {
 	PasswordExpired PasswordPolicy
 	// PasswordHosts is all that can be reached meanwhile under PasswordHostsOnly.
 	PasswordHosts []Destination
+	// ExternalGroup is whose members need somebody who answers for them before they enrol a laptop. Empty: nobody
+	// does by the directory's word.
+	ExternalGroup string
 }
 
 // PasswordPolicy is what an expired password takes away.
@@ -131,9 +134,9 @@ func (p LicencePool) ValidAt(t time.Time) bool {
 }
 
 // GroupsAsked lists every group whose membership decides something for this
-// tenant: staff, roles and networks; each once.
+// tenant: staff, roles, external people and networks; each once.
 func (t Tenant) GroupsAsked() []string {
-	groups := []string{t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin, t.Provider.Operator, t.Provider.Helpdesk}
+	groups := []string{t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin, t.Provider.Operator, t.Provider.Helpdesk, t.Policy.ExternalGroup}
 	for _, n := range t.Networks {
 		if n.Group != GroupAll {
 			groups = append(groups, n.Group)

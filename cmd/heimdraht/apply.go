@@ -137,6 +137,7 @@ func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 		Policy: &heimdrahtv1.Policy{
 			DevicesPerPerson: uint32(t.Policy.DevicesPerPerson), Tunnel: string(t.Policy.Tunnel), DnsDomains: t.Policy.DNSDomains,
 			PasswordExpired: string(t.Policy.PasswordExpired), PasswordHosts: destinationTexts(t.Policy.PasswordHosts),
+			ExternalGroup: t.Policy.ExternalGroup,
 		},
 	}
 	for _, s := range t.Policy.DNSServers {

@@ -91,7 +91,8 @@ type client struct {
 	dir  heimdrahtv1.DirectoryServiceClient
 	aud  heimdrahtv1.AuditServiceClient
 
-	static heimdrahtv1.StaticServiceClient
+	static   heimdrahtv1.StaticServiceClient
+	external heimdrahtv1.ExternalServiceClient
 }
 
 func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
@@ -127,7 +128,8 @@ func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
 		dir:  heimdrahtv1.NewDirectoryServiceClient(conn),
 		aud:  heimdrahtv1.NewAuditServiceClient(conn),
 
-		static: heimdrahtv1.NewStaticServiceClient(conn),
+		static:   heimdrahtv1.NewStaticServiceClient(conn),
+		external: heimdrahtv1.NewExternalServiceClient(conn),
 	}, nil
 }
 

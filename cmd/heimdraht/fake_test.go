@@ -50,6 +50,7 @@ type fake struct {
 	heimdrahtv1.UnimplementedDirectoryServiceServer
 	heimdrahtv1.UnimplementedAuditServiceServer
 	heimdrahtv1.UnimplementedStaticServiceServer
+	heimdrahtv1.UnimplementedExternalServiceServer
 
 	address string // host:port#fingerprint
 
@@ -79,6 +80,7 @@ func startFake(t testing.TB) (*fake, func()) {
 	heimdrahtv1.RegisterDirectoryServiceServer(server, f)
 	heimdrahtv1.RegisterAuditServiceServer(server, f)
 	heimdrahtv1.RegisterStaticServiceServer(server, f)
+	heimdrahtv1.RegisterExternalServiceServer(server, f)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	return f, func() {

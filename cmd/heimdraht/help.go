@@ -42,6 +42,12 @@ func helpTexts(l speech.Language) kong.Vars {
 		"person_reset_factor": {"Das Telefon ist weg: die zweite Bestätigung zurücksetzen. Hat der Mensch eine Aufgabe hier, bestätigt es jemand zweites.", "The phone is gone: reset the second factor. Of somebody with a role a second person confirms it."},
 		"person_checked":      {"Wie festgestellt wurde, dass wirklich dieser Mensch fragt; wird protokolliert.", "How it was made sure that it is really this person who asks; it is recorded."},
 		"person_id":           {"Person-ID (heimdraht find zeigt sie).", "Person id (heimdraht find shows it)."},
+		"person_external":     {"Jemand steht für einen externen Menschen oder Auszubildenden ein, bis zu einem Tag; oder das verlängern.", "Have somebody answer for an external person or trainee, until a day; or renew that."},
+		"person_externals":    {"Externe und Auszubildende zeigen, die nächsten Enden zuerst, und für wen niemand mehr einsteht.", "List external people and trainees, those that end soonest first, and those for whom nobody answers any more."},
+		"external_login":      {"Wer: Login, Mailadresse oder Person-ID.", "Who: login, mail address or person id."},
+		"external_sponsor":    {"Wer für sie einsteht: Login, Mailadresse oder Person-ID. Ohne: wie bisher.", "Who answers for her: login, mail address or person id. Without: as before."},
+		"external_until":      {"Der letzte Tag, höchstens 90 Tage voraus.", "The last day, at most 90 days away."},
+		"external_no_longer":  {"Sie gehört ab jetzt zum Haus.", "She belongs to the house from now on."},
 		"person_tenant":       {"Verwaltung; nötig nur, wenn mehrere möglich sind.", "Tenant; needed only if there can be more than one."},
 
 		"device":         {"Ein Laptop.", "A laptop."},

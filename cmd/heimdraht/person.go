@@ -97,6 +97,9 @@ type personCommands struct {
 	Show   personShowCommand   `cmd:"" help:"${person_show}"`
 	Revoke personRevokeCommand `cmd:"" help:"${person_revoke}"`
 
+	External  personExternalCommand  `cmd:"" help:"${person_external}"`
+	Externals personExternalsCommand `cmd:"" help:"${person_externals}"`
+
 	FactorToken personFactorTokenCommand `cmd:"" help:"${person_factor_token}"`
 	ResetFactor personResetFactorCommand `cmd:"" help:"${person_reset_factor}"`
 }

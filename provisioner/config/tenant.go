@@ -66,6 +66,7 @@ func policy(m *mapping, p *provisioner.Policy) {
 	m.text("tunnel", &tunnel, oneOf(string(provisioner.TunnelSplit), string(provisioner.TunnelFull)))
 	p.Tunnel = provisioner.Tunnel(tunnel)
 	passwordExpired(m, p)
+	m.text("external_group", &p.ExternalGroup, distinguishedName)
 	v, ok := m.ask("dns")
 	if !ok {
 		return

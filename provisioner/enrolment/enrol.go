@@ -110,6 +110,9 @@ func (e *enrolling) run(ctx context.Context) (enrolled Enrolled, err error) {
 	if e.laptop, refusal = laptopOf(e.request); refusal != nil {
 		return enrolled, refusal
 	}
+	if refusal := e.proven.Tenant.NeedsSponsor(e.proven.Standing); refusal != nil {
+		return enrolled, refusal
+	}
 	var revision int64
 	err = e.service.Store.Update(ctx, func(tx *store.Writer) (err error) {
 		if enrolled, err = e.write(tx); err == nil {

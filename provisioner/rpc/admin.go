@@ -142,6 +142,7 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 		Policy: provisioner.Policy{
 			DevicesPerPerson: int(m.GetPolicy().GetDevicesPerPerson()), Tunnel: provisioner.Tunnel(m.GetPolicy().GetTunnel()),
 			DNSDomains: m.GetPolicy().GetDnsDomains(), PasswordExpired: provisioner.PasswordPolicy(m.GetPolicy().GetPasswordExpired()),
+			ExternalGroup: m.GetPolicy().GetExternalGroup(),
 		},
 	}
 	for _, s := range m.GetPolicy().GetDnsServers() {

@@ -39,6 +39,8 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionMakeStatic, true
 	case heimdrahtv1.StaticService_ListStaticDevices_FullMethodName:
 		return provisioner.ActionListStatics, true
+	case heimdrahtv1.ExternalService_SetExternal_FullMethodName, heimdrahtv1.ExternalService_ListExternals_FullMethodName:
+		return provisioner.ActionRenewExternal, true
 	case heimdrahtv1.CapacityService_GetConcurrency_FullMethodName:
 		return provisioner.ActionReadConcurrency, true
 	case heimdrahtv1.AdminService_Diff_FullMethodName:

@@ -107,6 +107,7 @@ func New(o Options) *Server {
 	})
 	heimdrahtv1.RegisterHelpdeskServiceServer(services, &helpdeskHandler{helpdesk: o.Helpdesk, enrolment: o.Enrolment})
 	heimdrahtv1.RegisterStaticServiceServer(services, &staticHandler{sessions: o.Sessions})
+	heimdrahtv1.RegisterExternalServiceServer(services, &externalHandler{enrolment: o.Enrolment})
 	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{helpdesk: o.Helpdesk})
 	heimdrahtv1.RegisterAdminServiceServer(services, &adminHandler{tenancy: o.Tenancy})
 	heimdrahtv1.RegisterDirectoryServiceServer(services, &directoryHandler{entitlement: o.Entitlement})

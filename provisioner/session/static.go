@@ -150,6 +150,9 @@ func (s *Service) ownerStands(ctx context.Context, owner store.FoundPerson) (ten
 	if refusal := tenant.Admits(standing, time.Now()); refusal != nil {
 		return tenant, standing, refusal
 	}
+	if refusal := tenant.NeedsSponsor(standing); refusal != nil {
+		return tenant, standing, refusal
+	}
 	return tenant, standing, nil
 }
 

@@ -29,6 +29,18 @@ func (r *Reader) PersonTyped(tenant, typed string) (provisioner.Person, error) {
 		and exists (select 1 from standing s where s.person = person.id and s.tenant = $3) order by id limit 1`, key, key, tenant)
 }
 
+// PeopleTyped lists at most two people in scope who are meant by a login or mail address
+// as it was typed.
+func (r *Reader) PeopleTyped(scope provisioner.Scope, typed string) ([]FoundPerson, error) {
+	key := Fold(typed)
+	if key == "" {
+		return nil, nil
+	}
+	a := new(args)
+	where := `where (p.login_key = ` + a.add(key) + ` or p.mail_key = ` + a.add(key) + `) and ` + a.scope(scope, "s.tenant")
+	return all(r.q, scanFound, selectFound()+where+` order by p.id, s.tenant limit 2`, a.list...)
+}
+
 // KeepPerson makes the person known, or follows a changed name, login or mail
 // address of the one with the same directory and stable id. It gives the
 // person with the id that she has or gets. Nothing is written if nothing

@@ -33,6 +33,7 @@ const (
 
 const (
 	fieldPasswordHosts = "policy.password_hosts"
+	fieldExternalGroup = "policy.external_group"
 	fieldNetworks      = "networks"
 )
 
@@ -91,6 +92,7 @@ func tenantFields(t provisioner.Tenant) []field {
 		{"policy.dns.domains", strings.Join(t.Policy.DNSDomains, ", ")},
 		{"policy.password_expired", string(cmp.Or(t.Policy.PasswordExpired, provisioner.PasswordKeep))},
 		{fieldPasswordHosts, join(t.Policy.PasswordHosts, destinationText)},
+		{fieldExternalGroup, t.Policy.ExternalGroup},
 		{fieldNetworks, join(t.Networks, grantText)},
 	}
 }

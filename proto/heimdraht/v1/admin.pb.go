@@ -459,6 +459,9 @@ type Policy struct {
 	// All that can be reached meanwhile under "password_only": prefixes, each
 	// optionally with ":port".
 	PasswordHosts []string `protobuf:"bytes,6,rep,name=password_hosts,json=passwordHosts,proto3" json:"password_hosts,omitempty"`
+	// A group's DN: its members need somebody who answers for them before they
+	// enrol a laptop. Empty: no group.
+	ExternalGroup string `protobuf:"bytes,9,opt,name=external_group,json=externalGroup,proto3" json:"external_group,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -533,6 +536,13 @@ func (x *Policy) GetPasswordHosts() []string {
 		return x.PasswordHosts
 	}
 	return nil
+}
+
+func (x *Policy) GetExternalGroup() string {
+	if x != nil {
+		return x.ExternalGroup
+	}
+	return ""
 }
 
 type NetworkGrant struct {
@@ -1459,7 +1469,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\rProviderRoles\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1a\n" +
 	"\bhelpdesk\x18\x02 \x01(\tR\bhelpdesk\x12\x18\n" +
-	"\atenants\x18\x03 \x03(\tR\atenants\"\xe2\x01\n" +
+	"\atenants\x18\x03 \x03(\tR\atenants\"\x89\x02\n" +
 	"\x06Policy\x12,\n" +
 	"\x12devices_per_person\x18\x01 \x01(\rR\x10devicesPerPerson\x12\x16\n" +
 	"\x06tunnel\x18\x02 \x01(\tR\x06tunnel\x12\x1f\n" +
@@ -1468,7 +1478,8 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\vdns_domains\x18\x04 \x03(\tR\n" +
 	"dnsDomains\x12)\n" +
 	"\x10password_expired\x18\x05 \x01(\tR\x0fpasswordExpired\x12%\n" +
-	"\x0epassword_hosts\x18\x06 \x03(\tR\rpasswordHosts\":\n" +
+	"\x0epassword_hosts\x18\x06 \x03(\tR\rpasswordHosts\x12%\n" +
+	"\x0eexternal_group\x18\t \x01(\tR\rexternalGroup\":\n" +
 	"\fNetworkGrant\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x14\n" +
 	"\x05allow\x18\x02 \x03(\tR\x05allow\"\x96\x02\n" +

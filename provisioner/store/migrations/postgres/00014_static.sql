@@ -23,3 +23,20 @@ alter table session add column key_of text collate "C" not null default '';
 -- When the session ends whatever else happens; zero: never. A gateway that is
 -- cut off drops the peer then.
 alter table session add column ends_at bigint not null default 0;
+
+-- Trainees and people of other houses: known in the directory, and answered for by
+-- somebody of the tenant until a day.
+create table external_person (
+    person   text collate "C" not null references person (id),
+    tenant   text collate "C" not null references tenant (name),
+    -- The id of who answers for her. No reference: he may leave.
+    sponsor  text collate "C" not null,
+    until    bigint not null,
+    reason   text collate "C" not null,
+    -- When her access was taken because the day is over; zero: it was not.
+    ended_at bigint not null,
+    primary key (person, tenant)
+);
+create index external_until on external_person (until) where ended_at = 0;
+create index external_sponsor on external_person (sponsor, tenant);
+create index external_tenant on external_person (tenant, until);
