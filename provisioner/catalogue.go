@@ -22,6 +22,7 @@ const (
 	CodePasswordExpired      Code = "password-expired"
 	CodeExternalEnded        Code = "external-ended"
 	CodeSponsorMissing       Code = "sponsor-missing"
+	CodeOutsideHours         Code = "outside-hours"
 	CodeFactorNeeded         Code = "factor-needed"
 	CodeFactorMissing        Code = "factor-missing"
 	CodeFactorWrong          Code = "factor-wrong"
@@ -101,6 +102,9 @@ func Catalogue() []Entry {
 		{CodeSponsorMissing, KindForbidden,
 			Text{"Für Externe und Auszubildende muss erst jemand in der Verwaltung die Verantwortung übernehmen.", "Bitten Sie Ihre Ansprechperson in der Verwaltung, das mit dem Helpdesk zu klären. Danach melden Sie den Laptop an."},
 			Text{"For external people and trainees somebody in the administration must take responsibility first.", "Ask your contact in the administration to settle that with the helpdesk. Then enrol the laptop."}},
+		{CodeOutsideHours, KindForbidden,
+			Text{"Ihre Verwaltung hat den Zugang auf bestimmte Zeiten begrenzt, und jetzt ist keine davon.", "Er geht {when}; der Laptop verbindet sich dann von selbst. Brauchen Sie ihn zu anderen Zeiten, fragen Sie Ihre Vorgesetzten."},
+			Text{"Your administration has limited access to certain times, and this is none of them.", "It works {when}; the laptop then connects by itself. If you need it at other times, ask your manager."}},
 		{CodeFactorNeeded, KindUnauthenticated,
 			Text{"Zum Passwort gehört hier noch ein Code aus der App auf Ihrem Telefon.", "Geben Sie die sechs Ziffern ein, die die App gerade zeigt, oder einen Ihrer Ersatzcodes."},
 			Text{"Beside the password this takes a code from the app on your phone.", "Type the six digits that the app shows now, or one of your recovery codes."}},

@@ -67,6 +67,9 @@ type Usage struct {
 // renews it, and it ends with its device.
 func (s Session) Static() bool { return s.KeyOf != "" }
 
+// Over reports whether the session's own end has come.
+func (s Session) Over(now time.Time) bool { return !s.EndsAt.IsZero() && !now.Before(s.EndsAt) }
+
 // Online reports whether a handshake at most 180 s old was seen, by the gateway
 // or by the laptop.
 func (s Session) Online(now time.Time) bool {
@@ -88,6 +91,9 @@ type ExpiryEvidence struct {
 func (s Session) Expired(e ExpiryEvidence) bool {
 	if s.Static() {
 		return false
+	}
+	if s.Over(e.Now) {
+		return true
 	}
 	if e.Now.Sub(s.RenewedAt) >= UnrenewedLimit && e.Now.Sub(e.ServingSince) >= Lease {
 		return true
@@ -112,6 +118,8 @@ func (s Session) WhyClosed() *Refusal {
 	switch s.ClosedWhy {
 	case CodeSessionExpired, CodeGatewayMoved, CodeGatewayNotReady, CodeAccessChanged:
 		return r.After(time.Second)
+	case CodeOutsideHours: // it asks when that is, and is told
+		return r.With("when", "wieder, sobald Ihre Zeit beginnt", "again when your time begins").After(10 * time.Second)
 	default:
 		return r
 	}

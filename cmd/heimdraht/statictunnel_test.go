@@ -99,7 +99,9 @@ func (p phone) reaches(t *testing.T, within time.Duration) bool {
 func program(t *testing.T, s *provisionertest.Server, args ...string) (status int, out string) {
 	t.Helper()
 	dir := t.TempDir()
-	env := func(name string) string { return map[string]string{"XDG_CONFIG_HOME": dir, "LANG": "en_GB.UTF-8"}[name] }
+	env := func(name string) string {
+		return map[string]string{"XDG_CONFIG_HOME": dir, "LANG": "en_GB.UTF-8"}[name]
+	}
 	check(t, (&app{world: world{env: env}}).keep(credentials{
 		Servers: []string{s.Address()}, CASHA256: s.Fingerprint(), Token: s.Operator, ExpiresAt: time.Now().Add(time.Hour),
 	}))

@@ -210,7 +210,9 @@ func (s *Service) Externals(ctx context.Context, actor provisioner.Actor, r Exte
 		limit = min(r.Limit, most)
 	}
 	scope := provisioner.ScopeOf(actor, action).Narrow(r.Tenant)
-	list, err = store.Read(ctx, s.Store, func(tx *store.Reader) ([]ExternalPerson, error) { return tx.Externals(scope, sponsor, r.After, limit+1) })
+	list, err = store.Read(ctx, s.Store, func(tx *store.Reader) ([]ExternalPerson, error) {
+		return tx.Externals(scope, sponsor, r.After, limit+1)
+	})
 	if err != nil {
 		return nil, "", fmt.Errorf("reading external people: %w", err)
 	}
@@ -224,7 +226,7 @@ func (s *Service) Externals(ctx context.Context, actor provisioner.Actor, r Exte
 // findNamed is FindPerson, also by login or mail address.
 func findNamed(tx *store.Reader, actor provisioner.Actor, action provisioner.Action, typed, tenant string) (store.FoundPerson, error) {
 	found, err := FindPerson(tx, actor, action, typed, tenant)
-	if !errors.Is(err, provisioner.Refuse(provisioner.CodeNotFound)) {
+	if refusal, ok := provisioner.AsRefusal(err); !ok || refusal.Code != provisioner.CodeNotFound {
 		return found, err
 	}
 	scope := provisioner.ScopeOf(actor, action).Narrow(tenant)

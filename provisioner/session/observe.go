@@ -145,7 +145,11 @@ func (s *Service) expireSome(tx *store.Writer, looked time.Time, list []provisio
 		if !session.Expired(evidence) {
 			continue
 		}
-		if _, err := tx.CloseSession(session, provisioner.CodeSessionExpired); err != nil {
+		why := provisioner.CodeSessionExpired
+		if session.Over(tx.Now) {
+			why = provisioner.CodeOutsideHours
+		}
+		if _, err := tx.CloseSession(session, why); err != nil {
 			return err
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -101,7 +102,8 @@ func (s *Service) Open(ctx context.Context, actor provisioner.Actor, r OpenReque
 		}
 	}
 	opened, err := s.open(ctx, actor, r)
-	if refusal, ok := provisioner.AsRefusal(err); ok {
+	// When a laptop was switched on outside of its hours is nobody's business.
+	if refusal, ok := provisioner.AsRefusal(err); ok && refusal.Code != provisioner.CodeOutsideHours {
 		s.remember(ctx, actor, refusal)
 	}
 	return opened, err
@@ -153,7 +155,20 @@ func (s *Service) admit(ctx context.Context, actor provisioner.Actor) (provision
 	if refusal := tenant.Admits(standing, time.Now()); refusal != nil {
 		return tenant, standing, refusal
 	}
+	if _, refusal := tenant.AdmitsAt(standing, time.Now()); refusal != nil {
+		// Whoever waits comes back spread over a minute.
+		return tenant, standing, refusal.After(refusal.RetryAfter + spread(refusal))
+	}
 	return tenant, standing, nil
+}
+
+// spread is by how much somebody comes later than when access begins; one who is to come
+// by no date is not to come by himself.
+func spread(r *provisioner.Refusal) time.Duration {
+	if r.RetryAfter == 0 {
+		return 0
+	}
+	return rand.N(time.Minute)
 }
 
 // How many sessions of one device may be closed within a time before it has to
@@ -170,6 +185,10 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 ) (opened Opened, err error) {
 	err = s.Store.UpdateAbout(ctx, actor.ID, func(tx *store.Writer) error {
 		opened = Opened{epoch: tx.Epoch()}
+		ends, refusal := tenant.AdmitsAt(standing, tx.Now)
+		if refusal != nil {
+			return refusal
+		}
 		device, err := tx.OwnDevice(actor)
 		if err != nil {
 			return err
@@ -192,7 +211,10 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 			ID: provisioner.NewID(), Device: device.ID, Tenant: device.Tenant, Person: device.Person,
 			Gateway: gateway.Name, Pool: pool, AddressIndex: index, KeyVersion: s.Keys.Current(),
 			PublicKey: device.PublicKey, Stream: r.Stream,
-			OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease),
+			OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease), EndsAt: ends,
+		}
+		if !ends.IsZero() && ends.Before(opened.Session.LeaseUntil) {
+			opened.Session.LeaseUntil = ends // so that the end is looked at when it comes
 		}
 		if err := tx.OpenSession(&opened.Session); err != nil {
 			return fmt.Errorf("writing the session: %w", err)

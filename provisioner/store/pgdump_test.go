@@ -337,6 +337,7 @@ func TestADumpOfAnOlderSchema(t *testing.T) {
 		`drop table static_peer, external_person`,
 		`alter table device drop column static_until`,
 		`alter table session drop column key_of, drop column ends_at`,
+		`alter table tenant drop column timed`,
 		`alter table staff_token drop column tenant`,
 		`drop table taking_gateway, taking`,
 		`alter table suspension drop column ends_at`,

@@ -212,22 +212,45 @@ func (w *Writer) CloseSessionOf(device string, why provisioner.Code) (provisione
 	return s, err
 }
 
-// RenewSession moves the lease of an open session that stream holds, and keeps
-// what the laptop reports.
-func (w *Writer) RenewSession(id, device, stream string, leaseUntil time.Time, u provisioner.Usage) (bool, error) {
+// Renewed is what a renewal has to know of its session.
+type Renewed struct {
+	LeaseUntil time.Time
+	EndsAt     time.Time // zero: never
+	Timed      bool      // the tenant's policy limits access to certain times
+}
+
+// RenewSession moves the lease of an open session that stream holds, not beyond the
+// session's end, and keeps what the laptop reports; ErrNone if it holds no such session.
+func (w *Writer) RenewSession(id, device, stream string, leaseUntil time.Time, u provisioner.Usage) (Renewed, error) {
 	touch(w.ledger(), w.ledger().rows.sessions, device)
-	n, err := w.beside().exec(`update session set lease_until = $1, renewed_at = $2,
-			reported_handshake = $3, reported_received = $4, reported_sent = $5
-		where id = $6 and device = $7 and stream = $8 and closed_revision = 0`,
-		ms(leaseUntil), ms(w.Now), ms(u.LastHandshake), clip(u.ReceivedBytes), clip(u.SentBytes), id, device, stream)
-	return n > 0, err
+	return one(w.beside(), func(s scanner) (r Renewed, err error) {
+		var lease, ends, timed int64
+		err = s.Scan(&lease, &ends, &timed)
+		r.LeaseUntil, r.EndsAt, r.Timed = at(lease), at(ends), timed > 0
+		return r, err
+	}, `update session set lease_until = case when ends_at > 0 and ends_at < $1 then ends_at else $2 end, renewed_at = $3,
+			reported_handshake = $4, reported_received = $5, reported_sent = $6
+		where id = $7 and device = $8 and stream = $9 and closed_revision = 0
+		returning lease_until, ends_at, (select t.timed from tenant t where t.name = session.tenant)`,
+		ms(leaseUntil), ms(leaseUntil), ms(w.Now), ms(u.LastHandshake), clip(u.ReceivedBytes), clip(u.SentBytes), id, device, stream)
+}
+
+// MoveEnd gives an open session another end, of which its gateway is told; the zero
+// time: none.
+func (w *Writer) MoveEnd(s provisioner.Session, ends time.Time) error {
+	touch(w.ledger(), w.ledger().rows.sessions, s.Device)
+	if _, err := w.Record(provisioner.Change{Kind: provisioner.ChangeOpened, Tenant: s.Tenant, Gateway: s.Gateway, Device: s.Device, Session: s.ID}); err != nil {
+		return err
+	}
+	return w.beside().run(`update session set ends_at = $1 where id = $2 and closed_revision = 0`, ms(ends), s.ID)
 }
 
 // ResumeSession gives an open session to a newer stream.
 func (w *Writer) ResumeSession(id, device, stream string, leaseUntil time.Time) (bool, error) {
 	touch(w.ledger(), w.ledger().rows.sessions, device)
-	n, err := w.beside().exec(`update session set stream = $1, lease_until = $2, renewed_at = $3 where id = $4 and device = $5 and closed_revision = 0`,
-		stream, ms(leaseUntil), ms(w.Now), id, device)
+	n, err := w.beside().exec(`update session set stream = $1, lease_until = case when ends_at > 0 and ends_at < $2 then ends_at else $3 end, renewed_at = $4
+		where id = $5 and device = $6 and closed_revision = 0`,
+		stream, ms(leaseUntil), ms(leaseUntil), ms(w.Now), id, device)
 	return n > 0, err
 }
 

@@ -129,10 +129,15 @@ func checkTenant(t provisioner.Tenant) *provisioner.Refusal {
 		return invalid(kindTenant, t.Name, "policy.tunnel muss split oder full sein", "policy.tunnel must be split or full")
 	case (t.Provider.Helpdesk == "") != (len(t.Provider.Tenants) == 0):
 		return invalid(kindTenant, t.Name, "provider.helpdesk und provider.tenants gehören zusammen: wer hilft, und wem", "provider.helpdesk and provider.tenants belong together: who helps, and whom")
-	case len(t.Provider.Tenants) > maxList || len(t.MailDomains) > maxList || len(t.Networks) > maxList || len(t.Policy.DNSServers) > 8 || len(t.Policy.DNSDomains) > 64:
+	case len(t.Provider.Tenants) > maxList || len(t.MailDomains) > maxList || len(t.Networks) > maxList || len(t.Policy.Access) > maxList || len(t.Policy.DNSServers) > 8 || len(t.Policy.DNSDomains) > 64:
 		return invalid(kindTenant, t.Name, "eine Liste ist zu lang", "a list is too long")
 	case len(slices.Compact(slices.Clone(t.MailDomains))) != len(t.MailDomains):
 		return invalid(kindTenant, t.Name, "eine Maildomain steht zweimal da", "a mail domain stands twice")
+	}
+	for _, a := range t.Policy.Access {
+		if a.Group == "" || tooLong(a.Group) || !a.From.IsZero() && !a.Until.IsZero() && !a.From.Before(a.Until) {
+			return invalid(kindTenant, t.Name, "policy.access braucht eine Gruppe und ein Ende nach dem Beginn", "policy.access needs a group, and an end after the beginning")
+		}
 	}
 	for _, n := range t.Networks {
 		if n.Group == "" || tooLong(n.Group) || len(n.Allow) > maxList {

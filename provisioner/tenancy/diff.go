@@ -34,6 +34,7 @@ const (
 const (
 	fieldPasswordHosts = "policy.password_hosts"
 	fieldExternalGroup = "policy.external_group"
+	fieldAccess        = "policy.access"
 	fieldNetworks      = "networks"
 )
 
@@ -93,6 +94,7 @@ func tenantFields(t provisioner.Tenant) []field {
 		{"policy.password_expired", string(cmp.Or(t.Policy.PasswordExpired, provisioner.PasswordKeep))},
 		{fieldPasswordHosts, join(t.Policy.PasswordHosts, destinationText)},
 		{fieldExternalGroup, t.Policy.ExternalGroup},
+		{fieldAccess, join(t.Policy.Access, accessText)},
 		{fieldNetworks, join(t.Networks, grantText)},
 	}
 }
@@ -101,6 +103,17 @@ func tenantFields(t provisioner.Tenant) []field {
 // decides. Who its people are and what they reach is the operator's.
 func adminMayChange(name string) bool {
 	return name == "display_name" || name == "staff_group" || strings.HasPrefix(name, "roles.") || strings.HasPrefix(name, "policy.")
+}
+
+func accessText(a provisioner.AccessTime) string {
+	parts := []string{a.Group + ":", cmp.Or(a.Days.String(), "every day"), cmp.Or(a.Hours(), "all day")}
+	if !a.From.IsZero() {
+		parts = append(parts, "from "+dayText(a.From))
+	}
+	if !a.Until.IsZero() {
+		parts = append(parts, "until "+dayText(a.Until.Add(-time.Nanosecond)))
+	}
+	return strings.Join(parts, " ")
 }
 
 func grantText(g provisioner.NetworkGrant) string {

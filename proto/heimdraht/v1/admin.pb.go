@@ -462,6 +462,8 @@ type Policy struct {
 	// A group's DN: its members need somebody who answers for them before they
 	// enrol a laptop. Empty: no group.
 	ExternalGroup string `protobuf:"bytes,9,opt,name=external_group,json=externalGroup,proto3" json:"external_group,omitempty"`
+	// When people may be connected. None: always.
+	Access        []*AccessTime `protobuf:"bytes,10,rep,name=access,proto3" json:"access,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -545,6 +547,94 @@ func (x *Policy) GetExternalGroup() string {
 	return ""
 }
 
+func (x *Policy) GetAccess() []*AccessTime {
+	if x != nil {
+		return x.Access
+	}
+	return nil
+}
+
+// AccessTime lets the members of a group be connected at some times.
+type AccessTime struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A group's DN, or "all" for those of whom no other group's times speak.
+	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	// Such as "mon-fri" or "sat,sun". Empty: every day.
+	Days string `protobuf:"bytes,2,opt,name=days,proto3" json:"days,omitempty"`
+	// Such as "06:00-20:00", by the clock in Germany. Empty: the whole day.
+	Hours string `protobuf:"bytes,3,opt,name=hours,proto3" json:"hours,omitempty"`
+	// The first and the last day, such as 2027-12-31. Empty: no limit.
+	From          string `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	Until         string `protobuf:"bytes,5,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessTime) Reset() {
+	*x = AccessTime{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessTime) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessTime) ProtoMessage() {}
+
+func (x *AccessTime) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessTime.ProtoReflect.Descriptor instead.
+func (*AccessTime) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *AccessTime) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *AccessTime) GetDays() string {
+	if x != nil {
+		return x.Days
+	}
+	return ""
+}
+
+func (x *AccessTime) GetHours() string {
+	if x != nil {
+		return x.Hours
+	}
+	return ""
+}
+
+func (x *AccessTime) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *AccessTime) GetUntil() string {
+	if x != nil {
+		return x.Until
+	}
+	return ""
+}
+
 type NetworkGrant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A group's DN, or "all".
@@ -557,7 +647,7 @@ type NetworkGrant struct {
 
 func (x *NetworkGrant) Reset() {
 	*x = NetworkGrant{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -569,7 +659,7 @@ func (x *NetworkGrant) String() string {
 func (*NetworkGrant) ProtoMessage() {}
 
 func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -582,7 +672,7 @@ func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkGrant.ProtoReflect.Descriptor instead.
 func (*NetworkGrant) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *NetworkGrant) GetGroup() string {
@@ -619,7 +709,7 @@ type LicencePoolDeclaration struct {
 
 func (x *LicencePoolDeclaration) Reset() {
 	*x = LicencePoolDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +721,7 @@ func (x *LicencePoolDeclaration) String() string {
 func (*LicencePoolDeclaration) ProtoMessage() {}
 
 func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +734,7 @@ func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicencePoolDeclaration.ProtoReflect.Descriptor instead.
 func (*LicencePoolDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LicencePoolDeclaration) GetName() string {
@@ -720,7 +810,7 @@ type PoolShare struct {
 
 func (x *PoolShare) Reset() {
 	*x = PoolShare{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -732,7 +822,7 @@ func (x *PoolShare) String() string {
 func (*PoolShare) ProtoMessage() {}
 
 func (x *PoolShare) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -745,7 +835,7 @@ func (x *PoolShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolShare.ProtoReflect.Descriptor instead.
 func (*PoolShare) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PoolShare) GetTenant() string {
@@ -780,7 +870,7 @@ type GatewayDeclaration struct {
 
 func (x *GatewayDeclaration) Reset() {
 	*x = GatewayDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +882,7 @@ func (x *GatewayDeclaration) String() string {
 func (*GatewayDeclaration) ProtoMessage() {}
 
 func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +895,7 @@ func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayDeclaration.ProtoReflect.Descriptor instead.
 func (*GatewayDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GatewayDeclaration) GetName() string {
@@ -866,7 +956,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +968,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +981,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DiffRequest) GetDeclaration() *Declaration {
@@ -910,7 +1000,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +1012,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1025,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DiffResponse) GetDifferences() []*Difference {
@@ -960,7 +1050,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1062,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1075,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Difference) GetKind() string {
@@ -1033,7 +1123,7 @@ type ApplyRequest struct {
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1135,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1148,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ApplyRequest) GetDeclaration() *Declaration {
@@ -1084,7 +1174,7 @@ type ApplyResponse struct {
 
 func (x *ApplyResponse) Reset() {
 	*x = ApplyResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1186,7 @@ func (x *ApplyResponse) String() string {
 func (*ApplyResponse) ProtoMessage() {}
 
 func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1199,7 @@ func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
 func (*ApplyResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ApplyResponse) GetDifferences() []*Difference {
@@ -1128,7 +1218,7 @@ type CreateGatewayTokenRequest struct {
 
 func (x *CreateGatewayTokenRequest) Reset() {
 	*x = CreateGatewayTokenRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1140,7 +1230,7 @@ func (x *CreateGatewayTokenRequest) String() string {
 func (*CreateGatewayTokenRequest) ProtoMessage() {}
 
 func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1153,7 +1243,7 @@ func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CreateGatewayTokenRequest) GetGateway() string {
@@ -1174,7 +1264,7 @@ type CreateGatewayTokenResponse struct {
 
 func (x *CreateGatewayTokenResponse) Reset() {
 	*x = CreateGatewayTokenResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1276,7 @@ func (x *CreateGatewayTokenResponse) String() string {
 func (*CreateGatewayTokenResponse) ProtoMessage() {}
 
 func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1289,7 @@ func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CreateGatewayTokenResponse) GetToken() string {
@@ -1224,7 +1314,7 @@ type ListGatewaysRequest struct {
 
 func (x *ListGatewaysRequest) Reset() {
 	*x = ListGatewaysRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1236,7 +1326,7 @@ func (x *ListGatewaysRequest) String() string {
 func (*ListGatewaysRequest) ProtoMessage() {}
 
 func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1249,7 +1339,7 @@ func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysRequest.ProtoReflect.Descriptor instead.
 func (*ListGatewaysRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 type ListGatewaysResponse struct {
@@ -1261,7 +1351,7 @@ type ListGatewaysResponse struct {
 
 func (x *ListGatewaysResponse) Reset() {
 	*x = ListGatewaysResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1363,7 @@ func (x *ListGatewaysResponse) String() string {
 func (*ListGatewaysResponse) ProtoMessage() {}
 
 func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1376,7 @@ func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysResponse.ProtoReflect.Descriptor instead.
 func (*ListGatewaysResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListGatewaysResponse) GetGateways() []*Gateway {
@@ -1317,7 +1407,7 @@ type Gateway struct {
 
 func (x *Gateway) Reset() {
 	*x = Gateway{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1329,7 +1419,7 @@ func (x *Gateway) String() string {
 func (*Gateway) ProtoMessage() {}
 
 func (x *Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1342,7 +1432,7 @@ func (x *Gateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
 func (*Gateway) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Gateway) GetName() string {
@@ -1469,7 +1559,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\rProviderRoles\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1a\n" +
 	"\bhelpdesk\x18\x02 \x01(\tR\bhelpdesk\x12\x18\n" +
-	"\atenants\x18\x03 \x03(\tR\atenants\"\x89\x02\n" +
+	"\atenants\x18\x03 \x03(\tR\atenants\"\xbb\x02\n" +
 	"\x06Policy\x12,\n" +
 	"\x12devices_per_person\x18\x01 \x01(\rR\x10devicesPerPerson\x12\x16\n" +
 	"\x06tunnel\x18\x02 \x01(\tR\x06tunnel\x12\x1f\n" +
@@ -1479,7 +1569,16 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"dnsDomains\x12)\n" +
 	"\x10password_expired\x18\x05 \x01(\tR\x0fpasswordExpired\x12%\n" +
 	"\x0epassword_hosts\x18\x06 \x03(\tR\rpasswordHosts\x12%\n" +
-	"\x0eexternal_group\x18\t \x01(\tR\rexternalGroup\":\n" +
+	"\x0eexternal_group\x18\t \x01(\tR\rexternalGroup\x120\n" +
+	"\x06access\x18\n" +
+	" \x03(\v2\x18.heimdraht.v1.AccessTimeR\x06access\"v\n" +
+	"\n" +
+	"AccessTime\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
+	"\x04days\x18\x02 \x01(\tR\x04days\x12\x14\n" +
+	"\x05hours\x18\x03 \x01(\tR\x05hours\x12\x12\n" +
+	"\x04from\x18\x04 \x01(\tR\x04from\x12\x14\n" +
+	"\x05until\x18\x05 \x01(\tR\x05until\":\n" +
 	"\fNetworkGrant\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x14\n" +
 	"\x05allow\x18\x02 \x03(\tR\x05allow\"\x96\x02\n" +
@@ -1563,7 +1662,7 @@ func file_heimdraht_v1_admin_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_admin_proto_rawDescData
 }
 
-var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*Declaration)(nil),                // 0: heimdraht.v1.Declaration
 	(*DirectoryDeclaration)(nil),       // 1: heimdraht.v1.DirectoryDeclaration
@@ -1571,53 +1670,55 @@ var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*Roles)(nil),                      // 3: heimdraht.v1.Roles
 	(*ProviderRoles)(nil),              // 4: heimdraht.v1.ProviderRoles
 	(*Policy)(nil),                     // 5: heimdraht.v1.Policy
-	(*NetworkGrant)(nil),               // 6: heimdraht.v1.NetworkGrant
-	(*LicencePoolDeclaration)(nil),     // 7: heimdraht.v1.LicencePoolDeclaration
-	(*PoolShare)(nil),                  // 8: heimdraht.v1.PoolShare
-	(*GatewayDeclaration)(nil),         // 9: heimdraht.v1.GatewayDeclaration
-	(*DiffRequest)(nil),                // 10: heimdraht.v1.DiffRequest
-	(*DiffResponse)(nil),               // 11: heimdraht.v1.DiffResponse
-	(*Difference)(nil),                 // 12: heimdraht.v1.Difference
-	(*ApplyRequest)(nil),               // 13: heimdraht.v1.ApplyRequest
-	(*ApplyResponse)(nil),              // 14: heimdraht.v1.ApplyResponse
-	(*CreateGatewayTokenRequest)(nil),  // 15: heimdraht.v1.CreateGatewayTokenRequest
-	(*CreateGatewayTokenResponse)(nil), // 16: heimdraht.v1.CreateGatewayTokenResponse
-	(*ListGatewaysRequest)(nil),        // 17: heimdraht.v1.ListGatewaysRequest
-	(*ListGatewaysResponse)(nil),       // 18: heimdraht.v1.ListGatewaysResponse
-	(*Gateway)(nil),                    // 19: heimdraht.v1.Gateway
-	(*timestamppb.Timestamp)(nil),      // 20: google.protobuf.Timestamp
+	(*AccessTime)(nil),                 // 6: heimdraht.v1.AccessTime
+	(*NetworkGrant)(nil),               // 7: heimdraht.v1.NetworkGrant
+	(*LicencePoolDeclaration)(nil),     // 8: heimdraht.v1.LicencePoolDeclaration
+	(*PoolShare)(nil),                  // 9: heimdraht.v1.PoolShare
+	(*GatewayDeclaration)(nil),         // 10: heimdraht.v1.GatewayDeclaration
+	(*DiffRequest)(nil),                // 11: heimdraht.v1.DiffRequest
+	(*DiffResponse)(nil),               // 12: heimdraht.v1.DiffResponse
+	(*Difference)(nil),                 // 13: heimdraht.v1.Difference
+	(*ApplyRequest)(nil),               // 14: heimdraht.v1.ApplyRequest
+	(*ApplyResponse)(nil),              // 15: heimdraht.v1.ApplyResponse
+	(*CreateGatewayTokenRequest)(nil),  // 16: heimdraht.v1.CreateGatewayTokenRequest
+	(*CreateGatewayTokenResponse)(nil), // 17: heimdraht.v1.CreateGatewayTokenResponse
+	(*ListGatewaysRequest)(nil),        // 18: heimdraht.v1.ListGatewaysRequest
+	(*ListGatewaysResponse)(nil),       // 19: heimdraht.v1.ListGatewaysResponse
+	(*Gateway)(nil),                    // 20: heimdraht.v1.Gateway
+	(*timestamppb.Timestamp)(nil),      // 21: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	1,  // 0: heimdraht.v1.Declaration.directories:type_name -> heimdraht.v1.DirectoryDeclaration
 	2,  // 1: heimdraht.v1.Declaration.tenants:type_name -> heimdraht.v1.TenantDeclaration
-	7,  // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
-	9,  // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
+	8,  // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
+	10, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
 	3,  // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
 	5,  // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
-	6,  // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
+	7,  // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
 	4,  // 7: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
-	8,  // 8: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
-	0,  // 9: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
-	12, // 10: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
-	0,  // 11: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
-	12, // 12: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
-	20, // 13: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	19, // 14: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
-	20, // 15: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
-	20, // 16: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
-	10, // 17: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
-	13, // 18: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
-	15, // 19: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
-	17, // 20: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
-	11, // 21: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
-	14, // 22: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
-	16, // 23: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
-	18, // 24: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
-	21, // [21:25] is the sub-list for method output_type
-	17, // [17:21] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	6,  // 8: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
+	9,  // 9: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
+	0,  // 10: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
+	13, // 11: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
+	0,  // 12: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
+	13, // 13: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
+	21, // 14: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	20, // 15: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
+	21, // 16: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
+	21, // 17: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
+	11, // 18: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
+	14, // 19: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
+	16, // 20: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
+	18, // 21: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
+	12, // 22: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
+	15, // 23: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
+	17, // 24: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
+	19, // 25: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
+	22, // [22:26] is the sub-list for method output_type
+	18, // [18:22] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_admin_proto_init() }
@@ -1632,7 +1733,7 @@ func file_heimdraht_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_admin_proto_rawDesc), len(file_heimdraht_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -40,3 +40,6 @@ create table external_person (
 create index external_until on external_person (until) where ended_at = 0;
 create index external_sponsor on external_person (sponsor, tenant);
 create index external_tenant on external_person (tenant, until);
+
+-- 1: the tenant's policy limits access to certain times, so a renewal has to look.
+alter table tenant add column timed bigint not null default 0;
