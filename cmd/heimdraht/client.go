@@ -90,6 +90,8 @@ type client struct {
 	adm  heimdrahtv1.AdminServiceClient
 	dir  heimdrahtv1.DirectoryServiceClient
 	aud  heimdrahtv1.AuditServiceClient
+
+	privacy heimdrahtv1.PrivacyServiceClient
 }
 
 func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
@@ -119,7 +121,7 @@ func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
 	return &client{
 		conn: conn,
 		auth: heimdrahtv1.NewAuthServiceClient(conn),
-		desk: heimdrahtv1.NewHelpdeskServiceClient(conn),
+		desk: heimdrahtv1.NewHelpdeskServiceClient(conn), privacy: heimdrahtv1.NewPrivacyServiceClient(conn),
 		plan: heimdrahtv1.NewCapacityServiceClient(conn),
 		adm:  heimdrahtv1.NewAdminServiceClient(conn),
 		dir:  heimdrahtv1.NewDirectoryServiceClient(conn),

@@ -14,6 +14,7 @@ type deviceCommands struct {
 	Revoke  deviceRevokeCommand  `cmd:"" help:"${device_revoke}"`
 	Suspend deviceSuspendCommand `cmd:"" help:"${device_suspend}"`
 	Restore deviceRestoreCommand `cmd:"" help:"${device_restore}"`
+	Lost    deviceLostCommand    `cmd:"" help:"${device_lost}"`
 }
 
 // deviceArg names a device.

@@ -49,6 +49,7 @@ type fake struct {
 	heimdrahtv1.UnimplementedAdminServiceServer
 	heimdrahtv1.UnimplementedDirectoryServiceServer
 	heimdrahtv1.UnimplementedAuditServiceServer
+	heimdrahtv1.UnimplementedPrivacyServiceServer
 
 	address string // host:port#fingerprint
 
@@ -77,6 +78,7 @@ func startFake(t testing.TB) (*fake, func()) {
 	heimdrahtv1.RegisterAdminServiceServer(server, f)
 	heimdrahtv1.RegisterDirectoryServiceServer(server, f)
 	heimdrahtv1.RegisterAuditServiceServer(server, f)
+	heimdrahtv1.RegisterPrivacyServiceServer(server, f)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	return f, func() {

@@ -402,7 +402,9 @@ type GetPersonResponse struct {
 	DirectoryReadAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=directory_read_at,json=directoryReadAt,proto3" json:"directory_read_at,omitempty"`
 	Devices         []*Device              `protobuf:"bytes,4,rep,name=devices,proto3" json:"devices,omitempty"`
 	// The latest first; the causes that a refusal did not tell the caller.
-	Refusals      []*RecentRefusal `protobuf:"bytes,5,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	Refusals []*RecentRefusal `protobuf:"bytes,5,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	// Her access rests, whatever her devices; not set: it does not.
+	Suspension    *PersonSuspension `protobuf:"bytes,16,opt,name=suspension,proto3" json:"suspension,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -472,6 +474,74 @@ func (x *GetPersonResponse) GetRefusals() []*RecentRefusal {
 	return nil
 }
 
+func (x *GetPersonResponse) GetSuspension() *PersonSuspension {
+	if x != nil {
+		return x.Suspension
+	}
+	return nil
+}
+
+type PersonSuspension struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Reason string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	Since  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// When it ends by itself; not set: never.
+	EndsAt        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PersonSuspension) Reset() {
+	*x = PersonSuspension{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PersonSuspension) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PersonSuspension) ProtoMessage() {}
+
+func (x *PersonSuspension) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PersonSuspension.ProtoReflect.Descriptor instead.
+func (*PersonSuspension) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PersonSuspension) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PersonSuspension) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *PersonSuspension) GetEndsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndsAt
+	}
+	return nil
+}
+
 type RecentRefusal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
@@ -485,7 +555,7 @@ type RecentRefusal struct {
 
 func (x *RecentRefusal) Reset() {
 	*x = RecentRefusal{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +567,7 @@ func (x *RecentRefusal) String() string {
 func (*RecentRefusal) ProtoMessage() {}
 
 func (x *RecentRefusal) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +580,7 @@ func (x *RecentRefusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecentRefusal.ProtoReflect.Descriptor instead.
 func (*RecentRefusal) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{5}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RecentRefusal) GetAt() *timestamppb.Timestamp {
@@ -565,7 +635,7 @@ type Device struct {
 
 func (x *Device) Reset() {
 	*x = Device{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -577,7 +647,7 @@ func (x *Device) String() string {
 func (*Device) ProtoMessage() {}
 
 func (x *Device) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -590,7 +660,7 @@ func (x *Device) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Device.ProtoReflect.Descriptor instead.
 func (*Device) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Device) GetDeviceId() string {
@@ -711,7 +781,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -723,7 +793,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -736,7 +806,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Session) GetSessionId() string {
@@ -826,7 +896,7 @@ type GetDeviceRequest struct {
 
 func (x *GetDeviceRequest) Reset() {
 	*x = GetDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -838,7 +908,7 @@ func (x *GetDeviceRequest) String() string {
 func (*GetDeviceRequest) ProtoMessage() {}
 
 func (x *GetDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -851,7 +921,7 @@ func (x *GetDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeviceRequest.ProtoReflect.Descriptor instead.
 func (*GetDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetDeviceRequest) GetDeviceId() string {
@@ -870,7 +940,7 @@ type GetDeviceResponse struct {
 
 func (x *GetDeviceResponse) Reset() {
 	*x = GetDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -882,7 +952,7 @@ func (x *GetDeviceResponse) String() string {
 func (*GetDeviceResponse) ProtoMessage() {}
 
 func (x *GetDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -895,7 +965,7 @@ func (x *GetDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeviceResponse.ProtoReflect.Descriptor instead.
 func (*GetDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetDeviceResponse) GetDevice() *Device {
@@ -917,7 +987,7 @@ type RevokeDeviceRequest struct {
 
 func (x *RevokeDeviceRequest) Reset() {
 	*x = RevokeDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -929,7 +999,7 @@ func (x *RevokeDeviceRequest) String() string {
 func (*RevokeDeviceRequest) ProtoMessage() {}
 
 func (x *RevokeDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -942,7 +1012,7 @@ func (x *RevokeDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RevokeDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RevokeDeviceRequest) GetDeviceId() string {
@@ -976,7 +1046,7 @@ type RevokeDeviceResponse struct {
 
 func (x *RevokeDeviceResponse) Reset() {
 	*x = RevokeDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -988,7 +1058,7 @@ func (x *RevokeDeviceResponse) String() string {
 func (*RevokeDeviceResponse) ProtoMessage() {}
 
 func (x *RevokeDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1001,7 +1071,7 @@ func (x *RevokeDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RevokeDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RevokeDeviceResponse) GetDevice() *Device {
@@ -1033,7 +1103,7 @@ type GatewayConfirmation struct {
 
 func (x *GatewayConfirmation) Reset() {
 	*x = GatewayConfirmation{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1115,7 @@ func (x *GatewayConfirmation) String() string {
 func (*GatewayConfirmation) ProtoMessage() {}
 
 func (x *GatewayConfirmation) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1128,7 @@ func (x *GatewayConfirmation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayConfirmation.ProtoReflect.Descriptor instead.
 func (*GatewayConfirmation) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GatewayConfirmation) GetGateway() string {
@@ -1100,7 +1170,7 @@ type SuspendDeviceRequest struct {
 
 func (x *SuspendDeviceRequest) Reset() {
 	*x = SuspendDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1112,7 +1182,7 @@ func (x *SuspendDeviceRequest) String() string {
 func (*SuspendDeviceRequest) ProtoMessage() {}
 
 func (x *SuspendDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1125,7 +1195,7 @@ func (x *SuspendDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendDeviceRequest.ProtoReflect.Descriptor instead.
 func (*SuspendDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SuspendDeviceRequest) GetDeviceId() string {
@@ -1159,7 +1229,7 @@ type SuspendDeviceResponse struct {
 
 func (x *SuspendDeviceResponse) Reset() {
 	*x = SuspendDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1171,7 +1241,7 @@ func (x *SuspendDeviceResponse) String() string {
 func (*SuspendDeviceResponse) ProtoMessage() {}
 
 func (x *SuspendDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1184,7 +1254,7 @@ func (x *SuspendDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendDeviceResponse.ProtoReflect.Descriptor instead.
 func (*SuspendDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SuspendDeviceResponse) GetDevice() *Device {
@@ -1211,7 +1281,7 @@ type RestoreDeviceRequest struct {
 
 func (x *RestoreDeviceRequest) Reset() {
 	*x = RestoreDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1293,7 @@ func (x *RestoreDeviceRequest) String() string {
 func (*RestoreDeviceRequest) ProtoMessage() {}
 
 func (x *RestoreDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1306,7 @@ func (x *RestoreDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RestoreDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RestoreDeviceRequest) GetDeviceId() string {
@@ -1262,7 +1332,7 @@ type RestoreDeviceResponse struct {
 
 func (x *RestoreDeviceResponse) Reset() {
 	*x = RestoreDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1344,7 @@ func (x *RestoreDeviceResponse) String() string {
 func (*RestoreDeviceResponse) ProtoMessage() {}
 
 func (x *RestoreDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1357,7 @@ func (x *RestoreDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RestoreDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RestoreDeviceResponse) GetDevice() *Device {
@@ -1309,7 +1379,7 @@ type RevokePersonRequest struct {
 
 func (x *RevokePersonRequest) Reset() {
 	*x = RevokePersonRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1321,7 +1391,7 @@ func (x *RevokePersonRequest) String() string {
 func (*RevokePersonRequest) ProtoMessage() {}
 
 func (x *RevokePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1334,7 +1404,7 @@ func (x *RevokePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokePersonRequest.ProtoReflect.Descriptor instead.
 func (*RevokePersonRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RevokePersonRequest) GetPersonId() string {
@@ -1375,7 +1445,7 @@ type RevokePersonResponse struct {
 
 func (x *RevokePersonResponse) Reset() {
 	*x = RevokePersonResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1457,7 @@ func (x *RevokePersonResponse) String() string {
 func (*RevokePersonResponse) ProtoMessage() {}
 
 func (x *RevokePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1470,7 @@ func (x *RevokePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokePersonResponse.ProtoReflect.Descriptor instead.
 func (*RevokePersonResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RevokePersonResponse) GetDevices() []*Device {
@@ -1432,7 +1502,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1514,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1527,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListSessionsRequest) GetTenant() string {
@@ -1499,7 +1569,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1581,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1594,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListSessionsResponse) GetSessions() []*Session {
@@ -1552,7 +1622,7 @@ type IssueFactorTokenRequest struct {
 
 func (x *IssueFactorTokenRequest) Reset() {
 	*x = IssueFactorTokenRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1634,7 @@ func (x *IssueFactorTokenRequest) String() string {
 func (*IssueFactorTokenRequest) ProtoMessage() {}
 
 func (x *IssueFactorTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1647,7 @@ func (x *IssueFactorTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueFactorTokenRequest.ProtoReflect.Descriptor instead.
 func (*IssueFactorTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *IssueFactorTokenRequest) GetPersonId() string {
@@ -1604,7 +1674,7 @@ type IssueFactorTokenResponse struct {
 
 func (x *IssueFactorTokenResponse) Reset() {
 	*x = IssueFactorTokenResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1686,7 @@ func (x *IssueFactorTokenResponse) String() string {
 func (*IssueFactorTokenResponse) ProtoMessage() {}
 
 func (x *IssueFactorTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1699,7 @@ func (x *IssueFactorTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueFactorTokenResponse.ProtoReflect.Descriptor instead.
 func (*IssueFactorTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{22}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *IssueFactorTokenResponse) GetToken() string {
@@ -1659,7 +1729,7 @@ type ResetFactorRequest struct {
 
 func (x *ResetFactorRequest) Reset() {
 	*x = ResetFactorRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +1741,7 @@ func (x *ResetFactorRequest) String() string {
 func (*ResetFactorRequest) ProtoMessage() {}
 
 func (x *ResetFactorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +1754,7 @@ func (x *ResetFactorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetFactorRequest.ProtoReflect.Descriptor instead.
 func (*ResetFactorRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{23}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ResetFactorRequest) GetPersonId() string {
@@ -1725,7 +1795,7 @@ type ResetFactorResponse struct {
 
 func (x *ResetFactorResponse) Reset() {
 	*x = ResetFactorResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1737,7 +1807,7 @@ func (x *ResetFactorResponse) String() string {
 func (*ResetFactorResponse) ProtoMessage() {}
 
 func (x *ResetFactorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1750,7 +1820,7 @@ func (x *ResetFactorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetFactorResponse.ProtoReflect.Descriptor instead.
 func (*ResetFactorResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{24}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ResetFactorResponse) GetProposal() *Proposal {
@@ -1780,7 +1850,7 @@ type Proposal struct {
 
 func (x *Proposal) Reset() {
 	*x = Proposal{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1792,7 +1862,7 @@ func (x *Proposal) String() string {
 func (*Proposal) ProtoMessage() {}
 
 func (x *Proposal) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1805,7 +1875,7 @@ func (x *Proposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
 func (*Proposal) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{25}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Proposal) GetProposalId() string {
@@ -1879,7 +1949,7 @@ type ListProposalsRequest struct {
 
 func (x *ListProposalsRequest) Reset() {
 	*x = ListProposalsRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1891,7 +1961,7 @@ func (x *ListProposalsRequest) String() string {
 func (*ListProposalsRequest) ProtoMessage() {}
 
 func (x *ListProposalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1904,7 +1974,7 @@ func (x *ListProposalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProposalsRequest.ProtoReflect.Descriptor instead.
 func (*ListProposalsRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{26}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{27}
 }
 
 type ListProposalsResponse struct {
@@ -1917,7 +1987,7 @@ type ListProposalsResponse struct {
 
 func (x *ListProposalsResponse) Reset() {
 	*x = ListProposalsResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1929,7 +1999,7 @@ func (x *ListProposalsResponse) String() string {
 func (*ListProposalsResponse) ProtoMessage() {}
 
 func (x *ListProposalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1942,7 +2012,7 @@ func (x *ListProposalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProposalsResponse.ProtoReflect.Descriptor instead.
 func (*ListProposalsResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{27}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListProposalsResponse) GetProposals() []*Proposal {
@@ -1961,7 +2031,7 @@ type ConfirmProposalRequest struct {
 
 func (x *ConfirmProposalRequest) Reset() {
 	*x = ConfirmProposalRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1973,7 +2043,7 @@ func (x *ConfirmProposalRequest) String() string {
 func (*ConfirmProposalRequest) ProtoMessage() {}
 
 func (x *ConfirmProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1986,7 +2056,7 @@ func (x *ConfirmProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmProposalRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmProposalRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{28}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ConfirmProposalRequest) GetProposalId() string {
@@ -2005,7 +2075,7 @@ type ConfirmProposalResponse struct {
 
 func (x *ConfirmProposalResponse) Reset() {
 	*x = ConfirmProposalResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2087,7 @@ func (x *ConfirmProposalResponse) String() string {
 func (*ConfirmProposalResponse) ProtoMessage() {}
 
 func (x *ConfirmProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2100,7 @@ func (x *ConfirmProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmProposalResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmProposalResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{29}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ConfirmProposalResponse) GetProposal() *Proposal {
@@ -2049,7 +2119,7 @@ type WithdrawProposalRequest struct {
 
 func (x *WithdrawProposalRequest) Reset() {
 	*x = WithdrawProposalRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2061,7 +2131,7 @@ func (x *WithdrawProposalRequest) String() string {
 func (*WithdrawProposalRequest) ProtoMessage() {}
 
 func (x *WithdrawProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2074,7 +2144,7 @@ func (x *WithdrawProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawProposalRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawProposalRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{30}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WithdrawProposalRequest) GetProposalId() string {
@@ -2093,7 +2163,7 @@ type WithdrawProposalResponse struct {
 
 func (x *WithdrawProposalResponse) Reset() {
 	*x = WithdrawProposalResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +2175,7 @@ func (x *WithdrawProposalResponse) String() string {
 func (*WithdrawProposalResponse) ProtoMessage() {}
 
 func (x *WithdrawProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +2188,7 @@ func (x *WithdrawProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawProposalResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawProposalResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{31}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WithdrawProposalResponse) GetProposal() *Proposal {
@@ -2144,14 +2214,17 @@ type TakeRequest struct {
 	// There is no time for a second person. It is recorded.
 	Emergency bool `protobuf:"varint,8,opt,name=emergency,proto3" json:"emergency,omitempty"`
 	// Only count.
-	DryRun        bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// Laptops that have access and were not in use for so many days, at least 30. Zero:
+	// whether they were does not matter.
+	UnusedDays    uint32 `protobuf:"varint,16,opt,name=unused_days,json=unusedDays,proto3" json:"unused_days,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TakeRequest) Reset() {
 	*x = TakeRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2163,7 +2236,7 @@ func (x *TakeRequest) String() string {
 func (*TakeRequest) ProtoMessage() {}
 
 func (x *TakeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2176,7 +2249,7 @@ func (x *TakeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeRequest.ProtoReflect.Descriptor instead.
 func (*TakeRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{32}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TakeRequest) GetAction() TakeAction {
@@ -2242,6 +2315,13 @@ func (x *TakeRequest) GetDryRun() bool {
 	return false
 }
 
+func (x *TakeRequest) GetUnusedDays() uint32 {
+	if x != nil {
+		return x.UnusedDays
+	}
+	return 0
+}
+
 type TakeResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Devices int64                  `protobuf:"varint,1,opt,name=devices,proto3" json:"devices,omitempty"`
@@ -2256,7 +2336,7 @@ type TakeResponse struct {
 
 func (x *TakeResponse) Reset() {
 	*x = TakeResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2268,7 +2348,7 @@ func (x *TakeResponse) String() string {
 func (*TakeResponse) ProtoMessage() {}
 
 func (x *TakeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2281,7 +2361,7 @@ func (x *TakeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeResponse.ProtoReflect.Descriptor instead.
 func (*TakeResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{33}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TakeResponse) GetDevices() int64 {
@@ -2324,7 +2404,7 @@ type FollowTakingRequest struct {
 
 func (x *FollowTakingRequest) Reset() {
 	*x = FollowTakingRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2336,7 +2416,7 @@ func (x *FollowTakingRequest) String() string {
 func (*FollowTakingRequest) ProtoMessage() {}
 
 func (x *FollowTakingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2349,7 +2429,7 @@ func (x *FollowTakingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowTakingRequest.ProtoReflect.Descriptor instead.
 func (*FollowTakingRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{34}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *FollowTakingRequest) GetTakingId() string {
@@ -2379,7 +2459,7 @@ type FollowTakingResponse struct {
 
 func (x *FollowTakingResponse) Reset() {
 	*x = FollowTakingResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2391,7 +2471,7 @@ func (x *FollowTakingResponse) String() string {
 func (*FollowTakingResponse) ProtoMessage() {}
 
 func (x *FollowTakingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2404,7 +2484,7 @@ func (x *FollowTakingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowTakingResponse.ProtoReflect.Descriptor instead.
 func (*FollowTakingResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{35}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *FollowTakingResponse) GetDone() int64 {
@@ -2458,13 +2538,20 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"matched_by\x18\b \x01(\tR\tmatchedBy\"G\n" +
 	"\x10GetPersonRequest\x12\x1b\n" +
 	"\tperson_id\x18\x01 \x01(\tR\bpersonId\x12\x16\n" +
-	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"\x9d\x02\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"\xdd\x02\n" +
 	"\x11GetPersonResponse\x12,\n" +
 	"\x06person\x18\x01 \x01(\v2\x14.heimdraht.v1.PersonR\x06person\x12)\n" +
 	"\x10directory_status\x18\x02 \x01(\tR\x0fdirectoryStatus\x12F\n" +
 	"\x11directory_read_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0fdirectoryReadAt\x12.\n" +
 	"\adevices\x18\x04 \x03(\v2\x14.heimdraht.v1.DeviceR\adevices\x127\n" +
-	"\brefusals\x18\x05 \x03(\v2\x1b.heimdraht.v1.RecentRefusalR\brefusals\"}\n" +
+	"\brefusals\x18\x05 \x03(\v2\x1b.heimdraht.v1.RecentRefusalR\brefusals\x12>\n" +
+	"\n" +
+	"suspension\x18\x10 \x01(\v2\x1e.heimdraht.v1.PersonSuspensionR\n" +
+	"suspension\"\x91\x01\n" +
+	"\x10PersonSuspension\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x123\n" +
+	"\aends_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\"}\n" +
 	"\rRecentRefusal\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x14\n" +
@@ -2595,7 +2682,7 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\vproposal_id\x18\x01 \x01(\tR\n" +
 	"proposalId\"N\n" +
 	"\x18WithdrawProposalResponse\x122\n" +
-	"\bproposal\x18\x01 \x01(\v2\x16.heimdraht.v1.ProposalR\bproposal\"\xb7\x02\n" +
+	"\bproposal\x18\x01 \x01(\v2\x16.heimdraht.v1.ProposalR\bproposal\"\xd8\x02\n" +
 	"\vTakeRequest\x120\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x18.heimdraht.v1.TakeActionR\x06action\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
@@ -2605,7 +2692,9 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\x123\n" +
 	"\aends_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\x12\x1c\n" +
 	"\temergency\x18\b \x01(\bR\temergency\x12\x17\n" +
-	"\adry_run\x18\t \x01(\bR\x06dryRun\"\x91\x01\n" +
+	"\adry_run\x18\t \x01(\bR\x06dryRun\x12\x1f\n" +
+	"\vunused_days\x18\x10 \x01(\rR\n" +
+	"unusedDays\"\x91\x01\n" +
 	"\fTakeResponse\x12\x18\n" +
 	"\adevices\x18\x01 \x01(\x03R\adevices\x12\x16\n" +
 	"\x06people\x18\x02 \x01(\x03R\x06people\x12\x1b\n" +
@@ -2661,7 +2750,7 @@ func file_heimdraht_v1_helpdesk_proto_rawDescGZIP() []byte {
 }
 
 var file_heimdraht_v1_helpdesk_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_heimdraht_v1_helpdesk_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_heimdraht_v1_helpdesk_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_heimdraht_v1_helpdesk_proto_goTypes = []any{
 	(DeviceState)(0),                 // 0: heimdraht.v1.DeviceState
 	(TakeAction)(0),                  // 1: heimdraht.v1.TakeAction
@@ -2670,109 +2759,113 @@ var file_heimdraht_v1_helpdesk_proto_goTypes = []any{
 	(*Person)(nil),                   // 4: heimdraht.v1.Person
 	(*GetPersonRequest)(nil),         // 5: heimdraht.v1.GetPersonRequest
 	(*GetPersonResponse)(nil),        // 6: heimdraht.v1.GetPersonResponse
-	(*RecentRefusal)(nil),            // 7: heimdraht.v1.RecentRefusal
-	(*Device)(nil),                   // 8: heimdraht.v1.Device
-	(*Session)(nil),                  // 9: heimdraht.v1.Session
-	(*GetDeviceRequest)(nil),         // 10: heimdraht.v1.GetDeviceRequest
-	(*GetDeviceResponse)(nil),        // 11: heimdraht.v1.GetDeviceResponse
-	(*RevokeDeviceRequest)(nil),      // 12: heimdraht.v1.RevokeDeviceRequest
-	(*RevokeDeviceResponse)(nil),     // 13: heimdraht.v1.RevokeDeviceResponse
-	(*GatewayConfirmation)(nil),      // 14: heimdraht.v1.GatewayConfirmation
-	(*SuspendDeviceRequest)(nil),     // 15: heimdraht.v1.SuspendDeviceRequest
-	(*SuspendDeviceResponse)(nil),    // 16: heimdraht.v1.SuspendDeviceResponse
-	(*RestoreDeviceRequest)(nil),     // 17: heimdraht.v1.RestoreDeviceRequest
-	(*RestoreDeviceResponse)(nil),    // 18: heimdraht.v1.RestoreDeviceResponse
-	(*RevokePersonRequest)(nil),      // 19: heimdraht.v1.RevokePersonRequest
-	(*RevokePersonResponse)(nil),     // 20: heimdraht.v1.RevokePersonResponse
-	(*ListSessionsRequest)(nil),      // 21: heimdraht.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),     // 22: heimdraht.v1.ListSessionsResponse
-	(*IssueFactorTokenRequest)(nil),  // 23: heimdraht.v1.IssueFactorTokenRequest
-	(*IssueFactorTokenResponse)(nil), // 24: heimdraht.v1.IssueFactorTokenResponse
-	(*ResetFactorRequest)(nil),       // 25: heimdraht.v1.ResetFactorRequest
-	(*ResetFactorResponse)(nil),      // 26: heimdraht.v1.ResetFactorResponse
-	(*Proposal)(nil),                 // 27: heimdraht.v1.Proposal
-	(*ListProposalsRequest)(nil),     // 28: heimdraht.v1.ListProposalsRequest
-	(*ListProposalsResponse)(nil),    // 29: heimdraht.v1.ListProposalsResponse
-	(*ConfirmProposalRequest)(nil),   // 30: heimdraht.v1.ConfirmProposalRequest
-	(*ConfirmProposalResponse)(nil),  // 31: heimdraht.v1.ConfirmProposalResponse
-	(*WithdrawProposalRequest)(nil),  // 32: heimdraht.v1.WithdrawProposalRequest
-	(*WithdrawProposalResponse)(nil), // 33: heimdraht.v1.WithdrawProposalResponse
-	(*TakeRequest)(nil),              // 34: heimdraht.v1.TakeRequest
-	(*TakeResponse)(nil),             // 35: heimdraht.v1.TakeResponse
-	(*FollowTakingRequest)(nil),      // 36: heimdraht.v1.FollowTakingRequest
-	(*FollowTakingResponse)(nil),     // 37: heimdraht.v1.FollowTakingResponse
-	nil,                              // 38: heimdraht.v1.Proposal.DetailsEntry
-	(*timestamppb.Timestamp)(nil),    // 39: google.protobuf.Timestamp
+	(*PersonSuspension)(nil),         // 7: heimdraht.v1.PersonSuspension
+	(*RecentRefusal)(nil),            // 8: heimdraht.v1.RecentRefusal
+	(*Device)(nil),                   // 9: heimdraht.v1.Device
+	(*Session)(nil),                  // 10: heimdraht.v1.Session
+	(*GetDeviceRequest)(nil),         // 11: heimdraht.v1.GetDeviceRequest
+	(*GetDeviceResponse)(nil),        // 12: heimdraht.v1.GetDeviceResponse
+	(*RevokeDeviceRequest)(nil),      // 13: heimdraht.v1.RevokeDeviceRequest
+	(*RevokeDeviceResponse)(nil),     // 14: heimdraht.v1.RevokeDeviceResponse
+	(*GatewayConfirmation)(nil),      // 15: heimdraht.v1.GatewayConfirmation
+	(*SuspendDeviceRequest)(nil),     // 16: heimdraht.v1.SuspendDeviceRequest
+	(*SuspendDeviceResponse)(nil),    // 17: heimdraht.v1.SuspendDeviceResponse
+	(*RestoreDeviceRequest)(nil),     // 18: heimdraht.v1.RestoreDeviceRequest
+	(*RestoreDeviceResponse)(nil),    // 19: heimdraht.v1.RestoreDeviceResponse
+	(*RevokePersonRequest)(nil),      // 20: heimdraht.v1.RevokePersonRequest
+	(*RevokePersonResponse)(nil),     // 21: heimdraht.v1.RevokePersonResponse
+	(*ListSessionsRequest)(nil),      // 22: heimdraht.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),     // 23: heimdraht.v1.ListSessionsResponse
+	(*IssueFactorTokenRequest)(nil),  // 24: heimdraht.v1.IssueFactorTokenRequest
+	(*IssueFactorTokenResponse)(nil), // 25: heimdraht.v1.IssueFactorTokenResponse
+	(*ResetFactorRequest)(nil),       // 26: heimdraht.v1.ResetFactorRequest
+	(*ResetFactorResponse)(nil),      // 27: heimdraht.v1.ResetFactorResponse
+	(*Proposal)(nil),                 // 28: heimdraht.v1.Proposal
+	(*ListProposalsRequest)(nil),     // 29: heimdraht.v1.ListProposalsRequest
+	(*ListProposalsResponse)(nil),    // 30: heimdraht.v1.ListProposalsResponse
+	(*ConfirmProposalRequest)(nil),   // 31: heimdraht.v1.ConfirmProposalRequest
+	(*ConfirmProposalResponse)(nil),  // 32: heimdraht.v1.ConfirmProposalResponse
+	(*WithdrawProposalRequest)(nil),  // 33: heimdraht.v1.WithdrawProposalRequest
+	(*WithdrawProposalResponse)(nil), // 34: heimdraht.v1.WithdrawProposalResponse
+	(*TakeRequest)(nil),              // 35: heimdraht.v1.TakeRequest
+	(*TakeResponse)(nil),             // 36: heimdraht.v1.TakeResponse
+	(*FollowTakingRequest)(nil),      // 37: heimdraht.v1.FollowTakingRequest
+	(*FollowTakingResponse)(nil),     // 38: heimdraht.v1.FollowTakingResponse
+	nil,                              // 39: heimdraht.v1.Proposal.DetailsEntry
+	(*timestamppb.Timestamp)(nil),    // 40: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_helpdesk_proto_depIdxs = []int32{
 	4,  // 0: heimdraht.v1.FindPeopleResponse.people:type_name -> heimdraht.v1.Person
 	4,  // 1: heimdraht.v1.GetPersonResponse.person:type_name -> heimdraht.v1.Person
-	39, // 2: heimdraht.v1.GetPersonResponse.directory_read_at:type_name -> google.protobuf.Timestamp
-	8,  // 3: heimdraht.v1.GetPersonResponse.devices:type_name -> heimdraht.v1.Device
-	7,  // 4: heimdraht.v1.GetPersonResponse.refusals:type_name -> heimdraht.v1.RecentRefusal
-	39, // 5: heimdraht.v1.RecentRefusal.at:type_name -> google.protobuf.Timestamp
-	0,  // 6: heimdraht.v1.Device.state:type_name -> heimdraht.v1.DeviceState
-	39, // 7: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
-	39, // 8: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
-	9,  // 9: heimdraht.v1.Device.session:type_name -> heimdraht.v1.Session
-	39, // 10: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
-	8,  // 11: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
-	8,  // 12: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
-	14, // 13: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	39, // 14: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
-	8,  // 15: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
-	14, // 16: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	8,  // 17: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
-	8,  // 18: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
-	14, // 19: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	9,  // 20: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
-	39, // 21: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	27, // 22: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
-	38, // 23: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
-	39, // 24: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
-	39, // 25: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
-	27, // 26: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
-	27, // 27: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
-	27, // 28: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
-	1,  // 29: heimdraht.v1.TakeRequest.action:type_name -> heimdraht.v1.TakeAction
-	39, // 30: heimdraht.v1.TakeRequest.ends_at:type_name -> google.protobuf.Timestamp
-	27, // 31: heimdraht.v1.TakeResponse.proposal:type_name -> heimdraht.v1.Proposal
-	14, // 32: heimdraht.v1.FollowTakingResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	2,  // 33: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
-	5,  // 34: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
-	10, // 35: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
-	12, // 36: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
-	15, // 37: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
-	17, // 38: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
-	19, // 39: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
-	21, // 40: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
-	34, // 41: heimdraht.v1.HelpdeskService.Take:input_type -> heimdraht.v1.TakeRequest
-	36, // 42: heimdraht.v1.HelpdeskService.FollowTaking:input_type -> heimdraht.v1.FollowTakingRequest
-	23, // 43: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
-	25, // 44: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
-	28, // 45: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
-	30, // 46: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
-	32, // 47: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
-	3,  // 48: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
-	6,  // 49: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
-	11, // 50: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
-	13, // 51: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
-	16, // 52: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
-	18, // 53: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
-	20, // 54: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
-	22, // 55: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
-	35, // 56: heimdraht.v1.HelpdeskService.Take:output_type -> heimdraht.v1.TakeResponse
-	37, // 57: heimdraht.v1.HelpdeskService.FollowTaking:output_type -> heimdraht.v1.FollowTakingResponse
-	24, // 58: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
-	26, // 59: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
-	29, // 60: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
-	31, // 61: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
-	33, // 62: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
-	48, // [48:63] is the sub-list for method output_type
-	33, // [33:48] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	40, // 2: heimdraht.v1.GetPersonResponse.directory_read_at:type_name -> google.protobuf.Timestamp
+	9,  // 3: heimdraht.v1.GetPersonResponse.devices:type_name -> heimdraht.v1.Device
+	8,  // 4: heimdraht.v1.GetPersonResponse.refusals:type_name -> heimdraht.v1.RecentRefusal
+	7,  // 5: heimdraht.v1.GetPersonResponse.suspension:type_name -> heimdraht.v1.PersonSuspension
+	40, // 6: heimdraht.v1.PersonSuspension.since:type_name -> google.protobuf.Timestamp
+	40, // 7: heimdraht.v1.PersonSuspension.ends_at:type_name -> google.protobuf.Timestamp
+	40, // 8: heimdraht.v1.RecentRefusal.at:type_name -> google.protobuf.Timestamp
+	0,  // 9: heimdraht.v1.Device.state:type_name -> heimdraht.v1.DeviceState
+	40, // 10: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
+	40, // 11: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
+	10, // 12: heimdraht.v1.Device.session:type_name -> heimdraht.v1.Session
+	40, // 13: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
+	9,  // 14: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
+	9,  // 15: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
+	15, // 16: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	40, // 17: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
+	9,  // 18: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
+	15, // 19: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	9,  // 20: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
+	9,  // 21: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
+	15, // 22: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	10, // 23: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
+	40, // 24: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	28, // 25: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
+	39, // 26: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
+	40, // 27: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
+	40, // 28: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
+	28, // 29: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
+	28, // 30: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	28, // 31: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	1,  // 32: heimdraht.v1.TakeRequest.action:type_name -> heimdraht.v1.TakeAction
+	40, // 33: heimdraht.v1.TakeRequest.ends_at:type_name -> google.protobuf.Timestamp
+	28, // 34: heimdraht.v1.TakeResponse.proposal:type_name -> heimdraht.v1.Proposal
+	15, // 35: heimdraht.v1.FollowTakingResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	2,  // 36: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
+	5,  // 37: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
+	11, // 38: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
+	13, // 39: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
+	16, // 40: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
+	18, // 41: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
+	20, // 42: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
+	22, // 43: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
+	35, // 44: heimdraht.v1.HelpdeskService.Take:input_type -> heimdraht.v1.TakeRequest
+	37, // 45: heimdraht.v1.HelpdeskService.FollowTaking:input_type -> heimdraht.v1.FollowTakingRequest
+	24, // 46: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
+	26, // 47: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
+	29, // 48: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
+	31, // 49: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
+	33, // 50: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
+	3,  // 51: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
+	6,  // 52: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
+	12, // 53: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
+	14, // 54: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
+	17, // 55: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
+	19, // 56: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
+	21, // 57: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
+	23, // 58: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
+	36, // 59: heimdraht.v1.HelpdeskService.Take:output_type -> heimdraht.v1.TakeResponse
+	38, // 60: heimdraht.v1.HelpdeskService.FollowTaking:output_type -> heimdraht.v1.FollowTakingResponse
+	25, // 61: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
+	27, // 62: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
+	30, // 63: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
+	32, // 64: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
+	34, // 65: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
+	51, // [51:66] is the sub-list for method output_type
+	36, // [36:51] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_helpdesk_proto_init() }
@@ -2787,7 +2880,7 @@ func file_heimdraht_v1_helpdesk_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_helpdesk_proto_rawDesc), len(file_heimdraht_v1_helpdesk_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   37,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
