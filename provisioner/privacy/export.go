@@ -78,7 +78,7 @@ func (s *Service) Export(ctx context.Context, actor provisioner.Actor, r ExportR
 func sectionOf(table, language string, rows [][]store.Cell) Section {
 	k := Keepings()[table]
 	return Section{
-		Table: table, What: k.What.in(language), Why: k.Why.in(language), Until: k.Until.in(language), Seen: k.Seen.in(language), End: k.End.in(language), Rows: rows,
+		Table: table, What: k.What.In(language), Why: k.Why.In(language), Until: k.Until.In(language), Seen: k.Seen.In(language), End: k.End.In(language), Rows: rows,
 	}
 }
 

@@ -3,7 +3,8 @@ package privacy
 // Words are a text in both languages.
 type Words struct{ German, English string }
 
-func (w Words) in(language string) string {
+// In is the text in "en", else in German.
+func (w Words) In(language string) string {
 	if language == "en" {
 		return w.English
 	}
@@ -62,7 +63,7 @@ func Keepings() map[string]Keeping {
 			What:  Words{"Verbindungen: Laptop, Zugangsserver, Adresse im Haus, von wann bis wann, warum beendet, letzte Lebenszeichen, Datenmengen", "sessions: laptop, gateway, inside address, from when to when, why it ended, last signs of life, bytes"},
 			Why:   Words{"die Verbindung selbst; danach Störungssuche und Aufklärung von Vorfällen", "the connection itself; afterwards finding faults and clearing up incidents"},
 			Until: week,
-			Seen:  Words{"wer gerade verbunden ist: Helpdesk; vergangene: nur einzeln, mit Zweck und Grund, höchstens 20 am Tag, jeder Blick wird protokolliert; Mengen und Zeiten der Lebenszeichen: niemand", "who is connected now: helpdesk; past ones: one person at a time, with purpose and reason, 20 a day at most, each look is recorded; bytes and signs of life: nobody"},
+			Seen:  Words{"wer gerade verbunden ist: Helpdesk; vergangene: nur einzeln, mit Zweck und Grund, höchstens 20 am Tag, jeder Blick wird protokolliert; deren Mengen und Lebenszeichen: niemand", "who is connected now: helpdesk; past ones: one person at a time, with purpose and reason, 20 a day at most, each look is recorded; their bytes and signs of life: nobody"},
 			End:   goes,
 		},
 		"former_address": {
