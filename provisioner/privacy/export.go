@@ -88,8 +88,8 @@ func (s *Service) exportAudit(ctx context.Context, language string, subject stor
 	if err != nil {
 		return fmt.Errorf("asking the audit log: %w", err)
 	}
-	for table, own := range map[string]bool{"audit": true, "audit_record": false} {
-		m.Own, m.After = own, 0
+	for _, table := range []string{"audit", "audit_record"} {
+		m.Own, m.After = table == "audit", 0
 		for {
 			records, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]audit.Record, error) { return tx.AuditMentions(m) })
 			if err != nil {

@@ -119,12 +119,16 @@ func TestNewDevicesRestWithTheirPerson(t *testing.T) {
 		if added.State() != provisioner.DeviceSuspended || added.SuspendedBy[0].EndsAt.IsZero() {
 			t.Errorf("it is %+v", added)
 		}
-		over := view(t, s, func(tx *store.Reader) ([]store.RestedPerson, error) { return tx.PeopleSuspendedUntil(time.Now().Add(2*time.Hour), 10) })
+		over := view(t, s, func(tx *store.Reader) ([]store.RestedPerson, error) {
+			return tx.PeopleSuspendedUntil(time.Now().Add(2*time.Hour), 10)
+		})
 		if len(over) != 1 || over[0] != (store.RestedPerson{Person: d.Person, Tenant: "stadt"}) {
 			t.Errorf("over are %v", over)
 		}
 		update(t, s, func(tx *store.Writer) error { return tx.RestorePeople("stadt", "") })
-		_, err := store.Read(t.Context(), s, func(tx *store.Reader) (provisioner.Suspension, error) { return tx.PersonSuspended(d.Person, "stadt", time.Now()) })
+		_, err := store.Read(t.Context(), s, func(tx *store.Reader) (provisioner.Suspension, error) {
+			return tx.PersonSuspended(d.Person, "stadt", time.Now())
+		})
 		if !errors.Is(err, store.ErrNone) {
 			t.Errorf("given back: %v", err)
 		}
