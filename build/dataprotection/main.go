@@ -46,7 +46,7 @@ func rewrite(path, language string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return os.WriteFile(path, []byte(page), 0o644)
+	return os.WriteFile(path, []byte(page), 0o600) // it is there, and keeps its mode
 }
 
 // filled is a page with what stands between the marks made anew.

@@ -152,8 +152,11 @@ func (s *Service) endSuspensionsOfPeople(ctx context.Context, duty *store.Duty) 
 		}
 		err = duty.Update(ctx, func(tx *store.Writer) error {
 			for _, v := range over {
-				if _, err := tx.PersonSuspended(v.Person, v.Tenant, tx.Now); err == nil {
+				switch _, err := tx.PersonSuspended(v.Person, v.Tenant, tx.Now); {
+				case err == nil:
 					continue // prolonged meanwhile
+				case !errors.Is(err, store.ErrNone):
+					return err
 				}
 				if err := tx.RestorePeople(v.Tenant, v.Person); err != nil {
 					return err

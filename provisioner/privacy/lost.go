@@ -3,6 +3,7 @@ package privacy
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -137,20 +138,13 @@ func wasConnected(tx *store.Reader, device string, since, now time.Time) (store.
 // where none held it, with the revocation.
 func (s *Service) noteEnd(ctx context.Context, done *Lost) error {
 	l := &done.Report
-	ended := done.Device.RevokedAt
+	l.EndedAt = done.Device.RevokedAt
 	for _, c := range done.Confirmations {
-		if !c.Confirmed {
-			l.EndsAt = latest(l.EndsAt, c.GraceUntil)
-			continue
-		}
-		ended = latest(ended, done.Device.RevokedAt.Add(c.After))
+		l.EndedAt = latest(l.EndedAt, done.Device.RevokedAt.Add(c.After))
+		l.EndsAt = latest(l.EndsAt, c.GraceUntil)
 	}
-	unconfirmed := false
-	for _, c := range done.Confirmations {
-		unconfirmed = unconfirmed || !c.Confirmed
-	}
-	if !unconfirmed {
-		l.EndedAt = ended
+	if slices.ContainsFunc(done.Confirmations, func(c provisioner.Confirmation) bool { return !c.Confirmed }) {
+		l.EndedAt = time.Time{}
 	}
 	err := s.Store.Update(context.WithoutCancel(ctx), func(tx *store.Writer) error { return tx.EndLost(l.ID, l.EndedAt, l.EndsAt) })
 	if err != nil {

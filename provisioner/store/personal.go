@@ -90,8 +90,8 @@ func PersonalTables() []Personal {
 			Last: `delete from staff_token where person = {person}`},
 		{Table: "one_time_token", Columns: "hash purpose subject created_at expires_at used_at", Secret: "hash",
 			Whose: `purpose = 'factor' and subject = {person}`, Last: `delete from one_time_token where purpose = 'factor' and subject = {person}`},
-		{Table: "throttle", Columns: "key failures since", Whose: `key in ({counts}) or key in ({person-counts})`,
-			Forget: `delete from throttle where key in ({counts})`, Last: `delete from throttle where key in ({person-counts})`},
+		{Table: "throttle", Columns: "key failures since", Whose: `key{counts} or key{person-counts}`,
+			Forget: `delete from throttle where key{counts}`, Last: `delete from throttle where key{person-counts}`},
 		{Table: "recovery_code", Columns: "hash person", Secret: "hash", Whose: `person = {person}`, Last: `delete from recovery_code where person = {person}`},
 		{Table: "factor", Columns: "person sealed last_step set_up_at", Secret: "sealed last_step", Whose: `person = {person}`,
 			Last: `delete from factor where person = {person}`},
@@ -171,21 +171,12 @@ func (s Subject) value(a *args, name string) string {
 	case "tenant-in-json":
 		return a.add(`%"tenant":"` + s.Tenant + `"%`)
 	case "counts":
-		return a.several(s.Counts)
+		return a.in(append([]string{""}, s.Counts...))
 	case "person-counts":
-		return a.several(s.PersonCounts)
+		return a.in(append([]string{""}, s.PersonCounts...))
 	default:
 		return "{" + name + "}" // no database takes that
 	}
-}
-
-// several are the placeholders of a list that may be empty.
-func (a *args) several(values []string) string {
-	marks := []string{"''"}
-	for _, v := range values {
-		marks = append(marks, a.add(v))
-	}
-	return strings.Join(marks, ", ")
 }
 
 // Cell is one column of a row, as it is shown to the person whose it is.

@@ -18,9 +18,9 @@ type UnusedDevice struct {
 // inUse is the condition that a device was in use on a day or later: it has a session, had
 // one, or was enrolled then.
 func inUse(a *args, device string, since time.Time) string {
-	day := ms(since.Truncate(day))
-	return `(` + device + `.enrolled_at >= ` + a.add(day) +
-		` or exists (select 1 from former_address f where f.device = ` + device + `.id and f.used_at >= ` + a.add(day) + `)
+	from := ms(since.Truncate(day))
+	return `(` + device + `.enrolled_at >= ` + a.add(from) +
+		` or exists (select 1 from former_address f where f.device = ` + device + `.id and f.used_at >= ` + a.add(from) + `)
 		or exists (select 1 from session o where o.device = ` + device + `.id and o.closed_revision = 0))`
 }
 
