@@ -30,12 +30,14 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
-// What the store keeps, for those who show it.
-type (
-	Found        = store.FoundPerson
-	LostDevice   = store.LostDevice
-	UnusedDevice = store.UnusedDevice
-)
+// Found is somebody in a tenant.
+type Found = store.FoundPerson
+
+// LostDevice is a report of a lost or stolen laptop.
+type LostDevice = store.LostDevice
+
+// UnusedDevice is a laptop that has access and has not been used for long.
+type UnusedDevice = store.UnusedDevice
 
 // Options are what a Service needs.
 type Options struct {
