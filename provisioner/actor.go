@@ -115,6 +115,12 @@ const (
 	ActionReadAudit           Action = "read audit log"
 	ActionExportAudit         Action = "export audit log"
 	ActionReadAuditKey        Action = "read audit key"
+	ActionReadHistory         Action = "read history"
+	ActionExportPerson        Action = "export person"
+	ActionForgetPerson        Action = "forget person"
+	ActionReportLost          Action = "report lost device"
+	ActionListLost            Action = "list lost devices"
+	ActionListUnused          Action = "list unused access"
 	ActionReflect             Action = "reflect"
 	ActionHealth              Action = "health"
 )
@@ -126,6 +132,7 @@ type Object struct {
 	Tenant  string
 	Device  string
 	Gateway string
+	Person  string // matters to staff, who may do something with themselves alone
 }
 
 // Allow decides whether actor may do action to object. It is the one place
@@ -184,6 +191,12 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleTenantAdmin, RoleOperator}
 	case ActionReadGatewayLoad, ActionApplyInfrastructure, ActionCreateGatewayToken, ActionListGateways, ActionReflect, ActionTakeEverywhere:
 		return []Role{RoleOperator}
+	case ActionReadHistory, ActionReportLost, ActionListUnused:
+		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
+	case ActionForgetPerson, ActionListLost:
+		return []Role{RoleTenantAdmin, RoleOperator}
+	case ActionExportPerson:
+		return []Role{RoleStaff, RoleTenantAdmin, RoleOperator}
 	case ActionSignOut, ActionWhoAmI:
 		return []Role{RoleStaff, RoleHelpdesk, RolePlanner, RoleTenantAdmin, RoleOperator}
 	default:
@@ -200,6 +213,8 @@ func (g Grant) covers(actor Actor, object Object) bool {
 		return (object.Device == "" || object.Device == actor.ID) && (object.Tenant == "" || object.Tenant == g.Tenant)
 	case RoleGateway:
 		return object.Gateway == "" || object.Gateway == actor.ID
+	case RoleStaff:
+		return (object.Person == "" || object.Person == actor.ID) && (object.Tenant == "" || object.Tenant == g.Tenant)
 	default:
 		return object.Tenant == "" || object.Tenant == g.Tenant
 	}

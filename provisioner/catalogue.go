@@ -78,6 +78,10 @@ const (
 	CodeShuttingDown         Code = "shutting-down"
 	CodeDatabaseUnavailable  Code = "database-unavailable"
 	CodeProtocol             Code = "protocol"
+	CodePersonSuspended      Code = "person-suspended"
+	CodeStillHasAccess       Code = "still-has-access"
+	CodeForgetTooEarly       Code = "forget-too-early"
+	CodeHistoryLimit         Code = "history-limit"
 )
 
 // Catalogue lists every refusal. The German is for people who never heard of
@@ -270,5 +274,17 @@ func Catalogue() []Entry {
 		{CodeProtocol, KindInvalid,
 			Text{"Das Programm auf diesem Gerät hat eine Nachricht geschickt, die hier nicht passt: {why}.", "Aktualisieren Sie das Programm."},
 			Text{"The program on this machine sent a message that does not fit here: {why}.", "Update the program."}},
+		{CodePersonSuspended, KindForbidden,
+			Text{"Ihr Zugang ruht zurzeit{until}; das gilt auch für weitere Laptops.", "Brauchen Sie ihn früher wieder, wenden Sie sich an den Helpdesk."},
+			Text{"Your access is suspended at present{until}; that holds for further laptops too.", "If you need it back earlier, contact the helpdesk."}},
+		{CodeStillHasAccess, KindConflict,
+			Text{"{name} hat noch Zugang und kann deshalb nicht vergessen werden.", "Nehmen Sie zuerst den Zugang weg: heimdraht person revoke. Es wurde nichts geändert."},
+			Text{"{name} still has access, and so cannot be forgotten.", "Take the access away first: heimdraht person revoke. Nothing was changed."}},
+		{CodeForgetTooEarly, KindConflict,
+			Text{"Noch nicht alle Zugangsserver haben bestätigt, dass der Zugang weg ist ({gateways}); bis dahin muss bekannt bleiben, wem er gehörte.", "Versuchen Sie es später noch einmal, spätestens in einer Woche geht es. Es wurde nichts geändert."},
+			Text{"Not every gateway has confirmed that the access is gone ({gateways}); until then it must be known whose it was.", "Try again later; in a week at the latest it is possible. Nothing was changed."}},
+		{CodeHistoryLimit, KindExhausted,
+			Text{"Sie haben heute schon {limit} Verläufe angesehen; mehr sieht niemand an einem Tag.", "Geht es um einen Vorfall, der viele betrifft, wenden Sie sich an die oder den Datenschutzbeauftragten."},
+			Text{"You have looked at {limit} histories today already; nobody looks at more in a day.", "If it is about an incident that concerns many, ask the data protection officer."}},
 	}
 }

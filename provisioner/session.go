@@ -163,4 +163,6 @@ const (
 	ChangeDevice  ChangeKind = "device"  // state or generation of a device
 	ChangeGateway ChangeKind = "gateway" // declaration or keys of a gateway
 	ChangeKeys    ChangeKind = "keys"    // keys of the control plane
+	// Somebody was forgotten in a tenant: her id stands in Device.
+	ChangeForgotten ChangeKind = "forgotten"
 )

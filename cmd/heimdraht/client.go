@@ -93,6 +93,7 @@ type client struct {
 
 	static   heimdrahtv1.StaticServiceClient
 	external heimdrahtv1.ExternalServiceClient
+	privacy  heimdrahtv1.PrivacyServiceClient
 }
 
 func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
@@ -122,7 +123,7 @@ func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
 	return &client{
 		conn: conn,
 		auth: heimdrahtv1.NewAuthServiceClient(conn),
-		desk: heimdrahtv1.NewHelpdeskServiceClient(conn),
+		desk: heimdrahtv1.NewHelpdeskServiceClient(conn), privacy: heimdrahtv1.NewPrivacyServiceClient(conn),
 		plan: heimdrahtv1.NewCapacityServiceClient(conn),
 		adm:  heimdrahtv1.NewAdminServiceClient(conn),
 		dir:  heimdrahtv1.NewDirectoryServiceClient(conn),

@@ -15,6 +15,7 @@ type deviceCommands struct {
 	Suspend deviceSuspendCommand `cmd:"" help:"${device_suspend}"`
 	Restore deviceRestoreCommand `cmd:"" help:"${device_restore}"`
 	Static  deviceStaticCommand  `cmd:"" help:"${device_static}"`
+	Lost    deviceLostCommand    `cmd:"" help:"${device_lost}"`
 }
 
 // deviceArg names a device.

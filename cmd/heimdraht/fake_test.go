@@ -51,6 +51,7 @@ type fake struct {
 	heimdrahtv1.UnimplementedAuditServiceServer
 	heimdrahtv1.UnimplementedStaticServiceServer
 	heimdrahtv1.UnimplementedExternalServiceServer
+	heimdrahtv1.UnimplementedPrivacyServiceServer
 
 	address string // host:port#fingerprint
 
@@ -81,6 +82,7 @@ func startFake(t testing.TB) (*fake, func()) {
 	heimdrahtv1.RegisterAuditServiceServer(server, f)
 	heimdrahtv1.RegisterStaticServiceServer(server, f)
 	heimdrahtv1.RegisterExternalServiceServer(server, f)
+	heimdrahtv1.RegisterPrivacyServiceServer(server, f)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	return f, func() {

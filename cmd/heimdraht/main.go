@@ -50,6 +50,8 @@ type commands struct {
 	Sessions    sessionsCommand    `cmd:"" help:"${sessions}"`
 	Concurrency concurrencyCommand `cmd:"" help:"${concurrency}"`
 	Access      accessCommands     `cmd:"" help:"${access}"`
+	Unused      unusedCommand      `cmd:"" help:"${unused}"`
+	Lost        lostCommand        `cmd:"" help:"${lost}"`
 	Proposals   proposalCommands   `cmd:"" help:"${proposals}"`
 	Apply       applyCommand       `cmd:"" help:"${apply}"`
 	Gateway     gatewayCommands    `cmd:"" help:"${gateway}"`

@@ -29,6 +29,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/entitlement"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
 	"github.com/heimdraht/heimdraht/provisioner/journal"
+	"github.com/heimdraht/heimdraht/provisioner/privacy"
 	"github.com/heimdraht/heimdraht/provisioner/rpc"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
@@ -168,6 +169,9 @@ func (a *App) wire(o Options) error {
 		Sessions: a.sessions,
 		Tenancy:  tenancy.New(tenancy.Options{Store: a.store, Certificates: a.keys, Journal: a.journal, Declared: a.rights.Declared, Logger: a.log}),
 		Helpdesk: a.desk, Entitlement: a.rights,
+		Privacy: privacy.New(privacy.Options{
+			Store: a.store, Confirmations: a.contacts, Journal: a.journal, SecurityDays: a.config.Audit.SecurityDays,
+		}),
 		Auditing: a.auditing, Refusals: auditing.NewRefusals(a.store, a.log),
 		Hub: a.hub, Contacts: a.contacts, Logger: a.log,
 	})
@@ -244,7 +248,7 @@ func (a *App) NewOperatorToken(ctx context.Context) (token string, expires time.
 
 // How long is kept what has an end, and how much goes in one transaction.
 const (
-	keepSessions = 7 * 24 * time.Hour
+	keepSessions = privacy.HistoryDays * 24 * time.Hour
 	keepChanges  = 100_000
 	tidyEvery    = 10 * time.Minute
 	tidySlice    = 500
@@ -272,6 +276,9 @@ func (a *App) runTidying(ctx context.Context, duty *store.Duty) error {
 func (a *App) tidyOnce(ctx context.Context, duty *store.Duty) error {
 	for _, slice := range append(a.auditSlices(), []func(*store.Writer) (int64, error){
 		func(tx *store.Writer) (int64, error) { return tx.ForgetSessions(tx.Now.Add(-keepSessions), tidySlice) },
+		func(tx *store.Writer) (int64, error) {
+			return tx.ForgetLost(tx.Now.Add(-privacy.KeepLost), tidySlice)
+		},
 		func(tx *store.Writer) (int64, error) { return tx.TrimChanges(tx.Revision()-keepChanges, tidySlice) },
 	}...) {
 		for {

@@ -133,7 +133,7 @@ func (s *Service) endSuspensions(ctx context.Context, duty *store.Duty) error {
 			return fmt.Errorf("looking for suspensions that are over: %w", err)
 		}
 		if len(over) == 0 {
-			return nil
+			return s.endSuspensionsOfPeople(ctx, duty)
 		}
 		if err := duty.Update(ctx, func(tx *store.Writer) error { return endThese(tx, over) }); err != nil {
 			return fmt.Errorf("ending suspensions: %w", err)
@@ -153,6 +153,44 @@ func endExternals(ctx context.Context, db *store.Store, duty *store.Duty) error 
 		}
 		if err := duty.Update(ctx, func(tx *store.Writer) error { _, err := enrolment.EndExternals(tx, externalsAtOnce); return err }); err != nil {
 			return fmt.Errorf("ending the access of external people: %w", err)
+		}
+	}
+}
+
+// endSuspensionsOfPeople has people's access rest no longer whose time is over.
+func (s *Service) endSuspensionsOfPeople(ctx context.Context, duty *store.Duty) error {
+	for {
+		over, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]store.RestedPerson, error) {
+			return tx.PeopleSuspendedUntil(time.Now(), slice)
+		})
+		if err != nil {
+			return fmt.Errorf("looking for people whose suspension is over: %w", err)
+		}
+		if len(over) == 0 {
+			return nil
+		}
+		err = duty.Update(ctx, func(tx *store.Writer) error {
+			for _, v := range over {
+				switch _, err := tx.PersonSuspended(v.Person, v.Tenant, tx.Now); {
+				case err == nil:
+					continue // prolonged meanwhile
+				case !errors.Is(err, store.ErrNone):
+					return err
+				}
+				if err := tx.RestorePeople(v.Tenant, v.Person); err != nil {
+					return err
+				}
+				if err := tx.Audit(store.Event{
+					Actor: provisioner.System("heimdrahtd"), Tenant: v.Tenant, Action: "restore person", Object: audit.Object{Kind: "person", ID: v.Person},
+					Reason: "the time of the suspension is over",
+				}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("ending suspensions of people: %w", err)
 		}
 	}
 }

@@ -38,6 +38,9 @@ func (h *helpdeskHandler) GetPerson(ctx context.Context, r *heimdrahtv1.GetPerso
 	answer := &heimdrahtv1.GetPersonResponse{
 		Person: fromPerson(p.Found), DirectoryStatus: statusText(p.Standing), DirectoryReadAt: stamp(p.Standing.ReadAt),
 	}
+	if v := p.Rests; v != nil {
+		answer.Suspension = &heimdrahtv1.PersonSuspension{Reason: v.Reason, Since: stamp(v.Since), EndsAt: stamp(v.EndsAt)}
+	}
 	for _, d := range p.Devices {
 		answer.Devices = append(answer.Devices, fromDevice(d))
 	}

@@ -83,6 +83,18 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionExportAudit, true
 	case heimdrahtv1.AuditService_GetKey_FullMethodName:
 		return provisioner.ActionReadAuditKey, true
+	case heimdrahtv1.PrivacyService_GetHistory_FullMethodName:
+		return provisioner.ActionReadHistory, true
+	case heimdrahtv1.PrivacyService_ExportPerson_FullMethodName:
+		return provisioner.ActionExportPerson, true
+	case heimdrahtv1.PrivacyService_ForgetPerson_FullMethodName:
+		return provisioner.ActionForgetPerson, true
+	case heimdrahtv1.PrivacyService_ReportLost_FullMethodName:
+		return provisioner.ActionReportLost, true
+	case heimdrahtv1.PrivacyService_ListLost_FullMethodName:
+		return provisioner.ActionListLost, true
+	case heimdrahtv1.PrivacyService_ListUnused_FullMethodName:
+		return provisioner.ActionListUnused, true
 	case "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/List":
 		return provisioner.ActionHealth, true
 	case "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo":

@@ -168,6 +168,9 @@ func (s *Service) writeStatic(tx *store.Writer, actor provisioner.Actor, r Stati
 	if !r.Until.IsZero() {
 		d.StaticUntil = r.Until
 	}
+	if err := enrolment.MayAdd(tx, *d); err != nil {
+		return session, gateway, err
+	}
 	if r.Device == "" {
 		err = tx.AddDevice(*d)
 	} else {

@@ -192,16 +192,19 @@ func (r *Reader) LivingDevices(person, tenant string) (int, error) {
 }
 
 // AddDevice writes a new device and claims its key. A key that anybody has
-// ever used is refused.
+// ever used is refused. Where the person's access rests, so does the device's.
 func (w *Writer) AddDevice(d provisioner.Device) error {
 	if err := w.ClaimKey(d.PublicKey, "device "+d.ID); err != nil {
 		return err
 	}
-	return run(w.q, `insert into device (id, tenant, person, generation, name, serial_number, platform, public_key, agent_version,
+	if err := run(w.q, `insert into device (id, tenant, person, generation, name, serial_number, platform, public_key, agent_version,
 			enrolled_at, certificate_not_after, revoked_at, revoked_why, search, static_until)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, '', $12, $13)`,
 		d.ID, d.Tenant, d.Person, d.Generation, d.Name, d.SerialNumber, d.Platform, d.PublicKey.String(), d.AgentVersion,
-		ms(d.EnrolledAt), ms(d.CertificateNotAfter), deviceText(d), ms(d.StaticUntil))
+		ms(d.EnrolledAt), ms(d.CertificateNotAfter), deviceText(d), ms(d.StaticUntil)); err != nil {
+		return err
+	}
+	return w.restAsHerPerson(d)
 }
 
 // ReplaceDevice writes new keys, generation, name and certificate of a device

@@ -52,6 +52,13 @@ func (r *Reader) OpenSessionOf(device string) (provisioner.Session, error) {
 	return s.session, nil
 }
 
+// SessionsSince lists the sessions of a person in a tenant that were open after a
+// time, the latest first, at most limit.
+func (r *Reader) SessionsSince(person, tenant string, since time.Time, limit int) ([]provisioner.Session, error) {
+	return all(r.q, scanSession, selectSession+`where s.device in (select d.id from device d where d.person = $1 and d.tenant = $2) and s.person = $3
+		and (s.closed_at = 0 or s.closed_at > $4) order by s.opened_at desc, s.id limit $5`, person, tenant, person, ms(since), limit)
+}
+
 // openOf, like whatever else looks for one session and not for all open ones,
 // says "open" as "without a revision of its closing": to closed_at = 0 belong
 // indexes of all open sessions, and until PostgreSQL has statistics of the table

@@ -402,7 +402,9 @@ type GetPersonResponse struct {
 	DirectoryReadAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=directory_read_at,json=directoryReadAt,proto3" json:"directory_read_at,omitempty"`
 	Devices         []*Device              `protobuf:"bytes,4,rep,name=devices,proto3" json:"devices,omitempty"`
 	// The latest first; the causes that a refusal did not tell the caller.
-	Refusals      []*RecentRefusal `protobuf:"bytes,5,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	Refusals []*RecentRefusal `protobuf:"bytes,5,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	// Her access rests, whatever her devices; not set: it does not.
+	Suspension    *PersonSuspension `protobuf:"bytes,16,opt,name=suspension,proto3" json:"suspension,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -472,6 +474,74 @@ func (x *GetPersonResponse) GetRefusals() []*RecentRefusal {
 	return nil
 }
 
+func (x *GetPersonResponse) GetSuspension() *PersonSuspension {
+	if x != nil {
+		return x.Suspension
+	}
+	return nil
+}
+
+type PersonSuspension struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Reason string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	Since  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// When it ends by itself; not set: never.
+	EndsAt        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PersonSuspension) Reset() {
+	*x = PersonSuspension{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PersonSuspension) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PersonSuspension) ProtoMessage() {}
+
+func (x *PersonSuspension) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PersonSuspension.ProtoReflect.Descriptor instead.
+func (*PersonSuspension) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PersonSuspension) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PersonSuspension) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *PersonSuspension) GetEndsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndsAt
+	}
+	return nil
+}
+
 type RecentRefusal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
@@ -485,7 +555,7 @@ type RecentRefusal struct {
 
 func (x *RecentRefusal) Reset() {
 	*x = RecentRefusal{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +567,7 @@ func (x *RecentRefusal) String() string {
 func (*RecentRefusal) ProtoMessage() {}
 
 func (x *RecentRefusal) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +580,7 @@ func (x *RecentRefusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecentRefusal.ProtoReflect.Descriptor instead.
 func (*RecentRefusal) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{5}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RecentRefusal) GetAt() *timestamppb.Timestamp {
@@ -567,7 +637,7 @@ type Device struct {
 
 func (x *Device) Reset() {
 	*x = Device{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -579,7 +649,7 @@ func (x *Device) String() string {
 func (*Device) ProtoMessage() {}
 
 func (x *Device) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -592,7 +662,7 @@ func (x *Device) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Device.ProtoReflect.Descriptor instead.
 func (*Device) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Device) GetDeviceId() string {
@@ -720,7 +790,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -732,7 +802,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -745,7 +815,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Session) GetSessionId() string {
@@ -835,7 +905,7 @@ type GetDeviceRequest struct {
 
 func (x *GetDeviceRequest) Reset() {
 	*x = GetDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -847,7 +917,7 @@ func (x *GetDeviceRequest) String() string {
 func (*GetDeviceRequest) ProtoMessage() {}
 
 func (x *GetDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -860,7 +930,7 @@ func (x *GetDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeviceRequest.ProtoReflect.Descriptor instead.
 func (*GetDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetDeviceRequest) GetDeviceId() string {
@@ -879,7 +949,7 @@ type GetDeviceResponse struct {
 
 func (x *GetDeviceResponse) Reset() {
 	*x = GetDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -891,7 +961,7 @@ func (x *GetDeviceResponse) String() string {
 func (*GetDeviceResponse) ProtoMessage() {}
 
 func (x *GetDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -904,7 +974,7 @@ func (x *GetDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeviceResponse.ProtoReflect.Descriptor instead.
 func (*GetDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetDeviceResponse) GetDevice() *Device {
@@ -926,7 +996,7 @@ type RevokeDeviceRequest struct {
 
 func (x *RevokeDeviceRequest) Reset() {
 	*x = RevokeDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -938,7 +1008,7 @@ func (x *RevokeDeviceRequest) String() string {
 func (*RevokeDeviceRequest) ProtoMessage() {}
 
 func (x *RevokeDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -951,7 +1021,7 @@ func (x *RevokeDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RevokeDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RevokeDeviceRequest) GetDeviceId() string {
@@ -985,7 +1055,7 @@ type RevokeDeviceResponse struct {
 
 func (x *RevokeDeviceResponse) Reset() {
 	*x = RevokeDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -997,7 +1067,7 @@ func (x *RevokeDeviceResponse) String() string {
 func (*RevokeDeviceResponse) ProtoMessage() {}
 
 func (x *RevokeDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,7 +1080,7 @@ func (x *RevokeDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RevokeDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RevokeDeviceResponse) GetDevice() *Device {
@@ -1042,7 +1112,7 @@ type GatewayConfirmation struct {
 
 func (x *GatewayConfirmation) Reset() {
 	*x = GatewayConfirmation{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +1124,7 @@ func (x *GatewayConfirmation) String() string {
 func (*GatewayConfirmation) ProtoMessage() {}
 
 func (x *GatewayConfirmation) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +1137,7 @@ func (x *GatewayConfirmation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayConfirmation.ProtoReflect.Descriptor instead.
 func (*GatewayConfirmation) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GatewayConfirmation) GetGateway() string {
@@ -1109,7 +1179,7 @@ type SuspendDeviceRequest struct {
 
 func (x *SuspendDeviceRequest) Reset() {
 	*x = SuspendDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1191,7 @@ func (x *SuspendDeviceRequest) String() string {
 func (*SuspendDeviceRequest) ProtoMessage() {}
 
 func (x *SuspendDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1204,7 @@ func (x *SuspendDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendDeviceRequest.ProtoReflect.Descriptor instead.
 func (*SuspendDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SuspendDeviceRequest) GetDeviceId() string {
@@ -1168,7 +1238,7 @@ type SuspendDeviceResponse struct {
 
 func (x *SuspendDeviceResponse) Reset() {
 	*x = SuspendDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1180,7 +1250,7 @@ func (x *SuspendDeviceResponse) String() string {
 func (*SuspendDeviceResponse) ProtoMessage() {}
 
 func (x *SuspendDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1193,7 +1263,7 @@ func (x *SuspendDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendDeviceResponse.ProtoReflect.Descriptor instead.
 func (*SuspendDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SuspendDeviceResponse) GetDevice() *Device {
@@ -1220,7 +1290,7 @@ type RestoreDeviceRequest struct {
 
 func (x *RestoreDeviceRequest) Reset() {
 	*x = RestoreDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1232,7 +1302,7 @@ func (x *RestoreDeviceRequest) String() string {
 func (*RestoreDeviceRequest) ProtoMessage() {}
 
 func (x *RestoreDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1245,7 +1315,7 @@ func (x *RestoreDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RestoreDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RestoreDeviceRequest) GetDeviceId() string {
@@ -1271,7 +1341,7 @@ type RestoreDeviceResponse struct {
 
 func (x *RestoreDeviceResponse) Reset() {
 	*x = RestoreDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1283,7 +1353,7 @@ func (x *RestoreDeviceResponse) String() string {
 func (*RestoreDeviceResponse) ProtoMessage() {}
 
 func (x *RestoreDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1296,7 +1366,7 @@ func (x *RestoreDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RestoreDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RestoreDeviceResponse) GetDevice() *Device {
@@ -1318,7 +1388,7 @@ type RevokePersonRequest struct {
 
 func (x *RevokePersonRequest) Reset() {
 	*x = RevokePersonRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +1400,7 @@ func (x *RevokePersonRequest) String() string {
 func (*RevokePersonRequest) ProtoMessage() {}
 
 func (x *RevokePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,7 +1413,7 @@ func (x *RevokePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokePersonRequest.ProtoReflect.Descriptor instead.
 func (*RevokePersonRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RevokePersonRequest) GetPersonId() string {
@@ -1384,7 +1454,7 @@ type RevokePersonResponse struct {
 
 func (x *RevokePersonResponse) Reset() {
 	*x = RevokePersonResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1396,7 +1466,7 @@ func (x *RevokePersonResponse) String() string {
 func (*RevokePersonResponse) ProtoMessage() {}
 
 func (x *RevokePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1409,7 +1479,7 @@ func (x *RevokePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokePersonResponse.ProtoReflect.Descriptor instead.
 func (*RevokePersonResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RevokePersonResponse) GetDevices() []*Device {
@@ -1441,7 +1511,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +1523,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +1536,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListSessionsRequest) GetTenant() string {
@@ -1508,7 +1578,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1520,7 +1590,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1533,7 +1603,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListSessionsResponse) GetSessions() []*Session {
@@ -1561,7 +1631,7 @@ type IssueFactorTokenRequest struct {
 
 func (x *IssueFactorTokenRequest) Reset() {
 	*x = IssueFactorTokenRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +1643,7 @@ func (x *IssueFactorTokenRequest) String() string {
 func (*IssueFactorTokenRequest) ProtoMessage() {}
 
 func (x *IssueFactorTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +1656,7 @@ func (x *IssueFactorTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueFactorTokenRequest.ProtoReflect.Descriptor instead.
 func (*IssueFactorTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *IssueFactorTokenRequest) GetPersonId() string {
@@ -1613,7 +1683,7 @@ type IssueFactorTokenResponse struct {
 
 func (x *IssueFactorTokenResponse) Reset() {
 	*x = IssueFactorTokenResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1695,7 @@ func (x *IssueFactorTokenResponse) String() string {
 func (*IssueFactorTokenResponse) ProtoMessage() {}
 
 func (x *IssueFactorTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1708,7 @@ func (x *IssueFactorTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueFactorTokenResponse.ProtoReflect.Descriptor instead.
 func (*IssueFactorTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{22}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *IssueFactorTokenResponse) GetToken() string {
@@ -1668,7 +1738,7 @@ type ResetFactorRequest struct {
 
 func (x *ResetFactorRequest) Reset() {
 	*x = ResetFactorRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +1750,7 @@ func (x *ResetFactorRequest) String() string {
 func (*ResetFactorRequest) ProtoMessage() {}
 
 func (x *ResetFactorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +1763,7 @@ func (x *ResetFactorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetFactorRequest.ProtoReflect.Descriptor instead.
 func (*ResetFactorRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{23}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ResetFactorRequest) GetPersonId() string {
@@ -1734,7 +1804,7 @@ type ResetFactorResponse struct {
 
 func (x *ResetFactorResponse) Reset() {
 	*x = ResetFactorResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1746,7 +1816,7 @@ func (x *ResetFactorResponse) String() string {
 func (*ResetFactorResponse) ProtoMessage() {}
 
 func (x *ResetFactorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1759,7 +1829,7 @@ func (x *ResetFactorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetFactorResponse.ProtoReflect.Descriptor instead.
 func (*ResetFactorResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{24}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ResetFactorResponse) GetProposal() *Proposal {
@@ -1789,7 +1859,7 @@ type Proposal struct {
 
 func (x *Proposal) Reset() {
 	*x = Proposal{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +1871,7 @@ func (x *Proposal) String() string {
 func (*Proposal) ProtoMessage() {}
 
 func (x *Proposal) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +1884,7 @@ func (x *Proposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
 func (*Proposal) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{25}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Proposal) GetProposalId() string {
@@ -1888,7 +1958,7 @@ type ListProposalsRequest struct {
 
 func (x *ListProposalsRequest) Reset() {
 	*x = ListProposalsRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1900,7 +1970,7 @@ func (x *ListProposalsRequest) String() string {
 func (*ListProposalsRequest) ProtoMessage() {}
 
 func (x *ListProposalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1913,7 +1983,7 @@ func (x *ListProposalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProposalsRequest.ProtoReflect.Descriptor instead.
 func (*ListProposalsRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{26}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{27}
 }
 
 type ListProposalsResponse struct {
@@ -1926,7 +1996,7 @@ type ListProposalsResponse struct {
 
 func (x *ListProposalsResponse) Reset() {
 	*x = ListProposalsResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +2008,7 @@ func (x *ListProposalsResponse) String() string {
 func (*ListProposalsResponse) ProtoMessage() {}
 
 func (x *ListProposalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +2021,7 @@ func (x *ListProposalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProposalsResponse.ProtoReflect.Descriptor instead.
 func (*ListProposalsResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{27}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListProposalsResponse) GetProposals() []*Proposal {
@@ -1970,7 +2040,7 @@ type ConfirmProposalRequest struct {
 
 func (x *ConfirmProposalRequest) Reset() {
 	*x = ConfirmProposalRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1982,7 +2052,7 @@ func (x *ConfirmProposalRequest) String() string {
 func (*ConfirmProposalRequest) ProtoMessage() {}
 
 func (x *ConfirmProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1995,7 +2065,7 @@ func (x *ConfirmProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmProposalRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmProposalRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{28}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ConfirmProposalRequest) GetProposalId() string {
@@ -2014,7 +2084,7 @@ type ConfirmProposalResponse struct {
 
 func (x *ConfirmProposalResponse) Reset() {
 	*x = ConfirmProposalResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2026,7 +2096,7 @@ func (x *ConfirmProposalResponse) String() string {
 func (*ConfirmProposalResponse) ProtoMessage() {}
 
 func (x *ConfirmProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2039,7 +2109,7 @@ func (x *ConfirmProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmProposalResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmProposalResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{29}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ConfirmProposalResponse) GetProposal() *Proposal {
@@ -2058,7 +2128,7 @@ type WithdrawProposalRequest struct {
 
 func (x *WithdrawProposalRequest) Reset() {
 	*x = WithdrawProposalRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2070,7 +2140,7 @@ func (x *WithdrawProposalRequest) String() string {
 func (*WithdrawProposalRequest) ProtoMessage() {}
 
 func (x *WithdrawProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2083,7 +2153,7 @@ func (x *WithdrawProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawProposalRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawProposalRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{30}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *WithdrawProposalRequest) GetProposalId() string {
@@ -2102,7 +2172,7 @@ type WithdrawProposalResponse struct {
 
 func (x *WithdrawProposalResponse) Reset() {
 	*x = WithdrawProposalResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2114,7 +2184,7 @@ func (x *WithdrawProposalResponse) String() string {
 func (*WithdrawProposalResponse) ProtoMessage() {}
 
 func (x *WithdrawProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2127,7 +2197,7 @@ func (x *WithdrawProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawProposalResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawProposalResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{31}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *WithdrawProposalResponse) GetProposal() *Proposal {
@@ -2153,14 +2223,17 @@ type TakeRequest struct {
 	// There is no time for a second person. It is recorded.
 	Emergency bool `protobuf:"varint,8,opt,name=emergency,proto3" json:"emergency,omitempty"`
 	// Only count.
-	DryRun        bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// Laptops that have access and were not in use for so many days, at least 30. Zero:
+	// whether they were does not matter.
+	UnusedDays    uint32 `protobuf:"varint,16,opt,name=unused_days,json=unusedDays,proto3" json:"unused_days,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TakeRequest) Reset() {
 	*x = TakeRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2172,7 +2245,7 @@ func (x *TakeRequest) String() string {
 func (*TakeRequest) ProtoMessage() {}
 
 func (x *TakeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2185,7 +2258,7 @@ func (x *TakeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeRequest.ProtoReflect.Descriptor instead.
 func (*TakeRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{32}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TakeRequest) GetAction() TakeAction {
@@ -2251,6 +2324,13 @@ func (x *TakeRequest) GetDryRun() bool {
 	return false
 }
 
+func (x *TakeRequest) GetUnusedDays() uint32 {
+	if x != nil {
+		return x.UnusedDays
+	}
+	return 0
+}
+
 type TakeResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Devices int64                  `protobuf:"varint,1,opt,name=devices,proto3" json:"devices,omitempty"`
@@ -2265,7 +2345,7 @@ type TakeResponse struct {
 
 func (x *TakeResponse) Reset() {
 	*x = TakeResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2277,7 +2357,7 @@ func (x *TakeResponse) String() string {
 func (*TakeResponse) ProtoMessage() {}
 
 func (x *TakeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2290,7 +2370,7 @@ func (x *TakeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeResponse.ProtoReflect.Descriptor instead.
 func (*TakeResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{33}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *TakeResponse) GetDevices() int64 {
@@ -2333,7 +2413,7 @@ type FollowTakingRequest struct {
 
 func (x *FollowTakingRequest) Reset() {
 	*x = FollowTakingRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2345,7 +2425,7 @@ func (x *FollowTakingRequest) String() string {
 func (*FollowTakingRequest) ProtoMessage() {}
 
 func (x *FollowTakingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2358,7 +2438,7 @@ func (x *FollowTakingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowTakingRequest.ProtoReflect.Descriptor instead.
 func (*FollowTakingRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{34}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *FollowTakingRequest) GetTakingId() string {
@@ -2388,7 +2468,7 @@ type FollowTakingResponse struct {
 
 func (x *FollowTakingResponse) Reset() {
 	*x = FollowTakingResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2400,7 +2480,7 @@ func (x *FollowTakingResponse) String() string {
 func (*FollowTakingResponse) ProtoMessage() {}
 
 func (x *FollowTakingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2413,7 +2493,7 @@ func (x *FollowTakingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowTakingResponse.ProtoReflect.Descriptor instead.
 func (*FollowTakingResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{35}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *FollowTakingResponse) GetDone() int64 {
@@ -2467,13 +2547,20 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"matched_by\x18\b \x01(\tR\tmatchedBy\"G\n" +
 	"\x10GetPersonRequest\x12\x1b\n" +
 	"\tperson_id\x18\x01 \x01(\tR\bpersonId\x12\x16\n" +
-	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"\x9d\x02\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"\xdd\x02\n" +
 	"\x11GetPersonResponse\x12,\n" +
 	"\x06person\x18\x01 \x01(\v2\x14.heimdraht.v1.PersonR\x06person\x12)\n" +
 	"\x10directory_status\x18\x02 \x01(\tR\x0fdirectoryStatus\x12F\n" +
 	"\x11directory_read_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0fdirectoryReadAt\x12.\n" +
 	"\adevices\x18\x04 \x03(\v2\x14.heimdraht.v1.DeviceR\adevices\x127\n" +
-	"\brefusals\x18\x05 \x03(\v2\x1b.heimdraht.v1.RecentRefusalR\brefusals\"}\n" +
+	"\brefusals\x18\x05 \x03(\v2\x1b.heimdraht.v1.RecentRefusalR\brefusals\x12>\n" +
+	"\n" +
+	"suspension\x18\x10 \x01(\v2\x1e.heimdraht.v1.PersonSuspensionR\n" +
+	"suspension\"\x91\x01\n" +
+	"\x10PersonSuspension\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x123\n" +
+	"\aends_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\"}\n" +
 	"\rRecentRefusal\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x14\n" +
@@ -2605,7 +2692,7 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\vproposal_id\x18\x01 \x01(\tR\n" +
 	"proposalId\"N\n" +
 	"\x18WithdrawProposalResponse\x122\n" +
-	"\bproposal\x18\x01 \x01(\v2\x16.heimdraht.v1.ProposalR\bproposal\"\xb7\x02\n" +
+	"\bproposal\x18\x01 \x01(\v2\x16.heimdraht.v1.ProposalR\bproposal\"\xd8\x02\n" +
 	"\vTakeRequest\x120\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x18.heimdraht.v1.TakeActionR\x06action\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
@@ -2615,7 +2702,9 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\x123\n" +
 	"\aends_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\x12\x1c\n" +
 	"\temergency\x18\b \x01(\bR\temergency\x12\x17\n" +
-	"\adry_run\x18\t \x01(\bR\x06dryRun\"\x91\x01\n" +
+	"\adry_run\x18\t \x01(\bR\x06dryRun\x12\x1f\n" +
+	"\vunused_days\x18\x10 \x01(\rR\n" +
+	"unusedDays\"\x91\x01\n" +
 	"\fTakeResponse\x12\x18\n" +
 	"\adevices\x18\x01 \x01(\x03R\adevices\x12\x16\n" +
 	"\x06people\x18\x02 \x01(\x03R\x06people\x12\x1b\n" +
@@ -2671,7 +2760,7 @@ func file_heimdraht_v1_helpdesk_proto_rawDescGZIP() []byte {
 }
 
 var file_heimdraht_v1_helpdesk_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_heimdraht_v1_helpdesk_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_heimdraht_v1_helpdesk_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_heimdraht_v1_helpdesk_proto_goTypes = []any{
 	(DeviceState)(0),                 // 0: heimdraht.v1.DeviceState
 	(TakeAction)(0),                  // 1: heimdraht.v1.TakeAction
@@ -2680,110 +2769,114 @@ var file_heimdraht_v1_helpdesk_proto_goTypes = []any{
 	(*Person)(nil),                   // 4: heimdraht.v1.Person
 	(*GetPersonRequest)(nil),         // 5: heimdraht.v1.GetPersonRequest
 	(*GetPersonResponse)(nil),        // 6: heimdraht.v1.GetPersonResponse
-	(*RecentRefusal)(nil),            // 7: heimdraht.v1.RecentRefusal
-	(*Device)(nil),                   // 8: heimdraht.v1.Device
-	(*Session)(nil),                  // 9: heimdraht.v1.Session
-	(*GetDeviceRequest)(nil),         // 10: heimdraht.v1.GetDeviceRequest
-	(*GetDeviceResponse)(nil),        // 11: heimdraht.v1.GetDeviceResponse
-	(*RevokeDeviceRequest)(nil),      // 12: heimdraht.v1.RevokeDeviceRequest
-	(*RevokeDeviceResponse)(nil),     // 13: heimdraht.v1.RevokeDeviceResponse
-	(*GatewayConfirmation)(nil),      // 14: heimdraht.v1.GatewayConfirmation
-	(*SuspendDeviceRequest)(nil),     // 15: heimdraht.v1.SuspendDeviceRequest
-	(*SuspendDeviceResponse)(nil),    // 16: heimdraht.v1.SuspendDeviceResponse
-	(*RestoreDeviceRequest)(nil),     // 17: heimdraht.v1.RestoreDeviceRequest
-	(*RestoreDeviceResponse)(nil),    // 18: heimdraht.v1.RestoreDeviceResponse
-	(*RevokePersonRequest)(nil),      // 19: heimdraht.v1.RevokePersonRequest
-	(*RevokePersonResponse)(nil),     // 20: heimdraht.v1.RevokePersonResponse
-	(*ListSessionsRequest)(nil),      // 21: heimdraht.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),     // 22: heimdraht.v1.ListSessionsResponse
-	(*IssueFactorTokenRequest)(nil),  // 23: heimdraht.v1.IssueFactorTokenRequest
-	(*IssueFactorTokenResponse)(nil), // 24: heimdraht.v1.IssueFactorTokenResponse
-	(*ResetFactorRequest)(nil),       // 25: heimdraht.v1.ResetFactorRequest
-	(*ResetFactorResponse)(nil),      // 26: heimdraht.v1.ResetFactorResponse
-	(*Proposal)(nil),                 // 27: heimdraht.v1.Proposal
-	(*ListProposalsRequest)(nil),     // 28: heimdraht.v1.ListProposalsRequest
-	(*ListProposalsResponse)(nil),    // 29: heimdraht.v1.ListProposalsResponse
-	(*ConfirmProposalRequest)(nil),   // 30: heimdraht.v1.ConfirmProposalRequest
-	(*ConfirmProposalResponse)(nil),  // 31: heimdraht.v1.ConfirmProposalResponse
-	(*WithdrawProposalRequest)(nil),  // 32: heimdraht.v1.WithdrawProposalRequest
-	(*WithdrawProposalResponse)(nil), // 33: heimdraht.v1.WithdrawProposalResponse
-	(*TakeRequest)(nil),              // 34: heimdraht.v1.TakeRequest
-	(*TakeResponse)(nil),             // 35: heimdraht.v1.TakeResponse
-	(*FollowTakingRequest)(nil),      // 36: heimdraht.v1.FollowTakingRequest
-	(*FollowTakingResponse)(nil),     // 37: heimdraht.v1.FollowTakingResponse
-	nil,                              // 38: heimdraht.v1.Proposal.DetailsEntry
-	(*timestamppb.Timestamp)(nil),    // 39: google.protobuf.Timestamp
+	(*PersonSuspension)(nil),         // 7: heimdraht.v1.PersonSuspension
+	(*RecentRefusal)(nil),            // 8: heimdraht.v1.RecentRefusal
+	(*Device)(nil),                   // 9: heimdraht.v1.Device
+	(*Session)(nil),                  // 10: heimdraht.v1.Session
+	(*GetDeviceRequest)(nil),         // 11: heimdraht.v1.GetDeviceRequest
+	(*GetDeviceResponse)(nil),        // 12: heimdraht.v1.GetDeviceResponse
+	(*RevokeDeviceRequest)(nil),      // 13: heimdraht.v1.RevokeDeviceRequest
+	(*RevokeDeviceResponse)(nil),     // 14: heimdraht.v1.RevokeDeviceResponse
+	(*GatewayConfirmation)(nil),      // 15: heimdraht.v1.GatewayConfirmation
+	(*SuspendDeviceRequest)(nil),     // 16: heimdraht.v1.SuspendDeviceRequest
+	(*SuspendDeviceResponse)(nil),    // 17: heimdraht.v1.SuspendDeviceResponse
+	(*RestoreDeviceRequest)(nil),     // 18: heimdraht.v1.RestoreDeviceRequest
+	(*RestoreDeviceResponse)(nil),    // 19: heimdraht.v1.RestoreDeviceResponse
+	(*RevokePersonRequest)(nil),      // 20: heimdraht.v1.RevokePersonRequest
+	(*RevokePersonResponse)(nil),     // 21: heimdraht.v1.RevokePersonResponse
+	(*ListSessionsRequest)(nil),      // 22: heimdraht.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),     // 23: heimdraht.v1.ListSessionsResponse
+	(*IssueFactorTokenRequest)(nil),  // 24: heimdraht.v1.IssueFactorTokenRequest
+	(*IssueFactorTokenResponse)(nil), // 25: heimdraht.v1.IssueFactorTokenResponse
+	(*ResetFactorRequest)(nil),       // 26: heimdraht.v1.ResetFactorRequest
+	(*ResetFactorResponse)(nil),      // 27: heimdraht.v1.ResetFactorResponse
+	(*Proposal)(nil),                 // 28: heimdraht.v1.Proposal
+	(*ListProposalsRequest)(nil),     // 29: heimdraht.v1.ListProposalsRequest
+	(*ListProposalsResponse)(nil),    // 30: heimdraht.v1.ListProposalsResponse
+	(*ConfirmProposalRequest)(nil),   // 31: heimdraht.v1.ConfirmProposalRequest
+	(*ConfirmProposalResponse)(nil),  // 32: heimdraht.v1.ConfirmProposalResponse
+	(*WithdrawProposalRequest)(nil),  // 33: heimdraht.v1.WithdrawProposalRequest
+	(*WithdrawProposalResponse)(nil), // 34: heimdraht.v1.WithdrawProposalResponse
+	(*TakeRequest)(nil),              // 35: heimdraht.v1.TakeRequest
+	(*TakeResponse)(nil),             // 36: heimdraht.v1.TakeResponse
+	(*FollowTakingRequest)(nil),      // 37: heimdraht.v1.FollowTakingRequest
+	(*FollowTakingResponse)(nil),     // 38: heimdraht.v1.FollowTakingResponse
+	nil,                              // 39: heimdraht.v1.Proposal.DetailsEntry
+	(*timestamppb.Timestamp)(nil),    // 40: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_helpdesk_proto_depIdxs = []int32{
 	4,  // 0: heimdraht.v1.FindPeopleResponse.people:type_name -> heimdraht.v1.Person
 	4,  // 1: heimdraht.v1.GetPersonResponse.person:type_name -> heimdraht.v1.Person
-	39, // 2: heimdraht.v1.GetPersonResponse.directory_read_at:type_name -> google.protobuf.Timestamp
-	8,  // 3: heimdraht.v1.GetPersonResponse.devices:type_name -> heimdraht.v1.Device
-	7,  // 4: heimdraht.v1.GetPersonResponse.refusals:type_name -> heimdraht.v1.RecentRefusal
-	39, // 5: heimdraht.v1.RecentRefusal.at:type_name -> google.protobuf.Timestamp
-	0,  // 6: heimdraht.v1.Device.state:type_name -> heimdraht.v1.DeviceState
-	39, // 7: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
-	39, // 8: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
-	9,  // 9: heimdraht.v1.Device.session:type_name -> heimdraht.v1.Session
-	39, // 10: heimdraht.v1.Device.static_until:type_name -> google.protobuf.Timestamp
-	39, // 11: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
-	8,  // 12: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
-	8,  // 13: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
-	14, // 14: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	39, // 15: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
-	8,  // 16: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
-	14, // 17: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	8,  // 18: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
-	8,  // 19: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
-	14, // 20: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	9,  // 21: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
-	39, // 22: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	27, // 23: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
-	38, // 24: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
-	39, // 25: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
-	39, // 26: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
-	27, // 27: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
-	27, // 28: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
-	27, // 29: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
-	1,  // 30: heimdraht.v1.TakeRequest.action:type_name -> heimdraht.v1.TakeAction
-	39, // 31: heimdraht.v1.TakeRequest.ends_at:type_name -> google.protobuf.Timestamp
-	27, // 32: heimdraht.v1.TakeResponse.proposal:type_name -> heimdraht.v1.Proposal
-	14, // 33: heimdraht.v1.FollowTakingResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	2,  // 34: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
-	5,  // 35: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
-	10, // 36: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
-	12, // 37: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
-	15, // 38: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
-	17, // 39: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
-	19, // 40: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
-	21, // 41: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
-	34, // 42: heimdraht.v1.HelpdeskService.Take:input_type -> heimdraht.v1.TakeRequest
-	36, // 43: heimdraht.v1.HelpdeskService.FollowTaking:input_type -> heimdraht.v1.FollowTakingRequest
-	23, // 44: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
-	25, // 45: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
-	28, // 46: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
-	30, // 47: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
-	32, // 48: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
-	3,  // 49: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
-	6,  // 50: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
-	11, // 51: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
-	13, // 52: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
-	16, // 53: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
-	18, // 54: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
-	20, // 55: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
-	22, // 56: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
-	35, // 57: heimdraht.v1.HelpdeskService.Take:output_type -> heimdraht.v1.TakeResponse
-	37, // 58: heimdraht.v1.HelpdeskService.FollowTaking:output_type -> heimdraht.v1.FollowTakingResponse
-	24, // 59: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
-	26, // 60: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
-	29, // 61: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
-	31, // 62: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
-	33, // 63: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
-	49, // [49:64] is the sub-list for method output_type
-	34, // [34:49] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	40, // 2: heimdraht.v1.GetPersonResponse.directory_read_at:type_name -> google.protobuf.Timestamp
+	9,  // 3: heimdraht.v1.GetPersonResponse.devices:type_name -> heimdraht.v1.Device
+	8,  // 4: heimdraht.v1.GetPersonResponse.refusals:type_name -> heimdraht.v1.RecentRefusal
+	7,  // 5: heimdraht.v1.GetPersonResponse.suspension:type_name -> heimdraht.v1.PersonSuspension
+	40, // 6: heimdraht.v1.PersonSuspension.since:type_name -> google.protobuf.Timestamp
+	40, // 7: heimdraht.v1.PersonSuspension.ends_at:type_name -> google.protobuf.Timestamp
+	40, // 8: heimdraht.v1.RecentRefusal.at:type_name -> google.protobuf.Timestamp
+	0,  // 9: heimdraht.v1.Device.state:type_name -> heimdraht.v1.DeviceState
+	40, // 10: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
+	40, // 11: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
+	10, // 12: heimdraht.v1.Device.session:type_name -> heimdraht.v1.Session
+	40, // 13: heimdraht.v1.Device.static_until:type_name -> google.protobuf.Timestamp
+	40, // 14: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
+	9,  // 15: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
+	9,  // 16: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
+	15, // 17: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	40, // 18: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
+	9,  // 19: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
+	15, // 20: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	9,  // 21: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
+	9,  // 22: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
+	15, // 23: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	10, // 24: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
+	40, // 25: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	28, // 26: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
+	39, // 27: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
+	40, // 28: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
+	40, // 29: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
+	28, // 30: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
+	28, // 31: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	28, // 32: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	1,  // 33: heimdraht.v1.TakeRequest.action:type_name -> heimdraht.v1.TakeAction
+	40, // 34: heimdraht.v1.TakeRequest.ends_at:type_name -> google.protobuf.Timestamp
+	28, // 35: heimdraht.v1.TakeResponse.proposal:type_name -> heimdraht.v1.Proposal
+	15, // 36: heimdraht.v1.FollowTakingResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	2,  // 37: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
+	5,  // 38: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
+	11, // 39: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
+	13, // 40: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
+	16, // 41: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
+	18, // 42: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
+	20, // 43: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
+	22, // 44: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
+	35, // 45: heimdraht.v1.HelpdeskService.Take:input_type -> heimdraht.v1.TakeRequest
+	37, // 46: heimdraht.v1.HelpdeskService.FollowTaking:input_type -> heimdraht.v1.FollowTakingRequest
+	24, // 47: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
+	26, // 48: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
+	29, // 49: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
+	31, // 50: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
+	33, // 51: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
+	3,  // 52: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
+	6,  // 53: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
+	12, // 54: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
+	14, // 55: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
+	17, // 56: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
+	19, // 57: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
+	21, // 58: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
+	23, // 59: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
+	36, // 60: heimdraht.v1.HelpdeskService.Take:output_type -> heimdraht.v1.TakeResponse
+	38, // 61: heimdraht.v1.HelpdeskService.FollowTaking:output_type -> heimdraht.v1.FollowTakingResponse
+	25, // 62: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
+	27, // 63: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
+	30, // 64: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
+	32, // 65: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
+	34, // 66: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
+	52, // [52:67] is the sub-list for method output_type
+	37, // [37:52] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_helpdesk_proto_init() }
@@ -2798,7 +2891,7 @@ func file_heimdraht_v1_helpdesk_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_helpdesk_proto_rawDesc), len(file_heimdraht_v1_helpdesk_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   37,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
