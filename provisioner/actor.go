@@ -82,6 +82,7 @@ const (
 	ActionFindPeople          Action = "find people"
 	ActionReadPerson          Action = "read person"
 	ActionReadDevice          Action = "read device"
+	ActionExplain             Action = "explain person"
 	ActionRevokeDevice        Action = "revoke device"
 	ActionSuspendDevice       Action = "suspend device"
 	ActionRestoreDevice       Action = "restore device"
@@ -160,7 +161,7 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleDevice}
 	case ActionSyncGateway:
 		return []Role{RoleGateway}
-	case ActionFindPeople, ActionReadPerson, ActionReadDevice, ActionRestoreDevice, ActionRevokePerson, ActionListSessions,
+	case ActionFindPeople, ActionReadPerson, ActionReadDevice, ActionExplain, ActionRestoreDevice, ActionRevokePerson, ActionListSessions,
 		ActionIssueFactorToken, ActionResetFactor, ActionReadProposals, ActionTake:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionRevokeDevice, ActionSuspendDevice:

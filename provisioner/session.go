@@ -57,6 +57,7 @@ type Usage struct {
 	ReceivedBytes uint64
 	SentBytes     uint64
 	LastHandshake time.Time // zero: none yet
+	Clock         time.Time // what its clock showed; zero: it did not say
 }
 
 // Online reports whether a handshake at most 180 s old was seen, by the gateway

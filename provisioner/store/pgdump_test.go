@@ -333,7 +333,8 @@ func TestADumpOfAnOlderSchema(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range []string{ // back over 00011_home.sql, 00010_spellings.sql (texts only), 00009_taking.sql, 00008_audit.sql, 00007_factor.sql, 00006_moves.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
+	for _, step := range []string{ // back over 00016_clock.sql, 00011_home.sql, 00010_spellings.sql (texts only), 00009_taking.sql, 00008_audit.sql, 00007_factor.sql, 00006_moves.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
+		`alter table session drop column reported_clock`,
 		`alter table staff_token drop column tenant`,
 		`drop table taking_gateway, taking`,
 		`alter table suspension drop column ends_at`,

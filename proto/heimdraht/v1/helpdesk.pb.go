@@ -74,6 +74,64 @@ func (DeviceState) EnumDescriptor() ([]byte, []int) {
 	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{0}
 }
 
+type LinkState int32
+
+const (
+	LinkState_LINK_STATE_UNSPECIFIED LinkState = 0
+	LinkState_LINK_STATE_OK          LinkState = 1
+	// It keeps her from connecting, or from working.
+	LinkState_LINK_STATE_NOT_OK LinkState = 2
+	// It does not, and is worth a word.
+	LinkState_LINK_STATE_ATTENTION LinkState = 3
+	// It is not known, or does not apply.
+	LinkState_LINK_STATE_NOT_KNOWN LinkState = 4
+)
+
+// Enum value maps for LinkState.
+var (
+	LinkState_name = map[int32]string{
+		0: "LINK_STATE_UNSPECIFIED",
+		1: "LINK_STATE_OK",
+		2: "LINK_STATE_NOT_OK",
+		3: "LINK_STATE_ATTENTION",
+		4: "LINK_STATE_NOT_KNOWN",
+	}
+	LinkState_value = map[string]int32{
+		"LINK_STATE_UNSPECIFIED": 0,
+		"LINK_STATE_OK":          1,
+		"LINK_STATE_NOT_OK":      2,
+		"LINK_STATE_ATTENTION":   3,
+		"LINK_STATE_NOT_KNOWN":   4,
+	}
+)
+
+func (x LinkState) Enum() *LinkState {
+	p := new(LinkState)
+	*p = x
+	return p
+}
+
+func (x LinkState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LinkState) Descriptor() protoreflect.EnumDescriptor {
+	return file_heimdraht_v1_helpdesk_proto_enumTypes[1].Descriptor()
+}
+
+func (LinkState) Type() protoreflect.EnumType {
+	return &file_heimdraht_v1_helpdesk_proto_enumTypes[1]
+}
+
+func (x LinkState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LinkState.Descriptor instead.
+func (LinkState) EnumDescriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{1}
+}
+
 // TakeAction is what is done to access.
 type TakeAction int32
 
@@ -111,11 +169,11 @@ func (x TakeAction) String() string {
 }
 
 func (TakeAction) Descriptor() protoreflect.EnumDescriptor {
-	return file_heimdraht_v1_helpdesk_proto_enumTypes[1].Descriptor()
+	return file_heimdraht_v1_helpdesk_proto_enumTypes[2].Descriptor()
 }
 
 func (TakeAction) Type() protoreflect.EnumType {
-	return &file_heimdraht_v1_helpdesk_proto_enumTypes[1]
+	return &file_heimdraht_v1_helpdesk_proto_enumTypes[2]
 }
 
 func (x TakeAction) Number() protoreflect.EnumNumber {
@@ -124,7 +182,7 @@ func (x TakeAction) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TakeAction.Descriptor instead.
 func (TakeAction) EnumDescriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{1}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{2}
 }
 
 type FindPeopleRequest struct {
@@ -905,6 +963,317 @@ func (x *GetDeviceResponse) GetDevice() *Device {
 	return nil
 }
 
+// ExplainRequest names a laptop or a person, or is a search.
+type ExplainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first of these three that is given counts. The id of a device, or enough
+	// of its beginning to be unique.
+	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	PersonId string `protobuf:"bytes,2,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
+	// The beginning of a device's id, or whatever FindPeople takes.
+	Query string `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`
+	// Only of this tenant. May be empty.
+	Tenant        string `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainRequest) Reset() {
+	*x = ExplainRequest{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainRequest) ProtoMessage() {}
+
+func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
+func (*ExplainRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ExplainRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetPersonId() string {
+	if x != nil {
+		return x.PersonId
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type ExplainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom the query may mean if it means more than one; all else is empty then.
+	Candidates []*Person `protobuf:"bytes,1,rep,name=candidates,proto3" json:"candidates,omitempty"`
+	Person     *Person   `protobuf:"bytes,2,opt,name=person,proto3" json:"person,omitempty"`
+	// The laptop that it is about; not set: she has none.
+	Device *Device `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"`
+	Links  []*Link `protobuf:"bytes,4,rep,name=links,proto3" json:"links,omitempty"`
+	Cause  *Cause  `protobuf:"bytes,5,opt,name=cause,proto3" json:"cause,omitempty"`
+	// Her other laptops, by which it can be asked again.
+	OtherDevices  []*Device `protobuf:"bytes,6,rep,name=other_devices,json=otherDevices,proto3" json:"other_devices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainResponse) Reset() {
+	*x = ExplainResponse{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainResponse) ProtoMessage() {}
+
+func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
+func (*ExplainResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ExplainResponse) GetCandidates() []*Person {
+	if x != nil {
+		return x.Candidates
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetPerson() *Person {
+	if x != nil {
+		return x.Person
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetDevice() *Device {
+	if x != nil {
+		return x.Device
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetLinks() []*Link {
+	if x != nil {
+		return x.Links
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetCause() *Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetOtherDevices() []*Device {
+	if x != nil {
+		return x.OtherDevices
+	}
+	return nil
+}
+
+// Link is one link of the chain, the nearest to the root first.
+type Link struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stable: "directory", "account", "handshake", …
+	Link  string    `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
+	State LinkState `protobuf:"varint,2,opt,name=state,proto3,enum=heimdraht.v1.LinkState" json:"state,omitempty"`
+	// In the caller's language: what it is, and what was found.
+	Title  string `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
+	Figure string `protobuf:"bytes,4,opt,name=figure,proto3" json:"figure,omitempty"`
+	// The code of what is wrong there; empty: nothing.
+	Code          string `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Link) Reset() {
+	*x = Link{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Link) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Link) ProtoMessage() {}
+
+func (x *Link) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Link.ProtoReflect.Descriptor instead.
+func (*Link) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Link) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
+func (x *Link) GetState() LinkState {
+	if x != nil {
+		return x.State
+	}
+	return LinkState_LINK_STATE_UNSPECIFIED
+}
+
+func (x *Link) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Link) GetFigure() string {
+	if x != nil {
+		return x.Figure
+	}
+	return ""
+}
+
+func (x *Link) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+// Cause is why, what to do, and who can.
+type Cause struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Code  string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// In the caller's language.
+	Sentence string `protobuf:"bytes,2,opt,name=sentence,proto3" json:"sentence,omitempty"`
+	NextStep string `protobuf:"bytes,3,opt,name=next_step,json=nextStep,proto3" json:"next_step,omitempty"`
+	// As in Refusal.
+	Who           string `protobuf:"bytes,4,opt,name=who,proto3" json:"who,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cause) Reset() {
+	*x = Cause{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cause) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cause) ProtoMessage() {}
+
+func (x *Cause) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cause.ProtoReflect.Descriptor instead.
+func (*Cause) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Cause) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Cause) GetSentence() string {
+	if x != nil {
+		return x.Sentence
+	}
+	return ""
+}
+
+func (x *Cause) GetNextStep() string {
+	if x != nil {
+		return x.NextStep
+	}
+	return ""
+}
+
+func (x *Cause) GetWho() string {
+	if x != nil {
+		return x.Who
+	}
+	return ""
+}
+
 type RevokeDeviceRequest struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	DeviceId string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
@@ -917,7 +1286,7 @@ type RevokeDeviceRequest struct {
 
 func (x *RevokeDeviceRequest) Reset() {
 	*x = RevokeDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -929,7 +1298,7 @@ func (x *RevokeDeviceRequest) String() string {
 func (*RevokeDeviceRequest) ProtoMessage() {}
 
 func (x *RevokeDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -942,7 +1311,7 @@ func (x *RevokeDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RevokeDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RevokeDeviceRequest) GetDeviceId() string {
@@ -976,7 +1345,7 @@ type RevokeDeviceResponse struct {
 
 func (x *RevokeDeviceResponse) Reset() {
 	*x = RevokeDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -988,7 +1357,7 @@ func (x *RevokeDeviceResponse) String() string {
 func (*RevokeDeviceResponse) ProtoMessage() {}
 
 func (x *RevokeDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1001,7 +1370,7 @@ func (x *RevokeDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RevokeDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RevokeDeviceResponse) GetDevice() *Device {
@@ -1033,7 +1402,7 @@ type GatewayConfirmation struct {
 
 func (x *GatewayConfirmation) Reset() {
 	*x = GatewayConfirmation{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1414,7 @@ func (x *GatewayConfirmation) String() string {
 func (*GatewayConfirmation) ProtoMessage() {}
 
 func (x *GatewayConfirmation) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1427,7 @@ func (x *GatewayConfirmation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayConfirmation.ProtoReflect.Descriptor instead.
 func (*GatewayConfirmation) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GatewayConfirmation) GetGateway() string {
@@ -1100,7 +1469,7 @@ type SuspendDeviceRequest struct {
 
 func (x *SuspendDeviceRequest) Reset() {
 	*x = SuspendDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1112,7 +1481,7 @@ func (x *SuspendDeviceRequest) String() string {
 func (*SuspendDeviceRequest) ProtoMessage() {}
 
 func (x *SuspendDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1125,7 +1494,7 @@ func (x *SuspendDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendDeviceRequest.ProtoReflect.Descriptor instead.
 func (*SuspendDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SuspendDeviceRequest) GetDeviceId() string {
@@ -1159,7 +1528,7 @@ type SuspendDeviceResponse struct {
 
 func (x *SuspendDeviceResponse) Reset() {
 	*x = SuspendDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1171,7 +1540,7 @@ func (x *SuspendDeviceResponse) String() string {
 func (*SuspendDeviceResponse) ProtoMessage() {}
 
 func (x *SuspendDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1184,7 +1553,7 @@ func (x *SuspendDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendDeviceResponse.ProtoReflect.Descriptor instead.
 func (*SuspendDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SuspendDeviceResponse) GetDevice() *Device {
@@ -1211,7 +1580,7 @@ type RestoreDeviceRequest struct {
 
 func (x *RestoreDeviceRequest) Reset() {
 	*x = RestoreDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1592,7 @@ func (x *RestoreDeviceRequest) String() string {
 func (*RestoreDeviceRequest) ProtoMessage() {}
 
 func (x *RestoreDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1605,7 @@ func (x *RestoreDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RestoreDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RestoreDeviceRequest) GetDeviceId() string {
@@ -1262,7 +1631,7 @@ type RestoreDeviceResponse struct {
 
 func (x *RestoreDeviceResponse) Reset() {
 	*x = RestoreDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1643,7 @@ func (x *RestoreDeviceResponse) String() string {
 func (*RestoreDeviceResponse) ProtoMessage() {}
 
 func (x *RestoreDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1656,7 @@ func (x *RestoreDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RestoreDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RestoreDeviceResponse) GetDevice() *Device {
@@ -1309,7 +1678,7 @@ type RevokePersonRequest struct {
 
 func (x *RevokePersonRequest) Reset() {
 	*x = RevokePersonRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1321,7 +1690,7 @@ func (x *RevokePersonRequest) String() string {
 func (*RevokePersonRequest) ProtoMessage() {}
 
 func (x *RevokePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1334,7 +1703,7 @@ func (x *RevokePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokePersonRequest.ProtoReflect.Descriptor instead.
 func (*RevokePersonRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RevokePersonRequest) GetPersonId() string {
@@ -1375,7 +1744,7 @@ type RevokePersonResponse struct {
 
 func (x *RevokePersonResponse) Reset() {
 	*x = RevokePersonResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1756,7 @@ func (x *RevokePersonResponse) String() string {
 func (*RevokePersonResponse) ProtoMessage() {}
 
 func (x *RevokePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1769,7 @@ func (x *RevokePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokePersonResponse.ProtoReflect.Descriptor instead.
 func (*RevokePersonResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RevokePersonResponse) GetDevices() []*Device {
@@ -1432,7 +1801,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1813,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1826,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListSessionsRequest) GetTenant() string {
@@ -1499,7 +1868,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1880,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1893,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListSessionsResponse) GetSessions() []*Session {
@@ -1552,7 +1921,7 @@ type IssueFactorTokenRequest struct {
 
 func (x *IssueFactorTokenRequest) Reset() {
 	*x = IssueFactorTokenRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1933,7 @@ func (x *IssueFactorTokenRequest) String() string {
 func (*IssueFactorTokenRequest) ProtoMessage() {}
 
 func (x *IssueFactorTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1946,7 @@ func (x *IssueFactorTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueFactorTokenRequest.ProtoReflect.Descriptor instead.
 func (*IssueFactorTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *IssueFactorTokenRequest) GetPersonId() string {
@@ -1604,7 +1973,7 @@ type IssueFactorTokenResponse struct {
 
 func (x *IssueFactorTokenResponse) Reset() {
 	*x = IssueFactorTokenResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1616,7 +1985,7 @@ func (x *IssueFactorTokenResponse) String() string {
 func (*IssueFactorTokenResponse) ProtoMessage() {}
 
 func (x *IssueFactorTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1629,7 +1998,7 @@ func (x *IssueFactorTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueFactorTokenResponse.ProtoReflect.Descriptor instead.
 func (*IssueFactorTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{22}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *IssueFactorTokenResponse) GetToken() string {
@@ -1659,7 +2028,7 @@ type ResetFactorRequest struct {
 
 func (x *ResetFactorRequest) Reset() {
 	*x = ResetFactorRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +2040,7 @@ func (x *ResetFactorRequest) String() string {
 func (*ResetFactorRequest) ProtoMessage() {}
 
 func (x *ResetFactorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +2053,7 @@ func (x *ResetFactorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetFactorRequest.ProtoReflect.Descriptor instead.
 func (*ResetFactorRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{23}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ResetFactorRequest) GetPersonId() string {
@@ -1725,7 +2094,7 @@ type ResetFactorResponse struct {
 
 func (x *ResetFactorResponse) Reset() {
 	*x = ResetFactorResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1737,7 +2106,7 @@ func (x *ResetFactorResponse) String() string {
 func (*ResetFactorResponse) ProtoMessage() {}
 
 func (x *ResetFactorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1750,7 +2119,7 @@ func (x *ResetFactorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetFactorResponse.ProtoReflect.Descriptor instead.
 func (*ResetFactorResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{24}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ResetFactorResponse) GetProposal() *Proposal {
@@ -1780,7 +2149,7 @@ type Proposal struct {
 
 func (x *Proposal) Reset() {
 	*x = Proposal{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1792,7 +2161,7 @@ func (x *Proposal) String() string {
 func (*Proposal) ProtoMessage() {}
 
 func (x *Proposal) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1805,7 +2174,7 @@ func (x *Proposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
 func (*Proposal) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{25}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Proposal) GetProposalId() string {
@@ -1879,7 +2248,7 @@ type ListProposalsRequest struct {
 
 func (x *ListProposalsRequest) Reset() {
 	*x = ListProposalsRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1891,7 +2260,7 @@ func (x *ListProposalsRequest) String() string {
 func (*ListProposalsRequest) ProtoMessage() {}
 
 func (x *ListProposalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1904,7 +2273,7 @@ func (x *ListProposalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProposalsRequest.ProtoReflect.Descriptor instead.
 func (*ListProposalsRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{26}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{30}
 }
 
 type ListProposalsResponse struct {
@@ -1917,7 +2286,7 @@ type ListProposalsResponse struct {
 
 func (x *ListProposalsResponse) Reset() {
 	*x = ListProposalsResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1929,7 +2298,7 @@ func (x *ListProposalsResponse) String() string {
 func (*ListProposalsResponse) ProtoMessage() {}
 
 func (x *ListProposalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1942,7 +2311,7 @@ func (x *ListProposalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProposalsResponse.ProtoReflect.Descriptor instead.
 func (*ListProposalsResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{27}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListProposalsResponse) GetProposals() []*Proposal {
@@ -1961,7 +2330,7 @@ type ConfirmProposalRequest struct {
 
 func (x *ConfirmProposalRequest) Reset() {
 	*x = ConfirmProposalRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1973,7 +2342,7 @@ func (x *ConfirmProposalRequest) String() string {
 func (*ConfirmProposalRequest) ProtoMessage() {}
 
 func (x *ConfirmProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1986,7 +2355,7 @@ func (x *ConfirmProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmProposalRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmProposalRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{28}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ConfirmProposalRequest) GetProposalId() string {
@@ -2005,7 +2374,7 @@ type ConfirmProposalResponse struct {
 
 func (x *ConfirmProposalResponse) Reset() {
 	*x = ConfirmProposalResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2386,7 @@ func (x *ConfirmProposalResponse) String() string {
 func (*ConfirmProposalResponse) ProtoMessage() {}
 
 func (x *ConfirmProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2399,7 @@ func (x *ConfirmProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmProposalResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmProposalResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{29}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ConfirmProposalResponse) GetProposal() *Proposal {
@@ -2049,7 +2418,7 @@ type WithdrawProposalRequest struct {
 
 func (x *WithdrawProposalRequest) Reset() {
 	*x = WithdrawProposalRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2061,7 +2430,7 @@ func (x *WithdrawProposalRequest) String() string {
 func (*WithdrawProposalRequest) ProtoMessage() {}
 
 func (x *WithdrawProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2074,7 +2443,7 @@ func (x *WithdrawProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawProposalRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawProposalRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{30}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *WithdrawProposalRequest) GetProposalId() string {
@@ -2093,7 +2462,7 @@ type WithdrawProposalResponse struct {
 
 func (x *WithdrawProposalResponse) Reset() {
 	*x = WithdrawProposalResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +2474,7 @@ func (x *WithdrawProposalResponse) String() string {
 func (*WithdrawProposalResponse) ProtoMessage() {}
 
 func (x *WithdrawProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +2487,7 @@ func (x *WithdrawProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawProposalResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawProposalResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{31}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *WithdrawProposalResponse) GetProposal() *Proposal {
@@ -2151,7 +2520,7 @@ type TakeRequest struct {
 
 func (x *TakeRequest) Reset() {
 	*x = TakeRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2163,7 +2532,7 @@ func (x *TakeRequest) String() string {
 func (*TakeRequest) ProtoMessage() {}
 
 func (x *TakeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2176,7 +2545,7 @@ func (x *TakeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeRequest.ProtoReflect.Descriptor instead.
 func (*TakeRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{32}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *TakeRequest) GetAction() TakeAction {
@@ -2256,7 +2625,7 @@ type TakeResponse struct {
 
 func (x *TakeResponse) Reset() {
 	*x = TakeResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2268,7 +2637,7 @@ func (x *TakeResponse) String() string {
 func (*TakeResponse) ProtoMessage() {}
 
 func (x *TakeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2281,7 +2650,7 @@ func (x *TakeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeResponse.ProtoReflect.Descriptor instead.
 func (*TakeResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{33}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TakeResponse) GetDevices() int64 {
@@ -2324,7 +2693,7 @@ type FollowTakingRequest struct {
 
 func (x *FollowTakingRequest) Reset() {
 	*x = FollowTakingRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2336,7 +2705,7 @@ func (x *FollowTakingRequest) String() string {
 func (*FollowTakingRequest) ProtoMessage() {}
 
 func (x *FollowTakingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2349,7 +2718,7 @@ func (x *FollowTakingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowTakingRequest.ProtoReflect.Descriptor instead.
 func (*FollowTakingRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{34}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *FollowTakingRequest) GetTakingId() string {
@@ -2379,7 +2748,7 @@ type FollowTakingResponse struct {
 
 func (x *FollowTakingResponse) Reset() {
 	*x = FollowTakingResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2391,7 +2760,7 @@ func (x *FollowTakingResponse) String() string {
 func (*FollowTakingResponse) ProtoMessage() {}
 
 func (x *FollowTakingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2404,7 +2773,7 @@ func (x *FollowTakingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowTakingResponse.ProtoReflect.Descriptor instead.
 func (*FollowTakingResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{35}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *FollowTakingResponse) GetDone() int64 {
@@ -2508,7 +2877,32 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\x10GetDeviceRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\"A\n" +
 	"\x11GetDeviceResponse\x12,\n" +
-	"\x06device\x18\x01 \x01(\v2\x14.heimdraht.v1.DeviceR\x06device\"c\n" +
+	"\x06device\x18\x01 \x01(\v2\x14.heimdraht.v1.DeviceR\x06device\"x\n" +
+	"\x0eExplainRequest\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1b\n" +
+	"\tperson_id\x18\x02 \x01(\tR\bpersonId\x12\x14\n" +
+	"\x05query\x18\x03 \x01(\tR\x05query\x12\x16\n" +
+	"\x06tenant\x18\x04 \x01(\tR\x06tenant\"\xb3\x02\n" +
+	"\x0fExplainResponse\x124\n" +
+	"\n" +
+	"candidates\x18\x01 \x03(\v2\x14.heimdraht.v1.PersonR\n" +
+	"candidates\x12,\n" +
+	"\x06person\x18\x02 \x01(\v2\x14.heimdraht.v1.PersonR\x06person\x12,\n" +
+	"\x06device\x18\x03 \x01(\v2\x14.heimdraht.v1.DeviceR\x06device\x12(\n" +
+	"\x05links\x18\x04 \x03(\v2\x12.heimdraht.v1.LinkR\x05links\x12)\n" +
+	"\x05cause\x18\x05 \x01(\v2\x13.heimdraht.v1.CauseR\x05cause\x129\n" +
+	"\rother_devices\x18\x06 \x03(\v2\x14.heimdraht.v1.DeviceR\fotherDevices\"\x8b\x01\n" +
+	"\x04Link\x12\x12\n" +
+	"\x04link\x18\x01 \x01(\tR\x04link\x12-\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x17.heimdraht.v1.LinkStateR\x05state\x12\x14\n" +
+	"\x05title\x18\x03 \x01(\tR\x05title\x12\x16\n" +
+	"\x06figure\x18\x04 \x01(\tR\x06figure\x12\x12\n" +
+	"\x04code\x18\x05 \x01(\tR\x04code\"f\n" +
+	"\x05Cause\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1a\n" +
+	"\bsentence\x18\x02 \x01(\tR\bsentence\x12\x1b\n" +
+	"\tnext_step\x18\x03 \x01(\tR\bnextStep\x12\x10\n" +
+	"\x03who\x18\x04 \x01(\tR\x03who\"c\n" +
 	"\x13RevokeDeviceRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x17\n" +
@@ -2623,18 +3017,25 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\x18DEVICE_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13DEVICE_STATE_ACTIVE\x10\x01\x12\x1a\n" +
 	"\x16DEVICE_STATE_SUSPENDED\x10\x02\x12\x18\n" +
-	"\x14DEVICE_STATE_REVOKED\x10\x03*s\n" +
+	"\x14DEVICE_STATE_REVOKED\x10\x03*\x85\x01\n" +
+	"\tLinkState\x12\x1a\n" +
+	"\x16LINK_STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rLINK_STATE_OK\x10\x01\x12\x15\n" +
+	"\x11LINK_STATE_NOT_OK\x10\x02\x12\x18\n" +
+	"\x14LINK_STATE_ATTENTION\x10\x03\x12\x18\n" +
+	"\x14LINK_STATE_NOT_KNOWN\x10\x04*s\n" +
 	"\n" +
 	"TakeAction\x12\x1b\n" +
 	"\x17TAKE_ACTION_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TAKE_ACTION_REVOKE\x10\x01\x12\x17\n" +
 	"\x13TAKE_ACTION_SUSPEND\x10\x02\x12\x17\n" +
-	"\x13TAKE_ACTION_RESTORE\x10\x032\xaa\v\n" +
+	"\x13TAKE_ACTION_RESTORE\x10\x032\xfb\v\n" +
 	"\x0fHelpdeskService\x12X\n" +
 	"\n" +
 	"FindPeople\x12\x1f.heimdraht.v1.FindPeopleRequest\x1a .heimdraht.v1.FindPeopleResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12U\n" +
 	"\tGetPerson\x12\x1e.heimdraht.v1.GetPersonRequest\x1a\x1f.heimdraht.v1.GetPersonResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12U\n" +
-	"\tGetDevice\x12\x1e.heimdraht.v1.GetDeviceRequest\x1a\x1f.heimdraht.v1.GetDeviceResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12^\n" +
+	"\tGetDevice\x12\x1e.heimdraht.v1.GetDeviceRequest\x1a\x1f.heimdraht.v1.GetDeviceResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12O\n" +
+	"\aExplain\x12\x1c.heimdraht.v1.ExplainRequest\x1a\x1d.heimdraht.v1.ExplainResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12^\n" +
 	"\fRevokeDevice\x12!.heimdraht.v1.RevokeDeviceRequest\x1a\".heimdraht.v1.RevokeDeviceResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12a\n" +
 	"\rSuspendDevice\x12\".heimdraht.v1.SuspendDeviceRequest\x1a#.heimdraht.v1.SuspendDeviceResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12a\n" +
 	"\rRestoreDevice\x12\".heimdraht.v1.RestoreDeviceRequest\x1a#.heimdraht.v1.RestoreDeviceResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12^\n" +
@@ -2660,119 +3061,133 @@ func file_heimdraht_v1_helpdesk_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_helpdesk_proto_rawDescData
 }
 
-var file_heimdraht_v1_helpdesk_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_heimdraht_v1_helpdesk_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_heimdraht_v1_helpdesk_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_heimdraht_v1_helpdesk_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_heimdraht_v1_helpdesk_proto_goTypes = []any{
 	(DeviceState)(0),                 // 0: heimdraht.v1.DeviceState
-	(TakeAction)(0),                  // 1: heimdraht.v1.TakeAction
-	(*FindPeopleRequest)(nil),        // 2: heimdraht.v1.FindPeopleRequest
-	(*FindPeopleResponse)(nil),       // 3: heimdraht.v1.FindPeopleResponse
-	(*Person)(nil),                   // 4: heimdraht.v1.Person
-	(*GetPersonRequest)(nil),         // 5: heimdraht.v1.GetPersonRequest
-	(*GetPersonResponse)(nil),        // 6: heimdraht.v1.GetPersonResponse
-	(*RecentRefusal)(nil),            // 7: heimdraht.v1.RecentRefusal
-	(*Device)(nil),                   // 8: heimdraht.v1.Device
-	(*Session)(nil),                  // 9: heimdraht.v1.Session
-	(*GetDeviceRequest)(nil),         // 10: heimdraht.v1.GetDeviceRequest
-	(*GetDeviceResponse)(nil),        // 11: heimdraht.v1.GetDeviceResponse
-	(*RevokeDeviceRequest)(nil),      // 12: heimdraht.v1.RevokeDeviceRequest
-	(*RevokeDeviceResponse)(nil),     // 13: heimdraht.v1.RevokeDeviceResponse
-	(*GatewayConfirmation)(nil),      // 14: heimdraht.v1.GatewayConfirmation
-	(*SuspendDeviceRequest)(nil),     // 15: heimdraht.v1.SuspendDeviceRequest
-	(*SuspendDeviceResponse)(nil),    // 16: heimdraht.v1.SuspendDeviceResponse
-	(*RestoreDeviceRequest)(nil),     // 17: heimdraht.v1.RestoreDeviceRequest
-	(*RestoreDeviceResponse)(nil),    // 18: heimdraht.v1.RestoreDeviceResponse
-	(*RevokePersonRequest)(nil),      // 19: heimdraht.v1.RevokePersonRequest
-	(*RevokePersonResponse)(nil),     // 20: heimdraht.v1.RevokePersonResponse
-	(*ListSessionsRequest)(nil),      // 21: heimdraht.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),     // 22: heimdraht.v1.ListSessionsResponse
-	(*IssueFactorTokenRequest)(nil),  // 23: heimdraht.v1.IssueFactorTokenRequest
-	(*IssueFactorTokenResponse)(nil), // 24: heimdraht.v1.IssueFactorTokenResponse
-	(*ResetFactorRequest)(nil),       // 25: heimdraht.v1.ResetFactorRequest
-	(*ResetFactorResponse)(nil),      // 26: heimdraht.v1.ResetFactorResponse
-	(*Proposal)(nil),                 // 27: heimdraht.v1.Proposal
-	(*ListProposalsRequest)(nil),     // 28: heimdraht.v1.ListProposalsRequest
-	(*ListProposalsResponse)(nil),    // 29: heimdraht.v1.ListProposalsResponse
-	(*ConfirmProposalRequest)(nil),   // 30: heimdraht.v1.ConfirmProposalRequest
-	(*ConfirmProposalResponse)(nil),  // 31: heimdraht.v1.ConfirmProposalResponse
-	(*WithdrawProposalRequest)(nil),  // 32: heimdraht.v1.WithdrawProposalRequest
-	(*WithdrawProposalResponse)(nil), // 33: heimdraht.v1.WithdrawProposalResponse
-	(*TakeRequest)(nil),              // 34: heimdraht.v1.TakeRequest
-	(*TakeResponse)(nil),             // 35: heimdraht.v1.TakeResponse
-	(*FollowTakingRequest)(nil),      // 36: heimdraht.v1.FollowTakingRequest
-	(*FollowTakingResponse)(nil),     // 37: heimdraht.v1.FollowTakingResponse
-	nil,                              // 38: heimdraht.v1.Proposal.DetailsEntry
-	(*timestamppb.Timestamp)(nil),    // 39: google.protobuf.Timestamp
+	(LinkState)(0),                   // 1: heimdraht.v1.LinkState
+	(TakeAction)(0),                  // 2: heimdraht.v1.TakeAction
+	(*FindPeopleRequest)(nil),        // 3: heimdraht.v1.FindPeopleRequest
+	(*FindPeopleResponse)(nil),       // 4: heimdraht.v1.FindPeopleResponse
+	(*Person)(nil),                   // 5: heimdraht.v1.Person
+	(*GetPersonRequest)(nil),         // 6: heimdraht.v1.GetPersonRequest
+	(*GetPersonResponse)(nil),        // 7: heimdraht.v1.GetPersonResponse
+	(*RecentRefusal)(nil),            // 8: heimdraht.v1.RecentRefusal
+	(*Device)(nil),                   // 9: heimdraht.v1.Device
+	(*Session)(nil),                  // 10: heimdraht.v1.Session
+	(*GetDeviceRequest)(nil),         // 11: heimdraht.v1.GetDeviceRequest
+	(*GetDeviceResponse)(nil),        // 12: heimdraht.v1.GetDeviceResponse
+	(*ExplainRequest)(nil),           // 13: heimdraht.v1.ExplainRequest
+	(*ExplainResponse)(nil),          // 14: heimdraht.v1.ExplainResponse
+	(*Link)(nil),                     // 15: heimdraht.v1.Link
+	(*Cause)(nil),                    // 16: heimdraht.v1.Cause
+	(*RevokeDeviceRequest)(nil),      // 17: heimdraht.v1.RevokeDeviceRequest
+	(*RevokeDeviceResponse)(nil),     // 18: heimdraht.v1.RevokeDeviceResponse
+	(*GatewayConfirmation)(nil),      // 19: heimdraht.v1.GatewayConfirmation
+	(*SuspendDeviceRequest)(nil),     // 20: heimdraht.v1.SuspendDeviceRequest
+	(*SuspendDeviceResponse)(nil),    // 21: heimdraht.v1.SuspendDeviceResponse
+	(*RestoreDeviceRequest)(nil),     // 22: heimdraht.v1.RestoreDeviceRequest
+	(*RestoreDeviceResponse)(nil),    // 23: heimdraht.v1.RestoreDeviceResponse
+	(*RevokePersonRequest)(nil),      // 24: heimdraht.v1.RevokePersonRequest
+	(*RevokePersonResponse)(nil),     // 25: heimdraht.v1.RevokePersonResponse
+	(*ListSessionsRequest)(nil),      // 26: heimdraht.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),     // 27: heimdraht.v1.ListSessionsResponse
+	(*IssueFactorTokenRequest)(nil),  // 28: heimdraht.v1.IssueFactorTokenRequest
+	(*IssueFactorTokenResponse)(nil), // 29: heimdraht.v1.IssueFactorTokenResponse
+	(*ResetFactorRequest)(nil),       // 30: heimdraht.v1.ResetFactorRequest
+	(*ResetFactorResponse)(nil),      // 31: heimdraht.v1.ResetFactorResponse
+	(*Proposal)(nil),                 // 32: heimdraht.v1.Proposal
+	(*ListProposalsRequest)(nil),     // 33: heimdraht.v1.ListProposalsRequest
+	(*ListProposalsResponse)(nil),    // 34: heimdraht.v1.ListProposalsResponse
+	(*ConfirmProposalRequest)(nil),   // 35: heimdraht.v1.ConfirmProposalRequest
+	(*ConfirmProposalResponse)(nil),  // 36: heimdraht.v1.ConfirmProposalResponse
+	(*WithdrawProposalRequest)(nil),  // 37: heimdraht.v1.WithdrawProposalRequest
+	(*WithdrawProposalResponse)(nil), // 38: heimdraht.v1.WithdrawProposalResponse
+	(*TakeRequest)(nil),              // 39: heimdraht.v1.TakeRequest
+	(*TakeResponse)(nil),             // 40: heimdraht.v1.TakeResponse
+	(*FollowTakingRequest)(nil),      // 41: heimdraht.v1.FollowTakingRequest
+	(*FollowTakingResponse)(nil),     // 42: heimdraht.v1.FollowTakingResponse
+	nil,                              // 43: heimdraht.v1.Proposal.DetailsEntry
+	(*timestamppb.Timestamp)(nil),    // 44: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_helpdesk_proto_depIdxs = []int32{
-	4,  // 0: heimdraht.v1.FindPeopleResponse.people:type_name -> heimdraht.v1.Person
-	4,  // 1: heimdraht.v1.GetPersonResponse.person:type_name -> heimdraht.v1.Person
-	39, // 2: heimdraht.v1.GetPersonResponse.directory_read_at:type_name -> google.protobuf.Timestamp
-	8,  // 3: heimdraht.v1.GetPersonResponse.devices:type_name -> heimdraht.v1.Device
-	7,  // 4: heimdraht.v1.GetPersonResponse.refusals:type_name -> heimdraht.v1.RecentRefusal
-	39, // 5: heimdraht.v1.RecentRefusal.at:type_name -> google.protobuf.Timestamp
+	5,  // 0: heimdraht.v1.FindPeopleResponse.people:type_name -> heimdraht.v1.Person
+	5,  // 1: heimdraht.v1.GetPersonResponse.person:type_name -> heimdraht.v1.Person
+	44, // 2: heimdraht.v1.GetPersonResponse.directory_read_at:type_name -> google.protobuf.Timestamp
+	9,  // 3: heimdraht.v1.GetPersonResponse.devices:type_name -> heimdraht.v1.Device
+	8,  // 4: heimdraht.v1.GetPersonResponse.refusals:type_name -> heimdraht.v1.RecentRefusal
+	44, // 5: heimdraht.v1.RecentRefusal.at:type_name -> google.protobuf.Timestamp
 	0,  // 6: heimdraht.v1.Device.state:type_name -> heimdraht.v1.DeviceState
-	39, // 7: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
-	39, // 8: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
-	9,  // 9: heimdraht.v1.Device.session:type_name -> heimdraht.v1.Session
-	39, // 10: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
-	8,  // 11: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
-	8,  // 12: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
-	14, // 13: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	39, // 14: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
-	8,  // 15: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
-	14, // 16: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	8,  // 17: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
-	8,  // 18: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
-	14, // 19: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	9,  // 20: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
-	39, // 21: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	27, // 22: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
-	38, // 23: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
-	39, // 24: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
-	39, // 25: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
-	27, // 26: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
-	27, // 27: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
-	27, // 28: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
-	1,  // 29: heimdraht.v1.TakeRequest.action:type_name -> heimdraht.v1.TakeAction
-	39, // 30: heimdraht.v1.TakeRequest.ends_at:type_name -> google.protobuf.Timestamp
-	27, // 31: heimdraht.v1.TakeResponse.proposal:type_name -> heimdraht.v1.Proposal
-	14, // 32: heimdraht.v1.FollowTakingResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	2,  // 33: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
-	5,  // 34: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
-	10, // 35: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
-	12, // 36: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
-	15, // 37: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
-	17, // 38: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
-	19, // 39: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
-	21, // 40: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
-	34, // 41: heimdraht.v1.HelpdeskService.Take:input_type -> heimdraht.v1.TakeRequest
-	36, // 42: heimdraht.v1.HelpdeskService.FollowTaking:input_type -> heimdraht.v1.FollowTakingRequest
-	23, // 43: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
-	25, // 44: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
-	28, // 45: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
-	30, // 46: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
-	32, // 47: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
-	3,  // 48: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
-	6,  // 49: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
-	11, // 50: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
-	13, // 51: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
-	16, // 52: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
-	18, // 53: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
-	20, // 54: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
-	22, // 55: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
-	35, // 56: heimdraht.v1.HelpdeskService.Take:output_type -> heimdraht.v1.TakeResponse
-	37, // 57: heimdraht.v1.HelpdeskService.FollowTaking:output_type -> heimdraht.v1.FollowTakingResponse
-	24, // 58: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
-	26, // 59: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
-	29, // 60: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
-	31, // 61: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
-	33, // 62: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
-	48, // [48:63] is the sub-list for method output_type
-	33, // [33:48] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	44, // 7: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
+	44, // 8: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
+	10, // 9: heimdraht.v1.Device.session:type_name -> heimdraht.v1.Session
+	44, // 10: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
+	9,  // 11: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
+	5,  // 12: heimdraht.v1.ExplainResponse.candidates:type_name -> heimdraht.v1.Person
+	5,  // 13: heimdraht.v1.ExplainResponse.person:type_name -> heimdraht.v1.Person
+	9,  // 14: heimdraht.v1.ExplainResponse.device:type_name -> heimdraht.v1.Device
+	15, // 15: heimdraht.v1.ExplainResponse.links:type_name -> heimdraht.v1.Link
+	16, // 16: heimdraht.v1.ExplainResponse.cause:type_name -> heimdraht.v1.Cause
+	9,  // 17: heimdraht.v1.ExplainResponse.other_devices:type_name -> heimdraht.v1.Device
+	1,  // 18: heimdraht.v1.Link.state:type_name -> heimdraht.v1.LinkState
+	9,  // 19: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
+	19, // 20: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	44, // 21: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
+	9,  // 22: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
+	19, // 23: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	9,  // 24: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
+	9,  // 25: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
+	19, // 26: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	10, // 27: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
+	44, // 28: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	32, // 29: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
+	43, // 30: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
+	44, // 31: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
+	44, // 32: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
+	32, // 33: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
+	32, // 34: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	32, // 35: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	2,  // 36: heimdraht.v1.TakeRequest.action:type_name -> heimdraht.v1.TakeAction
+	44, // 37: heimdraht.v1.TakeRequest.ends_at:type_name -> google.protobuf.Timestamp
+	32, // 38: heimdraht.v1.TakeResponse.proposal:type_name -> heimdraht.v1.Proposal
+	19, // 39: heimdraht.v1.FollowTakingResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	3,  // 40: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
+	6,  // 41: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
+	11, // 42: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
+	13, // 43: heimdraht.v1.HelpdeskService.Explain:input_type -> heimdraht.v1.ExplainRequest
+	17, // 44: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
+	20, // 45: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
+	22, // 46: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
+	24, // 47: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
+	26, // 48: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
+	39, // 49: heimdraht.v1.HelpdeskService.Take:input_type -> heimdraht.v1.TakeRequest
+	41, // 50: heimdraht.v1.HelpdeskService.FollowTaking:input_type -> heimdraht.v1.FollowTakingRequest
+	28, // 51: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
+	30, // 52: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
+	33, // 53: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
+	35, // 54: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
+	37, // 55: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
+	4,  // 56: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
+	7,  // 57: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
+	12, // 58: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
+	14, // 59: heimdraht.v1.HelpdeskService.Explain:output_type -> heimdraht.v1.ExplainResponse
+	18, // 60: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
+	21, // 61: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
+	23, // 62: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
+	25, // 63: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
+	27, // 64: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
+	40, // 65: heimdraht.v1.HelpdeskService.Take:output_type -> heimdraht.v1.TakeResponse
+	42, // 66: heimdraht.v1.HelpdeskService.FollowTaking:output_type -> heimdraht.v1.FollowTakingResponse
+	29, // 67: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
+	31, // 68: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
+	34, // 69: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
+	36, // 70: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
+	38, // 71: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
+	56, // [56:72] is the sub-list for method output_type
+	40, // [40:56] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_helpdesk_proto_init() }
@@ -2786,8 +3201,8 @@ func file_heimdraht_v1_helpdesk_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_helpdesk_proto_rawDesc), len(file_heimdraht_v1_helpdesk_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   37,
+			NumEnums:      3,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
