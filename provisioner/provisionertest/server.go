@@ -64,6 +64,7 @@ type Options struct {
 	// OpenDirectory opens a declared directory. Nil: the town's, in memory.
 	OpenDirectory signin.Opener
 	Version       string // of the control plane; empty: that of the tests
+	Flavour       string // of the town's directory; empty: OpenLDAP
 }
 
 // Start starts one. Its log goes nowhere; set log for another place.
@@ -90,7 +91,7 @@ func StartWith(t testing.TB, o Options) *Server {
 	if err != nil {
 		t.Fatal("making a control plane: ", err)
 	}
-	s := &Server{Client: Connect(t, "", made.Fingerprint), log: o.Logger, as: o.Version, Config: c, Directory: Directory(t, o.People)}
+	s := &Server{Client: Connect(t, "", made.Fingerprint), log: o.Logger, as: o.Version, Config: c, Directory: playing(t, o.People, o.Flavour)}
 	if s.open = o.OpenDirectory; s.open == nil {
 		s.open = func(provisioner.Directory) (directory.Directory, error) { return unclosed{s.Directory}, nil }
 	}
