@@ -242,13 +242,14 @@ func faultsOfTheControlPlane() []faultOf {
 
 		{name: "just opened", cause: "connecting", inject: func(s *scene) { s.opened(s.enrolled()) }},
 		{name: "no handshake: UDP is blocked", cause: "gateway-silent", inject: func(s *scene) {
-			s.opened(s.enrolled())
+			stream, id := s.opened(s.enrolled())
 			silent()
-			s.gateway.Observe()
+			s.renews(stream, &heimdrahtv1.RenewSession{SessionId: id, Usage: &heimdrahtv1.Usage{SentBytes: 740}, Clock: timestamppb.Now()})
 		}},
 		{name: "one way only", cause: "one-way-traffic", inject: func(s *scene) {
-			_, id := s.opened(s.enrolled())
+			stream, id := s.opened(s.enrolled())
 			silent()
+			s.renews(stream, &heimdrahtv1.RenewSession{SessionId: id, Usage: &heimdrahtv1.Usage{SentBytes: 740}, Clock: timestamppb.Now()})
 			s.gateway.Observe(&heimdrahtv1.PeerObservation{SessionId: id, ReceivedBytes: 740, SentBytes: 460})
 		}},
 		{name: "nothing comes back from inside", cause: "inside-silent", inject: func(s *scene) {
