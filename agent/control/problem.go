@@ -20,7 +20,7 @@ type Problem struct {
 	Code string
 	// A refusal of the control plane comes in one language and stands in both.
 	German, English Text
-	// Who can do the next step. Empty: the control plane did not say.
+	// Who can do the next step. Empty: a control plane that is older does not say.
 	Who Who
 	// RetryAfter is the soonest that trying again by itself may help. Zero:
 	// somebody must do something first.
