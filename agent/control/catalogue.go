@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -140,4 +141,21 @@ func ConfigRefused(cause error) *Problem {
 	return &Problem{Code: CodeConfigRefused, Who: Operator, Cause: cause, RetryAfter: 30 * time.Second,
 		German:  Text{fmt.Sprintf("Der Server hat etwas geschickt, das hier nicht eingerichtet wird: %v.", cause), "Der Betrieb muss die Einstellungen auf dem Server berichtigen."},
 		English: Text{fmt.Sprintf("The server sent something that is not installed here: %v.", cause), "The operator must correct the settings on the server."}}
+}
+
+// Catalogue lists the problems that every agent can meet, for the page that lists
+// them. What a name in braces stands for differs from case to case.
+func Catalogue() []*Problem {
+	const server = "{server}"
+	fill := errors.New("{cause}")
+	return []*Problem{
+		{
+			Code: CodeWrongPin, Who: Helpdesk,
+			German:  Text{"Der Server " + server + " ist nicht der erwartete. Es wurde nichts gesendet.", wrongPin(server, Fingerprint{}, Fingerprint{}).German.Next},
+			English: Text{"The server " + server + " is not the expected one. Nothing was sent.", wrongPin(server, Fingerprint{}, Fingerprint{}).English.Next},
+		},
+		serverUntrusted(server, "{why}", "{why}"), serverUnreachable([]string{"{why}"}, []string{"{why}"}), connectionLost(), serverOld(),
+		tooLarge(), serverFault("{id}"),
+		StateUnusable("{folder}", fill), StateInUse("{folder}", nil), NotEnrolled("heimdraht-agent enrol"), ConfigRefused(fill),
+	}
 }

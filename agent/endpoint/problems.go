@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"syscall"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -39,6 +40,9 @@ const (
 	CodePasswordMissing = "password-missing"
 	CodePasswordLong    = "password-too-long"
 )
+
+// phrase is a part of a sentence in both languages.
+type phrase struct{ german, english string }
 
 func configurationRefused(err error) *control.Problem {
 	r := &rejection{german: "sie sind unbrauchbar", english: "they are unusable"}
@@ -172,6 +176,24 @@ func insideSilent() *control.Problem {
 			Next: "Der Betrieb prüft den Rückweg vom Haus zum Zugangsserver und die Firewall dahinter."},
 		English: control.Text{Sentence: "The connection stands, but hardly anything comes back from the office.",
 			Next: "The operator looks at the return route from the office to the gateway, and at the firewall behind it."}}
+}
+
+// clockOff is said in the same words by the control plane. off is by how much.
+func clockOff(off phrase) *control.Problem {
+	return &control.Problem{Code: control.CodeClockWrong, Who: control.Employee,
+		German: control.Text{Sentence: "Die Uhr des Laptops geht falsch (" + off.german + ").",
+			Next: "Die Uhr stellen, am besten von selbst über das Netz (NTP), dann neu verbinden."},
+		English: control.Text{Sentence: "The laptop's clock is wrong (" + off.english + ").",
+			Next: "Set the clock, best by itself over the network (NTP), then connect again."}}
+}
+
+// clockAhead puts into words how far a clock is ahead, or behind.
+func clockAhead(d time.Duration) phrase {
+	by := d.Abs().Round(time.Second).String()
+	if d < 0 {
+		return phrase{by + " nach", by + " slow"}
+	}
+	return phrase{by + " vor", by + " fast"}
 }
 
 func gatewayNotFound(host string) *control.Problem {

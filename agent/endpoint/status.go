@@ -185,7 +185,7 @@ func notes(s situation, main *control.Problem) []*control.Problem {
 		all = append(all, insideSilent())
 	}
 	if s.clockOff != 0 {
-		all = append(all, control.ClockOff(s.clockOff))
+		all = append(all, clockOff(clockAhead(s.clockOff)))
 	}
 	return all
 }

@@ -235,8 +235,8 @@ func faultsOfLaptops() []laptopFault {
 			copied.Want()
 			return nil
 		})},
-		{name: "left the group", code: "not-in-group", who: control.Helpdesk, inject: refused(nil, func(h *house) {
-			check(h.t, h.Directory.Leave(provisionertest.GroupDN("Homeoffice"), provisionertest.DN(provisionertest.Staff)))
+		{name: "left the group", code: "device-suspended", who: control.Helpdesk, inject: takes(func(h *house) error {
+			return h.Directory.Leave(provisionertest.GroupDN("Homeoffice"), provisionertest.DN(provisionertest.Staff))
 		})},
 		{name: "the pool is full", code: "no-seat", who: control.Nobody, inject: refused(func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Seats = 1 }, func(h *house) {
 			_, err := provisionertest.Open(h.Attach(h.t.Context(), h.Enrol(provisionertest.Second, "SN2")), "")

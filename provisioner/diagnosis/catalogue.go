@@ -44,7 +44,7 @@ const (
 	AmbiguousLogin  provisioner.Code = "ambiguous-login"
 	WrongPassword   provisioner.Code = "wrong-password"
 	EmptyPassword   provisioner.Code = "empty-password"
-	PasswordLong    provisioner.Code = "password-too-long"
+	PasswordLong    provisioner.Code = "sign-in-password-too-long"
 	LockedByTries   provisioner.Code = "locked-by-tries"
 	NotPermitted    provisioner.Code = "sign-in-not-permitted"
 	LoginThrottled  provisioner.Code = "too-many-tries"
@@ -359,6 +359,8 @@ func SignIn(kept string) (Cause, bool) {
 		return because(DirectoryUnasked), true
 	case "misconfigured":
 		return because(DirectoryWrong), true
+	case "password-too-long":
+		return because(PasswordLong), true
 	}
 	for _, e := range catalogueOfSigningIn() {
 		if string(e.Code) == kept {
