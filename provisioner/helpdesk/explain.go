@@ -95,7 +95,8 @@ func (s *Service) meant(tx *store.Reader, actor provisioner.Actor, r ExplainRequ
 	case err != nil:
 		return about{}, fmt.Errorf("finding who is meant: %w", err)
 	case len(found) == 0:
-		return about{}, provisioner.Refuse(provisioner.CodeNotFound, "name", audit.CleanText(r.Query, 64)).With("what", "Diesen Menschen oder Laptop", "person or laptop")
+		return about{}, provisioner.Refuse(provisioner.CodeNotFound).With("what", "Diesen Menschen oder Laptop", "person or laptop").
+			With("name", "nichts passt auf die Suche", "nothing matches the search")
 	case len(found) > 1:
 		return about{candidates: found}, nil
 	default:
