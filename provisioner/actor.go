@@ -82,6 +82,7 @@ const (
 	ActionFindPeople          Action = "find people"
 	ActionReadPerson          Action = "read person"
 	ActionReadDevice          Action = "read device"
+	ActionExplain             Action = "explain person"
 	ActionRevokeDevice        Action = "revoke device"
 	ActionSuspendDevice       Action = "suspend device"
 	ActionRestoreDevice       Action = "restore device"
@@ -171,8 +172,8 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleDevice}
 	case ActionSyncGateway:
 		return []Role{RoleGateway}
-	case ActionFindPeople, ActionReadPerson, ActionReadDevice, ActionRestoreDevice, ActionRevokePerson, ActionListSessions, ActionMakeStatic, ActionListStatics,
-		ActionIssueFactorToken, ActionResetFactor, ActionReadProposals, ActionTake:
+	case ActionFindPeople, ActionReadPerson, ActionReadDevice, ActionExplain, ActionRestoreDevice, ActionRevokePerson, ActionListSessions,
+		ActionMakeStatic, ActionListStatics, ActionIssueFactorToken, ActionResetFactor, ActionReadProposals, ActionTake:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionMakeExternal:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}

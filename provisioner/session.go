@@ -61,6 +61,7 @@ type Usage struct {
 	ReceivedBytes uint64
 	SentBytes     uint64
 	LastHandshake time.Time // zero: none yet
+	Clock         time.Time // what its clock showed; zero: it did not say
 }
 
 // Static reports whether the session is a static peer's. It has no lease: nobody

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
@@ -152,7 +153,7 @@ func receive(s stream, received chan<- *heimdrahtv1.AttachResponse, broken chan<
 }
 
 func (a *attachment) open() error {
-	request := &heimdrahtv1.OpenSession{AgentVersion: a.endpoint.options.Version}
+	request := &heimdrahtv1.OpenSession{AgentVersion: a.endpoint.options.Version, Clock: timestamppb.Now()}
 	if held := a.endpoint.heldSession(); held != nil && !a.endpoint.tunnel.reading().setBack(time.Now()) {
 		request.Resume = held.id
 	}
@@ -275,7 +276,7 @@ func (a *attachment) sendRenewal(within time.Duration) {
 	a.answer.Reset(within)
 	// A failure to send shows on receiving, with its cause.
 	_ = a.stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Renew{Renew: &heimdrahtv1.RenewSession{
-		SessionId: held.id, Usage: usage(reading),
+		SessionId: held.id, Usage: usage(reading), Clock: timestamppb.Now(),
 	}}})
 }
 

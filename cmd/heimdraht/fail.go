@@ -36,6 +36,7 @@ const (
 	codeStillSignedIn = "still-signed-in"
 	codeNotInOrder    = "not-in-order"
 	codeAuditBroken   = "audit-broken"
+	codeAmbiguous     = "ambiguous"
 )
 
 func problem(code string, sentence, next words) *control.Problem {

@@ -35,6 +35,9 @@ func helpTexts(l speech.Language) kong.Vars {
 		"find_query": {"Das Stück.", "The scrap."},
 		"find_limit": {"Höchstens so viele, bis 200.", "At most this many, up to 200."},
 
+		"why":       {"Sagen, warum die Verbindung eines Menschen oder Laptops nicht geht, was zu tun ist, und wer es kann.", "Say why the connection of a person or laptop does not work, what to do, and who can."},
+		"why_query": {"Person-ID, Geräte-ID (mindestens 6 Zeichen), oder wonach heimdraht find sucht, wenn es einen meint.", "Person id, device id (at least 6 characters), or whatever heimdraht find takes if it means one."},
+
 		"person":               {"Ein Mensch.", "A person."},
 		"person_show":          {"Einen Menschen zeigen, mit Laptops und den Gründen letzter Ablehnungen.", "Show a person, with laptops and the causes of recent refusals."},
 		"person_revoke":        {"Alle Laptops eines Menschen endgültig sperren.", "Revoke every laptop of a person, for good."},

@@ -45,6 +45,7 @@ type commands struct {
 	Whoami      whoamiCommand      `cmd:"" help:"${whoami}"`
 	Factor      factorCommands     `cmd:"" help:"${factor}"`
 	Find        findCommand        `cmd:"" help:"${find}"`
+	Why         whyCommand         `cmd:"" help:"${why}"`
 	Person      personCommands     `cmd:"" help:"${person}"`
 	Device      deviceCommands     `cmd:"" help:"${device}"`
 	Sessions    sessionsCommand    `cmd:"" help:"${sessions}"`

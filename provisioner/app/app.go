@@ -16,6 +16,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -54,6 +55,7 @@ type Options struct {
 	Logger *slog.Logger // nil: slog.Default
 	// OpenDirectory opens a declared directory. Nil: over LDAP.
 	OpenDirectory signin.Opener
+	Version       string // empty: what the Go toolchain recorded of the source
 }
 
 // App is a control plane.
@@ -156,7 +158,7 @@ func (a *App) wire(o Options) error {
 		return err
 	}
 	a.auditing = auditing.New(auditing.Options{Store: a.store, Keys: a.keys, Collector: collector, Logger: a.log})
-	a.desk = helpdesk.New(helpdesk.Options{Store: a.store, Confirmations: a.contacts, Journal: a.journal, Logger: a.log})
+	a.desk = helpdesk.New(helpdesk.Options{Store: a.store, Confirmations: a.contacts, Journal: a.journal, Version: versionOf(o), Logger: a.log})
 	tls, err := a.keys.serverTLS(a.config)
 	if err != nil {
 		return err
@@ -176,6 +178,13 @@ func (a *App) wire(o Options) error {
 		Hub: a.hub, Contacts: a.contacts, Logger: a.log,
 	})
 	return nil
+}
+
+func versionOf(o Options) string {
+	if info, ok := debug.ReadBuildInfo(); o.Version == "" && ok {
+		return info.Main.Version
+	}
+	return o.Version
 }
 
 // Close gives back what New opened, for those who do not call Run.

@@ -37,6 +37,7 @@ type Options struct {
 	Store         *store.Store
 	Confirmations enrolment.Confirmations
 	Journal       enrolment.Journal // nil: nobody keeps one
+	Version       string            // of the control plane
 	Logger        *slog.Logger
 }
 

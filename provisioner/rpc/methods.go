@@ -25,6 +25,8 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionReadPerson, true
 	case heimdrahtv1.HelpdeskService_GetDevice_FullMethodName:
 		return provisioner.ActionReadDevice, true
+	case heimdrahtv1.HelpdeskService_Explain_FullMethodName:
+		return provisioner.ActionExplain, true
 	case heimdrahtv1.HelpdeskService_RevokeDevice_FullMethodName:
 		return provisioner.ActionRevokeDevice, true
 	case heimdrahtv1.HelpdeskService_SuspendDevice_FullMethodName:

@@ -78,6 +78,7 @@ type OpenRequest struct {
 	Stream       string // names the laptop's stream: of two the newer wins
 	Resume       string // a session that the laptop still holds; may be empty
 	AgentVersion string
+	Clock        time.Time // what the laptop's shows; zero: it did not say
 }
 
 // Opened is a session with what the laptop must install.
@@ -210,7 +211,7 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		opened.Session = provisioner.Session{
 			ID: provisioner.NewID(), Device: device.ID, Tenant: device.Tenant, Person: device.Person,
 			Gateway: gateway.Name, Pool: pool, AddressIndex: index, KeyVersion: s.Keys.Current(),
-			PublicKey: device.PublicKey, Stream: r.Stream,
+			PublicKey: device.PublicKey, Stream: r.Stream, Reported: provisioner.Usage{Clock: r.Clock},
 			OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease), EndsAt: ends,
 		}
 		if !ends.IsZero() && ends.Before(opened.Session.LeaseUntil) {
@@ -236,13 +237,18 @@ func choosePool(tx *store.Writer, tenant string) (string, error) {
 	}
 	offers := make([]seat.Offer, len(pools))
 	for i, p := range pools {
-		offers[i] = seat.Offer{Pool: p.Pool, Held: p.Held, UnusedGuarantee: p.UnusedGuarantee, Guarantee: p.Guarantee, TenantHeld: p.TenantHeld}
+		offers[i] = OfferOf(p)
 	}
 	pool, refusal := seat.Choose(offers, tx.Now)
 	if refusal != nil {
 		return "", refusal
 	}
 	return pool, nil
+}
+
+// OfferOf is a licence pool as its tenant meets it.
+func OfferOf(p store.PoolState) seat.Offer {
+	return seat.Offer{Pool: p.Pool, Held: p.Held, UnusedGuarantee: p.UnusedGuarantee, Guarantee: p.Guarantee, TenantHeld: p.TenantHeld}
 }
 
 // installed waits for the gateway to say that it has the peer.
@@ -262,7 +268,7 @@ func (s *Service) resume(ctx context.Context, actor provisioner.Actor, r OpenReq
 		if err != nil {
 			return err
 		}
-		ok, err := tx.ResumeSession(r.Resume, device.ID, r.Stream, tx.Now.Add(provisioner.Lease))
+		ok, err := tx.ResumeSession(r.Resume, device.ID, r.Stream, tx.Now.Add(provisioner.Lease), r.Clock)
 		if err != nil || !ok {
 			return err
 		}

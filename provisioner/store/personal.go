@@ -52,7 +52,7 @@ func PersonalTables() []Personal {
 		{Table: "former_address", Columns: "device gateway address_index used_at",
 			Whose: `device in ` + herDevices, Forget: `delete from former_address where device in ` + herDevices},
 		{Table: "session", Columns: `id device tenant person gateway pool address_index key_version public_key stream revision opened_at lease_until renewed_at
-				last_handshake received_bytes sent_bytes reported_handshake reported_received reported_sent closed_at closed_why closed_revision key_of ends_at`,
+				last_handshake received_bytes sent_bytes reported_handshake reported_received reported_sent reported_clock closed_at closed_why closed_revision key_of ends_at`,
 			Whose: `device in ` + herDevices, Forget: `delete from session where device in ` + herDevices},
 		{Table: "static_peer", Columns: "device gateway pool address_index key_version gateway_key",
 			Whose: `device in ` + herDevices, Forget: `delete from static_peer where device in ` + herDevices},
@@ -236,7 +236,7 @@ func shownValue(column string, value any) string {
 
 // isTime tells the columns that hold times, by how they are called.
 func isTime(column string) bool {
-	for _, end := range []string{"_at", "until", "_after", "since", "_handshake"} {
+	for _, end := range []string{"_at", "until", "_after", "since", "_handshake", "_clock"} {
 		if strings.HasSuffix(column, end) {
 			return true
 		}

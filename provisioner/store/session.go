@@ -9,16 +9,16 @@ import (
 
 const selectSession = `select s.id, s.device, s.tenant, s.person, s.gateway, s.pool, s.address_index, s.key_version, s.public_key, s.stream, s.revision,
 	s.opened_at, s.lease_until, s.renewed_at, s.last_handshake, s.received_bytes, s.sent_bytes,
-	s.reported_handshake, s.reported_received, s.reported_sent, s.closed_at, s.closed_why, s.closed_revision, s.key_of, s.ends_at,
+	s.reported_handshake, s.reported_received, s.reported_sent, s.reported_clock, s.closed_at, s.closed_why, s.closed_revision, s.key_of, s.ends_at,
 	coalesce(c.observed_at, 0)
 	from session s left join gateway_contact c on c.gateway = s.gateway `
 
 func scanSession(r scanner) (s provisioner.Session, err error) {
 	var key string
 	var opened, lease, renewed, handshake, received, sent, closed, ends, observed int64
-	var reportedAt, reportedReceived, reportedSent int64
+	var reportedAt, reportedReceived, reportedSent, clock int64
 	if err := r.Scan(&s.ID, &s.Device, &s.Tenant, &s.Person, &s.Gateway, &s.Pool, &s.AddressIndex, &s.KeyVersion, &key, &s.Stream, &s.Revision,
-		&opened, &lease, &renewed, &handshake, &received, &sent, &reportedAt, &reportedReceived, &reportedSent, &closed, &s.ClosedWhy, &s.ClosedRevision,
+		&opened, &lease, &renewed, &handshake, &received, &sent, &reportedAt, &reportedReceived, &reportedSent, &clock, &closed, &s.ClosedWhy, &s.ClosedRevision,
 		&s.KeyOf, &ends, &observed); err != nil {
 		return s, err
 	}
@@ -26,7 +26,7 @@ func scanSession(r scanner) (s provisioner.Session, err error) {
 	s.LastHandshake, s.ClosedAt, s.ObservedAt = at(handshake), at(closed), at(observed)
 	s.EndsAt = at(ends)
 	s.ReceivedBytes, s.SentBytes = uint64(received), uint64(sent)
-	s.Reported = provisioner.Usage{LastHandshake: at(reportedAt), ReceivedBytes: uint64(reportedReceived), SentBytes: uint64(reportedSent)}
+	s.Reported = provisioner.Usage{LastHandshake: at(reportedAt), ReceivedBytes: uint64(reportedReceived), SentBytes: uint64(reportedSent), Clock: at(clock)}
 	s.PublicKey, err = keyFromText(key)
 	return s, err
 }
@@ -108,6 +108,11 @@ func (r *Reader) LeasesOver(before time.Time, last provisioner.Session, limit in
 		and (s.lease_until > $2 or (s.lease_until = $3 and s.id > $4)) order by s.lease_until, s.id limit $5`, ms(before), from, from, last.ID, limit)
 }
 
+// LastClosed lists the device's sessions that were closed last, the latest first.
+func (r *Reader) LastClosed(device string, limit int) ([]provisioner.Session, error) {
+	return all(r.q, scanSession, selectSession+`where s.device = $1 and s.closed_revision > 0 order by s.closed_revision desc limit $2`, device, limit)
+}
+
 // FormerGateway names the gateway where the device was last; ErrNone if it
 // never was on one.
 func (r *Reader) FormerGateway(device string) (string, error) {
@@ -153,10 +158,10 @@ func (w *Writer) OpenSession(s *provisioner.Session) error {
 	l := w.ledger()
 	if err := l.pen.run(`insert into session (id, device, tenant, person, gateway, pool, address_index, key_version, public_key, stream, revision,
 			opened_at, lease_until, renewed_at, last_handshake, received_bytes, sent_bytes,
-			reported_handshake, reported_received, reported_sent, closed_at, closed_why, closed_revision, key_of, ends_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, 0, 0, 0, '', 0, $15, $16)`,
+			reported_handshake, reported_received, reported_sent, reported_clock, closed_at, closed_why, closed_revision, key_of, ends_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, 0, 0, $15, 0, '', 0, $16, $17)`,
 		s.ID, s.Device, s.Tenant, s.Person, s.Gateway, s.Pool, s.AddressIndex, s.KeyVersion, s.PublicKey.String(), s.Stream, s.Revision,
-		ms(s.OpenedAt), ms(s.LeaseUntil), ms(s.RenewedAt), s.KeyOf, ms(s.EndsAt)); err != nil {
+		ms(s.OpenedAt), ms(s.LeaseUntil), ms(s.RenewedAt), ms(s.Reported.Clock), s.KeyOf, ms(s.EndsAt)); err != nil {
 		return err
 	}
 	if held, ok := l.rows.sessions[s.Device]; ok {
@@ -236,10 +241,10 @@ func (w *Writer) RenewSession(id, device, stream string, leaseUntil time.Time, u
 		r.LeaseUntil, r.EndsAt, r.Timed = at(lease), at(ends), timed > 0
 		return r, err
 	}, `update session set lease_until = case when ends_at > 0 and ends_at < $1 then ends_at else $2 end, renewed_at = $3,
-			reported_handshake = $4, reported_received = $5, reported_sent = $6
-		where id = $7 and device = $8 and stream = $9 and closed_revision = 0
+			reported_handshake = $4, reported_received = $5, reported_sent = $6, reported_clock = $7
+		where id = $8 and device = $9 and stream = $10 and closed_revision = 0
 		returning lease_until, ends_at, (select t.timed from tenant t where t.name = session.tenant)`,
-		ms(leaseUntil), ms(leaseUntil), ms(w.Now), ms(u.LastHandshake), clip(u.ReceivedBytes), clip(u.SentBytes), id, device, stream)
+		ms(leaseUntil), ms(leaseUntil), ms(w.Now), ms(u.LastHandshake), clip(u.ReceivedBytes), clip(u.SentBytes), ms(u.Clock), id, device, stream)
 }
 
 // MoveEnd gives an open session another end, of which its gateway is told; the zero
@@ -252,12 +257,14 @@ func (w *Writer) MoveEnd(s provisioner.Session, ends time.Time) error {
 	return w.beside().run(`update session set ends_at = $1 where id = $2 and closed_revision = 0`, ms(ends), s.ID)
 }
 
-// ResumeSession gives an open session to a newer stream.
-func (w *Writer) ResumeSession(id, device, stream string, leaseUntil time.Time) (bool, error) {
+// ResumeSession gives an open session to a newer stream, whose laptop's clock
+// shows clock.
+func (w *Writer) ResumeSession(id, device, stream string, leaseUntil, clock time.Time) (bool, error) {
 	touch(w.ledger(), w.ledger().rows.sessions, device)
-	n, err := w.beside().exec(`update session set stream = $1, lease_until = case when ends_at > 0 and ends_at < $2 then ends_at else $3 end, renewed_at = $4
-		where id = $5 and device = $6 and closed_revision = 0`,
-		stream, ms(leaseUntil), ms(leaseUntil), ms(w.Now), id, device)
+	n, err := w.beside().exec(`update session set stream = $1, lease_until = case when ends_at > 0 and ends_at < $2 then ends_at else $3 end, renewed_at = $4,
+			reported_clock = $5
+		where id = $6 and device = $7 and closed_revision = 0`,
+		stream, ms(leaseUntil), ms(leaseUntil), ms(w.Now), ms(clock), id, device)
 	return n > 0, err
 }
 

@@ -256,7 +256,7 @@ func TestOnlyTheNewestStreamRenews(t *testing.T) {
 			t.Error("the holder cannot renew")
 		}
 		update(t, s, func(tx *store.Writer) error {
-			ok, err := tx.ResumeSession(v.ID, d.ID, "newer", tx.Now.Add(provisioner.Lease))
+			ok, err := tx.ResumeSession(v.ID, d.ID, "newer", tx.Now.Add(provisioner.Lease), time.Time{})
 			if !ok {
 				t.Error("the newer stream cannot take the session")
 			}

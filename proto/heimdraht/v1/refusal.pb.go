@@ -33,7 +33,10 @@ type Refusal struct {
 	NextStep string `protobuf:"bytes,3,opt,name=next_step,json=nextStep,proto3" json:"next_step,omitempty"`
 	// The caller may try again by itself, no sooner than this many
 	// milliseconds. Zero: trying again without doing something first is useless.
-	RetryAfterMs  int64 `protobuf:"varint,4,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
+	RetryAfterMs int64 `protobuf:"varint,4,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
+	// Who can do the next step: "employee", "helpdesk", "tenant_admin", "operator",
+	// or "nobody": it passes by itself. Empty: an older control plane.
+	Who           string `protobuf:"bytes,5,opt,name=who,proto3" json:"who,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -96,6 +99,13 @@ func (x *Refusal) GetRetryAfterMs() int64 {
 	return 0
 }
 
+func (x *Refusal) GetWho() string {
+	if x != nil {
+		return x.Who
+	}
+	return ""
+}
+
 // Fault is what a person sees of a failure that the operator must act upon.
 type Fault struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -146,12 +156,13 @@ var File_heimdraht_v1_refusal_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_refusal_proto_rawDesc = "" +
 	"\n" +
-	"\x1aheimdraht/v1/refusal.proto\x12\fheimdraht.v1\"|\n" +
+	"\x1aheimdraht/v1/refusal.proto\x12\fheimdraht.v1\"\x8e\x01\n" +
 	"\aRefusal\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1a\n" +
 	"\bsentence\x18\x02 \x01(\tR\bsentence\x12\x1b\n" +
 	"\tnext_step\x18\x03 \x01(\tR\bnextStep\x12$\n" +
-	"\x0eretry_after_ms\x18\x04 \x01(\x03R\fretryAfterMs\"\x17\n" +
+	"\x0eretry_after_ms\x18\x04 \x01(\x03R\fretryAfterMs\x12\x10\n" +
+	"\x03who\x18\x05 \x01(\tR\x03who\"\x17\n" +
 	"\x05Fault\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02idB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
