@@ -24,7 +24,7 @@ func (r *Refusal) Who() Who {
 		return WhoHelpdesk
 	case CodeDatabaseUnavailable, CodeDirectoryUnreadable, CodeGatewayKeyChanged, CodeGatewayReplaced, CodeGatewayExpired:
 		return WhoOperator
-	case CodeSessionElsewhere, CodeGatewayMoved, CodeAccessChanged, CodeNoSeat, CodeGatewayFull:
+	case CodeSessionElsewhere, CodeGatewayMoved, CodeAccessChanged, CodeNoSeat, CodeGatewayFull, CodeOutsideHours:
 		return WhoNobody
 	}
 	switch r.Kind() {

@@ -21,6 +21,7 @@ const (
 	Connected     provisioner.Code = "connected"
 	Connecting    provisioner.Code = "connecting"
 	LaptopOff     provisioner.Code = "laptop-off"
+	StaticOff     provisioner.Code = "static-off"
 	SessionClosed provisioner.Code = "session-closed"
 	SessionSilent provisioner.Code = "session-expired"
 	Reopening     provisioner.Code = "session-elsewhere"
@@ -34,6 +35,8 @@ const (
 	AccountDisabled  provisioner.Code = "account-disabled"
 	AccountExpired   provisioner.Code = "account-expired"
 	AccountLocked    provisioner.Code = "account-locked"
+	ExternalEnded    provisioner.Code = "external-ended"
+	OutsideHours     provisioner.Code = "outside-hours"
 	NotInGroup       provisioner.Code = "not-in-group"
 	PasswordExpired  provisioner.Code = "password-expired"
 	PasswordLimits   provisioner.Code = "password-expired-limits"
@@ -93,6 +96,15 @@ func catalogueOfConnection() []Entry {
 		{LaptopOff, provisioner.WhoEmployee,
 			provisioner.Text{Sentence: "Der Laptop ist nicht verbunden, und nichts hindert ihn: Er ist aus, hat kein Netz, oder niemand hat ihn verbunden.", Next: "Laptop einschalten und verbinden: heimdraht-agent up. Geht das nicht, sagt heimdraht-agent status am Laptop, warum."},
 			provisioner.Text{Sentence: "The laptop is not connected, and nothing keeps it from it: it is off, has no network, or nobody has connected it.", Next: "Switch it on and connect: heimdraht-agent up. If that does not work, heimdraht-agent status on the laptop says why."}},
+		{ExternalEnded, provisioner.WhoHelpdesk,
+			provisioner.Text{Sentence: "Der Zugang dieses externen Menschen war bis zu einem Tag vereinbart, und der ist vorbei.", Next: "Wer für sie oder ihn einsteht, verlängert, oder der Helpdesk: heimdraht person external. Laptops bleiben angemeldet."},
+			provisioner.Text{Sentence: "This external person's access was agreed until a day, and that day is over.", Next: "Whoever answers for her or him extends it, or the helpdesk: heimdraht person external. Laptops stay enrolled."}},
+		{OutsideHours, provisioner.WhoNobody,
+			provisioner.Text{Sentence: "Die Verwaltung hat den Zugang auf bestimmte Zeiten begrenzt, und jetzt ist keine davon.", Next: "Der Laptop verbindet sich von selbst, wenn es wieder geht: {when}."},
+			provisioner.Text{Sentence: "The administration has limited access to certain times, and this is none of them.", Next: "The laptop connects by itself when it may again: {when}."}},
+		{StaticOff, provisioner.WhoEmployee,
+			provisioner.Text{Sentence: "Das Telefon oder der Router hat den Zugang gerade nicht an, und nichts hindert ihn.", Next: "In der WireGuard-App einschalten und das Netz prüfen. Hilft das nicht, macht der Helpdesk eine neue Datei: heimdraht device static --replace."},
+			provisioner.Text{Sentence: "The phone or router does not have its access switched on, and nothing keeps it from it.", Next: "Switch it on in WireGuard's app and look at the network. If that does not help, the helpdesk makes a new file: heimdraht device static --replace."}},
 		{SessionClosed, provisioner.WhoEmployee,
 			provisioner.Text{Sentence: "Die Verbindung wurde am Laptop beendet.", Next: "Verbinden, wenn sie wieder gebraucht wird: heimdraht-agent up."},
 			provisioner.Text{Sentence: "The connection was ended at the laptop.", Next: "Connect when it is needed again: heimdraht-agent up."}},

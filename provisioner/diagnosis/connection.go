@@ -117,9 +117,10 @@ func (f Facts) session() Link {
 	}
 	last, closed := f.lastClosed()
 	if r, ok := f.turnedAway(); ok && !r.isToldElsewhere() {
-		l.State, l.Cause = Wrong, told(provisioner.Refuse(r.Code))
-		l.Figure = words{"abgelehnt ", "refused "}.with(f.ago(r.At))
-		return l
+		return l.refused(words{"abgelehnt ", "refused "}.with(f.ago(r.At)), provisioner.Refuse(r.Code))
+	}
+	if refusal := f.outside(); refusal != nil {
+		return l.wrong(words{"außerhalb der Zeiten", "outside the hours"}, OutsideHours, fill{"when", words{refusal.German["when"], refusal.Args["when"]}})
 	}
 	if !closed {
 		return l.unknown(words{"noch nie eine geöffnet", "never opened one"})
@@ -132,8 +133,18 @@ func (f Facts) session() Link {
 	case last.ClosedWhy == provisioner.CodeSessionClosed, last.ClosedWhy == provisioner.CodeSessionExpired:
 		return l.noted(figure, last.ClosedWhy)
 	}
-	l.State, l.Figure, l.Cause = Wrong, figure, told(provisioner.Refuse(last.ClosedWhy))
-	return l
+	return l.refused(figure, provisioner.Refuse(last.ClosedWhy))
+}
+
+// outside is what she is told if her tenant lets her in at other times only.
+func (f Facts) outside() *provisioner.Refusal {
+	if f.Standing == nil {
+		return nil
+	}
+	if _, refusal := f.Tenant.AdmitsAt(*f.Standing, f.Now); refusal != nil && refusal.Code == provisioner.CodeOutsideHours {
+		return refusal
+	}
+	return nil
 }
 
 // isToldElsewhere reports whether what a device was refused for is told by
@@ -142,7 +153,7 @@ func (r Refusal) isToldElsewhere() bool {
 	switch r.Code {
 	case provisioner.CodeNoLicence, provisioner.CodeNoSeat, provisioner.CodeNoGateway, provisioner.CodeGatewayFull, provisioner.CodeGatewayNotReady,
 		provisioner.CodeDirectoryUnavailable, provisioner.CodeDeviceSuspended, provisioner.CodeDeviceRevoked, provisioner.CodeDeviceReplaced,
-		provisioner.CodeTryLater, provisioner.CodeDatabaseUnavailable:
+		provisioner.CodeTryLater, provisioner.CodeDatabaseUnavailable, provisioner.CodeOutsideHours:
 		return true
 	}
 	return r.isOfStanding()
@@ -154,7 +165,8 @@ func isOwn(why provisioner.Code) bool {
 	switch why {
 	case provisioner.CodeDeviceRevoked, provisioner.CodeDeviceSuspended, provisioner.CodeDeviceReplaced, provisioner.CodeSessionElsewhere,
 		provisioner.CodeGatewayMoved, provisioner.CodeGatewayNotReady, provisioner.CodeAccessChanged,
-		provisioner.CodeAccessEnded, provisioner.CodeNotInGroup, provisioner.CodePasswordExpired:
+		provisioner.CodeAccessEnded, provisioner.CodeNotInGroup, provisioner.CodePasswordExpired,
+		provisioner.CodeExternalEnded, provisioner.CodeOutsideHours:
 		return true
 	}
 	return false
@@ -162,7 +174,7 @@ func isOwn(why provisioner.Code) bool {
 
 func (f Facts) lease() Link {
 	l := link("lease", "Meldung des Laptops", "laptop's word")
-	if f.Session == nil {
+	if f.Session == nil || f.static() {
 		return l
 	}
 	figure := words{"zuletzt ", "last "}.with(f.ago(f.Session.RenewedAt))
@@ -207,6 +219,8 @@ func (f Facts) handshakes() Link {
 	switch {
 	case f.online():
 		return l.ok(figure)
+	case f.static():
+		return l.noted(figure, StaticOff)
 	case last.IsZero() && !s.ObservedAt.After(late) && !s.RenewedAt.After(late):
 		return l.unknown(words{"noch nichts gemeldet", "nothing reported yet"})
 	case s.ReceivedBytes > 0 && s.Reported.ReceivedBytes == 0 && last.IsZero():

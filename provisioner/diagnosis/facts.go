@@ -69,6 +69,9 @@ type Gateway struct {
 // online reports whether a handshake is fresh.
 func (f Facts) online() bool { return f.Session != nil && f.Session.Online(f.Now) }
 
+// static reports whether the device has no agent, which would say anything itself.
+func (f Facts) static() bool { return f.Device != nil && f.Device.Static() }
+
 // handshake is the last one that gateway or laptop saw. Zero: none.
 func (f Facts) handshake() time.Time {
 	if f.Session == nil {

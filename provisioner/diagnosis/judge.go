@@ -88,6 +88,12 @@ func (l Link) wrong(figure words, code provisioner.Code, fills ...fill) Link {
 	return l
 }
 
+// refused makes a link wrong in the words of a refusal.
+func (l Link) refused(figure words, r *provisioner.Refusal) Link {
+	l.State, l.Figure, l.Cause = Wrong, figure, told(r)
+	return l
+}
+
 // noted is wrong for who is not connected, where it matters only for opening.
 func (l Link) noted(figure words, code provisioner.Code, fills ...fill) Link {
 	l = l.wrong(figure, code, fills...)
@@ -108,7 +114,7 @@ func (l Link) wrongUnless(connected bool, figure words, code provisioner.Code, f
 // that is now is told by the links of account, group and password.
 func (r Refusal) isOfStanding() bool {
 	switch r.Code {
-	case provisioner.CodeAccessEnded, provisioner.CodeNotInGroup, provisioner.CodePasswordExpired:
+	case provisioner.CodeAccessEnded, provisioner.CodeNotInGroup, provisioner.CodePasswordExpired, provisioner.CodeExternalEnded:
 		return true
 	}
 	return false

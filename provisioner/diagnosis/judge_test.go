@@ -103,7 +103,7 @@ func faults() []fault {
 		{"no gateway", func(f *diagnosis.Facts) { f.Gateways = nil }, diagnosis.NoGateway, false},
 		{"gateway away", func(f *diagnosis.Facts) { f.Gateways[0].Reachable = false }, diagnosis.GatewayAway, false},
 		{"gateway full", func(f *diagnosis.Facts) { f.Gateways[0].Open = 100 }, diagnosis.GatewayFull, false},
-		{"turned away for a reason of tomorrow", refusal("outside-hours", "", "device-a", time.Minute), "outside-hours", false},
+		{"turned away for a reason of tomorrow", refusal("of-tomorrow", "", "device-a", time.Minute), "of-tomorrow", false},
 		{"staff group missing", func(f *diagnosis.Facts) { f.Directory.StaffGroupMissing = true }, diagnosis.GroupMissing, true},
 		{"password expired, kept", expired(provisioner.PasswordKeep), diagnosis.PasswordExpired, true},
 		{"closed by her", func(f *diagnosis.Facts) {
@@ -227,7 +227,7 @@ func TestOldRefusals(t *testing.T) {
 	f = off()
 	f.Device.EnrolledAt = f.Now.Add(-time.Minute)
 	refusal(provisioner.CodeSignInFailed, "wrong-password", "", 2*time.Minute)(&f)
-	refusal("outside-hours", "", theirs, time.Second)(&f)
+	refusal("of-tomorrow", "", theirs, time.Second)(&f)
 	if got := diagnosis.Judge(f).Cause.Code; got != diagnosis.LaptopOff {
 		t.Errorf("before the enrolment, and of another laptop: %s", got)
 	}
@@ -345,6 +345,42 @@ func TestFigures(t *testing.T) {
 	} {
 		if got[name] != want {
 			t.Errorf("%q, want %q", got[name], want)
+		}
+	}
+}
+
+// Agreed days and times, and devices without an agent.
+func TestAccessThatIsLimited(t *testing.T) {
+	phone := func(f *diagnosis.Facts) {
+		f.Device.StaticUntil, f.Device.CertificateNotAfter, f.Device.AgentVersion = f.Now.Add(time.Hour), time.Time{}, ""
+		f.Session.RenewedAt, f.Session.Reported = f.Session.OpenedAt, provisioner.Usage{}
+	}
+	for name, c := range map[string]struct {
+		change func(*diagnosis.Facts)
+		code   provisioner.Code
+		who    provisioner.Who
+	}{
+		"external, the day is over": {func(f *diagnosis.Facts) { f.Session, f.Standing.ExternalUntil = nil, f.Now.Add(-time.Minute) }, provisioner.CodeExternalEnded, provisioner.WhoHelpdesk},
+		"external, and suspended for it": {func(f *diagnosis.Facts) {
+			f.Session, f.Device.SuspendedBy = nil, []provisioner.Suspension{{Source: provisioner.SuspendedByEndDate, Since: f.Now}}
+		}, provisioner.CodeExternalEnded, provisioner.WhoHelpdesk},
+		"outside the hours": {func(f *diagnosis.Facts) {
+			f.Session = nil
+			f.Tenant.Policy.Access = []provisioner.AccessTime{{Group: provisioner.GroupAll, Days: 1 << time.Sunday, Begin: 60, End: 120}}
+		}, provisioner.CodeOutsideHours, provisioner.WhoNobody},
+		"her access rests": {func(f *diagnosis.Facts) {
+			f.Session, f.Device = nil, nil
+			refusal(provisioner.CodePersonSuspended, "", "", time.Minute)(f)
+		}, provisioner.CodePersonSuspended, provisioner.WhoHelpdesk},
+		"a phone that is there": {phone, diagnosis.Connected, provisioner.WhoNobody},
+		"a phone that is off":   {func(f *diagnosis.Facts) { phone(f); f.Session.LastHandshake = f.Now.Add(-time.Hour) }, diagnosis.StaticOff, provisioner.WhoEmployee},
+	} {
+		f := well()
+		c.change(&f)
+		cause := diagnosis.Judge(f).Cause
+		text := cause.Text("de")
+		if cause.Code != c.code || cause.Who != c.who || strings.ContainsAny(text.Sentence+text.Next, "{}") {
+			t.Errorf("%s: %s for %s: %s %s", name, cause.Code, cause.Who, text.Sentence, text.Next)
 		}
 	}
 }

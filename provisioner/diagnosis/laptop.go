@@ -34,6 +34,8 @@ func (f Facts) device() Link {
 func (f Facts) suspended(l Link, s provisioner.Suspension, why fill) Link {
 	figure := same(f.Device.Name).with(words{", ruht seit dem ", ", suspended since "}).with(day(s.Since))
 	switch {
+	case s.Source == provisioner.SuspendedByEndDate:
+		return l.wrong(figure, ExternalEnded)
 	case s.Source == provisioner.SuspendedByDirectory:
 		return l.wrong(figure, SuspendedByDirectory, why)
 	case !s.EndsAt.IsZero():
@@ -47,6 +49,9 @@ func (f Facts) certificate() Link {
 	l := link("certificate", "Zertifikat", "certificate")
 	if f.Device == nil || !f.Device.RevokedAt.IsZero() {
 		return l
+	}
+	if f.static() {
+		return l.ok(words{"keines, Zugang ohne Programm bis ", "none, access without an agent until "}.with(day(f.Device.StaticUntil)))
 	}
 	until := f.Device.CertificateNotAfter
 	if f.Now.Before(until) {

@@ -85,6 +85,9 @@ func (f Facts) account() Link {
 	var code provisioner.Code
 	switch ended {
 	case "":
+		if until := f.Standing.ExternalUntil; !until.IsZero() && !f.Now.Before(until) {
+			return l.wrong(words{"extern, vereinbart bis ", "external, agreed until "}.with(day(until)), ExternalEnded)
+		}
 		return l.ok(words{"aktiv", "active"})
 	case provisioner.WhyDeleted:
 		code = AccountDeleted
@@ -169,7 +172,8 @@ func (f Facts) signIn() Link {
 		return l.ok(figure.with(words{", inzwischen behoben", ", mended since"}))
 	case r.Code == provisioner.CodeDeviceSuspended:
 		return l.unknown(figure) // the device's link says more
+	case r.Code == provisioner.CodePersonSuspended:
+		return l.refused(figure, provisioner.Refuse(provisioner.CodePersonSuspended).With("until", "", "")) // until when is not kept
 	}
-	l.State, l.Figure, l.Cause = Wrong, figure, told(provisioner.Refuse(r.Code))
-	return l
+	return l.refused(figure, provisioner.Refuse(r.Code))
 }

@@ -178,7 +178,11 @@ func (a about) names(d Device) bool {
 // inQuestion is the device that somebody most likely means by a person: the one
 // that is connected, else the one that was refused last, else the one that was
 // enrolled last and is not revoked, else any. Empty: she has none.
+// A phone without an agent always has a session, and is meant only where there is no laptop.
 func inQuestion(devices []Device, refusals []store.RecentRefusal) string {
+	if laptops := slices.DeleteFunc(slices.Clone(devices), func(d Device) bool { return d.Static() }); len(laptops) > 0 {
+		devices = laptops
+	}
 	for _, d := range devices {
 		if d.Session != nil {
 			return d.ID
