@@ -118,9 +118,10 @@ vuln: $(BIN)/govulncheck ## known vulnerabilities in what we call, where the dat
 PROTO_TOOLS := $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc
 
 .PHONY: generate generate-check proto-baseline
-generate: $(PROTO_TOOLS) ## Go from proto/, beside each .proto file, and docs/refusals.md
+generate: $(PROTO_TOOLS) ## Go from proto/, beside each .proto file, docs/refusals.md, and the tables of docs/data-protection.md
 	PATH=$(BIN):$$PATH $(BIN)/buf generate
 	$(GO) run ./build/refusals >docs/refusals.md
+	$(GO) run ./build/dataprotection
 	@find proto -name '*.pb.go' | while read -r f; do \
 		src="$${f%.pb.go}"; [ -e "$${src%_grpc}.proto" ] || rm -v "$$f"; done
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compares generated Go with what the .proto files give now, in both directions, and docs/refusals.md with the
-# catalogue. Expects buf and its plugins in PATH.
+# catalogue. (The tables of docs/data-protection.md a test compares.) Expects buf and its plugins in PATH.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

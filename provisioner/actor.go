@@ -88,6 +88,7 @@ const (
 	ActionFindPeople          Action = "find people"
 	ActionReadPerson          Action = "read person"
 	ActionReadDevice          Action = "read device"
+	ActionExplain             Action = "explain person"
 	ActionRevokeDevice        Action = "revoke device"
 	ActionSuspendDevice       Action = "suspend device"
 	ActionRestoreDevice       Action = "restore device"
@@ -99,6 +100,10 @@ const (
 	ActionAcknowledge         Action = "acknowledge house rules"
 	ActionRevokePerson        Action = "revoke person"
 	ActionListSessions        Action = "list sessions"
+	ActionMakeStatic          Action = "make static device"
+	ActionListStatics         Action = "list static devices"
+	ActionMakeExternal        Action = "make external person"
+	ActionRenewExternal       Action = "renew external person"
 	ActionReadConcurrency     Action = "read concurrency"
 	ActionReadGatewayLoad     Action = "read gateway load"
 	ActionDiff                Action = "diff"
@@ -123,6 +128,12 @@ const (
 	ActionReadAudit           Action = "read audit log"
 	ActionExportAudit         Action = "export audit log"
 	ActionReadAuditKey        Action = "read audit key"
+	ActionReadHistory         Action = "read history"
+	ActionExportPerson        Action = "export person"
+	ActionForgetPerson        Action = "forget person"
+	ActionReportLost          Action = "report lost device"
+	ActionListLost            Action = "list lost devices"
+	ActionListUnused          Action = "list unused access"
 	ActionReflect             Action = "reflect"
 	ActionHealth              Action = "health"
 )
@@ -134,6 +145,7 @@ type Object struct {
 	Tenant  string
 	Device  string
 	Gateway string
+	Person  string // matters to staff, who may do something with themselves alone
 }
 
 // Allow decides whether actor may do action to object. It is the one place
@@ -176,10 +188,14 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleDevice}
 	case ActionSyncGateway:
 		return []Role{RoleGateway}
-	case ActionFindPeople, ActionReadPerson, ActionReadDevice, ActionRestoreDevice, ActionRevokePerson, ActionListSessions,
-		ActionIssueFactorToken, ActionResetFactor, ActionReadProposals, ActionTake,
+	case ActionFindPeople, ActionReadPerson, ActionReadDevice, ActionExplain, ActionRestoreDevice, ActionRevokePerson, ActionListSessions,
+		ActionMakeStatic, ActionListStatics, ActionIssueFactorToken, ActionResetFactor, ActionReadProposals, ActionTake,
 		ActionHandOverDevice, ActionInvite, ActionReadInvitations, ActionWithdrawInvitation:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
+	case ActionMakeExternal:
+		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
+	case ActionRenewExternal: // staff those for whom they answer
+		return []Role{RoleStaff, RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionRevokeDevice, ActionSuspendDevice:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator, RoleSystem}
 	case ActionReadConcurrency:
@@ -193,6 +209,12 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleTenantAdmin, RoleOperator}
 	case ActionReadGatewayLoad, ActionApplyInfrastructure, ActionCreateGatewayToken, ActionListGateways, ActionReflect, ActionTakeEverywhere:
 		return []Role{RoleOperator}
+	case ActionReadHistory, ActionReportLost, ActionListUnused:
+		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
+	case ActionForgetPerson, ActionListLost:
+		return []Role{RoleTenantAdmin, RoleOperator}
+	case ActionExportPerson:
+		return []Role{RoleStaff, RoleTenantAdmin, RoleOperator}
 	case ActionSignOut, ActionWhoAmI:
 		return []Role{RoleStaff, RoleHelpdesk, RolePlanner, RoleTenantAdmin, RoleOperator}
 	default:
@@ -209,6 +231,8 @@ func (g Grant) covers(actor Actor, object Object) bool {
 		return (object.Device == "" || object.Device == actor.ID) && (object.Tenant == "" || object.Tenant == g.Tenant)
 	case RoleGateway:
 		return object.Gateway == "" || object.Gateway == actor.ID
+	case RoleStaff:
+		return (object.Person == "" || object.Person == actor.ID) && (object.Tenant == "" || object.Tenant == g.Tenant)
 	default:
 		return object.Tenant == "" || object.Tenant == g.Tenant
 	}

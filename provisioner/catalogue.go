@@ -20,6 +20,9 @@ const (
 	CodeNotInGroup           Code = "not-in-group"
 	CodeAccessEnded          Code = "access-ended"
 	CodePasswordExpired      Code = "password-expired"
+	CodeExternalEnded        Code = "external-ended"
+	CodeSponsorMissing       Code = "sponsor-missing"
+	CodeOutsideHours         Code = "outside-hours"
 	CodeFactorNeeded         Code = "factor-needed"
 	CodeFactorMissing        Code = "factor-missing"
 	CodeFactorWrong          Code = "factor-wrong"
@@ -93,6 +96,10 @@ const (
 	CodeShuttingDown         Code = "shutting-down"
 	CodeDatabaseUnavailable  Code = "database-unavailable"
 	CodeProtocol             Code = "protocol"
+	CodePersonSuspended      Code = "person-suspended"
+	CodeStillHasAccess       Code = "still-has-access"
+	CodeForgetTooEarly       Code = "forget-too-early"
+	CodeHistoryLimit         Code = "history-limit"
 )
 
 // Catalogue lists every refusal. The German is for people who never heard of
@@ -111,6 +118,15 @@ func Catalogue() []Entry {
 		{CodePasswordExpired, KindForbidden,
 			Text{"Ihr Passwort ist abgelaufen oder muss geändert werden.", "Ändern Sie das Passwort an einem Arbeitsplatz im Haus oder mit Hilfe des Helpdesks und melden Sie sich dann neu an."},
 			Text{"Your password has expired or must be changed.", "Change it at a workplace in the office or with the helpdesk, then sign in again."}},
+		{CodeExternalEnded, KindForbidden,
+			Text{"Ihr Zugang war bis zu einem Tag vereinbart, und der ist vorbei.", "Bitten Sie den Menschen in der Verwaltung, der für Sie verantwortlich ist, oder den Helpdesk um Verlängerung. Ihr Laptop bleibt angemeldet."},
+			Text{"Your access was agreed until a day, and that day is over.", "Ask the person in the administration who is responsible for you, or the helpdesk, to extend it. Your laptop stays enrolled."}},
+		{CodeSponsorMissing, KindForbidden,
+			Text{"Für Externe und Auszubildende muss erst jemand in der Verwaltung die Verantwortung übernehmen.", "Bitten Sie Ihre Ansprechperson in der Verwaltung, das mit dem Helpdesk zu klären. Danach melden Sie den Laptop an."},
+			Text{"For external people and trainees somebody in the administration must take responsibility first.", "Ask your contact in the administration to settle that with the helpdesk. Then enrol the laptop."}},
+		{CodeOutsideHours, KindForbidden,
+			Text{"Ihre Verwaltung hat den Zugang auf bestimmte Zeiten begrenzt, und jetzt ist keine davon.", "Er geht {when}; der Laptop verbindet sich dann von selbst. Brauchen Sie ihn zu anderen Zeiten, fragen Sie Ihre Vorgesetzten."},
+			Text{"Your administration has limited access to certain times, and this is none of them.", "It works {when}; the laptop then connects by itself. If you need it at other times, ask your manager."}},
 		{CodeFactorNeeded, KindUnauthenticated,
 			Text{"Zum Passwort gehört hier noch ein Code aus der App auf Ihrem Telefon.", "Geben Sie die sechs Ziffern ein, die die App gerade zeigt, oder einen Ihrer Ersatzcodes."},
 			Text{"Beside the password this takes a code from the app on your phone.", "Type the six digits that the app shows now, or one of your recovery codes."}},
@@ -330,5 +346,17 @@ func Catalogue() []Entry {
 		{CodeProtocol, KindInvalid,
 			Text{"Das Programm auf diesem Gerät hat eine Nachricht geschickt, die hier nicht passt: {why}.", "Aktualisieren Sie das Programm."},
 			Text{"The program on this machine sent a message that does not fit here: {why}.", "Update the program."}},
+		{CodePersonSuspended, KindForbidden,
+			Text{"Ihr Zugang ruht zurzeit{until}; das gilt auch für weitere Laptops.", "Brauchen Sie ihn früher wieder, wenden Sie sich an den Helpdesk."},
+			Text{"Your access is suspended at present{until}; that holds for further laptops too.", "If you need it back earlier, contact the helpdesk."}},
+		{CodeStillHasAccess, KindConflict,
+			Text{"{name} hat noch Zugang und kann deshalb nicht vergessen werden.", "Nehmen Sie zuerst den Zugang weg: heimdraht person revoke. Es wurde nichts geändert."},
+			Text{"{name} still has access, and so cannot be forgotten.", "Take the access away first: heimdraht person revoke. Nothing was changed."}},
+		{CodeForgetTooEarly, KindConflict,
+			Text{"Noch nicht alle Zugangsserver haben bestätigt, dass der Zugang weg ist ({gateways}); bis dahin muss bekannt bleiben, wem er gehörte.", "Versuchen Sie es später noch einmal, spätestens in einer Woche geht es. Es wurde nichts geändert."},
+			Text{"Not every gateway has confirmed that the access is gone ({gateways}); until then it must be known whose it was.", "Try again later; in a week at the latest it is possible. Nothing was changed."}},
+		{CodeHistoryLimit, KindExhausted,
+			Text{"Sie haben heute schon {limit} Verläufe angesehen; mehr sieht niemand an einem Tag.", "Geht es um einen Vorfall, der viele betrifft, wenden Sie sich an die oder den Datenschutzbeauftragten."},
+			Text{"You have looked at {limit} histories today already; nobody looks at more in a day.", "If it is about an incident that concerns many, ask the data protection officer."}},
 	}
 }

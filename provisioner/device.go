@@ -83,7 +83,18 @@ type Device struct {
 	// SignedInAt is when its person last proved who she is: at the enrolment, or by signing in again. Zero: before
 	// this was written down.
 	SignedInAt time.Time
+
+	// StaticUntil is when a static peer ends: a phone or a branch router without an
+	// agent, whose file was made once. Zero: the device has an agent.
+	StaticUntil time.Time
 }
+
+// Static reports whether the device is a static peer.
+func (d Device) Static() bool { return !d.StaticUntil.IsZero() }
+
+// StaticLongest is how long a static peer may live before somebody has to look
+// again: nobody signs in on it, and its key lies in a file.
+const StaticLongest = 366 * 24 * time.Hour
 
 // Suspension is one reason why access rests.
 type Suspension struct {
@@ -102,6 +113,7 @@ const (
 	SuspendedByDirectory SuspensionSource = "directory"
 	// SuspendedByApproval is no "no": a new device waits for the helpdesk's word (Policy.Approval).
 	SuspendedByApproval SuspensionSource = "approval"
+	SuspendedByEndDate  SuspensionSource = "end date" // of an external person
 )
 
 // approvalAskAgain is how often a laptop asks whether it has been approved.
@@ -139,6 +151,8 @@ func (d Device) MayUse(generation int64) *Refusal {
 		return Refuse(CodeDeviceReplaced)
 	case d.AwaitsApproval():
 		return Refuse(CodeApprovalAwaited).After(approvalAskAgain)
+	case d.State() == DeviceSuspended && len(d.SuspendedBy) == 1 && d.SuspendedBy[0].Source == SuspendedByEndDate:
+		return Refuse(CodeExternalEnded)
 	case d.State() == DeviceSuspended:
 		return Refuse(CodeDeviceSuspended)
 	default:

@@ -31,9 +31,13 @@ type Session struct {
 	PublicKey    Key
 	Stream       string // the laptop's stream that holds it; of two the newer wins
 	Revision     int64  // at which the gateway was told to install it
+	// KeyOf is what the preshared key of a static peer is derived from: its file
+	// outlives the session. Empty: a laptop's, whose key comes from the id.
+	KeyOf string
 
 	OpenedAt   time.Time
 	LeaseUntil time.Time
+	EndsAt     time.Time // whatever else happens; zero: never
 	RenewedAt  time.Time
 
 	// What the gateway last saw; zero: nothing yet.
@@ -59,7 +63,15 @@ type Usage struct {
 	ReceivedBytes uint64
 	SentBytes     uint64
 	LastHandshake time.Time // zero: none yet
+	Clock         time.Time // what its clock showed; zero: it did not say
 }
+
+// Static reports whether the session is a static peer's. It has no lease: nobody
+// renews it, and it ends with its device.
+func (s Session) Static() bool { return s.KeyOf != "" }
+
+// Over reports whether the session's own end has come.
+func (s Session) Over(now time.Time) bool { return !s.EndsAt.IsZero() && !now.Before(s.EndsAt) }
 
 // Online reports whether a handshake at most 180 s old was seen, by the gateway
 // or by the laptop.
@@ -80,6 +92,12 @@ type ExpiryEvidence struct {
 // gateway can be asked, an observation newer than the lease's end must show
 // that no handshake happened for 180 s.
 func (s Session) Expired(e ExpiryEvidence) bool {
+	if s.Static() {
+		return false
+	}
+	if s.Over(e.Now) {
+		return true
+	}
 	if e.Now.Sub(s.RenewedAt) >= UnrenewedLimit && e.Now.Sub(e.ServingSince) >= Lease {
 		return true
 	}
@@ -103,6 +121,8 @@ func (s Session) WhyClosed() *Refusal {
 	switch s.ClosedWhy {
 	case CodeSessionExpired, CodeGatewayMoved, CodeGatewayNotReady, CodeAccessChanged, CodeSessionAged:
 		return r.After(time.Second)
+	case CodeOutsideHours: // it asks when that is, and is told
+		return r.With("when", "wieder, sobald Ihre Zeit beginnt", "again when your time begins").After(10 * time.Second)
 	default:
 		return r
 	}
@@ -146,4 +166,6 @@ const (
 	ChangeDevice  ChangeKind = "device"  // state or generation of a device
 	ChangeGateway ChangeKind = "gateway" // declaration or keys of a gateway
 	ChangeKeys    ChangeKind = "keys"    // keys of the control plane
+	// Somebody was forgotten in a tenant: her id stands in Device.
+	ChangeForgotten ChangeKind = "forgotten"
 )

@@ -21,6 +21,9 @@ type Standing struct {
 	// Held reports that the directory says that her right has ended, and that the brake holds this back: she keeps
 	// what she had until a person has decided.
 	Held bool
+	// ExternalUntil is until when somebody answers for her as an external person; zero: nobody has to,
+	// or nobody does yet (Tenant.NeedsSponsor). It is a person's word, not the directory's.
+	ExternalUntil time.Time
 }
 
 // PasswordState is in what way a password is no good any more.
@@ -74,6 +77,9 @@ func (t Tenant) WhyNot(s Standing, now time.Time) WhyNot {
 // Admits decides whether somebody with this standing may enrol and open
 // sessions: nil, or the refusal that says why not.
 func (t Tenant) Admits(s Standing, now time.Time) *Refusal {
+	if refusal := externalEnded(s, now); refusal != nil {
+		return refusal
+	}
 	if s.Held {
 		return nil
 	}

@@ -64,6 +64,11 @@ type Policy struct {
 	// LongestSession is how long a session may last without a new sign-in. Zero: for ever.
 	LongestSession time.Duration
 	SecondFactor   SecondFactorPolicy
+	// ExternalGroup is whose members need somebody who answers for them before they enrol a laptop. Empty: nobody
+	// does by the directory's word.
+	ExternalGroup string
+	// Access is when people may be connected. None: always.
+	Access []AccessTime
 }
 
 // SecondFactorPolicy says for what people who have no role above staff need a second factor too.
@@ -154,12 +159,17 @@ func (p LicencePool) ValidAt(t time.Time) bool {
 }
 
 // GroupsAsked lists every group whose membership decides something for this
-// tenant: staff, roles and networks; each once.
+// tenant: staff, roles, external people, networks and times; each once.
 func (t Tenant) GroupsAsked() []string {
-	groups := []string{t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin, t.Provider.Operator, t.Provider.Helpdesk}
+	groups := []string{t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin, t.Provider.Operator, t.Provider.Helpdesk, t.Policy.ExternalGroup}
 	for _, n := range t.Networks {
 		if n.Group != GroupAll {
 			groups = append(groups, n.Group)
+		}
+	}
+	for _, a := range t.Policy.Access {
+		if a.Group != GroupAll {
+			groups = append(groups, a.Group)
 		}
 	}
 	groups = slices.DeleteFunc(groups, func(g string) bool { return g == "" })

@@ -88,6 +88,7 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 	}
 	var worst error
 	var warum, why []string // unreachable, in both languages
+	var causes []error
 	servers := slices.Clone(o.Servers)
 	rand.Shuffle(len(servers), func(i, j int) { servers[i], servers[j] = servers[j], servers[i] })
 	for _, server := range servers {
@@ -107,12 +108,13 @@ func Connect(ctx context.Context, o Options) (*Conn, error) {
 		german, english := SystemSays(brief(err))
 		warum = append(warum, fmt.Sprintf("%v: %s", server, german))
 		why = append(why, fmt.Sprintf("%v: %s", server, english))
+		causes = append(causes, err)
 		o.Logger.Debug("control plane not reached", "server", server.String(), "error", err)
 	}
 	if worst != nil {
 		return nil, worst
 	}
-	return nil, serverUnreachable(warum, why)
+	return nil, serverUnreachable(warum, why).Because(errors.Join(causes...))
 }
 
 // brief leaves out what an error of the net package repeats.

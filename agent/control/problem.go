@@ -20,6 +20,8 @@ type Problem struct {
 	Code string
 	// A refusal of the control plane comes in one language and stands in both.
 	German, English Text
+	// Who can do the next step. Empty: a control plane that is older does not say.
+	Who Who
 	// RetryAfter is the soonest that trying again by itself may help. Zero:
 	// somebody must do something first.
 	RetryAfter time.Duration
@@ -39,6 +41,27 @@ type HouseRules struct {
 	Text string `json:"text"`
 	// Link is where they can be read too. Empty: nowhere.
 	Link string `json:"link,omitempty"`
+}
+
+// Who can do something. The values are stable, and those of the protocol.
+type Who string
+
+// Those who can.
+const (
+	Employee    Who = "employee"
+	Helpdesk    Who = "helpdesk"
+	TenantAdmin Who = "tenant_admin"
+	Operator    Who = "operator"
+	Nobody      Who = "nobody" // nobody has to: it passes by itself
+)
+
+// known is who, or empty if this program does not know the word.
+func (w Who) known() Who {
+	switch w {
+	case Employee, Helpdesk, TenantAdmin, Operator, Nobody:
+		return w
+	}
+	return ""
 }
 
 // Text is what happened and what to do next.
@@ -96,7 +119,7 @@ const maxText = 1000
 func FromRefusal(r *heimdrahtv1.Refusal) *Problem {
 	t := Text{Sentence: printable(r.GetSentence()), Next: printable(r.GetNextStep())}
 	p := &Problem{
-		Code: cmp.Or(printable(r.GetCode()), codeRefused), German: t, English: t, Refused: true,
+		Code: cmp.Or(printable(r.GetCode()), codeRefused), German: t, English: t, Refused: true, Who: Who(r.GetWho()).known(),
 		RetryAfter: milliseconds(r.GetRetryAfterMs()), HouseRules: FromHouseRules(r.GetHouseRules()),
 	}
 	if strings.TrimSpace(t.Sentence) == "" {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
@@ -162,7 +163,7 @@ func (a *attachment) open() error {
 
 // openAs asks for a session, or with an id for that one.
 func (a *attachment) openAs(resume string) error {
-	request := &heimdrahtv1.OpenSession{AgentVersion: a.endpoint.options.Version, Resume: resume}
+	request := &heimdrahtv1.OpenSession{AgentVersion: a.endpoint.options.Version, Resume: resume, Clock: timestamppb.Now()}
 	a.answer.Reset(openWithin)
 	select {
 	case <-a.endpoint.nudged: // this is the try that was hinted at
@@ -290,7 +291,7 @@ func (a *attachment) sendRenewal(within time.Duration) {
 	a.answer.Reset(within)
 	// A failure to send shows on receiving, with its cause.
 	_ = a.stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Renew{Renew: &heimdrahtv1.RenewSession{
-		SessionId: held.id, Usage: usage(reading),
+		SessionId: held.id, Usage: usage(reading), Clock: timestamppb.Now(),
 	}}})
 }
 

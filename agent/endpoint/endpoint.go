@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,6 +56,8 @@ type Options struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Resolve nil: the host's resolver. It finds the gateway's addresses.
 	Resolve Resolver
+	// Online nil: the host's interfaces say whether the laptop is in any network.
+	Online func() bool
 	// NetworkChanged says, by each value, that the laptop is in another network now. Nil: nobody says so.
 	NetworkChanged <-chan struct{}
 	// Logger nil: slog.Default. Names of people are not logged, nor that a session was opened or closed.
@@ -73,6 +76,8 @@ type Endpoint struct {
 	// which time all laptops come back when the control plane is lost, as it said last.
 	backoff      control.Backoff
 	returnWithin time.Duration
+	// portalAsked is when the network was last asked whether it wants a sign-in first; used by the loop alone.
+	portalAsked time.Time
 
 	enrolling sync.Mutex // one enrolment at a time
 
@@ -118,6 +123,9 @@ func New(o Options) (*Endpoint, error) {
 	}
 	if o.Dial == nil {
 		o.Dial = newDialer(o).dial
+	}
+	if o.Online == nil {
+		o.Online = isOnline(cmp.Or(o.Device.Name, DefaultInterface))
 	}
 	e := &Endpoint{
 		options: o, log: o.Logger, language: o.Language, wanted: o.Connect,

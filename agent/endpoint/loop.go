@@ -131,7 +131,7 @@ func (e *Endpoint) attempt(wish context.Context) outcome {
 	}
 	s, cancel, err := e.plane.attach(wish)
 	if err != nil {
-		return e.judgeBroken(err)
+		return e.refine(wish, e.judgeBroken(err))
 	}
 	out := e.serve(wish, s, cancel)
 	e.mu.Lock()

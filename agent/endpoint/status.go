@@ -39,6 +39,8 @@ type Status struct {
 	// Sentence is what is the matter, Next what to do about it (empty: nothing).
 	Sentence string `json:"sentence"`
 	Next     string `json:"next_step,omitempty"`
+	// Who can do that. Empty: a control plane that is older does not say.
+	Who control.Who `json:"who,omitempty"`
 	// Notes are matters beside the main one.
 	Notes []Note `json:"notes,omitempty"`
 
@@ -109,7 +111,7 @@ func describe(s situation, language string, now time.Time) Status {
 		status.Code, said = problem.Code, problem.Text(language)
 	}
 	status.State, status.problem = state, problem
-	status.Sentence, status.Next = said.Sentence, said.Next
+	status.Sentence, status.Next, status.Who = said.Sentence, said.Next, turnOf(state, problem)
 	if s.session != nil {
 		status.Gateway, status.Addresses = s.session.settings.GatewayName, s.session.settings.Addresses
 		status.Since, status.LeaseUntil = s.session.openedAt.UTC(), s.session.leaseUntil.UTC()
@@ -127,6 +129,18 @@ func describe(s situation, language string, now time.Time) Status {
 		status.Notes = append(status.Notes, Note{Code: p.Code, Sentence: t.Sentence, Next: t.Next})
 	}
 	return status
+}
+
+// turnOf says who can do the next step.
+func turnOf(state State, p *control.Problem) control.Who {
+	switch {
+	case p != nil:
+		return p.Who
+	case state == Disconnected:
+		return control.Employee
+	default:
+		return control.Nobody
+	}
 }
 
 // judge finds the state and the problem, if there is one.
@@ -158,6 +172,9 @@ func judgeSession(s situation, now time.Time) (State, *control.Problem) {
 	case s.tunnel.handshake.IsZero() && now.Sub(s.tunnel.installed) < answerExpected:
 		return Connecting, nil
 	}
+	if s.tunnel.elsewhere != "" {
+		return NoAnswer, otherTunnel(s.tunnel.elsewhere)
+	}
 	return NoAnswer, gatewaySilent()
 }
 
@@ -173,8 +190,11 @@ func notes(s situation, main *control.Problem) []*control.Problem {
 	for _, c := range s.tunnel.conflicts {
 		all = append(all, networkConflict(c))
 	}
+	if s.session != nil && main == nil && s.tunnel.oneSided() {
+		all = append(all, insideSilent())
+	}
 	if s.clockOff != 0 {
-		all = append(all, control.ClockOff(s.clockOff))
+		all = append(all, clockOff(clockAhead(s.clockOff)))
 	}
 	return all
 }

@@ -64,10 +64,19 @@ func TestSituations(t *testing.T) {
 			"Sie sind verbunden.", "You are connected.", "clock-wrong"},
 		{"the gateway never answered", situation{enrolled: true, wanted: true, attached: true, session: open,
 			tunnel: reading{installed: ago(10 * time.Second)}}, NoAnswer, "gateway-silent",
-			"Sie sind angemeldet, aber der Zugangsserver antwortet nicht.", "You are signed in, but the gateway does not answer.", ""},
+			"Der Laptop ist angemeldet, aber zwischen ihm und dem Zugangsserver kommt nichts durch.", "The laptop is signed in, but nothing gets through", ""},
 		{"the gateway fell silent", situation{enrolled: true, wanted: true, attached: true, session: open,
 			tunnel: reading{installed: ago(time.Hour), handshake: ago(181 * time.Second)}}, NoAnswer, "gateway-silent",
-			"Sie sind angemeldet, aber der Zugangsserver antwortet nicht.", "You are signed in, but the gateway does not answer.", ""},
+			"Der Laptop ist angemeldet, aber zwischen ihm und dem Zugangsserver kommt nichts durch.", "The laptop is signed in, but nothing gets through", ""},
+		{"the gateway never answered, and another tunnel swallows what goes there", situation{enrolled: true, wanted: true, attached: true, session: open,
+			tunnel: reading{installed: ago(10 * time.Second), elsewhere: "tun0"}}, NoAnswer, "other-tunnel",
+			"Auf diesem Laptop läuft schon eine andere Verbindung dieser Art (tun0).", "Another connection of this kind runs on this laptop already (tun0).", ""},
+		{"connected, and nothing comes back", situation{enrolled: true, wanted: true, attached: true, session: open,
+			tunnel: reading{installed: ago(time.Hour), handshake: ago(time.Second), sent: 400_000, received: 900}}, Connected, "",
+			"Sie sind verbunden.", "You are connected.", "inside-silent"},
+		{"connected, a long upload", situation{enrolled: true, wanted: true, attached: true, session: open,
+			tunnel: reading{installed: ago(time.Hour), handshake: ago(time.Second), sent: 400_000, received: 9000}}, Connected, "",
+			"Sie sind verbunden.", "You are connected.", ""},
 		{"the gateway has no address", situation{enrolled: true, wanted: true, attached: true, session: open,
 			tunnel: reading{installed: ago(time.Second), unresolved: "vpn1.stadt.example"}}, NoAnswer, "gateway-not-found",
 			"Die Adresse des Zugangsservers (vpn1.stadt.example) ist nicht zu finden.", "The gateway's address (vpn1.stadt.example) cannot be found.", ""},
@@ -86,6 +95,9 @@ func TestSituations(t *testing.T) {
 			}
 			if de.State != Connected && de.Code != "server-unreachable" && de.Next == "" {
 				t.Error("there is no next step")
+			}
+			if de.Who == "" && (test.situation.problem == nil || !test.situation.problem.Refused && test.code != "server-unreachable") {
+				t.Error("it does not say who can do something")
 			}
 			got := ""
 			for _, n := range de.Notes {

@@ -44,6 +44,8 @@ type reading struct {
 	received, sent uint64
 	// unresolved is the gateway's name if it has no address.
 	unresolved string
+	// elsewhere is another tunnel of this machine into which packets to a silent gateway go. Empty: none.
+	elsewhere string
 	// conflicts are networks of the office that this laptop reaches in another way.
 	conflicts []*hostnet.ConflictError
 }
@@ -61,6 +63,12 @@ func (r reading) alive(now time.Time) bool {
 func (r reading) setBack(now time.Time) bool {
 	return r.handshake.Sub(now) > aheadAllowed
 }
+
+// Of so many bytes up something must have come back: who uploads gets an acknowledgement of one in forty or more.
+const sentEnough, returnedMin = 50_000, 100
+
+// oneSided says whether much goes through the tunnel and hardly anything comes back.
+func (r reading) oneSided() bool { return r.sent >= sentEnough && r.received < r.sent/returnedMin }
 
 // tunnel is the laptop's end of the encrypted connection. Its methods are safe for concurrent use.
 type tunnel interface {
@@ -408,8 +416,11 @@ func (t *hostTunnel) reading() reading {
 	_ = t.observe(t.always)
 	r := t.sum
 	r.installed = t.since
-	if len(t.gateways) == 0 {
+	switch {
+	case len(t.gateways) == 0:
 		r.unresolved = t.now.Host
+	case t.device != nil && !r.alive(time.Now()) && time.Since(t.since) >= answerExpected:
+		r.elsewhere = leads(t.always, netip.AddrPortFrom(t.gateways[t.turn%len(t.gateways)], t.now.Port), t.device.Name())
 	}
 	return r
 }

@@ -6,8 +6,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/heimdraht/heimdraht/provisioner"
-	"github.com/heimdraht/heimdraht/provisioner/app"
+	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/endpoint"
+	"github.com/heimdraht/heimdraht/provisioner/diagnosis"
 )
 
 func TestThePageIsCurrent(t *testing.T) {
@@ -15,7 +16,32 @@ func TestThePageIsCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(written), page(provisioner.Catalogue(), app.SetupCatalogue())); diff != "" {
+	if diff := cmp.Diff(string(written), page()); diff != "" {
 		t.Errorf("run make generate (-written +now):\n%s", diff)
+	}
+}
+
+// TestBothSidesSayTheSame: what the control plane and a laptop find out under the
+// same code they say in the same words, and send to the same people.
+func TestBothSidesSayTheSame(t *testing.T) {
+	same := 0
+	for _, p := range append(control.Catalogue(), endpoint.Catalogue()...) {
+		for _, e := range diagnosis.Catalogue() {
+			if string(e.Code) != p.Code {
+				continue
+			}
+			same++
+			want := []string{string(e.Who), e.German.Sentence, e.German.Next, e.English.Sentence, e.English.Next}
+			got := []string{string(p.Who), p.German.Sentence, p.German.Next, p.English.Sentence, p.English.Next}
+			if p.Code == endpoint.CodeServerAway { // the laptop says it of the server, the server of the laptop
+				want[1], got[1], want[3], got[3] = "", "", "", ""
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s (-control plane +laptop):\n%s", p.Code, diff)
+			}
+		}
+	}
+	if same < 4 {
+		t.Errorf("only %d codes are known to both", same)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
@@ -18,6 +19,9 @@ func (a *app) present(got *answer) {
 	a.say(s.Sentence)
 	if s.Next != "" {
 		a.say(s.Next)
+	}
+	if turn := turns(s.Who); s.Code != "" && turn != (words{}) {
+		a.say(words{"Wer es kann: ", "Who can do it: "}.in(a.language) + turn.in(a.language))
 	}
 	for _, n := range s.Notes {
 		a.say(strings.TrimSpace(n.Sentence + " " + n.Next))
@@ -48,6 +52,23 @@ func (a *app) present(got *answer) {
 		received, sent := bytesText(s.ReceivedBytes, a.language), bytesText(s.SentBytes, a.language)
 		line(words{"Daten", "data"}, words{received + " empfangen, " + sent + " gesendet", received + " received, " + sent + " sent"}.in(a.language))
 	}
+}
+
+// turns names who can do the next step.
+func turns(who control.Who) words {
+	switch who {
+	case control.Employee:
+		return words{"Sie selbst.", "you."}
+	case control.Helpdesk:
+		return words{"der Helpdesk.", "the helpdesk."}
+	case control.TenantAdmin:
+		return words{"wer den Zugang Ihrer Verwaltung betreut.", "your tenant's administrator."}
+	case control.Operator:
+		return words{"der Betrieb.", "the operator."}
+	case control.Nobody:
+		return words{"niemand; abwarten.", "nobody; wait."}
+	}
+	return words{}
 }
 
 func labelWidth(l speech.Language) int {

@@ -30,6 +30,7 @@ type many struct {
 	Person       string `placeholder:"ID" help:"${access_person}"`
 	Gateway      string `placeholder:"NAME" help:"${access_gateway}"`
 	AgentVersion string `placeholder:"VERSION" help:"${access_version}"`
+	UnusedDays   uint32 `placeholder:"90" help:"${access_unused}"`
 	Emergency    bool   `help:"${access_emergency}"`
 	DryRun       bool   `help:"${access_dry_run}"`
 }
@@ -83,7 +84,7 @@ func (c *accessFollowCommand) Run(ctx context.Context, a *app) error {
 
 func (c *many) run(ctx context.Context, a *app, action heimdrahtv1.TakeAction, until time.Time) error {
 	command := "heimdraht access " + strings.ToLower(strings.TrimPrefix(action.String(), "TAKE_ACTION_"))
-	if c.Tenant == "" && c.Person == "" && c.Gateway == "" && c.AgentVersion == "" {
+	if c.Tenant == "" && c.Person == "" && c.Gateway == "" && c.AgentVersion == "" && c.UnusedDays == 0 {
 		return usageError{words{"wessen Zugang? --tenant, --person, --gateway oder --agent-version", "whose access? --tenant, --person, --gateway or --agent-version"}.in(a.language), command}
 	}
 	reason, err := c.reason(a, command)
@@ -96,7 +97,7 @@ func (c *many) run(ctx context.Context, a *app, action heimdrahtv1.TakeAction, u
 	}
 	request := &heimdrahtv1.TakeRequest{
 		Action: action, Tenant: c.Tenant, PersonId: c.Person, Gateway: c.Gateway, AgentVersion: c.AgentVersion,
-		Reason: reason, Emergency: c.Emergency, DryRun: c.DryRun,
+		UnusedDays: c.UnusedDays, Reason: reason, Emergency: c.Emergency, DryRun: c.DryRun,
 	}
 	if !until.IsZero() {
 		request.EndsAt = timestamppb.New(until)

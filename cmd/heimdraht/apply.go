@@ -144,10 +144,16 @@ func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 			SecondFactor: &heimdrahtv1.SecondFactorPolicy{
 				Enrolling: t.Policy.SecondFactor.Enrolling, SigningInAgain: t.Policy.SecondFactor.SigningInAgain,
 			},
+			ExternalGroup: t.Policy.ExternalGroup,
 		},
 	}
 	if h := t.HouseRules; h.German != "" {
 		out.HouseRules = &heimdrahtv1.HouseRulesDeclaration{German: h.German, English: h.English, Link: h.Link}
+	}
+	for _, v := range t.Policy.Access {
+		m := &heimdrahtv1.AccessTime{Group: v.Group, Days: v.Days.String(), Hours: v.Hours()}
+		m.From, m.Until = spanTexts(v.From, v.Until)
+		out.Policy.Access = append(out.Policy.Access, m)
 	}
 	for _, s := range t.Policy.DNSServers {
 		out.Policy.DnsServers = append(out.Policy.DnsServers, s.String())
@@ -162,16 +168,22 @@ func poolOf(p provisioner.LicencePool) *heimdrahtv1.LicencePoolDeclaration {
 	out := &heimdrahtv1.LicencePoolDeclaration{
 		Name: p.Name, Model: string(p.Model), Seats: p.Seats, Burst: p.Burst, Contract: p.Contract, CentsPerSeatYear: p.CentsPerSeatYear,
 	}
-	if !p.From.IsZero() {
-		out.From = dayText(p.From)
-	}
-	if !p.Until.IsZero() {
-		out.Until = dayText(p.Until.Add(-time.Nanosecond)) // exclusive there, included here
-	}
+	out.From, out.Until = spanTexts(p.From, p.Until)
 	for _, s := range p.Shares {
 		out.Tenants = append(out.Tenants, &heimdrahtv1.PoolShare{Tenant: s.Tenant, Guarantee: s.Guarantee})
 	}
 	return out
+}
+
+// spanTexts are the first and the last day of a span.
+func spanTexts(from, until time.Time) (first, last string) {
+	if !from.IsZero() {
+		first = dayText(from)
+	}
+	if !until.IsZero() {
+		last = dayText(until.Add(-time.Nanosecond)) // exclusive there, included here
+	}
+	return first, last
 }
 
 func dayText(t time.Time) string {

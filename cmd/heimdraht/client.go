@@ -92,6 +92,10 @@ type client struct {
 	aud  heimdrahtv1.AuditServiceClient
 	appr heimdrahtv1.ApprovalServiceClient
 	inv  heimdrahtv1.InvitationServiceClient
+
+	static   heimdrahtv1.StaticServiceClient
+	external heimdrahtv1.ExternalServiceClient
+	privacy  heimdrahtv1.PrivacyServiceClient
 }
 
 func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
@@ -121,13 +125,16 @@ func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
 	return &client{
 		conn: conn,
 		auth: heimdrahtv1.NewAuthServiceClient(conn),
-		desk: heimdrahtv1.NewHelpdeskServiceClient(conn),
+		desk: heimdrahtv1.NewHelpdeskServiceClient(conn), privacy: heimdrahtv1.NewPrivacyServiceClient(conn),
 		plan: heimdrahtv1.NewCapacityServiceClient(conn),
 		adm:  heimdrahtv1.NewAdminServiceClient(conn),
 		dir:  heimdrahtv1.NewDirectoryServiceClient(conn),
 		aud:  heimdrahtv1.NewAuditServiceClient(conn),
 		appr: heimdrahtv1.NewApprovalServiceClient(conn),
 		inv:  heimdrahtv1.NewInvitationServiceClient(conn),
+
+		static:   heimdrahtv1.NewStaticServiceClient(conn),
+		external: heimdrahtv1.NewExternalServiceClient(conn),
 	}, nil
 }
 

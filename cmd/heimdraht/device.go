@@ -19,6 +19,8 @@ type deviceCommands struct {
 	Deny    deviceDenyCommand    `cmd:"" help:"${device_deny}"`
 
 	HandOver deviceHandOverCommand `cmd:"" help:"${device_hand_over}"`
+	Static   deviceStaticCommand   `cmd:"" help:"${device_static}"`
+	Lost     deviceLostCommand     `cmd:"" help:"${device_lost}"`
 }
 
 // deviceArg names a device.
@@ -296,6 +298,7 @@ func deviceColumns() []column[*heimdrahtv1.Device] {
 		{"platform", words{"System", "platform"}, func(d *heimdrahtv1.Device) any { return d.GetPlatform() }},
 		{"agent_version", words{"Version", "version"}, func(d *heimdrahtv1.Device) any { return d.GetAgentVersion() }},
 		{"enrolled_at", words{"angemeldet", "enrolled"}, func(d *heimdrahtv1.Device) any { return timeOf(d.GetEnrolledAt()) }},
+		{"static_until", words{"fester Zugang bis", "static until"}, func(d *heimdrahtv1.Device) any { return timeOf(d.GetStaticUntil()) }},
 		{"certificate_not_after", words{"Zertifikat bis", "certificate until"}, func(d *heimdrahtv1.Device) any { return timeOf(d.GetCertificateNotAfter()) }},
 		{"wireguard_public_key", words{"Schlüssel", "public key"}, func(d *heimdrahtv1.Device) any { return d.GetWireguardPublicKey() }},
 		{"session_id", words{}, func(d *heimdrahtv1.Device) any { return d.GetSession().GetSessionId() }},

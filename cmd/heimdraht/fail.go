@@ -38,6 +38,7 @@ const (
 	codeNotInOrder    = "not-in-order"
 	codeAuditBroken   = "audit-broken"
 	codeLinesRefused  = "lines-refused"
+	codeAmbiguous     = "ambiguous"
 )
 
 func problem(code string, sentence, next words) *control.Problem {

@@ -51,6 +51,9 @@ type fake struct {
 	heimdrahtv1.UnimplementedDirectoryServiceServer
 	heimdrahtv1.UnimplementedAuditServiceServer
 	heimdrahtv1.UnimplementedApprovalServiceServer
+	heimdrahtv1.UnimplementedStaticServiceServer
+	heimdrahtv1.UnimplementedExternalServiceServer
+	heimdrahtv1.UnimplementedPrivacyServiceServer
 
 	address string // host:port#fingerprint
 
@@ -81,6 +84,9 @@ func startFake(t testing.TB) (*fake, func()) {
 	heimdrahtv1.RegisterAuditServiceServer(server, f)
 	heimdrahtv1.RegisterApprovalServiceServer(server, f)
 	heimdrahtv1.RegisterInvitationServiceServer(server, f)
+	heimdrahtv1.RegisterStaticServiceServer(server, f)
+	heimdrahtv1.RegisterExternalServiceServer(server, f)
+	heimdrahtv1.RegisterPrivacyServiceServer(server, f)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	return f, func() {

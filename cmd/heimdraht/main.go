@@ -46,12 +46,15 @@ type commands struct {
 	Factor      factorCommands     `cmd:"" help:"${factor}"`
 	Approve     approveCommand     `cmd:"" help:"${approve}"`
 	Find        findCommand        `cmd:"" help:"${find}"`
+	Why         whyCommand         `cmd:"" help:"${why}"`
 	Person      personCommands     `cmd:"" help:"${person}"`
 	Device      deviceCommands     `cmd:"" help:"${device}"`
 	Invite      inviteCommand      `cmd:"" help:"${invite}"`
 	Sessions    sessionsCommand    `cmd:"" help:"${sessions}"`
 	Concurrency concurrencyCommand `cmd:"" help:"${concurrency}"`
 	Access      accessCommands     `cmd:"" help:"${access}"`
+	Unused      unusedCommand      `cmd:"" help:"${unused}"`
+	Lost        lostCommand        `cmd:"" help:"${lost}"`
 	Proposals   proposalCommands   `cmd:"" help:"${proposals}"`
 	Apply       applyCommand       `cmd:"" help:"${apply}"`
 	Gateway     gatewayCommands    `cmd:"" help:"${gateway}"`

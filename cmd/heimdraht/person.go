@@ -97,6 +97,12 @@ type personCommands struct {
 	Show   personShowCommand   `cmd:"" help:"${person_show}"`
 	Revoke personRevokeCommand `cmd:"" help:"${person_revoke}"`
 
+	External  personExternalCommand  `cmd:"" help:"${person_external}"`
+	Externals personExternalsCommand `cmd:"" help:"${person_externals}"`
+	History   personHistoryCommand   `cmd:"" help:"${person_history}"`
+	Export    personExportCommand    `cmd:"" help:"${person_export}"`
+	Forget    personForgetCommand    `cmd:"" help:"${person_forget}"`
+
 	FactorToken personFactorTokenCommand `cmd:"" help:"${person_factor_token}"`
 	ResetFactor personResetFactorCommand `cmd:"" help:"${person_reset_factor}"`
 }
@@ -158,6 +164,9 @@ func wholePersonColumns() []column[*heimdrahtv1.GetPersonResponse] {
 		{"connected", words{"verbunden", "connected"}, func(r *heimdrahtv1.GetPersonResponse) any { return r.GetPerson().GetConnected() }},
 		{"directory_status", words{"Verzeichnis", "directory"}, func(r *heimdrahtv1.GetPersonResponse) any { return standingOf(r.GetDirectoryStatus()) }},
 		{"directory_read_at", words{"Stand", "as of"}, func(r *heimdrahtv1.GetPersonResponse) any { return timeOf(r.GetDirectoryReadAt()) }},
+		{"suspended_since", words{"ruht seit", "suspended since"}, func(r *heimdrahtv1.GetPersonResponse) any { return timeOf(r.GetSuspension().GetSince()) }},
+		{"suspended_until", words{"ruht bis", "suspended until"}, func(r *heimdrahtv1.GetPersonResponse) any { return timeOf(r.GetSuspension().GetEndsAt()) }},
+		{"suspended_why", words{"ruht, weil", "suspended because"}, func(r *heimdrahtv1.GetPersonResponse) any { return r.GetSuspension().GetReason() }},
 	}
 }
 

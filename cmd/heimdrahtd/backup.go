@@ -97,8 +97,8 @@ func (r restoreCommand) Run(ctx context.Context, grammar *commands, s streams) e
 		fmt.Fprintf(s.out, "Journal   %s\n", file)
 	}
 	n := done.Replay
-	fmt.Fprintf(s.out, "Again     %d devices revoked, %d suspended, %d with newer keys; %d gateways with newer keys; %d keys of the control plane\n",
-		n.Revoked, n.Suspended, n.Replaced, n.Gateways, n.Keys)
+	fmt.Fprintf(s.out, "Again     %d devices revoked, %d suspended, %d with newer keys; %d gateways with newer keys; %d keys of the control plane; %d people forgotten\n",
+		n.Revoked, n.Suspended, n.Replaced, n.Gateways, n.Keys, n.Forgotten)
 	fmt.Fprintf(s.out, "Ended     %d sessions; laptops open new ones by themselves. Everybody at the command line signs in again.\n", n.Sessions)
 	for _, id := range n.Unknown {
 		fmt.Fprintf(s.out, "Look at   device %s: it was revoked or suspended after the backup, which does not know it or its owner; she may enrol anew\n", id)

@@ -38,11 +38,25 @@ func SuspendUntil(tx *store.Writer, actor provisioner.Actor, d provisioner.Devic
 	if d.State() == provisioner.DeviceRevoked {
 		return false, provisioner.Refuse(provisioner.CodeDeviceRevoked)
 	}
-	changed, err := tx.SuspendDevice(d, provisioner.Suspension{Source: sourceOf(actor), Reason: reason, Since: tx.Now, EndsAt: ends})
+	return suspend(tx, actor, d, provisioner.Suspension{Source: sourceOf(actor), Reason: reason, Since: tx.Now, EndsAt: ends})
+}
+
+// SuspendExternal lets the access of an external person's device rest whose day is over. It reports whether anything
+// changed.
+func SuspendExternal(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error) {
+	return suspend(tx, actor, d, provisioner.Suspension{Source: provisioner.SuspendedByEndDate, Reason: reason, Since: tx.Now})
+}
+
+func suspend(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, s provisioner.Suspension) (bool, error) {
+	changed, err := tx.SuspendDevice(d, s)
 	if err != nil || !changed {
 		return false, err
 	}
-	return true, closed(tx, actor, d, provisioner.ActionSuspendDevice, reason, provisioner.CodeDeviceSuspended)
+	why := provisioner.CodeDeviceSuspended
+	if s.Source == provisioner.SuspendedByEndDate {
+		why = provisioner.CodeExternalEnded
+	}
+	return true, closed(tx, actor, d, provisioner.ActionSuspendDevice, s.Reason, why)
 }
 
 // Restore gives back what the same source took with Suspend, and nothing else. A revoked device is refused with
@@ -51,7 +65,16 @@ func Restore(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, re
 	if d.State() == provisioner.DeviceRevoked {
 		return false, provisioner.Refuse(provisioner.CodeDeviceRevoked)
 	}
-	changed, err := tx.RestoreDevice(d, sourceOf(actor))
+	return restore(tx, actor, d, sourceOf(actor), reason)
+}
+
+// RestoreExternal gives back what SuspendExternal took. It reports whether anything changed.
+func RestoreExternal(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error) {
+	return restore(tx, actor, d, provisioner.SuspendedByEndDate, reason)
+}
+
+func restore(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, source provisioner.SuspensionSource, reason string) (bool, error) {
+	changed, err := tx.RestoreDevice(d, source)
 	if err != nil || !changed {
 		return false, err
 	}
@@ -87,11 +110,8 @@ func Deny(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reaso
 
 // End gives back what the helpdesk took for a time that is over.
 func End(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) error {
-	changed, err := tx.RestoreDevice(d, provisioner.SuspendedByHelpdesk)
-	if err != nil || !changed {
-		return err
-	}
-	return record(tx, actor, d, provisioner.ActionRestoreDevice, reason)
+	_, err := restore(tx, actor, d, provisioner.SuspendedByHelpdesk, reason)
+	return err
 }
 
 // Object names a device in the audit log.

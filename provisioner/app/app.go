@@ -16,6 +16,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,6 +30,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/entitlement"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
 	"github.com/heimdraht/heimdraht/provisioner/journal"
+	"github.com/heimdraht/heimdraht/provisioner/privacy"
 	"github.com/heimdraht/heimdraht/provisioner/rpc"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
@@ -53,6 +55,7 @@ type Options struct {
 	Logger *slog.Logger // nil: slog.Default
 	// OpenDirectory opens a declared directory. Nil: over LDAP.
 	OpenDirectory signin.Opener
+	Version       string // empty: what the Go toolchain recorded of the source
 }
 
 // App is a control plane.
@@ -148,14 +151,14 @@ func (a *App) wire(o Options) error {
 	a.signIn = signin.New(signin.Options{Store: a.store, Directories: a.registry, Factors: a.keys, Logger: a.log})
 	a.rights = entitlement.New(entitlement.Options{Store: a.store, Directories: a.registry, Logger: a.log})
 	a.sessions = session.New(session.Options{
-		Store: a.store, Standings: a.signIn, Confirmations: a.contacts, Keys: a.keys, Logger: a.log,
+		Store: a.store, Standings: a.signIn, Confirmations: a.contacts, Keys: a.keys, Journal: a.journal, Logger: a.log,
 	})
 	collector, err := collectorOf(a.config)
 	if err != nil {
 		return err
 	}
 	a.auditing = auditing.New(auditing.Options{Store: a.store, Keys: a.keys, Collector: collector, Logger: a.log})
-	a.desk = helpdesk.New(helpdesk.Options{Store: a.store, Confirmations: a.contacts, Journal: a.journal, Logger: a.log})
+	a.desk = helpdesk.New(helpdesk.Options{Store: a.store, Confirmations: a.contacts, Journal: a.journal, Version: versionOf(o), Logger: a.log})
 	tls, err := a.keys.serverTLS(a.config)
 	if err != nil {
 		return err
@@ -168,10 +171,20 @@ func (a *App) wire(o Options) error {
 		Sessions: a.sessions,
 		Tenancy:  tenancy.New(tenancy.Options{Store: a.store, Certificates: a.keys, Journal: a.journal, Declared: a.rights.Declared, Logger: a.log}),
 		Helpdesk: a.desk, Entitlement: a.rights,
+		Privacy: privacy.New(privacy.Options{
+			Store: a.store, Confirmations: a.contacts, Journal: a.journal, SecurityDays: a.config.Audit.SecurityDays,
+		}),
 		Auditing: a.auditing, Refusals: auditing.NewRefusals(a.store, a.log),
 		Hub: a.hub, Contacts: a.contacts, Logger: a.log,
 	})
 	return nil
+}
+
+func versionOf(o Options) string {
+	if info, ok := debug.ReadBuildInfo(); o.Version == "" && ok {
+		return info.Main.Version
+	}
+	return o.Version
 }
 
 // Close gives back what New opened, for those who do not call Run.
@@ -244,7 +257,7 @@ func (a *App) NewOperatorToken(ctx context.Context) (token string, expires time.
 
 // How long is kept what has an end, and how much goes in one transaction.
 const (
-	keepSessions = 7 * 24 * time.Hour
+	keepSessions = privacy.HistoryDays * 24 * time.Hour
 	keepChanges  = 100_000
 	tidyEvery    = 10 * time.Minute
 	tidySlice    = 500
@@ -272,6 +285,9 @@ func (a *App) runTidying(ctx context.Context, duty *store.Duty) error {
 func (a *App) tidyOnce(ctx context.Context, duty *store.Duty) error {
 	for _, slice := range append(a.auditSlices(), []func(*store.Writer) (int64, error){
 		func(tx *store.Writer) (int64, error) { return tx.ForgetSessions(tx.Now.Add(-keepSessions), tidySlice) },
+		func(tx *store.Writer) (int64, error) {
+			return tx.ForgetLost(tx.Now.Add(-privacy.KeepLost), tidySlice)
+		},
 		func(tx *store.Writer) (int64, error) { return tx.TrimChanges(tx.Revision()-keepChanges, tidySlice) },
 	}...) {
 		for {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/audit"
@@ -21,6 +22,7 @@ type Replay struct {
 	Replaced  int // devices whose former keys are dead
 	Gateways  int // that joined anew
 	Keys      int // of the control plane, made or retired since
+	Forgotten int // people who are forgotten again
 	// Unknown are devices of people whom the backup does not know: what was
 	// taken from them cannot be noted, and they may enrol anew.
 	Unknown []string
@@ -85,12 +87,21 @@ func (r *replaying) run(taken journal.Taken, backup store.Content) (err error) {
 	if err := r.devices(taken.Devices); err != nil {
 		return err
 	}
+	if err := r.statics(); err != nil {
+		return err
+	}
+	for _, p := range taken.Forgotten {
+		if err := r.forget(p); err != nil {
+			return fmt.Errorf("forgetting person %s again: %w", p.Person, err)
+		}
+	}
 	return r.tx.Audit(store.Event{
 		Actor: r.actor, Action: "restore backup", Object: audit.Object{Kind: "database", ID: backup.Epoch},
 		Details: map[string]string{
 			"revision": strconv.FormatInt(backup.Revision, 10), "sha256": backup.SHA256,
 			"sessions closed": strconv.Itoa(r.done.Sessions), "devices revoked again": strconv.Itoa(r.done.Revoked),
 			"devices suspended again": strconv.Itoa(r.done.Suspended), "devices replaced again": strconv.Itoa(r.done.Replaced),
+			"people forgotten again": strconv.Itoa(r.done.Forgotten),
 		},
 	})
 }
@@ -278,6 +289,54 @@ func (r *replaying) add(d journal.Device) error {
 		return err
 	}
 	return r.device(made, d)
+}
+
+// statics lets static peers go on of which nothing was taken: nobody else would
+// open a session for them.
+func (r *replaying) statics() error {
+	list, err := r.tx.StaticPeers()
+	if err != nil {
+		return err
+	}
+	for _, device := range list {
+		if _, err := r.tx.OpenStatic(device); err != nil && !errors.Is(err, store.ErrNone) {
+			return fmt.Errorf("static peer %s: %w", device, err)
+		}
+	}
+	return nil
+}
+
+// forget forgets somebody whom the backup brought back.
+func (r *replaying) forget(p journal.Forgotten) error {
+	person, err := r.tx.Person(p.Person)
+	if errors.Is(err, store.ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s := store.Subject{Person: person, Tenant: p.Tenant}
+	if known, err := r.tx.Knows(s); err != nil || !known {
+		return err
+	}
+	m, err := r.tx.MentionsOf(s)
+	if err != nil {
+		return err
+	}
+	for _, own := range []bool{false, true} {
+		m.Own = own
+		if err := r.tx.ShortenMentions(m, time.Time{}); err != nil {
+			return err
+		}
+	}
+	if err := r.tx.ForgetEverything(s); err != nil {
+		return err
+	}
+	r.done.Forgotten++
+	return r.tx.Audit(store.Event{
+		Actor: r.actor, Tenant: p.Tenant, Action: string(provisioner.ActionForgetPerson), Object: audit.Object{Kind: "person", ID: p.Person},
+		Reason: replayReason,
+	})
 }
 
 func (r *replaying) audit(d provisioner.Device, action string, details map[string]string) error {

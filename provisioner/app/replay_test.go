@@ -1,11 +1,13 @@
 package app
 
 import (
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"testing"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/journal"
 	"github.com/heimdraht/heimdraht/provisioner/keyring"
 	"github.com/heimdraht/heimdraht/provisioner/store"
@@ -27,6 +29,7 @@ func TestReplay(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	var eva string
+	var gone provisioner.Person
 	var before store.Position
 	err = s.Update(t.Context(), func(tx *store.Writer) error {
 		if err := tx.PutDirectory(provisioner.Directory{Name: "d"}); err != nil {
@@ -40,6 +43,16 @@ func TestReplay(t *testing.T) {
 			return err
 		}
 		eva = person.ID
+		if gone, err = tx.KeepPerson(provisioner.Person{Directory: "d", StableID: "2", Login: "max", DisplayName: "Max Muster"}); err != nil {
+			return err
+		}
+		if err := errors.Join(
+			tx.PutStanding(provisioner.Standing{Person: gone.ID, Tenant: "stadt"}),
+			tx.AddDevice(provisioner.Device{ID: "maxs", Tenant: "stadt", Person: gone.ID, Generation: 1, PublicKey: wireGuardKey(30)}),
+			tx.Audit(store.Event{Actor: provisioner.System("x"), Tenant: "stadt", Action: "read person", Object: audit.Object{Kind: "person", ID: gone.ID, Name: gone.DisplayName}}),
+		); err != nil {
+			return err
+		}
 		for n, id := range []string{"moved", "revoked", "suspended", "left", "stolen"} {
 			if err := tx.AddDevice(provisioner.Device{ID: id, Tenant: "stadt", Person: eva, Generation: 1, SerialNumber: id, PublicKey: wireGuardKey(byte(n + 1))}); err != nil {
 				return err
@@ -67,13 +80,14 @@ func TestReplay(t *testing.T) {
 	later, stranger := device("later", 1, 22), device("stranger", 1, 23)
 	later.Suspended, stranger.Revoked, stranger.Person = desk, true, "nobody known"
 	done, err := replay(t.Context(), s, master, journal.Taken{
-		Devices: []journal.Device{later, moved, revoked, stolen, stranger, suspended, device("anew", 1, 24)},
-		Upto:    map[string]int64{before.Epoch: 90, "another": 7},
+		Devices:   []journal.Device{later, moved, revoked, stolen, stranger, suspended, device("anew", 1, 24)},
+		Upto:      map[string]int64{before.Epoch: 90, "another": 7},
+		Forgotten: []journal.Forgotten{{Person: gone.ID, Tenant: "stadt"}, {Person: gone.ID, Tenant: "dorf"}, {Person: "nobody known", Tenant: "stadt"}},
 	}, store.Content{Position: before})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if done.Revoked != 1 || done.Suspended != 2 || done.Replaced != 2 || len(done.Unknown) != 1 || done.Unknown[0] != "stranger" {
+	if done.Forgotten != 1 || done.Revoked != 1 || done.Suspended != 2 || done.Replaced != 2 || len(done.Unknown) != 1 || done.Unknown[0] != "stranger" {
 		t.Errorf("done: %+v", done)
 	}
 	err = s.View(t.Context(), func(tx *store.Reader) error {
@@ -94,6 +108,12 @@ func TestReplay(t *testing.T) {
 			if d.State() != want.state || d.Generation != want.generation || d.PublicKey != wireGuardKey(want.key) {
 				t.Errorf("%s is %s, generation %d, key %v", id, d.State(), d.Generation, d.PublicKey)
 			}
+		}
+		if _, err := tx.Person(gone.ID); !errors.Is(err, store.ErrNone) {
+			t.Errorf("who was forgotten after the backup: %v", err)
+		}
+		if key, err := tx.KeyOwner(wireGuardKey(30)); err != nil || key != "forgotten" {
+			t.Errorf("the key of who was forgotten is %q's, %v", key, err)
 		}
 		position, err := tx.Position()
 		if err != nil {

@@ -63,7 +63,8 @@ func (e Event) Class() Class {
 		return ClassSecurity
 	}
 	switch provisioner.Action(e.Action) {
-	case provisioner.ActionSignIn, provisioner.ActionReadPerson, provisioner.ActionReadDevice, provisioner.ActionReadAudit, provisioner.ActionExportAudit:
+	case provisioner.ActionSignIn, provisioner.ActionReadPerson, provisioner.ActionReadDevice, provisioner.ActionExplain,
+		provisioner.ActionReadAudit, provisioner.ActionExportAudit, provisioner.ActionReadHistory, provisioner.ActionExportPerson, provisioner.ActionListLost, provisioner.ActionListUnused:
 		return ClassSecurity
 	}
 	return ClassChange

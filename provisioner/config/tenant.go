@@ -78,6 +78,10 @@ func policy(m *mapping, p *provisioner.Policy) {
 	m.span("sign_in_every", &p.SignInEvery, provisioner.MostSignInDays)
 	m.span("longest_session", &p.LongestSession, provisioner.MostSessionDays)
 	secondFactor(m, &p.SecondFactor)
+	m.text("external_group", &p.ExternalGroup, distinguishedName)
+	if v, ok := m.ask("access"); ok {
+		p.Access = accessTimes(v)
+	}
 	v, ok := m.ask("dns")
 	if !ok {
 		return
@@ -96,6 +100,42 @@ func policy(m *mapping, p *provisioner.Policy) {
 		d.fail(d.line, "%s needs %q: the servers that know the domains", d.what, "policy.dns.servers")
 	}
 	d.done()
+}
+
+// accessTimes reads when people may be connected.
+func accessTimes(v value) (all []provisioner.AccessTime) {
+	for _, item := range v.list("times") {
+		m := item.mapping("a time")
+		if m == nil {
+			continue
+		}
+		m.under("policy.access.")
+		var a provisioner.AccessTime
+		m.needText("group", &a.Group, groupOrAll)
+		var days, hours string
+		m.text("days", &days, func(v value, s string) (string, bool) {
+			var err error
+			if a.Days, err = provisioner.ParseWeekdays(s); err != nil {
+				v.failf("%v", err)
+			}
+			return s, err == nil
+		})
+		m.text("hours", &hours, func(v value, s string) (string, bool) {
+			var err error
+			if a.Begin, a.End, err = provisioner.ParseHours(s); err != nil {
+				v.failf("%v", err)
+			}
+			return s, err == nil
+		})
+		m.date("from", &a.From, 0)
+		m.date("until", &a.Until, 1) // included in the file, exclusive in the type
+		if v, _ := m.ask("until"); !a.From.IsZero() && !a.Until.IsZero() && !a.From.Before(a.Until) {
+			v.failf("%s is before from", v.node.Value)
+		}
+		m.done()
+		all = append(all, a)
+	}
+	return all
 }
 
 // passwordExpired reads what holds while a password has expired, and what can be reached meanwhile.

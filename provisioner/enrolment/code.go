@@ -120,7 +120,7 @@ func (s *Service) Begin(ctx context.Context, actor provisioner.Actor, r BeginReq
 		}
 		begun.ExpiresAt = tx.Now.Add(codeLife)
 		waiting := store.WaitingLaptop{
-			Tenant: strings.ToLower(audit.CleanText(r.Tenant, nameLimit)),
+			Tenant: strings.ToLower(audit.CleanText(r.Tenant, NameLimit)),
 			Name:   l.name, SerialNumber: l.serial, Platform: l.platform, AgentVersion: l.version, PublicKey: l.key,
 			CertificateRequest: r.CertificateRequest, Source: actor.Source, Network: network,
 			BegunAt: tx.Now, ExpiresAt: begun.ExpiresAt, KeptUntil: begun.ExpiresAt, State: store.LaptopWaits,

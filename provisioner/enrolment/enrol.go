@@ -126,6 +126,9 @@ func (e *enrolling) run(ctx context.Context) (enrolled Enrolled, err error) {
 	if e.laptop, refusal = laptopOf(e.request); refusal != nil {
 		return enrolled, refusal
 	}
+	if refusal := e.proven.Tenant.NeedsSponsor(e.proven.Standing); refusal != nil {
+		return enrolled, refusal
+	}
 	var revision int64
 	err = e.service.Store.Update(ctx, func(tx *store.Writer) (err error) {
 		if enrolled, err = e.write(tx); err == nil {
@@ -209,11 +212,15 @@ func (e *enrolling) add(tx *store.Writer) (provisioner.Device, provisioner.Certi
 	d := provisioner.Device{
 		ID: provisioner.NewID(), Tenant: e.proven.Tenant.Name, Person: e.proven.Person.ID, Generation: 1, SerialNumber: e.laptop.serial,
 	}
+	if err := MayAdd(tx, d); err != nil {
+		return d, provisioner.Certificate{}, err
+	}
 	list, err := tx.DevicesOf(d.Person, d.Tenant)
 	if err != nil {
 		return d, provisioner.Certificate{}, fmt.Errorf("reading the person's devices: %w", err)
 	}
-	living := slices.DeleteFunc(list, func(d provisioner.Device) bool { return d.State() == provisioner.DeviceRevoked })
+	// Static peers do not count: whoever is responsible for a branch router has laptops too.
+	living := slices.DeleteFunc(list, func(d provisioner.Device) bool { return d.State() == provisioner.DeviceRevoked || d.Static() })
 	if e.laptop.serial == "" && slices.ContainsFunc(living, suspendedWithoutSerial) {
 		// It may be that very laptop, and suspension is not to be shaken off.
 		return d, provisioner.Certificate{}, provisioner.Refuse(provisioner.CodeDeviceSuspended)
@@ -226,6 +233,23 @@ func (e *enrolling) add(tx *store.Writer) (provisioner.Device, provisioner.Certi
 		return d, certificate, err
 	}
 	return d, certificate, tx.AddDevice(d)
+}
+
+// MayAdd refuses a further device to a person whose access rests, with person-suspended.
+func MayAdd(tx *store.Writer, d provisioner.Device) error {
+	v, err := tx.PersonSuspended(d.Person, d.Tenant, tx.Now)
+	if errors.Is(err, store.ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading whether the person's access rests: %w", err)
+	}
+	german, english := "", ""
+	if !v.EndsAt.IsZero() {
+		year, month, day := provisioner.DayOf(v.EndsAt)
+		german, english = fmt.Sprintf(" bis zum %02d.%02d.%d", day, month, year), fmt.Sprintf(" until %d-%02d-%02d", year, month, day)
+	}
+	return provisioner.Refuse(provisioner.CodePersonSuspended).With("until", german, english)
 }
 
 func suspendedWithoutSerial(d provisioner.Device) bool {

@@ -136,7 +136,7 @@ func (s *Service) tenantOf(ctx context.Context, actor provisioner.Actor, action 
 // error is of all lines.
 func (s *Service) invitable(ctx context.Context, tenant provisioner.Tenant, line InviteLine, anyLaptop bool) (Invited, error) {
 	v := Invited{Login: shown(line.Login)}
-	v.Tenant, v.DeviceName = tenant.Name, audit.CleanText(line.DeviceName, nameLimit)
+	v.Tenant, v.DeviceName = tenant.Name, audit.CleanText(line.DeviceName, NameLimit)
 	if v.SerialNumber, v.Refusal = serialInvited(line.SerialNumber, anyLaptop); v.Refusal != nil {
 		return v, nil //nolint:nilerr // it is the line's, and told with it
 	}

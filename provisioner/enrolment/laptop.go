@@ -13,7 +13,7 @@ import (
 // Longest texts about a laptop, in characters. Longer ones are cut, but for the
 // serial number, which decides whether it is the same laptop.
 const (
-	nameLimit     = 64
+	NameLimit     = 64
 	serialLimit   = 64
 	platformLimit = 32
 	versionLimit  = 64
@@ -35,7 +35,7 @@ func laptopOf(r Laptop) (laptop, *provisioner.Refusal) {
 		return laptop{}, serialTooLong()
 	}
 	return laptop{
-		name:     cmp.Or(audit.CleanText(r.DeviceName, nameLimit), serial, "laptop"),
+		name:     cmp.Or(audit.CleanText(r.DeviceName, NameLimit), serial, "laptop"),
 		serial:   serial,
 		platform: audit.CleanText(r.Platform, platformLimit),
 		version:  audit.CleanText(r.AgentVersion, versionLimit),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/access"
+	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/directory"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
@@ -61,6 +62,7 @@ func (w Word) standing(tenant provisioner.Tenant, former provisioner.Standing, n
 	s := provisioner.Standing{
 		Person: former.Person, Tenant: tenant.Name, Groups: w.Groups, Ended: w.Ended, EndsAt: w.EndsAt,
 		Password: w.Password, PasswordEndsAt: w.PasswordEndsAt, ReadAt: w.ReadAt, LostAt: former.LostAt,
+		ExternalUntil: former.ExternalUntil,
 	}.At(now)
 	if s.ReadAt.IsZero() {
 		s.ReadAt = now
@@ -83,6 +85,8 @@ type Settled struct {
 	// Lost and Regained tell what became of the right. Revision is that of the transaction.
 	Lost, Regained bool
 	Revision       int64
+	// Sponsored is how many external people she answers for, if she has lost her right: somebody has to look at them.
+	Sponsored int
 	// Raised: nobody in the tenant waited for a decision before, and now somebody does.
 	Raised bool
 }
@@ -90,6 +94,10 @@ type Settled struct {
 // Tell logs that somebody has to decide, if this is what raised it. It is for after the commit: what is taken back was not
 // raised.
 func (r Settled) Tell(log *slog.Logger) {
+	if r.Sponsored > 0 {
+		log.Warn("somebody who answers for external people has lost access; somebody else has to answer for them",
+			"tenant", r.Standing.Tenant, "people", r.Sponsored, "next", "heimdraht person externals --tenant "+r.Standing.Tenant)
+	}
 	if !r.Raised {
 		return
 	}
@@ -155,7 +163,7 @@ func hasMoved(tx *store.Writer, tenant provisioner.Tenant) (bool, error) {
 }
 
 // apply writes what holds and has devices follow.
-func apply(tx *store.Writer, tenant provisioner.Tenant, former provisioner.Standing, r *Settled) error {
+func apply(tx *store.Writer, tenant provisioner.Tenant, former provisioner.Standing, r *Settled) (err error) {
 	if err := tx.PutStanding(r.Standing); err != nil {
 		return fmt.Errorf("keeping how she stands: %w", err)
 	}
@@ -173,8 +181,35 @@ func apply(tx *store.Writer, tenant provisioner.Tenant, former provisioner.Stand
 			return err
 		}
 	}
+	if r.Lost {
+		if r.Sponsored, err = review(tx, tenant, r.Person); err != nil {
+			return err
+		}
+	}
 	r.Revision = tx.Revision()
 	return nil
+}
+
+// review records that somebody else has to answer for the external people of who has lost her right, and counts them. Their own
+// access stays: they have done nothing.
+func review(tx *store.Writer, tenant provisioner.Tenant, sponsor provisioner.Person) (int, error) {
+	list, err := tx.ExternalsOf(sponsor.ID, tenant.Name)
+	if err != nil {
+		return 0, fmt.Errorf("reading for whom she answers: %w", err)
+	}
+	for _, x := range list {
+		person, err := tx.Person(x.Person)
+		if err != nil {
+			return 0, fmt.Errorf("reading an external person: %w", err)
+		}
+		if err := tx.Audit(store.Event{
+			Actor: Actor(tenant.Directory), Tenant: tenant.Name, Action: "sponsor left", Object: audit.Object{Kind: "person", ID: person.ID, Name: person.DisplayName},
+			Details: map[string]string{"sponsor": sponsor.ID},
+		}); err != nil {
+			return 0, err
+		}
+	}
+	return len(list), nil
 }
 
 // follow has a person's devices follow how she stands.
@@ -206,6 +241,9 @@ func reconnect(tx *store.Writer, tenant provisioner.Tenant, person provisioner.P
 		return fmt.Errorf("reading the person's devices: %w", err)
 	}
 	for _, d := range devices {
+		if d.Static() {
+			continue // what it reaches stands in its file, and nobody would open the next session
+		}
 		if _, err := tx.CloseSessionOf(d.ID, provisioner.CodeAccessChanged); err != nil && !errors.Is(err, store.ErrNone) {
 			return fmt.Errorf("closing the session: %w", err)
 		}

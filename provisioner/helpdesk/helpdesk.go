@@ -37,6 +37,7 @@ type Options struct {
 	Store         *store.Store
 	Confirmations enrolment.Confirmations
 	Journal       enrolment.Journal // nil: nobody keeps one
+	Version       string            // of the control plane
 	Logger        *slog.Logger
 }
 
@@ -67,6 +68,8 @@ type Found = store.FoundPerson
 type Person struct {
 	Found
 	Standing provisioner.Standing
+	// Rests is why her access rests, whatever her devices; nil: it does not.
+	Rests    *provisioner.Suspension
 	Devices  []Device
 	Refusals []Refusal
 }
@@ -159,6 +162,12 @@ func (s *Service) looked(ctx context.Context, actor provisioner.Actor, tenant st
 func (s *Service) fill(tx *store.Reader, actor provisioner.Actor, p *Person) (err error) {
 	if p.Standing, err = tx.Standing(p.Person.ID, p.Tenant); err != nil {
 		return fmt.Errorf("reading what the directory said: %w", err)
+	}
+	switch rests, err := tx.PersonSuspended(p.Person.ID, p.Tenant, time.Now()); {
+	case err == nil:
+		p.Rests = &rests
+	case !errors.Is(err, store.ErrNone):
+		return fmt.Errorf("reading whether her access rests: %w", err)
 	}
 	devices, err := tx.DevicesOf(p.Person.ID, p.Tenant)
 	if err != nil {

@@ -60,8 +60,13 @@ func (s *Service) Take(ctx context.Context, actor provisioner.Actor, r TakeReque
 		if t.Total, t.People, err = tx.Selected(r.Selection, r.Action); err != nil {
 			return fmt.Errorf("counting whose access it is: %w", err)
 		}
-		if r.DryRun || t.Total == 0 {
+		if r.DryRun {
 			return nil
+		}
+		if t.Total == 0 {
+			if more, err := personToo(tx, r); err != nil || !more {
+				return err
+			}
 		}
 		if t.People > peopleAlone && !r.Emergency {
 			if r.Selection.Tenant == "" { // all operators are one, and nobody else may
@@ -79,6 +84,36 @@ func (s *Service) Take(ctx context.Context, actor provisioner.Actor, r TakeReque
 	}
 	s.poke()
 	return t, nil
+}
+
+// personToo reports whether there is something to be done with a person where there is
+// nothing to be done with her devices.
+func personToo(tx *store.Writer, r TakeRequest) (bool, error) {
+	if r.Selection.Person == "" || !r.Selection.Whole() {
+		return false, nil
+	}
+	_, err := tx.PersonSuspended(r.Selection.Person, r.Selection.Tenant, tx.Now)
+	if err != nil && !errors.Is(err, store.ErrNone) {
+		return false, fmt.Errorf("reading whether her access rests: %w", err)
+	}
+	return r.Action == provisioner.ActionSuspendDevice || r.Action == provisioner.ActionRestoreDevice && err == nil, nil
+}
+
+// restPeople has the access of a person rest, or gives it back, whatever her devices;
+// and gives back what rests of everybody in a tenant.
+func restPeople(tx *store.Writer, t store.Taking) (err error) {
+	v := t.Selection
+	switch {
+	case v.Tenant == "" || !v.Whole():
+	case t.Action == provisioner.ActionRestoreDevice:
+		err = tx.RestorePeople(v.Tenant, v.Person)
+	case t.Action == provisioner.ActionSuspendDevice && v.Person != "":
+		_, err = tx.SuspendPerson(v.Person, v.Tenant, t.Reason, t.EndsAt)
+	}
+	if err != nil {
+		return fmt.Errorf("keeping whose access rests: %w", err)
+	}
+	return nil
 }
 
 // checkTake judges a request by itself.
@@ -184,6 +219,9 @@ func described(v Selection) string {
 			list = append(list, part[0]+" "+part[1])
 		}
 	}
+	if !v.UnusedSince.IsZero() {
+		list = append(list, "unused since "+v.UnusedSince.UTC().Format(time.DateOnly))
+	}
 	return strings.Join(list, ", ")
 }
 
@@ -213,10 +251,16 @@ func begin(tx *store.Writer, t store.Taking, people int64, emergency bool, p *Pr
 	if err := tx.AddTaking(t); err != nil {
 		return fmt.Errorf("keeping what is to be done: %w", err)
 	}
+	if err := restPeople(tx, t); err != nil {
+		return err
+	}
 	e := store.Event{
 		Actor: t.Actor, Tenant: t.Selection.Tenant, Action: string(t.Action) + "s", Reason: t.Reason,
 		Object:  audit.Object{Kind: "devices", ID: t.ID, Name: cmp.Or(described(t.Selection), "person "+t.Selection.Person)},
 		Details: map[string]string{detailDevices: strconv.FormatInt(t.Total, 10), detailPeople: strconv.FormatInt(people, 10)},
+	}
+	if t.Selection.Person != "" {
+		e.Details["person"] = t.Selection.Person
 	}
 	if emergency {
 		e.Details["emergency"] = "yes"

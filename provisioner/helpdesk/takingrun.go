@@ -19,8 +19,11 @@ const (
 	// lookForTakings is how often the replica with the duty looks for what another
 	// one was asked to take, and for suspensions whose time is over.
 	lookForTakings = time.Second
-	keepTakings    = 7 * 24 * time.Hour
-	forgetTakings  = time.Hour
+	// externalsAtOnce is of how many people a transaction takes the access, of some devices each.
+	externalsAtOnce = 32
+
+	keepTakings   = 7 * 24 * time.Hour
+	forgetTakings = time.Hour
 )
 
 // poke wakes the duty, if it is here.
@@ -31,8 +34,8 @@ func (s *Service) poke() {
 	}
 }
 
-// RunTakings does what is to be taken, and ends suspensions whose time is over,
-// until ctx ends: one replica at a time.
+// RunTakings does what is to be taken, ends suspensions whose time is over, and takes
+// the access of external people whose day is over, until ctx ends: one replica at a time.
 func (s *Service) RunTakings(ctx context.Context) error {
 	return s.Store.Hold(ctx, "taking", s.runTakings)
 }
@@ -42,7 +45,7 @@ func (s *Service) runTakings(ctx context.Context, duty *store.Duty) error {
 	defer look.Stop()
 	defer forget.Stop()
 	for {
-		if err := errors.Join(s.takeAll(ctx, duty), s.endSuspensions(ctx, duty)); err != nil {
+		if err := errors.Join(s.takeAll(ctx, duty), s.endSuspensions(ctx, duty), endExternals(ctx, s.Store, duty)); err != nil {
 			return err
 		}
 		select {
@@ -130,10 +133,64 @@ func (s *Service) endSuspensions(ctx context.Context, duty *store.Duty) error {
 			return fmt.Errorf("looking for suspensions that are over: %w", err)
 		}
 		if len(over) == 0 {
-			return nil
+			return s.endSuspensionsOfPeople(ctx, duty)
 		}
 		if err := duty.Update(ctx, func(tx *store.Writer) error { return endThese(tx, over) }); err != nil {
 			return fmt.Errorf("ending suspensions: %w", err)
+		}
+	}
+}
+
+// endExternals takes the access of external people whose day is over.
+func endExternals(ctx context.Context, db *store.Store, duty *store.Duty) error {
+	for {
+		over, err := store.Read(ctx, db, func(tx *store.Reader) ([]provisioner.External, error) { return tx.ExternalsOver(time.Now(), 1) })
+		if err != nil {
+			return fmt.Errorf("looking for external people whose day is over: %w", err)
+		}
+		if len(over) == 0 {
+			return nil
+		}
+		if err := duty.Update(ctx, func(tx *store.Writer) error { _, err := enrolment.EndExternals(tx, externalsAtOnce); return err }); err != nil {
+			return fmt.Errorf("ending the access of external people: %w", err)
+		}
+	}
+}
+
+// endSuspensionsOfPeople has people's access rest no longer whose time is over.
+func (s *Service) endSuspensionsOfPeople(ctx context.Context, duty *store.Duty) error {
+	for {
+		over, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]store.RestedPerson, error) {
+			return tx.PeopleSuspendedUntil(time.Now(), slice)
+		})
+		if err != nil {
+			return fmt.Errorf("looking for people whose suspension is over: %w", err)
+		}
+		if len(over) == 0 {
+			return nil
+		}
+		err = duty.Update(ctx, func(tx *store.Writer) error {
+			for _, v := range over {
+				switch _, err := tx.PersonSuspended(v.Person, v.Tenant, tx.Now); {
+				case err == nil:
+					continue // prolonged meanwhile
+				case !errors.Is(err, store.ErrNone):
+					return err
+				}
+				if err := tx.RestorePeople(v.Tenant, v.Person); err != nil {
+					return err
+				}
+				if err := tx.Audit(store.Event{
+					Actor: provisioner.System("heimdrahtd"), Tenant: v.Tenant, Action: "restore person", Object: audit.Object{Kind: "person", ID: v.Person},
+					Reason: "the time of the suspension is over",
+				}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("ending suspensions of people: %w", err)
 		}
 	}
 }

@@ -289,7 +289,7 @@ func (f *Follower) since(tx *store.Reader, frame *Frame) (more bool, err error) 
 	}
 	done := make(map[provisioner.Change]bool)
 	for _, c := range changes {
-		c = provisioner.Change{Kind: c.Kind, Device: c.Device, Gateway: c.Gateway}
+		c = provisioner.Change{Kind: c.Kind, Device: c.Device, Gateway: c.Gateway, Tenant: c.Tenant}
 		if done[c] {
 			continue
 		}
@@ -297,6 +297,9 @@ func (f *Follower) since(tx *store.Reader, frame *Frame) (more bool, err error) 
 		switch c.Kind {
 		case provisioner.ChangeDevice:
 			d, err := tx.Device(c.Device)
+			if errors.Is(err, store.ErrNone) {
+				continue // whose it was is forgotten, which is said with a change of its own
+			}
 			if err != nil {
 				return false, fmt.Errorf("device %s: %w", c.Device, err)
 			}
@@ -311,6 +314,8 @@ func (f *Follower) since(tx *store.Reader, frame *Frame) (more bool, err error) 
 			if err := frame.keys(tx); err != nil {
 				return false, err
 			}
+		case provisioner.ChangeForgotten:
+			frame.Forgotten = append(frame.Forgotten, Forgotten{Person: c.Device, Tenant: c.Tenant})
 		}
 	}
 	return more, nil
@@ -344,6 +349,13 @@ func (f *Follower) everything(tx *store.Reader, frame *Frame) error {
 	}
 	for _, g := range gateways {
 		frame.gateway(g)
+	}
+	forgotten, err := tx.Forgotten()
+	if err != nil {
+		return err
+	}
+	for _, c := range forgotten {
+		frame.Forgotten = append(frame.Forgotten, Forgotten{Person: c.Device, Tenant: c.Tenant})
 	}
 	frame.Upto, frame.Whole = frame.AsOf, true
 	return frame.keys(tx)

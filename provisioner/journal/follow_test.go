@@ -151,6 +151,52 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// Who was forgotten is in the journal, also with a laptop that was revoked while
+// nobody followed and is not there any more; and so in one that begins anew.
+func TestFollowWhoIsForgotten(t *testing.T) {
+	p := newPlane(t)
+	dir := filepath.Join(t.TempDir(), "journal")
+	p.follow(dir)
+	p.revoke("first")
+	p.stop()
+	p.revoke("gone")
+	var eva string
+	var revision int64
+	p.update(func(tx *store.Writer) error {
+		d, err := tx.Device("gone")
+		if err != nil {
+			return err
+		}
+		person, err := tx.Person(d.Person)
+		if err != nil {
+			return err
+		}
+		eva = person.ID
+		err = tx.ForgetEverything(store.Subject{Person: person, Tenant: "stadt"})
+		revision = tx.Revision()
+		return err
+	})
+	for _, dir := range []string{dir, filepath.Join(t.TempDir(), "anew")} {
+		p.follow(dir)
+		if !p.follower.Await(t.Context(), revision) {
+			t.Fatal("not in the journal")
+		}
+		p.stop()
+		read, err := Read(p.follower.Path())
+		if err != nil || len(read.Damage) > 0 {
+			t.Fatal(read.Damage, err)
+		}
+		first := read.Frames[0]
+		got := Since([]File{read}, first.Instance, first.Epoch, map[string]int64{first.Epoch: 0})
+		if len(got.Forgotten) != 1 || got.Forgotten[0] != (Forgotten{eva, "stadt"}) {
+			t.Errorf("%s says that %v were forgotten", dir, got.Forgotten)
+		}
+		if known := Since([]File{read}, first.Instance, first.Epoch, map[string]int64{first.Epoch: revision}); len(known.Forgotten) != 0 {
+			t.Errorf("what the database knows is said again: %v", known.Forgotten)
+		}
+	}
+}
+
 // Changes that were trimmed while nobody followed are made up for.
 func TestFollowBehindTheHorizon(t *testing.T) {
 	p := newPlane(t)

@@ -37,6 +37,15 @@ type Frame struct {
 	Devices  []Device  `json:"devices,omitempty"`
 	Gateways []Gateway `json:"gateways,omitempty"`
 	Keys     []Key     `json:"keys,omitempty"`
+	// Forgotten are people whom a restored backup would bring back.
+	Forgotten []Forgotten `json:"forgotten,omitempty"`
+}
+
+// Forgotten is somebody who was forgotten in a tenant, by an id that leads to
+// nobody.
+type Forgotten struct {
+	Person string `json:"person"`
+	Tenant string `json:"tenant"`
 }
 
 // Device is how a device stood.
@@ -73,7 +82,7 @@ type Key struct {
 
 // isEmpty says that a frame is dispensable once another one follows.
 func (f Frame) isEmpty() bool {
-	return len(f.Devices)+len(f.Gateways)+len(f.Keys) == 0 && !f.Whole && f.From == 0
+	return len(f.Devices)+len(f.Gateways)+len(f.Keys)+len(f.Forgotten) == 0 && !f.Whole && f.From == 0
 }
 
 const (

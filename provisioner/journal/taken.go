@@ -15,6 +15,8 @@ type Taken struct {
 	Devices  []Device // by id
 	Gateways []Gateway
 	Keys     []Key
+	// Forgotten are people who must not come back.
+	Forgotten []Forgotten
 	// Upto is how far the journals reach, by epoch.
 	Upto map[string]int64
 	// Doubts say why something that was taken may be missing; empty: nothing is.
@@ -27,6 +29,7 @@ func Since(files []File, instance, epoch string, known map[string]int64) Taken {
 	t := taking{
 		known: known, upto: make(map[string]int64), covered: false,
 		devices: make(map[string]*device), gateways: make(map[string]Gateway), keys: make(map[string]Key),
+		forgotten: make(map[Forgotten]bool),
 	}
 	var doubts []string
 	for _, f := range files {
@@ -95,6 +98,7 @@ type taking struct {
 	devices     map[string]*device
 	gateways    map[string]Gateway
 	keys        map[string]Key
+	forgotten   map[Forgotten]bool
 }
 
 func (t *taking) frame(f Frame) {
@@ -110,6 +114,9 @@ func (t *taking) frame(f Frame) {
 	}
 	for _, d := range f.Devices {
 		t.device(f, d)
+	}
+	for _, p := range f.Forgotten {
+		t.forgotten[p] = true
 	}
 	for _, g := range f.Gateways {
 		if g.Generation > t.gateways[g.Name].Generation {
@@ -145,6 +152,9 @@ func (t *taking) result(doubts []string) Taken {
 		v.Suspended = slices.Compact(v.Suspended)
 		r.Devices = append(r.Devices, v.Device)
 	}
+	r.Forgotten = slices.SortedFunc(maps.Keys(t.forgotten), func(a, b Forgotten) int {
+		return cmp.Or(cmp.Compare(a.Person, b.Person), cmp.Compare(a.Tenant, b.Tenant))
+	})
 	r.Gateways = slices.SortedFunc(maps.Values(t.gateways), func(a, b Gateway) int { return cmp.Compare(a.Name, b.Name) })
 	r.Keys = slices.SortedFunc(maps.Values(t.keys), func(a, b Key) int {
 		return cmp.Or(cmp.Compare(a.Purpose, b.Purpose), cmp.Compare(a.Version, b.Version))

@@ -28,6 +28,9 @@ type Gateway struct {
 	peers    map[string]*heimdrahtv1.Peer // by session
 	pages    map[string]*heimdrahtv1.Peer // of a snapshot under way
 	muted    bool
+
+	sending sync.Mutex // of a stream one sends at a time
+	stream  heimdrahtv1.GatewayService_SyncClient
 }
 
 // JoinGateway lets the declared gateway join; Run connects it.
@@ -109,12 +112,15 @@ func (g *Gateway) sync(ctx context.Context, first func()) error {
 	hello := &heimdrahtv1.SyncHello{Epoch: g.epoch, Revision: g.revision, WireguardPublicKey: g.PublicKey, AgentVersion: "test"}
 	standing := g.acknowledge(nil)
 	g.mu.Unlock()
-	if err := stream.Send(&heimdrahtv1.SyncRequest{Event: &heimdrahtv1.SyncRequest_Hello{Hello: hello}}); err != nil && !errors.Is(err, io.EOF) {
+	if err := g.send(stream, &heimdrahtv1.SyncRequest{Event: &heimdrahtv1.SyncRequest_Hello{Hello: hello}}); err != nil {
 		return err
 	}
-	if err := stream.Send(standing); err != nil && !errors.Is(err, io.EOF) {
+	if err := g.send(stream, standing); err != nil {
 		return err
 	}
+	g.mu.Lock()
+	g.stream = stream
+	g.mu.Unlock()
 	for {
 		order, err := stream.Recv()
 		if err != nil {
@@ -125,11 +131,36 @@ func (g *Gateway) sync(ctx context.Context, first func()) error {
 			first() // there may be nothing else to tell
 		}
 		if answer != nil {
-			if err := stream.Send(answer); err != nil && !errors.Is(err, io.EOF) {
+			if err := g.send(stream, answer); err != nil {
 				return err
 			}
 			first()
 		}
+	}
+}
+
+// send sends; that the stream is broken is told better by receiving.
+func (g *Gateway) send(stream heimdrahtv1.GatewayService_SyncClient, m *heimdrahtv1.SyncRequest) error {
+	g.sending.Lock()
+	defer g.sending.Unlock()
+	if err := stream.Send(m); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+// Observe says what the gateway's device saw of peers, a whole pass, and gives a
+// sign of life.
+func (g *Gateway) Observe(peers ...*heimdrahtv1.PeerObservation) {
+	g.client.t.Helper()
+	g.mu.Lock()
+	stream, alive := g.stream, g.acknowledge(nil)
+	g.mu.Unlock()
+	seen := &heimdrahtv1.SyncRequest{Event: &heimdrahtv1.SyncRequest_Observation{
+		Observation: &heimdrahtv1.SyncObservation{Peers: peers, Complete: true},
+	}}
+	if err := errors.Join(g.send(stream, seen), g.send(stream, alive)); err != nil {
+		g.client.t.Fatal("telling what a gateway saw: ", err)
 	}
 }
 

@@ -50,6 +50,7 @@ type Server struct {
 
 	log  *slog.Logger
 	open signin.Opener
+	as   string // its version
 	stop context.CancelFunc
 	done chan error
 }
@@ -62,6 +63,8 @@ type Options struct {
 	Declaration *heimdrahtv1.Declaration
 	// OpenDirectory opens a declared directory. Nil: the town's, in memory.
 	OpenDirectory signin.Opener
+	Version       string // of the control plane; empty: that of the tests
+	Flavour       string // of the town's directory; empty: OpenLDAP
 }
 
 // Start starts one. Its log goes nowhere; set log for another place.
@@ -88,7 +91,7 @@ func StartWith(t testing.TB, o Options) *Server {
 	if err != nil {
 		t.Fatal("making a control plane: ", err)
 	}
-	s := &Server{Client: Connect(t, "", made.Fingerprint), log: o.Logger, Config: c, Directory: Directory(t, o.People)}
+	s := &Server{Client: Connect(t, "", made.Fingerprint), log: o.Logger, as: o.Version, Config: c, Directory: playing(t, o.People, o.Flavour)}
 	if s.open = o.OpenDirectory; s.open == nil {
 		s.open = func(provisioner.Directory) (directory.Directory, error) { return unclosed{s.Directory}, nil }
 	}
@@ -102,7 +105,7 @@ func StartWith(t testing.TB, o Options) *Server {
 // Run starts the control plane again after Stop, on the same port.
 func (s *Server) Run() {
 	s.t.Helper()
-	a, err := app.New(context.Background(), app.Options{Config: s.Config, Logger: s.log, OpenDirectory: s.open})
+	a, err := app.New(context.Background(), app.Options{Config: s.Config, Logger: s.log, OpenDirectory: s.open, Version: s.as})
 	if err != nil {
 		s.t.Fatal("starting the control plane: ", err)
 	}

@@ -33,7 +33,13 @@ func Login(n int) string { return fmt.Sprintf("staff%05d", n) }
 // Directory is the town's, in memory, with additional staff.
 func Directory(t testing.TB, people int) *memory.Directory {
 	t.Helper()
-	m, err := memory.New(memory.Options{Name: "stadt-ldap", Base: People, LDIF: []byte(town(people))})
+	return playing(t, people, "")
+}
+
+// playing is the town's directory that plays another flavour.
+func playing(t testing.TB, people int, flavour string) *memory.Directory {
+	t.Helper()
+	m, err := memory.New(memory.Options{Name: "stadt-ldap", Base: People, Flavour: flavour, LDIF: []byte(town(people))})
 	if err != nil {
 		t.Fatal("reading the town: ", err)
 	}

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -143,7 +144,8 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 		Policy: provisioner.Policy{
 			DevicesPerPerson: int(m.GetPolicy().GetDevicesPerPerson()), Tunnel: provisioner.Tunnel(m.GetPolicy().GetTunnel()),
 			DNSDomains: m.GetPolicy().GetDnsDomains(), PasswordExpired: provisioner.PasswordPolicy(m.GetPolicy().GetPasswordExpired()),
-			Approval: provisioner.ApprovalPolicy(m.GetPolicy().GetApproval()),
+			Approval:      provisioner.ApprovalPolicy(m.GetPolicy().GetApproval()),
+			ExternalGroup: m.GetPolicy().GetExternalGroup(),
 		},
 	}
 	signingIn(m.GetPolicy(), &t.Policy)
@@ -157,6 +159,9 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 	}
 	var err error
 	if t.Policy.PasswordHosts, err = toDestinations(m.GetPolicy().GetPasswordHosts()); err != nil {
+		return t, unreadable("tenant", t.Name, err)
+	}
+	if t.Policy.Access, err = toAccess(m.GetPolicy().GetAccess()); err != nil {
 		return t, unreadable("tenant", t.Name, err)
 	}
 	for _, n := range m.GetNetworks() {
@@ -218,6 +223,22 @@ func toPool(m *heimdrahtv1.LicencePoolDeclaration) (provisioner.LicencePool, err
 		return p, unreadable("licence pool", p.Name, err)
 	}
 	return p, nil
+}
+
+func toAccess(list []*heimdrahtv1.AccessTime) (out []provisioner.AccessTime, err error) {
+	for _, m := range list {
+		a := provisioner.AccessTime{Group: m.GetGroup()}
+		var errs [4]error
+		a.Days, errs[0] = provisioner.ParseWeekdays(m.GetDays())
+		a.Begin, a.End, errs[1] = provisioner.ParseHours(m.GetHours())
+		a.From, errs[2] = toDay(m.GetFrom(), 0)
+		a.Until, errs[3] = toDay(m.GetUntil(), 1)
+		if err := errors.Join(errs[:]...); err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+	}
+	return out, nil
 }
 
 // toDay is when a calendar day, or the one `later` days after it, begins.

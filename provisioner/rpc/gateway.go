@@ -240,7 +240,7 @@ func fromPeers(peers []session.Peer) []*heimdrahtv1.Peer {
 	list := make([]*heimdrahtv1.Peer, len(peers))
 	for i, p := range peers {
 		list[i] = &heimdrahtv1.Peer{
-			SessionId: p.Session, PublicKey: p.PublicKey[:], PresharedKey: p.PresharedKey[:], AllowedIps: texts(p.AllowedIPs),
+			SessionId: p.Session, PublicKey: p.PublicKey[:], PresharedKey: p.PresharedKey[:], AllowedIps: texts(p.AllowedIPs), NotAfter: stamp(p.NotAfter),
 		}
 	}
 	return list

@@ -8,6 +8,7 @@ import (
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/diagnosis"
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
 )
@@ -38,6 +39,9 @@ func (h *helpdeskHandler) GetPerson(ctx context.Context, r *heimdrahtv1.GetPerso
 	answer := &heimdrahtv1.GetPersonResponse{
 		Person: fromPerson(p.Found), DirectoryStatus: statusText(p.Standing), DirectoryReadAt: stamp(p.Standing.ReadAt),
 	}
+	if v := p.Rests; v != nil {
+		answer.Suspension = &heimdrahtv1.PersonSuspension{Reason: v.Reason, Since: stamp(v.Since), EndsAt: stamp(v.EndsAt)}
+	}
 	for _, d := range p.Devices {
 		answer.Devices = append(answer.Devices, fromDevice(d))
 	}
@@ -55,6 +59,54 @@ func (h *helpdeskHandler) GetDevice(ctx context.Context, r *heimdrahtv1.GetDevic
 		return nil, err
 	}
 	return &heimdrahtv1.GetDeviceResponse{Device: fromDevice(d)}, nil
+}
+
+func (h *helpdeskHandler) Explain(ctx context.Context, r *heimdrahtv1.ExplainRequest) (*heimdrahtv1.ExplainResponse, error) {
+	actor := actorOf(ctx)
+	e, err := h.helpdesk.Explain(ctx, actor, helpdesk.ExplainRequest{
+		Device: r.GetDeviceId(), Person: r.GetPersonId(), Query: r.GetQuery(), Tenant: r.GetTenant(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer := &heimdrahtv1.ExplainResponse{}
+	for _, p := range e.Candidates {
+		answer.Candidates = append(answer.Candidates, fromPerson(p))
+	}
+	if len(answer.GetCandidates()) > 0 {
+		return answer, nil
+	}
+	answer.Person = fromPerson(e.Person)
+	if e.Device != nil {
+		answer.Device = fromDevice(*e.Device)
+	}
+	for _, d := range e.Others {
+		answer.OtherDevices = append(answer.OtherDevices, fromDevice(d))
+	}
+	for _, l := range e.Finding.Links {
+		title, figure := l.Shown(actor.Language)
+		answer.Links = append(answer.Links, &heimdrahtv1.Link{
+			Link: l.Name, State: fromLinkState(l.State), Title: title, Figure: figure, Code: string(l.Cause.Code),
+		})
+	}
+	said := e.Finding.Cause.Text(actor.Language)
+	answer.Cause = &heimdrahtv1.Cause{
+		Code: string(e.Finding.Cause.Code), Sentence: said.Sentence, NextStep: said.Next, Who: string(e.Finding.Cause.Who),
+	}
+	return answer, nil
+}
+
+func fromLinkState(s diagnosis.State) heimdrahtv1.LinkState {
+	switch s {
+	case diagnosis.OK:
+		return heimdrahtv1.LinkState_LINK_STATE_OK
+	case diagnosis.Wrong:
+		return heimdrahtv1.LinkState_LINK_STATE_NOT_OK
+	case diagnosis.Noted:
+		return heimdrahtv1.LinkState_LINK_STATE_ATTENTION
+	default:
+		return heimdrahtv1.LinkState_LINK_STATE_NOT_KNOWN
+	}
 }
 
 func (h *helpdeskHandler) ListSessions(ctx context.Context, r *heimdrahtv1.ListSessionsRequest) (*heimdrahtv1.ListSessionsResponse, error) {
@@ -116,6 +168,7 @@ func fromDevice(d helpdesk.Device) *heimdrahtv1.Device {
 		Platform: d.Platform, State: stateOf(d.State()), StateReason: d.RevokedWhy, WireguardPublicKey: d.PublicKey.String(),
 		EnrolledAt: stamp(d.EnrolledAt), CertificateNotAfter: stamp(d.CertificateNotAfter), AgentVersion: d.AgentVersion,
 		AwaitsApproval: d.Awaits(),
+		StaticUntil:    stamp(d.StaticUntil),
 	}
 	if out.StateReason == "" && len(d.SuspendedBy) > 0 {
 		out.StateReason = d.SuspendedBy[0].Reason

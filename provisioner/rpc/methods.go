@@ -50,6 +50,8 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionReadPerson, true
 	case heimdrahtv1.HelpdeskService_GetDevice_FullMethodName:
 		return provisioner.ActionReadDevice, true
+	case heimdrahtv1.HelpdeskService_Explain_FullMethodName:
+		return provisioner.ActionExplain, true
 	case heimdrahtv1.HelpdeskService_RevokeDevice_FullMethodName:
 		return provisioner.ActionRevokeDevice, true
 	case heimdrahtv1.HelpdeskService_SuspendDevice_FullMethodName:
@@ -60,6 +62,12 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionRevokePerson, true
 	case heimdrahtv1.HelpdeskService_ListSessions_FullMethodName:
 		return provisioner.ActionListSessions, true
+	case heimdrahtv1.StaticService_MakeStaticDevice_FullMethodName:
+		return provisioner.ActionMakeStatic, true
+	case heimdrahtv1.StaticService_ListStaticDevices_FullMethodName:
+		return provisioner.ActionListStatics, true
+	case heimdrahtv1.ExternalService_SetExternal_FullMethodName, heimdrahtv1.ExternalService_ListExternals_FullMethodName:
+		return provisioner.ActionRenewExternal, true
 	case heimdrahtv1.CapacityService_GetConcurrency_FullMethodName:
 		return provisioner.ActionReadConcurrency, true
 	case heimdrahtv1.AdminService_Diff_FullMethodName:
@@ -102,6 +110,18 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionExportAudit, true
 	case heimdrahtv1.AuditService_GetKey_FullMethodName:
 		return provisioner.ActionReadAuditKey, true
+	case heimdrahtv1.PrivacyService_GetHistory_FullMethodName:
+		return provisioner.ActionReadHistory, true
+	case heimdrahtv1.PrivacyService_ExportPerson_FullMethodName:
+		return provisioner.ActionExportPerson, true
+	case heimdrahtv1.PrivacyService_ForgetPerson_FullMethodName:
+		return provisioner.ActionForgetPerson, true
+	case heimdrahtv1.PrivacyService_ReportLost_FullMethodName:
+		return provisioner.ActionReportLost, true
+	case heimdrahtv1.PrivacyService_ListLost_FullMethodName:
+		return provisioner.ActionListLost, true
+	case heimdrahtv1.PrivacyService_ListUnused_FullMethodName:
+		return provisioner.ActionListUnused, true
 	case "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/List":
 		return provisioner.ActionHealth, true
 	case "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo":

@@ -60,6 +60,7 @@ func fromRefusal(refusal *provisioner.Refusal, language string) *heimdrahtv1.Ref
 	sentence, next := refusal.Text(language)
 	out := &heimdrahtv1.Refusal{
 		Code: string(refusal.Code), Sentence: sentence, NextStep: next, RetryAfterMs: refusal.RetryAfter.Milliseconds(),
+		Who: string(refusal.Who()),
 	}
 	if refusal.Rules != nil {
 		out.HouseRules = fromHouseRules(*refusal.Rules, language)

@@ -23,6 +23,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
 	"github.com/heimdraht/heimdraht/provisioner/entitlement"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
+	"github.com/heimdraht/heimdraht/provisioner/privacy"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
 	"github.com/heimdraht/heimdraht/provisioner/tenancy"
@@ -40,6 +41,7 @@ type Options struct {
 	Helpdesk     *helpdesk.Service
 	Entitlement  *entitlement.Service
 	Auditing     *auditing.Service
+	Privacy      *privacy.Service
 	Refusals     *auditing.Refusals // where refusals of staff are recorded
 	Hub          *watch.Hub
 	Contacts     *watch.Contacts
@@ -109,10 +111,13 @@ func New(o Options) *Server {
 	desk := &helpdeskHandler{helpdesk: o.Helpdesk, enrolment: o.Enrolment}
 	heimdrahtv1.RegisterHelpdeskServiceServer(services, desk)
 	heimdrahtv1.RegisterInvitationServiceServer(services, &invitationHandler{helpdeskHandler: desk})
+	heimdrahtv1.RegisterStaticServiceServer(services, &staticHandler{sessions: o.Sessions})
+	heimdrahtv1.RegisterExternalServiceServer(services, &externalHandler{enrolment: o.Enrolment})
 	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{helpdesk: o.Helpdesk})
 	heimdrahtv1.RegisterAdminServiceServer(services, &adminHandler{tenancy: o.Tenancy})
 	heimdrahtv1.RegisterDirectoryServiceServer(services, &directoryHandler{entitlement: o.Entitlement})
 	heimdrahtv1.RegisterAuditServiceServer(services, &auditHandler{auditing: o.Auditing})
+	heimdrahtv1.RegisterPrivacyServiceServer(services, &privacyHandler{privacy: o.Privacy})
 	healthpb.RegisterHealthServer(services, s.health)
 	reflection.RegisterV1(s.grpc)
 	return s

@@ -137,7 +137,7 @@ func (a *attachment) handle(ctx context.Context, event *heimdrahtv1.AttachReques
 	case *heimdrahtv1.AttachRequest_Open:
 		return a.open(ctx, e.Open)
 	case *heimdrahtv1.AttachRequest_Renew:
-		return a.renew(ctx, e.Renew.GetSessionId(), toUsage(e.Renew.GetUsage()))
+		return a.renew(ctx, e.Renew.GetSessionId(), toUsage(e.Renew))
 	case *heimdrahtv1.AttachRequest_Close:
 		return a.close(ctx, e.Close.GetSessionId())
 	default:
@@ -149,7 +149,7 @@ func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error
 	if len(e.GetResume()) > maxID || len(e.GetAgentVersion()) > maxText {
 		return tooLong()
 	}
-	opened, err := a.sessions.Open(ctx, a.actor, session.OpenRequest{Stream: a.id, Resume: e.GetResume(), AgentVersion: printable(e.GetAgentVersion())})
+	opened, err := a.sessions.Open(ctx, a.actor, session.OpenRequest{Stream: a.id, Resume: e.GetResume(), AgentVersion: printable(e.GetAgentVersion()), Clock: toTime(e.GetClock())})
 	if refusal, ok := provisioner.AsRefusal(err); ok && !endsStream(refusal) {
 		return a.refused(refusal)
 	}
@@ -227,12 +227,21 @@ func (a *attachment) renew(ctx context.Context, id string, usage provisioner.Usa
 }
 
 // toUsage reads a laptop's report. An age that cannot be is none.
-func toUsage(m *heimdrahtv1.Usage) provisioner.Usage {
-	u := provisioner.Usage{ReceivedBytes: m.GetReceivedBytes(), SentBytes: m.GetSentBytes()}
+func toUsage(r *heimdrahtv1.RenewSession) provisioner.Usage {
+	m := r.GetUsage()
+	u := provisioner.Usage{ReceivedBytes: m.GetReceivedBytes(), SentBytes: m.GetSentBytes(), Clock: toTime(r.GetClock())}
 	if age := m.GetLastHandshakeAgeMs(); m != nil && m.LastHandshakeAgeMs != nil && age >= 0 && age <= provisioner.UnrenewedLimit.Milliseconds() {
 		u.LastHandshake = time.Now().Add(-time.Duration(age) * time.Millisecond)
 	}
 	return u
+}
+
+// toTime reads a time of this era; any other is none.
+func toTime(t *timestamppb.Timestamp) time.Time {
+	if at := t.AsTime(); t.IsValid() && at.Year() >= 1971 && at.Year() <= 9999 {
+		return at
+	}
+	return time.Time{}
 }
 
 func (a *attachment) close(ctx context.Context, id string) error {
@@ -292,7 +301,7 @@ func closedOrder(id string, why *provisioner.Refusal, language string) *heimdrah
 // endsStream tells refusals of the device from those of one session.
 func endsStream(r *provisioner.Refusal) bool {
 	switch r.Code {
-	case provisioner.CodeDeviceRevoked, provisioner.CodeDeviceReplaced, provisioner.CodeDeviceSuspended, provisioner.CodeDeviceUnknown,
+	case provisioner.CodeDeviceRevoked, provisioner.CodeDeviceReplaced, provisioner.CodeDeviceSuspended, provisioner.CodeExternalEnded, provisioner.CodeDeviceUnknown,
 		provisioner.CodeStreamReplaced, provisioner.CodeNotAllowed, provisioner.CodeNotSignedIn, provisioner.CodeProtocol:
 		return true
 	default:

@@ -2,12 +2,14 @@ package rpc
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/grpc"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
+	"github.com/heimdraht/heimdraht/provisioner/privacy"
 )
 
 func (h *helpdeskHandler) Take(ctx context.Context, r *heimdrahtv1.TakeRequest) (*heimdrahtv1.TakeResponse, error) {
@@ -18,6 +20,13 @@ func (h *helpdeskHandler) Take(ctx context.Context, r *heimdrahtv1.TakeRequest) 
 	}
 	if r.GetEndsAt() != nil {
 		request.EndsAt = r.GetEndsAt().AsTime()
+	}
+	if days := r.GetUnusedDays(); days > 0 {
+		since, err := privacy.UnusedSince(int(days), time.Now())
+		if err != nil {
+			return nil, err
+		}
+		request.Selection.UnusedSince = since
 	}
 	t, err := h.helpdesk.Take(ctx, actorOf(ctx), request)
 	if err != nil {

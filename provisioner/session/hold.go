@@ -10,21 +10,56 @@ import (
 )
 
 // Renew moves the lease of a session that this stream holds, keeps what the
-// laptop reports, and gives the lease's new end.
+// laptop reports, and gives the lease's new end. Where the tenant limits access to
+// certain times, this is when a changed policy, or another group, reaches it.
 func (s *Service) Renew(ctx context.Context, actor provisioner.Actor, stream, id string, usage provisioner.Usage) (time.Time, error) {
 	if refusal := provisioner.Allow(actor, provisioner.ActionAttach, provisioner.Object{Device: actor.ID}); refusal != nil {
 		return time.Time{}, refusal
 	}
 	var until time.Time
+	var over *provisioner.Refusal
 	err := s.Store.UpdatePatiently(ctx, func(tx *store.Writer) error {
-		until = tx.Now.Add(provisioner.Lease)
-		ok, err := tx.RenewSession(id, actor.ID, stream, until, usage)
-		if err != nil || ok {
+		renewed, err := tx.RenewSession(id, actor.ID, stream, tx.Now.Add(provisioner.Lease), usage)
+		if errors.Is(err, store.ErrNone) {
+			return whyNot(&tx.Reader, actor, stream, id)
+		}
+		until, over = renewed.LeaseUntil, nil
+		if err != nil || !renewed.Timed && renewed.EndsAt.IsZero() {
 			return err
 		}
-		return whyNot(&tx.Reader, actor, stream, id)
+		over, err = moveEnd(tx, id)
+		return err
 	})
+	if err == nil && over != nil {
+		return until, over
+	}
 	return until, err
+}
+
+// moveEnd judges anew until when an open session may last, and closes it if it may not
+// go on: the refusal says until when.
+func moveEnd(tx *store.Writer, id string) (*provisioner.Refusal, error) {
+	session, err := tx.Session(id)
+	if err != nil {
+		return nil, err
+	}
+	tenant, err := tx.Tenant(session.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	standing, err := tx.Standing(session.Person, session.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	ends, refusal := tenant.AdmitsAt(standing, tx.Now)
+	if refusal != nil {
+		_, err := tx.CloseSession(session, refusal.Code)
+		return refusal, err
+	}
+	if ends.Equal(session.EndsAt) {
+		return nil, nil //nolint:nilnil // it goes on as before
+	}
+	return nil, tx.MoveEnd(session, ends)
 }
 
 // Close ends a session at its owner's wish. Idempotent.

@@ -62,6 +62,9 @@ func (s *Service) runExpiry(ctx context.Context, duty *store.Duty) error {
 		if since := duty.WritingSince(); since.After(s.servingSince) {
 			s.servingSince = since
 		}
+		if err := s.endStatics(ctx, duty, now); err != nil && ctx.Err() == nil {
+			s.Logger.Error("ending static peers whose time is over", "error", err)
+		}
 		if err := s.expire(ctx, duty, now); err != nil && ctx.Err() == nil {
 			s.Logger.Error("ending sessions whose lease has run out", "error", err)
 		}
@@ -145,7 +148,11 @@ func (s *Service) expireSome(tx *store.Writer, looked time.Time, list []provisio
 		if !session.Expired(evidence) {
 			continue
 		}
-		if _, err := tx.CloseSession(session, provisioner.CodeSessionExpired); err != nil {
+		why := provisioner.CodeSessionExpired
+		if session.Over(tx.Now) {
+			why = provisioner.CodeOutsideHours
+		}
+		if _, err := tx.CloseSession(session, why); err != nil {
 			return err
 		}
 	}

@@ -8,16 +8,24 @@ import (
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/address"
+	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
 // place finds a gateway for the device and takes an address there: gateways
 // that can be reached and have room, the device's former one first (its
-// address may still be free), then the least loaded.
-func place(tx *store.Writer, device provisioner.Device, tried []string) (store.GatewayState, int64, error) {
+// address may still be free), then the least loaded. only names the one that it
+// must be; empty: any.
+func place(tx *store.Writer, device provisioner.Device, tried []string, only string) (store.GatewayState, int64, error) {
 	gateways, err := tx.GatewaysOf(device.Tenant)
 	if err != nil {
 		return store.GatewayState{}, 0, fmt.Errorf("reading the gateways: %w", err)
+	}
+	if only != "" {
+		gateways = slices.DeleteFunc(gateways, func(g store.GatewayState) bool { return g.Name != only })
+		if len(gateways) == 0 {
+			return store.GatewayState{}, 0, provisioner.Refuse(provisioner.CodeNotFound, "name", audit.CleanText(only, 64)).With("what", "Diesen Zugangsserver", "gateway")
+		}
 	}
 	former, err := tx.FormerGateway(device.ID)
 	if err != nil && !errors.Is(err, store.ErrNone) {

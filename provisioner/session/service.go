@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -46,12 +47,19 @@ type PresharedKeys interface {
 	PresharedKey(version int64, sessionID string) ([32]byte, error)
 }
 
+// Journal keeps what was taken beside the backups. Await waits a moment until
+// everything up to a revision is in it, and says itself if it is not.
+type Journal interface {
+	Await(ctx context.Context, revision int64) bool
+}
+
 // Options are what a Service needs.
 type Options struct {
 	Store         *store.Store
 	Standings     Standings
 	Confirmations Confirmations
 	Keys          PresharedKeys
+	Journal       Journal // nil: nobody keeps one
 	Logger        *slog.Logger
 }
 
@@ -72,6 +80,7 @@ type OpenRequest struct {
 	Stream       string // names the laptop's stream: of two the newer wins
 	Resume       string // a session that the laptop still holds; may be empty
 	AgentVersion string
+	Clock        time.Time // what the laptop's shows; zero: it did not say
 }
 
 // Opened is a session with what the laptop must install.
@@ -96,7 +105,8 @@ func (s *Service) Open(ctx context.Context, actor provisioner.Actor, r OpenReque
 		}
 	}
 	opened, err := s.open(ctx, actor, r)
-	if refusal, ok := provisioner.AsRefusal(err); ok {
+	// When a laptop was switched on outside of its hours is nobody's business.
+	if refusal, ok := provisioner.AsRefusal(err); ok && refusal.Code != provisioner.CodeOutsideHours {
 		s.remember(ctx, actor, refusal)
 		if refusal.Code == provisioner.CodeSignInNeeded {
 			// A laptop that asks for another session at a quiet moment has the former one still.
@@ -148,8 +158,9 @@ func (s *Service) admit(ctx context.Context, actor provisioner.Actor) (store.App
 	if err != nil {
 		return a, standing, err
 	}
-	if refusal := a.Tenant.Admits(standing, time.Now()); refusal != nil {
-		return a, standing, refusal
+	if _, refusal := a.Tenant.AdmitsAt(standing, time.Now()); refusal != nil {
+		// Whoever waits comes back spread over a minute.
+		return a, standing, refusal.After(refusal.RetryAfter + spread(refusal))
 	}
 	if present := a.Tenant.HouseRules.Version; present != a.Acknowledged && present != "" {
 		return a, standing, s.untilRead(ctx, a.Tenant)
@@ -164,6 +175,15 @@ func (s *Service) untilRead(ctx context.Context, tenant provisioner.Tenant) erro
 		return fmt.Errorf("reading house rules: %w", err)
 	}
 	return rules.UntilRead()
+}
+
+// spread is by how much somebody comes later than when access begins; one who is to come
+// by no date is not to come by himself.
+func spread(r *provisioner.Refusal) time.Duration {
+	if r.RetryAfter == 0 {
+		return 0
+	}
+	return rand.N(time.Minute)
 }
 
 // How many sessions of one device may be closed within a time before it has to
@@ -181,6 +201,10 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 	tenant := a.Tenant
 	err = s.Store.UpdateAbout(ctx, actor.ID, func(tx *store.Writer) error {
 		opened = Opened{epoch: tx.Epoch()}
+		ends, refusal := tenant.AdmitsAt(standing, tx.Now)
+		if refusal != nil {
+			return refusal
+		}
 		device, err := tx.OwnDevice(actor)
 		if err != nil {
 			return err
@@ -195,7 +219,7 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		if err != nil {
 			return err
 		}
-		gateway, index, err := place(tx, device, tried)
+		gateway, index, err := place(tx, device, tried, "")
 		if err != nil {
 			return err
 		}
@@ -205,8 +229,11 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		opened.Session = provisioner.Session{
 			ID: provisioner.NewID(), Device: device.ID, Tenant: device.Tenant, Person: device.Person,
 			Gateway: gateway.Name, Pool: pool, AddressIndex: index, KeyVersion: s.Keys.Current(),
-			PublicKey: device.PublicKey, Stream: r.Stream,
-			OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease),
+			PublicKey: device.PublicKey, Stream: r.Stream, Reported: provisioner.Usage{Clock: r.Clock},
+			OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease), EndsAt: ends,
+		}
+		if !ends.IsZero() && ends.Before(opened.Session.LeaseUntil) {
+			opened.Session.LeaseUntil = ends // so that the end is looked at when it comes
 		}
 		if opened.Session.Ending, err = ending(tx, tenant.Policy, device, tx.Now); err != nil {
 			return err
@@ -231,13 +258,18 @@ func choosePool(tx *store.Writer, tenant string) (string, error) {
 	}
 	offers := make([]seat.Offer, len(pools))
 	for i, p := range pools {
-		offers[i] = seat.Offer{Pool: p.Pool, Held: p.Held, UnusedGuarantee: p.UnusedGuarantee, Guarantee: p.Guarantee, TenantHeld: p.TenantHeld}
+		offers[i] = OfferOf(p)
 	}
 	pool, refusal := seat.Choose(offers, tx.Now)
 	if refusal != nil {
 		return "", refusal
 	}
 	return pool, nil
+}
+
+// OfferOf is a licence pool as its tenant meets it.
+func OfferOf(p store.PoolState) seat.Offer {
+	return seat.Offer{Pool: p.Pool, Held: p.Held, UnusedGuarantee: p.UnusedGuarantee, Guarantee: p.Guarantee, TenantHeld: p.TenantHeld}
 }
 
 // installed waits for the gateway to say that it has the peer.
@@ -257,7 +289,7 @@ func (s *Service) resume(ctx context.Context, actor provisioner.Actor, r OpenReq
 		if err != nil {
 			return err
 		}
-		ok, err := tx.ResumeSession(r.Resume, device.ID, r.Stream, tx.Now.Add(provisioner.Lease))
+		ok, err := tx.ResumeSession(r.Resume, device.ID, r.Stream, tx.Now.Add(provisioner.Lease), r.Clock)
 		if err != nil || !ok {
 			return err
 		}

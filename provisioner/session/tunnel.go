@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -30,17 +31,18 @@ type Peer struct {
 	PublicKey    provisioner.Key
 	PresharedKey [32]byte
 	AllowedIPs   []netip.Prefix
+	NotAfter     time.Time // zero: as long as the session
 }
 
 // Peer derives what the gateway must install for an open session.
 func (s *Service) Peer(session provisioner.Session, gateway provisioner.Gateway) (Peer, error) {
-	key, err := s.Keys.PresharedKey(session.KeyVersion, session.ID)
+	key, err := s.Keys.PresharedKey(session.KeyVersion, cmp.Or(session.KeyOf, session.ID))
 	if err != nil {
 		return Peer{}, fmt.Errorf("deriving the preshared key of a session: %w", err)
 	}
 	return Peer{
 		Session: session.ID, PublicKey: session.PublicKey, PresharedKey: key,
-		AllowedIPs: Addresses(session, gateway),
+		AllowedIPs: Addresses(session, gateway), NotAfter: session.EndsAt,
 	}, nil
 }
 

@@ -86,7 +86,7 @@ func (s *Service) knownLogin(ctx context.Context, tenant provisioner.Tenant, log
 		if err != nil {
 			return fmt.Errorf("reading how directory %s is followed: %w", tenant.Directory, err)
 		}
-		list, err := tx.PeopleTyped(tenant.Name, login, 2)
+		list, err := tx.PeopleOfTenantTyped(tenant.Name, login, 2)
 		if err != nil {
 			return fmt.Errorf("looking whose login it is: %w", err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/directory"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
@@ -70,6 +71,19 @@ func loginCount(tenant, folded string, cost int64) count {
 // locks that.
 func personCount(p directory.Person, directoryName string, cost int64) count {
 	return count{key: "p:" + directoryName + "/" + p.StableID, limit: loginLimit, window: loginWindow, cost: cost, full: causeLoginThrottled}
+}
+
+// ThrottleKeys are those under which somebody's wrong tries are counted: in a
+// tenant, and as a person, whatever the tenant.
+func ThrottleKeys(tenant string, p provisioner.Person) (inTenant, ofPerson []string) {
+	for _, typed := range []string{p.Login, p.Mail} {
+		inTenant = append(inTenant, loginCount(tenant, foldLogin(typed), 1).key)
+	}
+	ofPerson = append(ofPerson, personCount(directory.Person{StableID: p.StableID}, p.Directory, 1).key)
+	for _, c := range factorCounts(p.ID) {
+		ofPerson = append(ofPerson, c.key)
+	}
+	return inTenant, ofPerson
 }
 
 // foldLogin makes spellings one that directories take for one (RFC 4518 in

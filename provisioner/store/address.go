@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner/address"
 )
@@ -30,7 +31,7 @@ func (w *Writer) TakeAddress(gateway, tenant, device string, aggregate address.A
 	if err != nil {
 		return 0, err
 	}
-	if index, ok := former.addresses[gateway]; ok {
+	if index, ok := former.addresses[gateway]; ok && index != noAddress {
 		b, err := l.block(blockKey{gateway, index / address.BlockSize})
 		if err != nil && !errors.Is(err, ErrNone) {
 			return 0, err
@@ -88,10 +89,20 @@ func (w *Writer) FreeAddress(gateway, device string, index int64) error {
 		former.addresses = maps.Clone(former.addresses)
 		former.add(formerAddress{device, gateway, index})
 	}
-	return l.pen.run(`insert into former_address (device, gateway, address_index, used_at) values ($1, $2, $3, $4)
+	// The day will do, and behind what came before, so that the last one is known:
+	// the exact time would be the end of somebody's working day.
+	today := ms(w.Now.Truncate(day))
+	return l.pen.run(`insert into former_address (device, gateway, address_index, used_at)
+		select $1, $2, $3, case when max(used_at) >= $4 then max(used_at) + 1 else $5 end from former_address where device = $6 and gateway <> $7
 		on conflict (device, gateway) do update set address_index = excluded.address_index, used_at = excluded.used_at`,
-		device, gateway, index, ms(w.Now))
+		device, gateway, index, today, today, device, gateway)
 }
+
+const (
+	day = 24 * time.Hour
+	// noAddress stands in former_address where none is left to be given back.
+	noAddress int64 = -1
+)
 
 // AddressesTaken counts the addresses of a gateway that are not free, those that
 // nobody can have included.
@@ -109,7 +120,8 @@ func (w *Writer) ForgetAddresses(gateway string) error {
 	if err := run(w.q, `delete from address_block where gateway = $1`, gateway); err != nil {
 		return err
 	}
-	return run(w.q, `delete from former_address where gateway = $1`, gateway)
+	// On which day a device was there is still to be known.
+	return run(w.q, `update former_address set address_index = $1 where gateway = $2`, noAddress, gateway)
 }
 
 // block gives a block of addresses; ErrNone if nobody has it.

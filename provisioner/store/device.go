@@ -11,7 +11,7 @@ import (
 
 const (
 	deviceColumns = `d.id, d.tenant, d.person, d.generation, d.name, d.serial_number, d.platform, d.public_key, d.agent_version,
-	d.enrolled_at, d.certificate_not_after, d.revoked_at, d.revoked_why, d.signed_in_at `
+	d.enrolled_at, d.certificate_not_after, d.revoked_at, d.revoked_why, d.signed_in_at, d.static_until `
 	selectDevice = `select ` + deviceColumns + `from device d `
 )
 
@@ -19,12 +19,12 @@ func scanDevice(s scanner) (provisioner.Device, error) { return scanDeviceAnd(s)
 
 func scanDeviceAnd(s scanner, more ...any) (d provisioner.Device, err error) {
 	var key string
-	var enrolled, notAfter, revoked, signedIn int64
+	var enrolled, notAfter, revoked, signedIn, static int64
 	if err := s.Scan(append([]any{&d.ID, &d.Tenant, &d.Person, &d.Generation, &d.Name, &d.SerialNumber, &d.Platform, &key, &d.AgentVersion,
-		&enrolled, &notAfter, &revoked, &d.RevokedWhy, &signedIn}, more...)...); err != nil {
+		&enrolled, &notAfter, &revoked, &d.RevokedWhy, &signedIn, &static}, more...)...); err != nil {
 		return d, err
 	}
-	d.EnrolledAt, d.CertificateNotAfter, d.RevokedAt, d.SignedInAt = at(enrolled), at(notAfter), at(revoked), at(signedIn)
+	d.EnrolledAt, d.CertificateNotAfter, d.RevokedAt, d.SignedInAt, d.StaticUntil = at(enrolled), at(notAfter), at(revoked), at(signedIn), at(static)
 	d.PublicKey, err = keyFromText(key)
 	return d, err
 }
@@ -203,16 +203,19 @@ func (r *Reader) LivingDevices(person, tenant string) (int, error) {
 }
 
 // AddDevice writes a new device and claims its key. A key that anybody has
-// ever used is refused.
+// ever used is refused. Where the person's access rests, so does the device's.
 func (w *Writer) AddDevice(d provisioner.Device) error {
 	if err := w.ClaimKey(d.PublicKey, "device "+d.ID); err != nil {
 		return err
 	}
-	return run(w.q, `insert into device (id, tenant, person, generation, name, serial_number, platform, public_key, agent_version,
-			enrolled_at, certificate_not_after, revoked_at, revoked_why, search, signed_in_at)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, '', $12, $13)`,
+	if err := run(w.q, `insert into device (id, tenant, person, generation, name, serial_number, platform, public_key, agent_version,
+			enrolled_at, certificate_not_after, revoked_at, revoked_why, search, signed_in_at, static_until)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, '', $12, $13, $14)`,
 		d.ID, d.Tenant, d.Person, d.Generation, d.Name, d.SerialNumber, d.Platform, d.PublicKey.String(), d.AgentVersion,
-		ms(d.EnrolledAt), ms(d.CertificateNotAfter), deviceText(d), ms(d.SignedInAt))
+		ms(d.EnrolledAt), ms(d.CertificateNotAfter), deviceText(d), ms(d.SignedInAt), ms(d.StaticUntil)); err != nil {
+		return err
+	}
+	return w.restAsHerPerson(d)
 }
 
 // ReplaceDevice writes new keys, generation, name and certificate of a device
@@ -222,9 +225,9 @@ func (w *Writer) ReplaceDevice(d provisioner.Device) error {
 		return err
 	}
 	return run(w.q, `update device set generation = $1, name = $2, platform = $3, public_key = $4, agent_version = $5, enrolled_at = $6,
-		certificate_not_after = $7, search = $8, signed_in_at = $9 where id = $10`,
+		certificate_not_after = $7, search = $8, signed_in_at = $9, static_until = $10 where id = $11`,
 		d.Generation, d.Name, d.Platform, d.PublicKey.String(), d.AgentVersion, ms(d.EnrolledAt), ms(d.CertificateNotAfter),
-		deviceText(d), ms(d.SignedInAt), d.ID)
+		deviceText(d), ms(d.SignedInAt), ms(d.StaticUntil), d.ID)
 }
 
 // ClaimKey makes a WireGuard key somebody's for good. A key that anybody has
@@ -267,11 +270,17 @@ func (w *Writer) NoteSignIn(device string, at time.Time) error {
 }
 
 // RevokeDevice marks a device as revoked. It reports false if it was already.
-// The change is recorded; closing its session is the caller's next step.
+// The change is recorded; what a static peer held is free, and closing the session
+// is the caller's next step.
 func (w *Writer) RevokeDevice(d provisioner.Device, why string) (bool, error) {
 	n, err := w.changedDevice(d.ID, `update device set revoked_at = $1, revoked_why = $2 where id = $3 and revoked_at = 0`, ms(w.Now), why, d.ID)
 	if err != nil || n == 0 {
 		return false, err
+	}
+	if d.Static() {
+		if err := w.EndStatic(d); err != nil {
+			return false, err
+		}
 	}
 	return true, w.deviceChanged(d)
 }
@@ -290,13 +299,20 @@ func (w *Writer) SuspendDevice(d provisioner.Device, s provisioner.Suspension) (
 	return true, w.deviceChanged(d)
 }
 
-// RestoreDevice gives back what a source took; false if it had taken nothing.
+// RestoreDevice gives back what a source took; false if it had taken nothing. A
+// static peer is back at once: there is nobody to open a session for it.
 func (w *Writer) RestoreDevice(d provisioner.Device, source provisioner.SuspensionSource) (bool, error) {
 	n, err := w.changedDevice(d.ID, `delete from suspension where device = $1 and source = $2`, d.ID, string(source))
 	if err != nil || n == 0 {
 		return false, err
 	}
-	return true, w.deviceChanged(d)
+	if err := w.deviceChanged(d); err != nil || !d.Static() {
+		return true, err
+	}
+	if _, err := w.OpenStatic(d.ID); err != nil && !errors.Is(err, ErrNone) {
+		return true, fmt.Errorf("giving a static peer its session back: %w", err)
+	}
+	return true, nil
 }
 
 // changedDevice runs a statement that writes nothing of what the ledger keeps but

@@ -115,3 +115,44 @@ func SearchTexts(t *testing.T, o Options) (texts []string) {
 	})
 	return texts
 }
+
+// Columns are those of every table, as the engine itself tells them, by table.
+func Columns(t *testing.T, o Options) map[string][]string {
+	t.Helper()
+	query := `select m.name, p.name from sqlite_master m join pragma_table_info(m.name) p where m.type = 'table' and m.name not like 'sqlite!_%' escape '!'`
+	if isPostgres(o.Database) {
+		query = `select table_name, column_name from information_schema.columns where table_schema = current_schema()`
+	}
+	columns := make(map[string][]string)
+	write(t, o, func(p pen) error {
+		list, err := all(p, func(s scanner) (v [2]string, err error) { err = s.Scan(&v[0], &v[1]); return v, err }, query)
+		for _, v := range list {
+			if v[0] != "goose_db_version" { // of the migrations, which are ours
+				columns[v[0]] = append(columns[v[0]], v[1])
+			}
+		}
+		return err
+	})
+	return columns
+}
+
+// Everything is what stands in each column of each table, as text.
+func Everything(t *testing.T, o Options) map[string]map[string][]string {
+	t.Helper()
+	tables := Columns(t, o)
+	everything := make(map[string]map[string][]string)
+	write(t, o, func(p pen) error {
+		for table, columns := range tables {
+			everything[table] = make(map[string][]string)
+			for _, c := range columns {
+				texts, err := all(p, value[string], `select cast(`+c+` as text) from `+table)
+				if err != nil {
+					return err
+				}
+				everything[table][c] = texts
+			}
+		}
+		return nil
+	})
+	return everything
+}

@@ -117,8 +117,9 @@ func (r *Reader) HasDevices(person string) (bool, error) {
 // ForgetPerson forgets somebody who never had a device: what the directory said of her, her sign-ins and invitations.
 func (w *Writer) ForgetPerson(id string) error {
 	for _, statement := range []string{
-		`delete from held_loss where person = $1`, `delete from standing where person = $1`,
+		`delete from held_loss where person = $1`, `delete from person_suspension where person = $1`, `delete from standing where person = $1`,
 		`delete from identity_change_person where person = $1`, `delete from staff_token where person = $1`,
+		`delete from external_person where person = $1`,
 		`delete from recovery_code where person = $1`, `delete from factor where person = $1`,
 		`delete from invitation where person = $1`, `delete from acknowledgement where person = $1`,
 		`delete from person where id = $1`,

@@ -95,10 +95,11 @@ func (w *Writer) DropKey(purpose string, version int64) error {
 	return run(w.q, `delete from sealed_key where purpose = $1 and version = $2`, purpose, version)
 }
 
-// KeyVersionOpen reports whether an open session uses a version of the session
-// root.
+// KeyVersionOpen reports whether an open session, or the file of a static peer, uses
+// a version of the session root.
 func (r *Reader) KeyVersionOpen(version int64) (bool, error) {
-	n, err := one(r.q, value[int64], `select count(*) from (select id from session where closed_at = 0 and key_version = $1 limit 1) as using_it`, version)
+	n, err := one(r.q, value[int64], `select (select count(*) from (select id from session where closed_at = 0 and key_version = $1 limit 1) as using_it)
+		+ (select count(*) from static_peer where key_version = $2)`, version, version)
 	return n > 0, err
 }
 

@@ -55,7 +55,7 @@ func TestAnOutageEndsNoLease(t *testing.T) {
 			}
 		}
 		update(t, s, func(tx *store.Writer) error {
-			ok, err := tx.ResumeSession(renews.ID, renews.Device, "a", tx.Now.Add(provisioner.Lease))
+			ok, err := tx.ResumeSession(renews.ID, renews.Device, "a", tx.Now.Add(provisioner.Lease), time.Time{})
 			if err == nil && !ok {
 				err = errors.New("it was not there any more")
 			}

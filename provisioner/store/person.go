@@ -29,9 +29,9 @@ func (r *Reader) PersonTyped(tenant, typed string) (provisioner.Person, error) {
 		and exists (select 1 from standing s where s.person = person.id and s.tenant = $3) order by id limit 1`, key, key, tenant)
 }
 
-// PeopleTyped lists at most limit people of a tenant, but for those who are gone,
+// PeopleOfTenantTyped lists at most limit people of a tenant, but for those who are gone,
 // whose login or mail address reads like what was typed.
-func (r *Reader) PeopleTyped(tenant, typed string, limit int) ([]provisioner.Person, error) {
+func (r *Reader) PeopleOfTenantTyped(tenant, typed string, limit int) ([]provisioner.Person, error) {
 	key := Fold(typed)
 	if key == "" {
 		return nil, nil
@@ -39,6 +39,18 @@ func (r *Reader) PeopleTyped(tenant, typed string, limit int) ([]provisioner.Per
 	return all(r.q, scanPerson, selectPerson+`where (login_key = $1 or mail_key = $2)
 		and exists (select 1 from standing s where s.person = person.id and s.tenant = $3 and s.ended <> $4) order by id limit $5`,
 		key, key, tenant, string(provisioner.WhyDeleted), limit)
+}
+
+// PeopleTyped lists at most two people in scope who are meant by a login or mail address
+// as it was typed.
+func (r *Reader) PeopleTyped(scope provisioner.Scope, typed string) ([]FoundPerson, error) {
+	key := Fold(typed)
+	if key == "" {
+		return nil, nil
+	}
+	a := new(args)
+	where := `where (p.login_key = ` + a.add(key) + ` or p.mail_key = ` + a.add(key) + `) and ` + a.scope(scope, "s.tenant")
+	return all(r.q, scanFound, selectFound()+where+` order by p.id, s.tenant limit 2`, a.list...)
 }
 
 // KeepPerson makes the person known, or follows a changed name, login or mail

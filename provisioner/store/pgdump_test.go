@@ -333,7 +333,7 @@ func TestADumpOfAnOlderSchema(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range []string{ // back over 00015_again.sql, 00013_invitations.sql, 00012_waiting.sql, 00011_home.sql, 00010_spellings.sql (texts only), 00009_taking.sql, 00008_audit.sql, 00007_factor.sql, 00006_moves.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
+	for _, step := range []string{ // back over 00017_privacy.sql, 00016_clock.sql, 00015_again.sql, 00014_static.sql, 00013_invitations.sql, 00012_waiting.sql, 00011_home.sql, 00010_spellings.sql (texts only), 00009_taking.sql, 00008_audit.sql, 00007_factor.sql, 00006_moves.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
 		`drop index suspension_approval`,
 		`drop table waiting_laptop`,
 		`drop index session_end`,
@@ -341,6 +341,12 @@ func TestADumpOfAnOlderSchema(t *testing.T) {
 		`alter table device drop column signed_in_at`,
 		`drop table acknowledgement, house_rules, invitation`,
 		`drop index device_laptop`,
+		`drop table person_suspension, lost_device`,
+		`alter table session drop column reported_clock`,
+		`drop table static_peer, external_person`,
+		`alter table device drop column static_until`,
+		`alter table session drop column key_of, drop column ends_at`,
+		`alter table tenant drop column timed`,
 		`alter table staff_token drop column tenant`,
 		`drop table taking_gateway, taking`,
 		`alter table suspension drop column ends_at`,

@@ -9,24 +9,24 @@ import (
 
 const selectSession = `select s.id, s.device, s.tenant, s.person, s.gateway, s.pool, s.address_index, s.key_version, s.public_key, s.stream, s.revision,
 	s.opened_at, s.lease_until, s.renewed_at, s.last_handshake, s.received_bytes, s.sent_bytes,
-	s.reported_handshake, s.reported_received, s.reported_sent, s.closed_at, s.closed_why, s.closed_revision,
+	s.reported_handshake, s.reported_received, s.reported_sent, s.reported_clock, s.closed_at, s.closed_why, s.closed_revision, s.key_of, s.ends_at,
 	s.due_at, s.due_until, s.due_why, coalesce(c.observed_at, 0)
 	from session s left join gateway_contact c on c.gateway = s.gateway `
 
 func scanSession(r scanner) (s provisioner.Session, err error) {
 	var key string
-	var opened, lease, renewed, handshake, received, sent, closed, due, ends, observed int64
-	var reportedAt, reportedReceived, reportedSent int64
+	var opened, lease, renewed, handshake, received, sent, closed, ends, due, dueUntil, observed int64
+	var reportedAt, reportedReceived, reportedSent, clock int64
 	if err := r.Scan(&s.ID, &s.Device, &s.Tenant, &s.Person, &s.Gateway, &s.Pool, &s.AddressIndex, &s.KeyVersion, &key, &s.Stream, &s.Revision,
-		&opened, &lease, &renewed, &handshake, &received, &sent, &reportedAt, &reportedReceived, &reportedSent, &closed, &s.ClosedWhy, &s.ClosedRevision,
-		&due, &ends, &s.Ending.Why, &observed); err != nil {
+		&opened, &lease, &renewed, &handshake, &received, &sent, &reportedAt, &reportedReceived, &reportedSent, &clock, &closed, &s.ClosedWhy, &s.ClosedRevision,
+		&s.KeyOf, &ends, &due, &dueUntil, &s.Ending.Why, &observed); err != nil {
 		return s, err
 	}
 	s.OpenedAt, s.LeaseUntil, s.RenewedAt = at(opened), at(lease), at(renewed)
 	s.LastHandshake, s.ClosedAt, s.ObservedAt = at(handshake), at(closed), at(observed)
-	s.Ending.DueAt, s.Ending.EndsAt = at(due), at(ends)
+	s.EndsAt, s.Ending.DueAt, s.Ending.EndsAt = at(ends), at(due), at(dueUntil)
 	s.ReceivedBytes, s.SentBytes = uint64(received), uint64(sent)
-	s.Reported = provisioner.Usage{LastHandshake: at(reportedAt), ReceivedBytes: uint64(reportedReceived), SentBytes: uint64(reportedSent)}
+	s.Reported = provisioner.Usage{LastHandshake: at(reportedAt), ReceivedBytes: uint64(reportedReceived), SentBytes: uint64(reportedSent), Clock: at(clock)}
 	s.PublicKey, err = keyFromText(key)
 	return s, err
 }
@@ -50,6 +50,13 @@ func (r *Reader) OpenSessionOf(device string) (provisioner.Session, error) {
 		return provisioner.Session{}, err
 	}
 	return s.session, nil
+}
+
+// SessionsSince lists the sessions of a person in a tenant that were open after a
+// time, the latest first, at most limit.
+func (r *Reader) SessionsSince(person, tenant string, since time.Time, limit int) ([]provisioner.Session, error) {
+	return all(r.q, scanSession, selectSession+`where s.device in (select d.id from device d where d.person = $1 and d.tenant = $2) and s.person = $3
+		and (s.closed_at = 0 or s.closed_at > $4) order by s.opened_at desc, s.id limit $5`, person, tenant, person, ms(since), limit)
 }
 
 // openOf, like whatever else looks for one session and not for all open ones,
@@ -76,10 +83,11 @@ func (r *Reader) SessionsChanged(gateway string, after, upto int64) ([]provision
 		gateway, after, upto)
 }
 
-// SessionsOpenedBefore lists open sessions of a gateway that were opened before
-// a revision, at most limit.
+// SessionsOpenedBefore lists open sessions of laptops on a gateway that were opened
+// before a revision, at most limit. Static peers are not among them: there is
+// nobody who would open the next one.
 func (r *Reader) SessionsOpenedBefore(gateway string, revision int64, limit int) ([]provisioner.Session, error) {
-	return all(r.q, scanSession, selectSession+`where s.gateway = $1 and s.closed_at = 0 and s.revision < $2 order by s.id limit $3`,
+	return all(r.q, scanSession, selectSession+`where s.gateway = $1 and s.closed_at = 0 and s.revision < $2 and s.key_of = '' order by s.id limit $3`,
 		gateway, revision, limit)
 }
 
@@ -113,6 +121,11 @@ func (w *Writer) SetEnding(s provisioner.Session, e provisioner.Ending) error {
 	touch(w.ledger(), w.ledger().rows.sessions, s.Device)
 	return w.beside().run(`update session set due_at = $1, due_until = $2, due_why = $3 where id = $4 and closed_revision = 0`,
 		ms(e.DueAt), ms(e.EndsAt), string(e.Why), s.ID)
+}
+
+// LastClosed lists the device's sessions that were closed last, the latest first.
+func (r *Reader) LastClosed(device string, limit int) ([]provisioner.Session, error) {
+	return all(r.q, scanSession, selectSession+`where s.device = $1 and s.closed_revision > 0 order by s.closed_revision desc limit $2`, device, limit)
 }
 
 // FormerGateway names the gateway where the device was last; ErrNone if it
@@ -149,7 +162,8 @@ func (r *Reader) DebtsOf(device string) ([]Debt, error) {
 }
 
 // OpenSession writes an opened session and records the change; the session
-// gets its revision. Seat and address were taken before.
+// gets its revision. Seat and address were taken before; of a static peer the place
+// on the gateway too (AddStatic).
 func (w *Writer) OpenSession(s *provisioner.Session) error {
 	var err error
 	s.Revision, err = w.Record(provisioner.Change{Kind: provisioner.ChangeOpened, Tenant: s.Tenant, Gateway: s.Gateway, Device: s.Device, Session: s.ID})
@@ -159,11 +173,11 @@ func (w *Writer) OpenSession(s *provisioner.Session) error {
 	l := w.ledger()
 	if err := l.pen.run(`insert into session (id, device, tenant, person, gateway, pool, address_index, key_version, public_key, stream, revision,
 			opened_at, lease_until, renewed_at, last_handshake, received_bytes, sent_bytes,
-			reported_handshake, reported_received, reported_sent, closed_at, closed_why, closed_revision,
+			reported_handshake, reported_received, reported_sent, reported_clock, closed_at, closed_why, closed_revision, key_of, ends_at,
 			due_at, due_until, due_why)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, 0, 0, 0, '', 0, $15, $16, $17)`,
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, 0, 0, $15, 0, '', 0, $16, $17, $18, $19, $20)`,
 		s.ID, s.Device, s.Tenant, s.Person, s.Gateway, s.Pool, s.AddressIndex, s.KeyVersion, s.PublicKey.String(), s.Stream, s.Revision,
-		ms(s.OpenedAt), ms(s.LeaseUntil), ms(s.RenewedAt),
+		ms(s.OpenedAt), ms(s.LeaseUntil), ms(s.RenewedAt), ms(s.Reported.Clock), s.KeyOf, ms(s.EndsAt),
 		ms(s.Ending.DueAt), ms(s.Ending.EndsAt), string(s.Ending.Why)); err != nil {
 		return err
 	}
@@ -171,11 +185,14 @@ func (w *Writer) OpenSession(s *provisioner.Session) error {
 		change(l, held)
 		held.session, held.open = *s, true
 	}
+	if s.Static() {
+		return nil
+	}
 	return l.movePlace(s.Gateway, 1)
 }
 
-// CloseSession ends an open session: seat and address are free at once, the
-// change is recorded. The session must have been read as open in this transaction.
+// CloseSession ends an open session: seat and address are free at once (but a static
+// peer's, which are its own until EndStatic), the change is recorded. The session must have been read as open in this transaction.
 func (w *Writer) CloseSession(s provisioner.Session, why provisioner.Code) (revision int64, err error) {
 	if s.ClosedRevision, err = w.Record(provisioner.Change{
 		Kind: provisioner.ChangeClosed, Tenant: s.Tenant, Gateway: s.Gateway, Device: s.Device, Session: s.ID,
@@ -192,10 +209,17 @@ func (w *Writer) CloseSession(s provisioner.Session, why provisioner.Code) (revi
 	}
 	change(l, held)
 	held.open = false
-	return s.ClosedRevision, errors.Join(
-		l.pen.run(`update session set closed_at = $1, closed_why = $2, closed_revision = $3 where id = $4 and closed_revision = 0`,
-			ms(w.Now), string(why), s.ClosedRevision, s.ID),
-		l.movePlace(s.Gateway, -1),
+	if err := l.pen.run(`update session set closed_at = $1, closed_why = $2, closed_revision = $3 where id = $4 and closed_revision = 0`,
+		ms(w.Now), string(why), s.ClosedRevision, s.ID); err != nil || s.Static() {
+		return s.ClosedRevision, err
+	}
+	return s.ClosedRevision, w.free(s)
+}
+
+// free gives back what a session holds: place, seat and address.
+func (w *Writer) free(s provisioner.Session) error {
+	return errors.Join(
+		w.ledger().movePlace(s.Gateway, -1),
 		w.FreeSeat(s.Pool, s.Tenant),
 		w.FreeAddress(s.Gateway, s.Device, s.AddressIndex),
 	)
@@ -217,22 +241,47 @@ func (w *Writer) CloseSessionOf(device string, why provisioner.Code) (provisione
 	return s, err
 }
 
-// RenewSession moves the lease of an open session that stream holds, and keeps
-// what the laptop reports.
-func (w *Writer) RenewSession(id, device, stream string, leaseUntil time.Time, u provisioner.Usage) (bool, error) {
-	touch(w.ledger(), w.ledger().rows.sessions, device)
-	n, err := w.beside().exec(`update session set lease_until = $1, renewed_at = $2,
-			reported_handshake = $3, reported_received = $4, reported_sent = $5
-		where id = $6 and device = $7 and stream = $8 and closed_revision = 0`,
-		ms(leaseUntil), ms(w.Now), ms(u.LastHandshake), clip(u.ReceivedBytes), clip(u.SentBytes), id, device, stream)
-	return n > 0, err
+// Renewed is what a renewal has to know of its session.
+type Renewed struct {
+	LeaseUntil time.Time
+	EndsAt     time.Time // zero: never
+	Timed      bool      // the tenant's policy limits access to certain times
 }
 
-// ResumeSession gives an open session to a newer stream.
-func (w *Writer) ResumeSession(id, device, stream string, leaseUntil time.Time) (bool, error) {
+// RenewSession moves the lease of an open session that stream holds, not beyond the
+// session's end, and keeps what the laptop reports; ErrNone if it holds no such session.
+func (w *Writer) RenewSession(id, device, stream string, leaseUntil time.Time, u provisioner.Usage) (Renewed, error) {
 	touch(w.ledger(), w.ledger().rows.sessions, device)
-	n, err := w.beside().exec(`update session set stream = $1, lease_until = $2, renewed_at = $3 where id = $4 and device = $5 and closed_revision = 0`,
-		stream, ms(leaseUntil), ms(w.Now), id, device)
+	return one(w.beside(), func(s scanner) (r Renewed, err error) {
+		var lease, ends, timed int64
+		err = s.Scan(&lease, &ends, &timed)
+		r.LeaseUntil, r.EndsAt, r.Timed = at(lease), at(ends), timed > 0
+		return r, err
+	}, `update session set lease_until = case when ends_at > 0 and ends_at < $1 then ends_at else $2 end, renewed_at = $3,
+			reported_handshake = $4, reported_received = $5, reported_sent = $6, reported_clock = $7
+		where id = $8 and device = $9 and stream = $10 and closed_revision = 0
+		returning lease_until, ends_at, (select t.timed from tenant t where t.name = session.tenant)`,
+		ms(leaseUntil), ms(leaseUntil), ms(w.Now), ms(u.LastHandshake), clip(u.ReceivedBytes), clip(u.SentBytes), ms(u.Clock), id, device, stream)
+}
+
+// MoveEnd gives an open session another end, of which its gateway is told; the zero
+// time: none.
+func (w *Writer) MoveEnd(s provisioner.Session, ends time.Time) error {
+	touch(w.ledger(), w.ledger().rows.sessions, s.Device)
+	if _, err := w.Record(provisioner.Change{Kind: provisioner.ChangeOpened, Tenant: s.Tenant, Gateway: s.Gateway, Device: s.Device, Session: s.ID}); err != nil {
+		return err
+	}
+	return w.beside().run(`update session set ends_at = $1 where id = $2 and closed_revision = 0`, ms(ends), s.ID)
+}
+
+// ResumeSession gives an open session to a newer stream, whose laptop's clock
+// shows clock.
+func (w *Writer) ResumeSession(id, device, stream string, leaseUntil, clock time.Time) (bool, error) {
+	touch(w.ledger(), w.ledger().rows.sessions, device)
+	n, err := w.beside().exec(`update session set stream = $1, lease_until = case when ends_at > 0 and ends_at < $2 then ends_at else $3 end, renewed_at = $4,
+			reported_clock = $5
+		where id = $6 and device = $7 and closed_revision = 0`,
+		stream, ms(leaseUntil), ms(leaseUntil), ms(w.Now), ms(clock), id, device)
 	return n > 0, err
 }
 

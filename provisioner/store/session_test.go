@@ -244,7 +244,10 @@ func TestOnlyTheNewestStreamRenews(t *testing.T) {
 		})
 		renew := func(stream string) (ok bool) {
 			update(t, s, func(tx *store.Writer) (err error) {
-				ok, err = tx.RenewSession(v.ID, d.ID, stream, tx.Now.Add(provisioner.Lease), provisioner.Usage{ReceivedBytes: 1 << 63, SentBytes: 7, LastHandshake: tx.Now})
+				_, err = tx.RenewSession(v.ID, d.ID, stream, tx.Now.Add(provisioner.Lease), provisioner.Usage{ReceivedBytes: 1 << 63, SentBytes: 7, LastHandshake: tx.Now})
+				if ok = err == nil; errors.Is(err, store.ErrNone) {
+					return nil
+				}
 				return err
 			})
 			return ok
@@ -253,7 +256,7 @@ func TestOnlyTheNewestStreamRenews(t *testing.T) {
 			t.Error("the holder cannot renew")
 		}
 		update(t, s, func(tx *store.Writer) error {
-			ok, err := tx.ResumeSession(v.ID, d.ID, "newer", tx.Now.Add(provisioner.Lease))
+			ok, err := tx.ResumeSession(v.ID, d.ID, "newer", tx.Now.Add(provisioner.Lease), time.Time{})
 			if !ok {
 				t.Error("the newer stream cannot take the session")
 			}

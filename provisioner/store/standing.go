@@ -9,7 +9,8 @@ import (
 
 const (
 	standingColumns = `s.person, s.tenant, s.groups, s.ended, s.ends_at, s.password, s.password_ends_at, s.read_at, s.entitled, s.lost_at,
-		(select count(*) from held_loss h where h.person = s.person and h.tenant = s.tenant) `
+		(select count(*) from held_loss h where h.person = s.person and h.tenant = s.tenant),
+		coalesce((select x.until from external_person x where x.person = s.person and x.tenant = s.tenant), 0) `
 	selectStanding = `select ` + standingColumns + `from standing s `
 )
 
@@ -17,12 +18,13 @@ func scanStanding(s scanner) (v provisioner.Standing, err error) { return scanSt
 
 func scanStandingAnd(s scanner, more ...any) (v provisioner.Standing, err error) {
 	var groups string
-	var ends, passwordEnds, read, entitled, lost, held int64
+	var ends, passwordEnds, read, entitled, lost, held, external int64
 	if err := s.Scan(append([]any{&v.Person, &v.Tenant, &groups, &v.Ended, &ends, &v.Password, &passwordEnds, &read, &entitled, &lost,
-		&held}, more...)...); err != nil {
+		&held, &external}, more...)...); err != nil {
 		return v, err
 	}
 	v.EndsAt, v.PasswordEndsAt, v.ReadAt, v.LostAt = at(ends), at(passwordEnds), at(read), at(lost)
+	v.ExternalUntil = at(external)
 	v.Entitled, v.Held = entitled > 0, held > 0
 	return v, fromJSON(groups, &v.Groups)
 }

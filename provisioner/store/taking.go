@@ -14,7 +14,18 @@ type Selection struct {
 	Person       string `json:"person,omitempty"`
 	Gateway      string `json:"gateway,omitempty"` // with an open session there
 	AgentVersion string `json:"agent_version,omitempty"`
+	// UnusedSince: those that have access and were not in use since then.
+	UnusedSince time.Time `json:"unused_since,omitzero"`
 }
+
+// Whole reports that it means everything of a person or tenant.
+func (v Selection) Whole() bool {
+	return v.Gateway == "" && v.AgentVersion == "" && v.UnusedSince.IsZero()
+}
+
+// onlyUnused is said with the action of what takes unused access alone: a program
+// of the version before, which does not know that, does not take all then.
+const onlyUnused = " where unused"
 
 // where is the condition that a device d fits, and that an action has something
 // to do with it.
@@ -29,6 +40,9 @@ func (v Selection) where(a *args, action provisioner.Action) string {
 	add("d.person = ?", v.Person)
 	add("d.agent_version = ?", v.AgentVersion)
 	add("exists (select 1 from session s where s.device = d.id and s.gateway = ? and s.closed_at = 0)", v.Gateway)
+	if !v.UnusedSince.IsZero() {
+		list = append(list, unused(a, "d", v.UnusedSince))
+	}
 	if action == provisioner.ActionRestoreDevice {
 		list = append(list, "exists (select 1 from suspension u where u.device = d.id and u.source = "+a.add(string(provisioner.SuspendedByHelpdesk))+")")
 	}
@@ -69,6 +83,7 @@ func scanTaking(s scanner) (t Taking, err error) {
 		return t, err
 	}
 	t.EndsAt, t.CreatedAt, t.FinishedAt = at(ends), at(created), at(finished)
+	t.Action = provisioner.Action(strings.TrimSuffix(string(t.Action), onlyUnused))
 	if err := fromJSON(selection, &t.Selection); err != nil {
 		return t, err
 	}
@@ -85,8 +100,12 @@ func (w *Writer) AddTaking(t Taking) error {
 	if err != nil {
 		return err
 	}
+	action := string(t.Action)
+	if !t.Selection.UnusedSince.IsZero() {
+		action += onlyUnused
+	}
 	return run(w.q, `insert into taking (id, action, selection, reason, actor, ends_at, created_at, cursor, total, done, finished_at)
-		values ($1, $2, $3, $4, $5, $6, $7, '', $8, 0, 0)`, t.ID, string(t.Action), selection, t.Reason, actor, ms(t.EndsAt), ms(w.Now), t.Total)
+		values ($1, $2, $3, $4, $5, $6, $7, '', $8, 0, 0)`, t.ID, action, selection, t.Reason, actor, ms(t.EndsAt), ms(w.Now), t.Total)
 }
 
 // Taking reads one; ErrNone if there is none.

@@ -70,9 +70,9 @@ func (w *Writer) PutTenant(t provisioner.Tenant, was ...provisioner.Tenant) erro
 	if err != nil {
 		return err
 	}
-	if err := run(w.q, `insert into tenant (name, directory, declaration) values ($1, $2, $3)
-		on conflict (name) do update set directory = excluded.directory, declaration = excluded.declaration`,
-		t.Name, t.Directory, text); err != nil {
+	if err := run(w.q, `insert into tenant (name, directory, declaration, timed) values ($1, $2, $3, $4)
+		on conflict (name) do update set directory = excluded.directory, declaration = excluded.declaration, timed = excluded.timed`,
+		t.Name, t.Directory, text, boolInt(len(t.Policy.Access) > 0)); err != nil {
 		return err
 	}
 	if err := w.keepHouseRules(t); err != nil {

@@ -121,7 +121,7 @@ func checkTenant(t provisioner.Tenant) *provisioner.Refusal {
 	switch {
 	case !isName(t.Name):
 		return invalid(kindTenant, t.Name, "ein Name besteht aus höchstens 63 Kleinbuchstaben, Ziffern und Bindestrichen", "a name has lower-case letters, digits and hyphens, at most 63")
-	case tooLong(t.DisplayName, t.Land, t.Directory, t.Base, t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin, t.Provider.Operator, t.Provider.Helpdesk) ||
+	case tooLong(t.DisplayName, t.Land, t.Directory, t.Base, t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin, t.Provider.Operator, t.Provider.Helpdesk, t.Policy.ExternalGroup) ||
 		tooLong(t.Provider.Tenants...) || tooLong(t.MailDomains...) || tooLong(t.Policy.DNSDomains...):
 		return invalid(kindTenant, t.Name, "ein Wert ist zu lang oder enthält einen Zeilenumbruch", "a value is too long, or has a line break")
 	case t.StaffGroup == "":
@@ -132,10 +132,15 @@ func checkTenant(t provisioner.Tenant) *provisioner.Refusal {
 		return invalid(kindTenant, t.Name, "policy.tunnel muss split oder full sein", "policy.tunnel must be split or full")
 	case (t.Provider.Helpdesk == "") != (len(t.Provider.Tenants) == 0):
 		return invalid(kindTenant, t.Name, "provider.helpdesk und provider.tenants gehören zusammen: wer hilft, und wem", "provider.helpdesk and provider.tenants belong together: who helps, and whom")
-	case len(t.Provider.Tenants) > maxList || len(t.MailDomains) > maxList || len(t.Networks) > maxList || len(t.Policy.DNSServers) > 8 || len(t.Policy.DNSDomains) > 64:
+	case len(t.Provider.Tenants) > maxList || len(t.MailDomains) > maxList || len(t.Networks) > maxList || len(t.Policy.Access) > maxList || len(t.Policy.DNSServers) > 8 || len(t.Policy.DNSDomains) > 64:
 		return invalid(kindTenant, t.Name, "eine Liste ist zu lang", "a list is too long")
 	case len(slices.Compact(slices.Clone(t.MailDomains))) != len(t.MailDomains):
 		return invalid(kindTenant, t.Name, "eine Maildomain steht zweimal da", "a mail domain stands twice")
+	}
+	for _, a := range t.Policy.Access {
+		if a.Group == "" || tooLong(a.Group) || !a.From.IsZero() && !a.Until.IsZero() && !a.From.Before(a.Until) {
+			return invalid(kindTenant, t.Name, "policy.access braucht eine Gruppe und ein Ende nach dem Beginn", "policy.access needs a group, and an end after the beginning")
+		}
 	}
 	for _, n := range t.Networks {
 		if n.Group == "" || tooLong(n.Group) || len(n.Allow) > maxList {

@@ -33,6 +33,8 @@ const (
 
 const (
 	fieldPasswordHosts = "policy.password_hosts"
+	fieldExternalGroup = "policy.external_group"
+	fieldAccess        = "policy.access"
 	fieldNetworks      = "networks"
 )
 
@@ -96,6 +98,8 @@ func tenantFields(t provisioner.Tenant) []field {
 		{"policy.longest_session", provisioner.SpanText(t.Policy.LongestSession)},
 		{"policy.second_factor.enrolling", strconv.FormatBool(t.Policy.SecondFactor.Enrolling)},
 		{"policy.second_factor.signing_in_again", strconv.FormatBool(t.Policy.SecondFactor.SigningInAgain)},
+		{fieldExternalGroup, t.Policy.ExternalGroup},
+		{fieldAccess, join(t.Policy.Access, accessText)},
 		{fieldNetworks, join(t.Networks, grantText)},
 		{"house_rules", t.HouseRules.Version},
 		{"house_rules.link", t.HouseRules.Link},
@@ -107,6 +111,17 @@ func tenantFields(t provisioner.Tenant) []field {
 func adminMayChange(name string) bool {
 	return name == "display_name" || name == "staff_group" || strings.HasPrefix(name, "roles.") ||
 		strings.HasPrefix(name, "policy.") || strings.HasPrefix(name, "house_rules")
+}
+
+func accessText(a provisioner.AccessTime) string {
+	parts := []string{a.Group + ":", cmp.Or(a.Days.String(), "every day"), cmp.Or(a.Hours(), "all day")}
+	if !a.From.IsZero() {
+		parts = append(parts, "from "+dayText(a.From))
+	}
+	if !a.Until.IsZero() {
+		parts = append(parts, "until "+dayText(a.Until.Add(-time.Nanosecond)))
+	}
+	return strings.Join(parts, " ")
 }
 
 func grantText(g provisioner.NetworkGrant) string {

@@ -20,7 +20,8 @@ func Moved(was, declared provisioner.Tenant) (provisioner.Tenant, []Difference, 
 	}
 	differences := compare(kindTenant, now.Name, tenantFields(was), tenantFields(now))
 	for _, d := range differences {
-		if namesInDirectory(d.Field) || d.Field == fieldNetworks && slices.EqualFunc(was.Networks, now.Networks, sameDestinations) {
+		if namesInDirectory(d.Field) || d.Field == fieldNetworks && slices.EqualFunc(was.Networks, now.Networks, sameDestinations) ||
+			d.Field == fieldAccess && slices.EqualFunc(was.Policy.Access, now.Policy.Access, sameTimes) {
 			continue
 		}
 		return now, nil, invalid(kindTenant, now.Name, "%s ändert sich auch; wenden Sie das vorher oder nachher an", "%s changes too; apply that before or afterwards", d.Field)
@@ -30,11 +31,18 @@ func Moved(was, declared provisioner.Tenant) (provisioner.Tenant, []Difference, 
 
 // namesInDirectory lists the fields that are about nothing but the directory.
 func namesInDirectory(field string) bool {
-	return field == "directory" || field == "base" || field == "staff_group" || strings.HasPrefix(field, "roles.")
+	return field == "directory" || field == "base" || field == "staff_group" || field == fieldExternalGroup || strings.HasPrefix(field, "roles.")
 }
 
 func sameDestinations(a, b provisioner.NetworkGrant) bool {
 	return (a.Group == provisioner.GroupAll) == (b.Group == provisioner.GroupAll) && slices.Equal(a.Allow, b.Allow)
+}
+
+func sameTimes(a, b provisioner.AccessTime) bool {
+	if (a.Group == provisioner.GroupAll) == (b.Group == provisioner.GroupAll) {
+		a.Group = b.Group
+	}
+	return a == b
 }
 
 // GroupsMissing refuses a tenant whose groups a directory does not have.

@@ -202,6 +202,11 @@ func (s *Service) closeSessions(ctx context.Context, next func(*store.Writer) ([
 				if _, err := tx.CloseSession(v, provisioner.CodeGatewayMoved); err != nil {
 					return err
 				}
+				if v.Static() { // its file leads nowhere any more
+					if err := tx.EndStatic(provisioner.Device{ID: v.Device, Tenant: v.Tenant}); err != nil {
+						return err
+					}
+				}
 			}
 			return err
 		})

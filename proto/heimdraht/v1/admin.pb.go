@@ -542,8 +542,13 @@ type Policy struct {
 	// unset: twelve hours.
 	LongestSessionS *int64              `protobuf:"varint,11,opt,name=longest_session_s,json=longestSessionS,proto3,oneof" json:"longest_session_s,omitempty"`
 	SecondFactor    *SecondFactorPolicy `protobuf:"bytes,12,opt,name=second_factor,json=secondFactor,proto3" json:"second_factor,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// A group's DN: its members need somebody who answers for them before they
+	// enrol a laptop. Empty: no group.
+	ExternalGroup string `protobuf:"bytes,9,opt,name=external_group,json=externalGroup,proto3" json:"external_group,omitempty"`
+	// When people may be connected. None: always.
+	Access        []*AccessTime `protobuf:"bytes,13,rep,name=access,proto3" json:"access,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
@@ -646,6 +651,20 @@ func (x *Policy) GetSecondFactor() *SecondFactorPolicy {
 	return nil
 }
 
+func (x *Policy) GetExternalGroup() string {
+	if x != nil {
+		return x.ExternalGroup
+	}
+	return ""
+}
+
+func (x *Policy) GetAccess() []*AccessTime {
+	if x != nil {
+		return x.Access
+	}
+	return nil
+}
+
 // SecondFactorPolicy says for what people without a role above staff need a
 // second factor too.
 type SecondFactorPolicy struct {
@@ -700,6 +719,87 @@ func (x *SecondFactorPolicy) GetSigningInAgain() bool {
 	return false
 }
 
+// AccessTime lets the members of a group be connected at some times.
+type AccessTime struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A group's DN, or "all" for those of whom no other group's times speak.
+	Group string `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	// Such as "mon-fri" or "sat,sun". Empty: every day.
+	Days string `protobuf:"bytes,2,opt,name=days,proto3" json:"days,omitempty"`
+	// Such as "06:00-20:00", by the clock in Germany. Empty: the whole day.
+	Hours string `protobuf:"bytes,3,opt,name=hours,proto3" json:"hours,omitempty"`
+	// The first and the last day, such as 2027-12-31. Empty: no limit.
+	From          string `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	Until         string `protobuf:"bytes,5,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessTime) Reset() {
+	*x = AccessTime{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessTime) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessTime) ProtoMessage() {}
+
+func (x *AccessTime) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessTime.ProtoReflect.Descriptor instead.
+func (*AccessTime) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AccessTime) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *AccessTime) GetDays() string {
+	if x != nil {
+		return x.Days
+	}
+	return ""
+}
+
+func (x *AccessTime) GetHours() string {
+	if x != nil {
+		return x.Hours
+	}
+	return ""
+}
+
+func (x *AccessTime) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *AccessTime) GetUntil() string {
+	if x != nil {
+		return x.Until
+	}
+	return ""
+}
+
 type NetworkGrant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A group's DN, or "all".
@@ -712,7 +812,7 @@ type NetworkGrant struct {
 
 func (x *NetworkGrant) Reset() {
 	*x = NetworkGrant{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -724,7 +824,7 @@ func (x *NetworkGrant) String() string {
 func (*NetworkGrant) ProtoMessage() {}
 
 func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -737,7 +837,7 @@ func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkGrant.ProtoReflect.Descriptor instead.
 func (*NetworkGrant) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *NetworkGrant) GetGroup() string {
@@ -774,7 +874,7 @@ type LicencePoolDeclaration struct {
 
 func (x *LicencePoolDeclaration) Reset() {
 	*x = LicencePoolDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -786,7 +886,7 @@ func (x *LicencePoolDeclaration) String() string {
 func (*LicencePoolDeclaration) ProtoMessage() {}
 
 func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -799,7 +899,7 @@ func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicencePoolDeclaration.ProtoReflect.Descriptor instead.
 func (*LicencePoolDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LicencePoolDeclaration) GetName() string {
@@ -875,7 +975,7 @@ type PoolShare struct {
 
 func (x *PoolShare) Reset() {
 	*x = PoolShare{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +987,7 @@ func (x *PoolShare) String() string {
 func (*PoolShare) ProtoMessage() {}
 
 func (x *PoolShare) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1000,7 @@ func (x *PoolShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolShare.ProtoReflect.Descriptor instead.
 func (*PoolShare) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PoolShare) GetTenant() string {
@@ -935,7 +1035,7 @@ type GatewayDeclaration struct {
 
 func (x *GatewayDeclaration) Reset() {
 	*x = GatewayDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -947,7 +1047,7 @@ func (x *GatewayDeclaration) String() string {
 func (*GatewayDeclaration) ProtoMessage() {}
 
 func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -960,7 +1060,7 @@ func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayDeclaration.ProtoReflect.Descriptor instead.
 func (*GatewayDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GatewayDeclaration) GetName() string {
@@ -1021,7 +1121,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1133,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1146,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DiffRequest) GetDeclaration() *Declaration {
@@ -1065,7 +1165,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1077,7 +1177,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1090,7 +1190,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DiffResponse) GetDifferences() []*Difference {
@@ -1115,7 +1215,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1227,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1240,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Difference) GetKind() string {
@@ -1188,7 +1288,7 @@ type ApplyRequest struct {
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1200,7 +1300,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1213,7 +1313,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ApplyRequest) GetDeclaration() *Declaration {
@@ -1239,7 +1339,7 @@ type ApplyResponse struct {
 
 func (x *ApplyResponse) Reset() {
 	*x = ApplyResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1251,7 +1351,7 @@ func (x *ApplyResponse) String() string {
 func (*ApplyResponse) ProtoMessage() {}
 
 func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1264,7 +1364,7 @@ func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
 func (*ApplyResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ApplyResponse) GetDifferences() []*Difference {
@@ -1283,7 +1383,7 @@ type CreateGatewayTokenRequest struct {
 
 func (x *CreateGatewayTokenRequest) Reset() {
 	*x = CreateGatewayTokenRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1395,7 @@ func (x *CreateGatewayTokenRequest) String() string {
 func (*CreateGatewayTokenRequest) ProtoMessage() {}
 
 func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1408,7 @@ func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CreateGatewayTokenRequest) GetGateway() string {
@@ -1329,7 +1429,7 @@ type CreateGatewayTokenResponse struct {
 
 func (x *CreateGatewayTokenResponse) Reset() {
 	*x = CreateGatewayTokenResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1341,7 +1441,7 @@ func (x *CreateGatewayTokenResponse) String() string {
 func (*CreateGatewayTokenResponse) ProtoMessage() {}
 
 func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1354,7 +1454,7 @@ func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CreateGatewayTokenResponse) GetToken() string {
@@ -1379,7 +1479,7 @@ type ListGatewaysRequest struct {
 
 func (x *ListGatewaysRequest) Reset() {
 	*x = ListGatewaysRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1491,7 @@ func (x *ListGatewaysRequest) String() string {
 func (*ListGatewaysRequest) ProtoMessage() {}
 
 func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1504,7 @@ func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysRequest.ProtoReflect.Descriptor instead.
 func (*ListGatewaysRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 type ListGatewaysResponse struct {
@@ -1416,7 +1516,7 @@ type ListGatewaysResponse struct {
 
 func (x *ListGatewaysResponse) Reset() {
 	*x = ListGatewaysResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1428,7 +1528,7 @@ func (x *ListGatewaysResponse) String() string {
 func (*ListGatewaysResponse) ProtoMessage() {}
 
 func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1441,7 +1541,7 @@ func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysResponse.ProtoReflect.Descriptor instead.
 func (*ListGatewaysResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListGatewaysResponse) GetGateways() []*Gateway {
@@ -1472,7 +1572,7 @@ type Gateway struct {
 
 func (x *Gateway) Reset() {
 	*x = Gateway{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +1584,7 @@ func (x *Gateway) String() string {
 func (*Gateway) ProtoMessage() {}
 
 func (x *Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +1597,7 @@ func (x *Gateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
 func (*Gateway) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Gateway) GetName() string {
@@ -1630,7 +1730,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\rProviderRoles\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1a\n" +
 	"\bhelpdesk\x18\x02 \x01(\tR\bhelpdesk\x12\x18\n" +
-	"\atenants\x18\x03 \x03(\tR\atenants\"\xcc\x03\n" +
+	"\atenants\x18\x03 \x03(\tR\atenants\"\xa5\x04\n" +
 	"\x06Policy\x12,\n" +
 	"\x12devices_per_person\x18\x01 \x01(\rR\x10devicesPerPerson\x12\x16\n" +
 	"\x06tunnel\x18\x02 \x01(\tR\x06tunnel\x12\x1f\n" +
@@ -1644,12 +1744,21 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x0fsign_in_every_s\x18\n" +
 	" \x01(\x03H\x00R\fsignInEveryS\x88\x01\x01\x12/\n" +
 	"\x11longest_session_s\x18\v \x01(\x03H\x01R\x0flongestSessionS\x88\x01\x01\x12E\n" +
-	"\rsecond_factor\x18\f \x01(\v2 .heimdraht.v1.SecondFactorPolicyR\fsecondFactorB\x12\n" +
+	"\rsecond_factor\x18\f \x01(\v2 .heimdraht.v1.SecondFactorPolicyR\fsecondFactor\x12%\n" +
+	"\x0eexternal_group\x18\t \x01(\tR\rexternalGroup\x120\n" +
+	"\x06access\x18\r \x03(\v2\x18.heimdraht.v1.AccessTimeR\x06accessB\x12\n" +
 	"\x10_sign_in_every_sB\x14\n" +
 	"\x12_longest_session_s\"\\\n" +
 	"\x12SecondFactorPolicy\x12\x1c\n" +
 	"\tenrolling\x18\x01 \x01(\bR\tenrolling\x12(\n" +
-	"\x10signing_in_again\x18\x02 \x01(\bR\x0esigningInAgain\":\n" +
+	"\x10signing_in_again\x18\x02 \x01(\bR\x0esigningInAgain\"v\n" +
+	"\n" +
+	"AccessTime\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
+	"\x04days\x18\x02 \x01(\tR\x04days\x12\x14\n" +
+	"\x05hours\x18\x03 \x01(\tR\x05hours\x12\x12\n" +
+	"\x04from\x18\x04 \x01(\tR\x04from\x12\x14\n" +
+	"\x05until\x18\x05 \x01(\tR\x05until\":\n" +
 	"\fNetworkGrant\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x14\n" +
 	"\x05allow\x18\x02 \x03(\tR\x05allow\"\x96\x02\n" +
@@ -1733,7 +1842,7 @@ func file_heimdraht_v1_admin_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_admin_proto_rawDescData
 }
 
-var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*Declaration)(nil),                // 0: heimdraht.v1.Declaration
 	(*DirectoryDeclaration)(nil),       // 1: heimdraht.v1.DirectoryDeclaration
@@ -1743,55 +1852,57 @@ var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*ProviderRoles)(nil),              // 5: heimdraht.v1.ProviderRoles
 	(*Policy)(nil),                     // 6: heimdraht.v1.Policy
 	(*SecondFactorPolicy)(nil),         // 7: heimdraht.v1.SecondFactorPolicy
-	(*NetworkGrant)(nil),               // 8: heimdraht.v1.NetworkGrant
-	(*LicencePoolDeclaration)(nil),     // 9: heimdraht.v1.LicencePoolDeclaration
-	(*PoolShare)(nil),                  // 10: heimdraht.v1.PoolShare
-	(*GatewayDeclaration)(nil),         // 11: heimdraht.v1.GatewayDeclaration
-	(*DiffRequest)(nil),                // 12: heimdraht.v1.DiffRequest
-	(*DiffResponse)(nil),               // 13: heimdraht.v1.DiffResponse
-	(*Difference)(nil),                 // 14: heimdraht.v1.Difference
-	(*ApplyRequest)(nil),               // 15: heimdraht.v1.ApplyRequest
-	(*ApplyResponse)(nil),              // 16: heimdraht.v1.ApplyResponse
-	(*CreateGatewayTokenRequest)(nil),  // 17: heimdraht.v1.CreateGatewayTokenRequest
-	(*CreateGatewayTokenResponse)(nil), // 18: heimdraht.v1.CreateGatewayTokenResponse
-	(*ListGatewaysRequest)(nil),        // 19: heimdraht.v1.ListGatewaysRequest
-	(*ListGatewaysResponse)(nil),       // 20: heimdraht.v1.ListGatewaysResponse
-	(*Gateway)(nil),                    // 21: heimdraht.v1.Gateway
-	(*timestamppb.Timestamp)(nil),      // 22: google.protobuf.Timestamp
+	(*AccessTime)(nil),                 // 8: heimdraht.v1.AccessTime
+	(*NetworkGrant)(nil),               // 9: heimdraht.v1.NetworkGrant
+	(*LicencePoolDeclaration)(nil),     // 10: heimdraht.v1.LicencePoolDeclaration
+	(*PoolShare)(nil),                  // 11: heimdraht.v1.PoolShare
+	(*GatewayDeclaration)(nil),         // 12: heimdraht.v1.GatewayDeclaration
+	(*DiffRequest)(nil),                // 13: heimdraht.v1.DiffRequest
+	(*DiffResponse)(nil),               // 14: heimdraht.v1.DiffResponse
+	(*Difference)(nil),                 // 15: heimdraht.v1.Difference
+	(*ApplyRequest)(nil),               // 16: heimdraht.v1.ApplyRequest
+	(*ApplyResponse)(nil),              // 17: heimdraht.v1.ApplyResponse
+	(*CreateGatewayTokenRequest)(nil),  // 18: heimdraht.v1.CreateGatewayTokenRequest
+	(*CreateGatewayTokenResponse)(nil), // 19: heimdraht.v1.CreateGatewayTokenResponse
+	(*ListGatewaysRequest)(nil),        // 20: heimdraht.v1.ListGatewaysRequest
+	(*ListGatewaysResponse)(nil),       // 21: heimdraht.v1.ListGatewaysResponse
+	(*Gateway)(nil),                    // 22: heimdraht.v1.Gateway
+	(*timestamppb.Timestamp)(nil),      // 23: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	1,  // 0: heimdraht.v1.Declaration.directories:type_name -> heimdraht.v1.DirectoryDeclaration
 	2,  // 1: heimdraht.v1.Declaration.tenants:type_name -> heimdraht.v1.TenantDeclaration
-	9,  // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
-	11, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
+	10, // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
+	12, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
 	4,  // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
 	6,  // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
-	8,  // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
+	9,  // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
 	5,  // 7: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
 	3,  // 8: heimdraht.v1.TenantDeclaration.house_rules:type_name -> heimdraht.v1.HouseRulesDeclaration
 	7,  // 9: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
-	10, // 10: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
-	0,  // 11: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
-	14, // 12: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
-	0,  // 13: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
-	14, // 14: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
-	22, // 15: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	21, // 16: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
-	22, // 17: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
-	22, // 18: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
-	12, // 19: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
-	15, // 20: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
-	17, // 21: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
-	19, // 22: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
-	13, // 23: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
-	16, // 24: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
-	18, // 25: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
-	20, // 26: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
-	23, // [23:27] is the sub-list for method output_type
-	19, // [19:23] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	8,  // 10: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
+	11, // 11: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
+	0,  // 12: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
+	15, // 13: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
+	0,  // 14: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
+	15, // 15: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
+	23, // 16: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	22, // 17: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
+	23, // 18: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
+	23, // 19: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
+	13, // 20: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
+	16, // 21: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
+	18, // 22: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
+	20, // 23: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
+	14, // 24: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
+	17, // 25: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
+	19, // 26: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
+	21, // 27: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
+	24, // [24:28] is the sub-list for method output_type
+	20, // [20:24] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_admin_proto_init() }
@@ -1807,7 +1918,7 @@ func file_heimdraht_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_admin_proto_rawDesc), len(file_heimdraht_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

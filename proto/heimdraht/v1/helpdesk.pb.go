@@ -74,6 +74,64 @@ func (DeviceState) EnumDescriptor() ([]byte, []int) {
 	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{0}
 }
 
+type LinkState int32
+
+const (
+	LinkState_LINK_STATE_UNSPECIFIED LinkState = 0
+	LinkState_LINK_STATE_OK          LinkState = 1
+	// It keeps her from connecting, or from working.
+	LinkState_LINK_STATE_NOT_OK LinkState = 2
+	// It does not, and is worth a word.
+	LinkState_LINK_STATE_ATTENTION LinkState = 3
+	// It is not known, or does not apply.
+	LinkState_LINK_STATE_NOT_KNOWN LinkState = 4
+)
+
+// Enum value maps for LinkState.
+var (
+	LinkState_name = map[int32]string{
+		0: "LINK_STATE_UNSPECIFIED",
+		1: "LINK_STATE_OK",
+		2: "LINK_STATE_NOT_OK",
+		3: "LINK_STATE_ATTENTION",
+		4: "LINK_STATE_NOT_KNOWN",
+	}
+	LinkState_value = map[string]int32{
+		"LINK_STATE_UNSPECIFIED": 0,
+		"LINK_STATE_OK":          1,
+		"LINK_STATE_NOT_OK":      2,
+		"LINK_STATE_ATTENTION":   3,
+		"LINK_STATE_NOT_KNOWN":   4,
+	}
+)
+
+func (x LinkState) Enum() *LinkState {
+	p := new(LinkState)
+	*p = x
+	return p
+}
+
+func (x LinkState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LinkState) Descriptor() protoreflect.EnumDescriptor {
+	return file_heimdraht_v1_helpdesk_proto_enumTypes[1].Descriptor()
+}
+
+func (LinkState) Type() protoreflect.EnumType {
+	return &file_heimdraht_v1_helpdesk_proto_enumTypes[1]
+}
+
+func (x LinkState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LinkState.Descriptor instead.
+func (LinkState) EnumDescriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{1}
+}
+
 // TakeAction is what is done to access.
 type TakeAction int32
 
@@ -111,11 +169,11 @@ func (x TakeAction) String() string {
 }
 
 func (TakeAction) Descriptor() protoreflect.EnumDescriptor {
-	return file_heimdraht_v1_helpdesk_proto_enumTypes[1].Descriptor()
+	return file_heimdraht_v1_helpdesk_proto_enumTypes[2].Descriptor()
 }
 
 func (TakeAction) Type() protoreflect.EnumType {
-	return &file_heimdraht_v1_helpdesk_proto_enumTypes[1]
+	return &file_heimdraht_v1_helpdesk_proto_enumTypes[2]
 }
 
 func (x TakeAction) Number() protoreflect.EnumNumber {
@@ -124,7 +182,7 @@ func (x TakeAction) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TakeAction.Descriptor instead.
 func (TakeAction) EnumDescriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{1}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{2}
 }
 
 type FindPeopleRequest struct {
@@ -402,7 +460,9 @@ type GetPersonResponse struct {
 	DirectoryReadAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=directory_read_at,json=directoryReadAt,proto3" json:"directory_read_at,omitempty"`
 	Devices         []*Device              `protobuf:"bytes,4,rep,name=devices,proto3" json:"devices,omitempty"`
 	// The latest first; the causes that a refusal did not tell the caller.
-	Refusals      []*RecentRefusal `protobuf:"bytes,5,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	Refusals []*RecentRefusal `protobuf:"bytes,5,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	// Her access rests, whatever her devices; not set: it does not.
+	Suspension    *PersonSuspension `protobuf:"bytes,16,opt,name=suspension,proto3" json:"suspension,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -472,6 +532,74 @@ func (x *GetPersonResponse) GetRefusals() []*RecentRefusal {
 	return nil
 }
 
+func (x *GetPersonResponse) GetSuspension() *PersonSuspension {
+	if x != nil {
+		return x.Suspension
+	}
+	return nil
+}
+
+type PersonSuspension struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Reason string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	Since  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// When it ends by itself; not set: never.
+	EndsAt        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PersonSuspension) Reset() {
+	*x = PersonSuspension{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PersonSuspension) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PersonSuspension) ProtoMessage() {}
+
+func (x *PersonSuspension) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PersonSuspension.ProtoReflect.Descriptor instead.
+func (*PersonSuspension) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PersonSuspension) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PersonSuspension) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *PersonSuspension) GetEndsAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndsAt
+	}
+	return nil
+}
+
 type RecentRefusal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
@@ -485,7 +613,7 @@ type RecentRefusal struct {
 
 func (x *RecentRefusal) Reset() {
 	*x = RecentRefusal{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +625,7 @@ func (x *RecentRefusal) String() string {
 func (*RecentRefusal) ProtoMessage() {}
 
 func (x *RecentRefusal) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +638,7 @@ func (x *RecentRefusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecentRefusal.ProtoReflect.Descriptor instead.
 func (*RecentRefusal) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{5}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RecentRefusal) GetAt() *timestamppb.Timestamp {
@@ -561,13 +689,15 @@ type Device struct {
 	Session             *Session               `protobuf:"bytes,14,opt,name=session,proto3" json:"session,omitempty"`
 	// It rests, among others, because it waits for approval (ApprovalService).
 	AwaitsApproval bool `protobuf:"varint,15,opt,name=awaits_approval,json=awaitsApproval,proto3" json:"awaits_approval,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// When a static device ends; not set: it has an agent.
+	StaticUntil   *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=static_until,json=staticUntil,proto3" json:"static_until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Device) Reset() {
 	*x = Device{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -579,7 +709,7 @@ func (x *Device) String() string {
 func (*Device) ProtoMessage() {}
 
 func (x *Device) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -592,7 +722,7 @@ func (x *Device) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Device.ProtoReflect.Descriptor instead.
 func (*Device) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Device) GetDeviceId() string {
@@ -700,6 +830,13 @@ func (x *Device) GetAwaitsApproval() bool {
 	return false
 }
 
+func (x *Device) GetStaticUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StaticUntil
+	}
+	return nil
+}
+
 type Session struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	SessionId  string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
@@ -720,7 +857,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -732,7 +869,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -745,7 +882,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Session) GetSessionId() string {
@@ -835,7 +972,7 @@ type GetDeviceRequest struct {
 
 func (x *GetDeviceRequest) Reset() {
 	*x = GetDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -847,7 +984,7 @@ func (x *GetDeviceRequest) String() string {
 func (*GetDeviceRequest) ProtoMessage() {}
 
 func (x *GetDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -860,7 +997,7 @@ func (x *GetDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeviceRequest.ProtoReflect.Descriptor instead.
 func (*GetDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetDeviceRequest) GetDeviceId() string {
@@ -879,7 +1016,7 @@ type GetDeviceResponse struct {
 
 func (x *GetDeviceResponse) Reset() {
 	*x = GetDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -891,7 +1028,7 @@ func (x *GetDeviceResponse) String() string {
 func (*GetDeviceResponse) ProtoMessage() {}
 
 func (x *GetDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -904,7 +1041,7 @@ func (x *GetDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeviceResponse.ProtoReflect.Descriptor instead.
 func (*GetDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetDeviceResponse) GetDevice() *Device {
@@ -912,6 +1049,317 @@ func (x *GetDeviceResponse) GetDevice() *Device {
 		return x.Device
 	}
 	return nil
+}
+
+// ExplainRequest names a laptop or a person, or is a search.
+type ExplainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first of these three that is given counts. The id of a device, or enough
+	// of its beginning to be unique.
+	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	PersonId string `protobuf:"bytes,2,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
+	// The beginning of a device's id, or whatever FindPeople takes.
+	Query string `protobuf:"bytes,3,opt,name=query,proto3" json:"query,omitempty"`
+	// Only of this tenant. May be empty.
+	Tenant        string `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainRequest) Reset() {
+	*x = ExplainRequest{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainRequest) ProtoMessage() {}
+
+func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
+func (*ExplainRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ExplainRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetPersonId() string {
+	if x != nil {
+		return x.PersonId
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type ExplainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whom the query may mean if it means more than one; all else is empty then.
+	Candidates []*Person `protobuf:"bytes,1,rep,name=candidates,proto3" json:"candidates,omitempty"`
+	Person     *Person   `protobuf:"bytes,2,opt,name=person,proto3" json:"person,omitempty"`
+	// The laptop that it is about; not set: she has none.
+	Device *Device `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"`
+	Links  []*Link `protobuf:"bytes,4,rep,name=links,proto3" json:"links,omitempty"`
+	Cause  *Cause  `protobuf:"bytes,5,opt,name=cause,proto3" json:"cause,omitempty"`
+	// Her other laptops, by which it can be asked again.
+	OtherDevices  []*Device `protobuf:"bytes,6,rep,name=other_devices,json=otherDevices,proto3" json:"other_devices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainResponse) Reset() {
+	*x = ExplainResponse{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainResponse) ProtoMessage() {}
+
+func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
+func (*ExplainResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ExplainResponse) GetCandidates() []*Person {
+	if x != nil {
+		return x.Candidates
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetPerson() *Person {
+	if x != nil {
+		return x.Person
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetDevice() *Device {
+	if x != nil {
+		return x.Device
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetLinks() []*Link {
+	if x != nil {
+		return x.Links
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetCause() *Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetOtherDevices() []*Device {
+	if x != nil {
+		return x.OtherDevices
+	}
+	return nil
+}
+
+// Link is one link of the chain, the nearest to the root first.
+type Link struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stable: "directory", "account", "handshake", …
+	Link  string    `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
+	State LinkState `protobuf:"varint,2,opt,name=state,proto3,enum=heimdraht.v1.LinkState" json:"state,omitempty"`
+	// In the caller's language: what it is, and what was found.
+	Title  string `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
+	Figure string `protobuf:"bytes,4,opt,name=figure,proto3" json:"figure,omitempty"`
+	// The code of what is wrong there; empty: nothing.
+	Code          string `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Link) Reset() {
+	*x = Link{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Link) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Link) ProtoMessage() {}
+
+func (x *Link) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Link.ProtoReflect.Descriptor instead.
+func (*Link) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Link) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
+func (x *Link) GetState() LinkState {
+	if x != nil {
+		return x.State
+	}
+	return LinkState_LINK_STATE_UNSPECIFIED
+}
+
+func (x *Link) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Link) GetFigure() string {
+	if x != nil {
+		return x.Figure
+	}
+	return ""
+}
+
+func (x *Link) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+// Cause is why, what to do, and who can.
+type Cause struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Code  string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// In the caller's language.
+	Sentence string `protobuf:"bytes,2,opt,name=sentence,proto3" json:"sentence,omitempty"`
+	NextStep string `protobuf:"bytes,3,opt,name=next_step,json=nextStep,proto3" json:"next_step,omitempty"`
+	// As in Refusal.
+	Who           string `protobuf:"bytes,4,opt,name=who,proto3" json:"who,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cause) Reset() {
+	*x = Cause{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cause) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cause) ProtoMessage() {}
+
+func (x *Cause) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cause.ProtoReflect.Descriptor instead.
+func (*Cause) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Cause) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Cause) GetSentence() string {
+	if x != nil {
+		return x.Sentence
+	}
+	return ""
+}
+
+func (x *Cause) GetNextStep() string {
+	if x != nil {
+		return x.NextStep
+	}
+	return ""
+}
+
+func (x *Cause) GetWho() string {
+	if x != nil {
+		return x.Who
+	}
+	return ""
 }
 
 type RevokeDeviceRequest struct {
@@ -926,7 +1374,7 @@ type RevokeDeviceRequest struct {
 
 func (x *RevokeDeviceRequest) Reset() {
 	*x = RevokeDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -938,7 +1386,7 @@ func (x *RevokeDeviceRequest) String() string {
 func (*RevokeDeviceRequest) ProtoMessage() {}
 
 func (x *RevokeDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -951,7 +1399,7 @@ func (x *RevokeDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RevokeDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RevokeDeviceRequest) GetDeviceId() string {
@@ -985,7 +1433,7 @@ type RevokeDeviceResponse struct {
 
 func (x *RevokeDeviceResponse) Reset() {
 	*x = RevokeDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -997,7 +1445,7 @@ func (x *RevokeDeviceResponse) String() string {
 func (*RevokeDeviceResponse) ProtoMessage() {}
 
 func (x *RevokeDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,7 +1458,7 @@ func (x *RevokeDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RevokeDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RevokeDeviceResponse) GetDevice() *Device {
@@ -1042,7 +1490,7 @@ type GatewayConfirmation struct {
 
 func (x *GatewayConfirmation) Reset() {
 	*x = GatewayConfirmation{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +1502,7 @@ func (x *GatewayConfirmation) String() string {
 func (*GatewayConfirmation) ProtoMessage() {}
 
 func (x *GatewayConfirmation) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +1515,7 @@ func (x *GatewayConfirmation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayConfirmation.ProtoReflect.Descriptor instead.
 func (*GatewayConfirmation) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GatewayConfirmation) GetGateway() string {
@@ -1109,7 +1557,7 @@ type SuspendDeviceRequest struct {
 
 func (x *SuspendDeviceRequest) Reset() {
 	*x = SuspendDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1569,7 @@ func (x *SuspendDeviceRequest) String() string {
 func (*SuspendDeviceRequest) ProtoMessage() {}
 
 func (x *SuspendDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1582,7 @@ func (x *SuspendDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendDeviceRequest.ProtoReflect.Descriptor instead.
 func (*SuspendDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SuspendDeviceRequest) GetDeviceId() string {
@@ -1168,7 +1616,7 @@ type SuspendDeviceResponse struct {
 
 func (x *SuspendDeviceResponse) Reset() {
 	*x = SuspendDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1180,7 +1628,7 @@ func (x *SuspendDeviceResponse) String() string {
 func (*SuspendDeviceResponse) ProtoMessage() {}
 
 func (x *SuspendDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1193,7 +1641,7 @@ func (x *SuspendDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendDeviceResponse.ProtoReflect.Descriptor instead.
 func (*SuspendDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SuspendDeviceResponse) GetDevice() *Device {
@@ -1220,7 +1668,7 @@ type RestoreDeviceRequest struct {
 
 func (x *RestoreDeviceRequest) Reset() {
 	*x = RestoreDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1232,7 +1680,7 @@ func (x *RestoreDeviceRequest) String() string {
 func (*RestoreDeviceRequest) ProtoMessage() {}
 
 func (x *RestoreDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1245,7 +1693,7 @@ func (x *RestoreDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RestoreDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RestoreDeviceRequest) GetDeviceId() string {
@@ -1271,7 +1719,7 @@ type RestoreDeviceResponse struct {
 
 func (x *RestoreDeviceResponse) Reset() {
 	*x = RestoreDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1283,7 +1731,7 @@ func (x *RestoreDeviceResponse) String() string {
 func (*RestoreDeviceResponse) ProtoMessage() {}
 
 func (x *RestoreDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1296,7 +1744,7 @@ func (x *RestoreDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RestoreDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RestoreDeviceResponse) GetDevice() *Device {
@@ -1318,7 +1766,7 @@ type RevokePersonRequest struct {
 
 func (x *RevokePersonRequest) Reset() {
 	*x = RevokePersonRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +1778,7 @@ func (x *RevokePersonRequest) String() string {
 func (*RevokePersonRequest) ProtoMessage() {}
 
 func (x *RevokePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,7 +1791,7 @@ func (x *RevokePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokePersonRequest.ProtoReflect.Descriptor instead.
 func (*RevokePersonRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RevokePersonRequest) GetPersonId() string {
@@ -1384,7 +1832,7 @@ type RevokePersonResponse struct {
 
 func (x *RevokePersonResponse) Reset() {
 	*x = RevokePersonResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1396,7 +1844,7 @@ func (x *RevokePersonResponse) String() string {
 func (*RevokePersonResponse) ProtoMessage() {}
 
 func (x *RevokePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1409,7 +1857,7 @@ func (x *RevokePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokePersonResponse.ProtoReflect.Descriptor instead.
 func (*RevokePersonResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RevokePersonResponse) GetDevices() []*Device {
@@ -1441,7 +1889,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +1901,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +1914,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListSessionsRequest) GetTenant() string {
@@ -1508,7 +1956,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1520,7 +1968,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1533,7 +1981,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListSessionsResponse) GetSessions() []*Session {
@@ -1561,7 +2009,7 @@ type IssueFactorTokenRequest struct {
 
 func (x *IssueFactorTokenRequest) Reset() {
 	*x = IssueFactorTokenRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1573,7 +2021,7 @@ func (x *IssueFactorTokenRequest) String() string {
 func (*IssueFactorTokenRequest) ProtoMessage() {}
 
 func (x *IssueFactorTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1586,7 +2034,7 @@ func (x *IssueFactorTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueFactorTokenRequest.ProtoReflect.Descriptor instead.
 func (*IssueFactorTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *IssueFactorTokenRequest) GetPersonId() string {
@@ -1613,7 +2061,7 @@ type IssueFactorTokenResponse struct {
 
 func (x *IssueFactorTokenResponse) Reset() {
 	*x = IssueFactorTokenResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +2073,7 @@ func (x *IssueFactorTokenResponse) String() string {
 func (*IssueFactorTokenResponse) ProtoMessage() {}
 
 func (x *IssueFactorTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +2086,7 @@ func (x *IssueFactorTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueFactorTokenResponse.ProtoReflect.Descriptor instead.
 func (*IssueFactorTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{22}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *IssueFactorTokenResponse) GetToken() string {
@@ -1668,7 +2116,7 @@ type ResetFactorRequest struct {
 
 func (x *ResetFactorRequest) Reset() {
 	*x = ResetFactorRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +2128,7 @@ func (x *ResetFactorRequest) String() string {
 func (*ResetFactorRequest) ProtoMessage() {}
 
 func (x *ResetFactorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +2141,7 @@ func (x *ResetFactorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetFactorRequest.ProtoReflect.Descriptor instead.
 func (*ResetFactorRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{23}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ResetFactorRequest) GetPersonId() string {
@@ -1734,7 +2182,7 @@ type ResetFactorResponse struct {
 
 func (x *ResetFactorResponse) Reset() {
 	*x = ResetFactorResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1746,7 +2194,7 @@ func (x *ResetFactorResponse) String() string {
 func (*ResetFactorResponse) ProtoMessage() {}
 
 func (x *ResetFactorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1759,7 +2207,7 @@ func (x *ResetFactorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetFactorResponse.ProtoReflect.Descriptor instead.
 func (*ResetFactorResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{24}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ResetFactorResponse) GetProposal() *Proposal {
@@ -1789,7 +2237,7 @@ type Proposal struct {
 
 func (x *Proposal) Reset() {
 	*x = Proposal{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +2249,7 @@ func (x *Proposal) String() string {
 func (*Proposal) ProtoMessage() {}
 
 func (x *Proposal) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +2262,7 @@ func (x *Proposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
 func (*Proposal) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{25}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Proposal) GetProposalId() string {
@@ -1888,7 +2336,7 @@ type ListProposalsRequest struct {
 
 func (x *ListProposalsRequest) Reset() {
 	*x = ListProposalsRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1900,7 +2348,7 @@ func (x *ListProposalsRequest) String() string {
 func (*ListProposalsRequest) ProtoMessage() {}
 
 func (x *ListProposalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1913,7 +2361,7 @@ func (x *ListProposalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProposalsRequest.ProtoReflect.Descriptor instead.
 func (*ListProposalsRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{26}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{31}
 }
 
 type ListProposalsResponse struct {
@@ -1926,7 +2374,7 @@ type ListProposalsResponse struct {
 
 func (x *ListProposalsResponse) Reset() {
 	*x = ListProposalsResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +2386,7 @@ func (x *ListProposalsResponse) String() string {
 func (*ListProposalsResponse) ProtoMessage() {}
 
 func (x *ListProposalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +2399,7 @@ func (x *ListProposalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProposalsResponse.ProtoReflect.Descriptor instead.
 func (*ListProposalsResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{27}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListProposalsResponse) GetProposals() []*Proposal {
@@ -1970,7 +2418,7 @@ type ConfirmProposalRequest struct {
 
 func (x *ConfirmProposalRequest) Reset() {
 	*x = ConfirmProposalRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1982,7 +2430,7 @@ func (x *ConfirmProposalRequest) String() string {
 func (*ConfirmProposalRequest) ProtoMessage() {}
 
 func (x *ConfirmProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1995,7 +2443,7 @@ func (x *ConfirmProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmProposalRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmProposalRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{28}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ConfirmProposalRequest) GetProposalId() string {
@@ -2014,7 +2462,7 @@ type ConfirmProposalResponse struct {
 
 func (x *ConfirmProposalResponse) Reset() {
 	*x = ConfirmProposalResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2026,7 +2474,7 @@ func (x *ConfirmProposalResponse) String() string {
 func (*ConfirmProposalResponse) ProtoMessage() {}
 
 func (x *ConfirmProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2039,7 +2487,7 @@ func (x *ConfirmProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmProposalResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmProposalResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{29}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ConfirmProposalResponse) GetProposal() *Proposal {
@@ -2058,7 +2506,7 @@ type WithdrawProposalRequest struct {
 
 func (x *WithdrawProposalRequest) Reset() {
 	*x = WithdrawProposalRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2070,7 +2518,7 @@ func (x *WithdrawProposalRequest) String() string {
 func (*WithdrawProposalRequest) ProtoMessage() {}
 
 func (x *WithdrawProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2083,7 +2531,7 @@ func (x *WithdrawProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawProposalRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawProposalRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{30}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *WithdrawProposalRequest) GetProposalId() string {
@@ -2102,7 +2550,7 @@ type WithdrawProposalResponse struct {
 
 func (x *WithdrawProposalResponse) Reset() {
 	*x = WithdrawProposalResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2114,7 +2562,7 @@ func (x *WithdrawProposalResponse) String() string {
 func (*WithdrawProposalResponse) ProtoMessage() {}
 
 func (x *WithdrawProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2127,7 +2575,7 @@ func (x *WithdrawProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawProposalResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawProposalResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{31}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *WithdrawProposalResponse) GetProposal() *Proposal {
@@ -2153,14 +2601,17 @@ type TakeRequest struct {
 	// There is no time for a second person. It is recorded.
 	Emergency bool `protobuf:"varint,8,opt,name=emergency,proto3" json:"emergency,omitempty"`
 	// Only count.
-	DryRun        bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,9,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// Laptops that have access and were not in use for so many days, at least 30. Zero:
+	// whether they were does not matter.
+	UnusedDays    uint32 `protobuf:"varint,16,opt,name=unused_days,json=unusedDays,proto3" json:"unused_days,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TakeRequest) Reset() {
 	*x = TakeRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2172,7 +2623,7 @@ func (x *TakeRequest) String() string {
 func (*TakeRequest) ProtoMessage() {}
 
 func (x *TakeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2185,7 +2636,7 @@ func (x *TakeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeRequest.ProtoReflect.Descriptor instead.
 func (*TakeRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{32}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TakeRequest) GetAction() TakeAction {
@@ -2251,6 +2702,13 @@ func (x *TakeRequest) GetDryRun() bool {
 	return false
 }
 
+func (x *TakeRequest) GetUnusedDays() uint32 {
+	if x != nil {
+		return x.UnusedDays
+	}
+	return 0
+}
+
 type TakeResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Devices int64                  `protobuf:"varint,1,opt,name=devices,proto3" json:"devices,omitempty"`
@@ -2265,7 +2723,7 @@ type TakeResponse struct {
 
 func (x *TakeResponse) Reset() {
 	*x = TakeResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2277,7 +2735,7 @@ func (x *TakeResponse) String() string {
 func (*TakeResponse) ProtoMessage() {}
 
 func (x *TakeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2290,7 +2748,7 @@ func (x *TakeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeResponse.ProtoReflect.Descriptor instead.
 func (*TakeResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{33}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *TakeResponse) GetDevices() int64 {
@@ -2333,7 +2791,7 @@ type FollowTakingRequest struct {
 
 func (x *FollowTakingRequest) Reset() {
 	*x = FollowTakingRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2345,7 +2803,7 @@ func (x *FollowTakingRequest) String() string {
 func (*FollowTakingRequest) ProtoMessage() {}
 
 func (x *FollowTakingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2358,7 +2816,7 @@ func (x *FollowTakingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowTakingRequest.ProtoReflect.Descriptor instead.
 func (*FollowTakingRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{34}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *FollowTakingRequest) GetTakingId() string {
@@ -2388,7 +2846,7 @@ type FollowTakingResponse struct {
 
 func (x *FollowTakingResponse) Reset() {
 	*x = FollowTakingResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2400,7 +2858,7 @@ func (x *FollowTakingResponse) String() string {
 func (*FollowTakingResponse) ProtoMessage() {}
 
 func (x *FollowTakingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2413,7 +2871,7 @@ func (x *FollowTakingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowTakingResponse.ProtoReflect.Descriptor instead.
 func (*FollowTakingResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{35}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *FollowTakingResponse) GetDone() int64 {
@@ -2467,18 +2925,25 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"matched_by\x18\b \x01(\tR\tmatchedBy\"G\n" +
 	"\x10GetPersonRequest\x12\x1b\n" +
 	"\tperson_id\x18\x01 \x01(\tR\bpersonId\x12\x16\n" +
-	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"\x9d\x02\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"\xdd\x02\n" +
 	"\x11GetPersonResponse\x12,\n" +
 	"\x06person\x18\x01 \x01(\v2\x14.heimdraht.v1.PersonR\x06person\x12)\n" +
 	"\x10directory_status\x18\x02 \x01(\tR\x0fdirectoryStatus\x12F\n" +
 	"\x11directory_read_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0fdirectoryReadAt\x12.\n" +
 	"\adevices\x18\x04 \x03(\v2\x14.heimdraht.v1.DeviceR\adevices\x127\n" +
-	"\brefusals\x18\x05 \x03(\v2\x1b.heimdraht.v1.RecentRefusalR\brefusals\"}\n" +
+	"\brefusals\x18\x05 \x03(\v2\x1b.heimdraht.v1.RecentRefusalR\brefusals\x12>\n" +
+	"\n" +
+	"suspension\x18\x10 \x01(\v2\x1e.heimdraht.v1.PersonSuspensionR\n" +
+	"suspension\"\x91\x01\n" +
+	"\x10PersonSuspension\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x123\n" +
+	"\aends_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\"}\n" +
 	"\rRecentRefusal\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x14\n" +
 	"\x05cause\x18\x03 \x01(\tR\x05cause\x12\x16\n" +
-	"\x06source\x18\x04 \x01(\tR\x06source\"\xe2\x04\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\"\xa1\x05\n" +
 	"\x06Device\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
@@ -2497,7 +2962,8 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\x15certificate_not_after\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x13certificateNotAfter\x12#\n" +
 	"\ragent_version\x18\r \x01(\tR\fagentVersion\x12/\n" +
 	"\asession\x18\x0e \x01(\v2\x15.heimdraht.v1.SessionR\asession\x12'\n" +
-	"\x0fawaits_approval\x18\x0f \x01(\bR\x0eawaitsApproval\"\xec\x02\n" +
+	"\x0fawaits_approval\x18\x0f \x01(\bR\x0eawaitsApproval\x12=\n" +
+	"\fstatic_until\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\vstaticUntil\"\xec\x02\n" +
 	"\aSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n" +
@@ -2518,7 +2984,32 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\x10GetDeviceRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\"A\n" +
 	"\x11GetDeviceResponse\x12,\n" +
-	"\x06device\x18\x01 \x01(\v2\x14.heimdraht.v1.DeviceR\x06device\"c\n" +
+	"\x06device\x18\x01 \x01(\v2\x14.heimdraht.v1.DeviceR\x06device\"x\n" +
+	"\x0eExplainRequest\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1b\n" +
+	"\tperson_id\x18\x02 \x01(\tR\bpersonId\x12\x14\n" +
+	"\x05query\x18\x03 \x01(\tR\x05query\x12\x16\n" +
+	"\x06tenant\x18\x04 \x01(\tR\x06tenant\"\xb3\x02\n" +
+	"\x0fExplainResponse\x124\n" +
+	"\n" +
+	"candidates\x18\x01 \x03(\v2\x14.heimdraht.v1.PersonR\n" +
+	"candidates\x12,\n" +
+	"\x06person\x18\x02 \x01(\v2\x14.heimdraht.v1.PersonR\x06person\x12,\n" +
+	"\x06device\x18\x03 \x01(\v2\x14.heimdraht.v1.DeviceR\x06device\x12(\n" +
+	"\x05links\x18\x04 \x03(\v2\x12.heimdraht.v1.LinkR\x05links\x12)\n" +
+	"\x05cause\x18\x05 \x01(\v2\x13.heimdraht.v1.CauseR\x05cause\x129\n" +
+	"\rother_devices\x18\x06 \x03(\v2\x14.heimdraht.v1.DeviceR\fotherDevices\"\x8b\x01\n" +
+	"\x04Link\x12\x12\n" +
+	"\x04link\x18\x01 \x01(\tR\x04link\x12-\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x17.heimdraht.v1.LinkStateR\x05state\x12\x14\n" +
+	"\x05title\x18\x03 \x01(\tR\x05title\x12\x16\n" +
+	"\x06figure\x18\x04 \x01(\tR\x06figure\x12\x12\n" +
+	"\x04code\x18\x05 \x01(\tR\x04code\"f\n" +
+	"\x05Cause\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1a\n" +
+	"\bsentence\x18\x02 \x01(\tR\bsentence\x12\x1b\n" +
+	"\tnext_step\x18\x03 \x01(\tR\bnextStep\x12\x10\n" +
+	"\x03who\x18\x04 \x01(\tR\x03who\"c\n" +
 	"\x13RevokeDeviceRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x17\n" +
@@ -2605,7 +3096,7 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\vproposal_id\x18\x01 \x01(\tR\n" +
 	"proposalId\"N\n" +
 	"\x18WithdrawProposalResponse\x122\n" +
-	"\bproposal\x18\x01 \x01(\v2\x16.heimdraht.v1.ProposalR\bproposal\"\xb7\x02\n" +
+	"\bproposal\x18\x01 \x01(\v2\x16.heimdraht.v1.ProposalR\bproposal\"\xd8\x02\n" +
 	"\vTakeRequest\x120\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x18.heimdraht.v1.TakeActionR\x06action\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
@@ -2615,7 +3106,9 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\x123\n" +
 	"\aends_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06endsAt\x12\x1c\n" +
 	"\temergency\x18\b \x01(\bR\temergency\x12\x17\n" +
-	"\adry_run\x18\t \x01(\bR\x06dryRun\"\x91\x01\n" +
+	"\adry_run\x18\t \x01(\bR\x06dryRun\x12\x1f\n" +
+	"\vunused_days\x18\x10 \x01(\rR\n" +
+	"unusedDays\"\x91\x01\n" +
 	"\fTakeResponse\x12\x18\n" +
 	"\adevices\x18\x01 \x01(\x03R\adevices\x12\x16\n" +
 	"\x06people\x18\x02 \x01(\x03R\x06people\x12\x1b\n" +
@@ -2633,18 +3126,25 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\x18DEVICE_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13DEVICE_STATE_ACTIVE\x10\x01\x12\x1a\n" +
 	"\x16DEVICE_STATE_SUSPENDED\x10\x02\x12\x18\n" +
-	"\x14DEVICE_STATE_REVOKED\x10\x03*s\n" +
+	"\x14DEVICE_STATE_REVOKED\x10\x03*\x85\x01\n" +
+	"\tLinkState\x12\x1a\n" +
+	"\x16LINK_STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rLINK_STATE_OK\x10\x01\x12\x15\n" +
+	"\x11LINK_STATE_NOT_OK\x10\x02\x12\x18\n" +
+	"\x14LINK_STATE_ATTENTION\x10\x03\x12\x18\n" +
+	"\x14LINK_STATE_NOT_KNOWN\x10\x04*s\n" +
 	"\n" +
 	"TakeAction\x12\x1b\n" +
 	"\x17TAKE_ACTION_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TAKE_ACTION_REVOKE\x10\x01\x12\x17\n" +
 	"\x13TAKE_ACTION_SUSPEND\x10\x02\x12\x17\n" +
-	"\x13TAKE_ACTION_RESTORE\x10\x032\xaa\v\n" +
+	"\x13TAKE_ACTION_RESTORE\x10\x032\xfb\v\n" +
 	"\x0fHelpdeskService\x12X\n" +
 	"\n" +
 	"FindPeople\x12\x1f.heimdraht.v1.FindPeopleRequest\x1a .heimdraht.v1.FindPeopleResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12U\n" +
 	"\tGetPerson\x12\x1e.heimdraht.v1.GetPersonRequest\x1a\x1f.heimdraht.v1.GetPersonResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12U\n" +
-	"\tGetDevice\x12\x1e.heimdraht.v1.GetDeviceRequest\x1a\x1f.heimdraht.v1.GetDeviceResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12^\n" +
+	"\tGetDevice\x12\x1e.heimdraht.v1.GetDeviceRequest\x1a\x1f.heimdraht.v1.GetDeviceResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12O\n" +
+	"\aExplain\x12\x1c.heimdraht.v1.ExplainRequest\x1a\x1d.heimdraht.v1.ExplainResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12^\n" +
 	"\fRevokeDevice\x12!.heimdraht.v1.RevokeDeviceRequest\x1a\".heimdraht.v1.RevokeDeviceResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12a\n" +
 	"\rSuspendDevice\x12\".heimdraht.v1.SuspendDeviceRequest\x1a#.heimdraht.v1.SuspendDeviceResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12a\n" +
 	"\rRestoreDevice\x12\".heimdraht.v1.RestoreDeviceRequest\x1a#.heimdraht.v1.RestoreDeviceResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12^\n" +
@@ -2670,119 +3170,138 @@ func file_heimdraht_v1_helpdesk_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_helpdesk_proto_rawDescData
 }
 
-var file_heimdraht_v1_helpdesk_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_heimdraht_v1_helpdesk_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_heimdraht_v1_helpdesk_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_heimdraht_v1_helpdesk_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_heimdraht_v1_helpdesk_proto_goTypes = []any{
 	(DeviceState)(0),                 // 0: heimdraht.v1.DeviceState
-	(TakeAction)(0),                  // 1: heimdraht.v1.TakeAction
-	(*FindPeopleRequest)(nil),        // 2: heimdraht.v1.FindPeopleRequest
-	(*FindPeopleResponse)(nil),       // 3: heimdraht.v1.FindPeopleResponse
-	(*Person)(nil),                   // 4: heimdraht.v1.Person
-	(*GetPersonRequest)(nil),         // 5: heimdraht.v1.GetPersonRequest
-	(*GetPersonResponse)(nil),        // 6: heimdraht.v1.GetPersonResponse
-	(*RecentRefusal)(nil),            // 7: heimdraht.v1.RecentRefusal
-	(*Device)(nil),                   // 8: heimdraht.v1.Device
-	(*Session)(nil),                  // 9: heimdraht.v1.Session
-	(*GetDeviceRequest)(nil),         // 10: heimdraht.v1.GetDeviceRequest
-	(*GetDeviceResponse)(nil),        // 11: heimdraht.v1.GetDeviceResponse
-	(*RevokeDeviceRequest)(nil),      // 12: heimdraht.v1.RevokeDeviceRequest
-	(*RevokeDeviceResponse)(nil),     // 13: heimdraht.v1.RevokeDeviceResponse
-	(*GatewayConfirmation)(nil),      // 14: heimdraht.v1.GatewayConfirmation
-	(*SuspendDeviceRequest)(nil),     // 15: heimdraht.v1.SuspendDeviceRequest
-	(*SuspendDeviceResponse)(nil),    // 16: heimdraht.v1.SuspendDeviceResponse
-	(*RestoreDeviceRequest)(nil),     // 17: heimdraht.v1.RestoreDeviceRequest
-	(*RestoreDeviceResponse)(nil),    // 18: heimdraht.v1.RestoreDeviceResponse
-	(*RevokePersonRequest)(nil),      // 19: heimdraht.v1.RevokePersonRequest
-	(*RevokePersonResponse)(nil),     // 20: heimdraht.v1.RevokePersonResponse
-	(*ListSessionsRequest)(nil),      // 21: heimdraht.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),     // 22: heimdraht.v1.ListSessionsResponse
-	(*IssueFactorTokenRequest)(nil),  // 23: heimdraht.v1.IssueFactorTokenRequest
-	(*IssueFactorTokenResponse)(nil), // 24: heimdraht.v1.IssueFactorTokenResponse
-	(*ResetFactorRequest)(nil),       // 25: heimdraht.v1.ResetFactorRequest
-	(*ResetFactorResponse)(nil),      // 26: heimdraht.v1.ResetFactorResponse
-	(*Proposal)(nil),                 // 27: heimdraht.v1.Proposal
-	(*ListProposalsRequest)(nil),     // 28: heimdraht.v1.ListProposalsRequest
-	(*ListProposalsResponse)(nil),    // 29: heimdraht.v1.ListProposalsResponse
-	(*ConfirmProposalRequest)(nil),   // 30: heimdraht.v1.ConfirmProposalRequest
-	(*ConfirmProposalResponse)(nil),  // 31: heimdraht.v1.ConfirmProposalResponse
-	(*WithdrawProposalRequest)(nil),  // 32: heimdraht.v1.WithdrawProposalRequest
-	(*WithdrawProposalResponse)(nil), // 33: heimdraht.v1.WithdrawProposalResponse
-	(*TakeRequest)(nil),              // 34: heimdraht.v1.TakeRequest
-	(*TakeResponse)(nil),             // 35: heimdraht.v1.TakeResponse
-	(*FollowTakingRequest)(nil),      // 36: heimdraht.v1.FollowTakingRequest
-	(*FollowTakingResponse)(nil),     // 37: heimdraht.v1.FollowTakingResponse
-	nil,                              // 38: heimdraht.v1.Proposal.DetailsEntry
-	(*timestamppb.Timestamp)(nil),    // 39: google.protobuf.Timestamp
+	(LinkState)(0),                   // 1: heimdraht.v1.LinkState
+	(TakeAction)(0),                  // 2: heimdraht.v1.TakeAction
+	(*FindPeopleRequest)(nil),        // 3: heimdraht.v1.FindPeopleRequest
+	(*FindPeopleResponse)(nil),       // 4: heimdraht.v1.FindPeopleResponse
+	(*Person)(nil),                   // 5: heimdraht.v1.Person
+	(*GetPersonRequest)(nil),         // 6: heimdraht.v1.GetPersonRequest
+	(*GetPersonResponse)(nil),        // 7: heimdraht.v1.GetPersonResponse
+	(*PersonSuspension)(nil),         // 8: heimdraht.v1.PersonSuspension
+	(*RecentRefusal)(nil),            // 9: heimdraht.v1.RecentRefusal
+	(*Device)(nil),                   // 10: heimdraht.v1.Device
+	(*Session)(nil),                  // 11: heimdraht.v1.Session
+	(*GetDeviceRequest)(nil),         // 12: heimdraht.v1.GetDeviceRequest
+	(*GetDeviceResponse)(nil),        // 13: heimdraht.v1.GetDeviceResponse
+	(*ExplainRequest)(nil),           // 14: heimdraht.v1.ExplainRequest
+	(*ExplainResponse)(nil),          // 15: heimdraht.v1.ExplainResponse
+	(*Link)(nil),                     // 16: heimdraht.v1.Link
+	(*Cause)(nil),                    // 17: heimdraht.v1.Cause
+	(*RevokeDeviceRequest)(nil),      // 18: heimdraht.v1.RevokeDeviceRequest
+	(*RevokeDeviceResponse)(nil),     // 19: heimdraht.v1.RevokeDeviceResponse
+	(*GatewayConfirmation)(nil),      // 20: heimdraht.v1.GatewayConfirmation
+	(*SuspendDeviceRequest)(nil),     // 21: heimdraht.v1.SuspendDeviceRequest
+	(*SuspendDeviceResponse)(nil),    // 22: heimdraht.v1.SuspendDeviceResponse
+	(*RestoreDeviceRequest)(nil),     // 23: heimdraht.v1.RestoreDeviceRequest
+	(*RestoreDeviceResponse)(nil),    // 24: heimdraht.v1.RestoreDeviceResponse
+	(*RevokePersonRequest)(nil),      // 25: heimdraht.v1.RevokePersonRequest
+	(*RevokePersonResponse)(nil),     // 26: heimdraht.v1.RevokePersonResponse
+	(*ListSessionsRequest)(nil),      // 27: heimdraht.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),     // 28: heimdraht.v1.ListSessionsResponse
+	(*IssueFactorTokenRequest)(nil),  // 29: heimdraht.v1.IssueFactorTokenRequest
+	(*IssueFactorTokenResponse)(nil), // 30: heimdraht.v1.IssueFactorTokenResponse
+	(*ResetFactorRequest)(nil),       // 31: heimdraht.v1.ResetFactorRequest
+	(*ResetFactorResponse)(nil),      // 32: heimdraht.v1.ResetFactorResponse
+	(*Proposal)(nil),                 // 33: heimdraht.v1.Proposal
+	(*ListProposalsRequest)(nil),     // 34: heimdraht.v1.ListProposalsRequest
+	(*ListProposalsResponse)(nil),    // 35: heimdraht.v1.ListProposalsResponse
+	(*ConfirmProposalRequest)(nil),   // 36: heimdraht.v1.ConfirmProposalRequest
+	(*ConfirmProposalResponse)(nil),  // 37: heimdraht.v1.ConfirmProposalResponse
+	(*WithdrawProposalRequest)(nil),  // 38: heimdraht.v1.WithdrawProposalRequest
+	(*WithdrawProposalResponse)(nil), // 39: heimdraht.v1.WithdrawProposalResponse
+	(*TakeRequest)(nil),              // 40: heimdraht.v1.TakeRequest
+	(*TakeResponse)(nil),             // 41: heimdraht.v1.TakeResponse
+	(*FollowTakingRequest)(nil),      // 42: heimdraht.v1.FollowTakingRequest
+	(*FollowTakingResponse)(nil),     // 43: heimdraht.v1.FollowTakingResponse
+	nil,                              // 44: heimdraht.v1.Proposal.DetailsEntry
+	(*timestamppb.Timestamp)(nil),    // 45: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_helpdesk_proto_depIdxs = []int32{
-	4,  // 0: heimdraht.v1.FindPeopleResponse.people:type_name -> heimdraht.v1.Person
-	4,  // 1: heimdraht.v1.GetPersonResponse.person:type_name -> heimdraht.v1.Person
-	39, // 2: heimdraht.v1.GetPersonResponse.directory_read_at:type_name -> google.protobuf.Timestamp
-	8,  // 3: heimdraht.v1.GetPersonResponse.devices:type_name -> heimdraht.v1.Device
-	7,  // 4: heimdraht.v1.GetPersonResponse.refusals:type_name -> heimdraht.v1.RecentRefusal
-	39, // 5: heimdraht.v1.RecentRefusal.at:type_name -> google.protobuf.Timestamp
-	0,  // 6: heimdraht.v1.Device.state:type_name -> heimdraht.v1.DeviceState
-	39, // 7: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
-	39, // 8: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
-	9,  // 9: heimdraht.v1.Device.session:type_name -> heimdraht.v1.Session
-	39, // 10: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
-	8,  // 11: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
-	8,  // 12: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
-	14, // 13: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	39, // 14: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
-	8,  // 15: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
-	14, // 16: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	8,  // 17: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
-	8,  // 18: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
-	14, // 19: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	9,  // 20: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
-	39, // 21: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	27, // 22: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
-	38, // 23: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
-	39, // 24: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
-	39, // 25: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
-	27, // 26: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
-	27, // 27: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
-	27, // 28: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
-	1,  // 29: heimdraht.v1.TakeRequest.action:type_name -> heimdraht.v1.TakeAction
-	39, // 30: heimdraht.v1.TakeRequest.ends_at:type_name -> google.protobuf.Timestamp
-	27, // 31: heimdraht.v1.TakeResponse.proposal:type_name -> heimdraht.v1.Proposal
-	14, // 32: heimdraht.v1.FollowTakingResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	2,  // 33: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
-	5,  // 34: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
-	10, // 35: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
-	12, // 36: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
-	15, // 37: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
-	17, // 38: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
-	19, // 39: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
-	21, // 40: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
-	34, // 41: heimdraht.v1.HelpdeskService.Take:input_type -> heimdraht.v1.TakeRequest
-	36, // 42: heimdraht.v1.HelpdeskService.FollowTaking:input_type -> heimdraht.v1.FollowTakingRequest
-	23, // 43: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
-	25, // 44: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
-	28, // 45: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
-	30, // 46: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
-	32, // 47: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
-	3,  // 48: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
-	6,  // 49: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
-	11, // 50: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
-	13, // 51: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
-	16, // 52: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
-	18, // 53: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
-	20, // 54: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
-	22, // 55: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
-	35, // 56: heimdraht.v1.HelpdeskService.Take:output_type -> heimdraht.v1.TakeResponse
-	37, // 57: heimdraht.v1.HelpdeskService.FollowTaking:output_type -> heimdraht.v1.FollowTakingResponse
-	24, // 58: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
-	26, // 59: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
-	29, // 60: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
-	31, // 61: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
-	33, // 62: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
-	48, // [48:63] is the sub-list for method output_type
-	33, // [33:48] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	5,  // 0: heimdraht.v1.FindPeopleResponse.people:type_name -> heimdraht.v1.Person
+	5,  // 1: heimdraht.v1.GetPersonResponse.person:type_name -> heimdraht.v1.Person
+	45, // 2: heimdraht.v1.GetPersonResponse.directory_read_at:type_name -> google.protobuf.Timestamp
+	10, // 3: heimdraht.v1.GetPersonResponse.devices:type_name -> heimdraht.v1.Device
+	9,  // 4: heimdraht.v1.GetPersonResponse.refusals:type_name -> heimdraht.v1.RecentRefusal
+	8,  // 5: heimdraht.v1.GetPersonResponse.suspension:type_name -> heimdraht.v1.PersonSuspension
+	45, // 6: heimdraht.v1.PersonSuspension.since:type_name -> google.protobuf.Timestamp
+	45, // 7: heimdraht.v1.PersonSuspension.ends_at:type_name -> google.protobuf.Timestamp
+	45, // 8: heimdraht.v1.RecentRefusal.at:type_name -> google.protobuf.Timestamp
+	0,  // 9: heimdraht.v1.Device.state:type_name -> heimdraht.v1.DeviceState
+	45, // 10: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
+	45, // 11: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
+	11, // 12: heimdraht.v1.Device.session:type_name -> heimdraht.v1.Session
+	45, // 13: heimdraht.v1.Device.static_until:type_name -> google.protobuf.Timestamp
+	45, // 14: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
+	10, // 15: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
+	5,  // 16: heimdraht.v1.ExplainResponse.candidates:type_name -> heimdraht.v1.Person
+	5,  // 17: heimdraht.v1.ExplainResponse.person:type_name -> heimdraht.v1.Person
+	10, // 18: heimdraht.v1.ExplainResponse.device:type_name -> heimdraht.v1.Device
+	16, // 19: heimdraht.v1.ExplainResponse.links:type_name -> heimdraht.v1.Link
+	17, // 20: heimdraht.v1.ExplainResponse.cause:type_name -> heimdraht.v1.Cause
+	10, // 21: heimdraht.v1.ExplainResponse.other_devices:type_name -> heimdraht.v1.Device
+	1,  // 22: heimdraht.v1.Link.state:type_name -> heimdraht.v1.LinkState
+	10, // 23: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
+	20, // 24: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	45, // 25: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
+	10, // 26: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
+	20, // 27: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	10, // 28: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
+	10, // 29: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
+	20, // 30: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	11, // 31: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
+	45, // 32: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	33, // 33: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
+	44, // 34: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
+	45, // 35: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
+	45, // 36: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
+	33, // 37: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
+	33, // 38: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	33, // 39: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	2,  // 40: heimdraht.v1.TakeRequest.action:type_name -> heimdraht.v1.TakeAction
+	45, // 41: heimdraht.v1.TakeRequest.ends_at:type_name -> google.protobuf.Timestamp
+	33, // 42: heimdraht.v1.TakeResponse.proposal:type_name -> heimdraht.v1.Proposal
+	20, // 43: heimdraht.v1.FollowTakingResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	3,  // 44: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
+	6,  // 45: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
+	12, // 46: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
+	14, // 47: heimdraht.v1.HelpdeskService.Explain:input_type -> heimdraht.v1.ExplainRequest
+	18, // 48: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
+	21, // 49: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
+	23, // 50: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
+	25, // 51: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
+	27, // 52: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
+	40, // 53: heimdraht.v1.HelpdeskService.Take:input_type -> heimdraht.v1.TakeRequest
+	42, // 54: heimdraht.v1.HelpdeskService.FollowTaking:input_type -> heimdraht.v1.FollowTakingRequest
+	29, // 55: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
+	31, // 56: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
+	34, // 57: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
+	36, // 58: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
+	38, // 59: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
+	4,  // 60: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
+	7,  // 61: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
+	13, // 62: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
+	15, // 63: heimdraht.v1.HelpdeskService.Explain:output_type -> heimdraht.v1.ExplainResponse
+	19, // 64: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
+	22, // 65: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
+	24, // 66: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
+	26, // 67: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
+	28, // 68: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
+	41, // 69: heimdraht.v1.HelpdeskService.Take:output_type -> heimdraht.v1.TakeResponse
+	43, // 70: heimdraht.v1.HelpdeskService.FollowTaking:output_type -> heimdraht.v1.FollowTakingResponse
+	30, // 71: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
+	32, // 72: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
+	35, // 73: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
+	37, // 74: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
+	39, // 75: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
+	60, // [60:76] is the sub-list for method output_type
+	44, // [44:60] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_helpdesk_proto_init() }
@@ -2796,8 +3315,8 @@ func file_heimdraht_v1_helpdesk_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_helpdesk_proto_rawDesc), len(file_heimdraht_v1_helpdesk_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   37,
+			NumEnums:      3,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const (
 	HelpdeskService_FindPeople_FullMethodName       = "/heimdraht.v1.HelpdeskService/FindPeople"
 	HelpdeskService_GetPerson_FullMethodName        = "/heimdraht.v1.HelpdeskService/GetPerson"
 	HelpdeskService_GetDevice_FullMethodName        = "/heimdraht.v1.HelpdeskService/GetDevice"
+	HelpdeskService_Explain_FullMethodName          = "/heimdraht.v1.HelpdeskService/Explain"
 	HelpdeskService_RevokeDevice_FullMethodName     = "/heimdraht.v1.HelpdeskService/RevokeDevice"
 	HelpdeskService_SuspendDevice_FullMethodName    = "/heimdraht.v1.HelpdeskService/SuspendDevice"
 	HelpdeskService_RestoreDevice_FullMethodName    = "/heimdraht.v1.HelpdeskService/RestoreDevice"
@@ -45,6 +46,9 @@ type HelpdeskServiceClient interface {
 	FindPeople(ctx context.Context, in *FindPeopleRequest, opts ...grpc.CallOption) (*FindPeopleResponse, error)
 	GetPerson(ctx context.Context, in *GetPersonRequest, opts ...grpc.CallOption) (*GetPersonResponse, error)
 	GetDevice(ctx context.Context, in *GetDeviceRequest, opts ...grpc.CallOption) (*GetDeviceResponse, error)
+	// Explain says why somebody's connection does not work: the chain from the
+	// directory to the tunnel link by link, and one cause.
+	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
 	// RevokeDevice ends a device for good: keys and certificates are dead. It
 	// answers when every gateway that may still hold a peer of the device has
 	// confirmed, or when `wait_ms` is over. Revoking again only waits again.
@@ -111,6 +115,16 @@ func (c *helpdeskServiceClient) GetDevice(ctx context.Context, in *GetDeviceRequ
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetDeviceResponse)
 	err := c.cc.Invoke(ctx, HelpdeskService_GetDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *helpdeskServiceClient) Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainResponse)
+	err := c.cc.Invoke(ctx, HelpdeskService_Explain_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -255,6 +269,9 @@ type HelpdeskServiceServer interface {
 	FindPeople(context.Context, *FindPeopleRequest) (*FindPeopleResponse, error)
 	GetPerson(context.Context, *GetPersonRequest) (*GetPersonResponse, error)
 	GetDevice(context.Context, *GetDeviceRequest) (*GetDeviceResponse, error)
+	// Explain says why somebody's connection does not work: the chain from the
+	// directory to the tunnel link by link, and one cause.
+	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
 	// RevokeDevice ends a device for good: keys and certificates are dead. It
 	// answers when every gateway that may still hold a peer of the device has
 	// confirmed, or when `wait_ms` is over. Revoking again only waits again.
@@ -305,6 +322,9 @@ func (UnimplementedHelpdeskServiceServer) GetPerson(context.Context, *GetPersonR
 }
 func (UnimplementedHelpdeskServiceServer) GetDevice(context.Context, *GetDeviceRequest) (*GetDeviceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDevice not implemented")
+}
+func (UnimplementedHelpdeskServiceServer) Explain(context.Context, *ExplainRequest) (*ExplainResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
 }
 func (UnimplementedHelpdeskServiceServer) RevokeDevice(context.Context, *RevokeDeviceRequest) (*RevokeDeviceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RevokeDevice not implemented")
@@ -413,6 +433,24 @@ func _HelpdeskService_GetDevice_Handler(srv interface{}, ctx context.Context, de
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(HelpdeskServiceServer).GetDevice(ctx, req.(*GetDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HelpdeskService_Explain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HelpdeskServiceServer).Explain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HelpdeskService_Explain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HelpdeskServiceServer).Explain(ctx, req.(*ExplainRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -644,6 +682,10 @@ var HelpdeskService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetDevice",
 			Handler:    _HelpdeskService_GetDevice_Handler,
+		},
+		{
+			MethodName: "Explain",
+			Handler:    _HelpdeskService_Explain_Handler,
 		},
 		{
 			MethodName: "RevokeDevice",

@@ -35,7 +35,10 @@ type Refusal struct {
 	// milliseconds. Zero: trying again without doing something first is useless.
 	RetryAfterMs int64 `protobuf:"varint,4,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
 	// With the code house-rules: what the person must read and acknowledge.
-	HouseRules    *HouseRules `protobuf:"bytes,5,opt,name=house_rules,json=houseRules,proto3" json:"house_rules,omitempty"`
+	HouseRules *HouseRules `protobuf:"bytes,5,opt,name=house_rules,json=houseRules,proto3" json:"house_rules,omitempty"`
+	// Who can do the next step: "employee", "helpdesk", "tenant_admin", "operator",
+	// or "nobody": it passes by itself. Empty: an older control plane.
+	Who           string `protobuf:"bytes,6,opt,name=who,proto3" json:"who,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -103,6 +106,13 @@ func (x *Refusal) GetHouseRules() *HouseRules {
 		return x.HouseRules
 	}
 	return nil
+}
+
+func (x *Refusal) GetWho() string {
+	if x != nil {
+		return x.Who
+	}
+	return ""
 }
 
 // HouseRules are what a tenant wants everybody to have read who works from home.
@@ -219,14 +229,15 @@ var File_heimdraht_v1_refusal_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_refusal_proto_rawDesc = "" +
 	"\n" +
-	"\x1aheimdraht/v1/refusal.proto\x12\fheimdraht.v1\"\xb7\x01\n" +
+	"\x1aheimdraht/v1/refusal.proto\x12\fheimdraht.v1\"\xc9\x01\n" +
 	"\aRefusal\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1a\n" +
 	"\bsentence\x18\x02 \x01(\tR\bsentence\x12\x1b\n" +
 	"\tnext_step\x18\x03 \x01(\tR\bnextStep\x12$\n" +
 	"\x0eretry_after_ms\x18\x04 \x01(\x03R\fretryAfterMs\x129\n" +
 	"\vhouse_rules\x18\x05 \x01(\v2\x18.heimdraht.v1.HouseRulesR\n" +
-	"houseRules\"N\n" +
+	"houseRules\x12\x10\n" +
+	"\x03who\x18\x06 \x01(\tR\x03who\"N\n" +
 	"\n" +
 	"HouseRules\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x12\n" +

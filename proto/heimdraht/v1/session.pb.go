@@ -126,8 +126,10 @@ type OpenSession struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A session that this laptop still holds; it goes on if the control plane
 	// still knows it as open. Empty: a new one is wanted.
-	Resume        string `protobuf:"bytes,1,opt,name=resume,proto3" json:"resume,omitempty"`
-	AgentVersion  string `protobuf:"bytes,2,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
+	Resume       string `protobuf:"bytes,1,opt,name=resume,proto3" json:"resume,omitempty"`
+	AgentVersion string `protobuf:"bytes,2,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
+	// What the laptop's clock shows, so that somebody can see that it is wrong.
+	Clock         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=clock,proto3" json:"clock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -176,10 +178,19 @@ func (x *OpenSession) GetAgentVersion() string {
 	return ""
 }
 
+func (x *OpenSession) GetClock() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Clock
+	}
+	return nil
+}
+
 type RenewSession struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	Usage         *Usage                 `protobuf:"bytes,2,opt,name=usage,proto3" json:"usage,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	Usage     *Usage                 `protobuf:"bytes,2,opt,name=usage,proto3" json:"usage,omitempty"`
+	// As in OpenSession.
+	Clock         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=clock,proto3" json:"clock,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -224,6 +235,13 @@ func (x *RenewSession) GetSessionId() string {
 func (x *RenewSession) GetUsage() *Usage {
 	if x != nil {
 		return x.Usage
+	}
+	return nil
+}
+
+func (x *RenewSession) GetClock() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Clock
 	}
 	return nil
 }
@@ -885,14 +903,16 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\x04open\x18\x01 \x01(\v2\x19.heimdraht.v1.OpenSessionH\x00R\x04open\x122\n" +
 	"\x05renew\x18\x02 \x01(\v2\x1a.heimdraht.v1.RenewSessionH\x00R\x05renew\x122\n" +
 	"\x05close\x18\x03 \x01(\v2\x1a.heimdraht.v1.CloseSessionH\x00R\x05closeB\a\n" +
-	"\x05event\"J\n" +
+	"\x05event\"|\n" +
 	"\vOpenSession\x12\x16\n" +
 	"\x06resume\x18\x01 \x01(\tR\x06resume\x12#\n" +
-	"\ragent_version\x18\x02 \x01(\tR\fagentVersion\"X\n" +
+	"\ragent_version\x18\x02 \x01(\tR\fagentVersion\x120\n" +
+	"\x05clock\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05clock\"\x8a\x01\n" +
 	"\fRenewSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12)\n" +
-	"\x05usage\x18\x02 \x01(\v2\x13.heimdraht.v1.UsageR\x05usage\"\x9f\x01\n" +
+	"\x05usage\x18\x02 \x01(\v2\x13.heimdraht.v1.UsageR\x05usage\x120\n" +
+	"\x05clock\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05clock\"\x9f\x01\n" +
 	"\x05Usage\x12%\n" +
 	"\x0ereceived_bytes\x18\x01 \x01(\x04R\rreceivedBytes\x12\x1d\n" +
 	"\n" +
@@ -980,32 +1000,34 @@ var file_heimdraht_v1_session_proto_goTypes = []any{
 	(*TunnelConfiguration)(nil),   // 8: heimdraht.v1.TunnelConfiguration
 	(*SessionRenewed)(nil),        // 9: heimdraht.v1.SessionRenewed
 	(*SessionClosed)(nil),         // 10: heimdraht.v1.SessionClosed
-	(*Refusal)(nil),               // 11: heimdraht.v1.Refusal
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*Refusal)(nil),               // 12: heimdraht.v1.Refusal
 }
 var file_heimdraht_v1_session_proto_depIdxs = []int32{
 	1,  // 0: heimdraht.v1.AttachRequest.open:type_name -> heimdraht.v1.OpenSession
 	2,  // 1: heimdraht.v1.AttachRequest.renew:type_name -> heimdraht.v1.RenewSession
 	4,  // 2: heimdraht.v1.AttachRequest.close:type_name -> heimdraht.v1.CloseSession
-	3,  // 3: heimdraht.v1.RenewSession.usage:type_name -> heimdraht.v1.Usage
-	7,  // 4: heimdraht.v1.AttachResponse.opened:type_name -> heimdraht.v1.SessionOpened
-	9,  // 5: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
-	10, // 6: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
-	11, // 7: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
-	6,  // 8: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
-	11, // 9: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
-	8,  // 10: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
-	12, // 11: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
-	12, // 12: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
-	12, // 13: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
-	11, // 14: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
-	0,  // 15: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
-	5,  // 16: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
-	16, // [16:17] is the sub-list for method output_type
-	15, // [15:16] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	11, // 3: heimdraht.v1.OpenSession.clock:type_name -> google.protobuf.Timestamp
+	3,  // 4: heimdraht.v1.RenewSession.usage:type_name -> heimdraht.v1.Usage
+	11, // 5: heimdraht.v1.RenewSession.clock:type_name -> google.protobuf.Timestamp
+	7,  // 6: heimdraht.v1.AttachResponse.opened:type_name -> heimdraht.v1.SessionOpened
+	9,  // 7: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
+	10, // 8: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
+	12, // 9: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
+	6,  // 10: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
+	12, // 11: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
+	8,  // 12: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
+	11, // 13: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
+	11, // 14: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
+	11, // 15: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
+	12, // 16: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
+	0,  // 17: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
+	5,  // 18: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
+	18, // [18:19] is the sub-list for method output_type
+	17, // [17:18] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_session_proto_init() }

@@ -1,0 +1,26 @@
+package endpoint
+
+import (
+	"errors"
+	"io/fs"
+	"net/netip"
+	"syscall"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/hostnet"
+	"github.com/heimdraht/heimdraht/agent/wireguard"
+)
+
+// Catalogue lists the problems that only a laptop has, for the page that lists them. What a name in braces stands for
+// differs from case to case.
+func Catalogue() []*control.Problem {
+	fill := errors.New("{cause}")
+	conflict := networkConflict(&hostnet.ConflictError{Network: netip.MustParsePrefix("10.1.0.0/16")})
+	return []*control.Problem{
+		noNetwork(nil), captivePortal("{page}", nil), serverMissing(), addressInvalid(nil), loginMissing(), passwordMissing(), passwordLong(),
+		notConnected(), gatewaySilent(), insideSilent(), gatewayNotFound("{gateway}"), clockOff(phrase{"{off}", "{off}"}), controlPlaneAway(nil),
+		serverErratic(), serverSilent(), otherTunnel("{name}"), conflict, tunnelLeft(fill), tunnelFailed(fill),
+		tunnelFailed(wireguard.ErrKernelUnsupported), tunnelFailed(fs.ErrPermission), tunnelFailed(syscall.EEXIST), tunnelFailed(errors.ErrUnsupported),
+		StateDamaged("{folder}", fill),
+	}
+}

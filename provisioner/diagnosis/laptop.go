@@ -1,0 +1,113 @@
+package diagnosis
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+)
+
+func (f Facts) device() Link {
+	l := link("device", "Laptop", "laptop")
+	d := f.Device
+	if d == nil {
+		return l.wrong(words{"keiner angemeldet", "none enrolled"}, NoDevice)
+	}
+	why := func(reason string) fill {
+		return fill{"reason", words{cmp.Or(reason, "ohne Angabe"), cmp.Or(reason, "not stated")}}
+	}
+	if !d.RevokedAt.IsZero() {
+		return l.wrong(words{d.Name + ", gesperrt ", d.Name + ", revoked "}.with(f.ago(d.RevokedAt)), DeviceRevoked, fill{"day", day(d.RevokedAt)}, why(d.RevokedWhy))
+	}
+	// What the helpdesk took comes before what the directory took: it stays when
+	// the directory gives back.
+	for _, source := range []provisioner.SuspensionSource{provisioner.SuspendedByHelpdesk, provisioner.SuspendedByDirectory, ""} {
+		for _, s := range d.SuspendedBy {
+			if s.Source == source || source == "" {
+				return f.suspended(l, s, why(s.Reason))
+			}
+		}
+	}
+	return l.ok(words{d.Name + ", angemeldet am ", d.Name + ", enrolled on "}.with(day(d.EnrolledAt)))
+}
+
+func (f Facts) suspended(l Link, s provisioner.Suspension, why fill) Link {
+	figure := same(f.Device.Name).with(words{", ruht seit dem ", ", suspended since "}).with(day(s.Since))
+	switch {
+	case s.Source == provisioner.SuspendedByEndDate:
+		return l.wrong(figure, ExternalEnded)
+	case s.Source == provisioner.SuspendedByDirectory:
+		return l.wrong(figure, SuspendedByDirectory, why)
+	case !s.EndsAt.IsZero():
+		return l.wrong(figure.with(words{" bis zum ", " until "}).with(day(s.EndsAt)), DeviceSuspendedFor, fill{"until", day(s.EndsAt)}, why)
+	default:
+		return l.wrong(figure, DeviceSuspended, fill{"day", day(s.Since)}, why)
+	}
+}
+
+func (f Facts) certificate() Link {
+	l := link("certificate", "Zertifikat", "certificate")
+	if f.Device == nil || !f.Device.RevokedAt.IsZero() {
+		return l
+	}
+	if f.static() {
+		return l.ok(words{"keines, Zugang ohne Programm bis ", "none, access without an agent until "}.with(day(f.Device.StaticUntil)))
+	}
+	until := f.Device.CertificateNotAfter
+	if f.Now.Before(until) {
+		return l.ok(words{"gilt bis ", "valid until "}.with(day(until)))
+	}
+	return l.wrong(words{"abgelaufen am ", "expired on "}.with(day(until)), CertificateExpired, fill{"day", day(until)})
+}
+
+// agentsKept is how many minor versions an agent may be behind the control plane:
+// so many are tested together.
+const agentsKept = 2
+
+func (f Facts) version() Link {
+	l := link("version", "Programm", "agent")
+	if f.Device == nil || f.Device.AgentVersion == "" {
+		return l
+	}
+	agent := f.Device.AgentVersion
+	if !TooOld(agent, f.Version) {
+		return l.ok(same(agent))
+	}
+	return l.noted(words{agent + ", der Server hat " + f.Version, agent + ", the server has " + f.Version}, AgentOld, fill{"version", same(agent)}, fill{"server", same(f.Version)})
+}
+
+// TooOld reports whether an agent's version is too far behind the control
+// plane's: a major version, or more than two minor ones. What is no release (v1.2.3)
+// is never too old.
+func TooOld(agent, server string) bool {
+	a, ok := parseVersion(agent)
+	s, known := parseVersion(server)
+	if !ok || !known {
+		return false
+	}
+	return a.major < s.major || a.major == s.major && a.minor+agentsKept < s.minor
+}
+
+// reopenedTooOften is how many new connections of one laptop within reopenedWithin
+// are not what a person does.
+const reopenedTooOften = 3
+
+// takenOver counts the closings by which a newer connection of the same laptop ended one.
+func (f Facts) takenOver() int {
+	n := 0
+	for _, s := range f.Closed {
+		if s.ClosedWhy == provisioner.CodeSessionElsewhere && f.Now.Sub(s.ClosedAt) <= reopenedWithin {
+			n++
+		}
+	}
+	return n
+}
+
+// lastClosed is why the last session was closed, if no refusal came after it.
+func (f Facts) lastClosed() (provisioner.Session, bool) {
+	if f.Session != nil || len(f.Closed) == 0 {
+		return provisioner.Session{}, false
+	}
+	last := slices.MaxFunc(f.Closed, func(a, b provisioner.Session) int { return a.ClosedAt.Compare(b.ClosedAt) })
+	return last, true
+}
