@@ -292,6 +292,12 @@ func TestMakingAStaticPeerRefuses(t *testing.T) {
 		{"more than a year", provisioner.CodeInvalid, func(_ *world, _ *provisioner.Actor, r *session.StaticRequest) {
 			r.Until = time.Now().Add(provisioner.StaticLongest + time.Hour)
 		}},
+		{"her access rests", provisioner.CodePersonSuspended, func(w *world, _ *provisioner.Actor, r *session.StaticRequest) {
+			w.update(func(tx *store.Writer) error {
+				_, err := tx.SuspendPerson(r.Person, "stadt", "leave", time.Time{})
+				return err
+			})
+		}},
 		{"no key", provisioner.CodeKeyInvalid, func(_ *world, _ *provisioner.Actor, r *session.StaticRequest) { r.PublicKey = nil }},
 		{"half a key", provisioner.CodeKeyInvalid, func(_ *world, _ *provisioner.Actor, r *session.StaticRequest) { r.PublicKey = used[:16] }},
 		{"a used key", provisioner.CodeKeyInUse, func(w *world, _ *provisioner.Actor, r *session.StaticRequest) {
