@@ -45,7 +45,7 @@ func Keepings() map[string]Keeping {
 			Until: Words{"bis jemand entschieden hat, höchstens eine Woche danach", "until somebody has decided, and a week at most after that"}, Seen: desk, End: goes,
 		},
 		"device": {
-			What:  Words{"Laptops, Telefone und Router: Name, Seriennummer, System, Programmversion, öffentlicher Schlüssel, wann angemeldet, bis wann das Zertifikat gilt oder der Zugang ohne Agent, ob und warum gesperrt", "laptops, phones and routers: name, serial number, platform, agent version, public key, when enrolled, until when the certificate holds or access without an agent, whether and why revoked"},
+			What:  Words{"Laptops, Telefone und Router: Name, Seriennummer, System, Programmversion, öffentlicher Schlüssel, wann angemeldet, bis wann das Zertifikat gilt oder der Zugang ohne Agent, wann zuletzt das Passwort geprüft wurde (nur das letzte Mal), ob und warum gesperrt", "laptops, phones and routers: name, serial number, platform, agent version, public key, when enrolled, until when the certificate holds or access without an agent, when the password was last proved (the last time only), whether and why revoked"},
 			Why:   Words{"der Zugang selbst, und der Beweis, dass er weg ist", "the access itself, and the proof that it is gone"},
 			Until: departure, Seen: desk, End: goes,
 		},
@@ -60,7 +60,7 @@ func Keepings() map[string]Keeping {
 			Until: Words{"bis er zurückgegeben wird oder die Zeit um ist", "until it is given back or its time is over"}, Seen: desk, End: goes,
 		},
 		"session": {
-			What:  Words{"Verbindungen: Laptop, Zugangsserver, Adresse im Haus, von wann bis wann, warum beendet, letzte Lebenszeichen, Datenmengen, was die Uhr des Laptops zeigte", "sessions: laptop, gateway, inside address, from when to when, why it ended, last signs of life, bytes, what the laptop's clock showed"},
+			What:  Words{"Verbindungen: Laptop, Zugangsserver, Adresse im Haus, von wann bis wann, bis wann längstens, warum beendet, letzte Lebenszeichen, Datenmengen, was die Uhr des Laptops zeigte", "sessions: laptop, gateway, inside address, from when to when, until when at most, why it ended, last signs of life, bytes, what the laptop's clock showed"},
 			Why:   Words{"die Verbindung selbst; danach Störungssuche und Aufklärung von Vorfällen", "the connection itself; afterwards finding faults and clearing up incidents"},
 			Until: week,
 			Seen:  Words{"wer gerade verbunden ist: Helpdesk; vergangene: nur einzeln, mit Zweck und Grund, höchstens 20 am Tag, jeder Blick wird protokolliert; deren Mengen und Lebenszeichen: niemand", "who is connected now: helpdesk; past ones: one person at a time, with purpose and reason, 20 a day at most, each look is recorded; their bytes and signs of life: nobody"},
@@ -82,6 +82,22 @@ func Keepings() map[string]Keeping {
 			Why:   Words{"damit solcher Zugang endet, wenn niemand ihn verlängert", "so that such access ends unless somebody renews it"},
 			Until: departure, Seen: Words{"Helpdesk, Verwaltung des Zugangs, Betrieb; wer für sie einsteht", "helpdesk, tenant administrator, operator; who answers for her"},
 			End: Words{"wird gelöscht; für wen die Person einsteht, für den steht dann niemand mehr ein", "goes; nobody answers any more for those for whom the person answers"},
+		},
+		"invitation": {
+			What:  Words{"wer welchen Laptop anmelden soll, wer dazu eingeladen hat, und was daraus wurde; der Schlüssel nur als Prüfsumme", "who is to enrol which laptop, who invited her, and what came of it; the token as a hash only"},
+			Why:   Words{"damit ein Laptop ohne Passwort angemeldet werden kann, von einer Person und einmal", "so that a laptop can be enrolled without a password, by one person and once"},
+			Until: Words{"90 Tage, nachdem sie abgelaufen ist", "90 days after it has expired"}, Seen: Words{"Helpdesk, Verwaltung des Zugangs, Betrieb", "helpdesk, tenant administrator, operator"},
+			End: Words{"wird gelöscht; wer eingeladen hat, bleibt so lange mit Namen stehen", "goes; who invited stands there by name that long"},
+		},
+		"acknowledgement": {
+			What:  Words{"dass jemand die Hausregeln einer Fassung zur Kenntnis genommen hat, wann, und an welchem Laptop", "that somebody has acknowledged a version of the house rules, when, and on which laptop"},
+			Why:   Words{"Zugang setzt es voraus", "access takes it"},
+			Until: Words{"die jüngste, bis die Person vergessen wird; frühere ein Jahr", "the latest until the person is forgotten; earlier ones for a year"}, Seen: nobody, End: goes,
+		},
+		"waiting_laptop": {
+			What:  Words{"Laptops, die mit einem Code auf ihre Bestätigung warten: Name, Seriennummer, System, öffentlicher Schlüssel, Netzadresse; danach, wem sie gehören", "laptops that wait for approval with a code: name, serial number, platform, public key, network address; afterwards whose they are"},
+			Why:   Words{"damit man den richtigen Laptop bestätigt", "so that the right laptop is approved"},
+			Until: Words{"einen Tag", "a day"}, Seen: Words{"wer den Code hat", "who has the code"}, End: goes,
 		},
 		"used_key": {
 			What:  Words{"öffentliche Schlüssel, die je benutzt wurden, mit der Nummer des Laptops", "public keys that were ever used, with the laptop's id"},

@@ -199,7 +199,7 @@ func (w *Writer) leaveRest(tenant string, p provisioner.Person) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	for _, table := range []string{"standing", "held_loss", "external_person", "person_suspension", "device"} {
+	for _, table := range []string{"standing", "held_loss", "external_person", "person_suspension", "invitation", "acknowledgement", "device"} {
 		if err := run(w.q, `update `+table+` set person = $1 where person = $2 and tenant <> $3`, rest.ID, p.ID, tenant); err != nil {
 			return "", err
 		}
@@ -217,12 +217,12 @@ func (w *Writer) takeOver(m TenantMove, i MovedPerson) error {
 	if err != nil {
 		return err
 	}
-	for _, table := range []string{"held_loss", "external_person", "person_suspension", "standing"} {
+	for _, table := range []string{"held_loss", "external_person", "person_suspension", "invitation", "acknowledgement", "standing"} {
 		if err := run(w.q, `delete from `+table+` where person = $1 and tenant = $2`, there.ID, m.Declaration.Name); err != nil {
 			return err
 		}
 	}
-	for _, table := range []string{"standing", "held_loss", "external_person", "person_suspension", "staff_token"} {
+	for _, table := range []string{"standing", "held_loss", "external_person", "person_suspension", "invitation", "acknowledgement", "staff_token"} {
 		if err := run(w.q, `update `+table+` set person = $1 where person = $2`, i.Person.ID, there.ID); err != nil {
 			return err
 		}

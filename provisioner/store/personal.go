@@ -52,7 +52,8 @@ func PersonalTables() []Personal {
 		{Table: "former_address", Columns: "device gateway address_index used_at",
 			Whose: `device in ` + herDevices, Forget: `delete from former_address where device in ` + herDevices},
 		{Table: "session", Columns: `id device tenant person gateway pool address_index key_version public_key stream revision opened_at lease_until renewed_at
-				last_handshake received_bytes sent_bytes reported_handshake reported_received reported_sent reported_clock closed_at closed_why closed_revision key_of ends_at`,
+				last_handshake received_bytes sent_bytes reported_handshake reported_received reported_sent reported_clock closed_at closed_why closed_revision key_of ends_at
+				due_at due_until due_why`,
 			Whose: `device in ` + herDevices, Forget: `delete from session where device in ` + herDevices},
 		{Table: "static_peer", Columns: "device gateway pool address_index key_version gateway_key",
 			Whose: `device in ` + herDevices, Forget: `delete from static_peer where device in ` + herDevices},
@@ -88,8 +89,19 @@ func PersonalTables() []Personal {
 			Last: `delete from identity_change_person where person = {person}`},
 		{Table: "identity_change", Columns: "hash directory people reason proposed_by proposed_name proposed_at confirmed_at",
 			Stay: "proposed_by proposed_name", Whose: `proposed_by = {person}`},
+		// Who invited stands there by name, as long as the invitation is kept.
+		{Table: "invitation", Columns: "id token tenant person serial_number device_name invited_by created_at expires_at ended_at ended device",
+			Secret: "token", Stay: "invited_by",
+			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from invitation where person = {person} and tenant = {tenant}`},
+		{Table: "acknowledgement", Columns: "person tenant version acknowledged_at device",
+			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from acknowledgement where person = {person} and tenant = {tenant}`},
+		// Whose it is can be told once it is approved.
+		{Table: "waiting_laptop", Columns: `hash user_code tenant name serial_number platform agent_version public_key certificate_request source network
+				begun_at expires_at kept_until state answer`, Secret: "hash user_code",
+			Whose:  `public_key in (select public_key from device where person = {person} and tenant = {tenant})`,
+			Forget: `delete from waiting_laptop where public_key in (select public_key from device where person = {person} and tenant = {tenant})`},
 		{Table: "device", Columns: `id tenant person generation name serial_number platform public_key agent_version enrolled_at certificate_not_after
-				revoked_at revoked_why search static_until`,
+				revoked_at revoked_why search static_until signed_in_at`,
 			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from device where person = {person} and tenant = {tenant}`},
 		{Table: "standing", Columns: "person tenant groups ended read_at ends_at password password_ends_at entitled lost_at due_at",
 			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from standing where person = {person} and tenant = {tenant}`},
@@ -122,6 +134,7 @@ func ImpersonalTables() map[string]string {
 		"directory":           "name declaration",
 		"tenant":              "name directory declaration timed",
 		"mail_domain":         "domain tenant",
+		"house_rules":         "tenant version german english declared_at",
 		"licence_pool":        "name seats burst valid_from valid_until declaration held unused_guarantee",
 		"pool_share":          "pool tenant guarantee entitled held",
 		"gateway":             "name endpoint sessions aggregate_v4 aggregate_v6 masquerade public_key generation joined_at certificate_not_after agent_version open",

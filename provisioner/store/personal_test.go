@@ -97,8 +97,16 @@ func everywhere(tx *store.Writer, n int) (h her, err error) {
 	if errors.Is(err4, store.ErrNone) { // it has an agent, so no session is opened
 		err4 = nil
 	}
+	code := fmt.Sprintf("CODE%04d", n)
+	_, err6 := tx.AddWaitingLaptop("code of "+p.ID, store.WaitingLaptop{UserCode: code, Tenant: "stadt", PublicKey: h.device.PublicKey, SerialNumber: h.device.SerialNumber,
+		ExpiresAt: tx.Now.Add(time.Hour), KeptUntil: tx.Now.Add(time.Hour), State: store.LaptopWaits})
 	trainee, err5 := tx.KeepPerson(provisioner.Person{ID: provisioner.NewID(), Directory: p.Directory, StableID: provisioner.NewID(), Login: fmt.Sprint("trainee", n), DisplayName: "A trainee"})
-	return h, errors.Join(err, err2, err3, err4, err5,
+	return h, errors.Join(err, err2, err3, err4, err5, err6,
+		tx.AnswerWaitingLaptop(code, store.WaitingAnswer{Device: h.device.ID, PersonName: p.DisplayName}),
+		tx.AddInvitation("invitation of "+p.ID, provisioner.Invitation{
+			ID: fmt.Sprint("invitation", n), Tenant: "stadt", Person: p.ID, SerialNumber: h.device.SerialNumber, InvitedBy: p.DisplayName, ExpiresAt: tx.Now.Add(time.Hour),
+		}),
+		tx.Acknowledge(p.ID, "stadt", "1", h.device.ID),
 		tx.PutExternal(provisioner.External{Person: p.ID, Tenant: "stadt", Sponsor: "boss"}),
 		tx.PutExternal(provisioner.External{Person: trainee.ID, Tenant: "stadt", Sponsor: p.ID}),
 		tx.PutHeldLoss(store.HeldLoss{Person: p, Tenant: "stadt", Why: provisioner.WhyGroup}),
