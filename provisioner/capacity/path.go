@@ -64,8 +64,12 @@ func draw(values []float64, c calendar, origin, hours int) (paths, *profile) {
 		out.by = append(out.by, p.draw(c, origin, hours, w))
 	}
 	p := profiles[1]
-	// Some level even where nobody is: the band is never of no width.
+	// Not less than the last four weeks: a level that has just fallen may rise
+	// again. And some level even where nobody is: the band is never of no width.
 	level := max(p.present(9), 1e-3)
+	if month := meanLevel(p.level, p.weight, max(0, len(p.level)-28), len(p.level)); month > level {
+		level = month
+	}
 	out.scale = make([]float64, hours)
 	for i := range out.scale {
 		out.scale[i] = level * p.spread[c.hourOfWeek[origin+i]]
