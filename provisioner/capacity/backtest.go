@@ -71,7 +71,7 @@ type look struct {
 // saying is what a method says of the hours after an origin.
 type saying struct {
 	path  []float64
-	bands [3]forBand
+	bands [horizons]forBand
 	peaks []float64 // of each week
 }
 
@@ -88,10 +88,10 @@ type rolling struct {
 	cal    calendar
 	record *record
 	past   []*look // the windows of which are not over yet
-	off    [2][3][]float64
+	off    [2][horizons][]float64
 	rise   []float64    // peaks of weeks over those of the profile's path
 	rises  [2][]float64 // and over those that were said
-	sums   [3]sums
+	sums   [horizons]sums
 }
 
 // sums make a Comparison.
@@ -117,7 +117,7 @@ func (r *rolling) look(origin, hours int) *look {
 	l.said[byProfile].path = r.record.path(l.paths)
 	l.said[byNaive].path = naive(r.values, r.cal, origin, hours)
 	for m := range l.said {
-		for b := range bands() {
+		for b := range horizons {
 			l.said[m].bands[b] = r.band(m, b, l.profile)
 		}
 	}
@@ -129,11 +129,11 @@ func (r *rolling) look(origin, hours int) *look {
 // settle takes in what has become known until an hour.
 func (r *rolling) settle(until int) {
 	for _, l := range r.past {
-		for ; l.learnt < len(bands()) && l.origin+bands()[l.learnt].to <= until; l.learnt++ {
+		for ; l.learnt < horizons && l.origin+bands()[l.learnt].to <= until; l.learnt++ {
 			r.learn(l, l.learnt)
 		}
 	}
-	r.past = slices.DeleteFunc(r.past, func(l *look) bool { return l.learnt == len(bands()) })
+	r.past = slices.DeleteFunc(r.past, func(l *look) bool { return l.learnt == horizons })
 }
 
 // learn takes in how a look turned out in a band.
@@ -285,16 +285,12 @@ func (r *rolling) comparisons() []Comparison {
 func (r *rolling) forecast(s Series, hours int) *Forecast {
 	l := r.look(len(r.values), max(hours, judged))
 	f := &Forecast{Backtest: r.comparisons(), Changes: l.profile.changes(s, r.cal), scale: l.paths.scale[:hours]}
-	var method [len(f.bands)]int
-	peaks := byProfile
+	var method, atPeaks [horizons]int
 	for i := range method {
 		// Where a horizon has not been judged, the longest that has decides. A
 		// week in which the level changed is no example for the next.
 		if n := min(i, len(f.Backtest)-1); n >= 0 && !l.profile.broken(len(l.profile.level)-8, len(l.profile.level)) {
-			method[i] = index(f.Backtest[n].Better())
-			if f.Backtest[n].Hours == week {
-				peaks = index(f.Backtest[n].BetterAtPeaks())
-			}
+			method[i], atPeaks[i] = index(f.Backtest[n].Better()), index(f.Backtest[n].BetterAtPeaks())
 		}
 		f.bands[i] = l.said[method[i]].bands[i]
 	}
@@ -304,11 +300,12 @@ func (r *rolling) forecast(s Series, hours int) *Forecast {
 		h := &f.Hours[i]
 		h.Low, h.High = f.quantile(i, .05), f.quantile(i, .95)
 	}
-	rises := slices.Clone(r.rises[peaks])
-	slices.Sort(rises)
 	for from := 0; from < hours; from += week {
 		until := min(from+week, hours)
-		peak := Peak{From: f.Hours[from].At, Until: f.Hours[until-1].At.Add(time.Hour), Median: l.said[peaks].peaks[from/week], Method: named(peaks)}
+		m := atPeaks[bandOf(max(from, 24))] // the first week is judged as a week
+		rises := slices.Clone(r.rises[m])
+		slices.Sort(rises)
+		peak := Peak{From: f.Hours[from].At, Until: f.Hours[until-1].At.Add(time.Hour), Median: l.said[m].peaks[from/week], Method: named(m)}
 		peak.High = peak.Median * max(1, quantileOf(rises, .95))
 		for i := from; i < until; i++ {
 			peak.High = max(peak.High, f.Hours[i].High)

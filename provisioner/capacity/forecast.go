@@ -35,7 +35,7 @@ type Forecast struct {
 	// empty where it is shorter than eleven weeks.
 	Backtest []Comparison
 
-	bands [3]forBand
+	bands [horizons]forBand
 	scale []float64
 }
 

@@ -31,12 +31,14 @@ func shapeHalfLives() []float64 { return []float64{.5, 1, 3, 9} }
 
 // bands part the hours after an origin: tomorrow, next week and next month are
 // different questions, and different ways suit them.
-func bands() [3]band { return [3]band{{0, 24}, {24, week}, {week, judged}} }
+func bands() [horizons]band { return [3]band{{0, 24}, {24, week}, {week, judged}} }
 
 // judged is how far ahead errors are measured, in hours.
 const judged = 4 * week
 
 type band struct{ from, to int }
+
+const horizons = 3
 
 func bandOf(hour int) int {
 	switch {
@@ -101,7 +103,7 @@ func damped(days float64) float64 {
 
 // record is how wrong each way has been so far in each band; recent errors count
 // more.
-type record [3][]tally
+type record [horizons][]tally
 
 type tally struct{ sum, weight float64 }
 
@@ -141,7 +143,7 @@ func (r *record) path(p paths) []float64 {
 	for b, span := range bands() {
 		chosen := best(r[b])
 		to := min(span.to, len(path))
-		if b == len(bands())-1 {
+		if b == horizons-1 {
 			to = len(path)
 		}
 		for i := span.from; i < to; i++ {
