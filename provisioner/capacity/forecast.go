@@ -32,7 +32,7 @@ type Forecast struct {
 	Changes []Change
 
 	// Backtest is how good the methods were on this series, at each horizon;
-	// empty where it is shorter than eleven weeks.
+	// empty where it is not longer than ten weeks and a day.
 	Backtest []Comparison
 
 	bands [horizons]forBand

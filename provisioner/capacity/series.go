@@ -33,7 +33,7 @@ var ErrTooShort = errors.New("too little history for a forecast")
 const (
 	week = 7 * 24
 
-	// most is three years, which is how long rollups are kept, with room for a
+	// longest is three years, which is how long rollups are kept, with room for a
 	// leap day.
 	longest = 3*366*24 + week
 
