@@ -42,20 +42,20 @@ func levelBreaks(level, weight []float64) []int {
 		if len(before) < 3 {
 			continue
 		}
+		low, high := within(logs, before)
 		switch {
-		case shifted(logs, before, days[i:i+confirmed]):
+		case shifted(logs, days[i:i+confirmed], low, high):
 			breaks = append(breaks, days[i])
 			begin = i
-		case shifted(logs, before, days[i:i+1]):
+		case shifted(logs, days[i:i+1], low, high):
 			weight[days[i]] = 0
 		}
 	}
 	return breaks
 }
 
-// shifted tells if all days after lie to one side of those before, by more than
-// those before vary. logs are the logarithms of levels.
-func shifted(logs []float64, before, after []int) bool {
+// within is where levels like those before lie, as logarithms.
+func within(logs []float64, before []int) (low, high float64) {
 	const (
 		least = .25 // 28 % more or 22 % less
 		times = 6   // of the median distance from the median; 4 standard deviations of a normal distribution
@@ -69,11 +69,15 @@ func shifted(logs []float64, before, after []int) bool {
 		of[i] = math.Abs(of[i] - centre)
 	}
 	threshold := max(least, times*middle(of))
+	return centre - threshold, centre + threshold
+}
+
+// shifted tells if all days lie to one side of low and high.
+func shifted(logs []float64, days []int, low, high float64) bool {
 	up, down := true, true
-	for _, d := range after {
-		off := logs[d] - centre
-		up = up && off > threshold
-		down = down && off < -threshold
+	for _, d := range days {
+		up = up && logs[d] > high
+		down = down && logs[d] < low
 	}
 	return up || down
 }
