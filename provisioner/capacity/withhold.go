@@ -1,6 +1,9 @@
-// Package capacity works with numbers about how much is used.
+// Package capacity works with numbers about how much is used: which of them are
+// withheld from planners, how often all seats are taken (Erlang, Engset), and
+// what a series of hours will be.
 //
-// What always holds here: it is pure, and knows of no person.
+// What always holds here: it is pure, and knows of no person. Bad input gives an
+// error, never a number that is none.
 //
 // Not its business: who may ask (the root package), and where numbers come
 // from (store).
