@@ -164,8 +164,9 @@ func freeUDP(t *testing.T) string {
 	t.Helper()
 	conn, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp4", "127.0.0.1:0")
 	check(t, err)
-	defer conn.Close()
-	return conn.LocalAddr().String()
+	address := conn.LocalAddr().String()
+	check(t, conn.Close())
+	return address
 }
 
 // fromBackup puts a backup of now in the place of the database.

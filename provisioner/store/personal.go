@@ -96,8 +96,9 @@ func PersonalTables() []Personal {
 		{Table: "acknowledgement", Columns: "person tenant version acknowledged_at device",
 			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from acknowledgement where person = {person} and tenant = {tenant}`},
 		// Whose it is can be told once it is approved.
-		{Table: "waiting_laptop", Columns: `hash user_code tenant name serial_number platform agent_version public_key certificate_request source network
-				begun_at expires_at kept_until state answer`, Secret: "hash user_code",
+		{Table: "waiting_laptop", Secret: "hash user_code", //nolint:gosec // names of columns
+			Columns: `hash user_code tenant name serial_number platform agent_version public_key certificate_request source network
+				begun_at expires_at kept_until state answer`,
 			Whose:  `public_key in (select public_key from device where person = {person} and tenant = {tenant})`,
 			Forget: `delete from waiting_laptop where public_key in (select public_key from device where person = {person} and tenant = {tenant})`},
 		{Table: "device", Columns: `id tenant person generation name serial_number platform public_key agent_version enrolled_at certificate_not_after
