@@ -158,6 +158,9 @@ func (s *Service) admit(ctx context.Context, actor provisioner.Actor) (store.App
 	if err != nil {
 		return a, standing, err
 	}
+	if refusal := a.Tenant.Admits(standing, time.Now()); refusal != nil {
+		return a, standing, refusal
+	}
 	if _, refusal := a.Tenant.AdmitsAt(standing, time.Now()); refusal != nil {
 		// Whoever waits comes back spread over a minute.
 		return a, standing, refusal.After(refusal.RetryAfter + spread(refusal))
