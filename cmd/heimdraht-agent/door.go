@@ -45,6 +45,10 @@ type door struct {
 	log    *slog.Logger
 
 	enrolling sync.Mutex // one enrolment at a time, until it is noted whose laptop it is
+	// Whose code the laptop waits with, and until when; guarded by enrolling. What is
+	// approved for one must not become the laptop of another who asks in between.
+	coder      int
+	codedUntil time.Time
 }
 
 // ownership is whose laptop this is.
@@ -338,12 +342,24 @@ func (d *door) code(w http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		defer leave()
+		if err := d.mayAwait(uid); err != nil {
+			return err
+		}
 		waiting, err := d.laptop.BeginByCode(r.Context(), endpoint.CodeRequest{Address: call.Address, Tenant: call.Tenant})
 		if err == nil {
 			a.Waiting = &waiting
+			d.coder, d.codedUntil = uid, waiting.Until
 		}
 		return err
 	})
+}
+
+// mayAwait refuses who is neither root nor the one whose code the laptop waits with.
+func (d *door) mayAwait(uid int) error {
+	if uid != 0 && uid != d.coder && time.Now().Before(d.codedUntil) {
+		return notYours()
+	}
+	return nil
 }
 
 // await waits a moment for the end of an enrolment by code.
@@ -358,6 +374,9 @@ func (d *door) await(w http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		defer leave()
+		if err := d.mayAwait(uid); err != nil {
+			return err
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), awaitWithin)
 		defer cancel()
 		if a.Enrolled, err = d.laptop.AwaitByCode(ctx); err != nil || a.Enrolled == nil {

@@ -71,10 +71,10 @@ func (f *fileOf) endpoint(s string) string {
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
-	if _, notAddress := netip.ParseAddr(host); err != nil || notAddress != nil && !isName(host) {
+	if a, notAddress := netip.ParseAddr(host); err != nil || a.Zone() != "" || notAddress != nil && !isName(host) {
 		f.wrong("endpoint", s)
 	}
-	return s
+	return net.JoinHostPort(host, port)
 }
 
 func (f *fileOf) dns(c *heimdrahtv1.TunnelConfiguration) string {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/access"
 	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/journal"
 	"github.com/heimdraht/heimdraht/provisioner/keyring"
@@ -318,6 +319,16 @@ func (r *replaying) forget(p journal.Forgotten) error {
 	s := store.Subject{Person: person, Tenant: p.Tenant}
 	if known, err := r.tx.Knows(s); err != nil || !known {
 		return err
+	}
+	// What the backup says is in use is given back before its rows go.
+	devices, err := r.tx.DevicesOf(person.ID, p.Tenant)
+	if err != nil {
+		return err
+	}
+	for _, d := range devices {
+		if _, err := access.Revoke(r.tx, r.actor, d, replayReason); err != nil {
+			return err
+		}
 	}
 	m, err := r.tx.MentionsOf(s)
 	if err != nil {

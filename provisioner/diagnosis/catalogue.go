@@ -70,6 +70,7 @@ const (
 	DeviceSuspended      provisioner.Code = "device-suspended"
 	DeviceSuspendedFor   provisioner.Code = "device-suspended-until"
 	SuspendedByDirectory provisioner.Code = "device-suspended-by-directory"
+	ApprovalAwaited      provisioner.Code = "approval-awaited"
 	CertificateExpired   provisioner.Code = "certificate-expired"
 	NoLicence            provisioner.Code = "no-licence"
 	LicenceOver          provisioner.Code = "licence-over"
@@ -242,6 +243,9 @@ func catalogueOfLaptop() []Entry {
 		{DeviceRevoked, provisioner.WhoEmployee,
 			provisioner.Text{Sentence: "Der Zugang dieses Laptops wurde am {day} beendet: {reason}.", Next: "Wird er weiter gebraucht und ist er in den richtigen Händen, am Laptop neu anmelden: heimdraht-agent enrol."},
 			provisioner.Text{Sentence: "This laptop's access was ended on {day}: {reason}.", Next: "If it is still needed and in the right hands, enrol again at the laptop: heimdraht-agent enrol."}},
+		{ApprovalAwaited, provisioner.WhoHelpdesk,
+			provisioner.Text{Sentence: "Der neue Laptop wartet auf die Freigabe.", Next: "Nachsehen, ob er es ist, und ihn freigeben oder ablehnen: heimdraht device approve, heimdraht device deny."},
+			provisioner.Text{Sentence: "The new laptop waits for approval.", Next: "See that it is the right one, and approve or deny it: heimdraht device approve, heimdraht device deny."}},
 		{DeviceSuspended, provisioner.WhoHelpdesk,
 			provisioner.Text{Sentence: "Der Zugang dieses Laptops ruht seit dem {day}: {reason}.", Next: "Wenn der Grund entfallen ist, zurückgeben: heimdraht device restore."},
 			provisioner.Text{Sentence: "This laptop's access has been suspended since {day}: {reason}.", Next: "When the reason is gone, give it back: heimdraht device restore."}},

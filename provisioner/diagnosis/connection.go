@@ -153,7 +153,8 @@ func (r Refusal) isToldElsewhere() bool {
 	switch r.Code {
 	case provisioner.CodeNoLicence, provisioner.CodeNoSeat, provisioner.CodeNoGateway, provisioner.CodeGatewayFull, provisioner.CodeGatewayNotReady,
 		provisioner.CodeDirectoryUnavailable, provisioner.CodeDeviceSuspended, provisioner.CodeDeviceRevoked, provisioner.CodeDeviceReplaced,
-		provisioner.CodeTryLater, provisioner.CodeDatabaseUnavailable, provisioner.CodeOutsideHours:
+		provisioner.CodeTryLater, provisioner.CodeDatabaseUnavailable, provisioner.CodeOutsideHours,
+		provisioner.CodeApprovalAwaited:
 		return true
 	}
 	return r.isOfStanding()

@@ -98,6 +98,9 @@ func (f Facts) gateway() (Gateway, bool) {
 func (f Facts) worked() (at time.Time) {
 	if f.Device != nil {
 		at = f.Device.EnrolledAt
+		if f.Device.SignedInAt.After(at) {
+			at = f.Device.SignedInAt
+		}
 	}
 	if f.Session != nil && f.Session.OpenedAt.After(at) {
 		at = f.Session.OpenedAt

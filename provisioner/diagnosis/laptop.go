@@ -36,6 +36,8 @@ func (f Facts) suspended(l Link, s provisioner.Suspension, why fill) Link {
 	switch {
 	case s.Source == provisioner.SuspendedByEndDate:
 		return l.wrong(figure, ExternalEnded)
+	case s.Source == provisioner.SuspendedByApproval:
+		return l.wrong(figure, ApprovalAwaited)
 	case s.Source == provisioner.SuspendedByDirectory:
 		return l.wrong(figure, SuspendedByDirectory, why)
 	case !s.EndsAt.IsZero():

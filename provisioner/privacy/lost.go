@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -89,6 +90,11 @@ func (s *Service) ReportLost(ctx context.Context, actor provisioner.Actor, r Los
 		if _, err := access.Revoke(tx, actor, d, reason); err != nil {
 			return err
 		}
+		// One that lies beside it would let in whoever has it.
+		withdrawn, err := tx.WithdrawInvitations(d.Tenant, d.SerialNumber, d.Person)
+		if err != nil {
+			return fmt.Errorf("withdrawing invitations: %w", err)
+		}
 		if debts, err = tx.DebtsOf(d.ID); err != nil {
 			return fmt.Errorf("finding the gateways that may still hold the peer: %w", err)
 		}
@@ -99,6 +105,9 @@ func (s *Service) ReportLost(ctx context.Context, actor provisioner.Actor, r Los
 		details := map[string]string{"person": d.Person, "connected": string(connected), "report": done.Report.ID}
 		if r.Stolen {
 			details["stolen"] = "yes"
+		}
+		if withdrawn > 0 {
+			details["invitations withdrawn"] = strconv.FormatInt(withdrawn, 10)
 		}
 		if !r.Since.IsZero() {
 			details["lost since"] = r.Since.UTC().Format(time.RFC3339)

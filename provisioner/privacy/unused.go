@@ -27,7 +27,7 @@ func UnusedSince(days int, now time.Time) (time.Time, error) {
 
 // Unused lists laptops with access that were not in use for so many days, by id, for
 // review (IT-Grundschutz NET.3.3.A5); next is what to ask After for more, empty at the end. What rests is
-// not among them. The look is recorded.
+// not among them. The look is recorded, each page.
 func (s *Service) Unused(ctx context.Context, actor provisioner.Actor, days int, r ListRequest) (list []store.UnusedDevice, next string, err error) {
 	const action = provisioner.ActionListUnused
 	if refusal := provisioner.Allow(actor, action, provisioner.Object{Tenant: r.Tenant}); refusal != nil {
@@ -39,10 +39,8 @@ func (s *Service) Unused(ctx context.Context, actor provisioner.Actor, days int,
 	}
 	limit := within(r.Limit)
 	scope := provisioner.ScopeOf(actor, action).Narrow(r.Tenant)
-	if r.After == "" { // further pages are the same look
-		if err := s.looked(ctx, actor, action, scope); err != nil {
-			return nil, "", err
-		}
+	if err := s.looked(ctx, actor, action, scope); err != nil {
+		return nil, "", err
 	}
 	if list, err = store.Read(ctx, s.Store, func(tx *store.Reader) ([]store.UnusedDevice, error) {
 		return tx.UnusedDevices(scope, since, r.After, limit+1)

@@ -22,8 +22,8 @@ type Keeping struct {
 // docs/datenschutz.md are made from it.
 func Keepings() map[string]Keeping {
 	nobody := Words{"niemand; nur das Programm selbst", "nobody; the program alone"}
-	desk := Words{"Helpdesk, Verwaltung des Zugangs, Betrieb; jeder Blick wird protokolliert", "helpdesk, tenant administrator, operator; each look is recorded"}
-	admins := Words{"Verwaltung des Zugangs, Betrieb; jeder Blick wird protokolliert", "tenant administrator, operator; each look is recorded"}
+	desk := Words{"Helpdesk, Verwaltung des Zugangs, Betrieb; der Blick auf eine einzelne Person wird protokolliert", "helpdesk, tenant administrator, operator; a look at a single person is recorded"}
+	admins := Words{"Verwaltung des Zugangs, Betrieb; der Blick auf eine einzelne Person wird protokolliert", "tenant administrator, operator; a look at a single person is recorded"}
 	goes := Words{"wird gelöscht", "goes"}
 	last := Words{"wird gelöscht, sobald keine andere Verwaltung die Person mehr kennt", "goes, once no other tenant knows the person"}
 	departure := Words{"bis die Person vergessen wird (heimdraht person forget)", "until the person is forgotten (heimdraht person forget)"}

@@ -133,6 +133,8 @@ func (t *try) refusedAsTyped(ctx context.Context, refused *directory.Error) erro
 // ownFault is of our database while the directory is asked: no word of the directory.
 type ownFault struct{ error }
 
+func (f ownFault) Unwrap() error { return f.error }
+
 func (t *try) cost() int64 { return costOf(t.credentials.Password) }
 
 // reserve counts the try in advance.

@@ -67,6 +67,14 @@ func (w *Writer) AddInvitation(token string, i provisioner.Invitation) error {
 		i.ID, hashToken(token), i.Tenant, i.Person, i.SerialNumber, i.DeviceName, i.InvitedBy, ms(i.CreatedAt), ms(i.ExpiresAt))
 }
 
+// WithdrawInvitations ends the open invitations of a tenant for a laptop, and those
+// of a person for any laptop, and tells how many. Empty: none.
+func (w *Writer) WithdrawInvitations(tenant, serial, person string) (int64, error) {
+	return changed(w.q, `update invitation set ended_at = $1, ended = $2 where tenant = $3 and ended_at = 0
+		and ((serial_number = $4 and serial_number <> '') or (person = $5 and serial_number = ''))`,
+		ms(w.Now), string(provisioner.InvitationWithdrawn), tenant, serial, person)
+}
+
 // EndInvitation ends an open invitation; false if it was over. device is the one
 // that was enrolled with it, if that is its end.
 func (w *Writer) EndInvitation(id string, how provisioner.InvitationEnd, device string) (bool, error) {

@@ -71,7 +71,7 @@ func PersonalTables() []Personal {
 				person = case when person = {person} then '' else person end where tenant = {tenant} and (person = {person} or reported_by = {person})`},
 		{Table: "proposal", Columns: "id kind tenant object object_name details reason proposed_by proposed_name proposed_at expires_at",
 			Whose: herProposals, Forget: `delete from proposal where ` + herProposals},
-		{Table: "taking", Columns: "id action selection reason actor ends_at created_at cursor total done finished_at", Stay: "selection actor cursor", Whose: herTakings},
+		{Table: "taking", Columns: "id action selection reason actor ends_at created_at cursor total done finished_at", Secret: "actor", Stay: "selection actor cursor", Whose: herTakings},
 		{Table: "held_loss", Columns: "person tenant why own since dismissed_until confirmed",
 			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from held_loss where person = {person} and tenant = {tenant}`},
 		// For whom she answers stays without her, and nobody answers for them any more.

@@ -53,7 +53,7 @@ func (r *Reader) KnownEpochs() (map[string]int64, error) {
 // after a backup and are not known any more.
 const restoredKey = "restored"
 
-// ForgetSignIns signs everybody out and makes every one-time token useless:
+// ForgetSignIns signs everybody out and makes every one-time token and invitation useless:
 // which of them were used or given back after the backup, nobody knows. Nor is
 // known how many wrong passwords the directory has counted since.
 func (w *Writer) ForgetSignIns() error {
@@ -61,6 +61,7 @@ func (w *Writer) ForgetSignIns() error {
 	return errors.Join(
 		run(w.q, `delete from staff_token`),
 		run(w.q, `delete from one_time_token`),
+		run(w.q, `update invitation set ended_at = $1, ended = $2 where ended_at = 0`, ms(w.Now), string(provisioner.InvitationWithdrawn)),
 		err,
 	)
 }
