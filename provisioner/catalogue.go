@@ -21,6 +21,7 @@ const (
 	CodeAccessEnded          Code = "access-ended"
 	CodePasswordExpired      Code = "password-expired"
 	CodeExternalEnded        Code = "external-ended"
+	CodeAccessHeld           Code = "access-held"
 	CodeSponsorMissing       Code = "sponsor-missing"
 	CodeOutsideHours         Code = "outside-hours"
 	CodeFactorNeeded         Code = "factor-needed"
@@ -115,6 +116,9 @@ func Catalogue() []Entry {
 		{CodeAccessEnded, KindForbidden,
 			Text{"Ihr Konto ist {why}.", "Wenden Sie sich an den Helpdesk."},
 			Text{"Your account {why}.", "Contact the helpdesk."}},
+		{CodeAccessHeld, KindForbidden,
+			Text{"Nach dem Verzeichnis endet dieser Zugang, und noch hat niemand darüber entschieden. So lange kommt kein weiteres Gerät hinzu.", "Wenden Sie sich an den Helpdesk: heimdraht directory pending zeigt, was zu entscheiden ist."},
+			Text{"By the directory's word this access ends, and nobody has decided on that yet. Until then no further device is added.", "Contact the helpdesk: heimdraht directory pending shows what has to be decided."}},
 		{CodePasswordExpired, KindForbidden,
 			Text{"Ihr Passwort ist abgelaufen oder muss geändert werden.", "Ändern Sie das Passwort an einem Arbeitsplatz im Haus oder mit Hilfe des Helpdesks und melden Sie sich dann neu an."},
 			Text{"Your password has expired or must be changed.", "Change it at a workplace in the office or with the helpdesk, then sign in again."}},

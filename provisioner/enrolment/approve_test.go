@@ -3,6 +3,7 @@ package enrolment_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -179,6 +180,24 @@ func TestCodesCannotBeGuessed(t *testing.T) {
 	}
 	if _, err := w.Approve(t.Context(), emil, decision(b)); err != nil {
 		t.Errorf("somebody else is held up: %v", err)
+	}
+}
+
+// Who loses her access by the directory's word, and keeps it only until somebody has
+// decided, gets nothing more.
+func TestWhoIsHeldGetsNoFurtherDevice(t *testing.T) {
+	w := newWorld(t)
+	eva := w.signedIn(t, "stadt", "eva")
+	may := func(tx *store.Writer) error {
+		return enrolment.MayAdd(tx, provisioner.Device{Tenant: "stadt", Person: eva.ID})
+	}
+	update(t, w.store, may)
+	update(t, w.store, func(tx *store.Writer) error {
+		p, err := tx.Person(eva.ID)
+		return errors.Join(err, tx.PutHeldLoss(store.HeldLoss{Person: p, Tenant: "stadt", Why: provisioner.WhyGroup}))
+	})
+	if err := w.store.Update(t.Context(), may); codeOf(err) != provisioner.CodeAccessHeld {
+		t.Errorf("a further device for who is held: %v", err)
 	}
 }
 

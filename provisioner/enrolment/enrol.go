@@ -235,8 +235,17 @@ func (e *enrolling) add(tx *store.Writer) (provisioner.Device, provisioner.Certi
 	return d, certificate, tx.AddDevice(d)
 }
 
-// MayAdd refuses a further device to a person whose access rests, with person-suspended.
+// MayAdd refuses a further device to a person whose access rests, with person-suspended, or
+// ends by the directory's word, with access-held: what the brake holds back is for those who
+// are connected, and no reason to give more.
 func MayAdd(tx *store.Writer, d provisioner.Device) error {
+	standing, err := tx.Standing(d.Person, d.Tenant)
+	switch {
+	case err == nil && standing.Held:
+		return provisioner.Refuse(provisioner.CodeAccessHeld)
+	case err != nil && !errors.Is(err, store.ErrNone):
+		return fmt.Errorf("reading how the person stands: %w", err)
+	}
 	v, err := tx.PersonSuspended(d.Person, d.Tenant, tx.Now)
 	if errors.Is(err, store.ErrNone) {
 		return nil
