@@ -144,6 +144,33 @@ func TestTwoEnrolAtOnce(t *testing.T) {
 	}
 }
 
+// TestOneAwaitsACode: what is approved for one user does not become the laptop of another who asks in between.
+func TestOneAwaitsACode(t *testing.T) {
+	plane := endpointtest.New(t)
+	d := openDoor(t, plane, &control.MemoryStore{}, -1)
+	d.owner.self = 0 // as a daemon of root's, which is nobody's yet
+	ask := func(uid int, path string) string {
+		body, err := json.Marshal(codeCall{})
+		check(t, err)
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodPost, path, bytes.NewReader(body))
+		d.handler().ServeHTTP(w, r.WithContext(context.WithValue(t.Context(), callerKey{}, uid)))
+		return w.Body.String()
+	}
+	if got := ask(1234, codePath); strings.Contains(got, "problem") {
+		t.Fatalf("the first one gets no code: %s", got)
+	}
+	plane.Script(func(x *endpointtest.Script) { x.Approved = true })
+	for _, path := range []string{codePath, awaitPath} {
+		if got := ask(5678, path); !strings.Contains(got, codeNotYours) {
+			t.Errorf("another one at %s: %s", path, got)
+		}
+	}
+	if got := ask(1234, awaitPath); strings.Contains(got, "problem") || d.owner.user() != 1234 {
+		t.Errorf("the laptop is that of %d: %s", d.owner.user(), got)
+	}
+}
+
 // brokenStore keeps all but whose laptop it is.
 type brokenStore struct{ control.MemoryStore }
 

@@ -15,6 +15,7 @@ func FuzzStaticFile(f *testing.F) {
 	f.Add("10.80.0.5/32", "vpn1.stadt.example:51820", "10.1.0.0/16", "10.1.0.53", "stadt.example", "phone")
 	f.Add("10.80.0.5/32\nPostUp = reboot", "[fd80::1]:51820", "::/0", "fe80::1%eth0", "", "x\nPostUp = reboot")
 	f.Add("10.80.0.5", "x:1\n[Peer]", "10.1.0.0/33", "1.1.1.1 ", "a b", "\r")
+	f.Add("10.80.0.5/32", "[fe80::1%x\nAllowedIPs = 0.0.0.0/0\n#]:51820", "10.1.0.0/16", "10.1.0.53", "stadt.example", "phone")
 	f.Fuzz(func(t *testing.T, address, endpoint, allowed, dns, domain, remark string) {
 		c := staticConfiguration()
 		c.Addresses, c.GatewayEndpoint, c.AllowedIps = []string{address}, endpoint, []string{allowed}

@@ -3,10 +3,12 @@ package app
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"testing"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/address"
 	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/journal"
 	"github.com/heimdraht/heimdraht/provisioner/keyring"
@@ -14,6 +16,22 @@ import (
 )
 
 func wireGuardKey(n byte) provisioner.Key { return provisioner.Key{0: n, 31: 1} }
+
+// holdsAPhone gives somebody a static peer, with all that it holds, and tells how many
+// addresses are taken besides.
+func holdsAPhone(tx *store.Writer, person string) (besides int64, err error) {
+	aggregate := address.Aggregate{V4: netip.MustParsePrefix("10.80.0.0/16")}
+	d := provisioner.Device{ID: "phone", Tenant: "stadt", Person: person, Generation: 1, PublicKey: wireGuardKey(31), StaticUntil: tx.Now.AddDate(0, 1, 0)}
+	index, err := tx.TakeAddress("gw1", d.Tenant, d.ID, aggregate)
+	if err := errors.Join(err, tx.AddDevice(d), tx.TakeSeat("vpn", d.Tenant)); err != nil {
+		return 0, err
+	}
+	if _, err = tx.AddStatic(store.StaticPeer{Device: d.ID, Gateway: "gw1", Pool: "vpn", AddressIndex: index, GatewayKey: wireGuardKey(32)}); err != nil {
+		return 0, err
+	}
+	taken, err := tx.AddressesTaken("gw1")
+	return taken - 1, err
+}
 
 // TestReplay takes again what journals say, from a database that knows some of
 // it: never less than was taken, and nothing comes back by an enrolment anew.
@@ -31,6 +49,7 @@ func TestReplay(t *testing.T) {
 	var eva string
 	var gone provisioner.Person
 	var before store.Position
+	var besides int64
 	err = s.Update(t.Context(), func(tx *store.Writer) error {
 		if err := tx.PutDirectory(provisioner.Directory{Name: "d"}); err != nil {
 			return err
@@ -48,9 +67,14 @@ func TestReplay(t *testing.T) {
 		}
 		if err := errors.Join(
 			tx.PutStanding(provisioner.Standing{Person: gone.ID, Tenant: "stadt"}),
+			tx.PutGateway(provisioner.Gateway{Name: "gw1", Sessions: 10, AggregateV4: netip.MustParsePrefix("10.80.0.0/16"), Tenants: []string{"stadt"}}),
+			tx.PutPool(provisioner.LicencePool{Name: "vpn", Seats: 10, Shares: []provisioner.PoolShare{{Tenant: "stadt"}}}),
 			tx.AddDevice(provisioner.Device{ID: "maxs", Tenant: "stadt", Person: gone.ID, Generation: 1, PublicKey: wireGuardKey(30)}),
 			tx.Audit(store.Event{Actor: provisioner.System("x"), Tenant: "stadt", Action: "read person", Object: audit.Object{Kind: "person", ID: gone.ID, Name: gone.DisplayName}}),
 		); err != nil {
+			return err
+		}
+		if besides, err = holdsAPhone(tx, gone.ID); err != nil {
 			return err
 		}
 		for n, id := range []string{"moved", "revoked", "suspended", "left", "stolen"} {
@@ -114,6 +138,17 @@ func TestReplay(t *testing.T) {
 		}
 		if key, err := tx.KeyOwner(wireGuardKey(30)); err != nil || key != "forgotten" {
 			t.Errorf("the key of who was forgotten is %q's, %v", key, err)
+		}
+		g, err := tx.Gateway("gw1")
+		if err != nil || g.Open != 0 {
+			t.Errorf("the phone of who was forgotten has its place still: %d, %v", g.Open, err)
+		}
+		pools, err := tx.Pools()
+		if err != nil || len(pools) != 1 || pools[0].Held != 0 {
+			t.Errorf("and its seat: %+v, %v", pools, err)
+		}
+		if taken, err := tx.AddressesTaken("gw1"); err != nil || taken != besides {
+			t.Errorf("and its address: %d are taken, without it %d, %v", taken, besides, err)
 		}
 		position, err := tx.Position()
 		if err != nil {

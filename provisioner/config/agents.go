@@ -28,9 +28,6 @@ const (
 	ModeUserspace Mode = "userspace" // the embedded
 )
 
-// GatewayFile is where a gateway's configuration lies.
-const GatewayFile = "/etc/heimdraht/gateway.yaml"
-
 // ControlPlanePort is the port of a server that is written without one.
 const ControlPlanePort = 8443
 

@@ -90,12 +90,16 @@ func faults() []fault {
 		{"wrong password", refusal(provisioner.CodeSignInFailed, "wrong-password", "", time.Minute), diagnosis.WrongPassword, false},
 		{"locked by tries", refusal(provisioner.CodeSignInFailed, "locked", "", time.Minute), diagnosis.LockedByTries, false},
 		{"device limit", refusal(provisioner.CodeDeviceLimit, "", "", time.Minute), diagnosis.DeviceLimit, false},
-		{"a refusal of tomorrow", refusal("house-rules-unread", "", "", time.Minute), "house-rules-unread", false},
+		{"a refusal of tomorrow", refusal("of-the-day-after", "", "", time.Minute), "of-the-day-after", false},
 		{"no device", func(f *diagnosis.Facts) { f.Device = nil }, diagnosis.NoDevice, false},
 		{"revoked", func(f *diagnosis.Facts) { f.Device.RevokedAt = f.Now.Add(-time.Hour) }, diagnosis.DeviceRevoked, false},
 		{"suspended", func(f *diagnosis.Facts) {
 			f.Device.SuspendedBy = []provisioner.Suspension{{Source: provisioner.SuspendedByDirectory}, {Source: provisioner.SuspendedByHelpdesk, Reason: "Urlaub", Since: f.Now}}
 		}, diagnosis.DeviceSuspended, false},
+		{"waits for approval", func(f *diagnosis.Facts) {
+			f.Device.SuspendedBy = append(f.Device.SuspendedBy, provisioner.Suspension{Source: provisioner.SuspendedByApproval, Since: f.Now})
+			refusal(provisioner.CodeApprovalAwaited, "", f.Device.ID, time.Minute)(f)
+		}, diagnosis.ApprovalAwaited, false},
 		{"certificate expired", func(f *diagnosis.Facts) { f.Device.CertificateNotAfter = f.Now }, diagnosis.CertificateExpired, false},
 		{"no licence", func(f *diagnosis.Facts) { f.Pools = nil }, diagnosis.NoLicence, false},
 		{"contract over", func(f *diagnosis.Facts) { f.Pools[0].Pool.Until = f.Now }, diagnosis.LicenceOver, false},

@@ -279,6 +279,11 @@ func TestReportLost(t *testing.T) {
 		}
 		return w.privacy.ReportLost(w.hilde, r)
 	}
+	invitations := heimdrahtv1.NewInvitationServiceClient(w.Dial(nil))
+	for _, serial := range []string{"SN-4711", "SN9"} {
+		_, err := invitations.Invite(w.hilde, &heimdrahtv1.InviteRequest{Lines: []*heimdrahtv1.InviteLine{{Login: provisionertest.Staff, SerialNumber: serial}}})
+		must(t, err)
+	}
 	_, err := report(-time.Hour)
 	expect(t, "in the future", err, "invalid")
 	before := time.Now()
@@ -290,6 +295,10 @@ func TestReportLost(t *testing.T) {
 	}
 	if d := l.GetNotifyUntil().AsTime().Sub(l.GetReportedAt().AsTime()); d != 72*time.Hour {
 		t.Errorf("the deadline is after %s", d)
+	}
+	open, err := invitations.ListInvitations(w.hilde, &heimdrahtv1.ListInvitationsRequest{})
+	if err != nil || len(open.GetInvitations()) != 1 || open.GetInvitations()[0].GetSerialNumber() != "SN9" {
+		t.Errorf("of the invitations stay open %v, %v", open, err)
 	}
 	again, err := report(20 * 24 * time.Hour)
 	if err != nil || again.GetReport().GetReportId() != l.GetReportId() || again.GetReport().GetReportedAt().AsTime().After(time.Now()) || again.GetReport().GetReportedAt().AsTime().Before(before.Add(-time.Second)) {
@@ -321,6 +330,11 @@ func TestUnused(t *testing.T) {
 	r, err := w.privacy.ListUnused(w.hilde, &heimdrahtv1.ListUnusedRequest{Days: 30})
 	if err != nil || len(r.GetDevices()) != 0 {
 		t.Error(r, err)
+	}
+	_, err = w.privacy.ListUnused(w.hilde, &heimdrahtv1.ListUnusedRequest{Days: 30, PageToken: "0"})
+	must(t, err)
+	if n := len(w.records(t, "list unused access")); n != 2 {
+		t.Errorf("%d looks are recorded, and there were two pages", n)
 	}
 	taken, err := w.desk.Take(w.hilde, &heimdrahtv1.TakeRequest{Action: takeRevoke, Tenant: provisionertest.Tenant, UnusedDays: 30, Reason: "review"})
 	if err != nil || taken.GetDevices() != 0 || taken.GetTakingId() != "" {

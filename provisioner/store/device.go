@@ -196,12 +196,6 @@ func idsOf(devices []provisioner.Device) []string {
 	return ids
 }
 
-// LivingDevices counts a person's devices in a tenant that are not revoked.
-func (r *Reader) LivingDevices(person, tenant string) (int, error) {
-	n, err := one(r.q, value[int64], `select count(*) from device where person = $1 and tenant = $2 and revoked_at = 0`, person, tenant)
-	return int(n), err
-}
-
 // AddDevice writes a new device and claims its key. A key that anybody has
 // ever used is refused. Where the person's access rests, so does the device's.
 func (w *Writer) AddDevice(d provisioner.Device) error {

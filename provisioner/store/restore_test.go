@@ -17,7 +17,10 @@ func TestARestoredDatabase(t *testing.T) {
 		town(t, s)
 		opened(t, s, 5)
 		update(t, s, func(tx *store.Writer) error {
+			d, err := laptop(tx, 6001)
 			return errors.Join(
+				err,
+				tx.AddInvitation("invited", provisioner.Invitation{ID: "i", Tenant: d.Tenant, Person: d.Person, ExpiresAt: tx.Now.Add(time.Hour)}),
 				tx.AddStaffToken("signed in", store.StaffToken{Name: "Hilde", ExpiresAt: tx.Now.Add(time.Hour)}),
 				tx.AddOneTimeToken("not used", store.TokenGateway, "gw1", tx.Now.Add(time.Hour)),
 			)
@@ -57,6 +60,9 @@ func TestARestoredDatabase(t *testing.T) {
 			return err
 		}); !errors.Is(err, provisioner.Refuse(provisioner.CodeTokenInvalid)) {
 			t.Errorf("a one-time token from before: %v", err)
+		}
+		if i := view(t, s, func(tx *store.Reader) (provisioner.Invitation, error) { return tx.Invitation("invited") }); i.Over(time.Now()) != provisioner.InvitationWithdrawn {
+			t.Errorf("an invitation from before: %+v", i)
 		}
 		after := view(t, s, (*store.Reader).Position)
 		if after.Epoch == before.Epoch || after.Revision != before.Revision+5 || after.Instance != before.Instance {
