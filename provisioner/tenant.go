@@ -21,6 +21,7 @@ type Tenant struct {
 	Policy      Policy
 	Networks    []NetworkGrant
 	HouseRules  HouseRules // what everybody must have acknowledged
+	Priority    PriorityGroups
 }
 
 // RoleGroups names the directory group of each role; empty: nobody has it.
@@ -159,9 +160,10 @@ func (p LicencePool) ValidAt(t time.Time) bool {
 }
 
 // GroupsAsked lists every group whose membership decides something for this
-// tenant: staff, roles, external people, networks and times; each once.
+// tenant: staff, roles, external people, priority, networks and times; each once.
 func (t Tenant) GroupsAsked() []string {
-	groups := []string{t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin, t.Provider.Operator, t.Provider.Helpdesk, t.Policy.ExternalGroup}
+	groups := []string{t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin, t.Provider.Operator, t.Provider.Helpdesk, t.Policy.ExternalGroup,
+		t.Priority.Crisis, t.Priority.Control}
 	for _, n := range t.Networks {
 		if n.Group != GroupAll {
 			groups = append(groups, n.Group)

@@ -136,6 +136,7 @@ func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 		MailDomains: t.MailDomains, StaffGroup: t.StaffGroup,
 		Roles:    &heimdrahtv1.Roles{Helpdesk: t.Roles.Helpdesk, Planner: t.Roles.Planner, TenantAdmin: t.Roles.TenantAdmin},
 		Provider: providerOf(t.Provider),
+		Priority: &heimdrahtv1.PriorityGroups{Crisis: t.Priority.Crisis, Control: t.Priority.Control},
 		Policy: &heimdrahtv1.Policy{
 			DevicesPerPerson: uint32(t.Policy.DevicesPerPerson), Tunnel: string(t.Policy.Tunnel), DnsDomains: t.Policy.DNSDomains,
 			PasswordExpired: string(t.Policy.PasswordExpired), PasswordHosts: destinationTexts(t.Policy.PasswordHosts),

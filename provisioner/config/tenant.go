@@ -46,6 +46,13 @@ func (l *loader) tenant(m *mapping, dir string) provisioner.Tenant {
 			r.done()
 		}
 	}
+	if v, ok := m.ask("priority"); ok {
+		if r := v.mapping("priority").under("priority."); r != nil {
+			r.text("crisis", &t.Priority.Crisis, distinguishedName)
+			r.text("control", &t.Priority.Control, distinguishedName)
+			r.done()
+		}
+	}
 	if v, ok := m.ask("policy"); ok {
 		if p := v.mapping("policy").under("policy."); p != nil {
 			policy(p, &t.Policy)

@@ -141,6 +141,7 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 		Provider: provisioner.ProviderRoles{
 			Operator: m.GetProvider().GetOperator(), Helpdesk: m.GetProvider().GetHelpdesk(), Tenants: m.GetProvider().GetTenants(),
 		},
+		Priority: provisioner.PriorityGroups{Crisis: m.GetPriority().GetCrisis(), Control: m.GetPriority().GetControl()},
 		Policy: provisioner.Policy{
 			DevicesPerPerson: int(m.GetPolicy().GetDevicesPerPerson()), Tunnel: provisioner.Tunnel(m.GetPolicy().GetTunnel()),
 			DNSDomains: m.GetPolicy().GetDnsDomains(), PasswordExpired: provisioner.PasswordPolicy(m.GetPolicy().GetPasswordExpired()),

@@ -75,6 +75,8 @@ func testEveryFieldIsCompared(t *testing.T, w *world) {
 		{func(d *tenancy.Declaration) { d.Tenants[0].Roles.Helpdesk = "CN=x" }, "tenant", "roles.helpdesk", "CN=help", "CN=x"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Roles.Planner = "CN=x" }, "tenant", "roles.planner", "", "CN=x"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Roles.TenantAdmin = "CN=x" }, "tenant", "roles.tenant_admin", "", "CN=x"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Priority.Crisis = "CN=x" }, "tenant", "priority.crisis", "", "CN=x"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Priority.Control = "CN=x" }, "tenant", "priority.control", "", "CN=x"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.DevicesPerPerson = 3 }, "tenant", "policy.devices_per_person", "2", "3"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.SignInEvery = 36 * time.Hour }, "tenant", "policy.sign_in_every", "7d", "36h"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.LongestSession = 0 }, "tenant", "policy.longest_session", "12h", "never"},

@@ -121,7 +121,7 @@ func checkTenant(t provisioner.Tenant) *provisioner.Refusal {
 	switch {
 	case !isName(t.Name):
 		return invalid(kindTenant, t.Name, "ein Name besteht aus höchstens 63 Kleinbuchstaben, Ziffern und Bindestrichen", "a name has lower-case letters, digits and hyphens, at most 63")
-	case tooLong(t.DisplayName, t.Land, t.Directory, t.Base, t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin, t.Provider.Operator, t.Provider.Helpdesk, t.Policy.ExternalGroup) ||
+	case tooLong(t.DisplayName, t.Land, t.Directory, t.Base, t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin, t.Provider.Operator, t.Provider.Helpdesk, t.Policy.ExternalGroup, t.Priority.Crisis, t.Priority.Control) ||
 		tooLong(t.Provider.Tenants...) || tooLong(t.MailDomains...) || tooLong(t.Policy.DNSDomains...):
 		return invalid(kindTenant, t.Name, "ein Wert ist zu lang oder enthält einen Zeilenumbruch", "a value is too long, or has a line break")
 	case t.StaffGroup == "":

@@ -36,6 +36,7 @@ const (
 	fieldExternalGroup = "policy.external_group"
 	fieldAccess        = "policy.access"
 	fieldNetworks      = "networks"
+	fieldPriority      = "priority." // and a class
 )
 
 // field is a field of an object as a text that tells it from every other value.
@@ -87,6 +88,8 @@ func tenantFields(t provisioner.Tenant) []field {
 		{"provider.operator", t.Provider.Operator},
 		{"provider.helpdesk", t.Provider.Helpdesk},
 		{"provider.tenants", strings.Join(t.Provider.Tenants, ", ")},
+		{fieldPriority + "crisis", t.Priority.Crisis},
+		{fieldPriority + "control", t.Priority.Control},
 		{"policy.devices_per_person", strconv.Itoa(t.Policy.DevicesPerPerson)},
 		{"policy.tunnel", string(t.Policy.Tunnel)},
 		{"policy.dns.servers", join(t.Policy.DNSServers, netip.Addr.String)},
@@ -109,7 +112,7 @@ func tenantFields(t provisioner.Tenant) []field {
 // adminMayChange lists the fields of a tenant that its own administrator
 // decides. Who its people are and what they reach is the operator's.
 func adminMayChange(name string) bool {
-	return name == "display_name" || name == "staff_group" || strings.HasPrefix(name, "roles.") ||
+	return name == "display_name" || name == "staff_group" || strings.HasPrefix(name, "roles.") || strings.HasPrefix(name, fieldPriority) ||
 		strings.HasPrefix(name, "policy.") || strings.HasPrefix(name, "house_rules")
 }
 

@@ -31,7 +31,8 @@ func Moved(was, declared provisioner.Tenant) (provisioner.Tenant, []Difference, 
 
 // namesInDirectory lists the fields that are about nothing but the directory.
 func namesInDirectory(field string) bool {
-	return field == "directory" || field == "base" || field == "staff_group" || field == fieldExternalGroup || strings.HasPrefix(field, "roles.")
+	return field == "directory" || field == "base" || field == "staff_group" || field == fieldExternalGroup || strings.HasPrefix(field, "roles.") ||
+		strings.HasPrefix(field, fieldPriority)
 }
 
 func sameDestinations(a, b provisioner.NetworkGrant) bool {

@@ -211,6 +211,7 @@ type TenantDeclaration struct {
 	Networks      []*NetworkGrant        `protobuf:"bytes,10,rep,name=networks,proto3" json:"networks,omitempty"`
 	Provider      *ProviderRoles         `protobuf:"bytes,11,opt,name=provider,proto3" json:"provider,omitempty"`
 	HouseRules    *HouseRulesDeclaration `protobuf:"bytes,12,opt,name=house_rules,json=houseRules,proto3" json:"house_rules,omitempty"`
+	Priority      *PriorityGroups        `protobuf:"bytes,20,opt,name=priority,proto3" json:"priority,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -329,6 +330,69 @@ func (x *TenantDeclaration) GetHouseRules() *HouseRulesDeclaration {
 	return nil
 }
 
+func (x *TenantDeclaration) GetPriority() *PriorityGroups {
+	if x != nil {
+		return x.Priority
+	}
+	return nil
+}
+
+// PriorityGroups names the group of each class of people who go first where there
+// is not enough for everybody; empty: nobody is in it.
+type PriorityGroups struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The crisis team.
+	Crisis string `protobuf:"bytes,1,opt,name=crisis,proto3" json:"crisis,omitempty"`
+	// The emergency services' control room.
+	Control       string `protobuf:"bytes,2,opt,name=control,proto3" json:"control,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PriorityGroups) Reset() {
+	*x = PriorityGroups{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PriorityGroups) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PriorityGroups) ProtoMessage() {}
+
+func (x *PriorityGroups) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PriorityGroups.ProtoReflect.Descriptor instead.
+func (*PriorityGroups) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PriorityGroups) GetCrisis() string {
+	if x != nil {
+		return x.Crisis
+	}
+	return ""
+}
+
+func (x *PriorityGroups) GetControl() string {
+	if x != nil {
+		return x.Control
+	}
+	return ""
+}
+
 // HouseRulesDeclaration is what everybody must have acknowledged who works from
 // home, as plain text. Their version follows from the texts.
 type HouseRulesDeclaration struct {
@@ -345,7 +409,7 @@ type HouseRulesDeclaration struct {
 
 func (x *HouseRulesDeclaration) Reset() {
 	*x = HouseRulesDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -357,7 +421,7 @@ func (x *HouseRulesDeclaration) String() string {
 func (*HouseRulesDeclaration) ProtoMessage() {}
 
 func (x *HouseRulesDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -370,7 +434,7 @@ func (x *HouseRulesDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HouseRulesDeclaration.ProtoReflect.Descriptor instead.
 func (*HouseRulesDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *HouseRulesDeclaration) GetGerman() string {
@@ -406,7 +470,7 @@ type Roles struct {
 
 func (x *Roles) Reset() {
 	*x = Roles{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -418,7 +482,7 @@ func (x *Roles) String() string {
 func (*Roles) ProtoMessage() {}
 
 func (x *Roles) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -431,7 +495,7 @@ func (x *Roles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Roles.ProtoReflect.Descriptor instead.
 func (*Roles) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Roles) GetHelpdesk() string {
@@ -470,7 +534,7 @@ type ProviderRoles struct {
 
 func (x *ProviderRoles) Reset() {
 	*x = ProviderRoles{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -482,7 +546,7 @@ func (x *ProviderRoles) String() string {
 func (*ProviderRoles) ProtoMessage() {}
 
 func (x *ProviderRoles) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -495,7 +559,7 @@ func (x *ProviderRoles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProviderRoles.ProtoReflect.Descriptor instead.
 func (*ProviderRoles) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ProviderRoles) GetOperator() string {
@@ -553,7 +617,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -565,7 +629,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -578,7 +642,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Policy) GetDevicesPerPerson() uint32 {
@@ -677,7 +741,7 @@ type SecondFactorPolicy struct {
 
 func (x *SecondFactorPolicy) Reset() {
 	*x = SecondFactorPolicy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +753,7 @@ func (x *SecondFactorPolicy) String() string {
 func (*SecondFactorPolicy) ProtoMessage() {}
 
 func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +766,7 @@ func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecondFactorPolicy.ProtoReflect.Descriptor instead.
 func (*SecondFactorPolicy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SecondFactorPolicy) GetEnrolling() bool {
@@ -737,7 +801,7 @@ type AccessTime struct {
 
 func (x *AccessTime) Reset() {
 	*x = AccessTime{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +813,7 @@ func (x *AccessTime) String() string {
 func (*AccessTime) ProtoMessage() {}
 
 func (x *AccessTime) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +826,7 @@ func (x *AccessTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessTime.ProtoReflect.Descriptor instead.
 func (*AccessTime) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AccessTime) GetGroup() string {
@@ -812,7 +876,7 @@ type NetworkGrant struct {
 
 func (x *NetworkGrant) Reset() {
 	*x = NetworkGrant{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -824,7 +888,7 @@ func (x *NetworkGrant) String() string {
 func (*NetworkGrant) ProtoMessage() {}
 
 func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -837,7 +901,7 @@ func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkGrant.ProtoReflect.Descriptor instead.
 func (*NetworkGrant) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *NetworkGrant) GetGroup() string {
@@ -874,7 +938,7 @@ type LicencePoolDeclaration struct {
 
 func (x *LicencePoolDeclaration) Reset() {
 	*x = LicencePoolDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -886,7 +950,7 @@ func (x *LicencePoolDeclaration) String() string {
 func (*LicencePoolDeclaration) ProtoMessage() {}
 
 func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -899,7 +963,7 @@ func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicencePoolDeclaration.ProtoReflect.Descriptor instead.
 func (*LicencePoolDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *LicencePoolDeclaration) GetName() string {
@@ -975,7 +1039,7 @@ type PoolShare struct {
 
 func (x *PoolShare) Reset() {
 	*x = PoolShare{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +1051,7 @@ func (x *PoolShare) String() string {
 func (*PoolShare) ProtoMessage() {}
 
 func (x *PoolShare) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +1064,7 @@ func (x *PoolShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolShare.ProtoReflect.Descriptor instead.
 func (*PoolShare) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PoolShare) GetTenant() string {
@@ -1035,7 +1099,7 @@ type GatewayDeclaration struct {
 
 func (x *GatewayDeclaration) Reset() {
 	*x = GatewayDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1111,7 @@ func (x *GatewayDeclaration) String() string {
 func (*GatewayDeclaration) ProtoMessage() {}
 
 func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1124,7 @@ func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayDeclaration.ProtoReflect.Descriptor instead.
 func (*GatewayDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GatewayDeclaration) GetName() string {
@@ -1121,7 +1185,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1197,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1210,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DiffRequest) GetDeclaration() *Declaration {
@@ -1165,7 +1229,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1177,7 +1241,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1190,7 +1254,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DiffResponse) GetDifferences() []*Difference {
@@ -1215,7 +1279,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1227,7 +1291,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1240,7 +1304,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Difference) GetKind() string {
@@ -1288,7 +1352,7 @@ type ApplyRequest struct {
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1364,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1377,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ApplyRequest) GetDeclaration() *Declaration {
@@ -1339,7 +1403,7 @@ type ApplyResponse struct {
 
 func (x *ApplyResponse) Reset() {
 	*x = ApplyResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1351,7 +1415,7 @@ func (x *ApplyResponse) String() string {
 func (*ApplyResponse) ProtoMessage() {}
 
 func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1364,7 +1428,7 @@ func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
 func (*ApplyResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ApplyResponse) GetDifferences() []*Difference {
@@ -1383,7 +1447,7 @@ type CreateGatewayTokenRequest struct {
 
 func (x *CreateGatewayTokenRequest) Reset() {
 	*x = CreateGatewayTokenRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +1459,7 @@ func (x *CreateGatewayTokenRequest) String() string {
 func (*CreateGatewayTokenRequest) ProtoMessage() {}
 
 func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +1472,7 @@ func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CreateGatewayTokenRequest) GetGateway() string {
@@ -1429,7 +1493,7 @@ type CreateGatewayTokenResponse struct {
 
 func (x *CreateGatewayTokenResponse) Reset() {
 	*x = CreateGatewayTokenResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1505,7 @@ func (x *CreateGatewayTokenResponse) String() string {
 func (*CreateGatewayTokenResponse) ProtoMessage() {}
 
 func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1518,7 @@ func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CreateGatewayTokenResponse) GetToken() string {
@@ -1479,7 +1543,7 @@ type ListGatewaysRequest struct {
 
 func (x *ListGatewaysRequest) Reset() {
 	*x = ListGatewaysRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1491,7 +1555,7 @@ func (x *ListGatewaysRequest) String() string {
 func (*ListGatewaysRequest) ProtoMessage() {}
 
 func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1504,7 +1568,7 @@ func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysRequest.ProtoReflect.Descriptor instead.
 func (*ListGatewaysRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 type ListGatewaysResponse struct {
@@ -1516,7 +1580,7 @@ type ListGatewaysResponse struct {
 
 func (x *ListGatewaysResponse) Reset() {
 	*x = ListGatewaysResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1528,7 +1592,7 @@ func (x *ListGatewaysResponse) String() string {
 func (*ListGatewaysResponse) ProtoMessage() {}
 
 func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1541,7 +1605,7 @@ func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysResponse.ProtoReflect.Descriptor instead.
 func (*ListGatewaysResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListGatewaysResponse) GetGateways() []*Gateway {
@@ -1572,7 +1636,7 @@ type Gateway struct {
 
 func (x *Gateway) Reset() {
 	*x = Gateway{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1584,7 +1648,7 @@ func (x *Gateway) String() string {
 func (*Gateway) ProtoMessage() {}
 
 func (x *Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1597,7 +1661,7 @@ func (x *Gateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
 func (*Gateway) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Gateway) GetName() string {
@@ -1702,7 +1766,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x12bind_password_file\x18\x05 \x01(\tR\x10bindPasswordFile\x12\x12\n" +
 	"\x04base\x18\x06 \x01(\tR\x04base\x12\x18\n" +
 	"\aflavour\x18\a \x01(\tR\aflavour\x12\x14\n" +
-	"\x05plain\x18\b \x01(\bR\x05plain\"\xe4\x03\n" +
+	"\x05plain\x18\b \x01(\bR\x05plain\"\x9e\x04\n" +
 	"\x11TenantDeclaration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x12\n" +
@@ -1718,7 +1782,11 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	" \x03(\v2\x1a.heimdraht.v1.NetworkGrantR\bnetworks\x127\n" +
 	"\bprovider\x18\v \x01(\v2\x1b.heimdraht.v1.ProviderRolesR\bprovider\x12D\n" +
 	"\vhouse_rules\x18\f \x01(\v2#.heimdraht.v1.HouseRulesDeclarationR\n" +
-	"houseRules\"]\n" +
+	"houseRules\x128\n" +
+	"\bpriority\x18\x14 \x01(\v2\x1c.heimdraht.v1.PriorityGroupsR\bpriority\"B\n" +
+	"\x0ePriorityGroups\x12\x16\n" +
+	"\x06crisis\x18\x01 \x01(\tR\x06crisis\x12\x18\n" +
+	"\acontrol\x18\x02 \x01(\tR\acontrol\"]\n" +
 	"\x15HouseRulesDeclaration\x12\x16\n" +
 	"\x06german\x18\x01 \x01(\tR\x06german\x12\x18\n" +
 	"\aenglish\x18\x02 \x01(\tR\aenglish\x12\x12\n" +
@@ -1842,67 +1910,69 @@ func file_heimdraht_v1_admin_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_admin_proto_rawDescData
 }
 
-var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*Declaration)(nil),                // 0: heimdraht.v1.Declaration
 	(*DirectoryDeclaration)(nil),       // 1: heimdraht.v1.DirectoryDeclaration
 	(*TenantDeclaration)(nil),          // 2: heimdraht.v1.TenantDeclaration
-	(*HouseRulesDeclaration)(nil),      // 3: heimdraht.v1.HouseRulesDeclaration
-	(*Roles)(nil),                      // 4: heimdraht.v1.Roles
-	(*ProviderRoles)(nil),              // 5: heimdraht.v1.ProviderRoles
-	(*Policy)(nil),                     // 6: heimdraht.v1.Policy
-	(*SecondFactorPolicy)(nil),         // 7: heimdraht.v1.SecondFactorPolicy
-	(*AccessTime)(nil),                 // 8: heimdraht.v1.AccessTime
-	(*NetworkGrant)(nil),               // 9: heimdraht.v1.NetworkGrant
-	(*LicencePoolDeclaration)(nil),     // 10: heimdraht.v1.LicencePoolDeclaration
-	(*PoolShare)(nil),                  // 11: heimdraht.v1.PoolShare
-	(*GatewayDeclaration)(nil),         // 12: heimdraht.v1.GatewayDeclaration
-	(*DiffRequest)(nil),                // 13: heimdraht.v1.DiffRequest
-	(*DiffResponse)(nil),               // 14: heimdraht.v1.DiffResponse
-	(*Difference)(nil),                 // 15: heimdraht.v1.Difference
-	(*ApplyRequest)(nil),               // 16: heimdraht.v1.ApplyRequest
-	(*ApplyResponse)(nil),              // 17: heimdraht.v1.ApplyResponse
-	(*CreateGatewayTokenRequest)(nil),  // 18: heimdraht.v1.CreateGatewayTokenRequest
-	(*CreateGatewayTokenResponse)(nil), // 19: heimdraht.v1.CreateGatewayTokenResponse
-	(*ListGatewaysRequest)(nil),        // 20: heimdraht.v1.ListGatewaysRequest
-	(*ListGatewaysResponse)(nil),       // 21: heimdraht.v1.ListGatewaysResponse
-	(*Gateway)(nil),                    // 22: heimdraht.v1.Gateway
-	(*timestamppb.Timestamp)(nil),      // 23: google.protobuf.Timestamp
+	(*PriorityGroups)(nil),             // 3: heimdraht.v1.PriorityGroups
+	(*HouseRulesDeclaration)(nil),      // 4: heimdraht.v1.HouseRulesDeclaration
+	(*Roles)(nil),                      // 5: heimdraht.v1.Roles
+	(*ProviderRoles)(nil),              // 6: heimdraht.v1.ProviderRoles
+	(*Policy)(nil),                     // 7: heimdraht.v1.Policy
+	(*SecondFactorPolicy)(nil),         // 8: heimdraht.v1.SecondFactorPolicy
+	(*AccessTime)(nil),                 // 9: heimdraht.v1.AccessTime
+	(*NetworkGrant)(nil),               // 10: heimdraht.v1.NetworkGrant
+	(*LicencePoolDeclaration)(nil),     // 11: heimdraht.v1.LicencePoolDeclaration
+	(*PoolShare)(nil),                  // 12: heimdraht.v1.PoolShare
+	(*GatewayDeclaration)(nil),         // 13: heimdraht.v1.GatewayDeclaration
+	(*DiffRequest)(nil),                // 14: heimdraht.v1.DiffRequest
+	(*DiffResponse)(nil),               // 15: heimdraht.v1.DiffResponse
+	(*Difference)(nil),                 // 16: heimdraht.v1.Difference
+	(*ApplyRequest)(nil),               // 17: heimdraht.v1.ApplyRequest
+	(*ApplyResponse)(nil),              // 18: heimdraht.v1.ApplyResponse
+	(*CreateGatewayTokenRequest)(nil),  // 19: heimdraht.v1.CreateGatewayTokenRequest
+	(*CreateGatewayTokenResponse)(nil), // 20: heimdraht.v1.CreateGatewayTokenResponse
+	(*ListGatewaysRequest)(nil),        // 21: heimdraht.v1.ListGatewaysRequest
+	(*ListGatewaysResponse)(nil),       // 22: heimdraht.v1.ListGatewaysResponse
+	(*Gateway)(nil),                    // 23: heimdraht.v1.Gateway
+	(*timestamppb.Timestamp)(nil),      // 24: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	1,  // 0: heimdraht.v1.Declaration.directories:type_name -> heimdraht.v1.DirectoryDeclaration
 	2,  // 1: heimdraht.v1.Declaration.tenants:type_name -> heimdraht.v1.TenantDeclaration
-	10, // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
-	12, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
-	4,  // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
-	6,  // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
-	9,  // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
-	5,  // 7: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
-	3,  // 8: heimdraht.v1.TenantDeclaration.house_rules:type_name -> heimdraht.v1.HouseRulesDeclaration
-	7,  // 9: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
-	8,  // 10: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
-	11, // 11: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
-	0,  // 12: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
-	15, // 13: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
-	0,  // 14: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
-	15, // 15: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
-	23, // 16: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	22, // 17: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
-	23, // 18: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
-	23, // 19: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
-	13, // 20: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
-	16, // 21: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
-	18, // 22: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
-	20, // 23: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
-	14, // 24: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
-	17, // 25: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
-	19, // 26: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
-	21, // 27: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
-	24, // [24:28] is the sub-list for method output_type
-	20, // [20:24] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	11, // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
+	13, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
+	5,  // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
+	7,  // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
+	10, // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
+	6,  // 7: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
+	4,  // 8: heimdraht.v1.TenantDeclaration.house_rules:type_name -> heimdraht.v1.HouseRulesDeclaration
+	3,  // 9: heimdraht.v1.TenantDeclaration.priority:type_name -> heimdraht.v1.PriorityGroups
+	8,  // 10: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
+	9,  // 11: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
+	12, // 12: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
+	0,  // 13: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
+	16, // 14: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
+	0,  // 15: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
+	16, // 16: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
+	24, // 17: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	23, // 18: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
+	24, // 19: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
+	24, // 20: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
+	14, // 21: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
+	17, // 22: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
+	19, // 23: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
+	21, // 24: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
+	15, // 25: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
+	18, // 26: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
+	20, // 27: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
+	22, // 28: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
+	25, // [25:29] is the sub-list for method output_type
+	21, // [21:25] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_admin_proto_init() }
@@ -1911,14 +1981,14 @@ func file_heimdraht_v1_admin_proto_init() {
 		return
 	}
 	file_heimdraht_v1_access_proto_init()
-	file_heimdraht_v1_admin_proto_msgTypes[6].OneofWrappers = []any{}
+	file_heimdraht_v1_admin_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_admin_proto_rawDesc), len(file_heimdraht_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
