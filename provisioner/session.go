@@ -25,9 +25,10 @@ type Session struct {
 	Tenant       string
 	Person       string
 	Gateway      string
-	Pool         string // the licence pool whose seat it holds
-	AddressIndex int64  // within the gateway's aggregate
-	KeyVersion   int64  // of the session-key root its preshared key comes from
+	Pool         string        // the licence pool whose seat it holds
+	Class        PriorityClass // as which it does; empty: PriorityOrdinary
+	AddressIndex int64         // within the gateway's aggregate
+	KeyVersion   int64         // of the session-key root its preshared key comes from
 	PublicKey    Key
 	Stream       string // the laptop's stream that holds it; of two the newer wins
 	Revision     int64  // at which the gateway was told to install it

@@ -129,36 +129,6 @@ type Directory struct {
 	Plain            bool   // ldap:// without StartTLS
 }
 
-// LicencePool is a number of seats bought together.
-type LicencePool struct {
-	Name             string
-	Model            PoolModel
-	Seats            int64
-	Burst            int64     // agreed beyond Seats, counted apart
-	From             time.Time // zero: always was
-	Until            time.Time // exclusive; zero: open end
-	Contract         string
-	CentsPerSeatYear int64
-	Shares           []PoolShare
-}
-
-// PoolModel says who holds a seat of a pool.
-type PoolModel string
-
-// PoolConcurrent seats are held by sessions, from open to close.
-const PoolConcurrent PoolModel = "concurrent"
-
-// PoolShare entitles a tenant to a pool.
-type PoolShare struct {
-	Tenant    string
-	Guarantee int64 // seats that are always there for it
-}
-
-// ValidAt reports whether the pool's contract runs at t.
-func (p LicencePool) ValidAt(t time.Time) bool {
-	return !t.Before(p.From) && (p.Until.IsZero() || t.Before(p.Until))
-}
-
 // GroupsAsked lists every group whose membership decides something for this
 // tenant: staff, roles, external people, priority, networks and times; each once.
 func (t Tenant) GroupsAsked() []string {

@@ -24,7 +24,7 @@ const (
 func plane(b *testing.B) (*provisionertest.Server, *provisionertest.Gateway) {
 	b.Helper()
 	d := provisionertest.Declaration()
-	d.LicencePools[0].Seats, d.Gateways[0].Sessions = 100_000, 50_000
+	d.LicencePools[0].Contracts[0].Seats, d.Gateways[0].Sessions = 100_000, 50_000
 	d.Tenants[0].Policy.DevicesPerPerson = 100
 	s := provisionertest.StartWith(b, provisionertest.Options{People: fleetLaptops, Declaration: d})
 	g := s.JoinGateway("gw1")

@@ -238,11 +238,11 @@ func faultsOfLaptops() []laptopFault {
 		{name: "left the group", code: "device-suspended", who: control.Helpdesk, inject: takes(func(h *house) error {
 			return h.Directory.Leave(provisionertest.GroupDN("Homeoffice"), provisionertest.DN(provisionertest.Staff))
 		})},
-		{name: "the pool is full", code: "no-seat", who: control.Nobody, inject: refused(func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Seats = 1 }, func(h *house) {
+		{name: "the pool is full", code: "no-seat", who: control.Nobody, inject: refused(func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Contracts[0].Seats = 1 }, func(h *house) {
 			_, err := provisionertest.Open(h.Attach(h.t.Context(), h.Enrol(provisionertest.Second, "SN2")), "")
 			check(h.t, err)
 		})},
-		{name: "the contract is over", code: "no-licence", who: control.TenantAdmin, inject: refused(func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Until = "2020-12-31" }, nil)},
+		{name: "the contract is over", code: "no-licence", who: control.TenantAdmin, inject: refused(func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Contracts[0].Until = "2020-12-31" }, nil)},
 		{name: "no gateway is there", code: "no-gateway", who: control.Nobody, inject: refused(nil, func(h *house) { h.gateway.Stop() })},
 	}
 }

@@ -102,7 +102,7 @@ func (t town) declaration(ldapURL, ca, passwordFile string, endpoints []string) 
 		}},
 		Tenants: t.tenantList(0),
 	}
-	pool := &heimdrahtv1.LicencePoolDeclaration{Name: "bench", Model: "concurrent", Seats: 2 * maxDevices}
+	pool := &heimdrahtv1.LicencePoolDeclaration{Name: "bench", Model: "concurrent", Contracts: []*heimdrahtv1.ContractDeclaration{{Seats: 2 * maxDevices}}}
 	var names []string
 	for n := range t.tenants {
 		names = append(names, t.tenant(n))

@@ -96,8 +96,9 @@ func (d *demo) declare(ctx context.Context) (string, error) {
 				Networks:   []*heimdrahtv1.NetworkGrant{{Group: "all", Allow: []string{"10.1.0.0/16"}}},
 			}},
 			LicencePools: []*heimdrahtv1.LicencePoolDeclaration{{
-				Name: "vpn", Model: "concurrent", Seats: seats, Contract: "R-4711", CentsPerSeatYear: 1850,
-				Tenants: []*heimdrahtv1.PoolShare{{Tenant: tenant}},
+				Name: "vpn", Model: "concurrent",
+				Contracts: []*heimdrahtv1.ContractDeclaration{{Reference: "R-4711", Seats: seats, NetCents: 1850, Period: "year"}},
+				Tenants:   []*heimdrahtv1.PoolShare{{Tenant: tenant}},
 			}},
 			Gateways: []*heimdrahtv1.GatewayDeclaration{{
 				Name: gatewayName, Endpoint: d.udp.String(), Sessions: 100,

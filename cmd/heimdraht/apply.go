@@ -167,9 +167,21 @@ func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 
 func poolOf(p provisioner.LicencePool) *heimdrahtv1.LicencePoolDeclaration {
 	out := &heimdrahtv1.LicencePoolDeclaration{
-		Name: p.Name, Model: string(p.Model), Seats: p.Seats, Burst: p.Burst, Contract: p.Contract, CentsPerSeatYear: p.CentsPerSeatYear,
+		Name: p.Name, Model: string(p.Model), LendGuaranteed: p.LendGuaranteed, RecallS: int64(p.Recall / time.Second),
+		TakeBackUnusedS: int64(p.TakeBackUnused / time.Second), HoldAtLeastS: int64(p.HoldAtLeast / time.Second), WarnAt: p.WarnAt,
 	}
-	out.From, out.Until = spanTexts(p.From, p.Until)
+	for _, c := range p.Contracts {
+		m := &heimdrahtv1.ContractDeclaration{
+			Reference: c.Reference, Seats: c.Seats, Burst: c.Burst,
+			NetCents: c.Price.NetCents, GrossCents: c.Price.GrossCents, Period: string(c.Price.Period),
+		}
+		m.From, m.Until = spanTexts(c.From, c.Until)
+		_, m.Notice = spanTexts(time.Time{}, c.NoticeBy)
+		out.Contracts = append(out.Contracts, m)
+	}
+	for _, r := range p.Reserved {
+		out.Reserved = append(out.Reserved, &heimdrahtv1.Reserve{Class: string(r.Class), Seats: r.Seats})
+	}
 	for _, s := range p.Shares {
 		out.Tenants = append(out.Tenants, &heimdrahtv1.PoolShare{Tenant: s.Tenant, Guarantee: s.Guarantee})
 	}

@@ -97,7 +97,7 @@ func newLoadOn(t *testing.T, people int, server *postgrestest.Database) *load {
 	}
 	l.Redeem(strings.TrimSpace(string(token)))
 	d := provisionertest.DeclarationOver(directory.Address, string(directory.CA), password)
-	d.LicencePools[0].Seats, d.Gateways[0].Sessions = 100_000, 10_000
+	d.LicencePools[0].Contracts[0].Seats, d.Gateways[0].Sessions = 100_000, 10_000
 	l.Apply(d)
 	l.gateway = l.JoinGateway("gw1")
 	l.kill()

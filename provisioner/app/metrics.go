@@ -116,7 +116,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		pools, err := tx.Pools()
 		for _, p := range pools {
 			gauge(c.held, float64(p.Held), p.Pool.Name)
-			gauge(c.seats, float64(p.Pool.Seats), p.Pool.Name)
+			gauge(c.seats, float64(p.Pool.At(now).Seats), p.Pool.Name)
 		}
 		return err
 	})

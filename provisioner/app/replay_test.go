@@ -23,7 +23,7 @@ func holdsAPhone(tx *store.Writer, person string) (besides int64, err error) {
 	aggregate := address.Aggregate{V4: netip.MustParsePrefix("10.80.0.0/16")}
 	d := provisioner.Device{ID: "phone", Tenant: "stadt", Person: person, Generation: 1, PublicKey: wireGuardKey(31), StaticUntil: tx.Now.AddDate(0, 1, 0)}
 	index, err := tx.TakeAddress("gw1", d.Tenant, d.ID, aggregate)
-	if err := errors.Join(err, tx.AddDevice(d), tx.TakeSeat("vpn", d.Tenant)); err != nil {
+	if err := errors.Join(err, tx.AddDevice(d), tx.TakeSeat("vpn", d.Tenant, provisioner.PriorityOrdinary)); err != nil {
 		return 0, err
 	}
 	if _, err = tx.AddStatic(store.StaticPeer{Device: d.ID, Gateway: "gw1", Pool: "vpn", AddressIndex: index, GatewayKey: wireGuardKey(32)}); err != nil {
@@ -68,7 +68,7 @@ func TestReplay(t *testing.T) {
 		if err := errors.Join(
 			tx.PutStanding(provisioner.Standing{Person: gone.ID, Tenant: "stadt"}),
 			tx.PutGateway(provisioner.Gateway{Name: "gw1", Sessions: 10, AggregateV4: netip.MustParsePrefix("10.80.0.0/16"), Tenants: []string{"stadt"}}),
-			tx.PutPool(provisioner.LicencePool{Name: "vpn", Seats: 10, Shares: []provisioner.PoolShare{{Tenant: "stadt"}}}),
+			tx.PutPool(provisioner.LicencePool{Name: "vpn", Contracts: []provisioner.Contract{{Seats: 10}}, Shares: []provisioner.PoolShare{{Tenant: "stadt"}}}),
 			tx.AddDevice(provisioner.Device{ID: "maxs", Tenant: "stadt", Person: gone.ID, Generation: 1, PublicKey: wireGuardKey(30)}),
 			tx.Audit(store.Event{Actor: provisioner.System("x"), Tenant: "stadt", Action: "read person", Object: audit.Object{Kind: "person", ID: gone.ID, Name: gone.DisplayName}}),
 		); err != nil {

@@ -56,10 +56,12 @@ func TestLoadDeclaration(t *testing.T) {
 			},
 		}},
 		Pools: []provisioner.LicencePool{{
-			Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 1200, Burst: 50,
-			From:     time.Date(2026, 12, 31, 23, 0, 0, 0, time.UTC), // midnight in Germany
-			Until:    time.Date(2029, 12, 31, 23, 0, 0, 0, time.UTC), // the end of the 31st
-			Contract: "R-4711", CentsPerSeatYear: 1850,
+			Name: "vpn", Model: provisioner.PoolConcurrent,
+			Contracts: []provisioner.Contract{{
+				Reference: "R-4711", Seats: 1200, Burst: 50, Price: provisioner.Price{NetCents: 1850, Period: provisioner.PerYear},
+				From:  time.Date(2026, 12, 31, 23, 0, 0, 0, time.UTC), // midnight in Germany
+				Until: time.Date(2029, 12, 31, 23, 0, 0, 0, time.UTC), // the end of the 31st
+			}},
 			Shares: []provisioner.PoolShare{{Tenant: "stadt", Guarantee: 800}},
 		}},
 		Gateways: []provisioner.Gateway{{
@@ -92,6 +94,17 @@ tenants:
 licence_pools:
 - {name: p, model: concurrent, seats: 3, until: "2027-03-28", eur_per_seat_year: 7, tenants: {b: , a: {}, c: {guarantee: 3}}}
 - {name: q, model: concurrent, seats: 3, eur_per_seat_year: 0.5, tenants: {b: {guarantee: 0}}}
+- name: many
+  model: concurrent
+  contracts:
+  - {reference: R-1, seats: 500, burst: 5, until: 2027-12-31, notice: 2027-09-30, price: {net: 1.55, gross: 1.84, per: month}}
+  - {reference: R-2, seats: 300, from: 2027-07-01, price: {gross: 20}}
+  lend_guaranteed: 25
+  recall: 1h
+  reserved: {control: 10, crisis: 20}
+  warn: [70, 90, 99]
+  tenants: {a: {guarantee: 700}}
+- {name: names, model: named, seats: 40, take_back_unused: 90d, hold_at_least: 30d, tenants: {a: }}
 gateways:
 - {name: g, endpoint: "2001:DB8::1", sessions: 64, aggregate: {v6: "fd80::/122"}, masquerade: true}
 `)
@@ -115,14 +128,38 @@ gateways:
 				{Prefix: netip.MustParsePrefix("fd00::/64"), Port: 443}, {Prefix: netip.MustParsePrefix("0.0.0.0/0")}}}},
 		}},
 		Pools: []provisioner.LicencePool{
-			{Name: "p", Model: provisioner.PoolConcurrent, Seats: 3, Until: time.Date(2027, 3, 28, 22, 0, 0, 0, time.UTC), CentsPerSeatYear: 700,
+			{Name: "p", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 3, Until: time.Date(2027, 3, 28, 22, 0, 0, 0, time.UTC), Price: provisioner.Price{NetCents: 700, Period: provisioner.PerYear}}},
 				Shares: []provisioner.PoolShare{{Tenant: "a"}, {Tenant: "b"}, {Tenant: "c", Guarantee: 3}}},
-			{Name: "q", Model: provisioner.PoolConcurrent, Seats: 3, CentsPerSeatYear: 50, Shares: []provisioner.PoolShare{{Tenant: "b"}}},
+			{Name: "q", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 3, Price: provisioner.Price{NetCents: 50, Period: provisioner.PerYear}}}, Shares: []provisioner.PoolShare{{Tenant: "b"}}},
+			seatsOfMany(),
+			seatsOfNames(),
 		},
 		Gateways: []provisioner.Gateway{{Name: "g", Endpoint: "[2001:db8::1]:51820", Sessions: 64, AggregateV6: netip.MustParsePrefix("fd80::/122"), Masquerade: true}},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func seatsOfMany() provisioner.LicencePool {
+	return provisioner.LicencePool{
+		Name: "many", Model: provisioner.PoolConcurrent, LendGuaranteed: 25, Recall: time.Hour, WarnAt: []int64{70, 90, 99},
+		Contracts: []provisioner.Contract{
+			{
+				Reference: "R-1", Seats: 500, Burst: 5, Until: time.Date(2027, 12, 31, 23, 0, 0, 0, time.UTC), NoticeBy: time.Date(2027, 9, 30, 22, 0, 0, 0, time.UTC),
+				Price: provisioner.Price{NetCents: 155, GrossCents: 184, Period: provisioner.PerMonth},
+			},
+			{Reference: "R-2", Seats: 300, From: time.Date(2027, 6, 30, 22, 0, 0, 0, time.UTC), Price: provisioner.Price{GrossCents: 2000, Period: provisioner.PerYear}},
+		},
+		Reserved: []provisioner.Reserve{{Class: provisioner.PriorityCrisis, Seats: 20}, {Class: provisioner.PriorityControl, Seats: 10}},
+		Shares:   []provisioner.PoolShare{{Tenant: "a", Guarantee: 700}},
+	}
+}
+
+func seatsOfNames() provisioner.LicencePool {
+	return provisioner.LicencePool{
+		Name: "names", Model: provisioner.PoolNamed, Contracts: []provisioner.Contract{{Seats: 40}},
+		TakeBackUnused: 90 * 24 * time.Hour, HoldAtLeast: 30 * 24 * time.Hour, Shares: []provisioner.PoolShare{{Tenant: "a"}},
 	}
 }
 
@@ -208,8 +245,13 @@ func FuzzLoadDeclaration(f *testing.F) {
 			}
 		}
 		for _, x := range d.Pools {
-			if x.Name == "" || x.Seats < 1 || x.Burst < 0 || x.CentsPerSeatYear < 0 || !x.Until.IsZero() && !x.From.Before(x.Until) || len(x.Shares) == 0 {
+			if x.Name == "" || len(x.Contracts) == 0 || len(x.Shares) == 0 || x.LendGuaranteed < 0 || x.LendGuaranteed > 100 {
 				t.Errorf("accepted %+v", x)
+			}
+			for _, c := range x.Contracts {
+				if c.Seats < 1 || c.Burst < 0 || c.Price.NetCents < 0 || !c.Until.IsZero() && !c.From.Before(c.Until) {
+					t.Errorf("accepted %+v", x)
+				}
 			}
 		}
 		for _, x := range d.Gateways {

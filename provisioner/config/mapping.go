@@ -62,7 +62,9 @@ func (m *mapping) under(prefix string) *mapping {
 
 // ask gives the value of a key that may be missing.
 func (m *mapping) ask(key string) (value, bool) {
-	m.asked = append(m.asked, key)
+	if !slices.Contains(m.asked, key) {
+		m.asked = append(m.asked, key)
+	}
 	i := slices.IndexFunc(m.keys, func(e entry) bool { return e.key == key })
 	if i < 0 {
 		return value{}, false

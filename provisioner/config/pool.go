@@ -17,44 +17,173 @@ import (
 const (
 	mostSeats = 10_000_000
 	mostEuros = 1_000_000
+	// mostContracts of a pool; one for each tenant of the largest provider.
+	mostContracts = 500
+	// The longest spans of a named seat, in days.
+	mostUnusedDays = 3650
+	// mostRecallDays is the longest time without data after which a borrowed
+	// session is called back.
+	mostRecallDays = 1
 )
 
 func (l *loader) pool(m *mapping) provisioner.LicencePool {
 	var p provisioner.LicencePool
 	p.Name = l.name(m)
-	var model string
-	m.needText("model", &model, poolModel)
+	model := string(provisioner.PoolConcurrent)
+	m.needText("model", &model, oneOf(string(provisioner.PoolConcurrent), string(provisioner.PoolNamed)))
 	p.Model = provisioner.PoolModel(model)
-	if v, ok := m.need("seats"); ok {
-		p.Seats, _ = v.whole(1, mostSeats)
+	p.Contracts = contracts(m)
+	rules(m, &p)
+	if v, ok := m.ask("warn"); ok {
+		p.WarnAt = percentages(v)
 	}
-	m.whole("burst", &p.Burst, 0, mostSeats)
-	m.date("from", &p.From, 0)
-	m.date("until", &p.Until, 1) // included in the file, exclusive in the type
-	if v, _ := m.ask("until"); !p.From.IsZero() && !p.Until.IsZero() && !p.From.Before(p.Until) {
-		v.failf("%s is before from", v.node.Value)
-	}
-	m.text("contract", &p.Contract, atMost(120))
-	if v, ok := m.ask("eur_per_seat_year"); ok {
-		p.CentsPerSeatYear = v.cents()
+	most := provisioner.MostSeats(p.Contracts)
+	var reserved int64
+	for _, r := range p.Reserved {
+		reserved += r.Seats
 	}
 	if v, ok := m.need("tenants"); ok {
-		p.Shares = shares(v, p.Seats)
+		p.Shares = shares(v, most, reserved)
 	}
 	return p
 }
 
-func poolModel(v value, s string) (string, bool) {
-	if s == "named" {
-		v.failf("named seats are not counted by this version: only %q is", provisioner.PoolConcurrent)
-		return "", false
+// rules reads what holds for seats of one model only.
+func rules(m *mapping, p *provisioner.LicencePool) {
+	of := map[string]provisioner.PoolModel{
+		"lend_guaranteed": provisioner.PoolConcurrent, "recall": provisioner.PoolConcurrent, "reserved": provisioner.PoolConcurrent,
+		"take_back_unused": provisioner.PoolNamed, "hold_at_least": provisioner.PoolNamed,
 	}
-	return oneOf(string(provisioner.PoolConcurrent))(v, s)
+	for _, e := range m.keys {
+		if model := of[e.key]; model != "" && model != p.Model {
+			e.value.path = e.key
+			e.value.failf("is for pools of the model %s", model)
+		}
+	}
+	m.whole("lend_guaranteed", &p.LendGuaranteed, 0, 100)
+	m.span("recall", &p.Recall, mostRecallDays)
+	if v, ok := m.ask("recall"); ok && p.Recall > 0 && p.LendGuaranteed == 0 {
+		v.failf("needs %q above 0: nothing that is guaranteed is lent", "lend_guaranteed")
+	}
+	if v, ok := m.ask("reserved"); ok {
+		if r := v.mapping("reserved"); r != nil {
+			r.under("reserved.")
+			for _, class := range []provisioner.PriorityClass{provisioner.PriorityCrisis, provisioner.PriorityControl} {
+				var n int64
+				if r.whole(string(class), &n, 0, mostSeats); n > 0 {
+					p.Reserved = append(p.Reserved, provisioner.Reserve{Class: class, Seats: n})
+				}
+			}
+			r.done()
+		}
+	}
+	m.span("take_back_unused", &p.TakeBackUnused, mostUnusedDays)
+	m.span("hold_at_least", &p.HoldAtLeast, mostUnusedDays)
+}
+
+// contracts reads the one that stands in the pool itself, or a list.
+func contracts(m *mapping) []provisioner.Contract {
+	list, several := m.ask("contracts")
+	if !several {
+		return []provisioner.Contract{contract(m, "contract")}
+	}
+	for _, e := range m.keys {
+		switch e.key {
+		case "seats", "burst", "from", "until", "notice", "contract", "price", "eur_per_seat_year":
+			e.value.failf("stands beside %q: it belongs to one of them", "contracts")
+			_, _ = m.ask(e.key)
+		}
+	}
+	if list.emptyList() {
+		list.failf("the list is empty: a pool without a contract has no seats")
+	}
+	var all []provisioner.Contract
+	for _, item := range list.list("contracts") {
+		if len(all) == mostContracts {
+			item.failf("more than %d contracts", mostContracts)
+			break
+		}
+		if c := item.mapping("a contract"); c != nil {
+			c.under("contracts.")
+			all = append(all, contract(c, "reference"))
+			c.done()
+		}
+	}
+	return all
+}
+
+func contract(m *mapping, reference string) provisioner.Contract {
+	var c provisioner.Contract
+	m.text(reference, &c.Reference, atMost(120))
+	if v, ok := m.need("seats"); ok {
+		c.Seats, _ = v.whole(1, mostSeats)
+	}
+	m.whole("burst", &c.Burst, 0, mostSeats)
+	m.date("from", &c.From, 0)
+	m.date("until", &c.Until, 1) // included in the file, exclusive in the type
+	if v, _ := m.ask("until"); !c.From.IsZero() && !c.Until.IsZero() && !c.From.Before(c.Until) {
+		v.failf("%s is before from", v.node.Value)
+	}
+	m.date("notice", &c.NoticeBy, 1)
+	if v, _ := m.ask("notice"); !c.NoticeBy.IsZero() && !c.Until.IsZero() && c.NoticeBy.After(c.Until) {
+		v.failf("%s is after until: notice is given before a contract ends", v.node.Value)
+	}
+	year, simple := m.ask("eur_per_seat_year")
+	if simple {
+		c.Price = provisioner.Price{NetCents: year.cents(), Period: provisioner.PerYear}
+	}
+	if v, ok := m.ask("price"); ok {
+		if simple {
+			v.failf("stands beside %q: say it once", "eur_per_seat_year")
+		}
+		c.Price = price(v, m.prefix)
+	}
+	return c
+}
+
+// price reads what a seat costs, as {net: 18.50, gross: 22.02, per: year}.
+func price(v value, prefix string) provisioner.Price {
+	p := provisioner.Price{Period: provisioner.PerYear}
+	m := v.mapping("price")
+	if m == nil {
+		return p
+	}
+	m.under(prefix + "price.")
+	if net, ok := m.ask("net"); ok {
+		p.NetCents = net.cents()
+	}
+	if gross, ok := m.ask("gross"); ok {
+		if p.GrossCents = gross.cents(); p.GrossCents < p.NetCents {
+			gross.failf("is less than net")
+		}
+	}
+	period := string(p.Period)
+	m.text("per", &period, oneOf(string(provisioner.PerYear), string(provisioner.PerMonth)))
+	p.Period = provisioner.PricePeriod(period)
+	m.done()
+	return p
+}
+
+// percentages reads thresholds, which rise.
+func percentages(v value) []int64 {
+	var all []int64
+	for _, item := range v.list("percentages") {
+		n, ok := item.whole(1, 100)
+		if ok && len(all) > 0 && n <= all[len(all)-1] {
+			item.failf("%d stands after %d: from the lowest to the highest", n, all[len(all)-1])
+		}
+		if all = append(all, n); len(all) > 10 {
+			item.failf("more than 10 thresholds")
+			break
+		}
+	}
+	return all
 }
 
 // shares reads name: {guarantee: seats}; a tenant without a guarantee may have
-// no value. They are sorted by tenant: the order in the file means nothing.
-func shares(v value, seats int64) []provisioner.PoolShare {
+// no value. They are sorted by tenant: the order in the file means nothing. seats
+// is how many there are at most, reserved how many of them are somebody's already.
+func shares(v value, seats, reserved int64) []provisioner.PoolShare {
 	m := v.mapping("tenants")
 	if m == nil {
 		return nil
@@ -78,8 +207,11 @@ func shares(v value, seats int64) []provisioner.PoolShare {
 		sum += s.Guarantee
 		all = append(all, s)
 	}
-	if seats > 0 && sum > seats {
+	switch {
+	case seats > 0 && sum > seats:
 		v.failf("the guarantees add up to %d, more than the %d seats", sum, seats)
+	case seats > 0 && sum+reserved > seats:
+		v.failf("the guarantees add up to %d, and %d are reserved: more than the %d seats", sum, reserved, seats)
 	}
 	slices.SortFunc(all, func(a, b provisioner.PoolShare) int { return strings.Compare(a.Tenant, b.Tenant) })
 	return all

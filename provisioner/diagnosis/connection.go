@@ -35,14 +35,14 @@ func (f Facts) licence() Link {
 	if len(f.Pools) == 0 {
 		return l.wrong(words{"keine hinterlegt", "none on record"}, NoLicence)
 	}
-	pool, refusal := seat.Choose(f.Pools, f.Now)
+	pool, refusal := seat.Choose(f.Pools)
 	switch {
 	case refusal == nil:
 		return l.ok(words{"Platz frei in ", "seat free in "}.with(same(pool)))
 	case refusal.Code == provisioner.CodeNoSeat:
 		return l.wrong(words{"alle Plätze belegt", "all seats taken"}, NoSeat, fill{"seats", same(refusal.Args["seats"])})
 	default:
-		return l.wrong(words{"Vertrag läuft nicht", "contract does not run"}, LicenceOver, fill{"pool", same(f.Pools[0].Pool.Name)})
+		return l.wrong(words{"Vertrag läuft nicht", "contract does not run"}, LicenceOver, fill{"pool", same(f.Pools[0].Pool)})
 	}
 }
 

@@ -39,7 +39,7 @@ func well() diagnosis.Facts {
 			ObservedAt: now.Add(-10 * time.Second), LastHandshake: now.Add(-14 * time.Second), ReceivedBytes: 4_000_000, SentBytes: 9_000_000,
 			Reported: provisioner.Usage{Clock: now.Add(-30 * time.Second), LastHandshake: now.Add(-40 * time.Second), SentBytes: 3_900_000, ReceivedBytes: 8_800_000},
 		},
-		Pools:    []seat.Offer{{Pool: provisioner.LicencePool{Name: "vpn", Seats: 10}, Held: 4}},
+		Pools:    []seat.Offer{{Pool: "vpn", Quantity: provisioner.Quantity{Seats: 10, Running: 1}, Held: 4}},
 		Gateways: []diagnosis.Gateway{{Gateway: gateway, Reachable: true, ContactAt: now.Add(-time.Second), Revision: 9}},
 		Version:  agent,
 	}
@@ -102,7 +102,7 @@ func faults() []fault {
 		}, diagnosis.ApprovalAwaited, false},
 		{"certificate expired", func(f *diagnosis.Facts) { f.Device.CertificateNotAfter = f.Now }, diagnosis.CertificateExpired, false},
 		{"no licence", func(f *diagnosis.Facts) { f.Pools = nil }, diagnosis.NoLicence, false},
-		{"contract over", func(f *diagnosis.Facts) { f.Pools[0].Pool.Until = f.Now }, diagnosis.LicenceOver, false},
+		{"contract over", func(f *diagnosis.Facts) { f.Pools[0].Quantity = provisioner.Quantity{} }, diagnosis.LicenceOver, false},
 		{"no seat", func(f *diagnosis.Facts) { f.Pools[0].Held = 10 }, diagnosis.NoSeat, false},
 		{"no gateway", func(f *diagnosis.Facts) { f.Gateways = nil }, diagnosis.NoGateway, false},
 		{"gateway away", func(f *diagnosis.Facts) { f.Gateways[0].Reachable = false }, diagnosis.GatewayAway, false},

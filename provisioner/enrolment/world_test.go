@@ -137,7 +137,7 @@ func newWorld(t testing.TB) *world {
 			tx.PutTenant(provisioner.Tenant{Name: "stadt", Directory: "ldap", StaffGroup: staff, Policy: provisioner.DefaultPolicy()}),
 			tx.PutTenant(provisioner.Tenant{Name: "dorf", Directory: "ldap", StaffGroup: village, Policy: provisioner.DefaultPolicy()}),
 			tx.PutPool(provisioner.LicencePool{
-				Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 10,
+				Name: "vpn", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 10}},
 				Shares: []provisioner.PoolShare{{Tenant: "stadt"}, {Tenant: "dorf"}},
 			}),
 			tx.PutGateway(provisioner.Gateway{
@@ -207,7 +207,7 @@ func (w *world) opens(t testing.TB, d provisioner.Device) provisioner.Session {
 		if s.AddressIndex, err = tx.TakeAddress("gw1", d.Tenant, d.ID, aggregate()); err != nil {
 			return err
 		}
-		return errors.Join(tx.TakeSeat("vpn", d.Tenant), tx.OpenSession(&s))
+		return errors.Join(tx.TakeSeat("vpn", d.Tenant, provisioner.PriorityOrdinary), tx.OpenSession(&s))
 	})
 	return s
 }

@@ -106,7 +106,7 @@ func (x *exodus) declare() {
 			return err
 		}
 		if err := tx.PutPool(provisioner.LicencePool{
-			Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 1000, Shares: []provisioner.PoolShare{{Tenant: "stadt"}},
+			Name: "vpn", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 1000}}, Shares: []provisioner.PoolShare{{Tenant: "stadt"}},
 		}); err != nil {
 			return err
 		}

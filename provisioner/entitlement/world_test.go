@@ -252,7 +252,7 @@ func newWorld(t *testing.T, people int, change ...func(*provisioner.Tenant)) *wo
 			return err
 		}
 		if err := tx.PutPool(provisioner.LicencePool{
-			Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 1000, Shares: []provisioner.PoolShare{{Tenant: "stadt"}},
+			Name: "vpn", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 1000}}, Shares: []provisioner.PoolShare{{Tenant: "stadt"}},
 		}); err != nil {
 			return err
 		}
@@ -359,7 +359,7 @@ func (w *world) addDevice(id string) {
 		if err != nil {
 			return err
 		}
-		if err := tx.TakeSeat("vpn", d.Tenant); err != nil {
+		if err := tx.TakeSeat("vpn", d.Tenant, provisioner.PriorityOrdinary); err != nil {
 			return err
 		}
 		return tx.OpenSession(&provisioner.Session{

@@ -94,7 +94,8 @@ func (c *Concurrency) count(tenants []string, held []capacity.Held, pools []stor
 	}
 	for _, p := range pools {
 		if shared[p.Pool.Name] {
-			c.Pools = append(c.Pools, PoolUse{p.Pool.Name, p.Pool.Seats, p.Pool.Burst, Count{Value: ofPool[p.Pool.Name]}})
+			q := p.Pool.At(c.At)
+			c.Pools = append(c.Pools, PoolUse{p.Pool.Name, q.Seats, q.Burst, Count{Value: ofPool[p.Pool.Name]}})
 		}
 	}
 }

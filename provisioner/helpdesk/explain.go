@@ -13,7 +13,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/diagnosis"
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
-	"github.com/heimdraht/heimdraht/provisioner/session"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
@@ -225,7 +225,7 @@ func (s *Service) facts(tx *store.Reader, p Found, d *Device, refusals []store.R
 			return f, fmt.Errorf("reading the device's last sessions: %w", err)
 		}
 	}
-	return f, readPlaces(tx, &f)
+	return f, readPlaces(tx, p.Person.ID, &f)
 }
 
 // shownClosed is how many closed sessions are looked at. No more than their ends
@@ -252,13 +252,14 @@ func readDirectory(tx *store.Reader, p Found, f *diagnosis.Facts) error {
 }
 
 // readPlaces reads the pools and the gateways.
-func readPlaces(tx *store.Reader, f *diagnosis.Facts) error {
-	pools, err := tx.PoolsOf(f.Tenant.Name)
-	if err != nil {
-		return fmt.Errorf("reading the licence pools: %w", err)
+func readPlaces(tx *store.Reader, person string, f *diagnosis.Facts) error {
+	claim := seat.Claim{Tenant: f.Tenant.Name, Person: person}
+	if f.Standing != nil {
+		claim.Class = f.Tenant.ClassOf(f.Standing.Groups)
 	}
-	for _, p := range pools {
-		f.Pools = append(f.Pools, session.OfferOf(p))
+	var err error
+	if f.Pools, err = tx.Offers(claim, f.Now); err != nil {
+		return fmt.Errorf("reading the licence pools: %w", err)
 	}
 	gateways, err := tx.GatewaysOf(f.Tenant.Name)
 	if err != nil {

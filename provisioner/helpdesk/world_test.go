@@ -47,8 +47,8 @@ func newWorld(t testing.TB) *world {
 			tx.PutDirectory(provisioner.Directory{Name: "ad"}),
 			tx.PutTenant(provisioner.Tenant{Name: "stadt", Directory: "ad"}),
 			tx.PutTenant(provisioner.Tenant{Name: "dorf", Directory: "ad"}),
-			tx.PutPool(provisioner.LicencePool{Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 100, Burst: 5, Shares: []provisioner.PoolShare{{Tenant: "stadt"}, {Tenant: "dorf"}}}),
-			tx.PutPool(provisioner.LicencePool{Name: "rds", Model: provisioner.PoolConcurrent, Seats: 50, Shares: []provisioner.PoolShare{{Tenant: "stadt"}}}),
+			tx.PutPool(provisioner.LicencePool{Name: "vpn", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 100, Burst: 5}}, Shares: []provisioner.PoolShare{{Tenant: "stadt"}, {Tenant: "dorf"}}}),
+			tx.PutPool(provisioner.LicencePool{Name: "rds", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 50}}, Shares: []provisioner.PoolShare{{Tenant: "stadt"}}}),
 			tx.PutGateway(provisioner.Gateway{Name: "gw1", Endpoint: "gw1.example:51820", Sessions: 100, AggregateV4: aggregate().V4, AggregateV6: aggregate().V6, Tenants: []string{"stadt", "dorf"}}),
 		)
 	})
@@ -97,7 +97,7 @@ func (w *world) connects(t testing.TB, who, pool string) {
 		if s.AddressIndex, err = tx.TakeAddress("gw1", d.Tenant, d.ID, aggregate()); err != nil {
 			return err
 		}
-		return errors.Join(tx.TakeSeat(pool, d.Tenant), tx.OpenSession(&s))
+		return errors.Join(tx.TakeSeat(pool, d.Tenant, provisioner.PriorityOrdinary), tx.OpenSession(&s))
 	})
 	w.open[who] = s
 }

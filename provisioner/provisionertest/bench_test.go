@@ -20,7 +20,7 @@ import (
 func busy(b *testing.B) *provisionertest.Server {
 	b.Helper()
 	d := provisionertest.Declaration()
-	d.LicencePools[0].Seats, d.Gateways[0].Sessions = 100_000, 50_000
+	d.LicencePools[0].Contracts[0].Seats, d.Gateways[0].Sessions = 100_000, 50_000
 	d.Tenants[0].Policy.DevicesPerPerson = 100
 	s := provisionertest.StartWith(b, provisionertest.Options{People: 2000, Declaration: d})
 	s.JoinGateway("gw1").Run()

@@ -40,7 +40,7 @@ func newCityOn(tb testing.TB, c directory.Config, staffGroup, helpdesk string) *
 	d.Directories[0].BindDn, d.Directories[0].BindPasswordFile = c.BindDN, c.BindPasswordFile
 	d.Tenants = d.Tenants[:1]
 	d.Tenants[0].StaffGroup, d.Tenants[0].Roles = staffGroup, &heimdrahtv1.Roles{Helpdesk: helpdesk}
-	d.LicencePools[0].Seats, d.Gateways[0].Sessions = 100_000, 50_000
+	d.LicencePools[0].Contracts[0].Seats, d.Gateways[0].Sessions = 100_000, 50_000
 	s := provisionertest.StartWith(tb, provisionertest.Options{
 		Declaration: d,
 		OpenDirectory: func(d provisioner.Directory) (directory.Directory, error) {

@@ -107,7 +107,7 @@ func Declaration() *heimdrahtv1.Declaration {
 			},
 		},
 		LicencePools: []*heimdrahtv1.LicencePoolDeclaration{{
-			Name: "vpn", Model: "concurrent", Seats: 3, Tenants: []*heimdrahtv1.PoolShare{{Tenant: Tenant}},
+			Name: "vpn", Model: "concurrent", Contracts: []*heimdrahtv1.ContractDeclaration{{Seats: 3}}, Tenants: []*heimdrahtv1.PoolShare{{Tenant: Tenant}},
 		}},
 		Gateways: []*heimdrahtv1.GatewayDeclaration{{
 			Name: "gw1", Endpoint: "vpn1.stadt.example:51820", Sessions: 100,

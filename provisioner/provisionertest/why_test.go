@@ -224,11 +224,11 @@ func faultsOfTheControlPlane() []faultOf {
 			s.write(func(tx *store.Writer) error { return tx.NoteCertificate(l.ID, tx.Now.Add(-time.Hour)) })
 		}},
 
-		{name: "pool full", cause: "no-seat", declare: func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Seats = 1 }, inject: func(s *scene) {
+		{name: "pool full", cause: "no-seat", declare: func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Contracts[0].Seats = 1 }, inject: func(s *scene) {
 			s.opened(s.Enrol(provisionertest.Second, "SN2"))
 			s.refused(s.enrolled())
 		}},
-		{name: "contract over", cause: "licence-over", declare: func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Until = "2020-12-31" }, inject: func(s *scene) { s.refused(s.enrolled()) }},
+		{name: "contract over", cause: "licence-over", declare: func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Contracts[0].Until = "2020-12-31" }, inject: func(s *scene) { s.refused(s.enrolled()) }},
 		{name: "no licence", cause: "no-licence", declare: func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Tenants[0].Tenant = provisionertest.Other }, inject: func(s *scene) { s.refused(s.enrolled()) }},
 		{name: "no gateway for the tenant", cause: "no-gateway-for-tenant", declare: func(d *heimdrahtv1.Declaration) {
 			d.Gateways[0].Tenants = []string{provisionertest.Other}

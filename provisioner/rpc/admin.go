@@ -210,18 +210,28 @@ func toDestinations(texts []string) (list []provisioner.Destination, err error) 
 
 func toPool(m *heimdrahtv1.LicencePoolDeclaration) (provisioner.LicencePool, error) {
 	p := provisioner.LicencePool{
-		Name: m.GetName(), Model: provisioner.PoolModel(m.GetModel()), Seats: m.GetSeats(), Burst: m.GetBurst(),
-		Contract: m.GetContract(), CentsPerSeatYear: m.GetCentsPerSeatYear(),
+		Name: m.GetName(), Model: provisioner.PoolModel(m.GetModel()), LendGuaranteed: m.GetLendGuaranteed(), Recall: seconds(m.GetRecallS()),
+		TakeBackUnused: seconds(m.GetTakeBackUnusedS()), HoldAtLeast: seconds(m.GetHoldAtLeastS()), WarnAt: m.GetWarnAt(),
 	}
 	for _, s := range m.GetTenants() {
 		p.Shares = append(p.Shares, provisioner.PoolShare{Tenant: s.GetTenant(), Guarantee: s.GetGuarantee()})
 	}
-	var err error
-	if p.From, err = toDay(m.GetFrom(), 0); err == nil {
-		p.Until, err = toDay(m.GetUntil(), 1)
+	for _, r := range m.GetReserved() {
+		p.Reserved = append(p.Reserved, provisioner.Reserve{Class: provisioner.PriorityClass(r.GetClass()), Seats: r.GetSeats()})
 	}
-	if err != nil {
-		return p, unreadable("licence pool", p.Name, err)
+	for _, v := range m.GetContracts() {
+		c := provisioner.Contract{
+			Reference: v.GetReference(), Seats: v.GetSeats(), Burst: v.GetBurst(),
+			Price: provisioner.Price{NetCents: v.GetNetCents(), GrossCents: v.GetGrossCents(), Period: provisioner.PricePeriod(v.GetPeriod())},
+		}
+		var errs [3]error
+		c.From, errs[0] = toDay(v.GetFrom(), 0)
+		c.Until, errs[1] = toDay(v.GetUntil(), 1)
+		c.NoticeBy, errs[2] = toDay(v.GetNotice(), 1)
+		if err := errors.Join(errs[:]...); err != nil {
+			return p, unreadable("licence pool", p.Name, err)
+		}
+		p.Contracts = append(p.Contracts, c)
 	}
 	return p, nil
 }

@@ -18,7 +18,7 @@ func FuzzToDeclaration(f *testing.F) {
 				Name: "stadt", Networks: []*heimdrahtv1.NetworkGrant{{Group: "all", Allow: []string{allow}}},
 				Policy: &heimdrahtv1.Policy{DnsServers: []string{"10.1.0.53"}},
 			}},
-			LicencePools: []*heimdrahtv1.LicencePoolDeclaration{{Name: "vpn", From: "2027-01-01", Until: "2029-02-30"}},
+			LicencePools: []*heimdrahtv1.LicencePoolDeclaration{{Name: "vpn", Contracts: []*heimdrahtv1.ContractDeclaration{{From: "2027-01-01", Until: "2029-02-30", Notice: "2028-12-31"}}}},
 			Gateways:     []*heimdrahtv1.GatewayDeclaration{{Name: "gw1", AggregateV4: allow, AggregateV6: allow}},
 		})
 		if err != nil {

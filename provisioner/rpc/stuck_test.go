@@ -100,7 +100,7 @@ func TestWhoDoesNotReadDelaysNobody(t *testing.T) {
 	t.Cleanup(group.Wait) // when the connections have ended, which comes first
 	var log faults
 	d := provisionertest.Declaration()
-	d.LicencePools[0].Seats = 50
+	d.LicencePools[0].Contracts[0].Seats = 50
 	d.Gateways = append(d.Gateways, &heimdrahtv1.GatewayDeclaration{
 		Name: "gw2", Endpoint: "vpn2.stadt.example:51820", Sessions: 1, AggregateV4: "10.81.0.0/16", Tenants: []string{provisionertest.Tenant},
 	})

@@ -1,7 +1,16 @@
-// Package seat decides which licence pool a session takes its seat from.
+// Package seat decides which licence pool a session takes its seat from, who goes
+// first where seats are short, and what one tenant may use of what is guaranteed
+// to others.
 //
-// What always holds here: it is pure, and no seat is offered above quantity
-// plus agreed burst, nor one that is guaranteed to another tenant.
+// What always holds here: it is pure; no seat is offered above quantity plus
+// agreed burst, nor one that is guaranteed to another tenant or reserved for
+// another class, as far as that is not lent.
+//
+// Of a pool three things are counted: the seats held, the guarantees that their
+// tenants do not use (as far as they are not lent), and the reserves that their
+// classes do not use. Together they are never more than there is. A seat costs
+// one of the free ones, less what its holder takes out of her own guarantee and
+// her own reserve; so whoever has some of both left never waits.
 //
 // Not its business: holding seats (store counts them in the transaction that
 // opens and closes sessions).
@@ -14,58 +23,109 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner"
 )
 
-// Offer is a licence pool as one tenant meets it.
+// Claim is who wants a seat.
+type Claim struct {
+	Tenant string
+	Person string
+	Class  provisioner.PriorityClass
+}
+
+// Offer is a licence pool as somebody of one tenant and class meets it.
 type Offer struct {
-	Pool provisioner.LicencePool
+	Pool     string
+	Model    provisioner.PoolModel
+	Quantity provisioner.Quantity // at present
 	// Seats held by everybody.
 	Held int64
-	// Seats guaranteed to tenants that do not hold them, this one included.
+	// Seats guaranteed to tenants that do not hold them, this one included, less
+	// what is lent of guarantees.
 	UnusedGuarantee int64
-	// This tenant's guarantee, and how many it holds.
-	Guarantee, TenantHeld int64
+	// Seats reserved for classes that do not hold them, this one included.
+	UnusedReserve int64
+	// This tenant's guarantee, the part of it that is never lent, and how many it holds.
+	Guarantee, Protected, TenantHeld int64
+	// What is reserved for this class, and how many it holds.
+	Reserve, ClassHeld int64
+	// How many laptops wait that may take its seats.
+	Waiting int64
+	// Named: she has a seat of the pool. Nothing is counted for her session.
+	Assigned bool
 }
 
 // ownUnused is what this tenant's guarantee still has in store.
-func (o Offer) ownUnused() int64 { return max(0, o.Guarantee-o.TenantHeld) }
+func (o Offer) ownUnused() int64 { return max(0, o.Protected-o.TenantHeld) }
 
-// Free is how many more seats the tenant may take: what is neither held nor
-// guaranteed to somebody else. It is zero, never negative, while a pool that
-// shrank below what is held drains.
+// ownReserve is what this class still has in store.
+func (o Offer) ownReserve() int64 { return max(0, o.Reserve-o.ClassHeld) }
+
+// Within reports whether the tenant holds less than is guaranteed to it: what is
+// lent of that goes back to it first.
+func (o Offer) Within() bool { return o.TenantHeld < o.Guarantee }
+
+// Free is how many more seats a tenant may take for people of one class. It is
+// zero, never negative, while a pool that shrank below what is held drains.
 func (o Offer) Free() int64 {
-	othersUnused := max(0, o.UnusedGuarantee-o.ownUnused())
-	return max(0, o.Pool.Seats+o.Pool.Burst-o.Held-othersUnused)
+	left := max(0, o.Quantity.Most()-o.Held)
+	// A seat out of the guarantee and the reserve frees one for everybody, one out of
+	// either costs nothing, any other costs one.
+	guarantee, reserve := o.ownUnused(), o.ownReserve()
+	slack := left - o.UnusedGuarantee - o.UnusedReserve + min(guarantee, reserve)
+	return min(left, max(guarantee, reserve)+max(0, slack))
 }
 
-// Choose names the pool whose seat a session of the tenant takes at now: one
-// with a guarantee left for it if there is any, else the one with most free
-// seats; the first by order among equals. It refuses with no-licence if no
-// contract runs, and with no-seat if all seats are taken.
-func Choose(offers []Offer, now time.Time) (pool string, refusal *provisioner.Refusal) {
+// owed reports whether a seat is there for this person whoever else waits: of the
+// tenant's guarantee, or of the class's reserve.
+func (o Offer) owed() bool {
+	return o.Held < o.Quantity.Most() && (o.ownUnused() > 0 || o.ownReserve() > 0)
+}
+
+// Grants reports whether somebody who comes now gets a seat of the pool: of one
+// that others wait for only what is her own.
+func (o Offer) Grants() bool {
+	if o.Assigned {
+		return o.Quantity.Running > 0
+	}
+	return o.owed() || o.Waiting == 0 && o.Free() > 0
+}
+
+// Choose names the pool whose seat a session takes at now: one of which she has a
+// named seat; else a pool of concurrent seats, one with a guarantee left for her
+// tenant before others, then the one with most free seats; else one that has a
+// named seat for her; the first by order among equals. It refuses with no-licence
+// if no contract runs, and with no-seat if none is there for her.
+func Choose(offers []Offer) (pool string, refusal *provisioner.Refusal) {
 	var best *Offer
-	var valid int
+	var running int
 	var seats int64
 	for i := range offers {
 		o := &offers[i]
-		if !o.Pool.ValidAt(now) {
+		if o.Quantity.Running == 0 {
 			continue
 		}
-		valid++
-		seats += o.Pool.Seats + o.Pool.Burst
-		if o.Free() > 0 && (best == nil || better(o, best)) {
+		running++
+		seats += o.Quantity.Most()
+		if o.Grants() && (best == nil || better(o, best)) {
 			best = o
 		}
 	}
 	switch {
-	case valid == 0:
+	case running == 0:
 		return "", provisioner.Refuse(provisioner.CodeNoLicence)
 	case best == nil:
 		return "", provisioner.Refuse(provisioner.CodeNoSeat, "seats", strconv.FormatInt(seats, 10)).After(30 * time.Second)
 	default:
-		return best.Pool.Name, nil
+		return best.Pool, nil
 	}
 }
 
+// better orders what grants a seat.
 func better(a, b *Offer) bool {
+	if a.Assigned != b.Assigned {
+		return a.Assigned
+	}
+	if na, nb := a.Model == provisioner.PoolNamed, b.Model == provisioner.PoolNamed; na != nb {
+		return nb
+	}
 	if ga, gb := a.ownUnused() > 0, b.ownUnused() > 0; ga != gb {
 		return ga
 	}

@@ -2,7 +2,6 @@ package seat_test
 
 import (
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -10,16 +9,11 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/seat"
 )
 
-func pool(name string, seats, burst int64) provisioner.LicencePool {
-	return provisioner.LicencePool{Name: name, Model: provisioner.PoolConcurrent, Seats: seats, Burst: burst}
+func of(seats, burst int64) provisioner.Quantity {
+	return provisioner.Quantity{Seats: seats, Burst: burst, Running: 1}
 }
 
 func TestChoose(t *testing.T) {
-	now := time.Date(2027, 1, 11, 8, 0, 0, 0, time.UTC)
-	ended := pool("ended", 10, 0)
-	ended.Until = now
-	future := pool("future", 10, 0)
-	future.From = now.Add(time.Nanosecond)
 	for _, c := range []struct {
 		name   string
 		offers []seat.Offer
@@ -27,21 +21,41 @@ func TestChoose(t *testing.T) {
 		code   provisioner.Code
 	}{
 		{name: "no pool", code: provisioner.CodeNoLicence},
-		{name: "contract over to the instant", offers: []seat.Offer{{Pool: ended}}, code: provisioner.CodeNoLicence},
-		{name: "contract to come", offers: []seat.Offer{{Pool: future}}, code: provisioner.CodeNoLicence},
-		{name: "last seat", offers: []seat.Offer{{Pool: pool("vpn", 10, 0), Held: 9}}, pool: "vpn"},
-		{name: "full", offers: []seat.Offer{{Pool: pool("vpn", 10, 0), Held: 10}}, code: provisioner.CodeNoSeat},
-		{name: "burst", offers: []seat.Offer{{Pool: pool("vpn", 10, 1), Held: 10}}, pool: "vpn"},
-		{name: "shrunk below what is held", offers: []seat.Offer{{Pool: pool("vpn", 5, 0), Held: 9}}, code: provisioner.CodeNoSeat},
-		{name: "the rest is another's guarantee", offers: []seat.Offer{{Pool: pool("vpn", 10, 0), Held: 6, UnusedGuarantee: 4}}, code: provisioner.CodeNoSeat},
-		{name: "the rest is one's own guarantee", offers: []seat.Offer{{Pool: pool("vpn", 10, 0), Held: 6, UnusedGuarantee: 4, Guarantee: 5, TenantHeld: 1}}, pool: "vpn"},
+		{name: "no contract runs", offers: []seat.Offer{{Pool: "vpn"}}, code: provisioner.CodeNoLicence},
+		{name: "last seat", offers: []seat.Offer{{Pool: "vpn", Quantity: of(10, 0), Held: 9}}, pool: "vpn"},
+		{name: "full", offers: []seat.Offer{{Pool: "vpn", Quantity: of(10, 0), Held: 10}}, code: provisioner.CodeNoSeat},
+		{name: "burst", offers: []seat.Offer{{Pool: "vpn", Quantity: of(10, 1), Held: 10}}, pool: "vpn"},
+		{name: "shrunk below what is held", offers: []seat.Offer{{Pool: "vpn", Quantity: of(5, 0), Held: 9}}, code: provisioner.CodeNoSeat},
+		{name: "shrunk, and within a guarantee", offers: []seat.Offer{{Pool: "vpn", Quantity: of(5, 0), Held: 9, Protected: 5, Guarantee: 5, UnusedGuarantee: 5}}, code: provisioner.CodeNoSeat},
+		{name: "the rest is another's guarantee", offers: []seat.Offer{{Pool: "vpn", Quantity: of(10, 0), Held: 6, UnusedGuarantee: 4}}, code: provisioner.CodeNoSeat},
+		{name: "the rest is one's own guarantee", offers: []seat.Offer{
+			{Pool: "vpn", Quantity: of(10, 0), Held: 6, UnusedGuarantee: 4, Guarantee: 5, Protected: 5, TenantHeld: 1},
+		}, pool: "vpn"},
+		{name: "the rest is reserved", offers: []seat.Offer{{Pool: "vpn", Quantity: of(10, 0), Held: 8, UnusedReserve: 2}}, code: provisioner.CodeNoSeat},
+		{name: "the rest is reserved for her class", offers: []seat.Offer{
+			{Pool: "vpn", Quantity: of(10, 0), Held: 8, UnusedReserve: 2, Reserve: 3, ClassHeld: 1},
+		}, pool: "vpn"},
 		{name: "guarantee before free seats", offers: []seat.Offer{
-			{Pool: pool("big", 100, 0)},
-			{Pool: pool("own", 10, 0), UnusedGuarantee: 1, Guarantee: 1},
+			{Pool: "big", Quantity: of(100, 0)},
+			{Pool: "own", Quantity: of(10, 0), UnusedGuarantee: 1, Guarantee: 1, Protected: 1},
 		}, pool: "own"},
+		{name: "who comes does not pass who waits", offers: []seat.Offer{{Pool: "vpn", Quantity: of(10, 0), Held: 9, Waiting: 1}}, code: provisioner.CodeNoSeat},
+		{name: "who waits is nothing to a guarantee", offers: []seat.Offer{
+			{Pool: "vpn", Quantity: of(10, 0), Held: 9, Waiting: 9, UnusedGuarantee: 1, Guarantee: 1, Protected: 1},
+		}, pool: "vpn"},
+		{name: "her named seat first", offers: []seat.Offer{
+			{Pool: "vpn", Quantity: of(10, 0)}, {Pool: "names", Model: provisioner.PoolNamed, Quantity: of(5, 0), Held: 5, Assigned: true},
+		}, pool: "names"},
+		{name: "a seat for a session before one for a name", offers: []seat.Offer{
+			{Pool: "names", Model: provisioner.PoolNamed, Quantity: of(5, 0)}, {Pool: "vpn", Quantity: of(10, 0), Held: 9},
+		}, pool: "vpn"},
+		{name: "a seat for a name where there is no other", offers: []seat.Offer{
+			{Pool: "names", Model: provisioner.PoolNamed, Quantity: of(5, 0)}, {Pool: "vpn", Quantity: of(10, 0), Held: 10},
+		}, pool: "names"},
+		{name: "her named seat of a contract that is over", offers: []seat.Offer{{Pool: "names", Model: provisioner.PoolNamed, Assigned: true}}, code: provisioner.CodeNoLicence},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, refusal := seat.Choose(c.offers, now)
+			got, refusal := seat.Choose(c.offers)
 			if got != c.pool {
 				t.Errorf("pool %q, want %q", got, c.pool)
 			}
@@ -52,38 +66,112 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// Whatever order tenants come and go in, no seat above quantity plus burst is
-// held, and a tenant within its guarantee is never refused.
-func TestGuaranteesHold(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		p := pool("vpn", rapid.Int64Range(0, 20).Draw(t, "seats"), rapid.Int64Range(0, 3).Draw(t, "burst"))
-		tenants := rapid.IntRange(1, 4).Draw(t, "tenants")
-		guarantee, held := make([]int64, tenants), make([]int64, tenants)
-		left := p.Seats
-		for i := range guarantee {
-			guarantee[i] = rapid.Int64Range(0, left).Draw(t, "guarantee")
-			left -= guarantee[i]
+// house is a pool with everybody who holds seats of it.
+type house struct {
+	pool    provisioner.LicencePool
+	now     provisioner.Quantity
+	tenants []int64 // held
+	classes map[provisioner.PriorityClass]int64
+	held    map[holder]int64
+}
+
+type holder struct {
+	tenant int
+	class  provisioner.PriorityClass
+}
+
+func (h *house) total() (n int64) {
+	for _, held := range h.tenants {
+		n += held
+	}
+	return n
+}
+
+func (h *house) offer(who holder) seat.Offer {
+	o := seat.Offer{Pool: h.pool.Name, Quantity: h.now, Held: h.total(), TenantHeld: h.tenants[who.tenant], Guarantee: h.pool.Shares[who.tenant].Guarantee}
+	o.Protected = h.pool.Protected(o.Guarantee)
+	for i, s := range h.pool.Shares {
+		o.UnusedGuarantee += max(0, h.pool.Protected(s.Guarantee)-h.tenants[i])
+	}
+	for _, r := range h.pool.Reserved {
+		o.UnusedReserve += max(0, r.Seats-h.classes[r.Class])
+		if r.Class == who.class {
+			o.Reserve, o.ClassHeld = r.Seats, h.classes[r.Class]
 		}
-		for range rapid.IntRange(1, 80).Draw(t, "steps") {
-			i := rapid.IntRange(0, tenants-1).Draw(t, "tenant")
-			if rapid.Bool().Draw(t, "close") {
-				held[i] = max(0, held[i]-1)
+	}
+	return o
+}
+
+func (h *house) move(who holder, by int64) {
+	h.tenants[who.tenant] += by
+	h.held[who] += by
+	if who.class != provisioner.PriorityOrdinary {
+		h.classes[who.class] += by
+	}
+}
+
+// Whatever order tenants and classes come and go in, and however the pool shrinks
+// and grows: no seat above quantity plus burst is granted; as long as there are as
+// many seats as are promised, nobody waits who is within what is protected of her
+// tenant's guarantee or within her class's reserve; nobody is refused while a seat
+// is free that is promised to no other; and Free counts as many as are granted.
+func TestPromisesHold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		seats := rapid.Int64Range(0, 20).Draw(t, "seats")
+		h := house{
+			pool:    provisioner.LicencePool{Name: "vpn", LendGuaranteed: rapid.SampledFrom([]int64{0, 0, 25, 50, 100}).Draw(t, "lend")},
+			now:     of(seats, rapid.Int64Range(0, 3).Draw(t, "burst")),
+			classes: map[provisioner.PriorityClass]int64{}, held: map[holder]int64{},
+		}
+		left := seats
+		for _, class := range []provisioner.PriorityClass{provisioner.PriorityCrisis, provisioner.PriorityControl} {
+			n := rapid.Int64Range(0, min(left, 4)).Draw(t, "reserve")
+			h.pool.Reserved = append(h.pool.Reserved, provisioner.Reserve{Class: class, Seats: n})
+			left -= n
+		}
+		for range rapid.IntRange(1, 4).Draw(t, "tenants") {
+			n := rapid.Int64Range(0, left).Draw(t, "guarantee")
+			h.pool.Shares = append(h.pool.Shares, provisioner.PoolShare{Guarantee: n})
+			h.tenants = append(h.tenants, 0)
+			left -= n
+		}
+		shrunk := false
+		for range rapid.IntRange(1, 100).Draw(t, "steps") {
+			who := holder{rapid.IntRange(0, len(h.tenants)-1).Draw(t, "tenant"), rapid.SampledFrom(provisioner.PriorityClasses()).Draw(t, "class")}
+			switch rapid.IntRange(0, 9).Draw(t, "step") {
+			case 0, 1, 2:
+				if h.held[who] > 0 {
+					h.move(who, -1)
+				}
+				continue
+			case 3:
+				h.now.Seats = rapid.SampledFrom([]int64{seats, seats / 2}).Draw(t, "now")
+				shrunk = shrunk || h.now.Seats < seats
 				continue
 			}
-			o := seat.Offer{Pool: p, Guarantee: guarantee[i], TenantHeld: held[i]}
-			for j := range held {
-				o.Held += held[j]
-				o.UnusedGuarantee += max(0, guarantee[j]-held[j])
+			o := h.offer(who)
+			_, refusal := seat.Choose([]seat.Offer{o})
+			if (refusal == nil) != (o.Free() > 0) {
+				t.Fatalf("%d free, and %v", o.Free(), refusal)
 			}
-			_, refusal := seat.Choose([]seat.Offer{o}, time.Now())
 			if refusal == nil {
-				held[i]++
-				o.Held++
-			} else if held[i] < guarantee[i] {
-				t.Fatalf("tenant %d refused within its guarantee: %d of %d", i, held[i], guarantee[i])
+				h.move(who, 1)
+				if h.total() > h.now.Most() {
+					t.Fatalf("%d seats held of %d", h.total(), h.now.Most())
+				}
+				if after := h.offer(who).Free(); after != o.Free()-1 {
+					t.Fatalf("%d free, one of them was taken, %d free", o.Free(), after)
+				}
+				continue
 			}
-			if o.Held > p.Seats+p.Burst {
-				t.Fatalf("%d seats held of %d+%d", o.Held, p.Seats, p.Burst)
+			if o.Held < h.now.Most() && (o.TenantHeld < o.Protected || o.ClassHeld < o.Reserve) {
+				t.Fatalf("refused within what is hers: %+v", o)
+			}
+			if !shrunk && (o.TenantHeld < o.Protected || o.ClassHeld < o.Reserve) {
+				t.Fatalf("refused within what is hers, and the pool never shrank: %+v", o)
+			}
+			if promised := o.UnusedGuarantee + o.UnusedReserve; o.Held+promised < h.now.Most() {
+				t.Fatalf("refused, and a seat is free that is promised to nobody: %+v", o)
 			}
 		}
 	})

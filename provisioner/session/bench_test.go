@@ -51,7 +51,7 @@ func crowdIn(b *testing.B, o store.Options, n int, make func(*store.Writer, prov
 		Name: "gw1", Endpoint: "gw1.stadt.example:51820", Sessions: 40_000,
 		AggregateV4: netip.MustParsePrefix("10.64.0.0/12"), AggregateV6: netip.MustParsePrefix("fd80::/48"),
 	}
-	pool := provisioner.LicencePool{Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 40_000}
+	pool := provisioner.LicencePool{Name: "vpn", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 40_000}}}
 	const tenants = 500
 	update(func(tx *store.Writer) error {
 		err := tx.PutDirectory(provisioner.Directory{Name: "ad"})
@@ -170,7 +170,7 @@ func openSession(tx *store.Writer, g provisioner.Gateway, i int) error {
 		return err
 	}
 	return errors.Join(
-		tx.TakeSeat("vpn", tenant),
+		tx.TakeSeat("vpn", tenant, provisioner.PriorityOrdinary),
 		tx.OpenSession(&provisioner.Session{
 			ID: provisioner.NewID(), Device: d.ID, Tenant: tenant, Person: d.Person, Gateway: g.Name, Pool: "vpn",
 			AddressIndex: index, KeyVersion: 1, PublicKey: d.PublicKey, Stream: "stream",

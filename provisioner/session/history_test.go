@@ -244,7 +244,7 @@ func TestHistoriesOfSeats(t *testing.T) {
 	}
 	onReplicas(t, room, func(t *testing.T, w *world, list []replica) {
 		w.only("10.80.0.0/16", provisioner.LicencePool{
-			Seats: room - 1, Burst: 1, Shares: []provisioner.PoolShare{{Tenant: "stadt"}, {Tenant: "nachbar", Guarantee: guarantee}},
+			Contracts: []provisioner.Contract{{Seats: room - 1, Burst: 1}}, Shares: []provisioner.PoolShare{{Tenant: "stadt"}, {Tenant: "nachbar", Guarantee: guarantee}},
 		})
 		laptops := make([]laptop, devices)
 		for n := range laptops {
@@ -332,7 +332,7 @@ func TestHistoriesOfAddresses(t *testing.T) {
 		},
 	}
 	onReplicas(t, 1000, func(t *testing.T, w *world, list []replica) {
-		w.only("10.80.0.0/26", provisioner.LicencePool{Seats: 1000, Shares: []provisioner.PoolShare{{Tenant: "stadt"}}})
+		w.only("10.80.0.0/26", provisioner.LicencePool{Contracts: []provisioner.Contract{{Seats: 1000}}, Shares: []provisioner.PoolShare{{Tenant: "stadt"}}})
 		settled = make(map[int64]bool)
 		for n := range usable - left {
 			settled[w.open(w.laptop(1000+n), session.OpenRequest{Stream: "s"}).Session.AddressIndex] = true

@@ -62,6 +62,9 @@ func (s *Service) runExpiry(ctx context.Context, duty *store.Duty) error {
 		if since := duty.WritingSince(); since.After(s.servingSince) {
 			s.servingSince = since
 		}
+		if err := advancePools(ctx, duty, s.Store, now); err != nil && ctx.Err() == nil {
+			s.Logger.Error("counting the seats of contracts that have begun or ended", "error", err)
+		}
 		if err := s.endStatics(ctx, duty, now); err != nil && ctx.Err() == nil {
 			s.Logger.Error("ending static peers whose time is over", "error", err)
 		}
@@ -79,6 +82,16 @@ func (s *Service) runExpiry(ctx context.Context, duty *store.Duty) error {
 		case <-timer.C:
 		}
 	}
+}
+
+// advancePools has pools give what their contracts say from now on. Openings look
+// themselves until it has.
+func advancePools(ctx context.Context, duty *store.Duty, db *store.Store, now time.Time) error {
+	over, err := store.Read(ctx, db, func(tx *store.Reader) (bool, error) { return tx.PoolsOver(now) })
+	if err != nil || !over {
+		return err
+	}
+	return duty.Update(ctx, func(tx *store.Writer) error { _, err := tx.AdvancePools(); return err })
 }
 
 const (

@@ -218,7 +218,8 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 				return fmt.Errorf("closing the former session: %w", err)
 			}
 		}
-		pool, err := choosePool(tx, tenant.Name)
+		claim := seat.Claim{Tenant: tenant.Name, Person: device.Person, Class: tenant.ClassOf(standing.Groups)}
+		pool, err := choosePool(tx, claim)
 		if err != nil {
 			return err
 		}
@@ -226,12 +227,12 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		if err != nil {
 			return err
 		}
-		if err := tx.TakeSeat(pool, tenant.Name); err != nil {
+		if err := tx.TakeSeat(pool, claim.Tenant, claim.Class); err != nil {
 			return fmt.Errorf("taking a seat of %s: %w", pool, err)
 		}
 		opened.Session = provisioner.Session{
 			ID: provisioner.NewID(), Device: device.ID, Tenant: device.Tenant, Person: device.Person,
-			Gateway: gateway.Name, Pool: pool, AddressIndex: index, KeyVersion: s.Keys.Current(),
+			Gateway: gateway.Name, Pool: pool, Class: claim.Class, AddressIndex: index, KeyVersion: s.Keys.Current(),
 			PublicKey: device.PublicKey, Stream: r.Stream, Reported: provisioner.Usage{Clock: r.Clock},
 			OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease), EndsAt: ends,
 		}
@@ -254,25 +255,16 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 }
 
 // choosePool names the licence pool that gives the seat.
-func choosePool(tx *store.Writer, tenant string) (string, error) {
-	pools, err := tx.PoolsOf(tenant)
+func choosePool(tx *store.Writer, claim seat.Claim) (string, error) {
+	offers, err := tx.Offers(claim, tx.Now)
 	if err != nil {
 		return "", fmt.Errorf("reading the licence pools: %w", err)
 	}
-	offers := make([]seat.Offer, len(pools))
-	for i, p := range pools {
-		offers[i] = OfferOf(p)
-	}
-	pool, refusal := seat.Choose(offers, tx.Now)
+	pool, refusal := seat.Choose(offers)
 	if refusal != nil {
 		return "", refusal
 	}
 	return pool, nil
-}
-
-// OfferOf is a licence pool as its tenant meets it.
-func OfferOf(p store.PoolState) seat.Offer {
-	return seat.Offer{Pool: p.Pool, Held: p.Held, UnusedGuarantee: p.UnusedGuarantee, Guarantee: p.Guarantee, TenantHeld: p.TenantHeld}
 }
 
 // installed waits for the gateway to say that it has the peer.

@@ -85,7 +85,7 @@ func newWorldOn(t *testing.T, o store.Options, seats int64) *world {
 					{Group: "cn=bauamt,dc=stadt", Allow: []provisioner.Destination{{Prefix: netip.MustParsePrefix("10.2.0.10/32"), Port: 443}}},
 				},
 			}),
-			tx.PutPool(provisioner.LicencePool{Name: "vpn", Model: provisioner.PoolConcurrent, Seats: seats, Shares: []provisioner.PoolShare{{Tenant: "stadt"}}}),
+			tx.PutPool(provisioner.LicencePool{Name: "vpn", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: seats}}, Shares: []provisioner.PoolShare{{Tenant: "stadt"}}}),
 			w.putGateway(tx, "gw1", "10.80.0.0/16"),
 			w.putGateway(tx, "gw2", "10.81.0.0/16"),
 		)
@@ -259,7 +259,9 @@ func TestOpenRefuses(t *testing.T) {
 			}
 		}, provisioner.CodeDirectoryUnavailable},
 		{"no licence", func(w *world, _ *provisioner.Actor) {
-			w.update(func(tx *store.Writer) error { return tx.PutPool(provisioner.LicencePool{Name: "vpn", Seats: 10}) })
+			w.update(func(tx *store.Writer) error {
+				return tx.PutPool(provisioner.LicencePool{Name: "vpn", Contracts: []provisioner.Contract{{Seats: 10}}})
+			})
 		}, provisioner.CodeNoLicence},
 		{"all seats taken", func(w *world, _ *provisioner.Actor) {
 			w.serve("gw1")

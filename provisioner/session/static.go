@@ -11,6 +11,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/access"
 	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
@@ -179,7 +180,7 @@ func (s *Service) writeStatic(tx *store.Writer, actor provisioner.Actor, r Stati
 	if err != nil {
 		return session, gateway, err
 	}
-	pool, err := choosePool(tx, d.Tenant)
+	pool, err := choosePool(tx, seat.Claim{Tenant: d.Tenant, Person: d.Person, Class: provisioner.PriorityOrdinary})
 	if err != nil {
 		return session, gateway, err
 	}
@@ -187,7 +188,7 @@ func (s *Service) writeStatic(tx *store.Writer, actor provisioner.Actor, r Stati
 	if err != nil {
 		return session, gateway, err
 	}
-	if err := tx.TakeSeat(pool, d.Tenant); err != nil {
+	if err := tx.TakeSeat(pool, d.Tenant, provisioner.PriorityOrdinary); err != nil {
 		return session, gateway, fmt.Errorf("taking a seat of %s: %w", pool, err)
 	}
 	session, err = tx.AddStatic(store.StaticPeer{

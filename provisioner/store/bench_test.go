@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
@@ -81,7 +83,7 @@ func BenchmarkOpening(b *testing.B) {
 		g.Sessions = 1_000_000
 		update(b, s, func(tx *store.Writer) error {
 			return errors.Join(tx.PutGateway(g), tx.PutPool(provisioner.LicencePool{
-				Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 1_000_000, Shares: []provisioner.PoolShare{{Tenant: "stadt", Guarantee: 3}},
+				Name: "vpn", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 1_000_000}}, Shares: []provisioner.PoolShare{{Tenant: "stadt", Guarantee: 3}},
 			}))
 		})
 		var devices []string
@@ -114,7 +116,7 @@ func opening(tx *store.Writer, device string) error {
 	if _, err := tx.CloseSessionOf(d.ID, provisioner.CodeSessionElsewhere); !errors.Is(err, store.ErrNone) {
 		return fmt.Errorf("a session before the first: %w", err)
 	}
-	pools, err := tx.PoolsOf(d.Tenant)
+	pools, err := tx.Offers(seat.Claim{Tenant: d.Tenant}, time.Now())
 	if err != nil || len(pools) != 1 {
 		return fmt.Errorf("%d pools: %w", len(pools), err)
 	}

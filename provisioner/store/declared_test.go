@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
@@ -35,7 +36,7 @@ func TestDifferencesEndUpAsTheWhole(t *testing.T) {
 			return err
 		})
 		poolOf := func(name string, shares []provisioner.PoolShare) provisioner.LicencePool {
-			return provisioner.LicencePool{Name: name, Model: provisioner.PoolConcurrent, Seats: 1000, Shares: shares}
+			return provisioner.LicencePool{Name: name, Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 1000}}, Shares: shares}
 		}
 		gatewayOf := func(name string, tenants []string) provisioner.Gateway {
 			return provisioner.Gateway{Name: name, Sessions: 10, Tenants: tenants}
@@ -43,7 +44,7 @@ func TestDifferencesEndUpAsTheWhole(t *testing.T) {
 		for _, name := range []string{"whole", "difference"} {
 			update(t, s, func(tx *store.Writer) error {
 				return errors.Join(tx.PutPool(poolOf(name, before), provisioner.LicencePool{}), tx.PutGateway(gatewayOf(name, tenants[:80]), provisioner.Gateway{}),
-					tx.TakeSeat(name, "t05"), tx.TakeSeat(name, "t20"))
+					tx.TakeSeat(name, "t05", provisioner.PriorityOrdinary), tx.TakeSeat(name, "t20", provisioner.PriorityOrdinary))
 			})
 		}
 		update(t, s, func(tx *store.Writer) error {
@@ -76,9 +77,9 @@ func books(tx *store.Reader, tenants []string) (map[string][]string, error) {
 	}
 	err = errors.Join(err, poolsErr, gatewaysErr)
 	for _, tenant := range tenants {
-		entitled, entitledErr := tx.PoolsOf(tenant)
+		entitled, entitledErr := tx.Offers(seat.Claim{Tenant: tenant}, time.Now())
 		for _, p := range entitled {
-			rows[p.Pool.Name] = append(rows[p.Pool.Name], fmt.Sprint(tenant, p.Guarantee))
+			rows[p.Pool] = append(rows[p.Pool], fmt.Sprint(tenant, p.Guarantee))
 		}
 		err = errors.Join(err, entitledErr)
 	}
@@ -127,7 +128,9 @@ func TestStillDeclared(t *testing.T) {
 			{"a tenant", func(tx *store.Writer) error {
 				return tx.PutTenant(provisioner.Tenant{Name: "new", Directory: "new"}, provisioner.Tenant{})
 			}, false},
-			{"a pool", func(tx *store.Writer) error { return tx.PutPool(provisioner.LicencePool{Name: "vpn", Seats: 1}) }, false},
+			{"a pool", func(tx *store.Writer) error {
+				return tx.PutPool(provisioner.LicencePool{Name: "vpn", Contracts: []provisioner.Contract{{Seats: 1}}})
+			}, false},
 			{"a gateway", func(tx *store.Writer) error { return tx.PutGateway(gateway()) }, false},
 			{"a gateway that joins", func(tx *store.Writer) error { return tx.JoinGateway("gw1", provisioner.Key{1}, time.Now(), "1") }, false},
 			{"changes that were trimmed", func(tx *store.Writer) error {

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/address"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
 )
 
 // ledger keeps, for the time of one transaction, the rows that openings and
@@ -32,6 +34,7 @@ type ledgerRows struct {
 	entitled map[string][]string    // pools, by tenant
 	pools    map[string]*poolRow
 	shares   map[shareKey]*shareRow
+	classes  map[classKey]*classRow
 	serving  map[string][]string // gateways, by tenant
 	gateways map[string]*gatewayRow
 	blocks   map[blockKey]*blockRow
@@ -40,6 +43,10 @@ type ledgerRows struct {
 
 type (
 	shareKey struct{ pool, tenant string }
+	classKey struct {
+		pool  string
+		class provisioner.PriorityClass
+	}
 	blockKey struct {
 		gateway string
 		number  int64
@@ -56,13 +63,19 @@ type (
 		addresses map[string]int64 // by gateway; replaced, never changed
 	}
 	poolRow struct {
-		pool         provisioner.LicencePool // without contract, price and shares
-		held, unused int64
-		dirty        bool
+		model    provisioner.PoolModel
+		quantity provisioner.Quantity
+		// unused is what is left of guarantees, unusedReserve of reserves.
+		held, unused, unusedReserve int64
+		dirty                       bool
 	}
 	shareRow struct {
-		guarantee, held int64
-		dirty           bool
+		guarantee, protected, held int64
+		dirty                      bool
+	}
+	classRow struct {
+		reserve, held int64
+		dirty         bool
 	}
 	gatewayRow struct {
 		state GatewayState // without its tenants
@@ -80,13 +93,14 @@ func newLedgerRows() *ledgerRows {
 	return &ledgerRows{
 		devices: make(map[string]*deviceRow), sessions: make(map[string]*sessionRow), formers: make(map[string]*formerRow),
 		entitled: make(map[string][]string), pools: make(map[string]*poolRow), shares: make(map[shareKey]*shareRow),
+		classes: make(map[classKey]*classRow),
 		serving: make(map[string][]string), gateways: make(map[string]*gatewayRow),
 		blocks: make(map[blockKey]*blockRow), partly: make(map[tenantOnGateway][]*blockRow),
 	}
 }
 
 func (r *ledgerRows) empty() bool {
-	return len(r.devices)+len(r.sessions)+len(r.formers)+len(r.entitled)+len(r.pools)+len(r.shares)+
+	return len(r.devices)+len(r.sessions)+len(r.formers)+len(r.entitled)+len(r.pools)+len(r.shares)+len(r.classes)+
 		len(r.serving)+len(r.gateways)+len(r.blocks)+len(r.partly) == 0
 }
 
@@ -162,7 +176,16 @@ func (l *ledger) flush() error {
 		if r.dirty {
 			change(l, r)
 			r.dirty = false
-			errs = append(errs, l.pen.run(`update licence_pool set held = $1, unused_guarantee = $2 where name = $3`, r.held, r.unused, name))
+			errs = append(errs, l.pen.run(`update licence_pool set held = $1, unused_guarantee = $2, unused_reserve = $3 where name = $4`,
+				r.held, r.unused, r.unusedReserve, name))
+		}
+	}
+	for k, r := range l.rows.classes {
+		if r.dirty {
+			change(l, r)
+			r.dirty = false
+			errs = append(errs, l.pen.run(`insert into pool_class (pool, class, reserve, held) values ($1, $2, $3, $4)
+				on conflict (pool, class) do update set held = excluded.held`, k.pool, string(k.class), r.reserve, r.held))
 		}
 	}
 	for k, r := range l.rows.shares {
@@ -292,24 +315,39 @@ func scanFormer(s scanner) (f formerAddress, err error) {
 // add is called in the order of use, oldest first.
 func (r *formerRow) add(f formerAddress) { r.last, r.addresses[f.gateway] = f.gateway, f.index }
 
-// poolsOf gives the pools that a tenant is entitled to.
-func (l *ledger) poolsOf(tenant string) ([]PoolState, error) {
-	names, ok := l.rows.entitled[tenant]
+// offers gives the pools that somebody is entitled to.
+func (l *ledger) offers(c seat.Claim, now time.Time) ([]seat.Offer, error) {
+	names, ok := l.rows.entitled[c.Tenant]
 	if !ok {
-		list, err := all(l.pen, scanEntitled, selectEntitled+`where s.tenant = $1 and s.entitled = 1 order by p.name`, tenant)
+		list, err := all(l.pen, scanEntitled, selectEntitled+`where s.tenant = $1 and s.entitled = 1 order by p.name`, c.Tenant)
 		if err != nil {
 			return nil, err
 		}
-		read(l, l.rows.entitled, tenant, []string{})
-		for _, p := range list {
-			l.keepPool(p)
+		read(l, l.rows.entitled, c.Tenant, []string{})
+		for _, e := range list {
+			l.keepPool(e)
 		}
-		names = l.rows.entitled[tenant]
+		names = l.rows.entitled[c.Tenant]
 	}
-	list := make([]PoolState, len(names))
+	list := make([]seat.Offer, len(names))
 	for i, name := range names {
-		p, s := l.rows.pools[name], l.rows.shares[shareKey{name, tenant}]
-		list[i] = PoolState{Pool: p.pool, Held: p.held, UnusedGuarantee: p.unused, Guarantee: s.guarantee, TenantHeld: s.held}
+		p, s := l.rows.pools[name], l.rows.shares[shareKey{name, c.Tenant}]
+		class, err := l.class(name, c.Class)
+		if err != nil {
+			return nil, err
+		}
+		if !p.quantity.Covers(now) {
+			declared, err := declaredPool(l.pen, name)
+			if err != nil {
+				return nil, err
+			}
+			change(l, p)
+			p.quantity = declared.At(now)
+		}
+		list[i] = seat.Offer{
+			Pool: name, Model: p.model, Quantity: p.quantity, Held: p.held, UnusedGuarantee: p.unused, UnusedReserve: p.unusedReserve,
+			Guarantee: s.guarantee, Protected: s.protected, TenantHeld: s.held, Reserve: class.reserve, ClassHeld: class.held,
+		}
 	}
 	return list, nil
 }
@@ -317,46 +355,84 @@ func (l *ledger) poolsOf(tenant string) ([]PoolState, error) {
 // keepPool keeps a pool and a tenant's share as they were read, unless they are
 // known already and perhaps counted in.
 func (l *ledger) keepPool(e entitlement) {
-	if _, ok := l.rows.pools[e.state.Pool.Name]; !ok {
-		read(l, l.rows.pools, e.state.Pool.Name, &poolRow{pool: e.state.Pool, held: e.state.Held, unused: e.state.UnusedGuarantee})
+	if _, ok := l.rows.pools[e.pool]; !ok {
+		read(l, l.rows.pools, e.pool, &e.poolRow)
 	}
-	key := shareKey{e.state.Pool.Name, e.tenant}
+	key := shareKey{e.pool, e.tenant}
 	if _, ok := l.rows.shares[key]; !ok {
-		read(l, l.rows.shares, key, &shareRow{guarantee: e.state.Guarantee, held: e.state.TenantHeld})
+		read(l, l.rows.shares, key, &e.shareRow)
 	}
-	l.rows.entitled[e.tenant] = append(l.rows.entitled[e.tenant], e.state.Pool.Name)
+	l.rows.entitled[e.tenant] = append(l.rows.entitled[e.tenant], e.pool)
+}
+
+// reserves reports whether seats can be reserved for a class; what the others hold
+// is not counted.
+func reserves(class provisioner.PriorityClass) bool {
+	return class.Rank() < provisioner.PriorityOrdinary.Rank()
+}
+
+// class gives what a pool reserves for a class.
+func (l *ledger) class(pool string, class provisioner.PriorityClass) (*classRow, error) {
+	if !reserves(class) {
+		return &classRow{}, nil
+	}
+	key := classKey{pool, class}
+	if r, ok := l.rows.classes[key]; ok {
+		return r, nil
+	}
+	r, err := one(l.pen, func(s scanner) (r classRow, err error) { err = s.Scan(&r.reserve, &r.held); return r, err },
+		`select reserve, held from pool_class where pool = $1 and class = $2`, pool, string(class))
+	if err != nil && !errors.Is(err, ErrNone) {
+		return nil, err
+	}
+	return read(l, l.rows.classes, key, &r), nil
+}
+
+// seat gives the rows in which a seat of a tenant is counted.
+func (l *ledger) seat(pool, tenant string) (*poolRow, *shareRow, error) {
+	p, s := l.rows.pools[pool], l.rows.shares[shareKey{pool, tenant}]
+	if p != nil && s != nil {
+		return p, s, nil
+	}
+	e, err := one(l.pen, scanEntitled, selectEntitled+`where s.pool = $1 and s.tenant = $2`, pool, tenant)
+	if errors.Is(err, ErrNone) {
+		return nil, nil, offTheBooks("seat of " + tenant + " in " + pool)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if p == nil {
+		p = read(l, l.rows.pools, pool, &e.poolRow)
+	}
+	if s == nil {
+		s = read(l, l.rows.shares, shareKey{pool, tenant}, &e.shareRow)
+	}
+	return p, s, nil
 }
 
 // moveSeat counts one seat more or less.
-func (l *ledger) moveSeat(pool, tenant string, by int64) error {
-	key := shareKey{pool, tenant}
-	s, ok := l.rows.shares[key]
-	if !ok {
-		v, err := one(l.pen, func(s scanner) (v shareRow, err error) { err = s.Scan(&v.guarantee, &v.held); return v, err },
-			`select guarantee, held from pool_share where pool = $1 and tenant = $2`, pool, tenant)
-		if errors.Is(err, ErrNone) {
-			return offTheBooks("seat of " + tenant + " in " + pool)
-		}
-		if err != nil {
-			return err
-		}
-		s = read(l, l.rows.shares, key, &v)
-	}
-	p, ok := l.rows.pools[pool]
-	if !ok {
-		e, err := one(l.pen, scanEntitled, selectEntitled+`where s.pool = $1 and s.tenant = $2`, pool, tenant)
-		if err != nil {
-			return err
-		}
-		p = read(l, l.rows.pools, pool, &poolRow{pool: e.state.Pool, held: e.state.Held, unused: e.state.UnusedGuarantee})
+func (l *ledger) moveSeat(pool, tenant string, class provisioner.PriorityClass, by int64) error {
+	p, s, err := l.seat(pool, tenant)
+	if err != nil {
+		return err
 	}
 	change(l, s)
 	change(l, p)
-	unused := func(held int64) int64 { return max(0, s.guarantee-held) }
+	p.unused += max(0, s.protected-s.held-by) - max(0, s.protected-s.held)
 	p.held += by
-	p.unused += unused(s.held+by) - unused(s.held)
 	s.held += by
-	s.dirty, p.dirty = true, true
+	p.dirty, s.dirty = true, true
+	if !reserves(class) {
+		return nil
+	}
+	c, err := l.class(pool, class)
+	if err != nil {
+		return err
+	}
+	change(l, c)
+	p.unusedReserve += max(0, c.reserve-c.held-by) - max(0, c.reserve-c.held)
+	c.held += by
+	c.dirty = true
 	return nil
 }
 

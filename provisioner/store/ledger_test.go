@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"github.com/google/go-cmp/cmp"
+
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/address"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
@@ -33,7 +36,10 @@ func newQuarter(t *testing.T, s *store.Store) *quarter {
 			Name: fmt.Sprint("gw", i), Endpoint: "vpn.stadt.example:51820", Sessions: 1000, Tenants: q.tenants,
 			AggregateV4: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(80 + i), 0, 0}), 16), AggregateV6: netip.MustParsePrefix(fmt.Sprintf("fd80:%d::/48", i)),
 		})
-		pool := provisioner.LicencePool{Name: fmt.Sprint("pool", i), Model: provisioner.PoolConcurrent, Seats: 1000}
+		pool := provisioner.LicencePool{
+			Name: fmt.Sprint("pool", i), Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 1000}}, LendGuaranteed: int64(50 * i),
+			Reserved: []provisioner.Reserve{{Class: provisioner.PriorityCrisis, Seats: 4}},
+		}
 		for j, tenant := range q.tenants {
 			pool.Shares = append(pool.Shares, provisioner.PoolShare{Tenant: tenant, Guarantee: int64(3 * j)})
 		}
@@ -88,12 +94,12 @@ func (q *quarter) step(s *store.Store, rnd *rand.Rand) error {
 			}
 		case 1: // writes past it
 			more := pool
-			more.Seats++
+			more.Contracts = []provisioner.Contract{{Seats: more.Contracts[0].Seats + 1}}
 			if err := tx.PutPool(more); err != nil {
 				return err
 			}
-			list, err := tx.PoolsOf(d.Tenant)
-			if err != nil || !slices.ContainsFunc(list, func(p store.PoolState) bool { return p.Pool.Seats == more.Seats }) {
+			list, err := tx.Offers(seat.Claim{Tenant: d.Tenant}, time.Now())
+			if err != nil || !slices.ContainsFunc(list, func(o seat.Offer) bool { return o.Quantity.Seats == more.Contracts[0].Seats }) {
 				return fmt.Errorf("a changed pool is not seen: %v, %w", list, err)
 			}
 			if err := tx.PutPool(pool); err != nil {
@@ -132,8 +138,9 @@ func (*quarter) open(tx *store.Writer, d provisioner.Device, g provisioner.Gatew
 	if err != nil {
 		return err
 	}
-	return errors.Join(tx.TakeSeat(pool.Name, d.Tenant), tx.NoteAgent(d.ID, fmt.Sprint(tx.Now.UnixNano())), tx.OpenSession(&provisioner.Session{
-		ID: provisioner.NewID(), Device: d.ID, Tenant: d.Tenant, Person: d.Person, Gateway: g.Name, Pool: pool.Name,
+	class := provisioner.PriorityClasses()[d.PublicKey[0]%3]
+	return errors.Join(tx.TakeSeat(pool.Name, d.Tenant, class), tx.NoteAgent(d.ID, fmt.Sprint(tx.Now.UnixNano())), tx.OpenSession(&provisioner.Session{
+		ID: provisioner.NewID(), Device: d.ID, Tenant: d.Tenant, Person: d.Person, Gateway: g.Name, Pool: pool.Name, Class: class,
 		AddressIndex: index, PublicKey: d.PublicKey, Stream: "stream", OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease),
 	}))
 }
@@ -147,6 +154,7 @@ func (q *quarter) agrees(t *testing.T, s *store.Store) {
 	held, places, used := make(map[string]int64), make(map[string]int64), make(map[string]bool)
 	for _, v := range open {
 		held[v.Pool+" "+v.Tenant]++
+		held[v.Pool+" "+string(v.Class)]++
 		held[v.Pool]++
 		places[v.Gateway]++
 		address := fmt.Sprint(v.Gateway, " ", v.AddressIndex)
@@ -155,17 +163,24 @@ func (q *quarter) agrees(t *testing.T, s *store.Store) {
 		}
 		used[address] = true
 	}
-	for _, tenant := range q.tenants {
-		for _, p := range view(t, s, func(tx *store.Reader) ([]store.PoolState, error) { return tx.PoolsOf(tenant) }) {
-			if p.TenantHeld != held[p.Pool.Name+" "+tenant] || p.Held != held[p.Pool.Name] {
-				t.Errorf("%s of %s: %d of %d held, %d of %d open", p.Pool.Name, tenant, p.TenantHeld, p.Held, held[p.Pool.Name+" "+tenant], held[p.Pool.Name])
+	for i, declared := range q.pools {
+		var unused int64
+		for _, v := range declared.Shares {
+			unused += max(0, declared.Protected(v.Guarantee)-held[declared.Name+" "+v.Tenant])
+		}
+		for _, tenant := range q.tenants {
+			p := view(t, s, func(tx *store.Reader) ([]seat.Offer, error) {
+				return tx.Offers(seat.Claim{Tenant: tenant, Class: provisioner.PriorityCrisis}, time.Now())
+			})[i]
+			share, _ := declared.Share(tenant)
+			crisis := held[p.Pool+" "+string(provisioner.PriorityCrisis)]
+			want := seat.Offer{
+				Pool: declared.Name, Model: declared.Model, Quantity: declared.At(time.Now()),
+				Held: held[p.Pool], UnusedGuarantee: unused, UnusedReserve: max(0, 4-crisis), Reserve: 4, ClassHeld: crisis,
+				Guarantee: share.Guarantee, Protected: declared.Protected(share.Guarantee), TenantHeld: held[p.Pool+" "+tenant],
 			}
-			var unused int64
-			for j, other := range q.tenants {
-				unused += max(0, int64(3*j)-held[p.Pool.Name+" "+other])
-			}
-			if p.UnusedGuarantee != unused {
-				t.Errorf("%s: %d guaranteed seats unused, want %d", p.Pool.Name, p.UnusedGuarantee, unused)
+			if diff := cmp.Diff(want, p); diff != "" {
+				t.Errorf("%s of %s: %s", p.Pool, tenant, diff)
 			}
 		}
 	}

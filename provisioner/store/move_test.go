@@ -22,7 +22,7 @@ func twoDirectories(t testing.TB, s *store.Store) {
 			tx.PutTenant(provisioner.Tenant{Name: "kreis", Directory: "stadt-ad"}),
 			tx.PutTenant(provisioner.Tenant{Name: "weiler", Directory: "neu-ad"}),
 			tx.PutPool(provisioner.LicencePool{
-				Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 100, Shares: []provisioner.PoolShare{{Tenant: "kreis"}, {Tenant: "stadt"}},
+				Name: "vpn", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 100}}, Shares: []provisioner.PoolShare{{Tenant: "kreis"}, {Tenant: "stadt"}},
 			}),
 		)
 	})

@@ -53,7 +53,7 @@ func PersonalTables() []Personal {
 			Whose: `device in ` + herDevices, Forget: `delete from former_address where device in ` + herDevices},
 		{Table: "session", Columns: `id device tenant person gateway pool address_index key_version public_key stream revision opened_at lease_until renewed_at
 				last_handshake received_bytes sent_bytes reported_handshake reported_received reported_sent reported_clock closed_at closed_why closed_revision key_of ends_at
-				due_at due_until due_why`,
+				due_at due_until due_why class`,
 			Whose: `device in ` + herDevices, Forget: `delete from session where device in ` + herDevices},
 		{Table: "static_peer", Columns: "device gateway pool address_index key_version gateway_key",
 			Whose: `device in ` + herDevices, Forget: `delete from static_peer where device in ` + herDevices},
@@ -136,8 +136,9 @@ func ImpersonalTables() map[string]string {
 		"tenant":              "name directory declaration timed",
 		"mail_domain":         "domain tenant",
 		"house_rules":         "tenant version german english declared_at",
-		"licence_pool":        "name seats burst valid_from valid_until declaration held unused_guarantee",
-		"pool_share":          "pool tenant guarantee entitled held",
+		"licence_pool":        "name model seats burst running valid_from valid_until declaration held unused_guarantee unused_reserve",
+		"pool_share":          "pool tenant guarantee protected entitled held",
+		"pool_class":          "pool class reserve held",
 		"gateway":             "name endpoint sessions aggregate_v4 aggregate_v6 masquerade public_key generation joined_at certificate_not_after agent_version open",
 		"gateway_tenant":      "gateway tenant",
 		"gateway_contact":     "gateway connected contact_at observed_at epoch revision replica removed", // removed: ids of sessions, for seconds

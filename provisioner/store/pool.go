@@ -2,24 +2,24 @@ package store
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/capacity"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
 )
 
-// PoolState is a licence pool with what is held of it, as one tenant meets it.
+// PoolState is a licence pool with what is held of it.
 type PoolState struct {
 	Pool            provisioner.LicencePool
 	Held            int64
 	UnusedGuarantee int64 // over all tenants
-	// Of the tenant asked for; zero where none was.
-	Guarantee  int64
-	TenantHeld int64
+	UnusedReserve   int64 // over all classes
 }
 
 func scanPool(s scanner) (p PoolState, err error) {
 	var text string
-	if err := s.Scan(&text, &p.Held, &p.UnusedGuarantee, &p.Guarantee, &p.TenantHeld); err != nil {
+	if err := s.Scan(&text, &p.Held, &p.UnusedGuarantee, &p.UnusedReserve); err != nil {
 		return p, err
 	}
 	return p, fromJSON(text, &p.Pool)
@@ -27,45 +27,59 @@ func scanPool(s scanner) (p PoolState, err error) {
 
 // Pools lists every licence pool, by name.
 func (r *Reader) Pools() ([]PoolState, error) {
-	return all(r.q, scanPool, `select declaration, held, unused_guarantee, 0, 0 from licence_pool order by name`)
+	return all(r.q, scanPool, `select declaration, held, unused_guarantee, unused_reserve from licence_pool order by name`)
 }
 
 // Pool reads the declaration of a pool; ErrNone if there is none.
 func (r *Reader) Pool(name string) (provisioner.LicencePool, error) {
-	return one(r.q, scanDeclaration[provisioner.LicencePool], `select declaration from licence_pool where name = $1`, name)
+	return declaredPool(r.q, name)
 }
 
-// PoolsOf lists the pools a tenant is entitled to, by name, as an opening must
-// know them: without contract, price and the list of shares, which may name some
-// hundred tenants. Those from which the tenant only still holds seats are not
-// among them.
-func (r *Reader) PoolsOf(tenant string) ([]PoolState, error) {
-	if l := r.ledger(); l != nil {
-		return l.poolsOf(tenant)
-	}
-	list, err := all(r.q, scanEntitled, selectEntitled+`where s.tenant = $1 and s.entitled = 1 order by p.name`, tenant)
-	states := make([]PoolState, len(list))
-	for i, e := range list {
-		states[i] = e.state
-	}
-	return states, err
+func declaredPool(q querier, name string) (provisioner.LicencePool, error) {
+	return one(q, scanDeclaration[provisioner.LicencePool], `select declaration from licence_pool where name = $1`, name)
 }
+
+// Offers lists the pools that somebody is entitled to, by name, as she meets them
+// at now. Those from which her tenant only still holds seats are not among them.
+func (r *Reader) Offers(c seat.Claim, now time.Time) ([]seat.Offer, error) {
+	l := r.ledger()
+	if l == nil {
+		l = &ledger{pen: reading{querier: r.q}, rows: newLedgerRows()}
+	}
+	return l.offers(c, now)
+}
+
+// reading is the pen of who only reads.
+type reading struct {
+	pen
+	querier querier
+}
+
+func (r reading) query(query string, args ...any) (rows, error) {
+	return r.querier.query(query, args...)
+}
+func (r reading) exec(query string, args ...any) (int64, error) {
+	return r.querier.exec(query, args...)
+}
+func (r reading) run(query string, args ...any) error { return r.querier.run(query, args...) }
 
 // entitlement is a pool with one tenant's share of it.
 type entitlement struct {
 	tenant string
-	state  PoolState
+	pool   string
+	poolRow
+	shareRow
 }
 
-const selectEntitled = `select s.tenant, p.name, p.seats, p.burst, p.valid_from, p.valid_until, p.held, p.unused_guarantee, s.guarantee, s.held
-	from pool_share s join licence_pool p on p.name = s.pool `
+const selectEntitled = `select s.tenant, p.name, p.model, p.seats, p.burst, p.running, p.valid_from, p.valid_until, p.held, p.unused_guarantee, p.unused_reserve,
+	s.guarantee, s.protected, s.held from pool_share s join licence_pool p on p.name = s.pool `
 
 func scanEntitled(s scanner) (e entitlement, err error) {
-	p := &e.state
-	p.Pool.Model = provisioner.PoolConcurrent
 	var from, until int64
-	err = s.Scan(&e.tenant, &p.Pool.Name, &p.Pool.Seats, &p.Pool.Burst, &from, &until, &p.Held, &p.UnusedGuarantee, &p.Guarantee, &p.TenantHeld)
-	p.Pool.From, p.Pool.Until = at(from), at(until)
+	q := &e.quantity
+	err = s.Scan(&e.tenant, &e.pool, &e.model, &q.Seats, &q.Burst, &q.Running, &from, &until, &e.poolRow.held, &e.unused, &e.unusedReserve,
+		&e.guarantee, &e.protected, &e.shareRow.held)
+	q.From, q.Until = at(from), at(until)
 	return e, err
 }
 
@@ -89,11 +103,12 @@ func (w *Writer) PutPool(p provisioner.LicencePool, was ...provisioner.LicencePo
 	if err != nil {
 		return err
 	}
-	if err := run(w.q, `insert into licence_pool (name, seats, burst, valid_from, valid_until, declaration, held, unused_guarantee)
-		values ($1, $2, $3, $4, $5, $6, 0, 0)
-		on conflict (name) do update set seats = excluded.seats, burst = excluded.burst, valid_from = excluded.valid_from,
-			valid_until = excluded.valid_until, declaration = excluded.declaration`,
-		p.Name, p.Seats, p.Burst, ms(p.From), ms(p.Until), text); err != nil {
+	q := p.At(w.Now)
+	if err := run(w.q, `insert into licence_pool (name, model, seats, burst, running, valid_from, valid_until, declaration, held, unused_guarantee, unused_reserve)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, 0, 0, 0)
+		on conflict (name) do update set model = excluded.model, seats = excluded.seats, burst = excluded.burst, running = excluded.running,
+			valid_from = excluded.valid_from, valid_until = excluded.valid_until, declaration = excluded.declaration`,
+		p.Name, string(p.Model), q.Seats, q.Burst, q.Running, ms(q.From), ms(q.Until), text); err != nil {
 		return err
 	}
 	shares := p.Shares
@@ -102,7 +117,9 @@ func (w *Writer) PutPool(p provisioner.LicencePool, was ...provisioner.LicencePo
 			return err
 		}
 	} else {
-		shares = without(p.Shares, was[0].Shares)
+		if p.LendGuaranteed == was[0].LendGuaranteed {
+			shares = without(p.Shares, was[0].Shares)
+		}
 		for _, s := range without(was[0].Shares, p.Shares) {
 			if err := w.dropShares(`pool = $1 and tenant = $2`, p.Name, s.Tenant); err != nil {
 				return err
@@ -111,14 +128,32 @@ func (w *Writer) PutPool(p provisioner.LicencePool, was ...provisioner.LicencePo
 	}
 	rows := make([][]any, len(shares))
 	for i, s := range shares {
-		rows[i] = []any{p.Name, s.Tenant, s.Guarantee, 1, 0}
+		rows[i] = []any{p.Name, s.Tenant, s.Guarantee, p.Protected(s.Guarantee), 1, 0}
 	}
-	if err := insertMany(w.q, `insert into pool_share (pool, tenant, guarantee, entitled, held)`, rows,
-		` on conflict (pool, tenant) do update set guarantee = excluded.guarantee, entitled = excluded.entitled`); err != nil {
+	if err := insertMany(w.q, `insert into pool_share (pool, tenant, guarantee, protected, entitled, held)`, rows,
+		` on conflict (pool, tenant) do update set guarantee = excluded.guarantee, protected = excluded.protected, entitled = excluded.entitled`); err != nil {
 		return err
 	}
-	return run(w.q, `update licence_pool set unused_guarantee = coalesce((select sum(case when guarantee > held then guarantee - held else 0 end)
-		from pool_share where pool = $1), 0) where name = $2`, p.Name, p.Name)
+	if err := w.putReserves(p); err != nil {
+		return err
+	}
+	return run(w.q, `update licence_pool set
+			unused_guarantee = coalesce((select sum(case when protected > held then protected - held else 0 end) from pool_share where pool = $1), 0),
+			unused_reserve = coalesce((select sum(case when reserve > held then reserve - held else 0 end) from pool_class where pool = $2), 0)
+		where name = $3`, p.Name, p.Name, p.Name)
+}
+
+// putReserves writes what a pool reserves for classes. What their people hold is
+// counted on where nothing is reserved any more.
+func (w *Writer) putReserves(p provisioner.LicencePool) error {
+	if err := run(w.q, `update pool_class set reserve = 0 where pool = $1`, p.Name); err != nil {
+		return err
+	}
+	rows := make([][]any, len(p.Reserved))
+	for i, v := range p.Reserved {
+		rows[i] = []any{p.Name, string(v.Class), v.Seats, 0}
+	}
+	return insertMany(w.q, `insert into pool_class (pool, class, reserve, held)`, rows, ` on conflict (pool, class) do update set reserve = excluded.reserve`)
 }
 
 // dropShares takes shares away; those of which seats are held go with the last.
@@ -126,14 +161,50 @@ func (w *Writer) dropShares(which string, of ...any) error {
 	if err := run(w.q, `delete from pool_share where held = 0 and `+which, of...); err != nil {
 		return err
 	}
-	return run(w.q, `update pool_share set guarantee = 0, entitled = 0 where `+which, of...)
+	return run(w.q, `update pool_share set guarantee = 0, protected = 0, entitled = 0 where `+which, of...)
 }
 
-// TakeSeat counts one more seat held; whether it may was decided before.
-func (w *Writer) TakeSeat(pool, tenant string) error { return w.ledger().moveSeat(pool, tenant, 1) }
+const poolsOver = `from licence_pool where valid_from > $1 or valid_until > 0 and valid_until <= $2`
+
+// PoolsOver reports whether contracts of a pool have begun or ended of which
+// AdvancePools knows nothing yet.
+func (r *Reader) PoolsOver(now time.Time) (bool, error) {
+	n, err := one(r.q, value[int64], `select count(*) `+poolsOver, ms(now), ms(now))
+	return n > 0, err
+}
+
+// AdvancePools writes down what the contracts of pools give from now on whose
+// contracts have begun or ended since; until then every look at them reads their
+// declarations. It tells of how many.
+func (w *Writer) AdvancePools() (int, error) {
+	list, err := all(w.q, value[string], `select name `+poolsOver, ms(w.Now), ms(w.Now))
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range list {
+		p, err := w.Pool(name)
+		if err != nil {
+			return 0, err
+		}
+		q := p.At(w.Now)
+		if err := run(w.q, `update licence_pool set seats = $1, burst = $2, running = $3, valid_from = $4, valid_until = $5 where name = $6`,
+			q.Seats, q.Burst, q.Running, ms(q.From), ms(q.Until), name); err != nil {
+			return 0, err
+		}
+	}
+	return len(list), nil
+}
+
+// TakeSeat counts one more seat held by somebody of a class; whether it may was
+// decided before. A session on somebody's named seat counts none.
+func (w *Writer) TakeSeat(pool, tenant string, class provisioner.PriorityClass) error {
+	return w.ledger().moveSeat(pool, tenant, class, 1)
+}
 
 // FreeSeat counts one seat less.
-func (w *Writer) FreeSeat(pool, tenant string) error { return w.ledger().moveSeat(pool, tenant, -1) }
+func (w *Writer) FreeSeat(pool, tenant string, class provisioner.PriorityClass) error {
+	return w.ledger().moveSeat(pool, tenant, class, -1)
+}
 
 // offTheBooks says that something is held or wanted of which there is no row: a
 // mistake of ours, which must not read like ErrNone, an answer.

@@ -10,7 +10,7 @@ import (
 const selectSession = `select s.id, s.device, s.tenant, s.person, s.gateway, s.pool, s.address_index, s.key_version, s.public_key, s.stream, s.revision,
 	s.opened_at, s.lease_until, s.renewed_at, s.last_handshake, s.received_bytes, s.sent_bytes,
 	s.reported_handshake, s.reported_received, s.reported_sent, s.reported_clock, s.closed_at, s.closed_why, s.closed_revision, s.key_of, s.ends_at,
-	s.due_at, s.due_until, s.due_why, coalesce(c.observed_at, 0)
+	s.due_at, s.due_until, s.due_why, s.class, coalesce(c.observed_at, 0)
 	from session s left join gateway_contact c on c.gateway = s.gateway `
 
 func scanSession(r scanner) (s provisioner.Session, err error) {
@@ -19,7 +19,7 @@ func scanSession(r scanner) (s provisioner.Session, err error) {
 	var reportedAt, reportedReceived, reportedSent, clock int64
 	if err := r.Scan(&s.ID, &s.Device, &s.Tenant, &s.Person, &s.Gateway, &s.Pool, &s.AddressIndex, &s.KeyVersion, &key, &s.Stream, &s.Revision,
 		&opened, &lease, &renewed, &handshake, &received, &sent, &reportedAt, &reportedReceived, &reportedSent, &clock, &closed, &s.ClosedWhy, &s.ClosedRevision,
-		&s.KeyOf, &ends, &due, &dueUntil, &s.Ending.Why, &observed); err != nil {
+		&s.KeyOf, &ends, &due, &dueUntil, &s.Ending.Why, &s.Class, &observed); err != nil {
 		return s, err
 	}
 	s.OpenedAt, s.LeaseUntil, s.RenewedAt = at(opened), at(lease), at(renewed)
@@ -174,11 +174,11 @@ func (w *Writer) OpenSession(s *provisioner.Session) error {
 	if err := l.pen.run(`insert into session (id, device, tenant, person, gateway, pool, address_index, key_version, public_key, stream, revision,
 			opened_at, lease_until, renewed_at, last_handshake, received_bytes, sent_bytes,
 			reported_handshake, reported_received, reported_sent, reported_clock, closed_at, closed_why, closed_revision, key_of, ends_at,
-			due_at, due_until, due_why)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, 0, 0, $15, 0, '', 0, $16, $17, $18, $19, $20)`,
+			due_at, due_until, due_why, class)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, 0, 0, $15, 0, '', 0, $16, $17, $18, $19, $20, $21)`,
 		s.ID, s.Device, s.Tenant, s.Person, s.Gateway, s.Pool, s.AddressIndex, s.KeyVersion, s.PublicKey.String(), s.Stream, s.Revision,
 		ms(s.OpenedAt), ms(s.LeaseUntil), ms(s.RenewedAt), ms(s.Reported.Clock), s.KeyOf, ms(s.EndsAt),
-		ms(s.Ending.DueAt), ms(s.Ending.EndsAt), string(s.Ending.Why)); err != nil {
+		ms(s.Ending.DueAt), ms(s.Ending.EndsAt), string(s.Ending.Why), string(s.Class)); err != nil {
 		return err
 	}
 	if held, ok := l.rows.sessions[s.Device]; ok {
@@ -220,7 +220,7 @@ func (w *Writer) CloseSession(s provisioner.Session, why provisioner.Code) (revi
 func (w *Writer) free(s provisioner.Session) error {
 	return errors.Join(
 		w.ledger().movePlace(s.Gateway, -1),
-		w.FreeSeat(s.Pool, s.Tenant),
+		w.FreeSeat(s.Pool, s.Tenant, s.Class),
 		w.FreeAddress(s.Gateway, s.Device, s.AddressIndex),
 	)
 }

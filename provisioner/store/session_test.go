@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
@@ -28,8 +30,10 @@ func TestASessionTakesAndGivesBack(t *testing.T) {
 		if first.AddressIndex < 2 {
 			t.Errorf("address %d belongs to the gateway or the network", first.AddressIndex)
 		}
-		pool := func() store.PoolState {
-			return view(t, s, func(tx *store.Reader) ([]store.PoolState, error) { return tx.PoolsOf("stadt") })[0]
+		pool := func() seat.Offer {
+			return view(t, s, func(tx *store.Reader) ([]seat.Offer, error) {
+				return tx.Offers(seat.Claim{Tenant: "stadt"}, time.Now())
+			})[0]
 		}
 		if p := pool(); p.Held != 1 || p.TenantHeld != 1 || p.UnusedGuarantee != 2 {
 			t.Errorf("open: %+v", p)
@@ -118,7 +122,9 @@ func openAndClose(t *testing.T, r *rapid.T, s *store.Store, devices []provisione
 		}
 		used[v.AddressIndex] = true
 	}
-	p := view(t, s, func(tx *store.Reader) ([]store.PoolState, error) { return tx.PoolsOf("stadt") })[0]
+	p := view(t, s, func(tx *store.Reader) ([]seat.Offer, error) {
+		return tx.Offers(seat.Claim{Tenant: "stadt"}, time.Now())
+	})[0]
 	g := view(t, s, func(tx *store.Reader) (store.GatewayState, error) { return tx.Gateway("gw1") })
 	n := int64(len(open))
 	if p.Held != n || p.TenantHeld != n || g.Open != n || p.UnusedGuarantee != max(0, 3-n) {
@@ -171,9 +177,11 @@ func TestATenantThatLosesItsShareGetsNoMoreSeats(t *testing.T) {
 			return err
 		})
 		update(t, s, func(tx *store.Writer) error {
-			return tx.PutPool(provisioner.LicencePool{Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 100})
+			return tx.PutPool(provisioner.LicencePool{Name: "vpn", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 100}}})
 		})
-		if offers := view(t, s, func(tx *store.Reader) ([]store.PoolState, error) { return tx.PoolsOf("stadt") }); len(offers) > 0 {
+		if offers := view(t, s, func(tx *store.Reader) ([]seat.Offer, error) {
+			return tx.Offers(seat.Claim{Tenant: "stadt"}, time.Now())
+		}); len(offers) > 0 {
 			t.Errorf("it is still offered %+v", offers)
 		}
 		update(t, s, func(tx *store.Writer) error {
@@ -301,6 +309,49 @@ func TestRevokedIsForGood(t *testing.T) {
 			return tx.DeviceBySerial("stadt", d.Person, d.SerialNumber)
 		}); !errors.Is(err, store.ErrNone) {
 			t.Errorf("a revoked device is still found by its serial number: %v", err)
+		}
+	})
+}
+
+// A contract that begins or ends counts from that very moment, and is written down
+// by whoever has the duty.
+func TestContractsBeginAndEnd(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		town(t, s)
+		now := time.Now().Truncate(time.Millisecond)
+		pool := provisioner.LicencePool{
+			Name: "rds", Model: provisioner.PoolConcurrent, Shares: []provisioner.PoolShare{{Tenant: "stadt"}},
+			Contracts: []provisioner.Contract{{Seats: 10, Burst: 1, Until: now.Add(time.Hour)}, {Seats: 5, From: now.Add(2 * time.Hour)}},
+		}
+		update(t, s, func(tx *store.Writer) error { return tx.PutPool(pool) })
+		at := func(when time.Time) provisioner.Quantity {
+			offers := view(t, s, func(tx *store.Reader) ([]seat.Offer, error) { return tx.Offers(seat.Claim{Tenant: "stadt"}, when) })
+			return offers[slices.IndexFunc(offers, func(o seat.Offer) bool { return o.Pool == "rds" })].Quantity
+		}
+		for _, c := range []struct {
+			after          time.Duration
+			seats, running int64
+		}{{0, 10, 1}, {time.Hour - time.Millisecond, 10, 1}, {time.Hour, 0, 0}, {2 * time.Hour, 5, 1}} {
+			if q := at(now.Add(c.after)); q.Seats != c.seats || int64(q.Running) != c.running {
+				t.Errorf("after %v: %+v, want %d seats of %d contracts", c.after, q, c.seats, c.running)
+			}
+		}
+		over := func(when time.Time) bool {
+			return view(t, s, func(tx *store.Reader) (bool, error) { return tx.PoolsOver(when) })
+		}
+		if over(now) || !over(now.Add(time.Hour)) {
+			t.Errorf("over now: %v, in an hour: %v", over(now), over(now.Add(time.Hour)))
+		}
+		update(t, s, func(tx *store.Writer) error {
+			tx.Now = now.Add(time.Hour)
+			n, err := tx.AdvancePools()
+			if n != 1 {
+				t.Errorf("%d pools advanced", n)
+			}
+			return err
+		})
+		if over(now.Add(time.Hour)) || at(now.Add(time.Hour)).Seats != 0 || at(now).Seats != 10 {
+			t.Errorf("written down: %+v", at(now.Add(time.Hour)))
 		}
 	})
 }

@@ -85,7 +85,7 @@ func town(t testing.TB, s *store.Store) {
 			tx.PutDirectory(provisioner.Directory{Name: "stadt-ad", Servers: []string{"ldaps://dc1.stadt.example"}}),
 			tx.PutTenant(provisioner.Tenant{Name: "stadt", Directory: "stadt-ad", MailDomains: []string{"stadt.example"}, Policy: provisioner.DefaultPolicy()}),
 			tx.PutPool(provisioner.LicencePool{
-				Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 100,
+				Name: "vpn", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 100}},
 				Shares: []provisioner.PoolShare{{Tenant: "stadt", Guarantee: 3}},
 			}),
 			tx.PutGateway(gateway()),
@@ -137,7 +137,7 @@ func session(tx *store.Writer, d provisioner.Device) (provisioner.Session, error
 		AddressIndex: index, PublicKey: d.PublicKey, Stream: "stream",
 		OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease),
 	}
-	return s, errors.Join(tx.TakeSeat("vpn", d.Tenant), tx.OpenSession(&s))
+	return s, errors.Join(tx.TakeSeat("vpn", d.Tenant, provisioner.PriorityOrdinary), tx.OpenSession(&s))
 }
 
 func TestRevisionsHaveNoGapsAndStandInCommitOrder(t *testing.T) {

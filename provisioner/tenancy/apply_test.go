@@ -94,12 +94,12 @@ func testEveryFieldIsCompared(t *testing.T, w *world) {
 		{func(d *tenancy.Declaration) {
 			d.Tenants[0].HouseRules = provisioner.NewHouseRules("Sperren.", "", "")
 		}, "tenant", "house_rules", "", provisioner.NewHouseRules("Sperren.", "", "").Version},
-		{func(d *tenancy.Declaration) { d.Pools[0].Seats = 120 }, "licence pool", "seats", "100", "120"},
-		{func(d *tenancy.Declaration) { d.Pools[0].Burst = 0 }, "licence pool", "burst", "5", "0"},
-		{func(d *tenancy.Declaration) { d.Pools[0].From = time.Time{} }, "licence pool", "from", "2027-01-01", ""},
-		{func(d *tenancy.Declaration) { d.Pools[0].Until = time.Time{} }, "licence pool", "until", "2029-12-31", ""},
-		{func(d *tenancy.Declaration) { d.Pools[0].Contract = "R-1" }, "licence pool", "contract", "R-4711", "R-1"},
-		{func(d *tenancy.Declaration) { d.Pools[0].CentsPerSeatYear = 1905 }, "licence pool", "eur_per_seat_year", "18.50", "19.05"},
+		{func(d *tenancy.Declaration) { d.Pools[0].Contracts[0].Seats = 120 }, "licence pool", "seats", "100", "120"},
+		{func(d *tenancy.Declaration) { d.Pools[0].Contracts[0].Burst = 0 }, "licence pool", "burst", "5", "0"},
+		{func(d *tenancy.Declaration) { d.Pools[0].Contracts[0].From = time.Time{} }, "licence pool", "from", "2020-01-01", ""},
+		{func(d *tenancy.Declaration) { d.Pools[0].Contracts[0].Until = time.Time{} }, "licence pool", "until", "2029-12-31", ""},
+		{func(d *tenancy.Declaration) { d.Pools[0].Contracts[0].Reference = "R-1" }, "licence pool", "contract", "R-4711", "R-1"},
+		{func(d *tenancy.Declaration) { d.Pools[0].Contracts[0].Price.NetCents = 1905 }, "licence pool", "price", "18.50 EUR a year", "19.05 EUR a year"},
 		{func(d *tenancy.Declaration) { d.Pools[0].Shares[0].Guarantee = 0 }, "licence pool", "tenants", "dorf: 0, stadt: 80", "dorf: 0, stadt: 0"},
 		{func(d *tenancy.Declaration) { d.Gateways[0].Endpoint = "192.0.2.1:443" }, "gateway", "endpoint", "gw1.stadt.example:51820", "192.0.2.1:443"},
 		{func(d *tenancy.Declaration) { d.Gateways[0].Sessions = 7 }, "gateway", "sessions", "100", "7"},
@@ -220,12 +220,12 @@ func testApplyRefuses(t *testing.T, worlds map[bool]*world) {
 		}, "tenant stadt"},
 		{"a password host with host bits", func(d *tenancy.Declaration) { d.Tenants[0].Policy = passwordOnly("10.1.0.5/16") }, "tenant stadt"},
 		{"a password host in another tenant's network", func(d *tenancy.Declaration) { d.Tenants[1].Policy = passwordOnly("10.1.0.5/32") }, "gateway gw1"},
-		{"named seats", func(d *tenancy.Declaration) { d.Pools[0].Model = "named" }, "licence pool vpn"},
-		{"negative seats", func(d *tenancy.Declaration) { d.Pools[0].Seats = -1 }, "licence pool vpn"},
+		{"another model", func(d *tenancy.Declaration) { d.Pools[0].Model = "floating" }, "licence pool vpn"},
+		{"negative seats", func(d *tenancy.Declaration) { d.Pools[0].Contracts[0].Seats = -1 }, "licence pool vpn"},
 		{"more guaranteed than there is", func(d *tenancy.Declaration) { d.Pools[0].Shares[1].Guarantee = 21 }, "licence pool vpn"},
 		{"a tenant twice in a pool", func(d *tenancy.Declaration) { d.Pools[0].Shares[1].Tenant = "stadt" }, "licence pool vpn"},
 		{"an unknown tenant in a pool", func(d *tenancy.Declaration) { d.Pools[0].Shares[1].Tenant = "nirgends" }, "licence pool vpn"},
-		{"a pool that ends before it begins", func(d *tenancy.Declaration) { d.Pools[0].Until = d.Pools[0].From }, "licence pool vpn"},
+		{"a pool that ends before it begins", func(d *tenancy.Declaration) { d.Pools[0].Contracts[0].Until = d.Pools[0].Contracts[0].From }, "licence pool vpn"},
 		{"an endpoint without a port", func(d *tenancy.Declaration) { d.Gateways[0].Endpoint = "vpn1.stadt.example" }, "gateway gw1"},
 		{"port 0", func(d *tenancy.Declaration) { d.Gateways[0].Endpoint = "vpn1.stadt.example:0" }, "gateway gw1"},
 		{"no sessions", func(d *tenancy.Declaration) { d.Gateways[0].Sessions = 0 }, "gateway gw1"},
@@ -368,7 +368,7 @@ func TestWhoMayApply(t *testing.T) {
 			return tenancy.Declaration{Directories: d.Directories}
 		}, provisioner.CodeNotAllowed},
 		{"administrator: licences", as(provisioner.RoleTenantAdmin, "stadt"), func(d tenancy.Declaration) tenancy.Declaration {
-			d.Pools[0].Seats = 1000
+			d.Pools[0].Contracts[0].Seats = 1000
 			return tenancy.Declaration{Pools: d.Pools}
 		}, provisioner.CodeNotAllowed},
 		{"administrator: gateway", as(provisioner.RoleTenantAdmin, "stadt"), func(d tenancy.Declaration) tenancy.Declaration {
@@ -401,7 +401,7 @@ func TestApplyIsIdempotent(t *testing.T) {
 		for range rapid.IntRange(1, 4).Draw(rt, "declarations") {
 			d := region()
 			d.Tenants[0].Policy.DevicesPerPerson = rapid.IntRange(-1, 3).Draw(rt, "devices")
-			d.Pools[0].Seats = rapid.Int64Range(70, 90).Draw(rt, "seats")
+			d.Pools[0].Contracts[0].Seats = rapid.Int64Range(70, 90).Draw(rt, "seats")
 			d.Gateways[1].AggregateV4 = netip.MustParsePrefix(rapid.SampledFrom([]string{"10.80.0.0/17", "10.81.0.0/16", "10.2.0.0/20"}).Draw(rt, "aggregate"))
 			d.Gateways[1].Tenants = rapid.SampledFrom([][]string{{"stadt"}, {"dorf"}, {"dorf", "stadt"}}).Draw(rt, "tenants")
 			before := w.revision(t)

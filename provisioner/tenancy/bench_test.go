@@ -19,7 +19,7 @@ import (
 func country(tenants int) tenancy.Declaration {
 	d := tenancy.Declaration{
 		Directories: region().Directories,
-		Pools:       []provisioner.LicencePool{{Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 100_000}},
+		Pools:       []provisioner.LicencePool{{Name: "vpn", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 100_000}}}},
 	}
 	var names []string
 	for i := range tenants {

@@ -20,7 +20,8 @@ const (
 	maxText     = 500 // bytes of a name or DN
 	maxCA       = 64 << 10
 	maxList     = 1000
-	maxSeats    = 1_000_000
+	maxSeats    = 10_000_000
+	maxCents    = 100_000_100
 	maxSessions = 1_000_000
 	maxDevices  = 100
 )
@@ -230,20 +231,25 @@ func checkPool(p provisioner.LicencePool) *provisioner.Refusal {
 	switch {
 	case !isName(p.Name):
 		return invalid(kindPool, p.Name, "ein Name besteht aus höchstens 63 Kleinbuchstaben, Ziffern und Bindestrichen", "a name has lower-case letters, digits and hyphens, at most 63")
-	case p.Model != provisioner.PoolConcurrent:
-		return invalid(kindPool, p.Name, "model muss concurrent sein", "model must be concurrent")
-	case p.Seats < 0 || p.Seats > maxSeats || p.Burst < 0 || p.Burst > maxSeats:
-		return invalid(kindPool, p.Name, "seats und burst müssen von 0 bis %d sein", "seats and burst must be from 0 to %d", maxSeats)
-	case p.CentsPerSeatYear < 0:
-		return invalid(kindPool, p.Name, "eur_per_seat_year darf nicht negativ sein", "eur_per_seat_year must not be negative")
-	case tooLong(p.Contract):
-		return invalid(kindPool, p.Name, "das Zeichen des Vertrags ist zu lang oder enthält einen Zeilenumbruch", "the contract's reference is too long, or has a line break")
-	case !p.Until.IsZero() && !p.From.Before(p.Until):
-		return invalid(kindPool, p.Name, "das Ende liegt vor dem Anfang", "it ends before it begins")
+	case p.Model != provisioner.PoolConcurrent && p.Model != provisioner.PoolNamed:
+		return invalid(kindPool, p.Name, "model muss concurrent oder named sein", "model must be concurrent or named")
+	case len(p.Contracts) == 0 || len(p.Contracts) > maxList:
+		return invalid(kindPool, p.Name, "ein Vorrat braucht einen Vertrag, und höchstens %d", "a pool needs a contract, and %d at most", maxList)
 	case len(p.Shares) == 0:
 		return invalid(kindPool, p.Name, "tenants fehlt: niemand könnte es benutzen", "tenants must be given: nobody could use it")
 	}
-	var guaranteed int64
+	for _, c := range p.Contracts {
+		if refusal := checkContract(p.Name, c); refusal != nil {
+			return refusal
+		}
+	}
+	if refusal := checkRules(p); refusal != nil {
+		return refusal
+	}
+	var promised int64
+	for _, r := range p.Reserved {
+		promised += r.Seats
+	}
 	for i, s := range p.Shares {
 		if s.Guarantee < 0 || s.Guarantee > maxSeats {
 			return invalid(kindPool, p.Name, "die Zusage an %s muss von 0 bis %d sein", "the guarantee of %s must be from 0 to %d", s.Tenant, maxSeats)
@@ -251,10 +257,61 @@ func checkPool(p provisioner.LicencePool) *provisioner.Refusal {
 		if i > 0 && p.Shares[i-1].Tenant == s.Tenant {
 			return invalid(kindPool, p.Name, "die Verwaltung %s steht zweimal da", "the tenant %s stands twice", s.Tenant)
 		}
-		guaranteed += s.Guarantee
+		promised += s.Guarantee
 	}
-	if guaranteed > p.Seats {
-		return invalid(kindPool, p.Name, "die Zusagen ergeben zusammen %d Plätze, es gibt %d", "the guarantees add up to %d seats, there are %d", guaranteed, p.Seats)
+	if most := provisioner.MostSeats(p.Contracts); promised > most {
+		return invalid(kindPool, p.Name, "zugesagt und reserviert sind zusammen %d Plätze, es gibt %d", "guaranteed and reserved are %d seats together, there are %d", promised, most)
+	}
+	return nil
+}
+
+func checkContract(pool string, c provisioner.Contract) *provisioner.Refusal {
+	switch {
+	case c.Seats < 0 || c.Seats > maxSeats || c.Burst < 0 || c.Burst > maxSeats:
+		return invalid(kindPool, pool, "seats und burst müssen von 0 bis %d sein", "seats and burst must be from 0 to %d", maxSeats)
+	case c.Price.NetCents < 0 || c.Price.GrossCents < 0 || c.Price.NetCents > maxCents || c.Price.GrossCents > maxCents:
+		return invalid(kindPool, pool, "ein Preis darf nicht negativ sein, und höchstens %d Cent", "a price must not be negative, and %d cents at most", maxCents)
+	case c.Price.Period != "" && c.Price.Period != provisioner.PerYear && c.Price.Period != provisioner.PerMonth:
+		return invalid(kindPool, pool, "ein Preis gilt für year oder month", "a price is for a year or a month")
+	case tooLong(c.Reference):
+		return invalid(kindPool, pool, "das Zeichen des Vertrags ist zu lang oder enthält einen Zeilenumbruch", "the contract's reference is too long, or has a line break")
+	case !c.Until.IsZero() && !c.From.Before(c.Until):
+		return invalid(kindPool, pool, "das Ende liegt vor dem Anfang", "it ends before it begins")
+	case !c.NoticeBy.IsZero() && !c.Until.IsZero() && c.NoticeBy.After(c.Until):
+		return invalid(kindPool, pool, "die Kündigungsfrist endet nach dem Vertrag", "notice would be given after the contract's end")
+	}
+	return nil
+}
+
+// checkRules looks at what holds for the seats of one model only.
+func checkRules(p provisioner.LicencePool) *provisioner.Refusal {
+	concurrent := p.Model == provisioner.PoolConcurrent
+	switch {
+	case !concurrent && (p.LendGuaranteed != 0 || p.Recall != 0 || len(p.Reserved) > 0):
+		return invalid(kindPool, p.Name, "lend_guaranteed, recall und reserved gibt es nur mit model: concurrent", "lend_guaranteed, recall and reserved are for model: concurrent only")
+	case concurrent && (p.TakeBackUnused != 0 || p.HoldAtLeast != 0):
+		return invalid(kindPool, p.Name, "take_back_unused und hold_at_least gibt es nur mit model: named", "take_back_unused and hold_at_least are for model: named only")
+	case p.LendGuaranteed < 0 || p.LendGuaranteed > 100:
+		return invalid(kindPool, p.Name, "lend_guaranteed muss von 0 bis 100 sein", "lend_guaranteed must be from 0 to 100")
+	case p.Recall < 0 || p.Recall > 0 && p.LendGuaranteed == 0:
+		return invalid(kindPool, p.Name, "recall braucht lend_guaranteed über 0", "recall needs lend_guaranteed above 0")
+	case p.TakeBackUnused < 0 || p.HoldAtLeast < 0:
+		return invalid(kindPool, p.Name, "eine Zeit darf nicht negativ sein", "a time must not be negative")
+	case len(p.Reserved) > len(provisioner.PriorityClasses()) || len(p.WarnAt) > maxList:
+		return invalid(kindPool, p.Name, "eine Liste ist zu lang", "a list is too long")
+	}
+	for i, r := range p.Reserved {
+		if r.Class != provisioner.PriorityCrisis && r.Class != provisioner.PriorityControl || i > 0 && p.Reserved[i-1].Class.Rank() >= r.Class.Rank() {
+			return invalid(kindPool, p.Name, "reserved nennt crisis und control, jedes einmal", "reserved names crisis and control, each once")
+		}
+		if r.Seats < 1 || r.Seats > maxSeats {
+			return invalid(kindPool, p.Name, "reserved muss von 1 bis %d sein", "reserved must be from 1 to %d", maxSeats)
+		}
+	}
+	for i, n := range p.WarnAt {
+		if n < 1 || n > 100 || i > 0 && n <= p.WarnAt[i-1] {
+			return invalid(kindPool, p.Name, "warn nennt Prozente von 1 bis 100, steigend", "warn names percentages from 1 to 100, rising")
+		}
 	}
 	return nil
 }

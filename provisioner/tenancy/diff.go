@@ -147,17 +147,82 @@ func join[T any](list []T, text func(T) string) string {
 }
 
 func poolFields(p provisioner.LicencePool) []field {
+	fields := []field{{"model", string(p.Model)}}
+	if len(p.Contracts) == 1 {
+		fields = append(fields, contractFields(p.Contracts[0])...)
+	} else {
+		fields = append(fields, contractFields(provisioner.Contract{})...)
+	}
+	several := ""
+	if len(p.Contracts) != 1 {
+		several = join(p.Contracts, contractText)
+	}
+	return append(fields,
+		field{"contracts", several},
+		field{"lend_guaranteed", number(p.LendGuaranteed)},
+		field{"recall", span(p.Recall)},
+		field{"reserved", join(p.Reserved, func(r provisioner.Reserve) string { return string(r.Class) + ": " + number(r.Seats) })},
+		field{"take_back_unused", span(p.TakeBackUnused)},
+		field{"hold_at_least", span(p.HoldAtLeast)},
+		field{"warn", join(p.WarnAt, number)},
+		field{"tenants", join(p.Shares, func(s provisioner.PoolShare) string { return s.Tenant + ": " + number(s.Guarantee) })},
+	)
+}
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
+
+// span is empty where a file would say nothing.
+func span(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return provisioner.SpanText(d)
+}
+
+// contractFields are those of a pool with one contract; of the zero contract all are
+// empty.
+func contractFields(c provisioner.Contract) []field {
+	seats, burst := "", ""
+	if c != (provisioner.Contract{}) {
+		seats, burst = number(c.Seats), number(c.Burst)
+	}
 	return []field{
-		{"model", string(p.Model)},
-		{"seats", strconv.FormatInt(p.Seats, 10)},
-		{"burst", strconv.FormatInt(p.Burst, 10)},
-		{"from", dayText(p.From)},
-		{"until", dayText(p.Until.Add(-time.Nanosecond))}, // exclusive here, included in the file
-		{"contract", p.Contract},
-		{"eur_per_seat_year", fmt.Sprintf("%d.%02d", p.CentsPerSeatYear/100, p.CentsPerSeatYear%100)},
-		{"tenants", join(p.Shares, func(s provisioner.PoolShare) string { return s.Tenant + ": " + strconv.FormatInt(s.Guarantee, 10) })},
+		{"seats", seats},
+		{"burst", burst},
+		{"from", dayText(c.From)},
+		{"until", dayText(c.Until.Add(-time.Nanosecond))}, // exclusive here, included in the file
+		{"notice", dayText(c.NoticeBy.Add(-time.Nanosecond))},
+		{"contract", c.Reference},
+		{"price", priceText(c.Price)},
 	}
 }
+
+// contractText is one of several contracts.
+func contractText(c provisioner.Contract) string {
+	var parts []string
+	for _, f := range contractFields(c) {
+		if f.value != "" {
+			parts = append(parts, f.name+" "+f.value)
+		}
+	}
+	return "(" + strings.Join(parts, ", ") + ")"
+}
+
+func priceText(p provisioner.Price) string {
+	if p.NetCents == 0 && p.GrossCents == 0 {
+		return ""
+	}
+	text := euros(p.NetCents)
+	if p.GrossCents != 0 {
+		text += " net, " + euros(p.GrossCents) + " gross"
+	}
+	if p.Period == provisioner.PerMonth {
+		return text + " a month"
+	}
+	return text + " a year"
+}
+
+func euros(cents int64) string { return fmt.Sprintf("%d.%02d EUR", cents/100, cents%100) }
 
 // dayText is the calendar day of a contract's date; empty: open.
 func dayText(t time.Time) string {

@@ -148,7 +148,7 @@ func TestNothingIsWrittenUponAnOldComparison(t *testing.T) {
 	for name, change := range map[string]func(*tenancy.Declaration){
 		"directory": func(d *tenancy.Declaration) { d.Directories[0].Base = "DC=x" },
 		"tenant":    func(d *tenancy.Declaration) { d.Tenants[0].Networks[0].Allow[0].Prefix = prefix("10.3.0.0/16") },
-		"pool":      func(d *tenancy.Declaration) { d.Pools[0].Seats++ },
+		"pool":      func(d *tenancy.Declaration) { d.Pools[0].Contracts[0].Seats++ },
 		"gateway":   func(d *tenancy.Declaration) { d.Gateways[0].Sessions++ },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -240,7 +240,7 @@ func TestComparingNeedsNoWriter(t *testing.T) {
 		}()
 		<-begun
 		d := region()
-		d.Pools[0].Seats++
+		d.Pools[0].Contracts[0].Seats++
 		if list := w.differs(t, d); len(list) != 1 {
 			t.Errorf("differences %v", list)
 		}

@@ -88,8 +88,11 @@ func region() tenancy.Declaration {
 		}},
 		Tenants: []provisioner.Tenant{tenantOf("stadt", "10.1.0.0/16"), tenantOf("dorf", "10.2.0.0/16")},
 		Pools: []provisioner.LicencePool{{
-			Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 100, Burst: 5, Contract: "R-4711", CentsPerSeatYear: 1850,
-			From: provisioner.DayBegins(2027, time.January, 1), Until: provisioner.DayBegins(2030, time.January, 1),
+			Name: "vpn", Model: provisioner.PoolConcurrent,
+			Contracts: []provisioner.Contract{{
+				Reference: "R-4711", Seats: 100, Burst: 5, Price: provisioner.Price{NetCents: 1850, Period: provisioner.PerYear},
+				From: provisioner.DayBegins(2020, time.January, 1), Until: provisioner.DayBegins(2030, time.January, 1),
+			}},
 			Shares: []provisioner.PoolShare{{Tenant: "stadt", Guarantee: 80}, {Tenant: "dorf"}},
 		}},
 		Gateways: []provisioner.Gateway{
@@ -178,7 +181,7 @@ func (w *world) opens(t testing.TB) provisioner.Session {
 		if s.AddressIndex, err = tx.TakeAddress("gw1", "stadt", d.ID, address.Aggregate{V4: g.AggregateV4, V6: g.AggregateV6}); err != nil {
 			return err
 		}
-		return errors.Join(tx.TakeSeat("vpn", "stadt"), tx.OpenSession(&s))
+		return errors.Join(tx.TakeSeat("vpn", "stadt", provisioner.PriorityOrdinary), tx.OpenSession(&s))
 	}); err != nil {
 		t.Fatal(err)
 	}

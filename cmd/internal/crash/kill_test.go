@@ -99,7 +99,7 @@ func newTown(t testing.TB, on database, seed uint64) *town {
 	hosts := []string{newHost(), newHost()}
 	declare(t, w.client, directory, func(d *heimdrahtv1.Declaration) {
 		// Few seats, one of them another tenant's: they run out now and then.
-		d.LicencePools[0].Seats, d.LicencePools[0].Burst = 60, 4
+		d.LicencePools[0].Contracts[0].Seats, d.LicencePools[0].Contracts[0].Burst = 60, 4
 		d.LicencePools[0].Tenants = []*heimdrahtv1.PoolShare{
 			{Tenant: provisionertest.Tenant, Guarantee: 30}, {Tenant: provisionertest.Other, Guarantee: 1},
 		}

@@ -55,7 +55,7 @@ func newTrioOn(t testing.TB, n int, on database) *trio {
 	client.Redeem(token)
 	host := newHost()
 	declare(t, client, directory, func(d *heimdrahtv1.Declaration) {
-		d.LicencePools[0].Seats = 1000
+		d.LicencePools[0].Contracts[0].Seats = 1000
 		d.Gateways[0].Endpoint, d.Gateways[0].Sessions = host+":51820", 1000
 	})
 	desk := client.Login(provisionertest.Tenant, provisionertest.Helpdesk)

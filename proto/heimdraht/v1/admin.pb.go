@@ -921,19 +921,26 @@ func (x *NetworkGrant) GetAllow() []string {
 type LicencePoolDeclaration struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// "concurrent".
-	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
-	Seats int64  `protobuf:"varint,3,opt,name=seats,proto3" json:"seats,omitempty"`
-	Burst int64  `protobuf:"varint,4,opt,name=burst,proto3" json:"burst,omitempty"`
-	// ISO 8601 dates, both included; empty: open.
-	From     string `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
-	Until    string `protobuf:"bytes,6,opt,name=until,proto3" json:"until,omitempty"`
-	Contract string `protobuf:"bytes,7,opt,name=contract,proto3" json:"contract,omitempty"`
-	// Euro cents a seat and year.
-	CentsPerSeatYear int64        `protobuf:"varint,8,opt,name=cents_per_seat_year,json=centsPerSeatYear,proto3" json:"cents_per_seat_year,omitempty"`
-	Tenants          []*PoolShare `protobuf:"bytes,9,rep,name=tenants,proto3" json:"tenants,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// "concurrent" or "named".
+	Model     string                 `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	Contracts []*ContractDeclaration `protobuf:"bytes,3,rep,name=contracts,proto3" json:"contracts,omitempty"`
+	Tenants   []*PoolShare           `protobuf:"bytes,4,rep,name=tenants,proto3" json:"tenants,omitempty"`
+	// Of concurrent seats: how many percent of each guarantee others may borrow
+	// while the tenant does not use it.
+	LendGuaranteed int64 `protobuf:"varint,5,opt,name=lend_guaranteed,json=lendGuaranteed,proto3" json:"lend_guaranteed,omitempty"`
+	// After so many seconds without data a borrowed session is ended for a tenant
+	// that waits for seats of its guarantee. 0: none is.
+	RecallS  int64      `protobuf:"varint,6,opt,name=recall_s,json=recallS,proto3" json:"recall_s,omitempty"`
+	Reserved []*Reserve `protobuf:"bytes,7,rep,name=reserved,proto3" json:"reserved,omitempty"`
+	// Of named seats: after so many seconds without a session one is taken back. 0:
+	// never.
+	TakeBackUnusedS int64 `protobuf:"varint,8,opt,name=take_back_unused_s,json=takeBackUnusedS,proto3" json:"take_back_unused_s,omitempty"`
+	// So long a named seat stays with a person at least.
+	HoldAtLeastS int64 `protobuf:"varint,9,opt,name=hold_at_least_s,json=holdAtLeastS,proto3" json:"hold_at_least_s,omitempty"`
+	// Percentages of the seats, rising; none: the default ones.
+	WarnAt        []int64 `protobuf:"varint,10,rep,packed,name=warn_at,json=warnAt,proto3" json:"warn_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LicencePoolDeclaration) Reset() {
@@ -980,46 +987,11 @@ func (x *LicencePoolDeclaration) GetModel() string {
 	return ""
 }
 
-func (x *LicencePoolDeclaration) GetSeats() int64 {
+func (x *LicencePoolDeclaration) GetContracts() []*ContractDeclaration {
 	if x != nil {
-		return x.Seats
+		return x.Contracts
 	}
-	return 0
-}
-
-func (x *LicencePoolDeclaration) GetBurst() int64 {
-	if x != nil {
-		return x.Burst
-	}
-	return 0
-}
-
-func (x *LicencePoolDeclaration) GetFrom() string {
-	if x != nil {
-		return x.From
-	}
-	return ""
-}
-
-func (x *LicencePoolDeclaration) GetUntil() string {
-	if x != nil {
-		return x.Until
-	}
-	return ""
-}
-
-func (x *LicencePoolDeclaration) GetContract() string {
-	if x != nil {
-		return x.Contract
-	}
-	return ""
-}
-
-func (x *LicencePoolDeclaration) GetCentsPerSeatYear() int64 {
-	if x != nil {
-		return x.CentsPerSeatYear
-	}
-	return 0
+	return nil
 }
 
 func (x *LicencePoolDeclaration) GetTenants() []*PoolShare {
@@ -1027,6 +999,214 @@ func (x *LicencePoolDeclaration) GetTenants() []*PoolShare {
 		return x.Tenants
 	}
 	return nil
+}
+
+func (x *LicencePoolDeclaration) GetLendGuaranteed() int64 {
+	if x != nil {
+		return x.LendGuaranteed
+	}
+	return 0
+}
+
+func (x *LicencePoolDeclaration) GetRecallS() int64 {
+	if x != nil {
+		return x.RecallS
+	}
+	return 0
+}
+
+func (x *LicencePoolDeclaration) GetReserved() []*Reserve {
+	if x != nil {
+		return x.Reserved
+	}
+	return nil
+}
+
+func (x *LicencePoolDeclaration) GetTakeBackUnusedS() int64 {
+	if x != nil {
+		return x.TakeBackUnusedS
+	}
+	return 0
+}
+
+func (x *LicencePoolDeclaration) GetHoldAtLeastS() int64 {
+	if x != nil {
+		return x.HoldAtLeastS
+	}
+	return 0
+}
+
+func (x *LicencePoolDeclaration) GetWarnAt() []int64 {
+	if x != nil {
+		return x.WarnAt
+	}
+	return nil
+}
+
+// ContractDeclaration is seats bought together.
+type ContractDeclaration struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Reference string                 `protobuf:"bytes,1,opt,name=reference,proto3" json:"reference,omitempty"`
+	Seats     int64                  `protobuf:"varint,2,opt,name=seats,proto3" json:"seats,omitempty"`
+	Burst     int64                  `protobuf:"varint,3,opt,name=burst,proto3" json:"burst,omitempty"`
+	// ISO 8601 dates, both included; empty: open.
+	From  string `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	Until string `protobuf:"bytes,5,opt,name=until,proto3" json:"until,omitempty"`
+	// The last day on which notice can be given; empty: not said.
+	Notice string `protobuf:"bytes,6,opt,name=notice,proto3" json:"notice,omitempty"`
+	// Euro cents a seat and period; 0: not said.
+	NetCents   int64 `protobuf:"varint,7,opt,name=net_cents,json=netCents,proto3" json:"net_cents,omitempty"`
+	GrossCents int64 `protobuf:"varint,8,opt,name=gross_cents,json=grossCents,proto3" json:"gross_cents,omitempty"`
+	// "year" or "month".
+	Period        string `protobuf:"bytes,9,opt,name=period,proto3" json:"period,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContractDeclaration) Reset() {
+	*x = ContractDeclaration{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContractDeclaration) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContractDeclaration) ProtoMessage() {}
+
+func (x *ContractDeclaration) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContractDeclaration.ProtoReflect.Descriptor instead.
+func (*ContractDeclaration) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ContractDeclaration) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *ContractDeclaration) GetSeats() int64 {
+	if x != nil {
+		return x.Seats
+	}
+	return 0
+}
+
+func (x *ContractDeclaration) GetBurst() int64 {
+	if x != nil {
+		return x.Burst
+	}
+	return 0
+}
+
+func (x *ContractDeclaration) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *ContractDeclaration) GetUntil() string {
+	if x != nil {
+		return x.Until
+	}
+	return ""
+}
+
+func (x *ContractDeclaration) GetNotice() string {
+	if x != nil {
+		return x.Notice
+	}
+	return ""
+}
+
+func (x *ContractDeclaration) GetNetCents() int64 {
+	if x != nil {
+		return x.NetCents
+	}
+	return 0
+}
+
+func (x *ContractDeclaration) GetGrossCents() int64 {
+	if x != nil {
+		return x.GrossCents
+	}
+	return 0
+}
+
+func (x *ContractDeclaration) GetPeriod() string {
+	if x != nil {
+		return x.Period
+	}
+	return ""
+}
+
+// Reserve is seats that only people of a class take: "crisis" or "control".
+type Reserve struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Class         string                 `protobuf:"bytes,1,opt,name=class,proto3" json:"class,omitempty"`
+	Seats         int64                  `protobuf:"varint,2,opt,name=seats,proto3" json:"seats,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reserve) Reset() {
+	*x = Reserve{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reserve) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reserve) ProtoMessage() {}
+
+func (x *Reserve) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reserve.ProtoReflect.Descriptor instead.
+func (*Reserve) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Reserve) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+func (x *Reserve) GetSeats() int64 {
+	if x != nil {
+		return x.Seats
+	}
+	return 0
 }
 
 type PoolShare struct {
@@ -1039,7 +1219,7 @@ type PoolShare struct {
 
 func (x *PoolShare) Reset() {
 	*x = PoolShare{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1051,7 +1231,7 @@ func (x *PoolShare) String() string {
 func (*PoolShare) ProtoMessage() {}
 
 func (x *PoolShare) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1064,7 +1244,7 @@ func (x *PoolShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolShare.ProtoReflect.Descriptor instead.
 func (*PoolShare) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PoolShare) GetTenant() string {
@@ -1099,7 +1279,7 @@ type GatewayDeclaration struct {
 
 func (x *GatewayDeclaration) Reset() {
 	*x = GatewayDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1111,7 +1291,7 @@ func (x *GatewayDeclaration) String() string {
 func (*GatewayDeclaration) ProtoMessage() {}
 
 func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1124,7 +1304,7 @@ func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayDeclaration.ProtoReflect.Descriptor instead.
 func (*GatewayDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GatewayDeclaration) GetName() string {
@@ -1185,7 +1365,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1197,7 +1377,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1210,7 +1390,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DiffRequest) GetDeclaration() *Declaration {
@@ -1229,7 +1409,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1421,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1434,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DiffResponse) GetDifferences() []*Difference {
@@ -1279,7 +1459,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1471,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1484,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Difference) GetKind() string {
@@ -1352,7 +1532,7 @@ type ApplyRequest struct {
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1364,7 +1544,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1377,7 +1557,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ApplyRequest) GetDeclaration() *Declaration {
@@ -1403,7 +1583,7 @@ type ApplyResponse struct {
 
 func (x *ApplyResponse) Reset() {
 	*x = ApplyResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +1595,7 @@ func (x *ApplyResponse) String() string {
 func (*ApplyResponse) ProtoMessage() {}
 
 func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +1608,7 @@ func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
 func (*ApplyResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ApplyResponse) GetDifferences() []*Difference {
@@ -1447,7 +1627,7 @@ type CreateGatewayTokenRequest struct {
 
 func (x *CreateGatewayTokenRequest) Reset() {
 	*x = CreateGatewayTokenRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1459,7 +1639,7 @@ func (x *CreateGatewayTokenRequest) String() string {
 func (*CreateGatewayTokenRequest) ProtoMessage() {}
 
 func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1472,7 +1652,7 @@ func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CreateGatewayTokenRequest) GetGateway() string {
@@ -1493,7 +1673,7 @@ type CreateGatewayTokenResponse struct {
 
 func (x *CreateGatewayTokenResponse) Reset() {
 	*x = CreateGatewayTokenResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1505,7 +1685,7 @@ func (x *CreateGatewayTokenResponse) String() string {
 func (*CreateGatewayTokenResponse) ProtoMessage() {}
 
 func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1518,7 +1698,7 @@ func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateGatewayTokenResponse) GetToken() string {
@@ -1543,7 +1723,7 @@ type ListGatewaysRequest struct {
 
 func (x *ListGatewaysRequest) Reset() {
 	*x = ListGatewaysRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1735,7 @@ func (x *ListGatewaysRequest) String() string {
 func (*ListGatewaysRequest) ProtoMessage() {}
 
 func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1568,7 +1748,7 @@ func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysRequest.ProtoReflect.Descriptor instead.
 func (*ListGatewaysRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 type ListGatewaysResponse struct {
@@ -1580,7 +1760,7 @@ type ListGatewaysResponse struct {
 
 func (x *ListGatewaysResponse) Reset() {
 	*x = ListGatewaysResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1592,7 +1772,7 @@ func (x *ListGatewaysResponse) String() string {
 func (*ListGatewaysResponse) ProtoMessage() {}
 
 func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1605,7 +1785,7 @@ func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysResponse.ProtoReflect.Descriptor instead.
 func (*ListGatewaysResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListGatewaysResponse) GetGateways() []*Gateway {
@@ -1636,7 +1816,7 @@ type Gateway struct {
 
 func (x *Gateway) Reset() {
 	*x = Gateway{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1648,7 +1828,7 @@ func (x *Gateway) String() string {
 func (*Gateway) ProtoMessage() {}
 
 func (x *Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1661,7 +1841,7 @@ func (x *Gateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
 func (*Gateway) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Gateway) GetName() string {
@@ -1829,17 +2009,33 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x05until\x18\x05 \x01(\tR\x05until\":\n" +
 	"\fNetworkGrant\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x14\n" +
-	"\x05allow\x18\x02 \x03(\tR\x05allow\"\x96\x02\n" +
+	"\x05allow\x18\x02 \x03(\tR\x05allow\"\x9a\x03\n" +
 	"\x16LicencePoolDeclaration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05model\x18\x02 \x01(\tR\x05model\x12\x14\n" +
-	"\x05seats\x18\x03 \x01(\x03R\x05seats\x12\x14\n" +
-	"\x05burst\x18\x04 \x01(\x03R\x05burst\x12\x12\n" +
-	"\x04from\x18\x05 \x01(\tR\x04from\x12\x14\n" +
-	"\x05until\x18\x06 \x01(\tR\x05until\x12\x1a\n" +
-	"\bcontract\x18\a \x01(\tR\bcontract\x12-\n" +
-	"\x13cents_per_seat_year\x18\b \x01(\x03R\x10centsPerSeatYear\x121\n" +
-	"\atenants\x18\t \x03(\v2\x17.heimdraht.v1.PoolShareR\atenants\"A\n" +
+	"\x05model\x18\x02 \x01(\tR\x05model\x12?\n" +
+	"\tcontracts\x18\x03 \x03(\v2!.heimdraht.v1.ContractDeclarationR\tcontracts\x121\n" +
+	"\atenants\x18\x04 \x03(\v2\x17.heimdraht.v1.PoolShareR\atenants\x12'\n" +
+	"\x0flend_guaranteed\x18\x05 \x01(\x03R\x0elendGuaranteed\x12\x19\n" +
+	"\brecall_s\x18\x06 \x01(\x03R\arecallS\x121\n" +
+	"\breserved\x18\a \x03(\v2\x15.heimdraht.v1.ReserveR\breserved\x12+\n" +
+	"\x12take_back_unused_s\x18\b \x01(\x03R\x0ftakeBackUnusedS\x12%\n" +
+	"\x0fhold_at_least_s\x18\t \x01(\x03R\fholdAtLeastS\x12\x17\n" +
+	"\awarn_at\x18\n" +
+	" \x03(\x03R\x06warnAt\"\xf7\x01\n" +
+	"\x13ContractDeclaration\x12\x1c\n" +
+	"\treference\x18\x01 \x01(\tR\treference\x12\x14\n" +
+	"\x05seats\x18\x02 \x01(\x03R\x05seats\x12\x14\n" +
+	"\x05burst\x18\x03 \x01(\x03R\x05burst\x12\x12\n" +
+	"\x04from\x18\x04 \x01(\tR\x04from\x12\x14\n" +
+	"\x05until\x18\x05 \x01(\tR\x05until\x12\x16\n" +
+	"\x06notice\x18\x06 \x01(\tR\x06notice\x12\x1b\n" +
+	"\tnet_cents\x18\a \x01(\x03R\bnetCents\x12\x1f\n" +
+	"\vgross_cents\x18\b \x01(\x03R\n" +
+	"grossCents\x12\x16\n" +
+	"\x06period\x18\t \x01(\tR\x06period\"5\n" +
+	"\aReserve\x12\x14\n" +
+	"\x05class\x18\x01 \x01(\tR\x05class\x12\x14\n" +
+	"\x05seats\x18\x02 \x01(\x03R\x05seats\"A\n" +
 	"\tPoolShare\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1c\n" +
 	"\tguarantee\x18\x02 \x01(\x03R\tguarantee\"\xe0\x01\n" +
@@ -1910,7 +2106,7 @@ func file_heimdraht_v1_admin_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_admin_proto_rawDescData
 }
 
-var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*Declaration)(nil),                // 0: heimdraht.v1.Declaration
 	(*DirectoryDeclaration)(nil),       // 1: heimdraht.v1.DirectoryDeclaration
@@ -1924,25 +2120,27 @@ var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*AccessTime)(nil),                 // 9: heimdraht.v1.AccessTime
 	(*NetworkGrant)(nil),               // 10: heimdraht.v1.NetworkGrant
 	(*LicencePoolDeclaration)(nil),     // 11: heimdraht.v1.LicencePoolDeclaration
-	(*PoolShare)(nil),                  // 12: heimdraht.v1.PoolShare
-	(*GatewayDeclaration)(nil),         // 13: heimdraht.v1.GatewayDeclaration
-	(*DiffRequest)(nil),                // 14: heimdraht.v1.DiffRequest
-	(*DiffResponse)(nil),               // 15: heimdraht.v1.DiffResponse
-	(*Difference)(nil),                 // 16: heimdraht.v1.Difference
-	(*ApplyRequest)(nil),               // 17: heimdraht.v1.ApplyRequest
-	(*ApplyResponse)(nil),              // 18: heimdraht.v1.ApplyResponse
-	(*CreateGatewayTokenRequest)(nil),  // 19: heimdraht.v1.CreateGatewayTokenRequest
-	(*CreateGatewayTokenResponse)(nil), // 20: heimdraht.v1.CreateGatewayTokenResponse
-	(*ListGatewaysRequest)(nil),        // 21: heimdraht.v1.ListGatewaysRequest
-	(*ListGatewaysResponse)(nil),       // 22: heimdraht.v1.ListGatewaysResponse
-	(*Gateway)(nil),                    // 23: heimdraht.v1.Gateway
-	(*timestamppb.Timestamp)(nil),      // 24: google.protobuf.Timestamp
+	(*ContractDeclaration)(nil),        // 12: heimdraht.v1.ContractDeclaration
+	(*Reserve)(nil),                    // 13: heimdraht.v1.Reserve
+	(*PoolShare)(nil),                  // 14: heimdraht.v1.PoolShare
+	(*GatewayDeclaration)(nil),         // 15: heimdraht.v1.GatewayDeclaration
+	(*DiffRequest)(nil),                // 16: heimdraht.v1.DiffRequest
+	(*DiffResponse)(nil),               // 17: heimdraht.v1.DiffResponse
+	(*Difference)(nil),                 // 18: heimdraht.v1.Difference
+	(*ApplyRequest)(nil),               // 19: heimdraht.v1.ApplyRequest
+	(*ApplyResponse)(nil),              // 20: heimdraht.v1.ApplyResponse
+	(*CreateGatewayTokenRequest)(nil),  // 21: heimdraht.v1.CreateGatewayTokenRequest
+	(*CreateGatewayTokenResponse)(nil), // 22: heimdraht.v1.CreateGatewayTokenResponse
+	(*ListGatewaysRequest)(nil),        // 23: heimdraht.v1.ListGatewaysRequest
+	(*ListGatewaysResponse)(nil),       // 24: heimdraht.v1.ListGatewaysResponse
+	(*Gateway)(nil),                    // 25: heimdraht.v1.Gateway
+	(*timestamppb.Timestamp)(nil),      // 26: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	1,  // 0: heimdraht.v1.Declaration.directories:type_name -> heimdraht.v1.DirectoryDeclaration
 	2,  // 1: heimdraht.v1.Declaration.tenants:type_name -> heimdraht.v1.TenantDeclaration
 	11, // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
-	13, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
+	15, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
 	5,  // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
 	7,  // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
 	10, // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
@@ -1951,28 +2149,30 @@ var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	3,  // 9: heimdraht.v1.TenantDeclaration.priority:type_name -> heimdraht.v1.PriorityGroups
 	8,  // 10: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
 	9,  // 11: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
-	12, // 12: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
-	0,  // 13: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
-	16, // 14: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
-	0,  // 15: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
-	16, // 16: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
-	24, // 17: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	23, // 18: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
-	24, // 19: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
-	24, // 20: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
-	14, // 21: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
-	17, // 22: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
-	19, // 23: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
-	21, // 24: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
-	15, // 25: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
-	18, // 26: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
-	20, // 27: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
-	22, // 28: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
-	25, // [25:29] is the sub-list for method output_type
-	21, // [21:25] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	12, // 12: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
+	14, // 13: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
+	13, // 14: heimdraht.v1.LicencePoolDeclaration.reserved:type_name -> heimdraht.v1.Reserve
+	0,  // 15: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
+	18, // 16: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
+	0,  // 17: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
+	18, // 18: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
+	26, // 19: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	25, // 20: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
+	26, // 21: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
+	26, // 22: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
+	16, // 23: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
+	19, // 24: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
+	21, // 25: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
+	23, // 26: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
+	17, // 27: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
+	20, // 28: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
+	22, // 29: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
+	24, // 30: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
+	27, // [27:31] is the sub-list for method output_type
+	23, // [23:27] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_admin_proto_init() }
@@ -1988,7 +2188,7 @@ func file_heimdraht_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_admin_proto_rawDesc), len(file_heimdraht_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,27 @@
+-- +goose Up
+
+-- Who holds a pool's seats: 'concurrent', sessions; 'named', people.
+alter table licence_pool add column model text not null default 'concurrent';
+-- seats and burst are what the contracts give together from valid_from to
+-- valid_until, and running is how many contracts that are; at any other time the
+-- declaration tells.
+alter table licence_pool add column running bigint not null default 1;
+-- Seats reserved for classes that do not hold them at present:
+-- the sum of max(0, reserve - held) over pool_class.
+alter table licence_pool add column unused_reserve bigint not null default 0;
+-- The part of the guarantee that is never lent: of it unused_guarantee is the sum.
+alter table pool_share add column protected bigint not null default 0;
+update pool_share set protected = guarantee;
+
+-- Seats of a pool that are reserved for a class of people, and those that its
+-- people hold. Ordinary people have no row.
+create table pool_class (
+    pool    text not null references licence_pool (name),
+    class   text not null,
+    reserve bigint not null,
+    held    bigint not null,
+    primary key (pool, class)
+);
+
+-- The class as which a session holds its seat.
+alter table session add column class text not null default 'ordinary';
