@@ -63,7 +63,7 @@ func scanFoundAnd(s scanner, more ...any) (f FoundPerson, err error) {
 // limit. First come those whom an id, key, address, serial number, login, mail
 // address or device's name means exactly; then those of whom every word of it
 // begins a word of the name, login or mail address; then those who have every
-// word somewhere, in their own texts or their devices'. Among equals those with
+// word somewhere, in their own texts or, of more than a letter, their devices'. Among equals those with
 // devices come first, then it goes by name.
 func (r *Reader) FindPeople(scope provisioner.Scope, query string, limit int) ([]FoundPerson, error) {
 	words := Words(query)
