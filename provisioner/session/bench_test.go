@@ -26,11 +26,36 @@ func TestMain(m *testing.M) { postgrestest.Main(m) }
 // sessions are open, the last of them just now.
 func crowd(b *testing.B, n int) (_ *session.Service, position store.Position) {
 	b.Helper()
-	return crowdIn(b, store.Options{Database: filepath.Join(b.TempDir(), "db")}, n, openSession)
+	return crowdIn(b, store.Options{Database: filepath.Join(b.TempDir(), "db")}, n, sharedPool, openSession)
+}
+
+// seats is how many licences the crowd has.
+const seats = 12_000
+
+// sharedPool is one pool for all tenants; each is guaranteed some of it.
+func sharedPool(tenants []string) []provisioner.LicencePool {
+	p := provisioner.LicencePool{Name: "vpn", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: seats}}}
+	for _, name := range tenants {
+		p.Shares = append(p.Shares, provisioner.PoolShare{Tenant: name, Guarantee: seats / int64(len(tenants)) / 2})
+	}
+	return []provisioner.LicencePool{p}
+}
+
+// privatePools are one for each tenant.
+func privatePools(tenants []string) (list []provisioner.LicencePool) {
+	for _, name := range tenants {
+		list = append(list, provisioner.LicencePool{
+			Name: name, Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: seats / int64(len(tenants))}},
+			Shares: []provisioner.PoolShare{{Tenant: name}},
+		})
+	}
+	return list
 }
 
 // crowdIn is crowd in a database, of whom each does what make does.
-func crowdIn(b *testing.B, o store.Options, n int, make func(*store.Writer, provisioner.Gateway, int) error) (_ *session.Service, position store.Position) {
+func crowdIn(b *testing.B, o store.Options, n int, pools func(tenants []string) []provisioner.LicencePool,
+	make func(*store.Writer, provisioner.Gateway, int) error,
+) (_ *session.Service, position store.Position) {
 	b.Helper()
 	s, err := store.Open(context.Background(), o)
 	if err != nil {
@@ -51,7 +76,6 @@ func crowdIn(b *testing.B, o store.Options, n int, make func(*store.Writer, prov
 		Name: "gw1", Endpoint: "gw1.stadt.example:51820", Sessions: 40_000,
 		AggregateV4: netip.MustParsePrefix("10.64.0.0/12"), AggregateV6: netip.MustParsePrefix("fd80::/48"),
 	}
-	pool := provisioner.LicencePool{Name: "vpn", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 40_000}}}
 	const tenants = 500
 	update(func(tx *store.Writer) error {
 		err := tx.PutDirectory(provisioner.Directory{Name: "ad"})
@@ -59,9 +83,11 @@ func crowdIn(b *testing.B, o store.Options, n int, make func(*store.Writer, prov
 			name := fmt.Sprintf("stadt%03d", i)
 			err = errors.Join(err, tx.PutTenant(provisioner.Tenant{Name: name, Directory: "ad", StaffGroup: "staff", Policy: provisioner.DefaultPolicy()}))
 			g.Tenants = append(g.Tenants, name)
-			pool.Shares = append(pool.Shares, provisioner.PoolShare{Tenant: name})
 		}
-		return errors.Join(err, tx.PutPool(pool), tx.PutGateway(g),
+		for _, p := range pools(g.Tenants) {
+			err = errors.Join(err, tx.PutPool(p))
+		}
+		return errors.Join(err, tx.PutGateway(g),
 			tx.JoinGateway(g.Name, sha256.Sum256([]byte(g.Name)), time.Now().Add(time.Hour), "test"))
 	})
 	// Connected for as long as a benchmark may take.
@@ -120,9 +146,9 @@ func laptopOf(tx *store.Writer, g provisioner.Gateway, i int) (provisioner.Devic
 }
 
 // BenchmarkOpen is an opening where directory and gateway answer at once: what
-// is read before, the decision, and writing it down. 128 laptops open at a time.
+// is read before, the decision, and writing it down. 128 laptops of 500 tenants open
+// at a time, which share one licence pool, or each have their own.
 func BenchmarkOpen(b *testing.B) {
-	const devices, callers = 20_000, 128
 	for _, e := range []struct {
 		name string
 		make func() store.Options
@@ -133,30 +159,39 @@ func BenchmarkOpen(b *testing.B) {
 			return store.Options{Database: d.DSN, Password: d.Password}
 		}},
 	} {
-		s, _ := crowdIn(b, e.make(), devices, enrol)
-		var next atomic.Int64
-		b.Run("database="+e.name, func(b *testing.B) {
-			var group sync.WaitGroup
-			turns := make(chan struct{})
-			for range callers {
-				group.Go(func() {
-					for range turns {
-						n := int(next.Add(1) % devices)
-						actor := provisioner.Actor{ID: deviceOf(n), Generation: 1, Grants: []provisioner.Grant{{Role: provisioner.RoleDevice, Tenant: fmt.Sprintf("stadt%03d", n%500)}}}
-						if _, err := s.Open(context.Background(), actor, session.OpenRequest{Stream: "stream", AgentVersion: "1"}); err != nil {
-							b.Error(err)
-						}
-					}
-				})
+		for _, p := range []struct {
+			name  string
+			pools func([]string) []provisioner.LicencePool
+		}{{"shared", sharedPool}, {"private", privatePools}} {
+			s, _ := crowdIn(b, e.make(), seats, p.pools, enrol)
+			b.Run("database="+e.name+"/pool="+p.name, func(b *testing.B) { openMany(b, s) })
+		}
+	}
+}
+
+// openMany opens sessions of laptops that are enrolled, one after the other.
+func openMany(b *testing.B, s *session.Service) {
+	const callers = 128
+	var next atomic.Int64
+	var group sync.WaitGroup
+	turns := make(chan struct{})
+	for range callers {
+		group.Go(func() {
+			for range turns {
+				n := int(next.Add(1) % seats)
+				actor := provisioner.Actor{ID: deviceOf(n), Generation: 1, Grants: []provisioner.Grant{{Role: provisioner.RoleDevice, Tenant: fmt.Sprintf("stadt%03d", n%500)}}}
+				if _, err := s.Open(context.Background(), actor, session.OpenRequest{Stream: "stream", AgentVersion: "1"}); err != nil {
+					b.Error(err)
+				}
 			}
-			for b.Loop() {
-				turns <- struct{}{}
-			}
-			close(turns)
-			group.Wait()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
 		})
 	}
+	for b.Loop() {
+		turns <- struct{}{}
+	}
+	close(turns)
+	group.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
 }
 
 func openSession(tx *store.Writer, g provisioner.Gateway, i int) error {
