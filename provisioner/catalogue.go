@@ -98,6 +98,7 @@ const (
 	CodeDatabaseUnavailable  Code = "database-unavailable"
 	CodeProtocol             Code = "protocol"
 	CodePersonSuspended      Code = "person-suspended"
+	CodeTenantSuspended      Code = "tenant-suspended"
 	CodeStillHasAccess       Code = "still-has-access"
 	CodeForgetTooEarly       Code = "forget-too-early"
 	CodeHistoryLimit         Code = "history-limit"
@@ -353,6 +354,9 @@ func Catalogue() []Entry {
 		{CodePersonSuspended, KindForbidden,
 			Text{"Ihr Zugang ruht zurzeit{until}; das gilt auch für weitere Laptops.", "Brauchen Sie ihn früher wieder, wenden Sie sich an den Helpdesk."},
 			Text{"Your access is suspended at present{until}; that holds for further laptops too.", "If you need it back earlier, contact the helpdesk."}},
+		{CodeTenantSuspended, KindForbidden,
+			Text{"Der Zugang der ganzen Verwaltung ruht zurzeit, auch der neuer Laptops.", "Am Laptop ist nichts zu tun. Der Zugang kommt zurück, wenn der Helpdesk ihn der Verwaltung zurückgibt (heimdraht access restore --tenant)."},
+			Text{"The access of the whole administration is suspended at present, that of new laptops too.", "Nothing is to be done at the laptop. Access comes back when the helpdesk gives it back to the administration (heimdraht access restore --tenant)."}},
 		{CodeStillHasAccess, KindConflict,
 			Text{"{name} hat noch Zugang und kann deshalb nicht vergessen werden.", "Nehmen Sie zuerst den Zugang weg: heimdraht person revoke. Es wurde nichts geändert."},
 			Text{"{name} still has access, and so cannot be forgotten.", "Take the access away first: heimdraht person revoke. Nothing was changed."}},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -114,14 +115,30 @@ const (
 	// SuspendedByApproval is no "no": a new device waits for the helpdesk's word (Policy.Approval).
 	SuspendedByApproval SuspensionSource = "approval"
 	SuspendedByEndDate  SuspensionSource = "end date" // of an external person
+
+	// SuspendedWithTenant and SuspendedWithPerson are the helpdesk's word on all devices of a tenant or a person, those
+	// to come included. Each suspension of many is a source of its own, and gives back only what it took: what was
+	// suspended singly before rests on. They begin as SuspendedByHelpdesk does.
+	SuspendedWithTenant = SuspendedByHelpdesk + " tenant"
+	SuspendedWithPerson = SuspendedByHelpdesk + " person"
 )
+
+// ByHelpdesk reports whether people took it, singly or with others.
+func (s SuspensionSource) ByHelpdesk() bool {
+	return s == SuspendedByHelpdesk || strings.HasPrefix(string(s), string(SuspendedByHelpdesk)+" ")
+}
 
 // approvalAskAgain is how often a laptop asks whether it has been approved.
 const approvalAskAgain = 30 * time.Second
 
 // Awaits reports whether the helpdesk's word on a new device is missing.
 func (d Device) Awaits() bool {
-	return slices.ContainsFunc(d.SuspendedBy, func(s Suspension) bool { return s.Source == SuspendedByApproval })
+	return d.RestsWith(SuspendedByApproval)
+}
+
+// RestsWith reports whether a source has taken its access.
+func (d Device) RestsWith(source SuspensionSource) bool {
+	return slices.ContainsFunc(d.SuspendedBy, func(s Suspension) bool { return s.Source == source })
 }
 
 // AwaitsApproval reports whether nothing else is missing.
@@ -153,6 +170,8 @@ func (d Device) MayUse(generation int64) *Refusal {
 		return Refuse(CodeApprovalAwaited).After(approvalAskAgain)
 	case d.State() == DeviceSuspended && len(d.SuspendedBy) == 1 && d.SuspendedBy[0].Source == SuspendedByEndDate:
 		return Refuse(CodeExternalEnded)
+	case d.RestsWith(SuspendedWithTenant):
+		return Refuse(CodeTenantSuspended)
 	case d.State() == DeviceSuspended:
 		return Refuse(CodeDeviceSuspended)
 	default:

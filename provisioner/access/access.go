@@ -2,7 +2,8 @@
 // and the restore of a backup have in common.
 //
 // What always holds here: whoever takes access closes the session in the same transaction and leaves an audit record
-// of who, what and why. Each source gives back only what it took.
+// of who, what and why. Each source gives back only what it took: a suspension of many is a source of its own
+// (store.Selection.Source), so that a device may rest with several.
 //
 // Not its business: deciding who may (use cases do), and telling gateways (the changes that the store records do).
 package access
@@ -11,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/audit"
@@ -30,15 +30,16 @@ func Revoke(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, rea
 // Suspend lets the access of a device rest. A revoked device is refused with device-revoked. It reports whether
 // anything changed.
 func Suspend(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error) {
-	return SuspendUntil(tx, actor, d, reason, time.Time{})
+	return SuspendWith(tx, actor, d, provisioner.Suspension{Source: sourceOf(actor), Reason: reason})
 }
 
-// SuspendUntil is Suspend for a time; the zero time: until somebody restores it.
-func SuspendUntil(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string, ends time.Time) (bool, error) {
+// SuspendWith is Suspend by a source, for a time; s.Since is set.
+func SuspendWith(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, s provisioner.Suspension) (bool, error) {
 	if d.State() == provisioner.DeviceRevoked {
 		return false, provisioner.Refuse(provisioner.CodeDeviceRevoked)
 	}
-	return suspend(tx, actor, d, provisioner.Suspension{Source: sourceOf(actor), Reason: reason, Since: tx.Now, EndsAt: ends})
+	s.Since = tx.Now
+	return suspend(tx, actor, d, s)
 }
 
 // SuspendExternal lets the access of an external person's device rest whose day is over. It reports whether anything
@@ -53,30 +54,56 @@ func suspend(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, s 
 		return false, err
 	}
 	why := provisioner.CodeDeviceSuspended
-	if s.Source == provisioner.SuspendedByEndDate {
+	switch s.Source {
+	case provisioner.SuspendedByEndDate:
 		why = provisioner.CodeExternalEnded
+	case provisioner.SuspendedWithTenant:
+		why = provisioner.CodeTenantSuspended
 	}
 	return true, closed(tx, actor, d, provisioner.ActionSuspendDevice, s.Reason, why)
 }
 
-// Restore gives back what the same source took with Suspend, and nothing else. A revoked device is refused with
-// device-revoked. It reports whether anything changed.
+// Restore gives back what people took, or the directory, whichever the actor is. Of a person's word on one device it
+// counts that it is the last: it gives back what was suspended with others too, but for what rests with the tenant,
+// which is given back to all or nobody; if nothing else rests, it is refused with tenant-suspended. A revoked device is
+// refused with device-revoked. It reports whether anything changed.
 func Restore(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error) {
 	if d.State() == provisioner.DeviceRevoked {
 		return false, provisioner.Refuse(provisioner.CodeDeviceRevoked)
 	}
-	return restore(tx, actor, d, sourceOf(actor), reason)
+	var sources []provisioner.SuspensionSource
+	for _, s := range d.SuspendedBy {
+		if s.Source == sourceOf(actor) || s.Source.ByHelpdesk() && !actor.Has(provisioner.RoleSystem) && s.Source != provisioner.SuspendedWithTenant {
+			sources = append(sources, s.Source)
+		}
+	}
+	if len(sources) == 0 && !actor.Has(provisioner.RoleSystem) && d.RestsWith(provisioner.SuspendedWithTenant) {
+		return false, provisioner.Refuse(provisioner.CodeTenantSuspended)
+	}
+	return restore(tx, actor, d, reason, sources...)
+}
+
+// RestoreWith gives back what SuspendWith took by a source. It reports whether anything changed.
+func RestoreWith(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, source provisioner.SuspensionSource, reason string) (bool, error) {
+	return restore(tx, actor, d, reason, source)
 }
 
 // RestoreExternal gives back what SuspendExternal took. It reports whether anything changed.
 func RestoreExternal(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error) {
-	return restore(tx, actor, d, provisioner.SuspendedByEndDate, reason)
+	return restore(tx, actor, d, reason, provisioner.SuspendedByEndDate)
 }
 
-func restore(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, source provisioner.SuspensionSource, reason string) (bool, error) {
-	changed, err := tx.RestoreDevice(d, source)
-	if err != nil || !changed {
-		return false, err
+func restore(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string, sources ...provisioner.SuspensionSource) (bool, error) {
+	changed := false
+	for _, source := range sources {
+		one, err := tx.RestoreDevice(d, source)
+		if err != nil {
+			return false, err
+		}
+		changed = changed || one
+	}
+	if !changed {
+		return false, nil
 	}
 	return true, record(tx, actor, d, provisioner.ActionRestoreDevice, reason)
 }
@@ -106,12 +133,6 @@ func Deny(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reaso
 		return false, err
 	}
 	return true, closed(tx, actor, d, provisioner.ActionDenyDevice, reason, provisioner.CodeDeviceRevoked)
-}
-
-// End gives back what the helpdesk took for a time that is over.
-func End(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) error {
-	_, err := restore(tx, actor, d, provisioner.SuspendedByHelpdesk, reason)
-	return err
 }
 
 // Object names a device in the audit log.

@@ -250,6 +250,9 @@ func (r *replaying) device(had provisioner.Device, d journal.Device) error {
 			continue
 		}
 		suspended = true
+		if err := r.rests(had, source); err != nil {
+			return err
+		}
 		if err := r.audit(had, string(provisioner.ActionSuspendDevice), map[string]string{"source": string(source)}); err != nil {
 			return err
 		}
@@ -258,6 +261,18 @@ func (r *replaying) device(had provisioner.Device, d journal.Device) error {
 		r.done.Suspended++
 	}
 	return nil
+}
+
+// rests has the person or tenant rest as a whole with whom a device did, for those to
+// come. Until when it was to be is not in the journal.
+func (r *replaying) rests(d provisioner.Device, source provisioner.SuspensionSource) (err error) {
+	switch source {
+	case provisioner.SuspendedWithPerson:
+		_, err = r.tx.SuspendPerson(d.Person, d.Tenant, replayReason, time.Time{})
+	case provisioner.SuspendedWithTenant:
+		_, err = r.tx.SuspendTenant(d.Tenant, replayReason, time.Time{})
+	}
+	return err
 }
 
 // add enters a device that was enrolled and taken after the backup: without it,

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/address"
@@ -99,7 +100,7 @@ func TestReplay(t *testing.T) {
 	}
 	desk := []provisioner.SuspensionSource{provisioner.SuspendedByHelpdesk}
 	moved, revoked, suspended := device("moved", 3, 21), device("revoked", 1, 2), device("suspended", 1, 3)
-	revoked.Revoked, suspended.Suspended = true, desk
+	revoked.Revoked, suspended.Suspended = true, append(desk, provisioner.SuspendedWithPerson, provisioner.SuspendedWithTenant)
 	stolen := device("stolen", 2, 4) // with a key that another one has
 	later, stranger := device("later", 1, 22), device("stranger", 1, 23)
 	later.Suspended, stranger.Revoked, stranger.Person = desk, true, "nobody known"
@@ -132,6 +133,11 @@ func TestReplay(t *testing.T) {
 			if d.State() != want.state || d.Generation != want.generation || d.PublicKey != wireGuardKey(want.key) {
 				t.Errorf("%s is %s, generation %d, key %v", id, d.State(), d.Generation, d.PublicKey)
 			}
+		}
+		_, person := tx.PersonSuspended(eva, "stadt", time.Now())
+		_, tenant := tx.TenantSuspended("stadt", time.Now())
+		if person != nil || tenant != nil {
+			t.Errorf("she and her tenant do not rest as a whole again: %v, %v", person, tenant)
 		}
 		if _, err := tx.Person(gone.ID); !errors.Is(err, store.ErrNone) {
 			t.Errorf("who was forgotten after the backup: %v", err)

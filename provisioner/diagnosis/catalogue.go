@@ -70,6 +70,7 @@ const (
 	DeviceSuspended      provisioner.Code = "device-suspended"
 	DeviceSuspendedFor   provisioner.Code = "device-suspended-until"
 	SuspendedByDirectory provisioner.Code = "device-suspended-by-directory"
+	TenantSuspended      provisioner.Code = "tenant-suspended"
 	ApprovalAwaited      provisioner.Code = "approval-awaited"
 	CertificateExpired   provisioner.Code = "certificate-expired"
 	NoLicence            provisioner.Code = "no-licence"
@@ -252,6 +253,9 @@ func catalogueOfLaptop() []Entry {
 		{DeviceSuspendedFor, provisioner.WhoHelpdesk,
 			provisioner.Text{Sentence: "Der Zugang dieses Laptops ruht bis zum {until}: {reason}.", Next: "Er kommt dann von selbst zurück; früher mit heimdraht device restore."},
 			provisioner.Text{Sentence: "This laptop's access is suspended until {until}: {reason}.", Next: "It comes back by itself then; earlier with heimdraht device restore."}},
+		{TenantSuspended, provisioner.WhoHelpdesk,
+			provisioner.Text{Sentence: "Der Zugang der ganzen Verwaltung ruht seit dem {day}{until}: {reason}.", Next: "Wenn der Grund entfallen ist, allen zurückgeben: heimdraht access restore --tenant. Was einzeln ruht, ruht dann weiter."},
+			provisioner.Text{Sentence: "The access of the whole administration has been suspended since {day}{until}: {reason}.", Next: "When the reason is gone, give it back to all: heimdraht access restore --tenant. What is suspended singly rests on then."}},
 		{SuspendedByDirectory, provisioner.WhoNobody,
 			provisioner.Text{Sentence: "Der Zugang dieses Laptops ruht, weil das Verzeichnis es so wollte ({reason}); inzwischen ist dort alles in Ordnung.", Next: "Er kommt von selbst zurück, spätestens wenn das Verzeichnis das nächste Mal ganz gelesen ist. Dauert es länger als eine Stunde, weiß der Betrieb mehr."},
 			provisioner.Text{Sentence: "This laptop's access rests because the directory wanted it so ({reason}); by now all is well there.", Next: "It comes back by itself, at the latest when the directory is next read as a whole. If it takes more than an hour, ask the operator."}},

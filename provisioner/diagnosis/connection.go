@@ -152,7 +152,7 @@ func (f Facts) outside() *provisioner.Refusal {
 func (r Refusal) isToldElsewhere() bool {
 	switch r.Code {
 	case provisioner.CodeNoLicence, provisioner.CodeNoSeat, provisioner.CodeNoGateway, provisioner.CodeGatewayFull, provisioner.CodeGatewayNotReady,
-		provisioner.CodeDirectoryUnavailable, provisioner.CodeDeviceSuspended, provisioner.CodeDeviceRevoked, provisioner.CodeDeviceReplaced,
+		provisioner.CodeDirectoryUnavailable, provisioner.CodeDeviceSuspended, provisioner.CodeTenantSuspended, provisioner.CodeDeviceRevoked, provisioner.CodeDeviceReplaced,
 		provisioner.CodeTryLater, provisioner.CodeDatabaseUnavailable, provisioner.CodeOutsideHours,
 		provisioner.CodeApprovalAwaited:
 		return true
@@ -164,7 +164,7 @@ func (r Refusal) isToldElsewhere() bool {
 // opens the next session by itself.
 func isOwn(why provisioner.Code) bool {
 	switch why {
-	case provisioner.CodeDeviceRevoked, provisioner.CodeDeviceSuspended, provisioner.CodeDeviceReplaced, provisioner.CodeSessionElsewhere,
+	case provisioner.CodeDeviceRevoked, provisioner.CodeDeviceSuspended, provisioner.CodeTenantSuspended, provisioner.CodeDeviceReplaced, provisioner.CodeSessionElsewhere,
 		provisioner.CodeGatewayMoved, provisioner.CodeGatewayNotReady, provisioner.CodeAccessChanged,
 		provisioner.CodeAccessEnded, provisioner.CodeNotInGroup, provisioner.CodePasswordExpired,
 		provisioner.CodeExternalEnded, provisioner.CodeOutsideHours:

@@ -13,6 +13,8 @@ type Facts struct {
 
 	Tenant    provisioner.Tenant
 	Directory Directory
+	// TenantRests is why the access of the whole tenant rests; nil: it does not.
+	TenantRests *provisioner.Suspension
 	// Standing is what the directory last said of her; nil: nothing yet.
 	Standing *provisioner.Standing
 

@@ -93,8 +93,12 @@ func faults() []fault {
 		{"a refusal of tomorrow", refusal("of-the-day-after", "", "", time.Minute), "of-the-day-after", false},
 		{"no device", func(f *diagnosis.Facts) { f.Device = nil }, diagnosis.NoDevice, false},
 		{"revoked", func(f *diagnosis.Facts) { f.Device.RevokedAt = f.Now.Add(-time.Hour) }, diagnosis.DeviceRevoked, false},
+		{"suspended with the tenant", func(f *diagnosis.Facts) {
+			f.Device.SuspendedBy = append(f.Device.SuspendedBy, provisioner.Suspension{Source: provisioner.SuspendedWithTenant, Reason: "Einbruch", Since: f.Now})
+		}, diagnosis.TenantSuspended, false},
 		{"suspended", func(f *diagnosis.Facts) {
-			f.Device.SuspendedBy = []provisioner.Suspension{{Source: provisioner.SuspendedByDirectory}, {Source: provisioner.SuspendedByHelpdesk, Reason: "Urlaub", Since: f.Now}}
+			f.Device.SuspendedBy = append(f.Device.SuspendedBy, provisioner.Suspension{Source: provisioner.SuspendedByDirectory},
+				provisioner.Suspension{Source: provisioner.SuspendedWithPerson, Reason: "Urlaub", Since: f.Now})
 		}, diagnosis.DeviceSuspended, false},
 		{"waits for approval", func(f *diagnosis.Facts) {
 			f.Device.SuspendedBy = append(f.Device.SuspendedBy, provisioner.Suspension{Source: provisioner.SuspendedByApproval, Since: f.Now})
@@ -376,6 +380,14 @@ func TestAccessThatIsLimited(t *testing.T) {
 			f.Session, f.Device = nil, nil
 			refusal(provisioner.CodePersonSuspended, "", "", time.Minute)(f)
 		}, provisioner.CodePersonSuspended, provisioner.WhoHelpdesk},
+		"her tenant's access rests": {func(f *diagnosis.Facts) {
+			f.Session, f.Device, f.TenantRests = nil, nil, &provisioner.Suspension{Reason: "Einbruch", Since: f.Now, EndsAt: f.Now.Add(time.Hour)}
+			refusal(provisioner.CodeTenantSuspended, "", "", time.Minute)(f)
+		}, diagnosis.TenantSuspended, provisioner.WhoHelpdesk},
+		"her tenant's access rested": {func(f *diagnosis.Facts) {
+			f.Session, f.Device = nil, nil
+			refusal(provisioner.CodeTenantSuspended, "", "", time.Minute)(f)
+		}, diagnosis.NoDevice, provisioner.WhoEmployee},
 		"a phone that is there": {phone, diagnosis.Connected, provisioner.WhoNobody},
 		"a phone that is off":   {func(f *diagnosis.Facts) { phone(f); f.Session.LastHandshake = f.Now.Add(-time.Hour) }, diagnosis.StaticOff, provisioner.WhoEmployee},
 	} {

@@ -13,25 +13,37 @@ func (f Facts) device() Link {
 	if d == nil {
 		return l.wrong(words{"keiner angemeldet", "none enrolled"}, NoDevice)
 	}
-	why := func(reason string) fill {
-		return fill{"reason", words{cmp.Or(reason, "ohne Angabe"), cmp.Or(reason, "not stated")}}
-	}
 	if !d.RevokedAt.IsZero() {
 		return l.wrong(words{d.Name + ", gesperrt ", d.Name + ", revoked "}.with(f.ago(d.RevokedAt)), DeviceRevoked, fill{"day", day(d.RevokedAt)}, why(d.RevokedWhy))
 	}
 	// What the helpdesk took comes before what the directory took: it stays when
-	// the directory gives back.
-	for _, source := range []provisioner.SuspensionSource{provisioner.SuspendedByHelpdesk, provisioner.SuspendedByDirectory, ""} {
-		for _, s := range d.SuspendedBy {
-			if s.Source == source || source == "" {
-				return f.suspended(l, s, why(s.Reason))
-			}
+	// the directory gives back. What rests with the tenant comes first: nobody gives
+	// it back to one laptop.
+	rank := func(s provisioner.Suspension) int {
+		switch {
+		case s.Source == provisioner.SuspendedWithTenant:
+			return 0
+		case s.Source.ByHelpdesk():
+			return 1
+		case s.Source == provisioner.SuspendedByDirectory:
+			return 2
+		default:
+			return 3
 		}
+	}
+	if len(d.SuspendedBy) > 0 {
+		first := slices.MinFunc(d.SuspendedBy, func(a, b provisioner.Suspension) int { return cmp.Compare(rank(a), rank(b)) })
+		return f.suspended(l, first)
 	}
 	return l.ok(words{d.Name + ", angemeldet am ", d.Name + ", enrolled on "}.with(day(d.EnrolledAt)))
 }
 
-func (f Facts) suspended(l Link, s provisioner.Suspension, why fill) Link {
+// why is a reason as somebody has stated it.
+func why(reason string) fill {
+	return fill{"reason", words{cmp.Or(reason, "ohne Angabe"), cmp.Or(reason, "not stated")}}
+}
+
+func (f Facts) suspended(l Link, s provisioner.Suspension) Link {
 	figure := same(f.Device.Name).with(words{", ruht seit dem ", ", suspended since "}).with(day(s.Since))
 	switch {
 	case s.Source == provisioner.SuspendedByEndDate:
@@ -39,12 +51,22 @@ func (f Facts) suspended(l Link, s provisioner.Suspension, why fill) Link {
 	case s.Source == provisioner.SuspendedByApproval:
 		return l.wrong(figure, ApprovalAwaited)
 	case s.Source == provisioner.SuspendedByDirectory:
-		return l.wrong(figure, SuspendedByDirectory, why)
+		return l.wrong(figure, SuspendedByDirectory, why(s.Reason))
+	case s.Source == provisioner.SuspendedWithTenant:
+		return l.restsWithTenant(figure, s)
 	case !s.EndsAt.IsZero():
-		return l.wrong(figure.with(words{" bis zum ", " until "}).with(day(s.EndsAt)), DeviceSuspendedFor, fill{"until", day(s.EndsAt)}, why)
+		return l.wrong(figure.with(words{" bis zum ", " until "}).with(day(s.EndsAt)), DeviceSuspendedFor, fill{"until", day(s.EndsAt)}, why(s.Reason))
 	default:
-		return l.wrong(figure, DeviceSuspended, fill{"day", day(s.Since)}, why)
+		return l.wrong(figure, DeviceSuspended, fill{"day", day(s.Since)}, why(s.Reason))
 	}
+}
+
+func (l Link) restsWithTenant(figure words, s provisioner.Suspension) Link {
+	var until words
+	if !s.EndsAt.IsZero() {
+		until = words{" bis zum ", " until "}.with(day(s.EndsAt))
+	}
+	return l.wrong(figure, TenantSuspended, fill{"day", day(s.Since)}, fill{"until", until}, why(s.Reason))
 }
 
 func (f Facts) certificate() Link {

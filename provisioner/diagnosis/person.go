@@ -174,6 +174,10 @@ func (f Facts) signIn() Link {
 		return l.unknown(figure) // the device's link says more
 	case r.Code == provisioner.CodePersonSuspended:
 		return l.refused(figure, provisioner.Refuse(provisioner.CodePersonSuspended).With("until", "", "")) // until when is not kept
+	case r.Code == provisioner.CodeTenantSuspended && f.TenantRests == nil:
+		return l.ok(figure.with(words{", inzwischen behoben", ", mended since"}))
+	case r.Code == provisioner.CodeTenantSuspended:
+		return l.restsWithTenant(figure, *f.TenantRests)
 	}
 	return l.refused(figure, provisioner.Refuse(r.Code))
 }

@@ -50,7 +50,7 @@ type Enrolled struct {
 // generation, its session closed, the old keys dead. Refusals are those of
 // signin.Service.Prove and Confirm, and after the password is proven
 // wireguard-key-invalid, wireguard-key-in-use, certificate-request-invalid,
-// invalid, house-rules, device-limit and device-suspended.
+// invalid, house-rules, device-limit, device-suspended and those of MayAdd.
 func (s *Service) Enrol(ctx context.Context, actor provisioner.Actor, r EnrolRequest) (Enrolled, error) {
 	if refusal := provisioner.Allow(actor, provisioner.ActionEnrol, provisioner.Object{}); refusal != nil {
 		return Enrolled{}, refusal
@@ -236,8 +236,9 @@ func (e *enrolling) add(tx *store.Writer) (provisioner.Device, provisioner.Certi
 }
 
 // MayAdd refuses a further device to a person whose access rests, with person-suspended, or
-// ends by the directory's word, with access-held: what the brake holds back is for those who
-// are connected, and no reason to give more.
+// that of her whole tenant, with tenant-suspended, or ends by the directory's word, with
+// access-held: what the brake holds back is for those who are connected, and no reason to
+// give more.
 func MayAdd(tx *store.Writer, d provisioner.Device) error {
 	standing, err := tx.Standing(d.Person, d.Tenant)
 	switch {
@@ -245,6 +246,12 @@ func MayAdd(tx *store.Writer, d provisioner.Device) error {
 		return provisioner.Refuse(provisioner.CodeAccessHeld)
 	case err != nil && !errors.Is(err, store.ErrNone):
 		return fmt.Errorf("reading how the person stands: %w", err)
+	}
+	switch _, err := tx.TenantSuspended(d.Tenant, tx.Now); {
+	case err == nil:
+		return provisioner.Refuse(provisioner.CodeTenantSuspended)
+	case !errors.Is(err, store.ErrNone):
+		return fmt.Errorf("reading whether the tenant's access rests: %w", err)
 	}
 	v, err := tx.PersonSuspended(d.Person, d.Tenant, tx.Now)
 	if errors.Is(err, store.ErrNone) {

@@ -209,6 +209,12 @@ func (s *Service) facts(tx *store.Reader, p Found, d *Device, refusals []store.R
 	if f.Tenant, err = tx.Tenant(p.Tenant); err != nil {
 		return f, fmt.Errorf("reading the tenant: %w", err)
 	}
+	switch rests, err := tx.TenantSuspended(p.Tenant, f.Now); {
+	case err == nil:
+		f.TenantRests = &rests
+	case !errors.Is(err, store.ErrNone):
+		return f, fmt.Errorf("reading whether the tenant's access rests: %w", err)
+	}
 	if err := readDirectory(tx, p, &f); err != nil {
 		return f, err
 	}

@@ -64,7 +64,7 @@ func (s *Service) Take(ctx context.Context, actor provisioner.Actor, r TakeReque
 			return nil
 		}
 		if t.Total == 0 {
-			if more, err := personToo(tx, r); err != nil || !more {
+			if more, err := more(tx, r); err != nil || !more {
 				return err
 			}
 		}
@@ -86,35 +86,74 @@ func (s *Service) Take(ctx context.Context, actor provisioner.Actor, r TakeReque
 	return t, nil
 }
 
-// personToo reports whether there is something to be done with a person where there is
-// nothing to be done with her devices.
-func personToo(tx *store.Writer, r TakeRequest) (bool, error) {
-	if r.Selection.Person == "" || !r.Selection.Whole() {
+// more reports whether there is something to be done where there is nothing to be done
+// with devices: with a person or a tenant, or against what is just being taken.
+func more(tx *store.Writer, r TakeRequest) (bool, error) {
+	v := r.Selection
+	switch {
+	case r.Action == provisioner.ActionSuspendDevice:
+		return v.Tenant != "" && v.Whole(), nil
+	case r.Action != provisioner.ActionRestoreDevice:
 		return false, nil
 	}
-	_, err := tx.PersonSuspended(r.Selection.Person, r.Selection.Tenant, tx.Now)
-	if err != nil && !errors.Is(err, store.ErrNone) {
-		return false, fmt.Errorf("reading whether her access rests: %w", err)
+	against, err := opposed(tx, store.Taking{Action: r.Action, Selection: v})
+	if err != nil || len(against) > 0 || !v.Whole() {
+		return len(against) > 0, err
 	}
-	return r.Action == provisioner.ActionSuspendDevice || r.Action == provisioner.ActionRestoreDevice && err == nil, nil
+	if v.Person != "" {
+		_, err = tx.PersonSuspended(v.Person, v.Tenant, tx.Now)
+	} else {
+		_, err = tx.TenantSuspended(v.Tenant, tx.Now)
+	}
+	if err != nil && !errors.Is(err, store.ErrNone) {
+		return false, fmt.Errorf("reading whether access rests: %w", err)
+	}
+	return err == nil, nil
 }
 
-// restPeople has the access of a person rest, or gives it back, whatever her devices;
-// and gives back what rests of everybody in a tenant.
-func restPeople(tx *store.Writer, t store.Taking) (err error) {
+// rest has the access of a person or a tenant rest, or gives it back, whatever the
+// devices are.
+func rest(tx *store.Writer, t store.Taking) (err error) {
 	v := t.Selection
+	restore, suspend := t.Action == provisioner.ActionRestoreDevice, t.Action == provisioner.ActionSuspendDevice
 	switch {
 	case v.Tenant == "" || !v.Whole():
-	case t.Action == provisioner.ActionRestoreDevice:
-		err = tx.RestorePeople(v.Tenant, v.Person)
-	case t.Action == provisioner.ActionSuspendDevice && v.Person != "":
+	case restore && v.Person != "":
+		err = tx.RestorePerson(v.Tenant, v.Person)
+	case restore:
+		err = tx.RestoreTenant(v.Tenant)
+	case suspend && v.Person != "":
 		_, err = tx.SuspendPerson(v.Person, v.Tenant, t.Reason, t.EndsAt)
+	case suspend:
+		_, err = tx.SuspendTenant(v.Tenant, t.Reason, t.EndsAt)
 	}
 	if err != nil {
 		return fmt.Errorf("keeping whose access rests: %w", err)
 	}
 	return nil
 }
+
+// opposed lists what is under way and does the opposite: it suspends what is to be
+// given back, or the other way round.
+func opposed(tx *store.Writer, t store.Taking) (list []store.Taking, err error) {
+	opposite := map[provisioner.Action]provisioner.Action{
+		provisioner.ActionSuspendDevice: provisioner.ActionRestoreDevice, provisioner.ActionRestoreDevice: provisioner.ActionSuspendDevice,
+	}
+	open, err := tx.OpenTakings(openTakings)
+	if err != nil {
+		return nil, fmt.Errorf("looking for what is under way: %w", err)
+	}
+	for _, v := range open {
+		if v.Action == opposite[t.Action] && v.Selection.Tenant == t.Selection.Tenant && v.Selection.Person == t.Selection.Person &&
+			v.Selection.Source() == t.Selection.Source() {
+			list = append(list, v)
+		}
+	}
+	return list, nil
+}
+
+// openTakings is more than are ever under way.
+const openTakings = 10_000
 
 // checkTake judges a request by itself.
 func checkTake(actor provisioner.Actor, r TakeRequest) (TakeRequest, error) {
@@ -251,8 +290,18 @@ func begin(tx *store.Writer, t store.Taking, people int64, emergency bool, p *Pr
 	if err := tx.AddTaking(t); err != nil {
 		return fmt.Errorf("keeping what is to be done: %w", err)
 	}
-	if err := restPeople(tx, t); err != nil {
+	if err := rest(tx, t); err != nil {
 		return err
+	}
+	against, err := opposed(tx, t)
+	if err != nil {
+		return err
+	}
+	for _, v := range against { // or it would go on taking what was given back already
+		v.FinishedAt = tx.Now
+		if err := tx.MoveTaking(v, nil); err != nil {
+			return fmt.Errorf("ending what is under way: %w", err)
+		}
 	}
 	e := store.Event{
 		Actor: t.Actor, Tenant: t.Selection.Tenant, Action: string(t.Action) + "s", Reason: t.Reason,

@@ -104,9 +104,9 @@ func takeSlice(tx *store.Writer, id string) error {
 		case provisioner.ActionRevokeDevice:
 			_, err = access.Revoke(tx, t.Actor, d, t.Reason)
 		case provisioner.ActionSuspendDevice:
-			_, err = access.SuspendUntil(tx, t.Actor, d, t.Reason, t.EndsAt)
+			_, err = access.SuspendWith(tx, t.Actor, d, provisioner.Suspension{Source: t.Selection.Source(), Reason: t.Reason, EndsAt: t.EndsAt})
 		case provisioner.ActionRestoreDevice:
-			_, err = access.Restore(tx, t.Actor, d, t.Reason)
+			_, err = access.RestoreWith(tx, t.Actor, d, t.Selection.Source(), t.Reason)
 		default:
 			err = fmt.Errorf("a taking of the kind %q is unknown to this program", t.Action)
 		}
@@ -168,7 +168,7 @@ func (s *Service) endSuspensionsOfPeople(ctx context.Context, duty *store.Duty) 
 			return fmt.Errorf("looking for people whose suspension is over: %w", err)
 		}
 		if len(over) == 0 {
-			return nil
+			return s.endSuspensionsOfTenants(ctx, duty)
 		}
 		err = duty.Update(ctx, func(tx *store.Writer) error {
 			for _, v := range over {
@@ -178,12 +178,12 @@ func (s *Service) endSuspensionsOfPeople(ctx context.Context, duty *store.Duty) 
 				case !errors.Is(err, store.ErrNone):
 					return err
 				}
-				if err := tx.RestorePeople(v.Tenant, v.Person); err != nil {
+				if err := tx.RestorePerson(v.Tenant, v.Person); err != nil {
 					return err
 				}
 				if err := tx.Audit(store.Event{
 					Actor: provisioner.System("heimdrahtd"), Tenant: v.Tenant, Action: "restore person", Object: audit.Object{Kind: "person", ID: v.Person},
-					Reason: "the time of the suspension is over",
+					Reason: timeIsOver,
 				}); err != nil {
 					return err
 				}
@@ -196,6 +196,41 @@ func (s *Service) endSuspensionsOfPeople(ctx context.Context, duty *store.Duty) 
 	}
 }
 
+// endSuspensionsOfTenants is the same of whole tenants.
+func (s *Service) endSuspensionsOfTenants(ctx context.Context, duty *store.Duty) error {
+	over, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]string, error) { return tx.TenantsSuspendedUntil(time.Now(), slice) })
+	if err != nil || len(over) == 0 {
+		return err
+	}
+	err = duty.Update(ctx, func(tx *store.Writer) error {
+		for _, tenant := range over {
+			switch _, err := tx.TenantSuspended(tenant, tx.Now); {
+			case err == nil:
+				continue // prolonged meanwhile
+			case !errors.Is(err, store.ErrNone):
+				return err
+			}
+			if err := tx.RestoreTenant(tenant); err != nil {
+				return err
+			}
+			if err := tx.Audit(store.Event{
+				Actor: provisioner.System("heimdrahtd"), Tenant: tenant, Action: "restore tenant", Object: audit.Object{Kind: "tenant", ID: tenant, Name: tenant},
+				Reason: timeIsOver,
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("ending suspensions of tenants: %w", err)
+	}
+	return nil
+}
+
+// timeIsOver is the reason why a suspension ends by itself.
+const timeIsOver = "the time of the suspension is over"
+
 // endThese ends suspensions that are still there and over.
 func endThese(tx *store.Writer, devices []string) error {
 	for _, id := range devices {
@@ -204,10 +239,10 @@ func endThese(tx *store.Writer, devices []string) error {
 			return err
 		}
 		for _, v := range d.SuspendedBy {
-			if v.Source != provisioner.SuspendedByHelpdesk || v.EndsAt.IsZero() || v.EndsAt.After(tx.Now) {
+			if !v.Source.ByHelpdesk() || v.EndsAt.IsZero() || v.EndsAt.After(tx.Now) {
 				continue
 			}
-			if err := access.End(tx, provisioner.System("heimdrahtd"), d, "the time of the suspension is over"); err != nil {
+			if _, err := access.RestoreWith(tx, provisioner.System("heimdrahtd"), d, v.Source, timeIsOver); err != nil {
 				return err
 			}
 		}

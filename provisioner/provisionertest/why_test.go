@@ -120,6 +120,15 @@ func (s *scene) suspends(until *timestamppb.Timestamp) {
 	}
 }
 
+// suspendsAll lets the access of the whole tenant rest.
+func (s *scene) suspendsAll() {
+	s.t.Helper()
+	_, err := heimdrahtv1.NewHelpdeskServiceClient(s.Dial(nil)).Take(provisionertest.As(s.t.Context(), s.Operator), &heimdrahtv1.TakeRequest{
+		Action: heimdrahtv1.TakeAction_TAKE_ACTION_SUSPEND, Tenant: provisionertest.Tenant, Reason: "broken into",
+	})
+	must(s.t, err)
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -208,6 +217,13 @@ func faultsOfTheControlPlane() []faultOf {
 			must(s.t, err)
 		}},
 		{name: "suspended by the helpdesk", cause: "device-suspended", inject: func(s *scene) { s.suspends(nil) }},
+		{name: "suspended with the whole tenant", cause: "tenant-suspended", inject: func(s *scene) { s.enrolled(); s.suspendsAll() }},
+		{name: "a new laptop of a tenant that is suspended", cause: "tenant-suspended", inject: func(s *scene) {
+			s.suspendsAll()
+			if _, err := provisionertest.TryEnrol(s.t.Context(), s.Dial(nil), provisionertest.NewLaptop(s.t), eva, "SN1"); err == nil {
+				s.t.Error("a laptop was enrolled")
+			}
+		}},
 		{name: "suspended for a time", cause: "device-suspended-until", inject: func(s *scene) { s.suspends(timestamppb.New(time.Now().Add(90 * 24 * time.Hour))) }},
 		{name: "suspended by the directory, which is content by now", cause: "device-suspended-by-directory", inject: func(s *scene) {
 			l := s.enrolled()

@@ -301,7 +301,8 @@ func closedOrder(id string, why *provisioner.Refusal, language string) *heimdrah
 // endsStream tells refusals of the device from those of one session.
 func endsStream(r *provisioner.Refusal) bool {
 	switch r.Code {
-	case provisioner.CodeDeviceRevoked, provisioner.CodeDeviceReplaced, provisioner.CodeDeviceSuspended, provisioner.CodeExternalEnded, provisioner.CodeDeviceUnknown,
+	case provisioner.CodeDeviceRevoked, provisioner.CodeDeviceReplaced, provisioner.CodeDeviceSuspended, provisioner.CodeTenantSuspended,
+		provisioner.CodeExternalEnded, provisioner.CodeDeviceUnknown,
 		provisioner.CodeStreamReplaced, provisioner.CodeNotAllowed, provisioner.CodeNotSignedIn, provisioner.CodeProtocol:
 		return true
 	default:

@@ -221,3 +221,87 @@ func TestTakeRefuses(t *testing.T) {
 		}
 	}
 }
+
+// What was suspended singly, or by another selection, stays so when the whole tenant is
+// given back; and as long as the tenant rests, nobody enrols a laptop there, and none is
+// given back singly.
+func TestATenantGivesBackOnlyItsOwn(t *testing.T) {
+	s, laptops := crowdOf(t, 4)
+	desk, hilde := heimdrahtv1.NewHelpdeskServiceClient(s.Dial(nil)), provisionertest.As(t.Context(), s.Login(provisionertest.Tenant, provisionertest.Helpdesk))
+	take := func(r *heimdrahtv1.TakeRequest, devices int64) {
+		t.Helper()
+		r.Reason = "Einbruch"
+		answer, err := desk.Take(hilde, r)
+		if err != nil || answer.GetTakingId() == "" || answer.GetDevices() != devices {
+			t.Fatalf("%v: %v, %v; want %d devices", r, answer, err, devices)
+		}
+		finished(hilde, t, desk, answer.GetTakingId())
+	}
+	rest := func(when string, want ...bool) {
+		t.Helper()
+		for i, l := range laptops {
+			d, err := desk.GetDevice(hilde, &heimdrahtv1.GetDeviceRequest{DeviceId: l.ID})
+			if err != nil || (d.GetDevice().GetState() == heimdrahtv1.DeviceState_DEVICE_STATE_SUSPENDED) != want[i] {
+				t.Errorf("%s: laptop %d is %v, %v", when, i, d.GetDevice().GetState(), err)
+			}
+		}
+	}
+	tenant := &heimdrahtv1.TakeRequest{Action: takeSuspend, Tenant: provisionertest.Tenant}
+	give := &heimdrahtv1.TakeRequest{Action: takeRestore, Tenant: provisionertest.Tenant}
+	leave := &heimdrahtv1.TakeRequest{Action: takeSuspend, PersonId: staffOf(t, s, provisionertest.Login(1))}
+
+	if _, err := desk.SuspendDevice(hilde, &heimdrahtv1.SuspendDeviceRequest{DeviceId: laptops[0].ID, Reason: "verlegt"}); err != nil {
+		t.Fatal(err)
+	}
+	take(leave, 1)
+	take(tenant, 4)
+	rest("while the tenant rests", true, true, true, true)
+	_, err := provisionertest.Open(s.Attach(t.Context(), laptops[2]), "")
+	expect(t, "a laptop of the tenant", err, "tenant-suspended")
+	_, err = provisionertest.TryEnrol(t.Context(), s.Dial(nil), provisionertest.NewLaptop(t), provisionertest.Login(2), "SN-new")
+	expect(t, "a new laptop of the tenant", err, "tenant-suspended")
+	_, err = desk.RestoreDevice(hilde, &heimdrahtv1.RestoreDeviceRequest{DeviceId: laptops[2].ID, Reason: "x"})
+	expect(t, "one laptop of the tenant given back", err, "tenant-suspended")
+	// What was taken besides can be taken, and given back, meanwhile.
+	if _, err := desk.SuspendDevice(hilde, &heimdrahtv1.SuspendDeviceRequest{DeviceId: laptops[3].ID, Reason: "befallen"}); err != nil {
+		t.Fatal(err)
+	}
+
+	take(give, 4)
+	rest("given back", true, true, false, true)
+	if _, err := provisionertest.TryEnrol(t.Context(), s.Dial(nil), provisionertest.NewLaptop(t), provisionertest.Login(2), "SN-new"); err != nil {
+		t.Error("a new laptop once it is given back: ", err)
+	}
+	answer, err := desk.Take(hilde, &heimdrahtv1.TakeRequest{Action: takeRestore, Tenant: provisionertest.Tenant, AgentVersion: "test", Reason: "x"})
+	if err != nil || answer.GetDevices() != 0 || answer.GetTakingId() != "" {
+		t.Errorf("by a selection that took nothing: %v, %v", answer, err)
+	}
+	leave.Action = takeRestore
+	take(leave, 1)
+	for _, i := range []int{0, 3} {
+		if _, err := desk.RestoreDevice(hilde, &heimdrahtv1.RestoreDeviceRequest{DeviceId: laptops[i].ID, Reason: "x"}); err != nil {
+			t.Error(err)
+		}
+	}
+	rest("all of it", false, false, false, false)
+}
+
+// A tenant that is suspended for a time comes back by itself, with its laptops.
+func TestATenantRestsForATime(t *testing.T) {
+	s, laptops := crowdOf(t, 1)
+	desk, hilde := heimdrahtv1.NewHelpdeskServiceClient(s.Dial(nil)), provisionertest.As(t.Context(), s.Login(provisionertest.Tenant, provisionertest.Helpdesk))
+	answer, err := desk.Take(hilde, &heimdrahtv1.TakeRequest{
+		Action: takeSuspend, Tenant: provisionertest.Tenant, Reason: "Umzug", EndsAt: timestamppb.New(time.Now().Add(1500 * time.Millisecond)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	finished(hilde, t, desk, answer.GetTakingId())
+	if got := states(t, s, laptops); got[heimdrahtv1.DeviceState_DEVICE_STATE_SUSPENDED] != 1 {
+		t.Fatalf("suspended: %v", got)
+	}
+	eventually(t, "the tenant comes back by itself", func() bool {
+		r, err := heimdrahtv1.NewAuditServiceClient(s.Dial(nil)).ListRecords(provisionertest.As(t.Context(), s.Operator), &heimdrahtv1.ListRecordsRequest{Action: "restore tenant"})
+		return err == nil && len(r.GetRecords()) == 1 && states(t, s, laptops)[heimdrahtv1.DeviceState_DEVICE_STATE_ACTIVE] == 1
+	})
+}

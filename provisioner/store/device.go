@@ -197,7 +197,8 @@ func idsOf(devices []provisioner.Device) []string {
 }
 
 // AddDevice writes a new device and claims its key. A key that anybody has
-// ever used is refused. Where the person's access rests, so does the device's.
+// ever used is refused. Where the person's or the tenant's access rests, so does the
+// device's.
 func (w *Writer) AddDevice(d provisioner.Device) error {
 	if err := w.ClaimKey(d.PublicKey, "device "+d.ID); err != nil {
 		return err
@@ -209,19 +210,23 @@ func (w *Writer) AddDevice(d provisioner.Device) error {
 		ms(d.EnrolledAt), ms(d.CertificateNotAfter), deviceText(d), ms(d.SignedInAt), ms(d.StaticUntil)); err != nil {
 		return err
 	}
-	return w.restAsHerPerson(d)
+	return w.restAsOthers(d)
 }
 
 // ReplaceDevice writes new keys, generation, name and certificate of a device
-// that is enrolled again.
+// that is enrolled again. What rests, rests on; also if it rests only from now on, as
+// its person or tenant does: whoever takes the access of many may not have come to it.
 func (w *Writer) ReplaceDevice(d provisioner.Device) error {
 	if err := w.ClaimKey(d.PublicKey, "device "+d.ID); err != nil {
 		return err
 	}
-	return run(w.q, `update device set generation = $1, name = $2, platform = $3, public_key = $4, agent_version = $5, enrolled_at = $6,
+	if err := run(w.q, `update device set generation = $1, name = $2, platform = $3, public_key = $4, agent_version = $5, enrolled_at = $6,
 		certificate_not_after = $7, search = $8, signed_in_at = $9, static_until = $10 where id = $11`,
 		d.Generation, d.Name, d.Platform, d.PublicKey.String(), d.AgentVersion, ms(d.EnrolledAt), ms(d.CertificateNotAfter),
-		deviceText(d), ms(d.SignedInAt), ms(d.StaticUntil), d.ID)
+		deviceText(d), ms(d.SignedInAt), ms(d.StaticUntil), d.ID); err != nil {
+		return err
+	}
+	return w.restAsOthers(d)
 }
 
 // ClaimKey makes a WireGuard key somebody's for good. A key that anybody has

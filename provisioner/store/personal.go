@@ -151,6 +151,7 @@ func ImpersonalTables() map[string]string {
 		"audit_checkpoint":    "number at chain seq hash key_id signature",
 		"audit_collected":     "id seq number checkpoint",
 		"taking_gateway":      "taking gateway revision",
+		"tenant_suspension":   "tenant reason since ends_at",
 	}
 }
 

@@ -23,17 +23,13 @@ func (r *Reader) PersonSuspended(person, tenant string, now time.Time) (provisio
 	return one(r.q, func(s scanner) (v provisioner.Suspension, err error) {
 		var since, ends int64
 		err = s.Scan(&v.Reason, &since, &ends)
-		v.Source, v.Since, v.EndsAt = provisioner.SuspendedByHelpdesk, at(since), at(ends)
+		v.Source, v.Since, v.EndsAt = provisioner.SuspendedWithPerson, at(since), at(ends)
 		return v, err
 	}, `select reason, since, ends_at from person_suspension where person = $1 and tenant = $2 and (ends_at = 0 or ends_at > $3)`, person, tenant, ms(now))
 }
 
-// RestorePeople gives back what SuspendPerson took from everybody in a tenant, or
-// from one of them.
-func (w *Writer) RestorePeople(tenant, person string) error {
-	if person == "" {
-		return run(w.q, `delete from person_suspension where tenant = $1`, tenant)
-	}
+// RestorePerson gives back what SuspendPerson took.
+func (w *Writer) RestorePerson(tenant, person string) error {
 	return run(w.q, `delete from person_suspension where tenant = $1 and person = $2`, tenant, person)
 }
 
@@ -44,11 +40,4 @@ type RestedPerson struct{ Person, Tenant string }
 func (r *Reader) PeopleSuspendedUntil(now time.Time, limit int) ([]RestedPerson, error) {
 	return all(r.q, func(s scanner) (v RestedPerson, err error) { err = s.Scan(&v.Person, &v.Tenant); return v, err },
 		`select person, tenant from person_suspension where ends_at > 0 and ends_at <= $1 order by ends_at limit $2`, ms(now), limit)
-}
-
-// restAsHerPerson has a new device rest if its person does.
-func (w *Writer) restAsHerPerson(d provisioner.Device) error {
-	return run(w.q, `insert into suspension (device, source, reason, since, ends_at)
-		select d.id, $1, p.reason, p.since, p.ends_at from device d join person_suspension p on p.person = d.person and p.tenant = d.tenant
-		where d.id = $2 and (p.ends_at = 0 or p.ends_at > $3)`, string(provisioner.SuspendedByHelpdesk), d.ID, ms(w.Now))
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,12 +24,35 @@ func (v Selection) Whole() bool {
 	return v.Gateway == "" && v.AgentVersion == "" && v.UnusedSince.IsZero()
 }
 
+// Source is who takes access with a suspension of what is selected. Each selection
+// takes and gives back its own, whatever its devices are by then.
+func (v Selection) Source() provisioner.SuspensionSource {
+	var of []string
+	switch {
+	case v.Person != "":
+		of = append(of, "person")
+	case v.Tenant != "":
+		of = append(of, "tenant")
+	}
+	if v.Gateway != "" {
+		of = append(of, "gateway "+strconv.Quote(v.Gateway))
+	}
+	if v.AgentVersion != "" {
+		of = append(of, "version "+strconv.Quote(v.AgentVersion))
+	}
+	if !v.UnusedSince.IsZero() {
+		of = append(of, "unused")
+	}
+	return provisioner.SuspendedByHelpdesk + provisioner.SuspensionSource(" "+strings.Join(of, ", "))
+}
+
 // onlyUnused is said with the action of what takes unused access alone: a program
 // of the version before, which does not know that, does not take all then.
 const onlyUnused = " where unused"
 
 // where is the condition that a device d fits, and that an action has something
-// to do with it.
+// to do with it. What is to be given back is found by what took it: a laptop that rests
+// is on no gateway, and may have another version by now.
 func (v Selection) where(a *args, action provisioner.Action) string {
 	list := []string{"d.revoked_at = 0"}
 	add := func(condition, value string) {
@@ -38,13 +62,14 @@ func (v Selection) where(a *args, action provisioner.Action) string {
 	}
 	add("d.tenant = ?", v.Tenant)
 	add("d.person = ?", v.Person)
+	if action == provisioner.ActionRestoreDevice {
+		add("exists (select 1 from suspension u where u.device = d.id and u.source = ?)", string(v.Source()))
+		return strings.Join(list, " and ")
+	}
 	add("d.agent_version = ?", v.AgentVersion)
 	add("exists (select 1 from session s where s.device = d.id and s.gateway = ? and s.closed_at = 0)", v.Gateway)
 	if !v.UnusedSince.IsZero() {
 		list = append(list, unused(a, "d", v.UnusedSince))
-	}
-	if action == provisioner.ActionRestoreDevice {
-		list = append(list, "exists (select 1 from suspension u where u.device = d.id and u.source = "+a.add(string(provisioner.SuspendedByHelpdesk))+")")
 	}
 	return strings.Join(list, " and ")
 }
@@ -119,11 +144,14 @@ func (r *Reader) OpenTakings(limit int) ([]Taking, error) {
 }
 
 // NextOf lists the next devices of a taking. Those that were enrolled after it
-// began are left out.
+// began are left out; but what rests is given back, whatever its keys.
 func (r *Reader) NextOf(t Taking, limit int) ([]provisioner.Device, error) {
 	var a args
-	query := selectDevice + `where ` + t.Selection.where(&a, t.Action) + ` and d.enrolled_at <= ` + a.add(ms(t.CreatedAt)) +
-		` and d.id > ` + a.add(t.Cursor) + ` order by d.id limit ` + a.add(limit)
+	query := selectDevice + `where ` + t.Selection.where(&a, t.Action)
+	if t.Action != provisioner.ActionRestoreDevice {
+		query += ` and d.enrolled_at <= ` + a.add(ms(t.CreatedAt))
+	}
+	query += ` and d.id > ` + a.add(t.Cursor) + ` order by d.id limit ` + a.add(limit)
 	return r.devices(query, a.list...)
 }
 
@@ -177,8 +205,8 @@ func (w *Writer) ForgetTakings(t time.Time) error {
 	return run(w.q, `delete from taking where finished_at > 0 and finished_at < $1`, ms(t))
 }
 
-// SuspensionsEnded lists devices whose suspension by the helpdesk is over.
+// SuspensionsEnded lists devices of which a suspension by the helpdesk is over.
 func (r *Reader) SuspensionsEnded(now time.Time, limit int) ([]string, error) {
-	return all(r.q, value[string], `select device from suspension where ends_at > 0 and ends_at <= $1 and source = $2 order by ends_at limit $3`,
-		ms(now), string(provisioner.SuspendedByHelpdesk), limit)
+	return all(r.q, value[string], `select device from suspension where ends_at > 0 and ends_at <= $1 and source like $2 order by ends_at limit $3`,
+		ms(now), string(provisioner.SuspendedByHelpdesk)+"%", limit)
 }

@@ -125,7 +125,7 @@ func TestNewDevicesRestWithTheirPerson(t *testing.T) {
 		if len(over) != 1 || over[0] != (store.RestedPerson{Person: d.Person, Tenant: "stadt"}) {
 			t.Errorf("over are %v", over)
 		}
-		update(t, s, func(tx *store.Writer) error { return tx.RestorePeople("stadt", "") })
+		update(t, s, func(tx *store.Writer) error { return tx.RestorePerson("stadt", d.Person) })
 		_, err := store.Read(t.Context(), s, func(tx *store.Reader) (provisioner.Suspension, error) {
 			return tx.PersonSuspended(d.Person, "stadt", time.Now())
 		})

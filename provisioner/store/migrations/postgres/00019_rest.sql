@@ -1,0 +1,27 @@
+-- +goose Up
+
+-- Tenants whose access rests as a whole: devices that are enrolled meanwhile rest
+-- too. Not about people.
+create table tenant_suspension (
+    tenant  text collate "C" primary key references tenant (name),
+    reason  text collate "C" not null,
+    since   bigint not null,
+    -- When it ends by itself; zero: never.
+    ends_at bigint not null
+);
+create index tenant_suspension_end on tenant_suspension (ends_at) where ends_at > 0;
+
+-- A suspension of many is a source of its own from here on: 'helpdesk person', 'helpdesk
+-- tenant', 'helpdesk tenant, version "1.2"'. Of those that there are it is known as
+-- long as the person's own is kept, and for the seven days in which takings are.
+update suspension set source = 'helpdesk person' where source = 'helpdesk' and exists (
+    select 1 from device d join person_suspension p on p.person = d.person and p.tenant = d.tenant
+    where d.id = suspension.device and p.reason = suspension.reason and p.ends_at = suspension.ends_at);
+insert into tenant_suspension (tenant, reason, since, ends_at)
+    select n.name, t.reason, t.created_at, t.ends_at from tenant n join taking t on t.selection = '{"tenant":"' || n.name || '"}'
+    where t.action = 'suspend device' and not exists (select 1 from taking l
+        where l.selection = t.selection and l.created_at > t.created_at and l.action in ('suspend device', 'restore device'))
+    on conflict (tenant) do nothing;
+update suspension set source = 'helpdesk tenant' where source = 'helpdesk' and exists (
+    select 1 from device d join tenant_suspension n on n.tenant = d.tenant
+    where d.id = suspension.device and n.reason = suspension.reason and n.ends_at = suspension.ends_at and suspension.since >= n.since);
