@@ -89,6 +89,7 @@ const (
 	CodeProposalUnknown      Code = "proposal-unknown"
 	CodeProposalVoid         Code = "proposal-void"
 	CodeFourEyes             Code = "four-eyes"
+	CodeSecondPerson         Code = "second-person"
 	CodeDirectoryUnreadable  Code = "directory-unreadable"
 	CodeTenantMoved          Code = "tenant-moved"
 	CodeDeclarationInvalid   Code = "declaration-invalid"
@@ -325,8 +326,11 @@ func Catalogue() []Entry {
 			Text{"Was vorgeschlagen wurde, gilt so nicht mehr: Seither hat sich an den Menschen, den Verzeichnissen oder der Verwaltung etwas geändert.", "Es wurde nichts geändert. Lassen Sie den Vorschlag noch einmal machen: heimdraht directory migrate."},
 			Text{"What was proposed does not hold any more: the people, the directories or the tenant have changed since.", "Nothing was changed. Have it proposed again: heimdraht directory migrate."}},
 		{CodeFourEyes, KindForbidden,
-			Text{"Das muss jemand anders bestätigen als {who}, von dem der Vorschlag ist.", "Bitten Sie jemand anders, der den Zugang der Verwaltung betreut. Alle im Betrieb gelten dabei als einer."},
-			Text{"Somebody else than {who} must confirm this, whose proposal it is.", "Ask another administrator of the tenant. All operators count as one."}},
+			Text{"Das muss jemand anders bestätigen als {who}, von dem der Vorschlag ist.", "Bitten Sie jemand anders, der das auch darf. Alle, die sich mit einem einmaligen Kennwort des Servers angemeldet haben, gelten dabei als einer."},
+			Text{"Somebody else than {who} must confirm this, whose proposal it is.", "Ask somebody else who may do it too. All who signed in with a one-time token of the server count as one."}},
+		{CodeSecondPerson, KindExhausted,
+			Text{"Sie haben in einer Stunde schon {limit} Menschen allein den Zugang genommen oder zurückgegeben; bei weiteren braucht es jemand zweites.", "Schlagen Sie es mit heimdraht access revoke, suspend oder restore --person vor; jemand anders bestätigt es mit heimdraht proposals confirm. Im Notfall geht es gleich, mit --emergency."},
+			Text{"You have taken, or given back, the access of {limit} people alone within an hour; for more it takes a second person.", "Propose it with heimdraht access revoke, suspend or restore --person; somebody else confirms it with heimdraht proposals confirm. In an emergency it is done at once, with --emergency."}},
 		{CodeDirectoryUnreadable, KindUnavailable,
 			Text{"Das Verzeichnis {directory} lässt sich gerade nicht ganz lesen.", "Es wurde nichts geändert. Warum, steht im Log von heimdrahtd; heimdraht directory test geht es Schritt für Schritt durch."},
 			Text{"The directory {directory} cannot be read as a whole just now.", "Nothing was changed. The log of heimdrahtd says why; heimdraht directory test goes through it step by step."}},

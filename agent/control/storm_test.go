@@ -168,7 +168,7 @@ func helpdesk(b *testing.B, s *provisionertest.Server) heimdrahtv1.HelpdeskServi
 func revoke(b *testing.B, desk heimdrahtv1.HelpdeskServiceClient, token, device string) time.Duration {
 	b.Helper()
 	start := time.Now()
-	answer, err := desk.RevokeDevice(provisionertest.As(b.Context(), token), &heimdrahtv1.RevokeDeviceRequest{DeviceId: device, Reason: "lost", WaitMs: 30_000})
+	answer, err := desk.RevokeDevice(provisionertest.As(b.Context(), token), &heimdrahtv1.RevokeDeviceRequest{DeviceId: device, Reason: "lost", WaitMs: 30_000, Emergency: true})
 	check(b, err)
 	for _, c := range answer.GetConfirmations() {
 		if !c.GetConfirmed() {

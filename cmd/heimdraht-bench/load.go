@@ -223,7 +223,7 @@ func (l *latency) revokeOne(ctx context.Context, i int, due time.Time) error {
 // revoke revokes a device and waits until its gateway has confirmed.
 func (r *runner) revoke(ctx context.Context, l *laptop) (confirmed bool, err error) {
 	answer, err := heimdrahtv1.NewHelpdeskServiceClient(r.operator.conn).RevokeDevice(r.operator.as(ctx),
-		&heimdrahtv1.RevokeDeviceRequest{DeviceId: l.deviceID, Reason: "bench"})
+		&heimdrahtv1.RevokeDeviceRequest{DeviceId: l.deviceID, Reason: "bench", Emergency: true})
 	if err != nil {
 		return false, fmt.Errorf("revoking: %w", control.FromStatus(err))
 	}

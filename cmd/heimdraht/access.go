@@ -23,15 +23,15 @@ type accessCommands struct {
 
 // many says whose access it is.
 type many struct {
-	because
+	urgent
 	waiting
 
+	Reason       string `placeholder:"TEXT" help:"${reason}"`
 	Tenant       string `placeholder:"NAME" help:"${access_tenant}"`
 	Person       string `placeholder:"ID" help:"${access_person}"`
 	Gateway      string `placeholder:"NAME" help:"${access_gateway}"`
 	AgentVersion string `placeholder:"VERSION" help:"${access_version}"`
 	UnusedDays   uint32 `placeholder:"90" help:"${access_unused}"`
-	Emergency    bool   `help:"${access_emergency}"`
 	DryRun       bool   `help:"${access_dry_run}"`
 }
 
@@ -85,10 +85,10 @@ func (c *accessFollowCommand) Run(ctx context.Context, a *app) error {
 func (c *many) run(ctx context.Context, a *app, action heimdrahtv1.TakeAction, until time.Time) error {
 	command := "heimdraht access " + strings.ToLower(strings.TrimPrefix(action.String(), "TAKE_ACTION_"))
 	if c.Tenant == "" && c.Person == "" && c.Gateway == "" && c.AgentVersion == "" && c.UnusedDays == 0 {
-		return usageError{words{"wessen Zugang? --tenant, --person, --gateway oder --agent-version", "whose access? --tenant, --person, --gateway or --agent-version"}.in(a.language), command}
+		return usageError{words{"wessen Zugang? --tenant, --person, --gateway, --agent-version oder --unused-days", "whose access? --tenant, --person, --gateway, --agent-version or --unused-days"}.in(a.language), command}
 	}
-	reason, err := c.reason(a, command)
-	if err != nil {
+	reason, err := because{c.Reason}.reason(a, command)
+	if err != nil && !c.DryRun {
 		return err
 	}
 	wait, err := c.milliseconds(a, command)

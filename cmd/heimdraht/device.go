@@ -40,6 +40,11 @@ func (b because) reason(a *app, command string) (string, error) {
 	return "", usageError{words{"--reason ist leer: Der Grund wird protokolliert", "--reason is empty: the reason is recorded"}.in(a.language), command}
 }
 
+// urgent says that there is no time for a second person.
+type urgent struct {
+	Emergency bool `help:"${emergency}"`
+}
+
 // waiting is how long to wait for the gateways.
 type waiting struct {
 	Wait time.Duration `default:"5s" placeholder:"5s" help:"${wait}"`
@@ -68,6 +73,7 @@ func (c *deviceShowCommand) Run(ctx context.Context, a *app) error {
 type deviceRevokeCommand struct {
 	deviceArg
 	because
+	urgent
 	waiting
 }
 
@@ -75,7 +81,7 @@ type deviceRevokeCommand struct {
 func (c *deviceRevokeCommand) Run(ctx context.Context, a *app) error {
 	const command = "heimdraht device revoke"
 	return a.take(ctx, c.because, c.waiting, command, func(ctx context.Context, k *client, reason string, wait int64) (taken, error) {
-		r, err := k.desk.RevokeDevice(ctx, &heimdrahtv1.RevokeDeviceRequest{DeviceId: c.ID, Reason: reason, WaitMs: wait})
+		r, err := k.desk.RevokeDevice(ctx, &heimdrahtv1.RevokeDeviceRequest{DeviceId: c.ID, Reason: reason, WaitMs: wait, Emergency: c.Emergency})
 		return taken{devices: devicesOf(r.GetDevice()), confirmations: r.GetConfirmations(), one: true}, err
 	})
 }
@@ -83,6 +89,7 @@ func (c *deviceRevokeCommand) Run(ctx context.Context, a *app) error {
 type deviceSuspendCommand struct {
 	deviceArg
 	because
+	urgent
 	waiting
 }
 
@@ -90,7 +97,7 @@ type deviceSuspendCommand struct {
 func (c *deviceSuspendCommand) Run(ctx context.Context, a *app) error {
 	const command = "heimdraht device suspend"
 	return a.take(ctx, c.because, c.waiting, command, func(ctx context.Context, k *client, reason string, wait int64) (taken, error) {
-		r, err := k.desk.SuspendDevice(ctx, &heimdrahtv1.SuspendDeviceRequest{DeviceId: c.ID, Reason: reason, WaitMs: wait})
+		r, err := k.desk.SuspendDevice(ctx, &heimdrahtv1.SuspendDeviceRequest{DeviceId: c.ID, Reason: reason, WaitMs: wait, Emergency: c.Emergency})
 		return taken{devices: devicesOf(r.GetDevice()), confirmations: r.GetConfirmations(), one: true}, err
 	})
 }
@@ -99,6 +106,7 @@ type personRevokeCommand struct {
 	ID     string `arg:"" name:"id" help:"${person_id}"`
 	Tenant string `placeholder:"NAME" help:"${person_tenant}"`
 	because
+	urgent
 	waiting
 }
 
@@ -106,7 +114,7 @@ type personRevokeCommand struct {
 func (c *personRevokeCommand) Run(ctx context.Context, a *app) error {
 	const command = "heimdraht person revoke"
 	return a.take(ctx, c.because, c.waiting, command, func(ctx context.Context, k *client, reason string, wait int64) (taken, error) {
-		r, err := k.desk.RevokePerson(ctx, &heimdrahtv1.RevokePersonRequest{PersonId: c.ID, Tenant: c.Tenant, Reason: reason, WaitMs: wait})
+		r, err := k.desk.RevokePerson(ctx, &heimdrahtv1.RevokePersonRequest{PersonId: c.ID, Tenant: c.Tenant, Reason: reason, WaitMs: wait, Emergency: c.Emergency})
 		return taken{devices: r.GetDevices(), confirmations: r.GetConfirmations()}, err
 	})
 }
@@ -114,6 +122,7 @@ func (c *personRevokeCommand) Run(ctx context.Context, a *app) error {
 type deviceRestoreCommand struct {
 	deviceArg
 	because
+	urgent
 }
 
 // Run gives back what suspend took.
@@ -123,7 +132,7 @@ func (c *deviceRestoreCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	return a.withClient(ctx, func(ctx context.Context, k *client) error {
-		r, err := k.desk.RestoreDevice(ctx, &heimdrahtv1.RestoreDeviceRequest{DeviceId: c.ID, Reason: reason})
+		r, err := k.desk.RestoreDevice(ctx, &heimdrahtv1.RestoreDeviceRequest{DeviceId: c.ID, Reason: reason, Emergency: c.Emergency})
 		if err != nil {
 			return err
 		}

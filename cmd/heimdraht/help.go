@@ -109,10 +109,10 @@ func helpTexts(l speech.Language) kong.Vars {
 		"sessions_limit":   {"Höchstens so viele; sonst alle.", "At most this many; else all."},
 		"concurrency":      {"Zählen, was gerade belegt ist.", "Count what is in use now."},
 
-		"access":           {"Den Zugang vieler auf einmal. Mehr als 20 Menschen braucht zwei.", "The access of many at once. More than 20 people takes two."},
+		"access":           {"Den Zugang vieler auf einmal. Für mehr als 20 Menschen in einer Stunde braucht es zwei.", "The access of many at once. For more than 20 people within an hour it takes two."},
 		"access_revoke":    {"Den Zugang vieler endgültig sperren.", "Revoke the access of many, for good."},
 		"access_suspend":   {"Den Zugang vieler ruhen lassen, auf Wunsch bis zu einem Tag; Plätze werden frei, Laptops bleiben angemeldet.", "Suspend the access of many, until a day if you like; seats are free, laptops stay enrolled."},
-		"access_restore":   {"Vielen den Zugang zurückgeben, der ruht.", "Give suspended access back to many."},
+		"access_restore":   {"Vielen den Zugang zurückgeben, den suspend mit derselben Auswahl ruhen ließ.", "Give back the access of many that suspend took with the same selection."},
 		"access_follow":    {"Zeigen, wie weit etwas Begonnenes ist, und auf die Zugangsserver warten.", "Show how far something is that was begun, and wait for the gateways."},
 		"access_follow_id": {"Kennung; steht dabei, wenn etwas noch nicht bestätigt ist.", "Its id; it is named where something is not confirmed yet."},
 		"access_tenant":    {"Von dieser Verwaltung.", "Of this tenant."},
@@ -120,7 +120,7 @@ func helpTexts(l speech.Language) kong.Vars {
 		"access_gateway":   {"Die gerade über diesen Zugangsserver verbunden sind.", "Those connected over this gateway now."},
 		"access_version":   {"Mit dieser Version des Programms.", "With this version of the agent."},
 		"access_unused":    {"Die seit so vielen Tagen nicht benutzt wurden, mindestens 30 (heimdraht unused zeigt sie).", "Those not used for so many days, at least 30 (heimdraht unused shows them)."},
-		"access_emergency": {"Notfall: ohne zweiten Menschen. Wird als solcher protokolliert.", "Emergency: without a second person. It is recorded as such."},
+		"emergency":        {"Notfall: ohne zweiten Menschen. Wird als solcher protokolliert.", "Emergency: without a second person. It is recorded as such."},
 		"access_dry_run":   {"Nur zählen.", "Only count."},
 		"access_until":     {"Bis zu diesem Tag; dann kommt der Zugang von selbst zurück.", "Until this day; then access comes back by itself."},
 

@@ -153,13 +153,13 @@ func (l *load) live(ctx context.Context, random *rand.Rand, mine *[]*fate) {
 		var done func()
 		switch {
 		case what < 6:
-			_, err = desk.RevokeDevice(as, &heimdrahtv1.RevokeDeviceRequest{DeviceId: f.ID, Reason: "test"})
+			_, err = desk.RevokeDevice(as, &heimdrahtv1.RevokeDeviceRequest{DeviceId: f.ID, Reason: "test", Emergency: true})
 			done = func() { f.revoked = true }
 		case what < 8:
-			_, err = desk.SuspendDevice(as, &heimdrahtv1.SuspendDeviceRequest{DeviceId: f.ID, Reason: "test"})
+			_, err = desk.SuspendDevice(as, &heimdrahtv1.SuspendDeviceRequest{DeviceId: f.ID, Reason: "test", Emergency: true})
 			done = func() { f.suspended = true }
 		case what == 8:
-			_, err = desk.RestoreDevice(as, &heimdrahtv1.RestoreDeviceRequest{DeviceId: f.ID, Reason: "test"})
+			_, err = desk.RestoreDevice(as, &heimdrahtv1.RestoreDeviceRequest{DeviceId: f.ID, Reason: "test", Emergency: true})
 			done = func() { f.suspended = false }
 		default:
 			var laptop provisionertest.Laptop

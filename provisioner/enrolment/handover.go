@@ -95,7 +95,11 @@ func (h handing) over(tx *store.Writer, typed string) (d provisioner.Device, v I
 		return d, v, provisioner.Refuse(provisioner.CodeInvalid).With("field", "Gerät", "device_id").
 			With("why", "es nennt keine Seriennummer; sperren Sie es, und laden Sie mit --any-laptop ein", "it states no serial number; revoke it, and invite with --any-laptop")
 	}
-	if _, err := access.Revoke(tx, h.actor, d, h.reason); err != nil {
+	changed, err := access.Revoke(tx, h.actor, d, h.reason)
+	if err == nil && changed {
+		err = access.Alone(tx, h.actor, access.Single{Tenant: d.Tenant, Person: d.Person})
+	}
+	if err != nil {
 		return d, v, err
 	}
 	v.Tenant, v.SerialNumber = d.Tenant, d.SerialNumber

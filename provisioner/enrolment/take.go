@@ -23,6 +23,8 @@ type TakeRequest struct {
 	Reason string // recorded
 	// Wait is how long to wait for the gateways. Zero: 5 s; at most a minute.
 	Wait time.Duration
+	// Emergency says that there is no time for a second person (access.Alone).
+	Emergency bool
 }
 
 // Taken says what became of a device, and which gateways have confirmed that
@@ -78,7 +80,11 @@ func (s *Service) takeOne(ctx context.Context, actor provisioner.Actor, action p
 		if device, err = FindDevice(&tx.Reader, actor, action, r.Device); err != nil {
 			return err
 		}
-		if _, err := take(tx, actor, device, reason); err != nil {
+		changed, err := take(tx, actor, device, reason)
+		if err == nil && changed {
+			err = access.Alone(tx, actor, access.Single{Tenant: device.Tenant, Person: device.Person, Reason: reason, Emergency: r.Emergency})
+		}
+		if err != nil {
 			return err
 		}
 		if err := open.add(tx, device.ID); err != nil {
@@ -115,13 +121,14 @@ func Patience(asked time.Duration) time.Duration {
 
 // RestoreRequest gives back the access of a device.
 type RestoreRequest struct {
-	Device string
-	Reason string // recorded
+	Device    string
+	Reason    string // recorded
+	Emergency bool   // as in TakeRequest
 }
 
-// Restore gives back what Suspend took, and nothing else: what the directory
-// took stays taken, and a revoked device is refused with device-revoked. To
-// restore a device that does not rest changes nothing.
+// Restore gives back what Suspend took, singly or with others, and nothing else:
+// what the directory took stays taken, what rests with the whole tenant is refused
+// with tenant-suspended, and a revoked device with device-revoked. To restore a device that does not rest changes nothing.
 func (s *Service) Restore(ctx context.Context, actor provisioner.Actor, r RestoreRequest) (provisioner.Device, error) {
 	const action = provisioner.ActionRestoreDevice
 	if refusal := provisioner.Allow(actor, action, provisioner.Object{}); refusal != nil {
@@ -136,7 +143,11 @@ func (s *Service) Restore(ctx context.Context, actor provisioner.Actor, r Restor
 		if device, err = FindDevice(&tx.Reader, actor, action, r.Device); err != nil {
 			return err
 		}
-		if _, err := access.Restore(tx, actor, device, reason); err != nil {
+		changed, err := access.Restore(tx, actor, device, reason)
+		if err == nil && changed {
+			err = access.Alone(tx, actor, access.Single{Tenant: device.Tenant, Person: device.Person, Reason: reason, Emergency: r.Emergency})
+		}
+		if err != nil {
 			return err
 		}
 		device, err = tx.Device(device.ID)
@@ -154,6 +165,8 @@ type RevokePersonRequest struct {
 	Tenant string // may be empty where only one is possible
 	Reason string
 	Wait   time.Duration // as in TakeRequest
+
+	Emergency bool // as in TakeRequest
 }
 
 // TakenFromPerson says what became of a person's devices, revoked ones
@@ -198,6 +211,9 @@ func (s *Service) RevokePerson(ctx context.Context, actor provisioner.Actor, r R
 			}
 		}
 		if taken.Devices, err = tx.DevicesOf(found.Person.ID, found.Tenant); err != nil || !changed {
+			return err
+		}
+		if err := access.Alone(tx, actor, access.Single{Tenant: found.Tenant, Person: found.Person.ID, Reason: reason, Emergency: r.Emergency}); err != nil {
 			return err
 		}
 		return tx.Audit(store.Event{

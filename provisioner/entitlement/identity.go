@@ -325,7 +325,7 @@ func (s *Service) ConfirmIdentities(ctx context.Context, actor provisioner.Actor
 		if err != nil {
 			return err
 		}
-		if change.ProposedBy == actor.ID { // all operators are one
+		if change.ProposedBy == actor.ID { // all who came by the server's one-time token are one
 			return provisioner.Refuse(provisioner.CodeFourEyes, "who", change.ProposedName)
 		}
 		change.ConfirmedAt = tx.Now

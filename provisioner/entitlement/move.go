@@ -226,7 +226,7 @@ func (s *Service) confirmMove(ctx context.Context, actor provisioner.Actor, hash
 	if reason = audit.CleanReason(reason); reason == "" {
 		return 0, provisioner.Refuse(provisioner.CodeReasonMissing)
 	}
-	if found.ProposedBy == actor.ID { // all operators are one
+	if found.ProposedBy == actor.ID { // all who came by the server's one-time token are one
 		return 0, provisioner.Refuse(provisioner.CodeFourEyes, "who", found.ProposedName)
 	}
 	look, err := s.lookAtMove(ctx, found.Declaration.Name, func(provisioner.Tenant) provisioner.Tenant { return found.Declaration })

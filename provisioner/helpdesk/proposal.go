@@ -71,7 +71,7 @@ func (s *Service) Proposals(ctx context.Context, actor provisioner.Actor) ([]Pro
 func (s *Service) ConfirmProposal(ctx context.Context, actor provisioner.Actor, id string) (p Proposal, err error) {
 	err = s.withProposal(ctx, actor, id, func(tx *store.Writer, found Proposal) error {
 		p = found
-		if p.ProposedBy == actor.ID { // all operators are one
+		if p.ProposedBy == actor.ID { // all who came by the server's one-time token are one
 			return provisioner.Refuse(provisioner.CodeFourEyes, "who", p.ProposedName)
 		}
 		do, ok := kinds()[provisioner.Action(p.Kind)]

@@ -1,7 +1,6 @@
 package helpdesk
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,10 +14,6 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
-
-// peopleAlone is how many people's access one person alone may take, or give back,
-// at once.
-const peopleAlone = 20
 
 // Selection says whose devices are meant.
 type Selection = store.Selection
@@ -45,7 +40,8 @@ type Taking struct {
 }
 
 // Take takes, or gives back, the access of many devices. That of more than 20
-// people waits for a second person, unless it is an emergency. What is begun
+// people, with those of the last hour, waits for a second person, unless it is an
+// emergency. What is begun
 // goes on if this replica dies; Follow tells how far it is.
 func (s *Service) Take(ctx context.Context, actor provisioner.Actor, r TakeRequest) (t Taking, err error) {
 	if r, err = checkTake(actor, r); err != nil {
@@ -68,11 +64,9 @@ func (s *Service) Take(ctx context.Context, actor provisioner.Actor, r TakeReque
 				return err
 			}
 		}
-		if t.People > peopleAlone && !r.Emergency {
-			if r.Selection.Tenant == "" { // all operators are one, and nobody else may
-				return provisioner.Refuse(provisioner.CodeInvalid).With("field", "Verwaltung", "tenant").
-					With("why", "über alle Verwaltungen auf einmal geht es nur im Notfall (--emergency)", "across all tenants at once it takes an emergency (--emergency)")
-			}
+		if alone, err := mayAlone(tx, actor, r, t.People); err != nil {
+			return err
+		} else if !alone {
 			t.Proposal, err = proposeTaking(tx, actor, t)
 			return err
 		}
@@ -84,6 +78,24 @@ func (s *Service) Take(ctx context.Context, actor provisioner.Actor, r TakeReque
 	}
 	s.poke()
 	return t, nil
+}
+
+// mayAlone reports whether it takes no second person, and counts it then.
+func mayAlone(tx *store.Writer, actor provisioner.Actor, r TakeRequest, people int64) (bool, error) {
+	if r.Emergency || people > provisioner.PeopleAlone {
+		return r.Emergency, nil
+	}
+	people, err := tx.SelectedAlone(r.Selection, r.Action, actor.ID, tx.Now.Add(-provisioner.AloneWithin))
+	if err != nil {
+		return false, fmt.Errorf("counting whose access somebody takes alone: %w", err)
+	}
+	if people > provisioner.PeopleAlone {
+		return false, nil
+	}
+	if err := tx.NoteSelectedAlone(r.Selection, r.Action, actor.ID); err != nil {
+		return false, fmt.Errorf("keeping whose access somebody takes alone: %w", err)
+	}
+	return true, nil
 }
 
 // more reports whether there is something to be done where there is nothing to be done
@@ -178,7 +190,7 @@ func checkTake(actor provisioner.Actor, r TakeRequest) (TakeRequest, error) {
 	}
 	if *v == (Selection{}) {
 		return r, provisioner.Refuse(provisioner.CodeInvalid).With("field", "Auswahl", "selection").
-			With("why", "sie ist leer: nennen Sie Person, Verwaltung, Zugangsserver oder Version", "it is empty: name a person, a tenant, a gateway or a version")
+			With("why", "sie ist leer: nennen Sie Person, Verwaltung, Zugangsserver, Version oder Tage ohne Benutzung", "it is empty: name a person, a tenant, a gateway, a version or days without use")
 	}
 	r.Reason = audit.CleanReason(r.Reason)
 	if r.Reason == "" && !r.DryRun {
@@ -265,8 +277,12 @@ func described(v Selection) string {
 }
 
 // takeProposed begins what somebody else has proposed. The taking has the
-// proposal's id, so that both can follow it.
+// proposal's id, so that both can follow it. Across all tenants it takes another
+// operator.
 func takeProposed(tx *store.Writer, actor provisioner.Actor, p Proposal) error {
+	if p.Tenant == "" && provisioner.Allow(actor, provisioner.ActionTakeEverywhere, provisioner.Object{}) != nil {
+		return provisioner.Refuse(provisioner.CodeProposalUnknown)
+	}
 	t := store.Taking{ID: p.ID, Action: provisioner.Action(p.Details[detailAction]), Reason: p.Reason, Actor: actor}
 	if err := json.Unmarshal([]byte(p.Details[detailSelection]), &t.Selection); err != nil {
 		return fmt.Errorf("reading what was proposed: %w", err)
@@ -305,7 +321,7 @@ func begin(tx *store.Writer, t store.Taking, people int64, emergency bool, p *Pr
 	}
 	e := store.Event{
 		Actor: t.Actor, Tenant: t.Selection.Tenant, Action: string(t.Action) + "s", Reason: t.Reason,
-		Object:  audit.Object{Kind: "devices", ID: t.ID, Name: cmp.Or(described(t.Selection), "person "+t.Selection.Person)},
+		Object:  audit.Object{Kind: "devices", ID: t.ID, Name: described(t.Selection)},
 		Details: map[string]string{detailDevices: strconv.FormatInt(t.Total, 10), detailPeople: strconv.FormatInt(people, 10)},
 	}
 	if t.Selection.Person != "" {

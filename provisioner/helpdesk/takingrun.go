@@ -55,7 +55,9 @@ func (s *Service) runTakings(ctx context.Context, duty *store.Duty) error {
 		case <-s.begun:
 		case <-look.C:
 		case <-forget.C:
-			if err := duty.Update(ctx, func(tx *store.Writer) error { return tx.ForgetTakings(tx.Now.Add(-keepTakings)) }); err != nil {
+			if err := duty.Update(ctx, func(tx *store.Writer) error {
+				return errors.Join(tx.ForgetTakings(tx.Now.Add(-keepTakings)), tx.ForgetTakenAlone(tx.Now.Add(-provisioner.AloneWithin)))
+			}); err != nil {
 				return fmt.Errorf("forgetting what was taken: %w", err)
 			}
 		}

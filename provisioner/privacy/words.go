@@ -147,6 +147,11 @@ func Keepings() map[string]Keeping {
 			Why:   Words{"vier Augen", "four eyes"},
 			Until: Words{"einen Tag", "a day"}, Seen: Words{"wer bestätigen darf", "who may confirm it"}, End: goes,
 		},
+		"taken_alone": {
+			What:  Words{"wessen Zugang jemand vom Helpdesk allein genommen oder zurückgegeben hat, und wann", "whose access somebody of the helpdesk has taken, or given back, alone, and when"},
+			Why:   Words{"bei mehr als 20 Menschen in einer Stunde braucht es jemand zweites", "of more than 20 people within an hour it takes a second person"},
+			Until: Words{"eine Stunde, höchstens zwei", "an hour, two at most"}, Seen: nobody, End: goes,
+		},
 		"taking": {
 			What:  Words{"der Auftrag, den Zugang vieler zu nehmen oder zurückzugeben: wessen, warum, von wem", "the order to take, or give back, the access of many: whose, why, by whom"},
 			Why:   Words{"damit er nach einem Absturz weitergeht", "so that it goes on after a crash"},

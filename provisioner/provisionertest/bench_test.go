@@ -143,7 +143,7 @@ func BenchmarkRevoke(b *testing.B) {
 				}()
 			}
 			together(b, 1, func(_, i int) error {
-				answer, err := helpdesk.RevokeDevice(desk, &heimdrahtv1.RevokeDeviceRequest{DeviceId: list[i].ID, Reason: "lost"})
+				answer, err := helpdesk.RevokeDevice(desk, &heimdrahtv1.RevokeDeviceRequest{DeviceId: list[i].ID, Reason: "lost", Emergency: true})
 				if c := answer.GetConfirmations(); err == nil && (len(c) != 1 || !c[0].GetConfirmed()) {
 					err = fmt.Errorf("confirmations %v", c)
 				}

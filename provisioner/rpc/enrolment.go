@@ -115,7 +115,9 @@ func fromCertificate(c provisioner.Certificate) *heimdrahtv1.Certificate {
 }
 
 func (h *helpdeskHandler) RevokeDevice(ctx context.Context, r *heimdrahtv1.RevokeDeviceRequest) (*heimdrahtv1.RevokeDeviceResponse, error) {
-	taken, err := h.enrolment.Revoke(ctx, actorOf(ctx), enrolment.TakeRequest{Device: r.GetDeviceId(), Reason: r.GetReason(), Wait: wait(r.GetWaitMs())})
+	taken, err := h.enrolment.Revoke(ctx, actorOf(ctx), enrolment.TakeRequest{
+		Device: r.GetDeviceId(), Reason: r.GetReason(), Wait: wait(r.GetWaitMs()), Emergency: r.GetEmergency(),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +126,9 @@ func (h *helpdeskHandler) RevokeDevice(ctx context.Context, r *heimdrahtv1.Revok
 }
 
 func (h *helpdeskHandler) SuspendDevice(ctx context.Context, r *heimdrahtv1.SuspendDeviceRequest) (*heimdrahtv1.SuspendDeviceResponse, error) {
-	taken, err := h.enrolment.Suspend(ctx, actorOf(ctx), enrolment.TakeRequest{Device: r.GetDeviceId(), Reason: r.GetReason(), Wait: wait(r.GetWaitMs())})
+	taken, err := h.enrolment.Suspend(ctx, actorOf(ctx), enrolment.TakeRequest{
+		Device: r.GetDeviceId(), Reason: r.GetReason(), Wait: wait(r.GetWaitMs()), Emergency: r.GetEmergency(),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +137,7 @@ func (h *helpdeskHandler) SuspendDevice(ctx context.Context, r *heimdrahtv1.Susp
 }
 
 func (h *helpdeskHandler) RestoreDevice(ctx context.Context, r *heimdrahtv1.RestoreDeviceRequest) (*heimdrahtv1.RestoreDeviceResponse, error) {
-	device, err := h.enrolment.Restore(ctx, actorOf(ctx), enrolment.RestoreRequest{Device: r.GetDeviceId(), Reason: r.GetReason()})
+	device, err := h.enrolment.Restore(ctx, actorOf(ctx), enrolment.RestoreRequest{Device: r.GetDeviceId(), Reason: r.GetReason(), Emergency: r.GetEmergency()})
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +147,7 @@ func (h *helpdeskHandler) RestoreDevice(ctx context.Context, r *heimdrahtv1.Rest
 
 func (h *helpdeskHandler) RevokePerson(ctx context.Context, r *heimdrahtv1.RevokePersonRequest) (*heimdrahtv1.RevokePersonResponse, error) {
 	taken, err := h.enrolment.RevokePerson(ctx, actorOf(ctx), enrolment.RevokePersonRequest{
-		Person: r.GetPersonId(), Tenant: r.GetTenant(), Reason: r.GetReason(), Wait: wait(r.GetWaitMs()),
+		Person: r.GetPersonId(), Tenant: r.GetTenant(), Reason: r.GetReason(), Wait: wait(r.GetWaitMs()), Emergency: r.GetEmergency(),
 	})
 	if err != nil {
 		return nil, err

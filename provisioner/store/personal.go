@@ -72,6 +72,8 @@ func PersonalTables() []Personal {
 		{Table: "proposal", Columns: "id kind tenant object object_name details reason proposed_by proposed_name proposed_at expires_at",
 			Whose: herProposals, Forget: `delete from proposal where ` + herProposals},
 		{Table: "taking", Columns: "id action selection reason actor ends_at created_at cursor total done finished_at", Secret: "actor", Stay: "selection actor cursor", Whose: herTakings},
+		{Table: "taken_alone", Columns: "actor tenant person at",
+			Whose: `tenant = {tenant} and (person = {person} or actor = {person})`, Forget: `delete from taken_alone where tenant = {tenant} and (person = {person} or actor = {person})`},
 		{Table: "held_loss", Columns: "person tenant why own since dismissed_until confirmed",
 			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from held_loss where person = {person} and tenant = {tenant}`},
 		// For whom she answers stays without her, and nobody answers for them any more.

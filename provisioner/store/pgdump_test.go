@@ -345,7 +345,7 @@ func TestADumpOfAnOlderSchema(t *testing.T) {
 		`alter table device drop column signed_in_at`,
 		`drop table acknowledgement, house_rules, invitation`,
 		`drop index device_laptop`,
-		`drop table person_suspension, tenant_suspension, lost_device`,
+		`drop table person_suspension, tenant_suspension, taken_alone, lost_device`,
 		`alter table session drop column reported_clock`,
 		`drop table static_peer, external_person`,
 		`alter table device drop column static_until`,

@@ -155,6 +155,7 @@ func TestSuspensionsOfManyBefore(t *testing.T) {
 func backOverRest() []string {
 	return []string{
 		`drop table tenant_suspension`,
+		`drop table taken_alone`,
 		`delete from goose_db_version where version_id >= 19`,
 	}
 }

@@ -197,7 +197,7 @@ func (c *clock) revokes(when string, d *device) {
 	})
 	ctx, cancel := context.WithTimeout(provisionertest.As(c.t.Context(), c.loads[0].desk), time.Minute)
 	defer cancel()
-	answer, err := heimdrahtv1.NewHelpdeskServiceClient(c.conn).RevokeDevice(ctx, &heimdrahtv1.RevokeDeviceRequest{DeviceId: d.ID, Reason: "test"})
+	answer, err := heimdrahtv1.NewHelpdeskServiceClient(c.conn).RevokeDevice(ctx, &heimdrahtv1.RevokeDeviceRequest{DeviceId: d.ID, Reason: "test", Emergency: true})
 	must(c.t, when+", revoking", err)
 	c.ask(func() { d.revokeAnswer = true })
 	if list := answer.GetConfirmations(); len(list) == 0 || slices.ContainsFunc(list, func(v *heimdrahtv1.GatewayConfirmation) bool { return !v.GetConfirmed() }) {

@@ -234,7 +234,7 @@ func (w *worker) renew(stream attachment, s *session) bool {
 func (w *worker) revoke(ctx context.Context, d *device) bool {
 	w.ask(func() { d.revokeAsked = true })
 	answer, err := heimdrahtv1.NewHelpdeskServiceClient(w.conn).RevokeDevice(provisionertest.As(ctx, w.desk),
-		&heimdrahtv1.RevokeDeviceRequest{DeviceId: d.ID, Reason: "test"})
+		&heimdrahtv1.RevokeDeviceRequest{DeviceId: d.ID, Reason: "test", Emergency: true})
 	for _, c := range answer.GetConfirmations() {
 		if !c.GetConfirmed() && !w.disturbed.Load() {
 			err = fmt.Errorf("gateway %s has not confirmed", c.GetGateway())

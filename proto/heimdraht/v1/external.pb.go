@@ -30,7 +30,7 @@ type SetExternalRequest struct {
 	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// Who answers for her: id, login or mail address. Empty: as before.
 	SponsorId string `protobuf:"bytes,3,opt,name=sponsor_id,json=sponsorId,proto3" json:"sponsor_id,omitempty"`
-	// At most 91 days from now.
+	// At most 90 days from now, to the end of the last one.
 	Until  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=until,proto3" json:"until,omitempty"`
 	Reason string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
 	// She is one of the tenant's own people from now on; sponsor and until are not

@@ -1367,7 +1367,10 @@ type RevokeDeviceRequest struct {
 	DeviceId string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
 	Reason   string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// How long to wait for the gateways. Zero: 5,000; at most 60,000.
-	WaitMs        int64 `protobuf:"varint,3,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	WaitMs int64 `protobuf:"varint,3,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	// There is no time for a second person, whom it takes once the caller has taken, or
+	// given back, the access of 20 people within an hour. It is recorded.
+	Emergency     bool `protobuf:"varint,4,opt,name=emergency,proto3" json:"emergency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1421,6 +1424,13 @@ func (x *RevokeDeviceRequest) GetWaitMs() int64 {
 		return x.WaitMs
 	}
 	return 0
+}
+
+func (x *RevokeDeviceRequest) GetEmergency() bool {
+	if x != nil {
+		return x.Emergency
+	}
+	return false
 }
 
 type RevokeDeviceResponse struct {
@@ -1547,10 +1557,12 @@ func (x *GatewayConfirmation) GetGraceUntil() *timestamppb.Timestamp {
 }
 
 type SuspendDeviceRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	DeviceId      string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	WaitMs        int64                  `protobuf:"varint,3,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	DeviceId string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	Reason   string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	WaitMs   int64                  `protobuf:"varint,3,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	// As in RevokeDeviceRequest.
+	Emergency     bool `protobuf:"varint,4,opt,name=emergency,proto3" json:"emergency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1606,6 +1618,13 @@ func (x *SuspendDeviceRequest) GetWaitMs() int64 {
 	return 0
 }
 
+func (x *SuspendDeviceRequest) GetEmergency() bool {
+	if x != nil {
+		return x.Emergency
+	}
+	return false
+}
+
 type SuspendDeviceResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Device        *Device                `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
@@ -1659,9 +1678,11 @@ func (x *SuspendDeviceResponse) GetConfirmations() []*GatewayConfirmation {
 }
 
 type RestoreDeviceRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	DeviceId      string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	DeviceId string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	Reason   string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// As in RevokeDeviceRequest.
+	Emergency     bool `protobuf:"varint,3,opt,name=emergency,proto3" json:"emergency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1710,6 +1731,13 @@ func (x *RestoreDeviceRequest) GetReason() string {
 	return ""
 }
 
+func (x *RestoreDeviceRequest) GetEmergency() bool {
+	if x != nil {
+		return x.Emergency
+	}
+	return false
+}
+
 type RestoreDeviceResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Device        *Device                `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
@@ -1755,11 +1783,13 @@ func (x *RestoreDeviceResponse) GetDevice() *Device {
 }
 
 type RevokePersonRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	PersonId      string                 `protobuf:"bytes,1,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
-	Tenant        string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	WaitMs        int64                  `protobuf:"varint,4,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	PersonId string                 `protobuf:"bytes,1,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
+	Tenant   string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Reason   string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	WaitMs   int64                  `protobuf:"varint,4,opt,name=wait_ms,json=waitMs,proto3" json:"wait_ms,omitempty"`
+	// As in RevokeDeviceRequest.
+	Emergency     bool `protobuf:"varint,5,opt,name=emergency,proto3" json:"emergency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1820,6 +1850,13 @@ func (x *RevokePersonRequest) GetWaitMs() int64 {
 		return x.WaitMs
 	}
 	return 0
+}
+
+func (x *RevokePersonRequest) GetEmergency() bool {
+	if x != nil {
+		return x.Emergency
+	}
+	return false
 }
 
 type RevokePersonResponse struct {
@@ -3009,11 +3046,12 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1a\n" +
 	"\bsentence\x18\x02 \x01(\tR\bsentence\x12\x1b\n" +
 	"\tnext_step\x18\x03 \x01(\tR\bnextStep\x12\x10\n" +
-	"\x03who\x18\x04 \x01(\tR\x03who\"c\n" +
+	"\x03who\x18\x04 \x01(\tR\x03who\"\x81\x01\n" +
 	"\x13RevokeDeviceRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x17\n" +
-	"\await_ms\x18\x03 \x01(\x03R\x06waitMs\"\x8d\x01\n" +
+	"\await_ms\x18\x03 \x01(\x03R\x06waitMs\x12\x1c\n" +
+	"\temergency\x18\x04 \x01(\bR\temergency\"\x8d\x01\n" +
 	"\x14RevokeDeviceResponse\x12,\n" +
 	"\x06device\x18\x01 \x01(\v2\x14.heimdraht.v1.DeviceR\x06device\x12G\n" +
 	"\rconfirmations\x18\x02 \x03(\v2!.heimdraht.v1.GatewayConfirmationR\rconfirmations\"\xa5\x01\n" +
@@ -3022,24 +3060,27 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\tconfirmed\x18\x02 \x01(\bR\tconfirmed\x12\x19\n" +
 	"\bafter_ms\x18\x03 \x01(\x03R\aafterMs\x12;\n" +
 	"\vgrace_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"graceUntil\"d\n" +
+	"graceUntil\"\x82\x01\n" +
 	"\x14SuspendDeviceRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x17\n" +
-	"\await_ms\x18\x03 \x01(\x03R\x06waitMs\"\x8e\x01\n" +
+	"\await_ms\x18\x03 \x01(\x03R\x06waitMs\x12\x1c\n" +
+	"\temergency\x18\x04 \x01(\bR\temergency\"\x8e\x01\n" +
 	"\x15SuspendDeviceResponse\x12,\n" +
 	"\x06device\x18\x01 \x01(\v2\x14.heimdraht.v1.DeviceR\x06device\x12G\n" +
-	"\rconfirmations\x18\x02 \x03(\v2!.heimdraht.v1.GatewayConfirmationR\rconfirmations\"K\n" +
+	"\rconfirmations\x18\x02 \x03(\v2!.heimdraht.v1.GatewayConfirmationR\rconfirmations\"i\n" +
 	"\x14RestoreDeviceRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"E\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1c\n" +
+	"\temergency\x18\x03 \x01(\bR\temergency\"E\n" +
 	"\x15RestoreDeviceResponse\x12,\n" +
-	"\x06device\x18\x01 \x01(\v2\x14.heimdraht.v1.DeviceR\x06device\"{\n" +
+	"\x06device\x18\x01 \x01(\v2\x14.heimdraht.v1.DeviceR\x06device\"\x99\x01\n" +
 	"\x13RevokePersonRequest\x12\x1b\n" +
 	"\tperson_id\x18\x01 \x01(\tR\bpersonId\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x17\n" +
-	"\await_ms\x18\x04 \x01(\x03R\x06waitMs\"\x8f\x01\n" +
+	"\await_ms\x18\x04 \x01(\x03R\x06waitMs\x12\x1c\n" +
+	"\temergency\x18\x05 \x01(\bR\temergency\"\x8f\x01\n" +
 	"\x14RevokePersonResponse\x12.\n" +
 	"\adevices\x18\x01 \x03(\v2\x14.heimdraht.v1.DeviceR\adevices\x12G\n" +
 	"\rconfirmations\x18\x02 \x03(\v2!.heimdraht.v1.GatewayConfirmationR\rconfirmations\"|\n" +

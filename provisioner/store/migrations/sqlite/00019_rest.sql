@@ -25,3 +25,39 @@ insert into tenant_suspension (tenant, reason, since, ends_at)
 update suspension set source = 'helpdesk tenant' where source = 'helpdesk' and exists (
     select 1 from device d join tenant_suspension n on n.tenant = d.tenant
     where d.id = suspension.device and n.reason = suspension.reason and n.ends_at = suspension.ends_at and suspension.since >= n.since);
+
+-- Whose access somebody has taken, or given back, without a second person, of the last
+-- hour: of more than 20 people it takes two. About people; deleted within two hours.
+create table taken_alone (
+    -- The id of who did it; 'operator': whoever signed in with the server's token.
+    actor  text not null,
+    tenant text not null,
+    person text not null,
+    at     bigint not null,
+    primary key (actor, tenant, person)
+);
+create index taken_alone_at on taken_alone (at);
+
+-- Operators propose across all tenants, too: tenant is empty then.
+create table proposal_anew (
+    id            text   primary key,
+    -- 'reset factor', …
+    kind          text   not null,
+    tenant        text   not null,
+    -- Whom or what it is about: a person, …
+    object        text   not null,
+    object_name   text   not null,
+    -- What else there is to it, by name; JSON.
+    details       text   not null,
+    reason        text   not null,
+    proposed_by   text   not null,
+    proposed_name text   not null,
+    proposed_at   bigint not null,
+    expires_at    bigint not null
+);
+insert into proposal_anew (id, kind, tenant, object, object_name, details, reason, proposed_by, proposed_name, proposed_at, expires_at)
+    select id, kind, tenant, object, object_name, details, reason, proposed_by, proposed_name, proposed_at, expires_at from proposal;
+drop table proposal;
+alter table proposal_anew rename to proposal;
+create unique index proposal_object on proposal (kind, tenant, object);
+create index proposal_expiry on proposal (expires_at);
