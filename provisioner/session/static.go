@@ -148,13 +148,32 @@ func (s *Service) ownerStands(ctx context.Context, owner store.FoundPerson) (ten
 	if standing, err = s.Standings.Lookup(ctx, tenant, owner.Person); err != nil {
 		return tenant, standing, err
 	}
-	if refusal := tenant.Admits(standing, time.Now()); refusal != nil {
-		return tenant, standing, refusal
+	return tenant, standing, mayHaveStatic(tenant, standing, time.Now())
+}
+
+func mayHaveStatic(tenant provisioner.Tenant, standing provisioner.Standing, now time.Time) error {
+	if refusal := tenant.Admits(standing, now); refusal != nil {
+		return refusal
 	}
 	if refusal := tenant.NeedsSponsor(standing); refusal != nil {
-		return tenant, standing, refusal
+		return refusal
 	}
-	return tenant, standing, nil
+	return nil
+}
+
+// stillStands looks once more, within the transaction: what took the access of her other
+// devices since the directory was asked does not come back for this one, and nobody opens
+// a session for it, at which it would be found out.
+func stillStands(tx *store.Writer, owner store.FoundPerson) error {
+	tenant, err := tx.Tenant(owner.Tenant)
+	if err != nil {
+		return fmt.Errorf("reading the tenant: %w", err)
+	}
+	standing, err := tx.Standing(owner.Person.ID, owner.Tenant)
+	if err != nil {
+		return fmt.Errorf("reading how the person stands: %w", err)
+	}
+	return mayHaveStatic(tenant, standing, tx.Now)
 }
 
 // writeStatic decides and writes in one transaction.
@@ -168,6 +187,9 @@ func (s *Service) writeStatic(tx *store.Writer, actor provisioner.Actor, r Stati
 	d.Name = cmp.Or(r.Name, d.Name, "phone")
 	if !r.Until.IsZero() {
 		d.StaticUntil = r.Until
+	}
+	if err := stillStands(tx, owner); err != nil {
+		return session, gateway, err
 	}
 	if err := enrolment.MayAdd(tx, *d); err != nil {
 		return session, gateway, err

@@ -279,6 +279,17 @@ func TestReplacingTheFileOfAStaticPeer(t *testing.T) {
 	w.expectCounted("moved", 1, 1)
 }
 
+// afterTheDirectory has something happen right after the directory has said how somebody
+// stands.
+func (w *world) afterTheDirectory(do func(*store.Writer) error) {
+	asked := w.standing
+	w.standing = func(p provisioner.Person) (provisioner.Standing, error) {
+		s, err := asked(p)
+		w.update(do)
+		return s, err
+	}
+}
+
 func TestMakingAStaticPeerRefuses(t *testing.T) {
 	used := newKey(t)
 	for _, c := range []struct {
@@ -313,6 +324,16 @@ func TestMakingAStaticPeerRefuses(t *testing.T) {
 		}},
 		{"outside the group", provisioner.CodeNotInGroup, func(w *world, _ *provisioner.Actor, _ *session.StaticRequest) {
 			w.standing = func(provisioner.Person) (provisioner.Standing, error) { return provisioner.Standing{}, nil }
+		}},
+		{"her day ends in that moment", provisioner.CodeExternalEnded, func(w *world, _ *provisioner.Actor, r *session.StaticRequest) {
+			w.afterTheDirectory(func(tx *store.Writer) error {
+				return tx.PutExternal(provisioner.External{Person: r.Person, Tenant: "stadt", Until: tx.Now, EndedAt: tx.Now})
+			})
+		}},
+		{"she is disabled in that moment", provisioner.CodeAccessEnded, func(w *world, _ *provisioner.Actor, r *session.StaticRequest) {
+			w.afterTheDirectory(func(tx *store.Writer) error {
+				return tx.PutStanding(provisioner.Standing{Person: r.Person, Tenant: "stadt", Groups: []string{"CN=Homeoffice,DC=stadt"}, Ended: provisioner.WhyDisabled, ReadAt: tx.Now})
+			})
 		}},
 		{"no such gateway", provisioner.CodeNotFound, func(_ *world, _ *provisioner.Actor, r *session.StaticRequest) { r.Gateway = "gw9" }},
 		{"a gateway that is away", provisioner.CodeNoGateway, func(_ *world, _ *provisioner.Actor, r *session.StaticRequest) { r.Gateway = "gw2" }},
