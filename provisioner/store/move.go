@@ -204,6 +204,9 @@ func (w *Writer) leaveRest(tenant string, p provisioner.Person) (string, error) 
 			return "", err
 		}
 	}
+	if err := run(w.q, `update external_person set sponsor = $1 where sponsor = $2 and tenant <> $3`, rest.ID, p.ID, tenant); err != nil {
+		return "", err
+	}
 	return rest.ID, run(w.q, `update session set person = $1 where device in (select id from device where person = $2)`, rest.ID, rest.ID)
 }
 
@@ -226,6 +229,9 @@ func (w *Writer) takeOver(m TenantMove, i MovedPerson) error {
 		if err := run(w.q, `update `+table+` set person = $1 where person = $2`, i.Person.ID, there.ID); err != nil {
 			return err
 		}
+	}
+	if err := run(w.q, `update external_person set sponsor = $1 where sponsor = $2`, i.Person.ID, there.ID); err != nil {
+		return err
 	}
 	for _, table := range []string{"recovery_code", "factor"} { // her own second factor counts, if she has one
 		if err := run(w.q, `update `+table+` set person = $1 where person = $2 and not exists (select 1 from factor f where f.person = $3)`,

@@ -138,6 +138,9 @@ func (e *emigrants) settle(t *testing.T, s *store.Store) {
 			tx.PutHeldLoss(store.HeldLoss{Person: e.people[2].Person, Tenant: "stadt", Why: "deleted", Since: tx.Now}),
 			tx.PutHeldLoss(store.HeldLoss{Person: e.people[4].Person, Tenant: "stadt", Why: "deleted", Since: tx.Now}),
 			tx.BeginFactor(e.there.Person.ID, []byte("sealed")), tx.SetRecoveryCodes(e.there.Person.ID, []string{"a code"}),
+			tx.PutExternal(provisioner.External{Person: e.people[5].Person.ID, Tenant: "stadt", Sponsor: one.ID, Until: tx.Now}),
+			tx.PutExternal(provisioner.External{Person: e.people[5].Person.ID, Tenant: "kreis", Sponsor: one.ID, Until: tx.Now}),
+			tx.PutExternal(provisioner.External{Person: e.people[5].Person.ID, Tenant: "weiler", Sponsor: e.there.Person.ID, Until: tx.Now}),
 			tx.AddStaffToken("token", store.StaffToken{Person: e.there.Person.ID, CreatedAt: tx.Now, ExpiresAt: tx.Now.Add(time.Hour)}),
 		)
 		for _, id := range []string{"d" + e.people[0].Person.ID, "d" + one.ID, "second"} {
@@ -192,6 +195,14 @@ func TestMoveTenant(t *testing.T) {
 				t.Fatal(err)
 			}
 			return k
+		}
+		for in, want := range map[string]string{
+			"stadt": e.people[1].Person.ID, "kreis": known("stadt-ad", e.people[1].Person.StableID).Person.ID, "weiler": e.people[0].Person.ID,
+		} {
+			x := view(t, s, func(tx *store.Reader) (provisioner.External, error) { return tx.External(e.people[5].Person.ID, in) })
+			if x.Sponsor != want || want == "" {
+				t.Errorf("in %s %q answers for her, want %q", in, x.Sponsor, want)
+			}
 		}
 		for n, tenants := range [][]string{{"stadt", "weiler"}, {"stadt"}, {"stadt"}} {
 			k := known("neu-ad", "new-"+e.people[n].Person.StableID)
