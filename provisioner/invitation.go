@@ -23,6 +23,8 @@ type Invitation struct {
 	EndedAt   time.Time     // when it was used, withdrawn or replaced; zero: not yet
 	Ended     InvitationEnd // how; empty: it has not
 	Device    string        // the one that was enrolled with it
+	// HandedOver is the device whose laptop goes to the person by it; empty: none.
+	HandedOver string
 }
 
 // InvitationEnd is how an invitation has ended, as a stable code.

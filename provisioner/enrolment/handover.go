@@ -22,7 +22,7 @@ type HandOverRequest struct {
 
 // HandOver revokes a device and invites a colleague to enrol the laptop, in one
 // transaction. Other people's devices on the laptop stay. To do it again waits
-// again, and makes another invitation in place of the former one.
+// again, and makes another invitation in place of the former one, whomever that was for.
 func (s *Service) HandOver(ctx context.Context, actor provisioner.Actor, r HandOverRequest) (Taken, Invited, error) {
 	const action = provisioner.ActionHandOverDevice
 	if refusal := provisioner.Allow(actor, action, provisioner.Object{}); refusal != nil {
@@ -82,6 +82,24 @@ type handing struct {
 	life   time.Duration
 }
 
+// correct withdraws the invitations of a former handing over of the device: whoever was
+// named by mistake is not to get the laptop.
+func (h handing) correct(tx *store.Writer, d provisioner.Device) error {
+	list, err := tx.HandedOver(d.Tenant, d.ID)
+	if err != nil {
+		return fmt.Errorf("reading whom it was handed over to: %w", err)
+	}
+	for _, former := range list {
+		if former.Person == h.to.Person.ID {
+			continue // the new one takes its place
+		}
+		if err := withdraw(tx, h.actor, former, h.reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (h handing) over(tx *store.Writer, typed string) (d provisioner.Device, v Invited, err error) {
 	const action = provisioner.ActionHandOverDevice
 	if d, err = FindDevice(&tx.Reader, h.actor, action, typed); err != nil {
@@ -102,7 +120,10 @@ func (h handing) over(tx *store.Writer, typed string) (d provisioner.Device, v I
 	if err != nil {
 		return d, v, err
 	}
-	v.Tenant, v.SerialNumber = d.Tenant, d.SerialNumber
+	if err := h.correct(tx, d); err != nil {
+		return d, v, err
+	}
+	v.Tenant, v.SerialNumber, v.HandedOver = d.Tenant, d.SerialNumber, d.ID
 	v.of(h.to)
 	if err := invite(tx, h.actor, &v, h.life, map[string]string{"handed over from device": d.ID}); err != nil {
 		return d, v, err

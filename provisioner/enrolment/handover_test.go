@@ -49,6 +49,39 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
+// A laptop that was handed over to the wrong colleague is handed over to the right one: the
+// first has nothing of it, and what somebody else was invited to stays.
+func TestHandOverCorrected(t *testing.T) {
+	w := newWorld(t)
+	evas := w.enrols(t, "stadt", "eva", "S1")
+	desk := as(provisioner.RoleHelpdesk, "stadt")
+	give := func(to string) enrolment.Invited {
+		t.Helper()
+		_, v, err := w.HandOver(t.Context(), desk, enrolment.HandOverRequest{TakeRequest: enrolment.TakeRequest{Device: evas.ID, Reason: "new post"}, To: to})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	shared, err := w.Invite(t.Context(), desk, enrolment.InviteRequest{Tenant: "stadt", Lines: []enrolment.InviteLine{{Login: "eva", SerialNumber: "S1"}}})
+	if err != nil || shared[0].Refusal != nil {
+		t.Fatal(shared, err)
+	}
+	wrong := give("emil")
+	right := give("uta")
+	if _, err := w.EnrolInvited(t.Context(), anybody(), invited(t, wrong.Token, "S1")); codeOf(err) != provisioner.CodeInvitationOver {
+		t.Errorf("the wrong one: %v", err)
+	}
+	if log := strings.Join(w.events(t), "\n"); !strings.Contains(log, `"action":"withdraw invitation"`) {
+		t.Error("the audit log does not say that it was withdrawn")
+	}
+	for name, v := range map[string]enrolment.Invited{"the right one": right, "who shares it": shared[0]} {
+		if _, err := w.EnrolInvited(t.Context(), anybody(), invited(t, v.Token, "S1")); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // On a shared laptop only the named device moves.
 func TestHandOverOfASharedLaptop(t *testing.T) {
 	w := newWorld(t)

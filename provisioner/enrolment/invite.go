@@ -278,17 +278,27 @@ func (s *Service) WithdrawInvitation(ctx context.Context, actor provisioner.Acto
 		if refusal := v.Admits(v.SerialNumber, tx.Now); refusal != nil {
 			return refusal
 		}
-		if _, err := tx.EndInvitation(v.ID, provisioner.InvitationWithdrawn, ""); err != nil {
+		if err := withdraw(tx, actor, v, ""); err != nil {
 			return err
 		}
 		v.EndedAt, v.Ended = tx.Now, provisioner.InvitationWithdrawn
-		return tx.Audit(store.Event{
-			Actor: actor, Tenant: v.Tenant, Action: string(action), Object: audit.Object{Kind: "person", ID: v.Person, Name: v.Name},
-			Details: map[string]string{"invitation": v.ID, "serial number": v.SerialNumber},
-		})
+		return nil
 	})
 	if err != nil {
 		return Invited{}, fmt.Errorf("withdrawing an invitation: %w", err)
 	}
 	return invitedOf(v), nil
+}
+
+// withdraw ends an invitation, if it is open.
+func withdraw(tx *store.Writer, actor provisioner.Actor, v store.InvitedPerson, reason string) error {
+	ended, err := tx.EndInvitation(v.ID, provisioner.InvitationWithdrawn, "")
+	if err != nil || !ended {
+		return err
+	}
+	return tx.Audit(store.Event{
+		Actor: actor, Tenant: v.Tenant, Action: string(provisioner.ActionWithdrawInvitation), Reason: reason,
+		Object:  audit.Object{Kind: "person", ID: v.Person, Name: v.Name},
+		Details: map[string]string{"invitation": v.ID, "serial number": v.SerialNumber},
+	})
 }

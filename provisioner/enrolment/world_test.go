@@ -98,11 +98,11 @@ func (authority) Check(request []byte) error {
 func ldif() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "dn: %s\nobjectClass: domain\ndc: stadt\n\ndn: %s\nobjectClass: organizationalUnit\nou: people\n\n", root, people)
-	for _, login := range []string{"eva", "emil", "max", "vera"} {
+	for _, login := range []string{"eva", "emil", "max", "uta", "vera"} {
 		fmt.Fprintf(&b, "dn: uid=%s,%s\nobjectClass: inetOrgPerson\nuid: %s\ncn: %s\nsn: %s\nmail: %s@stadt.example\nuserPassword: %s\n\n",
 			login, people, login, login, login, login, password)
 	}
-	fmt.Fprintf(&b, "dn: %s\nobjectClass: groupOfNames\ncn: homeoffice\nmember: uid=eva,%s\nmember: uid=emil,%s\n\n", staff, people, people)
+	fmt.Fprintf(&b, "dn: %s\nobjectClass: groupOfNames\ncn: homeoffice\nmember: uid=eva,%s\nmember: uid=emil,%s\nmember: uid=uta,%s\n\n", staff, people, people, people)
 	fmt.Fprintf(&b, "dn: %s\nobjectClass: groupOfNames\ncn: dorf\nmember: uid=vera,%s\nmember: uid=emil,%s\n\n", village, people, people)
 	return b.String()
 }

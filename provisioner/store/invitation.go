@@ -6,13 +6,13 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner"
 )
 
-const invitationColumns = `i.id, i.tenant, i.person, i.serial_number, i.device_name, i.invited_by, i.created_at, i.expires_at, i.ended_at, i.ended, i.device `
+const invitationColumns = `i.id, i.tenant, i.person, i.serial_number, i.device_name, i.invited_by, i.created_at, i.expires_at, i.ended_at, i.ended, i.device, i.handed_over `
 
 func scanInvitation(s scanner) (provisioner.Invitation, error) { return scanInvitationAnd(s) }
 
 func scanInvitationAnd(s scanner, more ...any) (i provisioner.Invitation, err error) {
 	var created, expires, ended int64
-	err = s.Scan(append([]any{&i.ID, &i.Tenant, &i.Person, &i.SerialNumber, &i.DeviceName, &i.InvitedBy, &created, &expires, &ended, &i.Ended, &i.Device}, more...)...)
+	err = s.Scan(append([]any{&i.ID, &i.Tenant, &i.Person, &i.SerialNumber, &i.DeviceName, &i.InvitedBy, &created, &expires, &ended, &i.Ended, &i.Device, &i.HandedOver}, more...)...)
 	i.CreatedAt, i.ExpiresAt, i.EndedAt = at(created), at(expires), at(ended)
 	return i, err
 }
@@ -62,9 +62,9 @@ func (w *Writer) AddInvitation(token string, i provisioner.Invitation) error {
 		ms(w.Now), string(provisioner.InvitationReplaced), i.Tenant, i.Person, i.SerialNumber); err != nil {
 		return err
 	}
-	return run(w.q, `insert into invitation (id, token, tenant, person, serial_number, device_name, invited_by, created_at, expires_at, ended_at, ended, device)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '', '')`,
-		i.ID, hashToken(token), i.Tenant, i.Person, i.SerialNumber, i.DeviceName, i.InvitedBy, ms(i.CreatedAt), ms(i.ExpiresAt))
+	return run(w.q, `insert into invitation (id, token, tenant, person, serial_number, device_name, invited_by, created_at, expires_at, ended_at, ended, device, handed_over)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, '', '', $10)`,
+		i.ID, hashToken(token), i.Tenant, i.Person, i.SerialNumber, i.DeviceName, i.InvitedBy, ms(i.CreatedAt), ms(i.ExpiresAt), i.HandedOver)
 }
 
 // WithdrawInvitations ends the open invitations of a tenant for a laptop, and those
@@ -73,6 +73,11 @@ func (w *Writer) WithdrawInvitations(tenant, serial, person string) (int64, erro
 	return changed(w.q, `update invitation set ended_at = $1, ended = $2 where tenant = $3 and ended_at = 0
 		and ((serial_number = $4 and serial_number <> '') or (person = $5 and serial_number = ''))`,
 		ms(w.Now), string(provisioner.InvitationWithdrawn), tenant, serial, person)
+}
+
+// HandedOver lists the open invitations by which a device is handed over.
+func (r *Reader) HandedOver(tenant, device string) ([]InvitedPerson, error) {
+	return all(r.q, scanInvited, selectInvited+`where i.tenant = $1 and i.handed_over = $2 and i.ended_at = 0 order by i.id`, tenant, device)
 }
 
 // EndInvitation ends an open invitation; false if it was over. device is the one

@@ -92,7 +92,7 @@ func PersonalTables() []Personal {
 		{Table: "identity_change", Columns: "hash directory people reason proposed_by proposed_name proposed_at confirmed_at",
 			Stay: "proposed_by proposed_name", Whose: `proposed_by = {person}`},
 		// Who invited stands there by name, as long as the invitation is kept.
-		{Table: "invitation", Columns: "id token tenant person serial_number device_name invited_by created_at expires_at ended_at ended device",
+		{Table: "invitation", Columns: "id token tenant person serial_number device_name invited_by created_at expires_at ended_at ended device handed_over",
 			Secret: "token", Stay: "invited_by",
 			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from invitation where person = {person} and tenant = {tenant}`},
 		{Table: "acknowledgement", Columns: "person tenant version acknowledged_at device",
@@ -104,7 +104,7 @@ func PersonalTables() []Personal {
 			Whose:  `public_key in (select public_key from device where person = {person} and tenant = {tenant})`,
 			Forget: `delete from waiting_laptop where public_key in (select public_key from device where person = {person} and tenant = {tenant})`},
 		{Table: "device", Columns: `id tenant person generation name serial_number platform public_key agent_version enrolled_at certificate_not_after
-				revoked_at revoked_why search static_until signed_in_at`,
+				revoked_at revoked_why search static_until signed_in_at serial_by`,
 			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from device where person = {person} and tenant = {tenant}`},
 		{Table: "standing", Columns: "person tenant groups ended read_at ends_at password password_ends_at entitled lost_at due_at",
 			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from standing where person = {person} and tenant = {tenant}`},

@@ -348,6 +348,7 @@ func TestADumpOfAnOlderSchema(t *testing.T) {
 		`drop table person_suspension, tenant_suspension, taken_alone, lost_device`,
 		`alter table session drop column reported_clock`,
 		`drop table static_peer, external_person`,
+		`alter table device drop column serial_by`,
 		`alter table device drop column static_until`,
 		`alter table session drop column key_of, drop column ends_at`,
 		`alter table tenant drop column timed`,

@@ -156,6 +156,9 @@ func backOverRest() []string {
 	return []string{
 		`drop table tenant_suspension`,
 		`drop table taken_alone`,
+		`drop index invitation_handed_over`,
+		`alter table invitation drop column handed_over`,
+		`alter table device drop column serial_by`,
 		`delete from goose_db_version where version_id >= 19`,
 	}
 }

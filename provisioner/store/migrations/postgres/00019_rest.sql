@@ -61,3 +61,14 @@ drop table proposal;
 alter table proposal_anew rename to proposal;
 create unique index proposal_object on proposal (kind, tenant, object);
 create index proposal_expiry on proposal (expires_at);
+
+-- The device whose laptop goes to somebody by an invitation: to hand it over to somebody
+-- else withdraws it. Empty: nobody's.
+alter table invitation add column handed_over text collate "C" not null default '';
+create index invitation_handed_over on invitation (handed_over) where handed_over <> '' and ended_at = 0;
+
+-- Who vouches for a laptop's serial number: 'invitation', 'helpdesk'; empty: nobody, the
+-- laptop says so. Of the devices on one laptop only those are one open at a time.
+alter table device add column serial_by text collate "C" not null default '';
+update device set serial_by = 'invitation' where exists (
+    select 1 from invitation i where i.device = device.id and i.ended = 'used' and i.serial_number <> '');
