@@ -69,6 +69,7 @@ type Device struct {
 	Generation   int64 // rises when the keys are replaced; certificates name it
 	Name         string
 	SerialNumber string // empty: could not be read
+	SerialBy     SerialBy
 	Platform     string
 	PublicKey    Key
 	AgentVersion string
@@ -96,6 +97,17 @@ func (d Device) Static() bool { return !d.StaticUntil.IsZero() }
 // StaticLongest is how long a static peer may live before somebody has to look
 // again: nobody signs in on it, and its key lies in a file.
 const StaticLongest = 366 * 24 * time.Hour
+
+// SerialBy is who vouches for a device's serial number. Empty: nobody, any program can say
+// any. Of the devices on one laptop only those are one open at a time of which somebody
+// does: or whoever knows a colleague's serial number could end his sessions.
+type SerialBy string
+
+// Who vouches.
+const (
+	SerialByInvitation SerialBy = "invitation" // was for that laptop
+	SerialByHelpdesk   SerialBy = "helpdesk"   // has approved the device
+)
 
 // Suspension is one reason why access rests.
 type Suspension struct {

@@ -117,11 +117,14 @@ func Await(tx *store.Writer, d provisioner.Device) error {
 	return err
 }
 
-// Approve gives back what Await took, and nothing else. It reports whether anything changed.
+// Approve gives back what Await took, and nothing else; whoever does has seen the laptop's serial number. It reports whether anything changed.
 func Approve(tx *store.Writer, actor provisioner.Actor, d provisioner.Device, reason string) (bool, error) {
 	changed, err := tx.RestoreDevice(d, provisioner.SuspendedByApproval)
 	if err != nil || !changed {
 		return false, err
+	}
+	if err := tx.VouchForSerial(d.ID, provisioner.SerialByHelpdesk); err != nil {
+		return false, fmt.Errorf("keeping who vouches for a serial number: %w", err)
 	}
 	return true, record(tx, actor, d, provisioner.ActionApproveDevice, reason)
 }

@@ -1,6 +1,7 @@
 package enrolment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,6 +81,8 @@ type proven struct {
 	// first in the transaction that writes the device, perhaps more than once, so
 	// that it counts once and only with the device. Nil: nothing is used up.
 	claim func(tx *store.Writer) error
+	// serialBy is who vouches for the laptop's serial number. Empty: nobody does.
+	serialBy provisioner.SerialBy
 	// details are for the audit record.
 	details map[string]string
 	// keep runs last in that transaction. Nil: there is nothing more to keep.
@@ -292,6 +295,7 @@ func (e *enrolling) replace(tx *store.Writer, d provisioner.Device) (provisioner
 func (e *enrolling) issue(tx *store.Writer, d *provisioner.Device) (provisioner.Certificate, error) {
 	d.Name, d.Platform, d.AgentVersion, d.PublicKey = e.laptop.name, e.laptop.platform, e.laptop.version, e.laptop.key
 	d.EnrolledAt, d.SignedInAt = tx.Now, tx.Now
+	d.SerialBy = cmp.Or(e.proven.serialBy, d.SerialBy) // of the same person and serial number, as before
 	certificate, err := e.service.Certificates.Issue(e.request.CertificateRequest, holderOf(*d), tx.Now)
 	d.CertificateNotAfter = certificate.NotAfter
 	return certificate, err

@@ -29,7 +29,7 @@ func (s *Service) EnrolInvited(ctx context.Context, actor provisioner.Actor, r I
 		return Enrolled{}, err
 	}
 	r.DeviceName = cmp.Or(invitation.DeviceName, r.DeviceName)
-	return s.enrol(ctx, actor, proven{
+	by := proven{
 		Proof: proof, way: wayInvitation,
 		claim: func(tx *store.Writer) error {
 			now, err := tx.Invitation(string(r.Invitation))
@@ -47,5 +47,9 @@ func (s *Service) EnrolInvited(ctx context.Context, actor provisioner.Actor, r I
 			}
 			return nil
 		},
-	}, r.Laptop)
+	}
+	if invitation.SerialNumber != "" {
+		by.serialBy = provisioner.SerialByInvitation
+	}
+	return s.enrol(ctx, actor, by, r.Laptop)
 }

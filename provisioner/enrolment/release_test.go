@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/access"
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
@@ -175,5 +176,41 @@ func TestReleaseRefuses(t *testing.T) {
 	}
 	if !w.device(t, d.ID).AwaitsApproval() {
 		t.Error("it was done")
+	}
+}
+
+// Somebody vouches for a serial number by an invitation for that laptop, or by approving
+// the device; a password does not, nor an invitation for any laptop. New keys keep it.
+func TestWhoVouchesForSerialNumbers(t *testing.T) {
+	w := newWorld(t)
+	desk := as(provisioner.RoleHelpdesk, "stadt")
+	lines := []enrolment.InviteLine{{Login: "eva", SerialNumber: "S1"}, {Login: "uta"}}
+	list, err := w.Invite(t.Context(), desk, enrolment.InviteRequest{Tenant: "stadt", AnyLaptop: true, Lines: lines})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var devices []provisioner.Device
+	for i, serial := range []string{"S1", "S2"} {
+		e, err := w.EnrolInvited(t.Context(), anybody(), invited(t, list[i].Token, serial))
+		if err != nil {
+			t.Fatal(err)
+		}
+		devices = append(devices, e.Device)
+	}
+	devices = append(devices, w.enrols(t, "stadt", "emil", "S3"))
+	for i, want := range []provisioner.SerialBy{provisioner.SerialByInvitation, "", ""} {
+		if got := w.device(t, devices[i].ID).SerialBy; got != want {
+			t.Errorf("%s: %q vouches, want %q", devices[i].SerialNumber, got, want)
+		}
+	}
+	if again := w.enrols(t, "stadt", "eva", "S1"); again.ID != devices[0].ID || w.device(t, again.ID).SerialBy != provisioner.SerialByInvitation {
+		t.Errorf("with new keys: %+v", w.device(t, again.ID))
+	}
+	update(t, w.store, func(tx *store.Writer) error { return access.Await(tx, w.device(t, devices[2].ID)) })
+	if _, err := w.ApproveDevice(t.Context(), desk, enrolment.ReleaseRequest{Device: devices[2].ID, Generation: 1, Reason: "seen"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.device(t, devices[2].ID).SerialBy; got != provisioner.SerialByHelpdesk {
+		t.Errorf("approved: %q vouches", got)
 	}
 }

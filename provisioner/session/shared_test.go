@@ -9,8 +9,13 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
-// on is somebody's device on the laptop with a serial number.
+// on is somebody's device on the laptop with a serial number, for which somebody vouches.
 func (w *world) on(serial, tenant string, n int) provisioner.Actor {
+	w.t.Helper()
+	return w.stating(serial, provisioner.SerialByInvitation, tenant, n)
+}
+
+func (w *world) stating(serial string, by provisioner.SerialBy, tenant string, n int) provisioner.Actor {
 	w.t.Helper()
 	actor := w.laptopOf(tenant, n)
 	w.update(func(tx *store.Writer) error {
@@ -21,7 +26,7 @@ func (w *world) on(serial, tenant string, n int) provisioner.Actor {
 		if _, err := tx.RevokeDevice(d, "made anew"); err != nil {
 			return err
 		}
-		d.ID, d.SerialNumber, d.PublicKey[0] = provisioner.NewID(), serial, d.PublicKey[0]^1
+		d.ID, d.SerialNumber, d.SerialBy, d.PublicKey[0] = provisioner.NewID(), serial, by, d.PublicKey[0]^1
 		actor.ID = d.ID
 		return tx.AddDevice(d)
 	})
@@ -63,6 +68,29 @@ func TestASharedLaptopHasOneSession(t *testing.T) {
 		if !w.stillOpen(o) {
 			t.Error("another laptop lost its session")
 		}
+	}
+}
+
+// Who states a colleague's serial number, for which nobody vouches, does not end the
+// session there; nor does the colleague end hers.
+func TestAStatedSerialNumberEndsNoSession(t *testing.T) {
+	w := newWorld(t, 10)
+	w.serve("gw1")
+	eva, mallory, third := w.on("S1", "stadt", 1), w.stating("S1", "", "stadt", 2), w.stating("S1", "", "stadt", 3)
+	evas := w.open(eva, session.OpenRequest{Stream: "s"})
+	mallorys, thirds := w.open(mallory, session.OpenRequest{Stream: "s"}), w.open(third, session.OpenRequest{Stream: "s"})
+	if !w.stillOpen(evas) || !w.stillOpen(mallorys) || !w.stillOpen(thirds) {
+		t.Error("a serial number that was only stated has ended a session")
+	}
+	again := w.open(eva, session.OpenRequest{Stream: "s"})
+	if !w.stillOpen(mallorys) || !w.stillOpen(again) {
+		t.Error("the session of who only states the number was ended")
+	}
+	// Once the helpdesk vouches for it they share the laptop.
+	w.update(func(tx *store.Writer) error { return tx.VouchForSerial(mallory.ID, provisioner.SerialByHelpdesk) })
+	shared := w.open(mallory, session.OpenRequest{Stream: "s"})
+	if w.stillOpen(again) || !w.stillOpen(shared) || !w.stillOpen(thirds) {
+		t.Error("with the helpdesk's word it is not one open at a time")
 	}
 }
 

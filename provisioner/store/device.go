@@ -11,7 +11,7 @@ import (
 
 const (
 	deviceColumns = `d.id, d.tenant, d.person, d.generation, d.name, d.serial_number, d.platform, d.public_key, d.agent_version,
-	d.enrolled_at, d.certificate_not_after, d.revoked_at, d.revoked_why, d.signed_in_at, d.static_until `
+	d.enrolled_at, d.certificate_not_after, d.revoked_at, d.revoked_why, d.signed_in_at, d.static_until, d.serial_by `
 	selectDevice = `select ` + deviceColumns + `from device d `
 )
 
@@ -21,7 +21,7 @@ func scanDeviceAnd(s scanner, more ...any) (d provisioner.Device, err error) {
 	var key string
 	var enrolled, notAfter, revoked, signedIn, static int64
 	if err := s.Scan(append([]any{&d.ID, &d.Tenant, &d.Person, &d.Generation, &d.Name, &d.SerialNumber, &d.Platform, &key, &d.AgentVersion,
-		&enrolled, &notAfter, &revoked, &d.RevokedWhy, &signedIn, &static}, more...)...); err != nil {
+		&enrolled, &notAfter, &revoked, &d.RevokedWhy, &signedIn, &static, &d.SerialBy}, more...)...); err != nil {
 		return d, err
 	}
 	d.EnrolledAt, d.CertificateNotAfter, d.RevokedAt, d.SignedInAt, d.StaticUntil = at(enrolled), at(notAfter), at(revoked), at(signedIn), at(static)
@@ -81,7 +81,8 @@ type Applicant struct {
 	// Acknowledged is the version of the tenant's house rules that the person has
 	// acknowledged last; empty: none.
 	Acknowledged string
-	// Beside are other people's devices on the same laptop, by id.
+	// Beside are other people's devices on the same laptop, by id; of those of which
+	// somebody vouches for the serial number, its own among them.
 	Beside []string
 }
 
@@ -104,7 +105,8 @@ func (r *Reader) Applicant(actor provisioner.Actor, n int) (Applicant, error) {
 			coalesce((select s.closed_at from session s where s.device = d.id and s.closed_revision > 0
 				order by s.closed_revision desc limit 1 offset $1), 0),
 			coalesce((select k.version from acknowledgement k where k.person = d.person and k.tenant = d.tenant order by k.acknowledged_at desc limit 1), ''),
-			(select count(*) from device o where o.tenant = d.tenant and o.serial_number = d.serial_number and o.serial_number <> '' and o.revoked_at = 0)
+			(select count(*) from device o where o.tenant = d.tenant and o.serial_number = d.serial_number and o.serial_number <> '' and o.revoked_at = 0
+				and o.serial_by <> '' and d.serial_by <> '')
 		from device d join person p on p.id = d.person join tenant t on t.name = d.tenant where d.id = $2`, n-1, actor.ID)
 	if err == nil && suspensions > 0 {
 		a.Device, err = withSuspensions(r.q, a.Device)
@@ -112,7 +114,7 @@ func (r *Reader) Applicant(actor provisioner.Actor, n int) (Applicant, error) {
 	if err == nil && beside > 1 {
 		d := a.Device
 		a.Beside, err = all(r.q, value[string], `select id from device where tenant = $1 and serial_number = $2 and serial_number <> '' and revoked_at = 0
-			and id <> $3 order by id`, d.Tenant, d.SerialNumber, d.ID)
+			and serial_by <> '' and id <> $3 order by id`, d.Tenant, d.SerialNumber, d.ID)
 	}
 	a.Device, err = admitted(a.Device, err, actor)
 	return a, err
@@ -204,10 +206,10 @@ func (w *Writer) AddDevice(d provisioner.Device) error {
 		return err
 	}
 	if err := run(w.q, `insert into device (id, tenant, person, generation, name, serial_number, platform, public_key, agent_version,
-			enrolled_at, certificate_not_after, revoked_at, revoked_why, search, signed_in_at, static_until)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, '', $12, $13, $14)`,
+			enrolled_at, certificate_not_after, revoked_at, revoked_why, search, signed_in_at, static_until, serial_by)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, '', $12, $13, $14, $15)`,
 		d.ID, d.Tenant, d.Person, d.Generation, d.Name, d.SerialNumber, d.Platform, d.PublicKey.String(), d.AgentVersion,
-		ms(d.EnrolledAt), ms(d.CertificateNotAfter), deviceText(d), ms(d.SignedInAt), ms(d.StaticUntil)); err != nil {
+		ms(d.EnrolledAt), ms(d.CertificateNotAfter), deviceText(d), ms(d.SignedInAt), ms(d.StaticUntil), string(d.SerialBy)); err != nil {
 		return err
 	}
 	return w.restAsOthers(d)
@@ -221,9 +223,9 @@ func (w *Writer) ReplaceDevice(d provisioner.Device) error {
 		return err
 	}
 	if err := run(w.q, `update device set generation = $1, name = $2, platform = $3, public_key = $4, agent_version = $5, enrolled_at = $6,
-		certificate_not_after = $7, search = $8, signed_in_at = $9, static_until = $10 where id = $11`,
+		certificate_not_after = $7, search = $8, signed_in_at = $9, static_until = $10, serial_by = $11 where id = $12`,
 		d.Generation, d.Name, d.Platform, d.PublicKey.String(), d.AgentVersion, ms(d.EnrolledAt), ms(d.CertificateNotAfter),
-		deviceText(d), ms(d.SignedInAt), ms(d.StaticUntil), d.ID); err != nil {
+		deviceText(d), ms(d.SignedInAt), ms(d.StaticUntil), string(d.SerialBy), d.ID); err != nil {
 		return err
 	}
 	return w.restAsOthers(d)
@@ -255,6 +257,12 @@ func (w *Writer) NoteAgent(device, version string) error {
 	change(w.ledger(), d)
 	d.device.AgentVersion = version
 	return w.beside().run(`update device set agent_version = $1 where id = $2`, version, device)
+}
+
+// VouchForSerial keeps who vouches for the serial number of a device.
+func (w *Writer) VouchForSerial(device string, by provisioner.SerialBy) error {
+	_, err := w.changedDevice(device, `update device set serial_by = $1 where id = $2`, string(by), device)
+	return err
 }
 
 // NoteSignIn keeps when the device's person last proved who she is.
