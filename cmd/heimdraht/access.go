@@ -119,8 +119,12 @@ func (c *many) run(ctx context.Context, a *app, action heimdrahtv1.TakeAction, u
 			}, r)
 		}
 		a.say(words{"Es geht um %d Laptops von %d Menschen.", "It is about %d laptops of %d people."}, r.GetDevices(), r.GetPeople())
-		if p := r.GetProposal(); p != nil {
+		switch p := r.GetProposal(); {
+		case p != nil:
 			a.sayWaits(p)
+		case action == heimdrahtv1.TakeAction_TAKE_ACTION_RESTORE && r.GetDevices() == 0:
+			a.say(words{"Mit dieser Auswahl ruht nichts. Was einzeln ruht, gibt heimdraht device restore zurück; was mit anderer Auswahl ruht, dieselbe Auswahl.",
+				"Nothing is suspended by this selection. What rests singly is given back by heimdraht device restore; what rests by another selection, by that one."})
 		}
 		return nil
 	})

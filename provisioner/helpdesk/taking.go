@@ -60,7 +60,7 @@ func (s *Service) Take(ctx context.Context, actor provisioner.Actor, r TakeReque
 			return nil
 		}
 		if t.Total == 0 {
-			if more, err := more(tx, r); err != nil || !more {
+			if left, err := more(tx, r); err != nil || !left {
 				return err
 			}
 		}
