@@ -65,6 +65,8 @@ const (
 	InvitationReplaced  provisioner.Code = "invitation-replaced"
 	InvitationExpired   provisioner.Code = "invitation-expired"
 
+	RulesUnread          provisioner.Code = "house-rules"
+	SignInNeeded         provisioner.Code = "sign-in-needed"
 	NoDevice             provisioner.Code = "no-device"
 	DeviceRevoked        provisioner.Code = "device-revoked"
 	DeviceSuspended      provisioner.Code = "device-suspended"
@@ -258,6 +260,12 @@ func catalogueOfLaptop() []Entry {
 		{CertificateExpired, provisioner.WhoEmployee,
 			provisioner.Text{Sentence: "Der Ausweis (Zertifikat) dieses Laptops ist am {day} abgelaufen.", Next: "Am Laptop mit dem Passwort neu anmelden: heimdraht-agent enrol. Gerät und Adresse bleiben."},
 			provisioner.Text{Sentence: "This laptop's certificate expired on {day}.", Next: "Sign in again at the laptop with the password: heimdraht-agent enrol. Device and address stay."}},
+		{RulesUnread, provisioner.WhoEmployee,
+			provisioner.Text{Sentence: "Die Hausregeln der Verwaltung sind in ihrer jetzigen Fassung noch nicht bestätigt.", Next: "Am Laptop lesen und bestätigen: heimdraht-agent rules. Wer einen neuen Laptop anmeldet, wird dabei gefragt."},
+			provisioner.Text{Sentence: "The administration's house rules have not been acknowledged in their present version.", Next: "Read and acknowledge them at the laptop: heimdraht-agent rules. Whoever enrols a new laptop is asked then."}},
+		{SignInNeeded, provisioner.WhoEmployee,
+			provisioner.Text{Sentence: "Die Verwaltung verlangt von Zeit zu Zeit eine neue Anmeldung, und die ist fällig.", Next: "Am Laptop wieder anmelden: heimdraht-agent sign-in."},
+			provisioner.Text{Sentence: "The administration asks for a new sign-in from time to time, and it is due.", Next: "Sign in again at the laptop: heimdraht-agent sign-in."}},
 		{LaptopSilent, provisioner.WhoEmployee,
 			provisioner.Text{Sentence: "Der Laptop hat sich seit {age} nicht gemeldet: Er ist aus, schläft oder hat kein Netz.", Next: "Laptop aufwecken und sein Netz prüfen. Er meldet sich dann von selbst."},
 			provisioner.Text{Sentence: "The laptop has been silent for {age}: it is off, asleep or without a network.", Next: "Wake the laptop and look at its network. It then reports by itself."}},

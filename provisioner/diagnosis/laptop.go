@@ -14,6 +14,9 @@ func (f Facts) device() Link {
 		return l.wrong(words{"keiner angemeldet", "none enrolled"}, NoDevice)
 	}
 	why := func(reason string) fill {
+		if f.Own {
+			return fill{"reason", words{"den Grund kennt der Helpdesk", "the helpdesk knows why"}}
+		}
 		return fill{"reason", words{cmp.Or(reason, "ohne Angabe"), cmp.Or(reason, "not stated")}}
 	}
 	if !d.RevokedAt.IsZero() {
@@ -60,6 +63,19 @@ func (f Facts) certificate() Link {
 		return l.ok(words{"gilt bis ", "valid until "}.with(day(until)))
 	}
 	return l.wrong(words{"abgelaufen am ", "expired on "}.with(day(until)), CertificateExpired, fill{"day", day(until)})
+}
+
+func (f Facts) houseRules() Link {
+	l := link("house-rules", "Hausregeln", "house rules")
+	switch {
+	case f.Device == nil || !f.Device.RevokedAt.IsZero() || f.static():
+		return l
+	case f.Tenant.HouseRules.Version == "":
+		return l.ok(words{"keine", "none"})
+	case !f.RulesUnread:
+		return l.ok(words{"bestätigt", "acknowledged"})
+	}
+	return l.wrongUnless(f.Session != nil, words{"in der jetzigen Fassung nicht bestätigt", "not acknowledged in their present version"}, RulesUnread)
 }
 
 // agentsKept is how many minor versions an agent may be behind the control plane:

@@ -157,10 +157,10 @@ func (f Facts) signIn() Link {
 	l := link("sign-in", "Anmeldung", "sign-in")
 	r, ok := f.refused()
 	if !ok {
-		return l.ok(words{"keine Ablehnung, die noch zählt", "no refusal that still counts"})
+		return f.signedIn(l)
 	}
 	figure := words{"zuletzt abgelehnt ", "last refused "}.with(f.ago(r.At))
-	if cause, ok := SignIn(r.Cause); ok {
+	if cause, ok := SignIn(r.Cause); ok && !(f.Own && r.Code == provisioner.CodeSignInFailed) {
 		l.State, l.Figure, l.Cause = Wrong, figure, cause
 		return l
 	}
@@ -176,4 +176,15 @@ func (f Facts) signIn() Link {
 		return l.refused(figure, provisioner.Refuse(provisioner.CodePersonSuspended).With("until", "", "")) // until when is not kept
 	}
 	return l.refused(figure, provisioner.Refuse(r.Code))
+}
+
+// signedIn is of whom no refusal counts: whether she has to prove who she is once
+// more before another connection. Nobody has to while the directory is silent.
+func (f Facts) signedIn(l Link) Link {
+	d := f.Device
+	if d == nil || d.Static() || d.SignedInAt.IsZero() || !f.Directory.Live || !f.Tenant.Policy.SignInDue(d.SignedInAt, f.Now) {
+		return l.ok(words{"keine Ablehnung, die noch zählt", "no refusal that still counts"})
+	}
+	figure := words{"zuletzt am ", "last on "}.with(day(d.SignedInAt))
+	return l.wrongUnless(f.Session != nil, figure, SignInNeeded)
 }
