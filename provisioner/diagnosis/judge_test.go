@@ -357,6 +357,20 @@ func TestFigures(t *testing.T) {
 	}
 }
 
+// How old a password is, good or expired, where the directory tells.
+func TestTheAgeOfAPassword(t *testing.T) {
+	f := well()
+	f.Standing.PasswordChangedAt = f.Now.Add(-90 * 24 * time.Hour)
+	at := slices.Index(names(diagnosis.Judge(f)), "password")
+	if _, figure := diagnosis.Judge(f).Links[at].Shown("de"); figure != "gilt, soweit das Verzeichnis es sagt, gesetzt vor 90 Tagen" {
+		t.Errorf("good: %q", figure)
+	}
+	f.Standing.PasswordEndsAt = f.Now.Add(-24 * time.Hour)
+	if _, figure := diagnosis.Judge(f).Links[at].Shown("en"); figure != "expired on 2027-02-28, set 90 days ago" {
+		t.Errorf("expired: %q", figure)
+	}
+}
+
 // Agreed days and times, and devices without an agent.
 func TestAccessThatIsLimited(t *testing.T) {
 	phone := func(f *diagnosis.Facts) {

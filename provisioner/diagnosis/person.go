@@ -127,10 +127,11 @@ func (f Facts) password() Link {
 	var figure words
 	switch s.Password {
 	case "":
-		if s.PasswordEndsAt.IsZero() {
-			return l.ok(words{"gilt, soweit das Verzeichnis es sagt", "good, as far as the directory tells"})
+		figure = words{"gilt, soweit das Verzeichnis es sagt", "good, as far as the directory tells"}
+		if !s.PasswordEndsAt.IsZero() {
+			figure = words{"gilt bis ", "good until "}.with(day(s.PasswordEndsAt))
 		}
-		return l.ok(words{"gilt bis ", "good until "}.with(day(s.PasswordEndsAt)))
+		return l.ok(figure.with(f.setAt(s)))
 	case provisioner.PasswordMustChange:
 		figure = words{"muss geändert werden", "must be changed"}
 	default:
@@ -139,6 +140,7 @@ func (f Facts) password() Link {
 			figure = words{"abgelaufen am ", "expired on "}.with(day(s.PasswordEndsAt))
 		}
 	}
+	figure = figure.with(f.setAt(s))
 	switch {
 	case f.held():
 		return l.noted(figure, PasswordExpired)
@@ -151,6 +153,14 @@ func (f Facts) password() Link {
 		return l.wrong(figure, PasswordExpired)
 	}
 	return l.noted(figure, PasswordExpired)
+}
+
+// setAt says how old a password is, where the directory tells.
+func (f Facts) setAt(s provisioner.Standing) words {
+	if s.PasswordChangedAt.IsZero() {
+		return words{}
+	}
+	return words{", gesetzt ", ", set "}.with(f.ago(s.PasswordChangedAt))
 }
 
 func (f Facts) signIn() Link {

@@ -35,7 +35,7 @@ func Keepings() map[string]Keeping {
 			Until: departure, Seen: desk, End: last,
 		},
 		"standing": {
-			What:  Words{"was das Verzeichnis zuletzt sagte: Gruppen, die etwas entscheiden, ob das Konto oder das Passwort zu Ende ist, wann gelesen", "what the directory last said: groups that decide something, whether account or password has ended, when it was read"},
+			What:  Words{"was das Verzeichnis zuletzt sagte: Gruppen, die etwas entscheiden, ob das Konto oder das Passwort zu Ende ist, wann das Passwort zuletzt gesetzt wurde, wann gelesen", "what the directory last said: groups that decide something, whether account or password has ended, when the password was last set, when it was read"},
 			Why:   Words{"zu entscheiden, wer Zugang hat", "to decide who has access"},
 			Until: departure, Seen: desk, End: goes,
 		},
