@@ -99,7 +99,7 @@ func (t Tenant) Admits(s Standing, now time.Time) *Refusal {
 
 // AccessEnded is the refusal for somebody whose account has ended.
 func AccessEnded(why WhyNot) *Refusal {
-	german, english := "gesperrt", "has been disabled"
+	german, english := "abgeschaltet", "has been disabled"
 	switch why {
 	case WhyDeleted:
 		german, english = "gelöscht", "has been deleted"

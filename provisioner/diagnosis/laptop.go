@@ -20,7 +20,7 @@ func (f Facts) device() Link {
 		return fill{"reason", words{cmp.Or(reason, "ohne Angabe"), cmp.Or(reason, "not stated")}}
 	}
 	if !d.RevokedAt.IsZero() {
-		return l.wrong(words{d.Name + ", gesperrt ", d.Name + ", revoked "}.with(f.ago(d.RevokedAt)), DeviceRevoked, fill{"day", day(d.RevokedAt)}, why(d.RevokedWhy))
+		return l.wrong(words{d.Name + ", entzogen ", d.Name + ", revoked "}.with(f.ago(d.RevokedAt)), DeviceRevoked, fill{"day", day(d.RevokedAt)}, why(d.RevokedWhy))
 	}
 	// What the helpdesk took comes before what the directory took: it stays when
 	// the directory gives back.
