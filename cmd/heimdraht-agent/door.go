@@ -201,7 +201,7 @@ func (d *door) handler() http.Handler {
 	})
 	mux.HandleFunc("GET "+whyPath, func(w http.ResponseWriter, r *http.Request) {
 		language := r.URL.Query().Get("language")
-		d.answer(w, r, language, true, func(_ int, a *answer) error {
+		d.answer(w, r, language, true, func(_ int, a *answer) error { //nolint:contextcheck // the laptop remembers its own
 			status := d.laptop.Explain(r.Context(), language)
 			a.Status = &status
 			return nil

@@ -170,7 +170,7 @@ func (f Facts) signIn() Link {
 		return f.signedIn(l)
 	}
 	figure := words{"zuletzt abgelehnt ", "last refused "}.with(f.ago(r.At))
-	if cause, ok := SignIn(r.Cause); ok && !(f.Own && r.Code == provisioner.CodeSignInFailed) {
+	if cause, ok := SignIn(r.Cause); ok && (!f.Own || r.Code != provisioner.CodeSignInFailed) {
 		l.State, l.Figure, l.Cause = Wrong, figure, cause
 		return l
 	}
