@@ -12,7 +12,7 @@ import (
 )
 
 // explainWithin is how long a person waits for the control plane's word, before she is told what the laptop knows.
-const explainWithin = 5 * time.Second
+const explainWithin = 3 * time.Second
 
 // maxLinks bounds how much of a chain is taken in.
 const maxLinks = 64
@@ -44,7 +44,7 @@ type explained struct {
 }
 
 // Explain is Status with the control plane's word on why, in the codes that the helpdesk is told, and with the chain:
-// the control plane's part of it, where it can be asked, and the laptop's. It takes 5 s at the most.
+// the control plane's part of it, where it can be asked, and the laptop's. It takes 3 s at the most.
 func (e *Endpoint) Explain(ctx context.Context, language string) Status {
 	s, _ := e.situation()
 	if !s.enrolled {
