@@ -89,6 +89,7 @@ const (
 	ActionReadPerson          Action = "read person"
 	ActionReadDevice          Action = "read device"
 	ActionExplain             Action = "explain person"
+	ActionExplainOwn          Action = "explain own device"
 	ActionRevokeDevice        Action = "revoke device"
 	ActionSuspendDevice       Action = "suspend device"
 	ActionRestoreDevice       Action = "restore device"
@@ -184,7 +185,7 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionRenewCertificate:
 		return []Role{RoleDevice, RoleGateway}
-	case ActionAttach, ActionSignInAgain, ActionReadHouseRules, ActionAcknowledge:
+	case ActionAttach, ActionExplainOwn, ActionSignInAgain, ActionReadHouseRules, ActionAcknowledge:
 		return []Role{RoleDevice}
 	case ActionSyncGateway:
 		return []Role{RoleGateway}

@@ -261,3 +261,16 @@ func TestRefusalText(t *testing.T) {
 		t.Errorf("a log would say %q", r.Error())
 	}
 }
+
+// Who can do the next step is the one whom the next step names.
+func TestWhoActs(t *testing.T) {
+	for code, want := range map[provisioner.Code]provisioner.Who{
+		provisioner.CodeFactorMissing: provisioner.WhoTenantAdmin, provisioner.CodeFactorThrottled: provisioner.WhoNobody, provisioner.CodeFourEyes: provisioner.WhoTenantAdmin,
+		provisioner.CodeTooLarge: provisioner.WhoEmployee, provisioner.CodeFactorWrong: provisioner.WhoEmployee, provisioner.CodeDeviceSuspended: provisioner.WhoHelpdesk,
+		provisioner.CodeNoLicence: provisioner.WhoTenantAdmin, provisioner.CodeNoSeat: provisioner.WhoNobody, provisioner.CodeDatabaseUnavailable: provisioner.WhoOperator,
+	} {
+		if got := provisioner.Refuse(code).Who(); got != want {
+			t.Errorf("%s: %s, want %s", code, got, want)
+		}
+	}
+}

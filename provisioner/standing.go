@@ -12,7 +12,9 @@ type Standing struct {
 	// Password is in what way it is no good; empty: it is good, as far as is known.
 	Password       PasswordState
 	PasswordEndsAt time.Time // zero: it does not end, or nobody says when
-	ReadAt         time.Time
+	// PasswordChangedAt is when it was last set. Zero: the directory does not tell.
+	PasswordChangedAt time.Time
+	ReadAt            time.Time
 
 	// Entitled reports that she had the right when it was last judged.
 	Entitled bool
@@ -97,7 +99,7 @@ func (t Tenant) Admits(s Standing, now time.Time) *Refusal {
 
 // AccessEnded is the refusal for somebody whose account has ended.
 func AccessEnded(why WhyNot) *Refusal {
-	german, english := "gesperrt", "has been disabled"
+	german, english := "abgeschaltet", "has been disabled"
 	switch why {
 	case WhyDeleted:
 		german, english = "gelöscht", "has been deleted"

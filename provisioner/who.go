@@ -16,15 +16,16 @@ const (
 // the kind it is named here.
 func (r *Refusal) Who() Who {
 	switch r.Code {
-	case CodeSignInFailed, CodeDeviceRevoked, CodeDeviceReplaced, CodeSessionExpired, CodeReasonMissing, CodePasswordExpired:
+	case CodeSignInFailed, CodeDeviceRevoked, CodeDeviceReplaced, CodeSessionExpired, CodeReasonMissing, CodePasswordExpired,
+		CodeTooLarge:
 		return WhoEmployee
-	case CodeNoLicence:
+	case CodeNoLicence, CodeFactorMissing, CodeFourEyes:
 		return WhoTenantAdmin
 	case CodeNotInGroup, CodeAccessEnded, CodeDeviceLimit:
 		return WhoHelpdesk
 	case CodeDatabaseUnavailable, CodeDirectoryUnreadable, CodeGatewayKeyChanged, CodeGatewayReplaced, CodeGatewayExpired:
 		return WhoOperator
-	case CodeSessionElsewhere, CodeGatewayMoved, CodeAccessChanged, CodeNoSeat, CodeGatewayFull, CodeOutsideHours:
+	case CodeSessionElsewhere, CodeGatewayMoved, CodeAccessChanged, CodeNoSeat, CodeGatewayFull, CodeOutsideHours, CodeFactorThrottled:
 		return WhoNobody
 	}
 	switch r.Kind() {

@@ -117,9 +117,9 @@ const maxText = 1000
 // characters, which could play tricks on a terminal, are taken out.
 // One without words or code, which no control plane of ours sends, gets some.
 func FromRefusal(r *heimdrahtv1.Refusal) *Problem {
-	t := Text{Sentence: printable(r.GetSentence()), Next: printable(r.GetNextStep())}
+	t := Text{Sentence: Printable(r.GetSentence()), Next: Printable(r.GetNextStep())}
 	p := &Problem{
-		Code: cmp.Or(printable(r.GetCode()), codeRefused), German: t, English: t, Refused: true, Who: Who(r.GetWho()).known(),
+		Code: cmp.Or(Printable(r.GetCode()), codeRefused), German: t, English: t, Refused: true, Who: Who(r.GetWho()).known(),
 		RetryAfter: milliseconds(r.GetRetryAfterMs()), HouseRules: FromHouseRules(r.GetHouseRules()),
 	}
 	if strings.TrimSpace(t.Sentence) == "" {
@@ -147,7 +147,7 @@ func FromHouseRules(r *heimdrahtv1.HouseRules) *HouseRules {
 	for i, line := range lines {
 		lines[i] = strings.TrimRight(printableOf(line), " ")
 	}
-	return &HouseRules{Version: printable(r.GetVersion()), Text: strings.Join(lines, "\n"), Link: printable(r.GetLink())}
+	return &HouseRules{Version: Printable(r.GetVersion()), Text: strings.Join(lines, "\n"), Link: Printable(r.GetLink())}
 }
 
 // codeRefused stands for a refusal that came without a code.
@@ -173,7 +173,7 @@ func FromStatus(err error) error {
 		case *heimdrahtv1.Refusal:
 			return FromRefusal(d)
 		case *heimdrahtv1.Fault:
-			return serverFault(printable(d.GetId())).Because(err)
+			return serverFault(Printable(d.GetId())).Because(err)
 		}
 	}
 	switch s.Code() {
@@ -189,7 +189,8 @@ func FromStatus(err error) error {
 	return serverFault("").Because(err)
 }
 
-func printable(s string) string {
+// Printable bounds what a control plane says, and takes out what could play tricks on a terminal.
+func Printable(s string) string {
 	if len(s) > maxText {
 		s = s[:maxText]
 	}

@@ -109,7 +109,7 @@ func explain(server Server, leaf *x509.Certificate, err error) *Problem {
 	)
 	switch {
 	case errors.As(err, &host):
-		names := printable(strings.Join(namesOf(leaf), ", "))
+		names := Printable(strings.Join(namesOf(leaf), ", "))
 		return serverUntrusted(where,
 			"sein Zertifikat ist auf einen anderen Namen ausgestellt ("+names+")",
 			"its certificate is made out to another name ("+names+")").Because(err)

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,11 +58,14 @@ func (p *grpcPlane) attach(wish context.Context) (stream, context.CancelFunc, er
 }
 
 // connect opens a connection in the name of the present identity.
-func (e *Endpoint) connect(ctx context.Context) (*control.Conn, error) {
+func (e *Endpoint) connect(ctx context.Context) (*control.Conn, error) { return e.connectIn(ctx, "") }
+
+// connectIn has the control plane speak a language on it. Empty: the one that was chosen last.
+func (e *Endpoint) connectIn(ctx context.Context, language string) (*control.Conn, error) {
 	e.mu.Lock()
 	o := control.Options{
 		Servers: e.servers(), Identity: e.identity, Agent: "heimdraht-agent/" + e.options.Version,
-		Language: e.language, Dial: e.options.Dial, Logger: e.log,
+		Language: cmp.Or(language, e.language), Dial: e.options.Dial, Logger: e.log,
 	}
 	e.mu.Unlock()
 	if o.Identity == nil {

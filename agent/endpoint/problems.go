@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"syscall"
 	"time"
 	"unicode"
@@ -44,6 +45,17 @@ const (
 
 // phrase is a part of a sentence in both languages.
 type phrase struct{ german, english string }
+
+// in is the phrase in "en", else in German.
+func (p phrase) in(language string) string {
+	if language == "en" {
+		return p.english
+	}
+	return p.german
+}
+
+// seconds writes an age.
+func seconds(n int64) string { return strconv.FormatInt(n, 10) + " s" }
 
 func configurationRefused(err error) *control.Problem {
 	r := &rejection{german: "sie sind unbrauchbar", english: "they are unusable"}

@@ -64,6 +64,9 @@ type Status struct {
 	ReceivedBytes uint64 `json:"received_bytes"`
 	SentBytes     uint64 `json:"sent_bytes"`
 
+	// Links are the chain, if it was asked for (Explain): the nearest to the root first.
+	Links []Link `json:"links,omitempty"`
+
 	problem *control.Problem
 }
 
@@ -72,6 +75,13 @@ type Note struct {
 	Code     string `json:"code"`
 	Sentence string `json:"sentence"`
 	Next     string `json:"next_step,omitempty"`
+	// Who can do that. Empty: nobody says.
+	Who control.Who `json:"who,omitempty"`
+}
+
+func noteOf(p *control.Problem, language string) Note {
+	t := p.Text(language)
+	return Note{Code: p.Code, Sentence: t.Sentence, Next: t.Next, Who: p.Who}
 }
 
 // situation is all that decides about a status.
@@ -84,22 +94,37 @@ type situation struct {
 	clockOff                           time.Duration
 }
 
-// Status tells how the laptop stands, in "en", else in German.
+// Status tells how the laptop stands by what it knows itself, in "en", else in German.
 func (e *Endpoint) Status(language string) Status {
+	s, who := e.situation()
+	status := describe(s, language, time.Now())
+	who.name(&status)
+	return status
+}
+
+// situation is how the laptop stands now, and whose it is.
+func (e *Endpoint) situation() (situation, whose) {
 	tunnel := e.tunnel.reading()
 	e.mu.Lock()
-	s := situation{
+	defer e.mu.Unlock()
+	return situation{
 		enrolled: e.identity != nil, wanted: e.wanted, halted: e.halted != nil, attached: e.attached,
 		problem: e.problem, session: e.held, end: e.end, tunnel: tunnel, clockOff: e.clockOff,
+	}, whose{e.device, e.identity}
+}
+
+// whose a laptop is.
+type whose struct {
+	device   savedDevice
+	identity *control.Identity
+}
+
+// name says so; nothing where nobody has enrolled it.
+func (w whose) name(s *Status) {
+	if w.identity != nil {
+		s.Person, s.Tenant, s.DeviceID = w.device.Person, w.device.Tenant, w.device.DeviceID
+		s.CertificateUntil = w.identity.Leaf().NotAfter.UTC()
 	}
-	device, identity := e.device, e.identity
-	e.mu.Unlock()
-	status := describe(s, language, time.Now())
-	if identity != nil {
-		status.Person, status.Tenant, status.DeviceID = device.Person, device.Tenant, device.DeviceID
-		status.CertificateUntil = identity.Leaf().NotAfter.UTC()
-	}
-	return status
 }
 
 // describe finds the words for a situation. It is pure.
@@ -125,8 +150,7 @@ func describe(s situation, language string, now time.Time) Status {
 		}
 	}
 	for _, p := range notes(s, problem) {
-		t := p.Text(language)
-		status.Notes = append(status.Notes, Note{Code: p.Code, Sentence: t.Sentence, Next: t.Next})
+		status.Notes = append(status.Notes, noteOf(p, language))
 	}
 	return status
 }

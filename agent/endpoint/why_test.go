@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -103,9 +105,12 @@ func of(t *testing.T, change func(*Options)) (*harness, *Endpoint) {
 type laptopFault struct {
 	name   string
 	inject func(*testing.T) *Endpoint
+	house  func(*testing.T) *house // in place of inject, with a whole control plane
 	code   string
 	note   bool // beside a connection that stands
 	who    control.Who
+	// why is what the control plane says when it is asked, to her and to the helpdesk. Empty: it knows nothing of it.
+	why string
 }
 
 func faultsOfLaptops() []laptopFault {
@@ -150,22 +155,22 @@ func faultsOfLaptops() []laptopFault {
 			})
 		}
 	}
-	takes := func(do func(*house) error) func(*testing.T) *Endpoint {
-		return func(t *testing.T) *Endpoint {
+	takes := func(do func(*house) error) func(*testing.T) *house {
+		return func(t *testing.T) *house {
 			h := newHouse(t, nil)
 			h.open()
 			check(t, do(h))
-			return h.laptop
+			return h
 		}
 	}
-	refused := func(declare func(*heimdrahtv1.Declaration), do func(*house)) func(*testing.T) *Endpoint {
-		return func(t *testing.T) *Endpoint {
+	refused := func(declare func(*heimdrahtv1.Declaration), do func(*house)) func(*testing.T) *house {
+		return func(t *testing.T) *house {
 			h := newHouse(t, declare)
 			if do != nil {
 				do(h)
 			}
 			h.laptop.Want()
-			return h.laptop
+			return h
 		}
 	}
 	return []laptopFault{
@@ -209,7 +214,14 @@ func faultsOfLaptops() []laptopFault {
 			return e
 		}},
 
-		{name: "UDP is blocked, while the gateway has the peer", code: "gateway-silent", who: control.Employee, inject: takes(func(*house) error { return nil })},
+		{name: "UDP is blocked, while the gateway has the peer", code: "gateway-silent", why: "gateway-silent", who: control.Employee, house: takes(func(h *house) error {
+			eventually(h.t, h.laptop, "no answer", func(s Status) bool { return s.State == NoAnswer })
+			for _, id := range h.gateway.Sessions() {
+				h.gateway.Observe(&heimdrahtv1.PeerObservation{SessionId: id}) // it is there, and has heard nothing either
+			}
+			h.laptop.Want() // which tells the control plane at once
+			return nil
+		})},
 		{name: "the gateway's name is not found", code: "gateway-not-found", who: control.Employee, inject: func(t *testing.T) *Endpoint {
 			s, e := of(t, func(o *Options) {
 				o.Resolve = func(context.Context, string, string) ([]netip.Addr, error) { return nil, errors.New("no such host") }
@@ -220,40 +232,63 @@ func faultsOfLaptops() []laptopFault {
 			e.Want()
 			return e
 		}},
-		{name: "revoked", code: "device-revoked", who: control.Employee, inject: takes(func(h *house) error {
+		{name: "revoked", code: "device-revoked", why: "device-revoked", who: control.Employee, house: takes(func(h *house) error {
 			desk, ctx := h.desk()
 			_, err := desk.RevokeDevice(ctx, &heimdrahtv1.RevokeDeviceRequest{DeviceId: h.device(), Reason: "lost"})
 			return err
 		})},
-		{name: "suspended", code: "device-suspended", who: control.Helpdesk, inject: takes(func(h *house) error {
+		{name: "suspended", code: "device-suspended", why: "device-suspended", who: control.Helpdesk, house: takes(func(h *house) error {
 			desk, ctx := h.desk()
 			_, err := desk.SuspendDevice(ctx, &heimdrahtv1.SuspendDeviceRequest{DeviceId: h.device(), Reason: "leave"})
 			return err
 		})},
-		{name: "opened by a copy of the laptop", code: "stream-replaced", who: control.Employee, inject: takes(func(h *house) error {
+		{name: "opened by a copy of the laptop", code: "stream-replaced", who: control.Employee, house: takes(func(h *house) error {
 			copied, _ := h.start(h.store)
 			copied.Want()
 			return nil
 		})},
-		{name: "left the group", code: "device-suspended", who: control.Helpdesk, inject: takes(func(h *house) error {
+		{name: "left the group", code: "device-suspended", why: "not-in-group", who: control.Helpdesk, house: takes(func(h *house) error {
 			return h.Directory.Leave(provisionertest.GroupDN("Homeoffice"), provisionertest.DN(provisionertest.Staff))
 		})},
-		{name: "the pool is full", code: "no-seat", who: control.Nobody, inject: refused(func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Contracts[0].Seats = 1 }, func(h *house) {
+		{name: "the account is deleted", code: "device-suspended", why: "account-deleted", who: control.Helpdesk, house: takes(func(h *house) error {
+			return h.Directory.Delete(provisionertest.DN(provisionertest.Staff))
+		})},
+		{name: "the house rules have changed", code: "house-rules", why: "house-rules", who: control.Employee, house: refused(nil, func(h *house) {
+			d := provisionertest.Declaration()
+			d.Tenants[0].HouseRules = &heimdrahtv1.HouseRulesDeclaration{German: "Nicht mitlesen lassen."}
+			h.Apply(d)
+		})},
+		{name: "outside of the hours", code: "outside-hours", why: "outside-hours", who: control.Nobody, house: refused(func(d *heimdrahtv1.Declaration) {
+			d.Tenants[0].Policy.Access = []*heimdrahtv1.AccessTime{{Group: "all", Until: "2020-12-31"}}
+		}, nil)},
+		{name: "waits for the helpdesk's approval", code: "approval-awaited", why: "approval-awaited", who: control.Helpdesk, house: refused(func(d *heimdrahtv1.Declaration) {
+			d.Tenants[0].Policy.Approval = "helpdesk"
+		}, nil)},
+		{name: "the gateway does not confirm", code: "gateway-not-ready", why: "gateway-behind", who: control.Nobody, house: refused(nil, func(h *house) { h.gateway.Mute(true) })},
+		{name: "the pool is full", code: "no-seat", why: "no-seat", who: control.Nobody, house: refused(func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Contracts[0].Seats = 1 }, func(h *house) {
 			_, err := provisionertest.Open(h.Attach(h.t.Context(), h.Enrol(provisionertest.Second, "SN2")), "")
 			check(h.t, err)
 		})},
-		{name: "the contract is over", code: "no-licence", who: control.TenantAdmin, inject: refused(func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Contracts[0].Until = "2020-12-31" }, nil)},
-		{name: "no gateway is there", code: "no-gateway", who: control.Nobody, inject: refused(nil, func(h *house) { h.gateway.Stop() })},
+		{name: "the contract is over", code: "no-licence", why: "licence-over", who: control.TenantAdmin, house: refused(func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Contracts[0].Until = "2020-12-31" }, nil)},
+		{name: "no gateway is there", code: "no-gateway", why: "gateway-away", who: control.Nobody, house: refused(nil, func(h *house) { h.gateway.Stop() })},
 	}
 }
 
 // TestWhyOnTheLaptop injects one fault after the other on the laptop's side, and
-// what the control plane says no to, and holds what the employee is told.
+// what the control plane says no to, and holds what the employee is told; and that
+// it is what the helpdesk is told, where both know it.
 func TestWhyOnTheLaptop(t *testing.T) {
 	for _, f := range faultsOfLaptops() {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			e := f.inject(t)
+			var h *house
+			var e *Endpoint
+			if f.house != nil {
+				h = f.house(t)
+				e = h.laptop
+			} else {
+				e = f.inject(t)
+			}
 			status := eventually(t, e, f.code, func(s Status) bool {
 				if f.note {
 					return len(s.Notes) > 0 && s.Notes[0].Code == f.code
@@ -263,7 +298,57 @@ func TestWhyOnTheLaptop(t *testing.T) {
 			if !f.note && (status.Who != f.who || status.Sentence == "" || status.Next == "") {
 				t.Errorf("told %+v, want somebody who can act: %s", status, f.who)
 			}
+			want := cmp.Or(f.why, f.code)
+			status = e.Explain(t.Context(), "en")
+			for began := time.Now(); !f.note && status.Code != want && time.Since(began) < 10*time.Second; {
+				time.Sleep(50 * time.Millisecond) // real: the directory and the gateways take their time
+				status = e.Explain(t.Context(), "en")
+			}
+			switch {
+			case f.note:
+			case status.Code != want, status.Sentence == "", status.Next == "", status.Who == "":
+				t.Errorf("explained as %+v, want %s", status, want)
+			case f.why != "":
+				h.isWhatTheHelpdeskIsTold(status)
+			case f.code != "not-enrolled" && f.code != "stream-replaced" && !blames(status.Links, want):
+				t.Errorf("no link of the chain has %s: %+v", want, status.Links)
+			}
 		})
+	}
+}
+
+func blames(links []Link, code string) bool {
+	return slices.ContainsFunc(links, func(l Link) bool { return l.Code == code && (l.State == LinkWrong || l.State == LinkNoted) })
+}
+
+// isWhatTheHelpdeskIsTold asks in the operator's name, and compares codes and chains.
+func (h *house) isWhatTheHelpdeskIsTold(status Status) {
+	t := h.t
+	t.Helper()
+	desk, ctx := h.desk()
+	var told *heimdrahtv1.ExplainResponse
+	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) { // real: what a gateway observes takes its way
+		var err error
+		told, err = desk.Explain(ctx, &heimdrahtv1.ExplainRequest{DeviceId: h.device()})
+		check(t, err)
+		if told.GetCause().GetCode() == status.Code || time.Since(began) > 10*time.Second {
+			break
+		}
+	}
+	if told.GetCause().GetCode() != status.Code || told.GetCause().GetWho() != string(status.Who) {
+		t.Errorf("the helpdesk is told %v, she %s (%s)", told.GetCause(), status.Code, status.Who)
+	}
+	status = h.laptop.Explain(t.Context(), "en")
+	if status.Code == codeDeviceRevoked { // who is told that, and nothing else
+		return
+	}
+	for i, l := range told.GetLinks() {
+		if own := status.Links[i]; own.Name != l.GetLink() || own.Code != l.GetCode() {
+			t.Errorf("the helpdesk is shown %v, she %+v", l, own)
+		}
+	}
+	if last := status.Links[len(status.Links)-1]; last.Name != "laptop-answer" {
+		t.Errorf("the chain ends with %+v", last)
 	}
 }
 

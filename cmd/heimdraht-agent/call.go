@@ -15,6 +15,7 @@ import (
 // and deadlines, and any tool can look at it.
 const (
 	statusPath = "/v1/status"
+	whyPath    = "/v1/why"
 	upPath     = "/v1/up"
 	downPath   = "/v1/down"
 	enrolPath  = "/v1/enrol"

@@ -32,6 +32,11 @@ func (c *caller) status(ctx context.Context, l speech.Language) (*answer, error)
 	return c.call(ctx, http.MethodGet, statusPath+"?language="+string(l), nil)
 }
 
+// why is status with what the control plane says, which is asked first.
+func (c *caller) why(ctx context.Context, l speech.Language) (*answer, error) {
+	return c.call(ctx, http.MethodGet, whyPath+"?language="+string(l), nil)
+}
+
 func (c *caller) up(ctx context.Context, l speech.Language) (*answer, error) {
 	return c.call(ctx, http.MethodPost, upPath, wishCall{Language: string(l)})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -171,6 +172,7 @@ func (downCommand) Run(ctx context.Context, a *app) error {
 
 type statusCommand struct {
 	Output string `short:"o" enum:"text,json" default:"text" placeholder:"text|json" help:"${output}"`
+	All    bool   `help:"${status_all}"`
 	Watch  bool   `help:"${watch}"`
 }
 
@@ -191,6 +193,10 @@ func (c *statusCommand) Run(ctx context.Context, a *app) error {
 				a.say("")
 			}
 			last = key
+			// Only now, so that watching asks the control plane when something has changed.
+			if got, err = d.why(ctx, a.language); err != nil {
+				return err
+			}
 			if err := c.show(a, got); err != nil {
 				return err
 			}
@@ -209,6 +215,9 @@ func (c *statusCommand) Run(ctx context.Context, a *app) error {
 func (c *statusCommand) show(a *app, got *answer) error {
 	if c.Output == "text" {
 		a.present(got)
+		if links := got.Status.Links; c.All || slices.ContainsFunc(links, func(l endpoint.Link) bool { return l.State == endpoint.LinkWrong }) {
+			a.presentLinks(links)
+		}
 		return nil
 	}
 	encoder := json.NewEncoder(a.out)

@@ -199,6 +199,14 @@ func (d *door) handler() http.Handler {
 		language := r.URL.Query().Get("language")
 		d.answer(w, r, language, true, func(int, *answer) error { return nil })
 	})
+	mux.HandleFunc("GET "+whyPath, func(w http.ResponseWriter, r *http.Request) {
+		language := r.URL.Query().Get("language")
+		d.answer(w, r, language, true, func(_ int, a *answer) error { //nolint:contextcheck // the laptop remembers its own
+			status := d.laptop.Explain(r.Context(), language)
+			a.Status = &status
+			return nil
+		})
+	})
 	// What a person wishes outlives the call in which it is said.
 	mux.HandleFunc("POST "+upPath, func(w http.ResponseWriter, r *http.Request) {
 		d.wish(w, r, upWithin, func(ctx context.Context) error { return d.laptop.Up(ctx) }) //nolint:contextcheck // see above
@@ -412,8 +420,10 @@ func (d *door) answer(w http.ResponseWriter, r *http.Request, language string, e
 	}
 	a := answer{Proxy: d.proxy}
 	err := do(uid, &a)
-	status := d.laptop.Status(language)
-	a.Status = &status
+	if a.Status == nil {
+		status := d.laptop.Status(language)
+		a.Status = &status
+	}
 	if err != nil {
 		a.Problem = inLanguage(err, language)
 	}

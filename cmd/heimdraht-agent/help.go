@@ -35,11 +35,12 @@ func helpTexts(l speech.Language) kong.Vars {
 		"rules":        {"Die Hausregeln lesen und bestätigen.", "Read and acknowledge the house rules."},
 		"rules_accept": {"Genau diese Fassung bestätigen, ohne gefragt zu werden.", "Acknowledge exactly this version, without being asked."},
 
-		"up":     {"Verbinden.", "Connect."},
-		"down":   {"Trennen.", "Disconnect."},
-		"status": {"Sagen, wie es steht und was zu tun ist.", "Say how things stand and what to do."},
-		"output": {"Form der Ausgabe: Text, oder JSON für Programme.", "Form of the answer: text, or JSON for programs."},
-		"watch":  {"Zuschauen, bis Strg-C.", "Go on watching, until Ctrl-C."},
+		"up":         {"Verbinden.", "Connect."},
+		"down":       {"Trennen.", "Disconnect."},
+		"status":     {"Sagen, wie es steht und was zu tun ist.", "Say how things stand and what to do."},
+		"status_all": {"Auch wenn alles gut ist, Glied für Glied zeigen, was zwischen Ihrem Konto und dem Haus liegt.", "Show link by link what lies between your account and the office, also where all is well."},
+		"output":     {"Form der Ausgabe: Text, oder JSON für Programme.", "Form of the answer: text, or JSON for programs."},
+		"watch":      {"Zuschauen, bis Strg-C.", "Go on watching, until Ctrl-C."},
 
 		"run":         {"Der Dienst selbst; gewöhnlich startet ihn das System.", "The service itself; usually the system starts it."},
 		"run_config":  {"Einstellungen des Laptops.", "Settings of the laptop."},

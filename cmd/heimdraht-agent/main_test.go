@@ -42,6 +42,7 @@ type planeKey struct{}
 //	approve [--but-wait]        lets laptops in that wait with a code; the helpdesk has yet to approve them
 //	coded                       waits until a laptop with a code has asked
 //	revoke CODE                 makes the control plane revoke the device
+//	explains LINK CODE          makes it say why a connection does not work
 //	wantscode                   makes the control plane want a code for enrolling and signing in again
 //	occupied NAME               takes a free port and sets the variable to its address
 //	envfile FILE                fills the $NAMES in a file
@@ -79,6 +80,17 @@ func TestScripts(t *testing.T) {
 			"rules": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value(planeKey{}).(*endpointtest.Plane).Script(func(s *endpointtest.Script) {
 					s.HouseRules = &heimdrahtv1.HouseRules{Version: args[0], Text: "Lock the screen.\nAlways.\x1b[2J", Link: "https://intranet.example/rules"}
+				})
+			},
+			"explains": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Value(planeKey{}).(*endpointtest.Plane).Script(func(s *endpointtest.Script) {
+					s.Why = &heimdrahtv1.ExplainOwnResponse{
+						Cause: &heimdrahtv1.Cause{Code: args[1], Sentence: "It is so.", NextStep: "Do something.", Who: "helpdesk"},
+						Links: []*heimdrahtv1.Link{
+							{Link: "directory", State: heimdrahtv1.LinkState_LINK_STATE_OK, Title: "directory", Figure: "stadt-ad"},
+							{Link: args[0], State: heimdrahtv1.LinkState_LINK_STATE_NOT_OK, Title: args[0], Figure: "is not in order", Code: args[1]},
+						},
+					}
 				})
 			},
 			"revoke": func(ts *testscript.TestScript, _ bool, args []string) {

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
@@ -54,6 +55,35 @@ func (a *app) present(got *answer) {
 	}
 }
 
+// presentLinks prints the chain as heimdraht why does, so that two on the phone read the same.
+func (a *app) presentLinks(links []endpoint.Link) {
+	if len(links) == 0 {
+		return
+	}
+	a.say("")
+	state := func(l endpoint.Link) string { return stateOf(l.State).in(a.language) }
+	states, titles := 0, 0
+	for _, l := range links {
+		states, titles = max(states, utf8.RuneCountInString(state(l))), max(titles, utf8.RuneCountInString(l.Title))
+	}
+	for _, l := range links {
+		a.say(strings.TrimRight(fmt.Sprintf("  %-*s  %-*s  %s", states, state(l), titles, l.Title, l.Figure), " "))
+	}
+}
+
+func stateOf(s endpoint.LinkState) words {
+	switch s {
+	case endpoint.LinkOK:
+		return words{"ok", "ok"}
+	case endpoint.LinkWrong:
+		return words{"NICHT OK", "NOT OK"}
+	case endpoint.LinkNoted:
+		return words{"Achtung", "attention"}
+	default:
+		return words{"unbekannt", "not known"}
+	}
+}
+
 // turns names who can do the next step.
 func turns(who control.Who) words {
 	switch who {
@@ -62,9 +92,9 @@ func turns(who control.Who) words {
 	case control.Helpdesk:
 		return words{"der Helpdesk.", "the helpdesk."}
 	case control.TenantAdmin:
-		return words{"wer den Zugang Ihrer Verwaltung betreut.", "your tenant's administrator."}
+		return words{"wer den Zugang Ihrer Verwaltung betreut; der Helpdesk sagt es weiter.", "your tenant's administrator; the helpdesk passes it on."}
 	case control.Operator:
-		return words{"der Betrieb.", "the operator."}
+		return words{"der Betrieb; der Helpdesk sagt es weiter.", "the operator; the helpdesk passes it on."}
 	case control.Nobody:
 		return words{"niemand; abwarten.", "nobody; wait."}
 	}

@@ -288,7 +288,7 @@ func stateOf(d *heimdrahtv1.Device) shown {
 		}
 		return shown{"suspended", words{"ruht", "suspended"}}
 	case heimdrahtv1.DeviceState_DEVICE_STATE_REVOKED:
-		return shown{"revoked", words{"gesperrt", "revoked"}}
+		return shown{"revoked", words{"entzogen", "revoked"}}
 	default: // of a newer server
 		return shown{"unknown", words{"unbekannt", "unknown"}}
 	}

@@ -99,7 +99,7 @@ func externalColumns() []column[*heimdrahtv1.ExternalPerson] {
 		{"name", words{"Name", "name"}, func(e *heimdrahtv1.ExternalPerson) any { return e.GetName() }},
 		{"login", words{"Login", "login"}, func(e *heimdrahtv1.ExternalPerson) any { return e.GetLogin() }},
 		{"tenant", words{"Verwaltung", "tenant"}, func(e *heimdrahtv1.ExternalPerson) any { return e.GetTenant() }},
-		{"sponsor_name", words{"es steht ein", "answered for by"}, func(e *heimdrahtv1.ExternalPerson) any { return e.GetSponsorName() }},
+		{"sponsor_name", words{"steht ein", "answered for by"}, func(e *heimdrahtv1.ExternalPerson) any { return e.GetSponsorName() }},
 		{"until", words{"bis", "until"}, func(e *heimdrahtv1.ExternalPerson) any { return timeOf(e.GetUntil()) }},
 		{"state", words{"Zustand", "state"}, func(e *heimdrahtv1.ExternalPerson) any { return externalState(e) }},
 		{"reason", words{}, func(e *heimdrahtv1.ExternalPerson) any { return e.GetReason() }},

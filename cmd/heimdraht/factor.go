@@ -273,7 +273,7 @@ func actionOf(p *heimdrahtv1.Proposal) words {
 	if p.GetAction() == actionTake {
 		switch p.GetDetails()["action"] {
 		case "revoke device":
-			return words{"Zugang vieler sperren", "revoke the access of many"}
+			return words{"Zugang vieler entziehen", "revoke the access of many"}
 		case "suspend device":
 			return words{"Zugang vieler ruhen lassen", "suspend the access of many"}
 		case "restore device":

@@ -45,7 +45,7 @@ func helpTexts(l speech.Language) kong.Vars {
 
 		"person":               {"Ein Mensch.", "A person."},
 		"person_show":          {"Einen Menschen zeigen, mit Laptops und den Gründen letzter Ablehnungen.", "Show a person, with laptops and the causes of recent refusals."},
-		"person_revoke":        {"Alle Laptops eines Menschen endgültig sperren.", "Revoke every laptop of a person, for good."},
+		"person_revoke":        {"Allen Laptops eines Menschen den Zugang entziehen, endgültig.", "Revoke every laptop of a person, for good."},
 		"person_factor_token":  {"Einmaligen Schlüssel machen, mit dem jemand sein Telefon für das Anmelden einrichtet.", "Make the one-time token with which somebody sets up a phone for signing in."},
 		"person_reset_factor":  {"Das Telefon ist weg: die zweite Bestätigung zurücksetzen. Hat der Mensch eine Aufgabe hier, bestätigt es jemand zweites.", "The phone is gone: reset the second factor. Of somebody with a role a second person confirms it."},
 		"person_checked":       {"Wie festgestellt wurde, dass wirklich dieser Mensch fragt; wird protokolliert.", "How it was made sure that it is really this person who asks; it is recorded."},
@@ -66,7 +66,7 @@ func helpTexts(l speech.Language) kong.Vars {
 
 		"device":         {"Ein Laptop.", "A laptop."},
 		"device_show":    {"Einen Laptop zeigen.", "Show a laptop."},
-		"device_revoke":  {"Einen Laptop endgültig sperren, mit Bestätigung der Zugangsserver.", "Revoke a laptop for good, with the gateways' confirmation."},
+		"device_revoke":  {"Einem Laptop den Zugang entziehen, endgültig und mit Bestätigung der Zugangsserver.", "Revoke a laptop for good, with the gateways' confirmation."},
 		"device_suspend": {"Den Zugang eines Laptops ruhen lassen.", "Suspend a laptop's access."},
 		"device_restore": {"Einen ruhenden Zugang zurückgeben.", "Give suspended access back."},
 		"device_waiting": {"Zeigen, welche neuen Laptops auf die Freigabe warten.", "Show which new laptops wait for approval."},
@@ -74,7 +74,7 @@ func helpTexts(l speech.Language) kong.Vars {
 		"device_deny":    {"Einen neuen Laptop ablehnen.", "Deny a new laptop."},
 		"device_id":      {"Geräte-ID, oder mindestens ihre ersten 6 Zeichen.", "Device id, or at least the first 6 characters of it."},
 
-		"device_hand_over":    {"Einen Laptop einem Kollegen geben: den Zugang endgültig sperren und ihn zum Anmelden einladen.", "Give a laptop to a colleague: revoke the device for good, and invite him to enrol it."},
+		"device_hand_over":    {"Einen Laptop weitergeben: ihm den Zugang entziehen, endgültig, und die Kollegin oder den Kollegen einladen, ihn anzumelden.", "Give a laptop to a colleague: revoke the device for good, and invite him to enrol it."},
 		"device_hand_over_to": {"Benutzername oder Mailadresse dessen, der ihn bekommt.", "User name or mail address of who gets it."},
 
 		"invite":            {"Zum Anmelden eines Laptops ohne Passwort einladen, einen oder viele auf einmal.", "Invite people to enrol laptops without a password, one or many at once."},
@@ -91,7 +91,7 @@ func helpTexts(l speech.Language) kong.Vars {
 		"invite_out":        {"Neue Datei für die Einladungen, nur für Sie lesbar.", "New file for the invitations, which only you can read."},
 		"invite_show":       {"Die Einladungen auf dem Bildschirm zeigen statt in einer Datei.", "Show the invitations on the screen instead of a file."},
 		"device_static":     {"Ein Telefon oder einen Router anschließen, mit der WireGuard-App statt des Programms, bis zu einem Tag.", "Connect a phone or a branch router, with WireGuard's app in place of the agent, until a day."},
-		"device_lost":       {"Einen verlorenen oder gestohlenen Laptop sperren und für den Datenschutz melden.", "Revoke a lost or stolen laptop, and report it for the data protection officer."},
+		"device_lost":       {"Einem verlorenen oder gestohlenen Laptop den Zugang entziehen und es für den Datenschutz melden.", "Revoke a lost or stolen laptop, and report it for the data protection officer."},
 		"device_stolen":     {"Er ist gestohlen.", "It is stolen."},
 		"device_since":      {"Seit wann er weg ist: 3h, 2d, 2027-01-31 oder 2027-01-31T18:00.", "Since when it is gone: 3h, 2d, 2027-01-31 or 2027-01-31T18:00."},
 
@@ -110,7 +110,7 @@ func helpTexts(l speech.Language) kong.Vars {
 		"concurrency":      {"Zählen, was gerade belegt ist.", "Count what is in use now."},
 
 		"access":           {"Den Zugang vieler auf einmal. Für mehr als 20 Menschen in einer Stunde braucht es zwei.", "The access of many at once. For more than 20 people within an hour it takes two."},
-		"access_revoke":    {"Den Zugang vieler endgültig sperren.", "Revoke the access of many, for good."},
+		"access_revoke":    {"Vielen den Zugang entziehen, endgültig.", "Revoke the access of many, for good."},
 		"access_suspend":   {"Den Zugang vieler ruhen lassen, auf Wunsch bis zu einem Tag; Plätze werden frei, Laptops bleiben angemeldet.", "Suspend the access of many, until a day if you like; seats are free, laptops stay enrolled."},
 		"access_restore":   {"Vielen den Zugang zurückgeben, den suspend mit derselben Auswahl ruhen ließ.", "Give back the access of many that suspend took with the same selection."},
 		"access_follow":    {"Zeigen, wie weit etwas Begonnenes ist, und auf die Zugangsserver warten.", "Show how far something is that was begun, and wait for the gateways."},

@@ -212,7 +212,7 @@ func (c *deviceLostCommand) Run(ctx context.Context, a *app) error {
 		case formCSV:
 			err = card(a.printer, lostColumns(), r.GetReport())
 		default:
-			a.say(words{"%s (%s): gesperrt", "%s (%s): revoked"}, r.GetDevice().GetName(), r.GetDevice().GetDeviceId())
+			a.say(words{"%s (%s): Zugang entzogen", "%s (%s): revoked"}, r.GetDevice().GetName(), r.GetDevice().GetDeviceId())
 			a.sayConfirmations(t.confirmations, true)
 			a.sayLost(r.GetReport())
 		}

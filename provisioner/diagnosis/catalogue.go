@@ -65,6 +65,8 @@ const (
 	InvitationReplaced  provisioner.Code = "invitation-replaced"
 	InvitationExpired   provisioner.Code = "invitation-expired"
 
+	RulesUnread          provisioner.Code = "house-rules"
+	SignInNeeded         provisioner.Code = "sign-in-needed"
 	NoDevice             provisioner.Code = "no-device"
 	DeviceRevoked        provisioner.Code = "device-revoked"
 	DeviceSuspended      provisioner.Code = "device-suspended"
@@ -122,7 +124,7 @@ func catalogueOfConnection() []Entry {
 			provisioner.Text{Sentence: "Die Verbindung ist zu Ende, weil sich der Laptop lange nicht gemeldet hat: Er war aus, schlief oder hatte kein Netz.", Next: "Laptop einschalten und verbinden: heimdraht-agent up."},
 			provisioner.Text{Sentence: "The connection has ended because the laptop was silent for long: it was off, asleep or without a network.", Next: "Switch the laptop on and connect: heimdraht-agent up."}},
 		{Reopening, provisioner.WhoEmployee,
-			provisioner.Text{Sentence: "Unter diesem Laptop wurde in zehn Minuten {times} Mal eine neue Verbindung geöffnet, und jede beendet die vorige: Das Programm läuft doppelt, oder der Laptop wurde kopiert.", Next: "Eines der beiden Programme beenden. Wurde der Laptop kopiert, den Laptop sperren: heimdraht device revoke."},
+			provisioner.Text{Sentence: "Unter diesem Laptop wurde in zehn Minuten {times} Mal eine neue Verbindung geöffnet, und jede beendet die vorige: Das Programm läuft doppelt, oder der Laptop wurde kopiert.", Next: "Eines der beiden Programme beenden. Wurde der Laptop kopiert, ihm den Zugang entziehen: heimdraht device revoke."},
 			provisioner.Text{Sentence: "In the name of this laptop a new connection was opened {times} times in ten minutes, and each ends the one before: the agent runs twice, or the laptop was cloned.", Next: "Stop one of the two agents. If the laptop was cloned, revoke it: heimdraht device revoke."}},
 	}
 }
@@ -231,7 +233,7 @@ func catalogueOfSigningIn() []Entry {
 			provisioner.Text{Sentence: "Die Einladung ist abgelaufen.", Next: "Neu einladen: heimdraht invite."},
 			provisioner.Text{Sentence: "The invitation has expired.", Next: "Invite again: heimdraht invite."}},
 		{DeviceLimit, provisioner.WhoHelpdesk,
-			provisioner.Text{Sentence: "Es sind schon so viele Laptops angemeldet, wie vorgesehen sind ({limit}).", Next: "Einen, der nicht mehr gebraucht wird, abmelden: heimdraht device revoke."},
+			provisioner.Text{Sentence: "Es sind schon so viele Laptops angemeldet, wie vorgesehen sind ({limit}).", Next: "Einem, der nicht mehr gebraucht wird, den Zugang entziehen: heimdraht device revoke."},
 			provisioner.Text{Sentence: "As many laptops are enrolled already as are allowed ({limit}).", Next: "Revoke one that is not needed any more: heimdraht device revoke."}},
 	}
 }
@@ -242,7 +244,7 @@ func catalogueOfLaptop() []Entry {
 			provisioner.Text{Sentence: "Es ist noch kein Laptop angemeldet.", Next: "Am Laptop anmelden: heimdraht-agent enrol."},
 			provisioner.Text{Sentence: "No laptop has been enrolled yet.", Next: "Enrol at the laptop: heimdraht-agent enrol."}},
 		{DeviceRevoked, provisioner.WhoEmployee,
-			provisioner.Text{Sentence: "Der Zugang dieses Laptops wurde am {day} beendet: {reason}.", Next: "Wird er weiter gebraucht und ist er in den richtigen Händen, am Laptop neu anmelden: heimdraht-agent enrol."},
+			provisioner.Text{Sentence: "Der Zugang dieses Laptops wurde am {day} entzogen: {reason}.", Next: "Wird er weiter gebraucht und ist er in den richtigen Händen, am Laptop neu anmelden: heimdraht-agent enrol."},
 			provisioner.Text{Sentence: "This laptop's access was ended on {day}: {reason}.", Next: "If it is still needed and in the right hands, enrol again at the laptop: heimdraht-agent enrol."}},
 		{ApprovalAwaited, provisioner.WhoHelpdesk,
 			provisioner.Text{Sentence: "Der neue Laptop wartet auf die Freigabe.", Next: "Nachsehen, ob er es ist, und ihn freigeben oder ablehnen: heimdraht device approve, heimdraht device deny."},
@@ -262,6 +264,12 @@ func catalogueOfLaptop() []Entry {
 		{CertificateExpired, provisioner.WhoEmployee,
 			provisioner.Text{Sentence: "Der Ausweis (Zertifikat) dieses Laptops ist am {day} abgelaufen.", Next: "Am Laptop mit dem Passwort neu anmelden: heimdraht-agent enrol. Gerät und Adresse bleiben."},
 			provisioner.Text{Sentence: "This laptop's certificate expired on {day}.", Next: "Sign in again at the laptop with the password: heimdraht-agent enrol. Device and address stay."}},
+		{RulesUnread, provisioner.WhoEmployee,
+			provisioner.Text{Sentence: "Die Hausregeln der Verwaltung sind in ihrer jetzigen Fassung noch nicht bestätigt.", Next: "Am Laptop lesen und bestätigen: heimdraht-agent rules. Wer einen neuen Laptop anmeldet, wird dabei gefragt."},
+			provisioner.Text{Sentence: "The administration's house rules have not been acknowledged in their present version.", Next: "Read and acknowledge them at the laptop: heimdraht-agent rules. Whoever enrols a new laptop is asked then."}},
+		{SignInNeeded, provisioner.WhoEmployee,
+			provisioner.Text{Sentence: "Die Verwaltung verlangt von Zeit zu Zeit eine neue Anmeldung, und die ist fällig.", Next: "Am Laptop wieder anmelden: heimdraht-agent sign-in."},
+			provisioner.Text{Sentence: "The administration asks for a new sign-in from time to time, and it is due.", Next: "Sign in again at the laptop: heimdraht-agent sign-in."}},
 		{LaptopSilent, provisioner.WhoEmployee,
 			provisioner.Text{Sentence: "Der Laptop hat sich seit {age} nicht gemeldet: Er ist aus, schläft oder hat kein Netz.", Next: "Laptop aufwecken und sein Netz prüfen. Er meldet sich dann von selbst."},
 			provisioner.Text{Sentence: "The laptop has been silent for {age}: it is off, asleep or without a network.", Next: "Wake the laptop and look at its network. It then reports by itself."}},

@@ -67,7 +67,10 @@ func (f Facts) gateways() Link {
 		open, most = open+g.Open, most+g.Sessions
 		full = full && g.Open >= g.Sessions
 	}
-	figure := same(fmt.Sprintf("%s, %d/%d", strings.Join(names, " "), open, most))
+	figure := same(strings.Join(names, " "))
+	if !f.Own {
+		figure = figure.with(same(fmt.Sprintf(", %d/%d", open, most)))
+	}
 	if full {
 		return l.wrong(figure, GatewayFull, fill{"sessions", same(strconv.FormatInt(most, 10))})
 	}
@@ -87,7 +90,10 @@ func (f Facts) formerGateway() string {
 
 // ownGateway is that of an open session.
 func (f Facts) ownGateway(l Link, g Gateway) Link {
-	figure := same(g.Name).with(words{fmt.Sprintf(", %d/%d belegt", g.Open, g.Sessions), fmt.Sprintf(", %d/%d taken", g.Open, g.Sessions)})
+	figure := same(g.Name)
+	if !f.Own {
+		figure = figure.with(words{fmt.Sprintf(", %d/%d belegt", g.Open, g.Sessions), fmt.Sprintf(", %d/%d taken", g.Open, g.Sessions)})
+	}
 	switch {
 	case !g.Reachable:
 		return f.away(l, g)
@@ -154,7 +160,7 @@ func (r Refusal) isToldElsewhere() bool {
 	case provisioner.CodeNoLicence, provisioner.CodeNoSeat, provisioner.CodeNoGateway, provisioner.CodeGatewayFull, provisioner.CodeGatewayNotReady,
 		provisioner.CodeDirectoryUnavailable, provisioner.CodeDeviceSuspended, provisioner.CodeTenantSuspended, provisioner.CodeDeviceRevoked, provisioner.CodeDeviceReplaced,
 		provisioner.CodeTryLater, provisioner.CodeDatabaseUnavailable, provisioner.CodeOutsideHours,
-		provisioner.CodeApprovalAwaited:
+		provisioner.CodeApprovalAwaited, provisioner.CodeHouseRules, provisioner.CodeSignInNeeded:
 		return true
 	}
 	return r.isOfStanding()
@@ -167,7 +173,7 @@ func isOwn(why provisioner.Code) bool {
 	case provisioner.CodeDeviceRevoked, provisioner.CodeDeviceSuspended, provisioner.CodeTenantSuspended, provisioner.CodeDeviceReplaced, provisioner.CodeSessionElsewhere,
 		provisioner.CodeGatewayMoved, provisioner.CodeGatewayNotReady, provisioner.CodeAccessChanged,
 		provisioner.CodeAccessEnded, provisioner.CodeNotInGroup, provisioner.CodePasswordExpired,
-		provisioner.CodeExternalEnded, provisioner.CodeOutsideHours:
+		provisioner.CodeExternalEnded, provisioner.CodeOutsideHours, provisioner.CodeHouseRules, provisioner.CodeSignInNeeded:
 		return true
 	}
 	return false
@@ -195,13 +201,9 @@ func (f Facts) clock() Link {
 	}
 	ahead := f.Session.Reported.Clock.Sub(f.Session.RenewedAt).Round(time.Second)
 	if ahead.Abs() <= clockAllowed {
-		return l.ok(words{"richtig", "right"})
+		return l.ok(seconds(ahead))
 	}
-	by := span(ahead.Abs())
-	off := words{by.german + " vor", by.english + " fast"}
-	if ahead < 0 {
-		off = words{by.german + " nach", by.english + " slow"}
-	}
+	off := seconds(ahead)
 	return l.wrongUnless(f.online(), off, ClockWrong, fill{"off", off})
 }
 

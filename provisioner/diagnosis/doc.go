@@ -6,7 +6,7 @@
 //   - It is pure. Gathering what is known is package helpdesk's business.
 //   - There is exactly one cause, with words in both languages.
 //   - The chain is walked from the root: directory, account, group, password,
-//     signing in, device, certificate, licence, gateway, session, lease, clock,
+//     signing in, device, certificate, house rules, licence, gateway, session, lease, clock,
 //     handshake, traffic, version. The first link that stops her is the cause. If
 //     none does, the first one that is worth a word is; else all is well, or she
 //     is not connected and nothing keeps her from it.

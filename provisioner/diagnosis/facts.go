@@ -18,6 +18,9 @@ type Facts struct {
 	// Standing is what the directory last said of her; nil: nothing yet.
 	Standing *provisioner.Standing
 
+	// RulesUnread: she has not acknowledged the tenant's present house rules.
+	RulesUnread bool
+
 	// Device is the laptop in question; nil: she has none.
 	Device *provisioner.Device
 	// OfDevice: it is this laptop that was asked about, and nobody's other one.
@@ -35,6 +38,11 @@ type Facts struct {
 	Gateways []Gateway
 	// Version is the control plane's.
 	Version string
+
+	// Own: she asks herself, at her laptop. She is not told what the helpdesk has
+	// written down, how many others are connected, nor why a sign-in failed: who has
+	// her laptop and guesses her password learns nothing from it.
+	Own bool
 }
 
 // Directory is how the tenant's directory is followed.

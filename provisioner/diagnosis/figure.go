@@ -36,6 +36,19 @@ func (f Facts) ago(t time.Time) words {
 	return words{"vor " + age.german, age.english + " ago"}
 }
 
+// seconds says by how much a clock is off, in the unit in which somebody compares it.
+func seconds(ahead time.Duration) words {
+	n := int64(ahead.Abs() / time.Second)
+	switch {
+	case n == 0:
+		return words{"auf die Sekunde richtig", "right to the second"}
+	case ahead < 0:
+		return words{fmt.Sprintf("%d s nach", n), fmt.Sprintf("%d s slow", n)}
+	default:
+		return words{fmt.Sprintf("%d s vor", n), fmt.Sprintf("%d s fast", n)}
+	}
+}
+
 // day is a calendar day in Germany.
 func day(t time.Time) words {
 	y, m, d := provisioner.DayOf(t)

@@ -91,6 +91,9 @@ func faults() []fault {
 		{"locked by tries", refusal(provisioner.CodeSignInFailed, "locked", "", time.Minute), diagnosis.LockedByTries, false},
 		{"device limit", refusal(provisioner.CodeDeviceLimit, "", "", time.Minute), diagnosis.DeviceLimit, false},
 		{"a refusal of tomorrow", refusal("of-the-day-after", "", "", time.Minute), "of-the-day-after", false},
+		{"sign-in due", func(f *diagnosis.Facts) {
+			f.Tenant.Policy.SignInEvery, f.Device.SignedInAt = 24*time.Hour, f.Now.Add(-25*time.Hour)
+		}, diagnosis.SignInNeeded, false},
 		{"no device", func(f *diagnosis.Facts) { f.Device = nil }, diagnosis.NoDevice, false},
 		{"revoked", func(f *diagnosis.Facts) { f.Device.RevokedAt = f.Now.Add(-time.Hour) }, diagnosis.DeviceRevoked, false},
 		{"suspended with the tenant", func(f *diagnosis.Facts) {
@@ -105,6 +108,7 @@ func faults() []fault {
 			refusal(provisioner.CodeApprovalAwaited, "", f.Device.ID, time.Minute)(f)
 		}, diagnosis.ApprovalAwaited, false},
 		{"certificate expired", func(f *diagnosis.Facts) { f.Device.CertificateNotAfter = f.Now }, diagnosis.CertificateExpired, false},
+		{"house rules unread", func(f *diagnosis.Facts) { f.Tenant.HouseRules.Version, f.RulesUnread = "2", true }, diagnosis.RulesUnread, false},
 		{"no licence", func(f *diagnosis.Facts) { f.Pools = nil }, diagnosis.NoLicence, false},
 		{"contract over", func(f *diagnosis.Facts) { f.Pools[0].Quantity = provisioner.Quantity{} }, diagnosis.LicenceOver, false},
 		{"no seat", func(f *diagnosis.Facts) { f.Pools[0].Held = 10 }, diagnosis.NoSeat, false},
@@ -166,7 +170,7 @@ func excuses(first, second provisioner.Code) bool {
 	same := [][]provisioner.Code{
 		{diagnosis.AccountDeleted, diagnosis.AccountDisabled, diagnosis.AccountExpired, diagnosis.AccountLocked},
 		{diagnosis.PasswordCloses, diagnosis.PasswordLimits, diagnosis.PasswordExpired},
-		{diagnosis.WrongPassword, diagnosis.LockedByTries, diagnosis.DeviceLimit, "house-rules-unread"},
+		{diagnosis.WrongPassword, diagnosis.LockedByTries, diagnosis.DeviceLimit},
 		{diagnosis.NoLicence, diagnosis.LicenceOver, diagnosis.NoSeat}, {diagnosis.NoGateway, diagnosis.GatewayAway, diagnosis.GatewayFull},
 		{diagnosis.NoDevice, diagnosis.DeviceRevoked, diagnosis.CertificateExpired},
 	}
@@ -357,6 +361,20 @@ func TestFigures(t *testing.T) {
 	}
 }
 
+// How old a password is, good or expired, where the directory tells.
+func TestTheAgeOfAPassword(t *testing.T) {
+	f := well()
+	f.Standing.PasswordChangedAt = f.Now.Add(-90 * 24 * time.Hour)
+	at := slices.Index(names(diagnosis.Judge(f)), "password")
+	if _, figure := diagnosis.Judge(f).Links[at].Shown("de"); figure != "gilt, soweit das Verzeichnis es sagt, gesetzt vor 90 Tagen" {
+		t.Errorf("good: %q", figure)
+	}
+	f.Standing.PasswordEndsAt = f.Now.Add(-24 * time.Hour)
+	if _, figure := diagnosis.Judge(f).Links[at].Shown("en"); figure != "expired on 2027-02-28, set 90 days ago" {
+		t.Errorf("expired: %q", figure)
+	}
+}
+
 // Agreed days and times, and devices without an agent.
 func TestAccessThatIsLimited(t *testing.T) {
 	phone := func(f *diagnosis.Facts) {
@@ -398,5 +416,51 @@ func TestAccessThatIsLimited(t *testing.T) {
 		if cause.Code != c.code || cause.Who != c.who || strings.ContainsAny(text.Sentence+text.Next, "{}") {
 			t.Errorf("%s: %s for %s: %s %s", name, cause.Code, cause.Who, text.Sentence, text.Next)
 		}
+	}
+}
+
+// How far a clock is off is told in seconds, also where it does not matter.
+func TestTheClockInSeconds(t *testing.T) {
+	for ahead, want := range map[time.Duration]string{
+		400 * time.Millisecond: "right to the second", 3 * time.Second: "3 s fast", -90 * time.Second: "90 s slow", -time.Hour: "3600 s slow",
+	} {
+		f := well()
+		f.Session.Reported.Clock = f.Session.RenewedAt.Add(ahead)
+		i := slices.Index(names(diagnosis.Judge(f)), "clock")
+		if _, figure := diagnosis.Judge(f).Links[i].Shown("en"); figure != want {
+			t.Errorf("%v: %q, want %q", ahead, figure, want)
+		}
+	}
+}
+
+// She is told the same code as the helpdesk, and neither numbers of others, nor what
+// the helpdesk has written down, nor why a sign-in failed.
+func TestWhatSheIsNotToldHerself(t *testing.T) {
+	all := faults()
+	for i, fault := range all {
+		f := off()
+		f.Own = true
+		fault.inject(&f)
+		if f.Device != nil && len(f.Device.SuspendedBy) > 0 {
+			f.Device.SuspendedBy[len(f.Device.SuspendedBy)-1].Reason = "Verdacht"
+		}
+		finding, want := diagnosis.Judge(f), all[i].code
+		if want == diagnosis.WrongPassword || want == diagnosis.LockedByTries {
+			want = provisioner.CodeSignInFailed
+		}
+		if finding.Cause.Code != want {
+			t.Errorf("%s: %s, want %s", fault.name, finding.Cause.Code, want)
+		}
+		said := fmt.Sprintf("%+v", finding)
+		for _, secret := range []string{"Verdacht", "/100", "wrong-password", "locked-by-tries"} {
+			if strings.Contains(said, secret) {
+				t.Errorf("%s: she is told %q: %s", fault.name, secret, said)
+			}
+		}
+	}
+	f := well()
+	f.Own = true
+	if said := fmt.Sprintf("%+v", diagnosis.Judge(f)); strings.Contains(said, "/100") {
+		t.Errorf("connected, she is told how many others are: %s", said)
 	}
 }

@@ -14,7 +14,7 @@ func (f Facts) device() Link {
 		return l.wrong(words{"keiner angemeldet", "none enrolled"}, NoDevice)
 	}
 	if !d.RevokedAt.IsZero() {
-		return l.wrong(words{d.Name + ", gesperrt ", d.Name + ", revoked "}.with(f.ago(d.RevokedAt)), DeviceRevoked, fill{"day", day(d.RevokedAt)}, why(d.RevokedWhy))
+		return l.wrong(words{d.Name + ", entzogen ", d.Name + ", revoked "}.with(f.ago(d.RevokedAt)), DeviceRevoked, fill{"day", day(d.RevokedAt)}, f.because(d.RevokedWhy))
 	}
 	// What the helpdesk took comes before what the directory took: it stays when
 	// the directory gives back. What rests with the tenant comes first: nobody gives
@@ -38,8 +38,11 @@ func (f Facts) device() Link {
 	return l.ok(words{d.Name + ", angemeldet am ", d.Name + ", enrolled on "}.with(day(d.EnrolledAt)))
 }
 
-// why is a reason as somebody has stated it.
-func why(reason string) fill {
+// because is why the helpdesk took something; to her own person the helpdesk says it itself.
+func (f Facts) because(reason string) fill {
+	if f.Own {
+		return fill{"reason", words{"den Grund kennt der Helpdesk", "the helpdesk knows why"}}
+	}
 	return fill{"reason", words{cmp.Or(reason, "ohne Angabe"), cmp.Or(reason, "not stated")}}
 }
 
@@ -51,22 +54,22 @@ func (f Facts) suspended(l Link, s provisioner.Suspension) Link {
 	case s.Source == provisioner.SuspendedByApproval:
 		return l.wrong(figure, ApprovalAwaited)
 	case s.Source == provisioner.SuspendedByDirectory:
-		return l.wrong(figure, SuspendedByDirectory, why(s.Reason))
+		return l.wrong(figure, SuspendedByDirectory, f.because(s.Reason))
 	case s.Source == provisioner.SuspendedWithTenant:
-		return l.restsWithTenant(figure, s)
+		return f.restsWithTenant(l, figure, s)
 	case !s.EndsAt.IsZero():
-		return l.wrong(figure.with(words{" bis zum ", " until "}).with(day(s.EndsAt)), DeviceSuspendedFor, fill{"until", day(s.EndsAt)}, why(s.Reason))
+		return l.wrong(figure.with(words{" bis zum ", " until "}).with(day(s.EndsAt)), DeviceSuspendedFor, fill{"until", day(s.EndsAt)}, f.because(s.Reason))
 	default:
-		return l.wrong(figure, DeviceSuspended, fill{"day", day(s.Since)}, why(s.Reason))
+		return l.wrong(figure, DeviceSuspended, fill{"day", day(s.Since)}, f.because(s.Reason))
 	}
 }
 
-func (l Link) restsWithTenant(figure words, s provisioner.Suspension) Link {
+func (f Facts) restsWithTenant(l Link, figure words, s provisioner.Suspension) Link {
 	var until words
 	if !s.EndsAt.IsZero() {
 		until = words{" bis zum ", " until "}.with(day(s.EndsAt))
 	}
-	return l.wrong(figure, TenantSuspended, fill{"day", day(s.Since)}, fill{"until", until}, why(s.Reason))
+	return l.wrong(figure, TenantSuspended, fill{"day", day(s.Since)}, fill{"until", until}, f.because(s.Reason))
 }
 
 func (f Facts) certificate() Link {
@@ -82,6 +85,19 @@ func (f Facts) certificate() Link {
 		return l.ok(words{"gilt bis ", "valid until "}.with(day(until)))
 	}
 	return l.wrong(words{"abgelaufen am ", "expired on "}.with(day(until)), CertificateExpired, fill{"day", day(until)})
+}
+
+func (f Facts) houseRules() Link {
+	l := link("house-rules", "Hausregeln", "house rules")
+	switch {
+	case f.Device == nil || !f.Device.RevokedAt.IsZero() || f.static():
+		return l
+	case f.Tenant.HouseRules.Version == "":
+		return l.ok(words{"keine", "none"})
+	case !f.RulesUnread:
+		return l.ok(words{"bestätigt", "acknowledged"})
+	}
+	return l.wrongUnless(f.Session != nil, words{"in der jetzigen Fassung nicht bestätigt", "not acknowledged in their present version"}, RulesUnread)
 }
 
 // agentsKept is how many minor versions an agent may be behind the control plane:

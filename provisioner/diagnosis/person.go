@@ -127,10 +127,11 @@ func (f Facts) password() Link {
 	var figure words
 	switch s.Password {
 	case "":
-		if s.PasswordEndsAt.IsZero() {
-			return l.ok(words{"gilt, soweit das Verzeichnis es sagt", "good, as far as the directory tells"})
+		figure = words{"gilt, soweit das Verzeichnis es sagt", "good, as far as the directory tells"}
+		if !s.PasswordEndsAt.IsZero() {
+			figure = words{"gilt bis ", "good until "}.with(day(s.PasswordEndsAt))
 		}
-		return l.ok(words{"gilt bis ", "good until "}.with(day(s.PasswordEndsAt)))
+		return l.ok(figure.with(f.setAt(s)))
 	case provisioner.PasswordMustChange:
 		figure = words{"muss geändert werden", "must be changed"}
 	default:
@@ -139,6 +140,7 @@ func (f Facts) password() Link {
 			figure = words{"abgelaufen am ", "expired on "}.with(day(s.PasswordEndsAt))
 		}
 	}
+	figure = figure.with(f.setAt(s))
 	switch {
 	case f.held():
 		return l.noted(figure, PasswordExpired)
@@ -153,14 +155,22 @@ func (f Facts) password() Link {
 	return l.noted(figure, PasswordExpired)
 }
 
+// setAt says how old a password is, where the directory tells.
+func (f Facts) setAt(s provisioner.Standing) words {
+	if s.PasswordChangedAt.IsZero() {
+		return words{}
+	}
+	return words{", gesetzt ", ", set "}.with(f.ago(s.PasswordChangedAt))
+}
+
 func (f Facts) signIn() Link {
 	l := link("sign-in", "Anmeldung", "sign-in")
 	r, ok := f.refused()
 	if !ok {
-		return l.ok(words{"keine Ablehnung, die noch zählt", "no refusal that still counts"})
+		return f.signedIn(l)
 	}
 	figure := words{"zuletzt abgelehnt ", "last refused "}.with(f.ago(r.At))
-	if cause, ok := SignIn(r.Cause); ok {
+	if cause, ok := SignIn(r.Cause); ok && (!f.Own || r.Code != provisioner.CodeSignInFailed) {
 		l.State, l.Figure, l.Cause = Wrong, figure, cause
 		return l
 	}
@@ -177,7 +187,18 @@ func (f Facts) signIn() Link {
 	case r.Code == provisioner.CodeTenantSuspended && f.TenantRests == nil:
 		return l.ok(figure.with(words{", inzwischen behoben", ", mended since"}))
 	case r.Code == provisioner.CodeTenantSuspended:
-		return l.restsWithTenant(figure, *f.TenantRests)
+		return f.restsWithTenant(l, figure, *f.TenantRests)
 	}
 	return l.refused(figure, provisioner.Refuse(r.Code))
+}
+
+// signedIn is of whom no refusal counts: whether she has to prove who she is once
+// more before another connection. Nobody has to while the directory is silent.
+func (f Facts) signedIn(l Link) Link {
+	d := f.Device
+	if d == nil || d.Static() || d.SignedInAt.IsZero() || !f.Directory.Live || !f.Tenant.Policy.SignInDue(d.SignedInAt, f.Now) {
+		return l.ok(words{"keine Ablehnung, die noch zählt", "no refusal that still counts"})
+	}
+	figure := words{"zuletzt am ", "last on "}.with(day(d.SignedInAt))
+	return l.wrongUnless(f.Session != nil, figure, SignInNeeded)
 }

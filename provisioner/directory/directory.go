@@ -108,6 +108,8 @@ type Status struct {
 	// PasswordEndsAt is when the password must be renewed, past or to come: that makes no event, so whoever
 	// follows a directory judges it on our own clock. Zero: not known.
 	PasswordEndsAt time.Time
+	// PasswordChangedAt is when it was last set, by whomever. Zero: the directory does not tell, or it is to be changed.
+	PasswordChangedAt time.Time
 	// MustChangePassword: somebody else set the password, and the person must set her own.
 	MustChangePassword bool
 }

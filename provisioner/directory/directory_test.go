@@ -3,6 +3,7 @@ package directory
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -90,7 +91,7 @@ func TestStatus(t *testing.T) {
 		in            Attributes
 		want          Status
 	}{
-		{ActiveDirectory, "in order", Attributes{"useraccountcontrol": {"512"}, "accountexpires": {"9223372036854775807"}, "pwdlastset": {"133000000000000000"}}, Status{}},
+		{ActiveDirectory, "in order", Attributes{"useraccountcontrol": {"512"}, "accountexpires": {"9223372036854775807"}, "pwdlastset": {ticks(noonTicks - second)}}, Status{PasswordChangedAt: past}},
 		{ActiveDirectory, "never, written as 0", Attributes{"useraccountcontrol": {"512"}, "accountexpires": {"0"}}, Status{}},
 		{ActiveDirectory, "disabled", Attributes{"useraccountcontrol": {"514"}}, Status{Ended: EndDisabled}},
 		{ActiveDirectory, "expired this very moment", Attributes{"useraccountcontrol": {"512"}, "accountexpires": {ticks(noonTicks)}}, Status{Ended: EndExpired, EndsAt: noon}},
@@ -105,6 +106,12 @@ func TestStatus(t *testing.T) {
 		{ActiveDirectory, "password will expire", Attributes{"useraccountcontrol": {"512"}, "pwdlastset": {"1"}, "msds-userpasswordexpirytimecomputed": {ticks(noonTicks + second)}}, Status{PasswordEndsAt: future}},
 		{ActiveDirectory, "password never expires", Attributes{"useraccountcontrol": {"66048"}, "pwdlastset": {"1"}, "msds-userpasswordexpirytimecomputed": {"9223372036854775807"}}, Status{}},
 		{OpenLDAP, "in order", Attributes{}, Status{}},
+		{OpenLDAP, "password set", Attributes{"pwdchangedtime": {"20260701115959Z"}}, Status{PasswordChangedAt: past}},
+		{DirectoryServer, "password set, by Kerberos", Attributes{"krblastpwdchange": {"20260701115959Z"}}, Status{PasswordChangedAt: past}},
+		{DirectoryServer, "password set", Attributes{"pwdupdatetime": {"20260701115959Z"}}, Status{PasswordChangedAt: past}},
+		{EDirectory, "password set", Attributes{"pwdchangedtime": {"20260701115959Z"}}, Status{PasswordChangedAt: past}},
+		{Univention, "password set, by Samba", Attributes{"sambapwdlastset": {strconv.FormatInt(past.Unix(), 10)}}, Status{PasswordChangedAt: past}},
+		{Univention, "password set", Attributes{"pwdchangedtime": {"20260701115959Z"}, "sambapwdlastset": {"1"}}, Status{PasswordChangedAt: past}},
 		{OpenLDAP, "locked by an administrator", Attributes{"pwdaccountlockedtime": {"000001010000Z"}}, Status{Ended: EndLocked}},
 		{OpenLDAP, "locked by wrong passwords", Attributes{"pwdaccountlockedtime": {"20260701115959Z"}}, Status{SignInBlocked: true}},
 		{OpenLDAP, "must change", Attributes{"pwdreset": {"TRUE"}}, Status{MustChangePassword: true}},

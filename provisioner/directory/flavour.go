@@ -103,21 +103,22 @@ func Flavours() []Flavour {
 		},
 		Flavour{
 			Name: OpenLDAP, StableID: "entryUUID", Logins: []string{"uid"}, People: personFilter, Resumes: true,
-			status: []string{"pwdAccountLockedTime", "pwdReset", "shadowExpire"}, judge: judgeOpenLDAP,
+			status: []string{"pwdAccountLockedTime", "pwdReset", "pwdChangedTime", "shadowExpire"}, judge: judgeOpenLDAP,
 		}.withGroups(WaySyncrepl, WayPersistentSearch),
 		Flavour{
 			Name: DirectoryServer, StableID: "nsUniqueId", Logins: []string{"uid"}, People: personFilter, id: idFour,
-			status: []string{"nsAccountLock", "krbPrincipalExpiration", "krbPasswordExpiration", "passwordExpirationTime", "accountUnlockTime"},
-			judge:  judgeDirectoryServer,
+			status: []string{"nsAccountLock", "krbPrincipalExpiration", "krbPasswordExpiration", "passwordExpirationTime", "accountUnlockTime",
+				"krbLastPwdChange", "pwdUpdateTime"},
+			judge: judgeDirectoryServer,
 		}.withGroups(WaySyncrepl, WayPersistentSearch),
 		Flavour{
 			Name: EDirectory, StableID: "GUID", Logins: []string{"uid", "cn"}, People: personFilter, id: idHex,
-			status: []string{"loginDisabled", "loginExpirationTime", "lockedByIntruder", "passwordExpirationTime"},
+			status: []string{"loginDisabled", "loginExpirationTime", "lockedByIntruder", "passwordExpirationTime", "pwdChangedTime"},
 			judge:  judgeEDirectory,
 		}.withGroups(WayPersistentSearch),
 		Flavour{
 			Name: Univention, StableID: "entryUUID", Logins: []string{"uid"}, People: personFilter, Resumes: true,
-			status: []string{"sambaAcctFlags", "shadowExpire", "pwdAccountLockedTime", "pwdReset"}, judge: judgeUnivention,
+			status: []string{"sambaAcctFlags", "sambaPwdLastSet", "shadowExpire", "pwdAccountLockedTime", "pwdReset", "pwdChangedTime"}, judge: judgeUnivention,
 		}.withGroups(WaySyncrepl, WayPersistentSearch),
 	}
 }

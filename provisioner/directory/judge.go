@@ -27,6 +27,9 @@ func judgeActiveDirectory(a Attributes, now time.Time) Status {
 		s.MustChangePassword = true // the password counts as expired as well, but that is not the reason
 	} else {
 		s.PasswordExpired = computed&uacPasswordExpired != 0
+		if set := filetime(number(a, "pwdlastset")); set.Unix() > 0 { // before 1970 nobody set any
+			s.PasswordChangedAt = set
+		}
 		s.PasswordEndsAt = filetime(number(a, "msds-userpasswordexpirytimecomputed"))
 	}
 	if control&uacDisabled != 0 {
@@ -40,7 +43,7 @@ func judgeActiveDirectory(a Attributes, now time.Time) Status {
 const lockedForGood = "000001010000Z"
 
 func judgeOpenLDAP(a Attributes, now time.Time) Status {
-	s := Status{MustChangePassword: truth(a, "pwdreset"), EndsAt: shadowDay(a)}
+	s := Status{MustChangePassword: truth(a, "pwdreset"), EndsAt: shadowDay(a), PasswordChangedAt: generalized(a, "pwdchangedtime")}
 	switch locked := a.First("pwdaccountlockedtime"); locked {
 	case "":
 	case lockedForGood:
@@ -52,7 +55,10 @@ func judgeOpenLDAP(a Attributes, now time.Time) Status {
 }
 
 func judgeDirectoryServer(a Attributes, now time.Time) Status {
-	s := Status{EndsAt: generalized(a, "krbprincipalexpiration")}
+	s := Status{EndsAt: generalized(a, "krbprincipalexpiration"), PasswordChangedAt: generalized(a, "krblastpwdchange")}
+	if s.PasswordChangedAt.IsZero() {
+		s.PasswordChangedAt = generalized(a, "pwdupdatetime")
+	}
 	if truth(a, "nsaccountlock") {
 		s.Ended = EndDisabled
 	}
@@ -72,7 +78,7 @@ func judgeDirectoryServer(a Attributes, now time.Time) Status {
 }
 
 func judgeEDirectory(a Attributes, now time.Time) Status {
-	s := Status{EndsAt: generalized(a, "loginexpirationtime"), SignInBlocked: truth(a, "lockedbyintruder")}
+	s := Status{EndsAt: generalized(a, "loginexpirationtime"), SignInBlocked: truth(a, "lockedbyintruder"), PasswordChangedAt: generalized(a, "pwdchangedtime")}
 	if truth(a, "logindisabled") {
 		s.Ended = EndDisabled
 	}
@@ -84,6 +90,9 @@ func judgeEDirectory(a Attributes, now time.Time) Status {
 
 func judgeUnivention(a Attributes, now time.Time) Status {
 	s := judgeOpenLDAP(a, now)
+	if set := number(a, "sambapwdlastset"); s.PasswordChangedAt.IsZero() && set > 0 {
+		s.PasswordChangedAt = time.Unix(set, 0).UTC()
+	}
 	flags := strings.ToUpper(a.First("sambaacctflags"))
 	if strings.Contains(flags, "L") {
 		s.SignInBlocked = true

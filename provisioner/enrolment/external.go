@@ -113,7 +113,7 @@ func (r *ExternalRequest) sponsor(tx *store.Reader, actor provisioner.Actor, per
 		typed = was.Sponsor
 	}
 	no := func(german, english string) (provisioner.Person, error) {
-		return provisioner.Person{}, provisioner.Refuse(provisioner.CodeInvalid).With("field", "Verantwortliche Person", "sponsor").With("why", german, english)
+		return provisioner.Person{}, provisioner.Refuse(provisioner.CodeInvalid).With("field", "Wer einsteht", "sponsor").With("why", german, english)
 	}
 	if typed == "" {
 		return no("sie fehlt", "it is missing")

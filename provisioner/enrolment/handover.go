@@ -111,7 +111,7 @@ func (h handing) over(tx *store.Writer, typed string) (d provisioner.Device, v I
 			With("why", "es ist schon der Laptop dieses Menschen", "it is this person's laptop already")
 	case d.SerialNumber == "":
 		return d, v, provisioner.Refuse(provisioner.CodeInvalid).With("field", "Gerät", "device_id").
-			With("why", "es nennt keine Seriennummer; sperren Sie es, und laden Sie mit --any-laptop ein", "it states no serial number; revoke it, and invite with --any-laptop")
+			With("why", "es nennt keine Seriennummer; entziehen Sie ihm den Zugang, und laden Sie mit --any-laptop ein", "it states no serial number; revoke it, and invite with --any-laptop")
 	}
 	changed, err := access.Revoke(tx, h.actor, d, h.reason)
 	if err == nil && changed {

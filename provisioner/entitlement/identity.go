@@ -417,7 +417,7 @@ func carry(tx *store.Writer, i store.NewIdentity) (bool, error) {
 		}
 		if _, err := Settle(tx, tenant, Word{
 			Person: now.Person, Groups: v.Groups, Ended: v.Ended, EndsAt: v.EndsAt, Password: v.Password,
-			PasswordEndsAt: v.PasswordEndsAt, ReadAt: v.ReadAt, Own: true,
+			PasswordEndsAt: v.PasswordEndsAt, PasswordChangedAt: v.PasswordChangedAt, ReadAt: v.ReadAt, Own: true,
 		}); err != nil {
 			return false, err
 		}

@@ -218,6 +218,6 @@ func (l *moveLook) carried(m store.MovedPerson) provisioner.Standing {
 	former := standingIn(l.known[m.FormerID].Standings, l.was.Name)
 	w, _ := l.word(m.StableID)
 	v := w.standing(l.now, provisioner.Standing{Person: m.Person.ID}, l.readAt)
-	v.Password, v.PasswordEndsAt = former.Password, former.PasswordEndsAt
+	v.Password, v.PasswordEndsAt, v.PasswordChangedAt = former.Password, former.PasswordEndsAt, former.PasswordChangedAt
 	return v
 }

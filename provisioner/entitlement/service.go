@@ -330,6 +330,6 @@ func settleDue(tx *store.Writer, v provisioner.Standing) (Settled, error) {
 	}
 	return Settle(tx, tenant, Word{
 		Person: person, Groups: now.Groups, Ended: now.Ended, EndsAt: now.EndsAt,
-		Password: now.Password, PasswordEndsAt: now.PasswordEndsAt, ReadAt: now.ReadAt, Own: true,
+		Password: now.Password, PasswordEndsAt: now.PasswordEndsAt, PasswordChangedAt: now.PasswordChangedAt, ReadAt: now.ReadAt, Own: true,
 	})
 }

@@ -27,7 +27,9 @@ type Word struct {
 	EndsAt         time.Time
 	Password       provisioner.PasswordState
 	PasswordEndsAt time.Time
-	ReadAt         time.Time // when the directory said so; zero: now
+	// PasswordChangedAt is when it was last set. Zero: the directory does not tell.
+	PasswordChangedAt time.Time
+	ReadAt            time.Time // when the directory said so; zero: now
 	// Own: it was asked or told of this person, not found by looking at all.
 	Own bool
 	// Held: losing the right is to be held back, whatever the brake says.
@@ -40,7 +42,7 @@ func WordOf(p directory.Person, own bool) Word {
 		Person: provisioner.Person{Directory: p.Directory, StableID: p.StableID, Login: p.Login, DisplayName: p.DisplayName, Mail: p.Mail},
 		Groups: slices.Clone(p.Groups), Missing: p.MissingGroups, Own: own,
 		Ended: provisioner.WhyNot(p.Status.Ended), EndsAt: p.Status.EndsAt.Truncate(time.Millisecond), // as it is kept
-		PasswordEndsAt: p.Status.PasswordEndsAt.Truncate(time.Millisecond),
+		PasswordEndsAt: p.Status.PasswordEndsAt.Truncate(time.Millisecond), PasswordChangedAt: p.Status.PasswordChangedAt.Truncate(time.Millisecond),
 	}
 	switch {
 	case p.Status.MustChangePassword:
@@ -61,7 +63,7 @@ func Gone(p provisioner.Person, own bool) Word {
 func (w Word) standing(tenant provisioner.Tenant, former provisioner.Standing, now time.Time) provisioner.Standing {
 	s := provisioner.Standing{
 		Person: former.Person, Tenant: tenant.Name, Groups: w.Groups, Ended: w.Ended, EndsAt: w.EndsAt,
-		Password: w.Password, PasswordEndsAt: w.PasswordEndsAt, ReadAt: w.ReadAt, LostAt: former.LostAt,
+		Password: w.Password, PasswordEndsAt: w.PasswordEndsAt, PasswordChangedAt: w.PasswordChangedAt, ReadAt: w.ReadAt, LostAt: former.LostAt,
 		ExternalUntil: former.ExternalUntil,
 	}.At(now)
 	if s.ReadAt.IsZero() {

@@ -95,5 +95,5 @@ func (r *reader) add(list []change, tenant *provisioner.Tenant, w Word, known st
 // saysTheSame compares all but when it was read.
 func saysTheSame(a, b provisioner.Standing) bool {
 	return slices.Equal(a.Groups, b.Groups) && a.Ended == b.Ended && a.EndsAt.Equal(b.EndsAt) && a.Password == b.Password &&
-		a.PasswordEndsAt.Equal(b.PasswordEndsAt) && a.Entitled == b.Entitled
+		a.PasswordEndsAt.Equal(b.PasswordEndsAt) && a.PasswordChangedAt.Equal(b.PasswordChangedAt) && a.Entitled == b.Entitled
 }

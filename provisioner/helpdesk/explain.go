@@ -231,6 +231,13 @@ func (s *Service) facts(tx *store.Reader, p Found, d *Device, refusals []store.R
 			return f, fmt.Errorf("reading the device's last sessions: %w", err)
 		}
 	}
+	if present := f.Tenant.HouseRules.Version; present != "" {
+		acknowledged, _, err := tx.Acknowledged(p.Person.ID, p.Tenant)
+		if err != nil {
+			return f, fmt.Errorf("reading whether house rules are acknowledged: %w", err)
+		}
+		f.RulesUnread = acknowledged != present
+	}
 	return f, readPlaces(tx, p.Person.ID, &f)
 }
 

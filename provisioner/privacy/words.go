@@ -35,7 +35,7 @@ func Keepings() map[string]Keeping {
 			Until: departure, Seen: desk, End: last,
 		},
 		"standing": {
-			What:  Words{"was das Verzeichnis zuletzt sagte: Gruppen, die etwas entscheiden, ob das Konto oder das Passwort zu Ende ist, wann gelesen", "what the directory last said: groups that decide something, whether account or password has ended, when it was read"},
+			What:  Words{"was das Verzeichnis zuletzt sagte: Gruppen, die etwas entscheiden, ob das Konto oder das Passwort zu Ende ist, wann das Passwort zuletzt gesetzt wurde, wann gelesen", "what the directory last said: groups that decide something, whether account or password has ended, when the password was last set, when it was read"},
 			Why:   Words{"zu entscheiden, wer Zugang hat", "to decide who has access"},
 			Until: departure, Seen: desk, End: goes,
 		},
@@ -45,7 +45,7 @@ func Keepings() map[string]Keeping {
 			Until: Words{"bis jemand entschieden hat, höchstens eine Woche danach", "until somebody has decided, and a week at most after that"}, Seen: desk, End: goes,
 		},
 		"device": {
-			What:  Words{"Laptops, Telefone und Router: Name, Seriennummer, System, Programmversion, öffentlicher Schlüssel, wann angemeldet, bis wann das Zertifikat gilt oder der Zugang ohne Agent, wann zuletzt das Passwort geprüft wurde (nur das letzte Mal), ob und warum gesperrt", "laptops, phones and routers: name, serial number, platform, agent version, public key, when enrolled, until when the certificate holds or access without an agent, when the password was last proved (the last time only), whether and why revoked"},
+			What:  Words{"Laptops, Telefone und Router: Name, Seriennummer, System, Version unseres Programms, öffentlicher Schlüssel, wann angemeldet, bis wann das Zertifikat gilt oder der Zugang ohne unser Programm, wann zuletzt das Passwort geprüft wurde (nur das letzte Mal), ob und warum der Zugang entzogen ist", "laptops, phones and routers: name, serial number, platform, agent version, public key, when enrolled, until when the certificate holds or access without an agent, when the password was last proved (the last time only), whether and why revoked"},
 			Why:   Words{"der Zugang selbst, und der Beweis, dass er weg ist", "the access itself, and the proof that it is gone"},
 			Until: departure, Seen: desk, End: goes,
 		},
@@ -73,9 +73,9 @@ func Keepings() map[string]Keeping {
 			Seen:  Words{"der letzte Tag, wenn er lange her ist (heimdraht unused): Helpdesk, Verwaltung des Zugangs, Betrieb", "the last day, when it is long ago (heimdraht unused): helpdesk, tenant administrator, operator"}, End: goes,
 		},
 		"static_peer": {
-			What:  Words{"was ein Telefon oder Router ohne Agent belegt: Zugangsserver, Lizenzpool, Adresse", "what a phone or router without an agent holds: gateway, licence pool, address"},
+			What:  Words{"was ein Telefon oder Router ohne unser Programm belegt: Zugangsserver, aus welchem Vertrag die Lizenz ist, Adresse", "what a phone or router without an agent holds: gateway, licence pool, address"},
 			Why:   Words{"seine Datei lässt sich nicht ändern, also muss beides so bleiben", "its file cannot be changed, so they have to stay as they are"},
-			Until: Words{"bis das Gerät gesperrt wird oder eine neue Datei bekommt, höchstens ein Jahr", "until the device is revoked or gets a new file, a year at most"}, Seen: desk, End: goes,
+			Until: Words{"bis dem Gerät der Zugang entzogen wird oder es eine neue Datei bekommt, höchstens ein Jahr", "until the device is revoked or gets a new file, a year at most"}, Seen: desk, End: goes,
 		},
 		"external_person": {
 			What:  Words{"dass jemand extern oder in Ausbildung ist: wer für sie einsteht, bis wann und warum", "that somebody is external or a trainee: who answers for her, until when and why"},

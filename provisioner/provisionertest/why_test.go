@@ -1,12 +1,14 @@
 package provisionertest_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
@@ -24,15 +26,19 @@ type scene struct {
 	t       *testing.T
 	gateway *provisionertest.Gateway
 	ask     *heimdrahtv1.ExplainRequest
+	laptop  provisionertest.Laptop // that asks for herself; without an id: none does
 }
 
-const eva = provisionertest.Staff
+const (
+	eva             = provisionertest.Staff
+	reasonOfTheDesk = "parental leave"
+)
 
 // enrolled is her laptop.
 func (s *scene) enrolled() provisionertest.Laptop {
-	l := s.Enrol(eva, "SN1")
-	s.ask = &heimdrahtv1.ExplainRequest{DeviceId: l.ID}
-	return l
+	s.laptop = s.Enrol(eva, "SN1")
+	s.ask = &heimdrahtv1.ExplainRequest{DeviceId: s.laptop.ID}
+	return s.laptop
 }
 
 // opened is a session of a laptop, with the stream that holds it.
@@ -112,7 +118,7 @@ func (s *scene) suspends(until *timestamppb.Timestamp) {
 	if err == nil {
 		_, err = desk.Take(ctx, &heimdrahtv1.TakeRequest{
 			Action: heimdrahtv1.TakeAction_TAKE_ACTION_SUSPEND, Tenant: provisionertest.Tenant, PersonId: d.GetDevice().GetPersonId(),
-			Reason: "parental leave", EndsAt: until,
+			Reason: reasonOfTheDesk, EndsAt: until,
 		})
 	}
 	if err != nil {
@@ -139,13 +145,15 @@ func must(t *testing.T, err error) {
 // silent waits until a gateway must have answered a laptop that has just opened.
 func silent() { time.Sleep(5500 * time.Millisecond) } // real: a handshake may take so long
 
-// faultOf is one thing that is wrong, and the cause that the helpdesk is to be told.
+// faultOf is one thing that is wrong, and the cause that the helpdesk is to be told,
+// and in the same code the person at her laptop.
 type faultOf struct {
 	name    string
 	options provisionertest.Options
 	declare func(*heimdrahtv1.Declaration)
 	inject  func(*scene)
 	cause   string
+	own     string // what she is told; empty: the same
 }
 
 func faultsOfTheControlPlane() []faultOf {
@@ -188,6 +196,10 @@ func faultsOfTheControlPlane() []faultOf {
 		{name: "password expired, few hosts left", declare: password("password_only"), cause: "password-expired-limits", inject: expired},
 		{name: "password expired, which closes", declare: password("close"), cause: "password-expired-closes", inject: expired},
 		{name: "wrong password lately", cause: "wrong-password", inject: func(s *scene) { s.signsIn(eva, "falsch") }},
+		{name: "wrong password lately, beside a laptop", cause: "wrong-password", own: "sign-in-failed", inject: func(s *scene) {
+			s.enrolled()
+			s.signsIn(eva, "falsch")
+		}},
 		{name: "unknown login lately", cause: "unknown-login", inject: func(s *scene) {
 			dn := "uid=rösli," + provisionertest.People
 			must(s.t, s.Directory.Add([]byte("dn: "+dn+"\nobjectClass: inetOrgPerson\nuid: rösli\ncn: r\nsn: r\ndisplayName: Rosalie\nuserPassword: x\n")))
@@ -206,7 +218,7 @@ func faultsOfTheControlPlane() []faultOf {
 			s.signsIn(eva, provisionertest.Password)
 		}},
 		{name: "too many laptops", cause: "device-limit", inject: func(s *scene) {
-			s.Enrol(eva, "SN1")
+			s.laptop = s.Enrol(eva, "SN1")
 			s.Enrol(eva, "SN2")
 			s.signsIn(eva, provisionertest.Password)
 		}},
@@ -368,7 +380,7 @@ func (s *scene) fiveHoursLater() {
 // TestWhy injects one fault after the other into a whole control plane, and asks
 // why: the right cause is told within 10 s.
 func TestWhy(t *testing.T) {
-	for _, f := range faultsOfTheControlPlane() {
+	for _, f := range append(faultsOfTheControlPlane(), faultsOfAccess()...) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			o := f.options
@@ -382,6 +394,9 @@ func TestWhy(t *testing.T) {
 			s.known(eva)
 			f.inject(s)
 			s.isTold(f.cause)
+			if s.laptop.ID != "" {
+				s.isToldHerself(cmp.Or(f.own, f.cause))
+			}
 		})
 	}
 }
@@ -408,7 +423,29 @@ func (s *scene) isTold(want string) {
 	}
 }
 
-func chain(r *heimdrahtv1.ExplainResponse) (text string) {
+// isToldHerself asks at her laptop, which is told the same code.
+func (s *scene) isToldHerself(want string) {
+	s.t.Helper()
+	answer, err := heimdrahtv1.NewSessionServiceClient(s.Dial(&s.laptop.Certificate)).ExplainOwn(
+		metadata.AppendToOutgoingContext(s.t.Context(), "accept-language", "en"), &heimdrahtv1.ExplainOwnRequest{})
+	c := answer.GetCause()
+	switch {
+	case err != nil && !strings.HasSuffix(err.Error(), want):
+		s.t.Errorf("she is told %v, want %s", err, want)
+	case err == nil && (c.GetCode() != want || c.GetSentence() == "" || c.GetNextStep() == "" || c.GetWho() == ""):
+		s.t.Errorf("she is told %v, want %s:\n%s", c, want, chain(answer))
+	}
+	for _, l := range answer.GetLinks() {
+		if strings.Contains(l.GetFigure(), "/100") || l.GetLink() == "sign-in" && l.GetCode() == "wrong-password" {
+			s.t.Errorf("she is told of others, or what a password was: %v", l)
+		}
+	}
+	if strings.Contains(answer.String(), reasonOfTheDesk) {
+		s.t.Errorf("she is told the helpdesk's reason: %v", answer)
+	}
+}
+
+func chain(r interface{ GetLinks() []*heimdrahtv1.Link }) (text string) {
 	for _, l := range r.GetLinks() {
 		text += fmt.Sprintf("%v %s: %s %s\n", l.GetState(), l.GetTitle(), l.GetFigure(), l.GetCode())
 	}

@@ -8,7 +8,6 @@ import (
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner"
-	"github.com/heimdraht/heimdraht/provisioner/diagnosis"
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
 )
@@ -83,30 +82,8 @@ func (h *helpdeskHandler) Explain(ctx context.Context, r *heimdrahtv1.ExplainReq
 	for _, d := range e.Others {
 		answer.OtherDevices = append(answer.OtherDevices, fromDevice(d))
 	}
-	for _, l := range e.Finding.Links {
-		title, figure := l.Shown(actor.Language)
-		answer.Links = append(answer.Links, &heimdrahtv1.Link{
-			Link: l.Name, State: fromLinkState(l.State), Title: title, Figure: figure, Code: string(l.Cause.Code),
-		})
-	}
-	said := e.Finding.Cause.Text(actor.Language)
-	answer.Cause = &heimdrahtv1.Cause{
-		Code: string(e.Finding.Cause.Code), Sentence: said.Sentence, NextStep: said.Next, Who: string(e.Finding.Cause.Who),
-	}
+	answer.Links, answer.Cause = fromFinding(e.Finding, actor.Language)
 	return answer, nil
-}
-
-func fromLinkState(s diagnosis.State) heimdrahtv1.LinkState {
-	switch s {
-	case diagnosis.OK:
-		return heimdrahtv1.LinkState_LINK_STATE_OK
-	case diagnosis.Wrong:
-		return heimdrahtv1.LinkState_LINK_STATE_NOT_OK
-	case diagnosis.Noted:
-		return heimdrahtv1.LinkState_LINK_STATE_ATTENTION
-	default:
-		return heimdrahtv1.LinkState_LINK_STATE_NOT_KNOWN
-	}
 }
 
 func (h *helpdeskHandler) ListSessions(ctx context.Context, r *heimdrahtv1.ListSessionsRequest) (*heimdrahtv1.ListSessionsResponse, error) {

@@ -28,6 +28,8 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionSignInAgain, true
 	case heimdrahtv1.SessionService_Attach_FullMethodName:
 		return provisioner.ActionAttach, true
+	case heimdrahtv1.SessionService_ExplainOwn_FullMethodName:
+		return provisioner.ActionExplainOwn, true
 	case heimdrahtv1.GatewayService_Join_FullMethodName:
 		return provisioner.ActionJoinGateway, true
 	case heimdrahtv1.GatewayService_Sync_FullMethodName:

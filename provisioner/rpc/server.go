@@ -103,7 +103,7 @@ func New(o Options) *Server {
 	services := registrar{s.grpc, g}
 	heimdrahtv1.RegisterAuthServiceServer(services, &authHandler{signIn: o.SignIn})
 	heimdrahtv1.RegisterEnrolmentServiceServer(services, &enrolmentHandler{enrolment: o.Enrolment, streams: s.streams})
-	heimdrahtv1.RegisterSessionServiceServer(services, &sessionHandler{sessions: o.Sessions, hub: o.Hub, streams: s.streams})
+	heimdrahtv1.RegisterSessionServiceServer(services, &sessionHandler{sessions: o.Sessions, helpdesk: o.Helpdesk, hub: o.Hub, streams: s.streams})
 	heimdrahtv1.RegisterGatewayServiceServer(services, &gatewayHandler{
 		tenancy: o.Tenancy, sessions: o.Sessions, hub: o.Hub, contacts: o.Contacts, streams: s.streams, log: o.Logger,
 	})

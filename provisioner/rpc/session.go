@@ -13,6 +13,7 @@ import (
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/watch"
 )
@@ -24,6 +25,7 @@ const eventsEvery = 50 * time.Millisecond
 type sessionHandler struct {
 	heimdrahtv1.UnimplementedSessionServiceServer
 	sessions *session.Service
+	helpdesk *helpdesk.Service
 	hub      *watch.Hub
 	streams  *streams
 }

@@ -106,7 +106,7 @@ func PersonalTables() []Personal {
 		{Table: "device", Columns: `id tenant person generation name serial_number platform public_key agent_version enrolled_at certificate_not_after
 				revoked_at revoked_why search static_until signed_in_at serial_by`,
 			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from device where person = {person} and tenant = {tenant}`},
-		{Table: "standing", Columns: "person tenant groups ended read_at ends_at password password_ends_at entitled lost_at due_at",
+		{Table: "standing", Columns: "person tenant groups ended read_at ends_at password password_ends_at password_changed_at entitled lost_at due_at",
 			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from standing where person = {person} and tenant = {tenant}`},
 		{Table: "staff_token", Columns: "hash person name grants created_at expires_at tenant", Secret: "hash",
 			Whose: `person = {person} and tenant in ({tenant}, '')`, Forget: `delete from staff_token where person = {person} and tenant in ({tenant}, '')`,

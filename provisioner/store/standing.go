@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	standingColumns = `s.person, s.tenant, s.groups, s.ended, s.ends_at, s.password, s.password_ends_at, s.read_at, s.entitled, s.lost_at,
+	standingColumns = `s.person, s.tenant, s.groups, s.ended, s.ends_at, s.password, s.password_ends_at, s.password_changed_at, s.read_at, s.entitled, s.lost_at,
 		(select count(*) from held_loss h where h.person = s.person and h.tenant = s.tenant),
 		coalesce((select x.until from external_person x where x.person = s.person and x.tenant = s.tenant), 0) `
 	selectStanding = `select ` + standingColumns + `from standing s `
@@ -18,12 +18,12 @@ func scanStanding(s scanner) (v provisioner.Standing, err error) { return scanSt
 
 func scanStandingAnd(s scanner, more ...any) (v provisioner.Standing, err error) {
 	var groups string
-	var ends, passwordEnds, read, entitled, lost, held, external int64
-	if err := s.Scan(append([]any{&v.Person, &v.Tenant, &groups, &v.Ended, &ends, &v.Password, &passwordEnds, &read, &entitled, &lost,
+	var ends, passwordEnds, changed, read, entitled, lost, held, external int64
+	if err := s.Scan(append([]any{&v.Person, &v.Tenant, &groups, &v.Ended, &ends, &v.Password, &passwordEnds, &changed, &read, &entitled, &lost,
 		&held, &external}, more...)...); err != nil {
 		return v, err
 	}
-	v.EndsAt, v.PasswordEndsAt, v.ReadAt, v.LostAt = at(ends), at(passwordEnds), at(read), at(lost)
+	v.EndsAt, v.PasswordEndsAt, v.PasswordChangedAt, v.ReadAt, v.LostAt = at(ends), at(passwordEnds), at(changed), at(read), at(lost)
 	v.ExternalUntil = at(external)
 	v.Entitled, v.Held = entitled > 0, held > 0
 	return v, fromJSON(groups, &v.Groups)
@@ -40,13 +40,13 @@ func (w *Writer) PutStanding(v provisioner.Standing) error {
 	if err != nil {
 		return err
 	}
-	return run(w.q, insertStanding+` values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+	return run(w.q, insertStanding+` values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 		on conflict (person, tenant) do update set groups = excluded.groups, ended = excluded.ended, ends_at = excluded.ends_at,
-			password = excluded.password, password_ends_at = excluded.password_ends_at, read_at = excluded.read_at,
+			password = excluded.password, password_ends_at = excluded.password_ends_at, password_changed_at = excluded.password_changed_at, read_at = excluded.read_at,
 			entitled = excluded.entitled, lost_at = excluded.lost_at, due_at = excluded.due_at`, row...)
 }
 
-const insertStanding = `insert into standing (person, tenant, groups, ended, ends_at, password, password_ends_at, read_at, entitled,
+const insertStanding = `insert into standing (person, tenant, groups, ended, ends_at, password, password_ends_at, password_changed_at, read_at, entitled,
 	lost_at, due_at)`
 
 func standingRow(v provisioner.Standing) ([]any, error) {
@@ -55,7 +55,7 @@ func standingRow(v provisioner.Standing) ([]any, error) {
 	}
 	groups, err := toJSON(v.Groups)
 	return []any{
-		v.Person, v.Tenant, groups, string(v.Ended), ms(v.EndsAt), string(v.Password), ms(v.PasswordEndsAt), ms(v.ReadAt),
+		v.Person, v.Tenant, groups, string(v.Ended), ms(v.EndsAt), string(v.Password), ms(v.PasswordEndsAt), ms(v.PasswordChangedAt), ms(v.ReadAt),
 		boolInt(v.Entitled), ms(v.LostAt), ms(dueAt(v)),
 	}, err
 }

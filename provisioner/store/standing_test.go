@@ -148,6 +148,22 @@ func TestDatesThatAreDue(t *testing.T) {
 	})
 }
 
+// What the directory says of a password is kept as it says it.
+func TestPasswordsAreKept(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		town(t, s)
+		v := crowd(t, s, 1)[0].Standings[0]
+		for _, changed := range []time.Time{time.Unix(5, 0).UTC(), time.Unix(7, 0).UTC(), {}} {
+			v.Password, v.PasswordEndsAt, v.PasswordChangedAt = provisioner.PasswordHasExpired, time.Unix(10, 0).UTC(), changed
+			update(t, s, func(tx *store.Writer) error { return tx.PutStanding(v) })
+			got := view(t, s, func(tx *store.Reader) (provisioner.Standing, error) { return tx.Standing(v.Person, v.Tenant) })
+			if diff := cmp.Diff(v, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		}
+	})
+}
+
 func TestHeldLosses(t *testing.T) {
 	onEach(t, func(t *testing.T, s *store.Store) {
 		town(t, s)

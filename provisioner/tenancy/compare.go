@@ -142,7 +142,29 @@ func (c *comparison) allow(v change) error {
 	return nil
 }
 
+// knows refuses, before it is compared, what is shared by tenants none of which is the
+// actor's: or equal and unequal would tell of its existence.
+func (c *comparison) knows(tenants []string) error {
+	scope := provisioner.ScopeOf(c.actor, c.action)
+	if _, everywhere := scope.Tenants(); everywhere {
+		return nil
+	}
+	if slices.ContainsFunc(tenants, scope.Includes) {
+		return nil
+	}
+	return provisioner.Refuse(provisioner.CodeNotAllowed)
+}
+
 func (c *comparison) directory(d provisioner.Directory) error {
+	var users []string
+	for _, t := range c.before.tenants {
+		if t.Directory == d.Name {
+			users = append(users, t.Name)
+		}
+	}
+	if err := c.knows(users); err != nil {
+		return err
+	}
 	was, exists := c.before.directories[d.Name]
 	_, err := c.object(change{kind: kindDirectory, name: d.Name, isNew: !exists, was: was, now: d}, directoryFields(was), directoryFields(d))
 	return err
@@ -166,19 +188,30 @@ func (c *comparison) tenant(t provisioner.Tenant) error {
 
 func (c *comparison) pool(p provisioner.LicencePool) error {
 	was, exists := c.before.pools[p.Name]
+	if err := c.knows(sharers(was)); err != nil {
+		return err
+	}
 	changed, err := c.object(change{kind: kindPool, name: p.Name, isNew: !exists, was: was, now: p}, poolFields(was), poolFields(p))
 	if err != nil || !changed {
 		return err
 	}
+	return c.tenantsExist(kindPool, p.Name, sharers(p))
+}
+
+// sharers are the tenants that share a pool.
+func sharers(p provisioner.LicencePool) []string {
 	tenants := make([]string, len(p.Shares))
 	for i, s := range p.Shares {
 		tenants[i] = s.Tenant
 	}
-	return c.tenantsExist(kindPool, p.Name, tenants)
+	return tenants
 }
 
 func (c *comparison) gateway(g provisioner.Gateway) error {
 	was, exists := c.before.gateways[g.Name]
+	if err := c.knows(was.Tenants); err != nil {
+		return err
+	}
 	changed, err := c.object(change{kind: kindGateway, name: g.Name, isNew: !exists, was: was, now: g}, gatewayFields(was), gatewayFields(g))
 	if err != nil || !changed {
 		return err

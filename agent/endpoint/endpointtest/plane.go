@@ -77,6 +77,8 @@ type Script struct {
 	HouseRules *heimdrahtv1.HouseRules
 	// ClockAhead is how far the control plane's clock is ahead.
 	ClockAhead time.Duration
+	// Why is what it says to whoever asks why. Nil: it is too old to be asked.
+	Why *heimdrahtv1.ExplainOwnResponse
 }
 
 // Seen is what came from laptops so far.
@@ -553,6 +555,16 @@ func (p *Plane) GetHouseRules(context.Context, *heimdrahtv1.GetHouseRulesRequest
 		answer.AcknowledgedAt = timestamppb.New(time.Date(2026, 11, 26, 9, 30, 0, 0, time.UTC))
 	}
 	return answer, nil
+}
+
+// ExplainOwn implements the SessionService.
+func (p *Plane) ExplainOwn(context.Context, *heimdrahtv1.ExplainOwnRequest) (*heimdrahtv1.ExplainOwnResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.script.Why == nil {
+		return nil, status.Error(codes.Unimplemented, "unknown method ExplainOwn")
+	}
+	return p.script.Why, nil
 }
 
 // AcknowledgeHouseRules implements the EnrolmentService.

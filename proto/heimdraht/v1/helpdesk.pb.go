@@ -74,64 +74,6 @@ func (DeviceState) EnumDescriptor() ([]byte, []int) {
 	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{0}
 }
 
-type LinkState int32
-
-const (
-	LinkState_LINK_STATE_UNSPECIFIED LinkState = 0
-	LinkState_LINK_STATE_OK          LinkState = 1
-	// It keeps her from connecting, or from working.
-	LinkState_LINK_STATE_NOT_OK LinkState = 2
-	// It does not, and is worth a word.
-	LinkState_LINK_STATE_ATTENTION LinkState = 3
-	// It is not known, or does not apply.
-	LinkState_LINK_STATE_NOT_KNOWN LinkState = 4
-)
-
-// Enum value maps for LinkState.
-var (
-	LinkState_name = map[int32]string{
-		0: "LINK_STATE_UNSPECIFIED",
-		1: "LINK_STATE_OK",
-		2: "LINK_STATE_NOT_OK",
-		3: "LINK_STATE_ATTENTION",
-		4: "LINK_STATE_NOT_KNOWN",
-	}
-	LinkState_value = map[string]int32{
-		"LINK_STATE_UNSPECIFIED": 0,
-		"LINK_STATE_OK":          1,
-		"LINK_STATE_NOT_OK":      2,
-		"LINK_STATE_ATTENTION":   3,
-		"LINK_STATE_NOT_KNOWN":   4,
-	}
-)
-
-func (x LinkState) Enum() *LinkState {
-	p := new(LinkState)
-	*p = x
-	return p
-}
-
-func (x LinkState) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (LinkState) Descriptor() protoreflect.EnumDescriptor {
-	return file_heimdraht_v1_helpdesk_proto_enumTypes[1].Descriptor()
-}
-
-func (LinkState) Type() protoreflect.EnumType {
-	return &file_heimdraht_v1_helpdesk_proto_enumTypes[1]
-}
-
-func (x LinkState) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use LinkState.Descriptor instead.
-func (LinkState) EnumDescriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{1}
-}
-
 // TakeAction is what is done to access.
 type TakeAction int32
 
@@ -169,11 +111,11 @@ func (x TakeAction) String() string {
 }
 
 func (TakeAction) Descriptor() protoreflect.EnumDescriptor {
-	return file_heimdraht_v1_helpdesk_proto_enumTypes[2].Descriptor()
+	return file_heimdraht_v1_helpdesk_proto_enumTypes[1].Descriptor()
 }
 
 func (TakeAction) Type() protoreflect.EnumType {
-	return &file_heimdraht_v1_helpdesk_proto_enumTypes[2]
+	return &file_heimdraht_v1_helpdesk_proto_enumTypes[1]
 }
 
 func (x TakeAction) Number() protoreflect.EnumNumber {
@@ -182,7 +124,7 @@ func (x TakeAction) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TakeAction.Descriptor instead.
 func (TakeAction) EnumDescriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{2}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{1}
 }
 
 type FindPeopleRequest struct {
@@ -1211,157 +1153,6 @@ func (x *ExplainResponse) GetOtherDevices() []*Device {
 	return nil
 }
 
-// Link is one link of the chain, the nearest to the root first.
-type Link struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Stable: "directory", "account", "handshake", …
-	Link  string    `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
-	State LinkState `protobuf:"varint,2,opt,name=state,proto3,enum=heimdraht.v1.LinkState" json:"state,omitempty"`
-	// In the caller's language: what it is, and what was found.
-	Title  string `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
-	Figure string `protobuf:"bytes,4,opt,name=figure,proto3" json:"figure,omitempty"`
-	// The code of what is wrong there; empty: nothing.
-	Code          string `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Link) Reset() {
-	*x = Link{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Link) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Link) ProtoMessage() {}
-
-func (x *Link) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Link.ProtoReflect.Descriptor instead.
-func (*Link) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *Link) GetLink() string {
-	if x != nil {
-		return x.Link
-	}
-	return ""
-}
-
-func (x *Link) GetState() LinkState {
-	if x != nil {
-		return x.State
-	}
-	return LinkState_LINK_STATE_UNSPECIFIED
-}
-
-func (x *Link) GetTitle() string {
-	if x != nil {
-		return x.Title
-	}
-	return ""
-}
-
-func (x *Link) GetFigure() string {
-	if x != nil {
-		return x.Figure
-	}
-	return ""
-}
-
-func (x *Link) GetCode() string {
-	if x != nil {
-		return x.Code
-	}
-	return ""
-}
-
-// Cause is why, what to do, and who can.
-type Cause struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	Code  string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
-	// In the caller's language.
-	Sentence string `protobuf:"bytes,2,opt,name=sentence,proto3" json:"sentence,omitempty"`
-	NextStep string `protobuf:"bytes,3,opt,name=next_step,json=nextStep,proto3" json:"next_step,omitempty"`
-	// As in Refusal.
-	Who           string `protobuf:"bytes,4,opt,name=who,proto3" json:"who,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Cause) Reset() {
-	*x = Cause{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Cause) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Cause) ProtoMessage() {}
-
-func (x *Cause) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Cause.ProtoReflect.Descriptor instead.
-func (*Cause) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{14}
-}
-
-func (x *Cause) GetCode() string {
-	if x != nil {
-		return x.Code
-	}
-	return ""
-}
-
-func (x *Cause) GetSentence() string {
-	if x != nil {
-		return x.Sentence
-	}
-	return ""
-}
-
-func (x *Cause) GetNextStep() string {
-	if x != nil {
-		return x.NextStep
-	}
-	return ""
-}
-
-func (x *Cause) GetWho() string {
-	if x != nil {
-		return x.Who
-	}
-	return ""
-}
-
 type RevokeDeviceRequest struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	DeviceId string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
@@ -1377,7 +1168,7 @@ type RevokeDeviceRequest struct {
 
 func (x *RevokeDeviceRequest) Reset() {
 	*x = RevokeDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +1180,7 @@ func (x *RevokeDeviceRequest) String() string {
 func (*RevokeDeviceRequest) ProtoMessage() {}
 
 func (x *RevokeDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +1193,7 @@ func (x *RevokeDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RevokeDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RevokeDeviceRequest) GetDeviceId() string {
@@ -1443,7 +1234,7 @@ type RevokeDeviceResponse struct {
 
 func (x *RevokeDeviceResponse) Reset() {
 	*x = RevokeDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1455,7 +1246,7 @@ func (x *RevokeDeviceResponse) String() string {
 func (*RevokeDeviceResponse) ProtoMessage() {}
 
 func (x *RevokeDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1468,7 +1259,7 @@ func (x *RevokeDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RevokeDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RevokeDeviceResponse) GetDevice() *Device {
@@ -1500,7 +1291,7 @@ type GatewayConfirmation struct {
 
 func (x *GatewayConfirmation) Reset() {
 	*x = GatewayConfirmation{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1512,7 +1303,7 @@ func (x *GatewayConfirmation) String() string {
 func (*GatewayConfirmation) ProtoMessage() {}
 
 func (x *GatewayConfirmation) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1525,7 +1316,7 @@ func (x *GatewayConfirmation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayConfirmation.ProtoReflect.Descriptor instead.
 func (*GatewayConfirmation) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GatewayConfirmation) GetGateway() string {
@@ -1569,7 +1360,7 @@ type SuspendDeviceRequest struct {
 
 func (x *SuspendDeviceRequest) Reset() {
 	*x = SuspendDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1581,7 +1372,7 @@ func (x *SuspendDeviceRequest) String() string {
 func (*SuspendDeviceRequest) ProtoMessage() {}
 
 func (x *SuspendDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1594,7 +1385,7 @@ func (x *SuspendDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendDeviceRequest.ProtoReflect.Descriptor instead.
 func (*SuspendDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SuspendDeviceRequest) GetDeviceId() string {
@@ -1635,7 +1426,7 @@ type SuspendDeviceResponse struct {
 
 func (x *SuspendDeviceResponse) Reset() {
 	*x = SuspendDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1647,7 +1438,7 @@ func (x *SuspendDeviceResponse) String() string {
 func (*SuspendDeviceResponse) ProtoMessage() {}
 
 func (x *SuspendDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1660,7 +1451,7 @@ func (x *SuspendDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendDeviceResponse.ProtoReflect.Descriptor instead.
 func (*SuspendDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SuspendDeviceResponse) GetDevice() *Device {
@@ -1689,7 +1480,7 @@ type RestoreDeviceRequest struct {
 
 func (x *RestoreDeviceRequest) Reset() {
 	*x = RestoreDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1701,7 +1492,7 @@ func (x *RestoreDeviceRequest) String() string {
 func (*RestoreDeviceRequest) ProtoMessage() {}
 
 func (x *RestoreDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1714,7 +1505,7 @@ func (x *RestoreDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RestoreDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RestoreDeviceRequest) GetDeviceId() string {
@@ -1747,7 +1538,7 @@ type RestoreDeviceResponse struct {
 
 func (x *RestoreDeviceResponse) Reset() {
 	*x = RestoreDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1759,7 +1550,7 @@ func (x *RestoreDeviceResponse) String() string {
 func (*RestoreDeviceResponse) ProtoMessage() {}
 
 func (x *RestoreDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1772,7 +1563,7 @@ func (x *RestoreDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RestoreDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RestoreDeviceResponse) GetDevice() *Device {
@@ -1796,7 +1587,7 @@ type RevokePersonRequest struct {
 
 func (x *RevokePersonRequest) Reset() {
 	*x = RevokePersonRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1808,7 +1599,7 @@ func (x *RevokePersonRequest) String() string {
 func (*RevokePersonRequest) ProtoMessage() {}
 
 func (x *RevokePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1821,7 +1612,7 @@ func (x *RevokePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokePersonRequest.ProtoReflect.Descriptor instead.
 func (*RevokePersonRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{22}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RevokePersonRequest) GetPersonId() string {
@@ -1869,7 +1660,7 @@ type RevokePersonResponse struct {
 
 func (x *RevokePersonResponse) Reset() {
 	*x = RevokePersonResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1881,7 +1672,7 @@ func (x *RevokePersonResponse) String() string {
 func (*RevokePersonResponse) ProtoMessage() {}
 
 func (x *RevokePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1894,7 +1685,7 @@ func (x *RevokePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokePersonResponse.ProtoReflect.Descriptor instead.
 func (*RevokePersonResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{23}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RevokePersonResponse) GetDevices() []*Device {
@@ -1926,7 +1717,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1938,7 +1729,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1951,7 +1742,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{24}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListSessionsRequest) GetTenant() string {
@@ -1993,7 +1784,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2005,7 +1796,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2018,7 +1809,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{25}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListSessionsResponse) GetSessions() []*Session {
@@ -2046,7 +1837,7 @@ type IssueFactorTokenRequest struct {
 
 func (x *IssueFactorTokenRequest) Reset() {
 	*x = IssueFactorTokenRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2058,7 +1849,7 @@ func (x *IssueFactorTokenRequest) String() string {
 func (*IssueFactorTokenRequest) ProtoMessage() {}
 
 func (x *IssueFactorTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2071,7 +1862,7 @@ func (x *IssueFactorTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueFactorTokenRequest.ProtoReflect.Descriptor instead.
 func (*IssueFactorTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{26}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *IssueFactorTokenRequest) GetPersonId() string {
@@ -2098,7 +1889,7 @@ type IssueFactorTokenResponse struct {
 
 func (x *IssueFactorTokenResponse) Reset() {
 	*x = IssueFactorTokenResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2110,7 +1901,7 @@ func (x *IssueFactorTokenResponse) String() string {
 func (*IssueFactorTokenResponse) ProtoMessage() {}
 
 func (x *IssueFactorTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2123,7 +1914,7 @@ func (x *IssueFactorTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueFactorTokenResponse.ProtoReflect.Descriptor instead.
 func (*IssueFactorTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{27}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *IssueFactorTokenResponse) GetToken() string {
@@ -2153,7 +1944,7 @@ type ResetFactorRequest struct {
 
 func (x *ResetFactorRequest) Reset() {
 	*x = ResetFactorRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2165,7 +1956,7 @@ func (x *ResetFactorRequest) String() string {
 func (*ResetFactorRequest) ProtoMessage() {}
 
 func (x *ResetFactorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2178,7 +1969,7 @@ func (x *ResetFactorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetFactorRequest.ProtoReflect.Descriptor instead.
 func (*ResetFactorRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{28}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ResetFactorRequest) GetPersonId() string {
@@ -2219,7 +2010,7 @@ type ResetFactorResponse struct {
 
 func (x *ResetFactorResponse) Reset() {
 	*x = ResetFactorResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2231,7 +2022,7 @@ func (x *ResetFactorResponse) String() string {
 func (*ResetFactorResponse) ProtoMessage() {}
 
 func (x *ResetFactorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2244,7 +2035,7 @@ func (x *ResetFactorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetFactorResponse.ProtoReflect.Descriptor instead.
 func (*ResetFactorResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{29}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ResetFactorResponse) GetProposal() *Proposal {
@@ -2274,7 +2065,7 @@ type Proposal struct {
 
 func (x *Proposal) Reset() {
 	*x = Proposal{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2286,7 +2077,7 @@ func (x *Proposal) String() string {
 func (*Proposal) ProtoMessage() {}
 
 func (x *Proposal) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2299,7 +2090,7 @@ func (x *Proposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
 func (*Proposal) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{30}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Proposal) GetProposalId() string {
@@ -2373,7 +2164,7 @@ type ListProposalsRequest struct {
 
 func (x *ListProposalsRequest) Reset() {
 	*x = ListProposalsRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2385,7 +2176,7 @@ func (x *ListProposalsRequest) String() string {
 func (*ListProposalsRequest) ProtoMessage() {}
 
 func (x *ListProposalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2398,7 +2189,7 @@ func (x *ListProposalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProposalsRequest.ProtoReflect.Descriptor instead.
 func (*ListProposalsRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{31}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{29}
 }
 
 type ListProposalsResponse struct {
@@ -2411,7 +2202,7 @@ type ListProposalsResponse struct {
 
 func (x *ListProposalsResponse) Reset() {
 	*x = ListProposalsResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2423,7 +2214,7 @@ func (x *ListProposalsResponse) String() string {
 func (*ListProposalsResponse) ProtoMessage() {}
 
 func (x *ListProposalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2436,7 +2227,7 @@ func (x *ListProposalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProposalsResponse.ProtoReflect.Descriptor instead.
 func (*ListProposalsResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{32}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListProposalsResponse) GetProposals() []*Proposal {
@@ -2455,7 +2246,7 @@ type ConfirmProposalRequest struct {
 
 func (x *ConfirmProposalRequest) Reset() {
 	*x = ConfirmProposalRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2467,7 +2258,7 @@ func (x *ConfirmProposalRequest) String() string {
 func (*ConfirmProposalRequest) ProtoMessage() {}
 
 func (x *ConfirmProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2480,7 +2271,7 @@ func (x *ConfirmProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmProposalRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmProposalRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{33}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ConfirmProposalRequest) GetProposalId() string {
@@ -2499,7 +2290,7 @@ type ConfirmProposalResponse struct {
 
 func (x *ConfirmProposalResponse) Reset() {
 	*x = ConfirmProposalResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2511,7 +2302,7 @@ func (x *ConfirmProposalResponse) String() string {
 func (*ConfirmProposalResponse) ProtoMessage() {}
 
 func (x *ConfirmProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2524,7 +2315,7 @@ func (x *ConfirmProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmProposalResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmProposalResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{34}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ConfirmProposalResponse) GetProposal() *Proposal {
@@ -2543,7 +2334,7 @@ type WithdrawProposalRequest struct {
 
 func (x *WithdrawProposalRequest) Reset() {
 	*x = WithdrawProposalRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2555,7 +2346,7 @@ func (x *WithdrawProposalRequest) String() string {
 func (*WithdrawProposalRequest) ProtoMessage() {}
 
 func (x *WithdrawProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2568,7 +2359,7 @@ func (x *WithdrawProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawProposalRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawProposalRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{35}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *WithdrawProposalRequest) GetProposalId() string {
@@ -2587,7 +2378,7 @@ type WithdrawProposalResponse struct {
 
 func (x *WithdrawProposalResponse) Reset() {
 	*x = WithdrawProposalResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[36]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2599,7 +2390,7 @@ func (x *WithdrawProposalResponse) String() string {
 func (*WithdrawProposalResponse) ProtoMessage() {}
 
 func (x *WithdrawProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[36]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2612,7 +2403,7 @@ func (x *WithdrawProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawProposalResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawProposalResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{36}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *WithdrawProposalResponse) GetProposal() *Proposal {
@@ -2648,7 +2439,7 @@ type TakeRequest struct {
 
 func (x *TakeRequest) Reset() {
 	*x = TakeRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[37]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2660,7 +2451,7 @@ func (x *TakeRequest) String() string {
 func (*TakeRequest) ProtoMessage() {}
 
 func (x *TakeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[37]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2673,7 +2464,7 @@ func (x *TakeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeRequest.ProtoReflect.Descriptor instead.
 func (*TakeRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{37}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *TakeRequest) GetAction() TakeAction {
@@ -2760,7 +2551,7 @@ type TakeResponse struct {
 
 func (x *TakeResponse) Reset() {
 	*x = TakeResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[38]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2772,7 +2563,7 @@ func (x *TakeResponse) String() string {
 func (*TakeResponse) ProtoMessage() {}
 
 func (x *TakeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[38]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2785,7 +2576,7 @@ func (x *TakeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeResponse.ProtoReflect.Descriptor instead.
 func (*TakeResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{38}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *TakeResponse) GetDevices() int64 {
@@ -2828,7 +2619,7 @@ type FollowTakingRequest struct {
 
 func (x *FollowTakingRequest) Reset() {
 	*x = FollowTakingRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[39]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2840,7 +2631,7 @@ func (x *FollowTakingRequest) String() string {
 func (*FollowTakingRequest) ProtoMessage() {}
 
 func (x *FollowTakingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[39]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2853,7 +2644,7 @@ func (x *FollowTakingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowTakingRequest.ProtoReflect.Descriptor instead.
 func (*FollowTakingRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{39}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *FollowTakingRequest) GetTakingId() string {
@@ -2883,7 +2674,7 @@ type FollowTakingResponse struct {
 
 func (x *FollowTakingResponse) Reset() {
 	*x = FollowTakingResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[40]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2895,7 +2686,7 @@ func (x *FollowTakingResponse) String() string {
 func (*FollowTakingResponse) ProtoMessage() {}
 
 func (x *FollowTakingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[40]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2908,7 +2699,7 @@ func (x *FollowTakingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowTakingResponse.ProtoReflect.Descriptor instead.
 func (*FollowTakingResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{40}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *FollowTakingResponse) GetDone() int64 {
@@ -2943,7 +2734,7 @@ var File_heimdraht_v1_helpdesk_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\n" +
-	"\x1bheimdraht/v1/helpdesk.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\"?\n" +
+	"\x1bheimdraht/v1/helpdesk.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\x1a\x18heimdraht/v1/cause.proto\"?\n" +
 	"\x11FindPeopleRequest\x12\x14\n" +
 	"\x05query\x18\x01 \x01(\tR\x05query\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\rR\x05limit\"V\n" +
@@ -3035,18 +2826,7 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\x06device\x18\x03 \x01(\v2\x14.heimdraht.v1.DeviceR\x06device\x12(\n" +
 	"\x05links\x18\x04 \x03(\v2\x12.heimdraht.v1.LinkR\x05links\x12)\n" +
 	"\x05cause\x18\x05 \x01(\v2\x13.heimdraht.v1.CauseR\x05cause\x129\n" +
-	"\rother_devices\x18\x06 \x03(\v2\x14.heimdraht.v1.DeviceR\fotherDevices\"\x8b\x01\n" +
-	"\x04Link\x12\x12\n" +
-	"\x04link\x18\x01 \x01(\tR\x04link\x12-\n" +
-	"\x05state\x18\x02 \x01(\x0e2\x17.heimdraht.v1.LinkStateR\x05state\x12\x14\n" +
-	"\x05title\x18\x03 \x01(\tR\x05title\x12\x16\n" +
-	"\x06figure\x18\x04 \x01(\tR\x06figure\x12\x12\n" +
-	"\x04code\x18\x05 \x01(\tR\x04code\"f\n" +
-	"\x05Cause\x12\x12\n" +
-	"\x04code\x18\x01 \x01(\tR\x04code\x12\x1a\n" +
-	"\bsentence\x18\x02 \x01(\tR\bsentence\x12\x1b\n" +
-	"\tnext_step\x18\x03 \x01(\tR\bnextStep\x12\x10\n" +
-	"\x03who\x18\x04 \x01(\tR\x03who\"\x81\x01\n" +
+	"\rother_devices\x18\x06 \x03(\v2\x14.heimdraht.v1.DeviceR\fotherDevices\"\x81\x01\n" +
 	"\x13RevokeDeviceRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x17\n" +
@@ -3167,13 +2947,7 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\x18DEVICE_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13DEVICE_STATE_ACTIVE\x10\x01\x12\x1a\n" +
 	"\x16DEVICE_STATE_SUSPENDED\x10\x02\x12\x18\n" +
-	"\x14DEVICE_STATE_REVOKED\x10\x03*\x85\x01\n" +
-	"\tLinkState\x12\x1a\n" +
-	"\x16LINK_STATE_UNSPECIFIED\x10\x00\x12\x11\n" +
-	"\rLINK_STATE_OK\x10\x01\x12\x15\n" +
-	"\x11LINK_STATE_NOT_OK\x10\x02\x12\x18\n" +
-	"\x14LINK_STATE_ATTENTION\x10\x03\x12\x18\n" +
-	"\x14LINK_STATE_NOT_KNOWN\x10\x04*s\n" +
+	"\x14DEVICE_STATE_REVOKED\x10\x03*s\n" +
 	"\n" +
 	"TakeAction\x12\x1b\n" +
 	"\x17TAKE_ACTION_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -3211,138 +2985,136 @@ func file_heimdraht_v1_helpdesk_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_helpdesk_proto_rawDescData
 }
 
-var file_heimdraht_v1_helpdesk_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_heimdraht_v1_helpdesk_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_heimdraht_v1_helpdesk_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_heimdraht_v1_helpdesk_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_heimdraht_v1_helpdesk_proto_goTypes = []any{
 	(DeviceState)(0),                 // 0: heimdraht.v1.DeviceState
-	(LinkState)(0),                   // 1: heimdraht.v1.LinkState
-	(TakeAction)(0),                  // 2: heimdraht.v1.TakeAction
-	(*FindPeopleRequest)(nil),        // 3: heimdraht.v1.FindPeopleRequest
-	(*FindPeopleResponse)(nil),       // 4: heimdraht.v1.FindPeopleResponse
-	(*Person)(nil),                   // 5: heimdraht.v1.Person
-	(*GetPersonRequest)(nil),         // 6: heimdraht.v1.GetPersonRequest
-	(*GetPersonResponse)(nil),        // 7: heimdraht.v1.GetPersonResponse
-	(*PersonSuspension)(nil),         // 8: heimdraht.v1.PersonSuspension
-	(*RecentRefusal)(nil),            // 9: heimdraht.v1.RecentRefusal
-	(*Device)(nil),                   // 10: heimdraht.v1.Device
-	(*Session)(nil),                  // 11: heimdraht.v1.Session
-	(*GetDeviceRequest)(nil),         // 12: heimdraht.v1.GetDeviceRequest
-	(*GetDeviceResponse)(nil),        // 13: heimdraht.v1.GetDeviceResponse
-	(*ExplainRequest)(nil),           // 14: heimdraht.v1.ExplainRequest
-	(*ExplainResponse)(nil),          // 15: heimdraht.v1.ExplainResponse
-	(*Link)(nil),                     // 16: heimdraht.v1.Link
-	(*Cause)(nil),                    // 17: heimdraht.v1.Cause
-	(*RevokeDeviceRequest)(nil),      // 18: heimdraht.v1.RevokeDeviceRequest
-	(*RevokeDeviceResponse)(nil),     // 19: heimdraht.v1.RevokeDeviceResponse
-	(*GatewayConfirmation)(nil),      // 20: heimdraht.v1.GatewayConfirmation
-	(*SuspendDeviceRequest)(nil),     // 21: heimdraht.v1.SuspendDeviceRequest
-	(*SuspendDeviceResponse)(nil),    // 22: heimdraht.v1.SuspendDeviceResponse
-	(*RestoreDeviceRequest)(nil),     // 23: heimdraht.v1.RestoreDeviceRequest
-	(*RestoreDeviceResponse)(nil),    // 24: heimdraht.v1.RestoreDeviceResponse
-	(*RevokePersonRequest)(nil),      // 25: heimdraht.v1.RevokePersonRequest
-	(*RevokePersonResponse)(nil),     // 26: heimdraht.v1.RevokePersonResponse
-	(*ListSessionsRequest)(nil),      // 27: heimdraht.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),     // 28: heimdraht.v1.ListSessionsResponse
-	(*IssueFactorTokenRequest)(nil),  // 29: heimdraht.v1.IssueFactorTokenRequest
-	(*IssueFactorTokenResponse)(nil), // 30: heimdraht.v1.IssueFactorTokenResponse
-	(*ResetFactorRequest)(nil),       // 31: heimdraht.v1.ResetFactorRequest
-	(*ResetFactorResponse)(nil),      // 32: heimdraht.v1.ResetFactorResponse
-	(*Proposal)(nil),                 // 33: heimdraht.v1.Proposal
-	(*ListProposalsRequest)(nil),     // 34: heimdraht.v1.ListProposalsRequest
-	(*ListProposalsResponse)(nil),    // 35: heimdraht.v1.ListProposalsResponse
-	(*ConfirmProposalRequest)(nil),   // 36: heimdraht.v1.ConfirmProposalRequest
-	(*ConfirmProposalResponse)(nil),  // 37: heimdraht.v1.ConfirmProposalResponse
-	(*WithdrawProposalRequest)(nil),  // 38: heimdraht.v1.WithdrawProposalRequest
-	(*WithdrawProposalResponse)(nil), // 39: heimdraht.v1.WithdrawProposalResponse
-	(*TakeRequest)(nil),              // 40: heimdraht.v1.TakeRequest
-	(*TakeResponse)(nil),             // 41: heimdraht.v1.TakeResponse
-	(*FollowTakingRequest)(nil),      // 42: heimdraht.v1.FollowTakingRequest
-	(*FollowTakingResponse)(nil),     // 43: heimdraht.v1.FollowTakingResponse
-	nil,                              // 44: heimdraht.v1.Proposal.DetailsEntry
-	(*timestamppb.Timestamp)(nil),    // 45: google.protobuf.Timestamp
+	(TakeAction)(0),                  // 1: heimdraht.v1.TakeAction
+	(*FindPeopleRequest)(nil),        // 2: heimdraht.v1.FindPeopleRequest
+	(*FindPeopleResponse)(nil),       // 3: heimdraht.v1.FindPeopleResponse
+	(*Person)(nil),                   // 4: heimdraht.v1.Person
+	(*GetPersonRequest)(nil),         // 5: heimdraht.v1.GetPersonRequest
+	(*GetPersonResponse)(nil),        // 6: heimdraht.v1.GetPersonResponse
+	(*PersonSuspension)(nil),         // 7: heimdraht.v1.PersonSuspension
+	(*RecentRefusal)(nil),            // 8: heimdraht.v1.RecentRefusal
+	(*Device)(nil),                   // 9: heimdraht.v1.Device
+	(*Session)(nil),                  // 10: heimdraht.v1.Session
+	(*GetDeviceRequest)(nil),         // 11: heimdraht.v1.GetDeviceRequest
+	(*GetDeviceResponse)(nil),        // 12: heimdraht.v1.GetDeviceResponse
+	(*ExplainRequest)(nil),           // 13: heimdraht.v1.ExplainRequest
+	(*ExplainResponse)(nil),          // 14: heimdraht.v1.ExplainResponse
+	(*RevokeDeviceRequest)(nil),      // 15: heimdraht.v1.RevokeDeviceRequest
+	(*RevokeDeviceResponse)(nil),     // 16: heimdraht.v1.RevokeDeviceResponse
+	(*GatewayConfirmation)(nil),      // 17: heimdraht.v1.GatewayConfirmation
+	(*SuspendDeviceRequest)(nil),     // 18: heimdraht.v1.SuspendDeviceRequest
+	(*SuspendDeviceResponse)(nil),    // 19: heimdraht.v1.SuspendDeviceResponse
+	(*RestoreDeviceRequest)(nil),     // 20: heimdraht.v1.RestoreDeviceRequest
+	(*RestoreDeviceResponse)(nil),    // 21: heimdraht.v1.RestoreDeviceResponse
+	(*RevokePersonRequest)(nil),      // 22: heimdraht.v1.RevokePersonRequest
+	(*RevokePersonResponse)(nil),     // 23: heimdraht.v1.RevokePersonResponse
+	(*ListSessionsRequest)(nil),      // 24: heimdraht.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),     // 25: heimdraht.v1.ListSessionsResponse
+	(*IssueFactorTokenRequest)(nil),  // 26: heimdraht.v1.IssueFactorTokenRequest
+	(*IssueFactorTokenResponse)(nil), // 27: heimdraht.v1.IssueFactorTokenResponse
+	(*ResetFactorRequest)(nil),       // 28: heimdraht.v1.ResetFactorRequest
+	(*ResetFactorResponse)(nil),      // 29: heimdraht.v1.ResetFactorResponse
+	(*Proposal)(nil),                 // 30: heimdraht.v1.Proposal
+	(*ListProposalsRequest)(nil),     // 31: heimdraht.v1.ListProposalsRequest
+	(*ListProposalsResponse)(nil),    // 32: heimdraht.v1.ListProposalsResponse
+	(*ConfirmProposalRequest)(nil),   // 33: heimdraht.v1.ConfirmProposalRequest
+	(*ConfirmProposalResponse)(nil),  // 34: heimdraht.v1.ConfirmProposalResponse
+	(*WithdrawProposalRequest)(nil),  // 35: heimdraht.v1.WithdrawProposalRequest
+	(*WithdrawProposalResponse)(nil), // 36: heimdraht.v1.WithdrawProposalResponse
+	(*TakeRequest)(nil),              // 37: heimdraht.v1.TakeRequest
+	(*TakeResponse)(nil),             // 38: heimdraht.v1.TakeResponse
+	(*FollowTakingRequest)(nil),      // 39: heimdraht.v1.FollowTakingRequest
+	(*FollowTakingResponse)(nil),     // 40: heimdraht.v1.FollowTakingResponse
+	nil,                              // 41: heimdraht.v1.Proposal.DetailsEntry
+	(*timestamppb.Timestamp)(nil),    // 42: google.protobuf.Timestamp
+	(*Link)(nil),                     // 43: heimdraht.v1.Link
+	(*Cause)(nil),                    // 44: heimdraht.v1.Cause
 }
 var file_heimdraht_v1_helpdesk_proto_depIdxs = []int32{
-	5,  // 0: heimdraht.v1.FindPeopleResponse.people:type_name -> heimdraht.v1.Person
-	5,  // 1: heimdraht.v1.GetPersonResponse.person:type_name -> heimdraht.v1.Person
-	45, // 2: heimdraht.v1.GetPersonResponse.directory_read_at:type_name -> google.protobuf.Timestamp
-	10, // 3: heimdraht.v1.GetPersonResponse.devices:type_name -> heimdraht.v1.Device
-	9,  // 4: heimdraht.v1.GetPersonResponse.refusals:type_name -> heimdraht.v1.RecentRefusal
-	8,  // 5: heimdraht.v1.GetPersonResponse.suspension:type_name -> heimdraht.v1.PersonSuspension
-	45, // 6: heimdraht.v1.PersonSuspension.since:type_name -> google.protobuf.Timestamp
-	45, // 7: heimdraht.v1.PersonSuspension.ends_at:type_name -> google.protobuf.Timestamp
-	45, // 8: heimdraht.v1.RecentRefusal.at:type_name -> google.protobuf.Timestamp
+	4,  // 0: heimdraht.v1.FindPeopleResponse.people:type_name -> heimdraht.v1.Person
+	4,  // 1: heimdraht.v1.GetPersonResponse.person:type_name -> heimdraht.v1.Person
+	42, // 2: heimdraht.v1.GetPersonResponse.directory_read_at:type_name -> google.protobuf.Timestamp
+	9,  // 3: heimdraht.v1.GetPersonResponse.devices:type_name -> heimdraht.v1.Device
+	8,  // 4: heimdraht.v1.GetPersonResponse.refusals:type_name -> heimdraht.v1.RecentRefusal
+	7,  // 5: heimdraht.v1.GetPersonResponse.suspension:type_name -> heimdraht.v1.PersonSuspension
+	42, // 6: heimdraht.v1.PersonSuspension.since:type_name -> google.protobuf.Timestamp
+	42, // 7: heimdraht.v1.PersonSuspension.ends_at:type_name -> google.protobuf.Timestamp
+	42, // 8: heimdraht.v1.RecentRefusal.at:type_name -> google.protobuf.Timestamp
 	0,  // 9: heimdraht.v1.Device.state:type_name -> heimdraht.v1.DeviceState
-	45, // 10: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
-	45, // 11: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
-	11, // 12: heimdraht.v1.Device.session:type_name -> heimdraht.v1.Session
-	45, // 13: heimdraht.v1.Device.static_until:type_name -> google.protobuf.Timestamp
-	45, // 14: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
-	10, // 15: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
-	5,  // 16: heimdraht.v1.ExplainResponse.candidates:type_name -> heimdraht.v1.Person
-	5,  // 17: heimdraht.v1.ExplainResponse.person:type_name -> heimdraht.v1.Person
-	10, // 18: heimdraht.v1.ExplainResponse.device:type_name -> heimdraht.v1.Device
-	16, // 19: heimdraht.v1.ExplainResponse.links:type_name -> heimdraht.v1.Link
-	17, // 20: heimdraht.v1.ExplainResponse.cause:type_name -> heimdraht.v1.Cause
-	10, // 21: heimdraht.v1.ExplainResponse.other_devices:type_name -> heimdraht.v1.Device
-	1,  // 22: heimdraht.v1.Link.state:type_name -> heimdraht.v1.LinkState
-	10, // 23: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
-	20, // 24: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	45, // 25: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
-	10, // 26: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
-	20, // 27: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	10, // 28: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
-	10, // 29: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
-	20, // 30: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	11, // 31: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
-	45, // 32: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	33, // 33: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
-	44, // 34: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
-	45, // 35: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
-	45, // 36: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
-	33, // 37: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
-	33, // 38: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
-	33, // 39: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
-	2,  // 40: heimdraht.v1.TakeRequest.action:type_name -> heimdraht.v1.TakeAction
-	45, // 41: heimdraht.v1.TakeRequest.ends_at:type_name -> google.protobuf.Timestamp
-	33, // 42: heimdraht.v1.TakeResponse.proposal:type_name -> heimdraht.v1.Proposal
-	20, // 43: heimdraht.v1.FollowTakingResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	3,  // 44: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
-	6,  // 45: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
-	12, // 46: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
-	14, // 47: heimdraht.v1.HelpdeskService.Explain:input_type -> heimdraht.v1.ExplainRequest
-	18, // 48: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
-	21, // 49: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
-	23, // 50: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
-	25, // 51: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
-	27, // 52: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
-	40, // 53: heimdraht.v1.HelpdeskService.Take:input_type -> heimdraht.v1.TakeRequest
-	42, // 54: heimdraht.v1.HelpdeskService.FollowTaking:input_type -> heimdraht.v1.FollowTakingRequest
-	29, // 55: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
-	31, // 56: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
-	34, // 57: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
-	36, // 58: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
-	38, // 59: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
-	4,  // 60: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
-	7,  // 61: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
-	13, // 62: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
-	15, // 63: heimdraht.v1.HelpdeskService.Explain:output_type -> heimdraht.v1.ExplainResponse
-	19, // 64: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
-	22, // 65: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
-	24, // 66: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
-	26, // 67: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
-	28, // 68: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
-	41, // 69: heimdraht.v1.HelpdeskService.Take:output_type -> heimdraht.v1.TakeResponse
-	43, // 70: heimdraht.v1.HelpdeskService.FollowTaking:output_type -> heimdraht.v1.FollowTakingResponse
-	30, // 71: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
-	32, // 72: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
-	35, // 73: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
-	37, // 74: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
-	39, // 75: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
-	60, // [60:76] is the sub-list for method output_type
-	44, // [44:60] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	42, // 10: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
+	42, // 11: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
+	10, // 12: heimdraht.v1.Device.session:type_name -> heimdraht.v1.Session
+	42, // 13: heimdraht.v1.Device.static_until:type_name -> google.protobuf.Timestamp
+	42, // 14: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
+	9,  // 15: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
+	4,  // 16: heimdraht.v1.ExplainResponse.candidates:type_name -> heimdraht.v1.Person
+	4,  // 17: heimdraht.v1.ExplainResponse.person:type_name -> heimdraht.v1.Person
+	9,  // 18: heimdraht.v1.ExplainResponse.device:type_name -> heimdraht.v1.Device
+	43, // 19: heimdraht.v1.ExplainResponse.links:type_name -> heimdraht.v1.Link
+	44, // 20: heimdraht.v1.ExplainResponse.cause:type_name -> heimdraht.v1.Cause
+	9,  // 21: heimdraht.v1.ExplainResponse.other_devices:type_name -> heimdraht.v1.Device
+	9,  // 22: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
+	17, // 23: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	42, // 24: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
+	9,  // 25: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
+	17, // 26: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	9,  // 27: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
+	9,  // 28: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
+	17, // 29: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	10, // 30: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
+	42, // 31: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	30, // 32: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
+	41, // 33: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
+	42, // 34: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
+	42, // 35: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
+	30, // 36: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
+	30, // 37: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	30, // 38: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	1,  // 39: heimdraht.v1.TakeRequest.action:type_name -> heimdraht.v1.TakeAction
+	42, // 40: heimdraht.v1.TakeRequest.ends_at:type_name -> google.protobuf.Timestamp
+	30, // 41: heimdraht.v1.TakeResponse.proposal:type_name -> heimdraht.v1.Proposal
+	17, // 42: heimdraht.v1.FollowTakingResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	2,  // 43: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
+	5,  // 44: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
+	11, // 45: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
+	13, // 46: heimdraht.v1.HelpdeskService.Explain:input_type -> heimdraht.v1.ExplainRequest
+	15, // 47: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
+	18, // 48: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
+	20, // 49: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
+	22, // 50: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
+	24, // 51: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
+	37, // 52: heimdraht.v1.HelpdeskService.Take:input_type -> heimdraht.v1.TakeRequest
+	39, // 53: heimdraht.v1.HelpdeskService.FollowTaking:input_type -> heimdraht.v1.FollowTakingRequest
+	26, // 54: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
+	28, // 55: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
+	31, // 56: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
+	33, // 57: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
+	35, // 58: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
+	3,  // 59: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
+	6,  // 60: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
+	12, // 61: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
+	14, // 62: heimdraht.v1.HelpdeskService.Explain:output_type -> heimdraht.v1.ExplainResponse
+	16, // 63: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
+	19, // 64: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
+	21, // 65: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
+	23, // 66: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
+	25, // 67: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
+	38, // 68: heimdraht.v1.HelpdeskService.Take:output_type -> heimdraht.v1.TakeResponse
+	40, // 69: heimdraht.v1.HelpdeskService.FollowTaking:output_type -> heimdraht.v1.FollowTakingResponse
+	27, // 70: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
+	29, // 71: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
+	32, // 72: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
+	34, // 73: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
+	36, // 74: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
+	59, // [59:75] is the sub-list for method output_type
+	43, // [43:59] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_helpdesk_proto_init() }
@@ -3351,13 +3123,14 @@ func file_heimdraht_v1_helpdesk_proto_init() {
 		return
 	}
 	file_heimdraht_v1_access_proto_init()
+	file_heimdraht_v1_cause_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_helpdesk_proto_rawDesc), len(file_heimdraht_v1_helpdesk_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   42,
+			NumEnums:      2,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

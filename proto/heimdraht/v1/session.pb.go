@@ -22,6 +22,94 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type ExplainOwnRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainOwnRequest) Reset() {
+	*x = ExplainOwnRequest{}
+	mi := &file_heimdraht_v1_session_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainOwnRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainOwnRequest) ProtoMessage() {}
+
+func (x *ExplainOwnRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_session_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainOwnRequest.ProtoReflect.Descriptor instead.
+func (*ExplainOwnRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{0}
+}
+
+type ExplainOwnResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Links         []*Link                `protobuf:"bytes,1,rep,name=links,proto3" json:"links,omitempty"`
+	Cause         *Cause                 `protobuf:"bytes,2,opt,name=cause,proto3" json:"cause,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainOwnResponse) Reset() {
+	*x = ExplainOwnResponse{}
+	mi := &file_heimdraht_v1_session_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainOwnResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainOwnResponse) ProtoMessage() {}
+
+func (x *ExplainOwnResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_session_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainOwnResponse.ProtoReflect.Descriptor instead.
+func (*ExplainOwnResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ExplainOwnResponse) GetLinks() []*Link {
+	if x != nil {
+		return x.Links
+	}
+	return nil
+}
+
+func (x *ExplainOwnResponse) GetCause() *Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return nil
+}
+
 type AttachRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Event:
@@ -36,7 +124,7 @@ type AttachRequest struct {
 
 func (x *AttachRequest) Reset() {
 	*x = AttachRequest{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[0]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -48,7 +136,7 @@ func (x *AttachRequest) String() string {
 func (*AttachRequest) ProtoMessage() {}
 
 func (x *AttachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[0]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -61,7 +149,7 @@ func (x *AttachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachRequest.ProtoReflect.Descriptor instead.
 func (*AttachRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{0}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *AttachRequest) GetEvent() isAttachRequest_Event {
@@ -136,7 +224,7 @@ type OpenSession struct {
 
 func (x *OpenSession) Reset() {
 	*x = OpenSession{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[1]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -148,7 +236,7 @@ func (x *OpenSession) String() string {
 func (*OpenSession) ProtoMessage() {}
 
 func (x *OpenSession) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[1]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -161,7 +249,7 @@ func (x *OpenSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSession.ProtoReflect.Descriptor instead.
 func (*OpenSession) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{1}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *OpenSession) GetResume() string {
@@ -197,7 +285,7 @@ type RenewSession struct {
 
 func (x *RenewSession) Reset() {
 	*x = RenewSession{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[2]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -209,7 +297,7 @@ func (x *RenewSession) String() string {
 func (*RenewSession) ProtoMessage() {}
 
 func (x *RenewSession) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[2]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -222,7 +310,7 @@ func (x *RenewSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewSession.ProtoReflect.Descriptor instead.
 func (*RenewSession) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{2}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RenewSession) GetSessionId() string {
@@ -260,7 +348,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[3]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -272,7 +360,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[3]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -285,7 +373,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{3}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Usage) GetReceivedBytes() uint64 {
@@ -318,7 +406,7 @@ type CloseSession struct {
 
 func (x *CloseSession) Reset() {
 	*x = CloseSession{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -330,7 +418,7 @@ func (x *CloseSession) String() string {
 func (*CloseSession) ProtoMessage() {}
 
 func (x *CloseSession) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -343,7 +431,7 @@ func (x *CloseSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSession.ProtoReflect.Descriptor instead.
 func (*CloseSession) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{4}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CloseSession) GetSessionId() string {
@@ -369,7 +457,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -381,7 +469,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -394,7 +482,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{5}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AttachResponse) GetOrder() isAttachResponse_Order {
@@ -502,7 +590,7 @@ type SessionEnding struct {
 
 func (x *SessionEnding) Reset() {
 	*x = SessionEnding{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -514,7 +602,7 @@ func (x *SessionEnding) String() string {
 func (*SessionEnding) ProtoMessage() {}
 
 func (x *SessionEnding) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -527,7 +615,7 @@ func (x *SessionEnding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEnding.ProtoReflect.Descriptor instead.
 func (*SessionEnding) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SessionEnding) GetSessionId() string {
@@ -570,7 +658,7 @@ type SessionOpened struct {
 
 func (x *SessionOpened) Reset() {
 	*x = SessionOpened{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -582,7 +670,7 @@ func (x *SessionOpened) String() string {
 func (*SessionOpened) ProtoMessage() {}
 
 func (x *SessionOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -595,7 +683,7 @@ func (x *SessionOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionOpened.ProtoReflect.Descriptor instead.
 func (*SessionOpened) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SessionOpened) GetSessionId() string {
@@ -667,7 +755,7 @@ type TunnelConfiguration struct {
 
 func (x *TunnelConfiguration) Reset() {
 	*x = TunnelConfiguration{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -679,7 +767,7 @@ func (x *TunnelConfiguration) String() string {
 func (*TunnelConfiguration) ProtoMessage() {}
 
 func (x *TunnelConfiguration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -692,7 +780,7 @@ func (x *TunnelConfiguration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TunnelConfiguration.ProtoReflect.Descriptor instead.
 func (*TunnelConfiguration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TunnelConfiguration) GetAddresses() []string {
@@ -786,7 +874,7 @@ type SessionRenewed struct {
 
 func (x *SessionRenewed) Reset() {
 	*x = SessionRenewed{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +886,7 @@ func (x *SessionRenewed) String() string {
 func (*SessionRenewed) ProtoMessage() {}
 
 func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +899,7 @@ func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRenewed.ProtoReflect.Descriptor instead.
 func (*SessionRenewed) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SessionRenewed) GetSessionId() string {
@@ -852,7 +940,7 @@ type SessionClosed struct {
 
 func (x *SessionClosed) Reset() {
 	*x = SessionClosed{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +952,7 @@ func (x *SessionClosed) String() string {
 func (*SessionClosed) ProtoMessage() {}
 
 func (x *SessionClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +965,7 @@ func (x *SessionClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionClosed.ProtoReflect.Descriptor instead.
 func (*SessionClosed) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SessionClosed) GetSessionId() string {
@@ -898,7 +986,11 @@ var File_heimdraht_v1_session_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\n" +
-	"\x1aheimdraht/v1/session.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\x1a\x1aheimdraht/v1/refusal.proto\"\xb1\x01\n" +
+	"\x1aheimdraht/v1/session.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\x1a\x18heimdraht/v1/cause.proto\x1a\x1aheimdraht/v1/refusal.proto\"\x13\n" +
+	"\x11ExplainOwnRequest\"i\n" +
+	"\x12ExplainOwnResponse\x12(\n" +
+	"\x05links\x18\x01 \x03(\v2\x12.heimdraht.v1.LinkR\x05links\x12)\n" +
+	"\x05cause\x18\x02 \x01(\v2\x13.heimdraht.v1.CauseR\x05cause\"\xb1\x01\n" +
 	"\rAttachRequest\x12/\n" +
 	"\x04open\x18\x01 \x01(\v2\x19.heimdraht.v1.OpenSessionH\x00R\x04open\x122\n" +
 	"\x05renew\x18\x02 \x01(\v2\x1a.heimdraht.v1.RenewSessionH\x00R\x05renew\x122\n" +
@@ -971,9 +1063,11 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\rSessionClosed\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12'\n" +
-	"\x03why\x18\x02 \x01(\v2\x15.heimdraht.v1.RefusalR\x03why2`\n" +
+	"\x03why\x18\x02 \x01(\v2\x15.heimdraht.v1.RefusalR\x03why2\xb8\x01\n" +
 	"\x0eSessionService\x12N\n" +
-	"\x06Attach\x12\x1b.heimdraht.v1.AttachRequest\x1a\x1c.heimdraht.v1.AttachResponse\"\x05\xea\xdd\x19\x01\x02(\x010\x01B?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
+	"\x06Attach\x12\x1b.heimdraht.v1.AttachRequest\x1a\x1c.heimdraht.v1.AttachResponse\"\x05\xea\xdd\x19\x01\x02(\x010\x01\x12V\n" +
+	"\n" +
+	"ExplainOwn\x12\x1f.heimdraht.v1.ExplainOwnRequest\x1a .heimdraht.v1.ExplainOwnResponse\"\x05\xea\xdd\x19\x01\x02B?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
 var (
 	file_heimdraht_v1_session_proto_rawDescOnce sync.Once
@@ -987,47 +1081,55 @@ func file_heimdraht_v1_session_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_session_proto_rawDescData
 }
 
-var file_heimdraht_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_heimdraht_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_heimdraht_v1_session_proto_goTypes = []any{
-	(*AttachRequest)(nil),         // 0: heimdraht.v1.AttachRequest
-	(*OpenSession)(nil),           // 1: heimdraht.v1.OpenSession
-	(*RenewSession)(nil),          // 2: heimdraht.v1.RenewSession
-	(*Usage)(nil),                 // 3: heimdraht.v1.Usage
-	(*CloseSession)(nil),          // 4: heimdraht.v1.CloseSession
-	(*AttachResponse)(nil),        // 5: heimdraht.v1.AttachResponse
-	(*SessionEnding)(nil),         // 6: heimdraht.v1.SessionEnding
-	(*SessionOpened)(nil),         // 7: heimdraht.v1.SessionOpened
-	(*TunnelConfiguration)(nil),   // 8: heimdraht.v1.TunnelConfiguration
-	(*SessionRenewed)(nil),        // 9: heimdraht.v1.SessionRenewed
-	(*SessionClosed)(nil),         // 10: heimdraht.v1.SessionClosed
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(*Refusal)(nil),               // 12: heimdraht.v1.Refusal
+	(*ExplainOwnRequest)(nil),     // 0: heimdraht.v1.ExplainOwnRequest
+	(*ExplainOwnResponse)(nil),    // 1: heimdraht.v1.ExplainOwnResponse
+	(*AttachRequest)(nil),         // 2: heimdraht.v1.AttachRequest
+	(*OpenSession)(nil),           // 3: heimdraht.v1.OpenSession
+	(*RenewSession)(nil),          // 4: heimdraht.v1.RenewSession
+	(*Usage)(nil),                 // 5: heimdraht.v1.Usage
+	(*CloseSession)(nil),          // 6: heimdraht.v1.CloseSession
+	(*AttachResponse)(nil),        // 7: heimdraht.v1.AttachResponse
+	(*SessionEnding)(nil),         // 8: heimdraht.v1.SessionEnding
+	(*SessionOpened)(nil),         // 9: heimdraht.v1.SessionOpened
+	(*TunnelConfiguration)(nil),   // 10: heimdraht.v1.TunnelConfiguration
+	(*SessionRenewed)(nil),        // 11: heimdraht.v1.SessionRenewed
+	(*SessionClosed)(nil),         // 12: heimdraht.v1.SessionClosed
+	(*Link)(nil),                  // 13: heimdraht.v1.Link
+	(*Cause)(nil),                 // 14: heimdraht.v1.Cause
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*Refusal)(nil),               // 16: heimdraht.v1.Refusal
 }
 var file_heimdraht_v1_session_proto_depIdxs = []int32{
-	1,  // 0: heimdraht.v1.AttachRequest.open:type_name -> heimdraht.v1.OpenSession
-	2,  // 1: heimdraht.v1.AttachRequest.renew:type_name -> heimdraht.v1.RenewSession
-	4,  // 2: heimdraht.v1.AttachRequest.close:type_name -> heimdraht.v1.CloseSession
-	11, // 3: heimdraht.v1.OpenSession.clock:type_name -> google.protobuf.Timestamp
-	3,  // 4: heimdraht.v1.RenewSession.usage:type_name -> heimdraht.v1.Usage
-	11, // 5: heimdraht.v1.RenewSession.clock:type_name -> google.protobuf.Timestamp
-	7,  // 6: heimdraht.v1.AttachResponse.opened:type_name -> heimdraht.v1.SessionOpened
-	9,  // 7: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
-	10, // 8: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
-	12, // 9: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
-	6,  // 10: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
-	12, // 11: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
-	8,  // 12: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
-	11, // 13: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
-	11, // 14: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
-	11, // 15: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
-	12, // 16: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
-	0,  // 17: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
-	5,  // 18: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
-	18, // [18:19] is the sub-list for method output_type
-	17, // [17:18] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	13, // 0: heimdraht.v1.ExplainOwnResponse.links:type_name -> heimdraht.v1.Link
+	14, // 1: heimdraht.v1.ExplainOwnResponse.cause:type_name -> heimdraht.v1.Cause
+	3,  // 2: heimdraht.v1.AttachRequest.open:type_name -> heimdraht.v1.OpenSession
+	4,  // 3: heimdraht.v1.AttachRequest.renew:type_name -> heimdraht.v1.RenewSession
+	6,  // 4: heimdraht.v1.AttachRequest.close:type_name -> heimdraht.v1.CloseSession
+	15, // 5: heimdraht.v1.OpenSession.clock:type_name -> google.protobuf.Timestamp
+	5,  // 6: heimdraht.v1.RenewSession.usage:type_name -> heimdraht.v1.Usage
+	15, // 7: heimdraht.v1.RenewSession.clock:type_name -> google.protobuf.Timestamp
+	9,  // 8: heimdraht.v1.AttachResponse.opened:type_name -> heimdraht.v1.SessionOpened
+	11, // 9: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
+	12, // 10: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
+	16, // 11: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
+	8,  // 12: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
+	16, // 13: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
+	10, // 14: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
+	15, // 15: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
+	15, // 16: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
+	15, // 17: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
+	16, // 18: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
+	2,  // 19: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
+	0,  // 20: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
+	7,  // 21: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
+	1,  // 22: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
+	21, // [21:23] is the sub-list for method output_type
+	19, // [19:21] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_session_proto_init() }
@@ -1036,14 +1138,15 @@ func file_heimdraht_v1_session_proto_init() {
 		return
 	}
 	file_heimdraht_v1_access_proto_init()
+	file_heimdraht_v1_cause_proto_init()
 	file_heimdraht_v1_refusal_proto_init()
-	file_heimdraht_v1_session_proto_msgTypes[0].OneofWrappers = []any{
+	file_heimdraht_v1_session_proto_msgTypes[2].OneofWrappers = []any{
 		(*AttachRequest_Open)(nil),
 		(*AttachRequest_Renew)(nil),
 		(*AttachRequest_Close)(nil),
 	}
-	file_heimdraht_v1_session_proto_msgTypes[3].OneofWrappers = []any{}
-	file_heimdraht_v1_session_proto_msgTypes[5].OneofWrappers = []any{
+	file_heimdraht_v1_session_proto_msgTypes[5].OneofWrappers = []any{}
+	file_heimdraht_v1_session_proto_msgTypes[7].OneofWrappers = []any{
 		(*AttachResponse_Opened)(nil),
 		(*AttachResponse_Renewed)(nil),
 		(*AttachResponse_Closed)(nil),
@@ -1056,7 +1159,7 @@ func file_heimdraht_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_session_proto_rawDesc), len(file_heimdraht_v1_session_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

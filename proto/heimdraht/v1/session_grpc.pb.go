@@ -19,7 +19,8 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SessionService_Attach_FullMethodName = "/heimdraht.v1.SessionService/Attach"
+	SessionService_Attach_FullMethodName     = "/heimdraht.v1.SessionService/Attach"
+	SessionService_ExplainOwn_FullMethodName = "/heimdraht.v1.SessionService/ExplainOwn"
 )
 
 // SessionServiceClient is the client API for SessionService service.
@@ -32,6 +33,12 @@ type SessionServiceClient interface {
 	// usage, and closings go up; configurations and orders come down. A broken
 	// stream closes no session; of two streams of one device the newer wins.
 	Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttachRequest, AttachResponse], error)
+	// ExplainOwn tells the person of the calling device why its connection does not
+	// work, as HelpdeskService.Explain tells the helpdesk, in the same codes: nothing
+	// of others, no reason that the helpdesk has written down, and of a sign-in
+	// that failed no more than that. A suspended device may ask; a revoked one is
+	// told that it is.
+	ExplainOwn(ctx context.Context, in *ExplainOwnRequest, opts ...grpc.CallOption) (*ExplainOwnResponse, error)
 }
 
 type sessionServiceClient struct {
@@ -55,6 +62,16 @@ func (c *sessionServiceClient) Attach(ctx context.Context, opts ...grpc.CallOpti
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type SessionService_AttachClient = grpc.BidiStreamingClient[AttachRequest, AttachResponse]
 
+func (c *sessionServiceClient) ExplainOwn(ctx context.Context, in *ExplainOwnRequest, opts ...grpc.CallOption) (*ExplainOwnResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainOwnResponse)
+	err := c.cc.Invoke(ctx, SessionService_ExplainOwn_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SessionServiceServer is the server API for SessionService service.
 // All implementations must embed UnimplementedSessionServiceServer
 // for forward compatibility.
@@ -65,6 +82,12 @@ type SessionServiceServer interface {
 	// usage, and closings go up; configurations and orders come down. A broken
 	// stream closes no session; of two streams of one device the newer wins.
 	Attach(grpc.BidiStreamingServer[AttachRequest, AttachResponse]) error
+	// ExplainOwn tells the person of the calling device why its connection does not
+	// work, as HelpdeskService.Explain tells the helpdesk, in the same codes: nothing
+	// of others, no reason that the helpdesk has written down, and of a sign-in
+	// that failed no more than that. A suspended device may ask; a revoked one is
+	// told that it is.
+	ExplainOwn(context.Context, *ExplainOwnRequest) (*ExplainOwnResponse, error)
 	mustEmbedUnimplementedSessionServiceServer()
 }
 
@@ -77,6 +100,9 @@ type UnimplementedSessionServiceServer struct{}
 
 func (UnimplementedSessionServiceServer) Attach(grpc.BidiStreamingServer[AttachRequest, AttachResponse]) error {
 	return status.Error(codes.Unimplemented, "method Attach not implemented")
+}
+func (UnimplementedSessionServiceServer) ExplainOwn(context.Context, *ExplainOwnRequest) (*ExplainOwnResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExplainOwn not implemented")
 }
 func (UnimplementedSessionServiceServer) mustEmbedUnimplementedSessionServiceServer() {}
 func (UnimplementedSessionServiceServer) testEmbeddedByValue()                        {}
@@ -106,13 +132,36 @@ func _SessionService_Attach_Handler(srv interface{}, stream grpc.ServerStream) e
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type SessionService_AttachServer = grpc.BidiStreamingServer[AttachRequest, AttachResponse]
 
+func _SessionService_ExplainOwn_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainOwnRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SessionServiceServer).ExplainOwn(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SessionService_ExplainOwn_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SessionServiceServer).ExplainOwn(ctx, req.(*ExplainOwnRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SessionService_ServiceDesc is the grpc.ServiceDesc for SessionService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var SessionService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "heimdraht.v1.SessionService",
 	HandlerType: (*SessionServiceServer)(nil),
-	Methods:     []grpc.MethodDesc{},
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "ExplainOwn",
+			Handler:    _SessionService_ExplainOwn_Handler,
+		},
+	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Attach",

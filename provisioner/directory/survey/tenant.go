@@ -152,6 +152,7 @@ func linesOf(p directory.Person) [][2]Text {
 		add(p.Status.SignInBlocked, "gesperrt oder gesperrt gewesen nach falschen Passwörtern", "is or was locked after wrong passwords")
 		add(p.Status.PasswordExpired, "Passwort abgelaufen", "password expired")
 		add(!p.Status.PasswordEndsAt.IsZero(), "Passwort gilt bis "+p.Status.PasswordEndsAt.UTC().Format(time.DateOnly), "password good until "+p.Status.PasswordEndsAt.UTC().Format(time.DateOnly))
+		add(!p.Status.PasswordChangedAt.IsZero(), "Passwort gesetzt am "+p.Status.PasswordChangedAt.UTC().Format(time.DateOnly), "password set on "+p.Status.PasswordChangedAt.UTC().Format(time.DateOnly))
 		add(p.Status.MustChangePassword, "muss das Passwort ändern", "must change the password")
 		if len(german) == 0 {
 			return Text{"in Ordnung", "in order"}
