@@ -22,6 +22,9 @@ type Tenant struct {
 	Networks    []NetworkGrant
 	HouseRules  HouseRules // what everybody must have acknowledged
 	Priority    PriorityGroups
+
+	Products       []Product      `json:",omitempty"` // whose use is metered; none without an agreement
+	WorksAgreement WorksAgreement `json:",omitzero"`
 }
 
 // RoleGroups names the directory group of each role; empty: nobody has it.

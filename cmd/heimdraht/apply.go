@@ -151,6 +151,12 @@ func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 	if h := t.HouseRules; h.German != "" {
 		out.HouseRules = &heimdrahtv1.HouseRulesDeclaration{German: h.German, English: h.English, Link: h.Link}
 	}
+	for _, v := range t.Products {
+		out.Products = append(out.Products, &heimdrahtv1.ProductDeclaration{Name: v.Name, Processes: v.Processes, LicencePool: v.LicencePool})
+	}
+	if w := t.WorksAgreement; w.Reference != "" {
+		out.WorksAgreement = &heimdrahtv1.WorksAgreement{Reference: w.Reference, Date: dayText(w.Date)}
+	}
 	for _, v := range t.Policy.Access {
 		m := &heimdrahtv1.AccessTime{Group: v.Group, Days: v.Days.String(), Hours: v.Hours()}
 		m.From, m.Until = spanTexts(v.From, v.Until)

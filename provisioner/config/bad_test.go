@@ -23,6 +23,9 @@ func badDeclarations() []badFile {
 	}
 	tenant := func(s string) string { return "tenants:\n- {name: t,\n  " + s + ",\n  " + restOfTenant + "}" }
 	network := func(s string) string { return tenant("networks: [{group: all, allow: [\n" + s + "]}]") }
+	products := func(s string) string {
+		return tenant("works_agreement: {reference: DV, date: 2026-03-01}, products: [\n" + s + "]")
+	}
 	pool := func(s string) string { return "licence_pools:\n- {name: p,\n  " + s + ",\n  " + restOfPool + "}" }
 	gateway := func(s string) string {
 		return "gateways:\n- {name: g,\n  " + s + ",\n  " + restOfGateway + "}"
@@ -114,6 +117,20 @@ f.yaml:3: unknown key "password" in bind; known are dn, password_file`},
 		{"multicast", network("224.0.0.0/4"), `f.yaml:4: networks.allow: "224.0.0.0/4" is a multicast network: no tunnel carries it`},
 		{"mapped network", network("'::ffff:10.0.0.0/104'"), `f.yaml:4: networks.allow: "::ffff:10.0.0.0/104": write the IPv4 network itself`},
 		{"group twice", tenant("networks: [{group: 'cn=a', allow: [10.0.0.0/8]},\n  {group: 'CN=a', allow: [10.0.0.0/8]}]"), `f.yaml:4: networks.group: "CN=a" has networks already, in line 3: list all of a group's in one place`},
+
+		// Products.
+		{"products without an agreement", tenant("products: [{name: citrix, processes: [wfica]}]"), "f.yaml:3: products: nothing is metered without an agreement with the staff council: name it with works_agreement: {reference: DV 2026-03, date: 2026-03-01}"},
+		{"agreement without a date", tenant("works_agreement: {reference: DV 2026-03}"), `f.yaml:3: works_agreement needs "works_agreement.date"`},
+		{"agreement without a reference", tenant("works_agreement: {date: 2026-03-01, reference: ''}"), "f.yaml:3: works_agreement.reference: is empty"},
+		{"agreement at no day", tenant("works_agreement: {date: 2026-02-30, reference: DV}"), `f.yaml:3: works_agreement.date: wanted a date such as 2027-12-31, not the text "2026-02-30"`},
+		{"product's name", products("{name: Citrix,\nprocesses: [wfica]}"), `f.yaml:4: products.name: "Citrix" is not a name: 1 to 63 lower-case letters, digits and '-', not at an end`},
+		{"product twice", products("{name: a, processes: [x]},\n{name: a, processes: [y]}"), `f.yaml:5: products.name: "a" is listed already, in line 4`},
+		{"product without programs", products("{name: a, processes: []}"), "f.yaml:4: products.processes: the list is empty: name a program such as wfica32.exe"},
+		{"program with a directory", products("{name: a, processes: [x,\n/usr/bin/wfica]}"), `f.yaml:5: products.processes: "/usr/bin/wfica" is not the name of a program such as wfica32.exe: at most 64 bytes, without a directory`},
+		{"long program", products("{name: a, processes: [" + strings.Repeat("x", 65) + "]}"), `f.yaml:4: products.processes: "` + strings.Repeat("x", 60) + `..." is not the name of a program such as wfica32.exe: at most 64 bytes, without a directory`},
+		{"many programs", products("{name: a, processes: [" + strings.Repeat("x,", 21) + "]}"), "f.yaml:4: products.processes: has 21 programs; at most 20"},
+		{"product's misspelt key", products("{name: a, processes: [x], license_pool: p}"), `f.yaml:4: unknown key "license_pool" in a product; did you mean "licence_pool"?`},
+		{"ten thousand products", products(strings.Repeat("{name: a, processes: [x]},\n", 10_000)), "f.yaml:3: products: has 10000 products; at most 50"},
 
 		// Licence pools.
 		{"model", "licence_pools:\n- {name: p, seats: 1, tenants: {a: {}},\n  model: concurent}", `f.yaml:3: model: "concurent" is not concurrent or named; did you mean "concurrent"?`},

@@ -89,6 +89,8 @@ tenants:
   priority: {crisis: "cn=b", control: "cn=c"}
   policy: {tunnel: full, dns: {servers: ["fd00::53"], domains: [intern]}, password_expired: password_only, password_hosts: ["fd00::5/128:88", "10.0.0.5/32"], sign_in_every: 36h, longest_session: never, second_factor: {signing_in_again: true}}
   networks: [{group: all, allow: ["fd00::/64:443", "0.0.0.0/0"]}]
+  products: [{name: citrix, processes: [wfica, wfica32.exe, "Citrix Viewer"], licence_pool: p}, {name: phone, processes: [sipp]}]
+  works_agreement: {reference: "DV 2026-03", date: 2026-03-01}
 `)
 	two := writeFile(t, dir, "two.yaml", `
 licence_pools:
@@ -126,6 +128,10 @@ gateways:
 					{Prefix: netip.MustParsePrefix("fd00::5/128"), Port: 88}, {Prefix: netip.MustParsePrefix("10.0.0.5/32")}}},
 			Networks: []provisioner.NetworkGrant{{Group: "all", Allow: []provisioner.Destination{
 				{Prefix: netip.MustParsePrefix("fd00::/64"), Port: 443}, {Prefix: netip.MustParsePrefix("0.0.0.0/0")}}}},
+			Products: []provisioner.Product{
+				{Name: "citrix", Processes: []string{"wfica", "wfica32.exe", "Citrix Viewer"}, LicencePool: "p"}, {Name: "phone", Processes: []string{"sipp"}},
+			},
+			WorksAgreement: provisioner.WorksAgreement{Reference: "DV 2026-03", Date: time.Date(2026, 2, 28, 23, 0, 0, 0, time.UTC)},
 		}},
 		Pools: []provisioner.LicencePool{
 			{Name: "p", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 3, Until: time.Date(2027, 3, 28, 22, 0, 0, 0, time.UTC), Price: provisioner.Price{NetCents: 700, Period: provisioner.PerYear}}},
@@ -234,6 +240,9 @@ func FuzzLoadDeclaration(f *testing.F) {
 		}
 		for _, x := range d.Tenants {
 			if x.Name == "" || x.Directory == "" || x.StaffGroup == "" || x.Policy.DevicesPerPerson < 1 {
+				t.Errorf("accepted %+v", x)
+			}
+			if len(x.Products) > provisioner.MostProducts || len(x.Products) > 0 && (x.WorksAgreement.Reference == "" || x.WorksAgreement.Date.IsZero()) {
 				t.Errorf("accepted %+v", x)
 			}
 			for _, n := range x.Networks {

@@ -31,11 +31,11 @@ func TestExamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(d.Directories) != 1 || len(d.Tenants) != 1 || len(d.Pools) != 1 || len(d.Gateways) != 1 {
+		if len(d.Directories) != 1 || len(d.Tenants) != 1 || len(d.Pools) != 2 || len(d.Gateways) != 1 {
 			t.Fatalf("declares %+v", d)
 		}
 		tenant := d.Tenants[0]
-		if tenant.Directory != d.Directories[0].Name || d.Pools[0].Shares[0].Tenant != tenant.Name ||
+		if tenant.Directory != d.Directories[0].Name || d.Pools[0].Shares[0].Tenant != tenant.Name || tenant.Products[0].LicencePool != d.Pools[1].Name ||
 			!slices.Equal(d.Gateways[0].Tenants, []string{tenant.Name}) {
 			t.Errorf("names what it does not declare: %+v", d)
 		}

@@ -68,6 +68,7 @@ func (l *loader) tenant(m *mapping, dir string) provisioner.Tenant {
 			h.done()
 		}
 	}
+	metering(m, &t)
 	return t
 }
 

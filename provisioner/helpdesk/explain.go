@@ -270,10 +270,11 @@ func readPlaces(tx *store.Reader, person string, f *diagnosis.Facts) error {
 	if f.Standing != nil {
 		claim.Class = f.Tenant.ClassOf(f.Standing.Groups)
 	}
-	var err error
-	if f.Pools, err = tx.Offers(claim, f.Now); err != nil {
+	offers, err := tx.Offers(claim, f.Now)
+	if err != nil {
 		return fmt.Errorf("reading the licence pools: %w", err)
 	}
+	f.Pools = seat.ForSessions(f.Tenant, offers)
 	gateways, err := tx.GatewaysOf(f.Tenant.Name)
 	if err != nil {
 		return fmt.Errorf("reading the gateways: %w", err)

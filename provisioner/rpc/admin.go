@@ -158,7 +158,14 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 		}
 		t.Policy.DNSServers = append(t.Policy.DNSServers, a)
 	}
+	for _, v := range m.GetProducts() {
+		t.Products = append(t.Products, provisioner.Product{Name: v.GetName(), Processes: v.GetProcesses(), LicencePool: v.GetLicencePool()})
+	}
 	var err error
+	t.WorksAgreement.Reference = m.GetWorksAgreement().GetReference()
+	if t.WorksAgreement.Date, err = toDay(m.GetWorksAgreement().GetDate(), 0); err != nil {
+		return t, unreadable("tenant", t.Name, err)
+	}
 	if t.Policy.PasswordHosts, err = toDestinations(m.GetPolicy().GetPasswordHosts()); err != nil {
 		return t, unreadable("tenant", t.Name, err)
 	}

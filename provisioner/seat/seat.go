@@ -17,6 +17,7 @@
 package seat
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -86,6 +87,12 @@ func (o Offer) Grants() bool {
 		return o.Quantity.Running > 0
 	}
 	return o.owed() || o.Waiting == 0 && o.Free() > 0
+}
+
+// ForSessions leaves of what is offered to a tenant what may give a session its seat:
+// pools of metered products do not.
+func ForSessions(tenant provisioner.Tenant, offers []Offer) []Offer {
+	return slices.DeleteFunc(slices.Clone(offers), func(o Offer) bool { return tenant.CountsPool(o.Pool) })
 }
 
 // Choose names the pool whose seat a session takes at now: one of which she has a

@@ -219,7 +219,7 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 			}
 		}
 		claim := seat.Claim{Tenant: tenant.Name, Person: device.Person, Class: tenant.ClassOf(standing.Groups)}
-		pool, err := choosePool(tx, claim)
+		pool, err := choosePool(tx, tenant, claim)
 		if err != nil {
 			return err
 		}
@@ -255,12 +255,12 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 }
 
 // choosePool names the licence pool that gives the seat.
-func choosePool(tx *store.Writer, claim seat.Claim) (string, error) {
+func choosePool(tx *store.Writer, tenant provisioner.Tenant, claim seat.Claim) (string, error) {
 	offers, err := tx.Offers(claim, tx.Now)
 	if err != nil {
 		return "", fmt.Errorf("reading the licence pools: %w", err)
 	}
-	pool, refusal := seat.Choose(offers)
+	pool, refusal := seat.Choose(seat.ForSessions(tenant, offers))
 	if refusal != nil {
 		return "", refusal
 	}

@@ -202,7 +202,11 @@ func (s *Service) writeStatic(tx *store.Writer, actor provisioner.Actor, r Stati
 	if err != nil {
 		return session, gateway, err
 	}
-	pool, err := choosePool(tx, seat.Claim{Tenant: d.Tenant, Person: d.Person, Class: provisioner.PriorityOrdinary})
+	tenant, err := tx.Tenant(d.Tenant)
+	if err != nil {
+		return session, gateway, fmt.Errorf("reading the tenant: %w", err)
+	}
+	pool, err := choosePool(tx, tenant, seat.Claim{Tenant: d.Tenant, Person: d.Person, Class: provisioner.PriorityOrdinary})
 	if err != nil {
 		return session, gateway, err
 	}

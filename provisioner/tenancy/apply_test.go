@@ -94,6 +94,7 @@ func testEveryFieldIsCompared(t *testing.T, w *world) {
 		{func(d *tenancy.Declaration) {
 			d.Tenants[0].HouseRules = provisioner.NewHouseRules("Sperren.", "", "")
 		}, "tenant", "house_rules", "", provisioner.NewHouseRules("Sperren.", "", "").Version},
+		{func(d *tenancy.Declaration) { d.Tenants[0].WorksAgreement = agreed() }, "tenant", "works_agreement", "", "DV 2026-03 of 2026-03-01"},
 		{func(d *tenancy.Declaration) { d.Pools[0].Contracts[0].Seats = 120 }, "licence pool", "seats", "100", "120"},
 		{func(d *tenancy.Declaration) { d.Pools[0].Contracts[0].Burst = 0 }, "licence pool", "burst", "5", "0"},
 		{func(d *tenancy.Declaration) { d.Pools[0].Contracts[0].From = time.Time{} }, "licence pool", "from", "2020-01-01", ""},
@@ -213,6 +214,25 @@ func testApplyRefuses(t *testing.T, worlds map[bool]*world) {
 		{"house rules at no address", func(d *tenancy.Declaration) {
 			d.Tenants[0].HouseRules = provisioner.NewHouseRules("x", "", "javascript:alert(1)")
 		}, "tenant stadt"},
+		{"products without an agreement", func(d *tenancy.Declaration) {
+			meter(d, 1)
+			d.Tenants[0].WorksAgreement = provisioner.WorksAgreement{}
+		}, "tenant stadt"},
+		{"an agreement without a date", func(d *tenancy.Declaration) { d.Tenants[0].WorksAgreement.Reference = "DV" }, "tenant stadt"},
+		{"ten thousand products", func(d *tenancy.Declaration) { meter(d, 10_000) }, "tenant stadt"},
+		{"a product twice", func(d *tenancy.Declaration) { meter(d, 2); d.Tenants[0].Products[1].Name = "p0" }, "tenant stadt"},
+		{"a product without programs", func(d *tenancy.Declaration) { meter(d, 1); d.Tenants[0].Products[0].Processes = nil }, "tenant stadt"},
+		{"a program with a directory", func(d *tenancy.Declaration) {
+			meter(d, 1)
+			d.Tenants[0].Products[0].Processes = []string{`C:\wfica32.exe`}
+		}, "tenant stadt"},
+		{"a product's unknown pool", func(d *tenancy.Declaration) { meter(d, 1); d.Tenants[0].Products[0].LicencePool = "nirgends" }, "tenant stadt"},
+		{"a product's pool of another tenant", func(d *tenancy.Declaration) {
+			meter(d, 1)
+			d.Pools = append(d.Pools, provisioner.LicencePool{Name: "citrix", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 3}}, Shares: []provisioner.PoolShare{{Tenant: "dorf"}}})
+			d.Tenants[0].Products[0].LicencePool = "citrix"
+		}, "tenant stadt"},
+		{"a product that takes the last seats of sessions", func(d *tenancy.Declaration) { meter(d, 1); d.Tenants[0].Products[0].LicencePool = "vpn" }, "tenant stadt"},
 		{"unknown password policy", func(d *tenancy.Declaration) { d.Tenants[0].Policy.PasswordExpired = "lock" }, "tenant stadt"},
 		{"password_only without hosts", func(d *tenancy.Declaration) { d.Tenants[0].Policy.PasswordExpired = provisioner.PasswordHostsOnly }, "tenant stadt"},
 		{"password hosts without password_only", func(d *tenancy.Declaration) {

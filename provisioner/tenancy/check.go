@@ -157,6 +157,9 @@ func checkTenant(t provisioner.Tenant) *provisioner.Refusal {
 	if refusal := checkHouseRules(t); refusal != nil {
 		return refusal
 	}
+	if refusal := checkProducts(t); refusal != nil {
+		return refusal
+	}
 	return checkPolicy(t)
 }
 

@@ -98,6 +98,9 @@ func compareAll(actor provisioner.Actor, action provisioner.Action, before world
 			return nil, err
 		}
 	}
+	if err := c.after.checkProductPools(c.changes); err != nil {
+		return nil, err
+	}
 	return c.changes, c.after.check(c.changes)
 }
 

@@ -37,6 +37,7 @@ const (
 	fieldAccess        = "policy.access"
 	fieldNetworks      = "networks"
 	fieldPriority      = "priority." // and a class
+	fieldProducts      = "products"
 )
 
 // field is a field of an object as a text that tells it from every other value.
@@ -106,6 +107,8 @@ func tenantFields(t provisioner.Tenant) []field {
 		{fieldNetworks, join(t.Networks, grantText)},
 		{"house_rules", t.HouseRules.Version},
 		{"house_rules.link", t.HouseRules.Link},
+		{fieldProducts, join(t.Products, productText)},
+		{"works_agreement", agreementText(t.WorksAgreement)},
 	}
 }
 
@@ -113,7 +116,22 @@ func tenantFields(t provisioner.Tenant) []field {
 // decides. Who its people are and what they reach is the operator's.
 func adminMayChange(name string) bool {
 	return name == "display_name" || name == "staff_group" || strings.HasPrefix(name, "roles.") || strings.HasPrefix(name, fieldPriority) ||
-		strings.HasPrefix(name, "policy.") || strings.HasPrefix(name, "house_rules")
+		strings.HasPrefix(name, "policy.") || strings.HasPrefix(name, "house_rules") || name == fieldProducts || name == "works_agreement"
+}
+
+func productText(p provisioner.Product) string {
+	text := p.Name + ": " + strings.Join(p.Processes, " | ")
+	if p.LicencePool != "" {
+		text += " (licence pool " + p.LicencePool + ")"
+	}
+	return text
+}
+
+func agreementText(a provisioner.WorksAgreement) string {
+	if a.Reference == "" {
+		return ""
+	}
+	return a.Reference + " of " + dayText(a.Date)
 }
 
 func accessText(a provisioner.AccessTime) string {

@@ -203,17 +203,20 @@ type TenantDeclaration struct {
 	Land        string                 `protobuf:"bytes,3,opt,name=land,proto3" json:"land,omitempty"`
 	Directory   string                 `protobuf:"bytes,4,opt,name=directory,proto3" json:"directory,omitempty"`
 	// Empty: the directory's.
-	Base          string                 `protobuf:"bytes,5,opt,name=base,proto3" json:"base,omitempty"`
-	MailDomains   []string               `protobuf:"bytes,6,rep,name=mail_domains,json=mailDomains,proto3" json:"mail_domains,omitempty"`
-	StaffGroup    string                 `protobuf:"bytes,7,opt,name=staff_group,json=staffGroup,proto3" json:"staff_group,omitempty"`
-	Roles         *Roles                 `protobuf:"bytes,8,opt,name=roles,proto3" json:"roles,omitempty"`
-	Policy        *Policy                `protobuf:"bytes,9,opt,name=policy,proto3" json:"policy,omitempty"`
-	Networks      []*NetworkGrant        `protobuf:"bytes,10,rep,name=networks,proto3" json:"networks,omitempty"`
-	Provider      *ProviderRoles         `protobuf:"bytes,11,opt,name=provider,proto3" json:"provider,omitempty"`
-	HouseRules    *HouseRulesDeclaration `protobuf:"bytes,12,opt,name=house_rules,json=houseRules,proto3" json:"house_rules,omitempty"`
-	Priority      *PriorityGroups        `protobuf:"bytes,20,opt,name=priority,proto3" json:"priority,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Base        string                 `protobuf:"bytes,5,opt,name=base,proto3" json:"base,omitempty"`
+	MailDomains []string               `protobuf:"bytes,6,rep,name=mail_domains,json=mailDomains,proto3" json:"mail_domains,omitempty"`
+	StaffGroup  string                 `protobuf:"bytes,7,opt,name=staff_group,json=staffGroup,proto3" json:"staff_group,omitempty"`
+	Roles       *Roles                 `protobuf:"bytes,8,opt,name=roles,proto3" json:"roles,omitempty"`
+	Policy      *Policy                `protobuf:"bytes,9,opt,name=policy,proto3" json:"policy,omitempty"`
+	Networks    []*NetworkGrant        `protobuf:"bytes,10,rep,name=networks,proto3" json:"networks,omitempty"`
+	Provider    *ProviderRoles         `protobuf:"bytes,11,opt,name=provider,proto3" json:"provider,omitempty"`
+	HouseRules  *HouseRulesDeclaration `protobuf:"bytes,12,opt,name=house_rules,json=houseRules,proto3" json:"house_rules,omitempty"`
+	Priority    *PriorityGroups        `protobuf:"bytes,20,opt,name=priority,proto3" json:"priority,omitempty"`
+	// Software whose use is metered; none without a works agreement.
+	Products       []*ProductDeclaration `protobuf:"bytes,13,rep,name=products,proto3" json:"products,omitempty"`
+	WorksAgreement *WorksAgreement       `protobuf:"bytes,14,opt,name=works_agreement,json=worksAgreement,proto3" json:"works_agreement,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *TenantDeclaration) Reset() {
@@ -337,6 +340,20 @@ func (x *TenantDeclaration) GetPriority() *PriorityGroups {
 	return nil
 }
 
+func (x *TenantDeclaration) GetProducts() []*ProductDeclaration {
+	if x != nil {
+		return x.Products
+	}
+	return nil
+}
+
+func (x *TenantDeclaration) GetWorksAgreement() *WorksAgreement {
+	if x != nil {
+		return x.WorksAgreement
+	}
+	return nil
+}
+
 // PriorityGroups names the group of each class of people who go first where there
 // is not enough for everybody; empty: nobody is in it.
 type PriorityGroups struct {
@@ -393,6 +410,124 @@ func (x *PriorityGroups) GetControl() string {
 	return ""
 }
 
+// ProductDeclaration is software for the home office of which laptops say whether
+// it runs.
+type ProductDeclaration struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Names of programs without directories; one of them that runs is use.
+	Processes []string `protobuf:"bytes,2,rep,name=processes,proto3" json:"processes,omitempty"`
+	// Whose seats it takes; empty: none is named.
+	LicencePool   string `protobuf:"bytes,3,opt,name=licence_pool,json=licencePool,proto3" json:"licence_pool,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProductDeclaration) Reset() {
+	*x = ProductDeclaration{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProductDeclaration) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProductDeclaration) ProtoMessage() {}
+
+func (x *ProductDeclaration) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProductDeclaration.ProtoReflect.Descriptor instead.
+func (*ProductDeclaration) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ProductDeclaration) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ProductDeclaration) GetProcesses() []string {
+	if x != nil {
+		return x.Processes
+	}
+	return nil
+}
+
+func (x *ProductDeclaration) GetLicencePool() string {
+	if x != nil {
+		return x.LicencePool
+	}
+	return ""
+}
+
+// WorksAgreement is what was agreed upon with the staff council.
+type WorksAgreement struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Reference string                 `protobuf:"bytes,1,opt,name=reference,proto3" json:"reference,omitempty"`
+	// ISO 8601; nothing is metered before it.
+	Date          string `protobuf:"bytes,2,opt,name=date,proto3" json:"date,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorksAgreement) Reset() {
+	*x = WorksAgreement{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorksAgreement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorksAgreement) ProtoMessage() {}
+
+func (x *WorksAgreement) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorksAgreement.ProtoReflect.Descriptor instead.
+func (*WorksAgreement) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *WorksAgreement) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *WorksAgreement) GetDate() string {
+	if x != nil {
+		return x.Date
+	}
+	return ""
+}
+
 // HouseRulesDeclaration is what everybody must have acknowledged who works from
 // home, as plain text. Their version follows from the texts.
 type HouseRulesDeclaration struct {
@@ -409,7 +544,7 @@ type HouseRulesDeclaration struct {
 
 func (x *HouseRulesDeclaration) Reset() {
 	*x = HouseRulesDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -421,7 +556,7 @@ func (x *HouseRulesDeclaration) String() string {
 func (*HouseRulesDeclaration) ProtoMessage() {}
 
 func (x *HouseRulesDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -434,7 +569,7 @@ func (x *HouseRulesDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HouseRulesDeclaration.ProtoReflect.Descriptor instead.
 func (*HouseRulesDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *HouseRulesDeclaration) GetGerman() string {
@@ -470,7 +605,7 @@ type Roles struct {
 
 func (x *Roles) Reset() {
 	*x = Roles{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -482,7 +617,7 @@ func (x *Roles) String() string {
 func (*Roles) ProtoMessage() {}
 
 func (x *Roles) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -495,7 +630,7 @@ func (x *Roles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Roles.ProtoReflect.Descriptor instead.
 func (*Roles) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Roles) GetHelpdesk() string {
@@ -534,7 +669,7 @@ type ProviderRoles struct {
 
 func (x *ProviderRoles) Reset() {
 	*x = ProviderRoles{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -546,7 +681,7 @@ func (x *ProviderRoles) String() string {
 func (*ProviderRoles) ProtoMessage() {}
 
 func (x *ProviderRoles) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -559,7 +694,7 @@ func (x *ProviderRoles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProviderRoles.ProtoReflect.Descriptor instead.
 func (*ProviderRoles) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ProviderRoles) GetOperator() string {
@@ -617,7 +752,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -629,7 +764,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -642,7 +777,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Policy) GetDevicesPerPerson() uint32 {
@@ -741,7 +876,7 @@ type SecondFactorPolicy struct {
 
 func (x *SecondFactorPolicy) Reset() {
 	*x = SecondFactorPolicy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +888,7 @@ func (x *SecondFactorPolicy) String() string {
 func (*SecondFactorPolicy) ProtoMessage() {}
 
 func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +901,7 @@ func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecondFactorPolicy.ProtoReflect.Descriptor instead.
 func (*SecondFactorPolicy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SecondFactorPolicy) GetEnrolling() bool {
@@ -801,7 +936,7 @@ type AccessTime struct {
 
 func (x *AccessTime) Reset() {
 	*x = AccessTime{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -813,7 +948,7 @@ func (x *AccessTime) String() string {
 func (*AccessTime) ProtoMessage() {}
 
 func (x *AccessTime) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -826,7 +961,7 @@ func (x *AccessTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessTime.ProtoReflect.Descriptor instead.
 func (*AccessTime) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AccessTime) GetGroup() string {
@@ -876,7 +1011,7 @@ type NetworkGrant struct {
 
 func (x *NetworkGrant) Reset() {
 	*x = NetworkGrant{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +1023,7 @@ func (x *NetworkGrant) String() string {
 func (*NetworkGrant) ProtoMessage() {}
 
 func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +1036,7 @@ func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkGrant.ProtoReflect.Descriptor instead.
 func (*NetworkGrant) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *NetworkGrant) GetGroup() string {
@@ -945,7 +1080,7 @@ type LicencePoolDeclaration struct {
 
 func (x *LicencePoolDeclaration) Reset() {
 	*x = LicencePoolDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1092,7 @@ func (x *LicencePoolDeclaration) String() string {
 func (*LicencePoolDeclaration) ProtoMessage() {}
 
 func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1105,7 @@ func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicencePoolDeclaration.ProtoReflect.Descriptor instead.
 func (*LicencePoolDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LicencePoolDeclaration) GetName() string {
@@ -1065,7 +1200,7 @@ type ContractDeclaration struct {
 
 func (x *ContractDeclaration) Reset() {
 	*x = ContractDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1077,7 +1212,7 @@ func (x *ContractDeclaration) String() string {
 func (*ContractDeclaration) ProtoMessage() {}
 
 func (x *ContractDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1090,7 +1225,7 @@ func (x *ContractDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContractDeclaration.ProtoReflect.Descriptor instead.
 func (*ContractDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ContractDeclaration) GetReference() string {
@@ -1167,7 +1302,7 @@ type Reserve struct {
 
 func (x *Reserve) Reset() {
 	*x = Reserve{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1179,7 +1314,7 @@ func (x *Reserve) String() string {
 func (*Reserve) ProtoMessage() {}
 
 func (x *Reserve) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1192,7 +1327,7 @@ func (x *Reserve) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reserve.ProtoReflect.Descriptor instead.
 func (*Reserve) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Reserve) GetClass() string {
@@ -1219,7 +1354,7 @@ type PoolShare struct {
 
 func (x *PoolShare) Reset() {
 	*x = PoolShare{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1231,7 +1366,7 @@ func (x *PoolShare) String() string {
 func (*PoolShare) ProtoMessage() {}
 
 func (x *PoolShare) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1244,7 +1379,7 @@ func (x *PoolShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolShare.ProtoReflect.Descriptor instead.
 func (*PoolShare) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PoolShare) GetTenant() string {
@@ -1279,7 +1414,7 @@ type GatewayDeclaration struct {
 
 func (x *GatewayDeclaration) Reset() {
 	*x = GatewayDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1426,7 @@ func (x *GatewayDeclaration) String() string {
 func (*GatewayDeclaration) ProtoMessage() {}
 
 func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1439,7 @@ func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayDeclaration.ProtoReflect.Descriptor instead.
 func (*GatewayDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GatewayDeclaration) GetName() string {
@@ -1365,7 +1500,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1377,7 +1512,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1390,7 +1525,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DiffRequest) GetDeclaration() *Declaration {
@@ -1409,7 +1544,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1421,7 +1556,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1434,7 +1569,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DiffResponse) GetDifferences() []*Difference {
@@ -1459,7 +1594,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +1606,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +1619,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Difference) GetKind() string {
@@ -1532,7 +1667,7 @@ type ApplyRequest struct {
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +1679,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1557,7 +1692,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ApplyRequest) GetDeclaration() *Declaration {
@@ -1583,7 +1718,7 @@ type ApplyResponse struct {
 
 func (x *ApplyResponse) Reset() {
 	*x = ApplyResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +1730,7 @@ func (x *ApplyResponse) String() string {
 func (*ApplyResponse) ProtoMessage() {}
 
 func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +1743,7 @@ func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
 func (*ApplyResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ApplyResponse) GetDifferences() []*Difference {
@@ -1627,7 +1762,7 @@ type CreateGatewayTokenRequest struct {
 
 func (x *CreateGatewayTokenRequest) Reset() {
 	*x = CreateGatewayTokenRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1639,7 +1774,7 @@ func (x *CreateGatewayTokenRequest) String() string {
 func (*CreateGatewayTokenRequest) ProtoMessage() {}
 
 func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1652,7 +1787,7 @@ func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CreateGatewayTokenRequest) GetGateway() string {
@@ -1673,7 +1808,7 @@ type CreateGatewayTokenResponse struct {
 
 func (x *CreateGatewayTokenResponse) Reset() {
 	*x = CreateGatewayTokenResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1685,7 +1820,7 @@ func (x *CreateGatewayTokenResponse) String() string {
 func (*CreateGatewayTokenResponse) ProtoMessage() {}
 
 func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,7 +1833,7 @@ func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CreateGatewayTokenResponse) GetToken() string {
@@ -1723,7 +1858,7 @@ type ListGatewaysRequest struct {
 
 func (x *ListGatewaysRequest) Reset() {
 	*x = ListGatewaysRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1735,7 +1870,7 @@ func (x *ListGatewaysRequest) String() string {
 func (*ListGatewaysRequest) ProtoMessage() {}
 
 func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1748,7 +1883,7 @@ func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysRequest.ProtoReflect.Descriptor instead.
 func (*ListGatewaysRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{25}
 }
 
 type ListGatewaysResponse struct {
@@ -1760,7 +1895,7 @@ type ListGatewaysResponse struct {
 
 func (x *ListGatewaysResponse) Reset() {
 	*x = ListGatewaysResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1772,7 +1907,7 @@ func (x *ListGatewaysResponse) String() string {
 func (*ListGatewaysResponse) ProtoMessage() {}
 
 func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1785,7 +1920,7 @@ func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysResponse.ProtoReflect.Descriptor instead.
 func (*ListGatewaysResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{24}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListGatewaysResponse) GetGateways() []*Gateway {
@@ -1816,7 +1951,7 @@ type Gateway struct {
 
 func (x *Gateway) Reset() {
 	*x = Gateway{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1828,7 +1963,7 @@ func (x *Gateway) String() string {
 func (*Gateway) ProtoMessage() {}
 
 func (x *Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1841,7 +1976,7 @@ func (x *Gateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
 func (*Gateway) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{25}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Gateway) GetName() string {
@@ -1946,7 +2081,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x12bind_password_file\x18\x05 \x01(\tR\x10bindPasswordFile\x12\x12\n" +
 	"\x04base\x18\x06 \x01(\tR\x04base\x12\x18\n" +
 	"\aflavour\x18\a \x01(\tR\aflavour\x12\x14\n" +
-	"\x05plain\x18\b \x01(\bR\x05plain\"\x9e\x04\n" +
+	"\x05plain\x18\b \x01(\bR\x05plain\"\xa3\x05\n" +
 	"\x11TenantDeclaration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x12\n" +
@@ -1963,10 +2098,19 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\bprovider\x18\v \x01(\v2\x1b.heimdraht.v1.ProviderRolesR\bprovider\x12D\n" +
 	"\vhouse_rules\x18\f \x01(\v2#.heimdraht.v1.HouseRulesDeclarationR\n" +
 	"houseRules\x128\n" +
-	"\bpriority\x18\x14 \x01(\v2\x1c.heimdraht.v1.PriorityGroupsR\bpriority\"B\n" +
+	"\bpriority\x18\x14 \x01(\v2\x1c.heimdraht.v1.PriorityGroupsR\bpriority\x12<\n" +
+	"\bproducts\x18\r \x03(\v2 .heimdraht.v1.ProductDeclarationR\bproducts\x12E\n" +
+	"\x0fworks_agreement\x18\x0e \x01(\v2\x1c.heimdraht.v1.WorksAgreementR\x0eworksAgreement\"B\n" +
 	"\x0ePriorityGroups\x12\x16\n" +
 	"\x06crisis\x18\x01 \x01(\tR\x06crisis\x12\x18\n" +
-	"\acontrol\x18\x02 \x01(\tR\acontrol\"]\n" +
+	"\acontrol\x18\x02 \x01(\tR\acontrol\"i\n" +
+	"\x12ProductDeclaration\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
+	"\tprocesses\x18\x02 \x03(\tR\tprocesses\x12!\n" +
+	"\flicence_pool\x18\x03 \x01(\tR\vlicencePool\"B\n" +
+	"\x0eWorksAgreement\x12\x1c\n" +
+	"\treference\x18\x01 \x01(\tR\treference\x12\x12\n" +
+	"\x04date\x18\x02 \x01(\tR\x04date\"]\n" +
 	"\x15HouseRulesDeclaration\x12\x16\n" +
 	"\x06german\x18\x01 \x01(\tR\x06german\x12\x18\n" +
 	"\aenglish\x18\x02 \x01(\tR\aenglish\x12\x12\n" +
@@ -2106,73 +2250,77 @@ func file_heimdraht_v1_admin_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_admin_proto_rawDescData
 }
 
-var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*Declaration)(nil),                // 0: heimdraht.v1.Declaration
 	(*DirectoryDeclaration)(nil),       // 1: heimdraht.v1.DirectoryDeclaration
 	(*TenantDeclaration)(nil),          // 2: heimdraht.v1.TenantDeclaration
 	(*PriorityGroups)(nil),             // 3: heimdraht.v1.PriorityGroups
-	(*HouseRulesDeclaration)(nil),      // 4: heimdraht.v1.HouseRulesDeclaration
-	(*Roles)(nil),                      // 5: heimdraht.v1.Roles
-	(*ProviderRoles)(nil),              // 6: heimdraht.v1.ProviderRoles
-	(*Policy)(nil),                     // 7: heimdraht.v1.Policy
-	(*SecondFactorPolicy)(nil),         // 8: heimdraht.v1.SecondFactorPolicy
-	(*AccessTime)(nil),                 // 9: heimdraht.v1.AccessTime
-	(*NetworkGrant)(nil),               // 10: heimdraht.v1.NetworkGrant
-	(*LicencePoolDeclaration)(nil),     // 11: heimdraht.v1.LicencePoolDeclaration
-	(*ContractDeclaration)(nil),        // 12: heimdraht.v1.ContractDeclaration
-	(*Reserve)(nil),                    // 13: heimdraht.v1.Reserve
-	(*PoolShare)(nil),                  // 14: heimdraht.v1.PoolShare
-	(*GatewayDeclaration)(nil),         // 15: heimdraht.v1.GatewayDeclaration
-	(*DiffRequest)(nil),                // 16: heimdraht.v1.DiffRequest
-	(*DiffResponse)(nil),               // 17: heimdraht.v1.DiffResponse
-	(*Difference)(nil),                 // 18: heimdraht.v1.Difference
-	(*ApplyRequest)(nil),               // 19: heimdraht.v1.ApplyRequest
-	(*ApplyResponse)(nil),              // 20: heimdraht.v1.ApplyResponse
-	(*CreateGatewayTokenRequest)(nil),  // 21: heimdraht.v1.CreateGatewayTokenRequest
-	(*CreateGatewayTokenResponse)(nil), // 22: heimdraht.v1.CreateGatewayTokenResponse
-	(*ListGatewaysRequest)(nil),        // 23: heimdraht.v1.ListGatewaysRequest
-	(*ListGatewaysResponse)(nil),       // 24: heimdraht.v1.ListGatewaysResponse
-	(*Gateway)(nil),                    // 25: heimdraht.v1.Gateway
-	(*timestamppb.Timestamp)(nil),      // 26: google.protobuf.Timestamp
+	(*ProductDeclaration)(nil),         // 4: heimdraht.v1.ProductDeclaration
+	(*WorksAgreement)(nil),             // 5: heimdraht.v1.WorksAgreement
+	(*HouseRulesDeclaration)(nil),      // 6: heimdraht.v1.HouseRulesDeclaration
+	(*Roles)(nil),                      // 7: heimdraht.v1.Roles
+	(*ProviderRoles)(nil),              // 8: heimdraht.v1.ProviderRoles
+	(*Policy)(nil),                     // 9: heimdraht.v1.Policy
+	(*SecondFactorPolicy)(nil),         // 10: heimdraht.v1.SecondFactorPolicy
+	(*AccessTime)(nil),                 // 11: heimdraht.v1.AccessTime
+	(*NetworkGrant)(nil),               // 12: heimdraht.v1.NetworkGrant
+	(*LicencePoolDeclaration)(nil),     // 13: heimdraht.v1.LicencePoolDeclaration
+	(*ContractDeclaration)(nil),        // 14: heimdraht.v1.ContractDeclaration
+	(*Reserve)(nil),                    // 15: heimdraht.v1.Reserve
+	(*PoolShare)(nil),                  // 16: heimdraht.v1.PoolShare
+	(*GatewayDeclaration)(nil),         // 17: heimdraht.v1.GatewayDeclaration
+	(*DiffRequest)(nil),                // 18: heimdraht.v1.DiffRequest
+	(*DiffResponse)(nil),               // 19: heimdraht.v1.DiffResponse
+	(*Difference)(nil),                 // 20: heimdraht.v1.Difference
+	(*ApplyRequest)(nil),               // 21: heimdraht.v1.ApplyRequest
+	(*ApplyResponse)(nil),              // 22: heimdraht.v1.ApplyResponse
+	(*CreateGatewayTokenRequest)(nil),  // 23: heimdraht.v1.CreateGatewayTokenRequest
+	(*CreateGatewayTokenResponse)(nil), // 24: heimdraht.v1.CreateGatewayTokenResponse
+	(*ListGatewaysRequest)(nil),        // 25: heimdraht.v1.ListGatewaysRequest
+	(*ListGatewaysResponse)(nil),       // 26: heimdraht.v1.ListGatewaysResponse
+	(*Gateway)(nil),                    // 27: heimdraht.v1.Gateway
+	(*timestamppb.Timestamp)(nil),      // 28: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	1,  // 0: heimdraht.v1.Declaration.directories:type_name -> heimdraht.v1.DirectoryDeclaration
 	2,  // 1: heimdraht.v1.Declaration.tenants:type_name -> heimdraht.v1.TenantDeclaration
-	11, // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
-	15, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
-	5,  // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
-	7,  // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
-	10, // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
-	6,  // 7: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
-	4,  // 8: heimdraht.v1.TenantDeclaration.house_rules:type_name -> heimdraht.v1.HouseRulesDeclaration
+	13, // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
+	17, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
+	7,  // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
+	9,  // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
+	12, // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
+	8,  // 7: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
+	6,  // 8: heimdraht.v1.TenantDeclaration.house_rules:type_name -> heimdraht.v1.HouseRulesDeclaration
 	3,  // 9: heimdraht.v1.TenantDeclaration.priority:type_name -> heimdraht.v1.PriorityGroups
-	8,  // 10: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
-	9,  // 11: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
-	12, // 12: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
-	14, // 13: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
-	13, // 14: heimdraht.v1.LicencePoolDeclaration.reserved:type_name -> heimdraht.v1.Reserve
-	0,  // 15: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
-	18, // 16: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
-	0,  // 17: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
-	18, // 18: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
-	26, // 19: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	25, // 20: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
-	26, // 21: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
-	26, // 22: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
-	16, // 23: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
-	19, // 24: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
-	21, // 25: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
-	23, // 26: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
-	17, // 27: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
-	20, // 28: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
-	22, // 29: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
-	24, // 30: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
-	27, // [27:31] is the sub-list for method output_type
-	23, // [23:27] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	4,  // 10: heimdraht.v1.TenantDeclaration.products:type_name -> heimdraht.v1.ProductDeclaration
+	5,  // 11: heimdraht.v1.TenantDeclaration.works_agreement:type_name -> heimdraht.v1.WorksAgreement
+	10, // 12: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
+	11, // 13: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
+	14, // 14: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
+	16, // 15: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
+	15, // 16: heimdraht.v1.LicencePoolDeclaration.reserved:type_name -> heimdraht.v1.Reserve
+	0,  // 17: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
+	20, // 18: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
+	0,  // 19: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
+	20, // 20: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
+	28, // 21: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	27, // 22: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
+	28, // 23: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
+	28, // 24: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
+	18, // 25: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
+	21, // 26: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
+	23, // 27: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
+	25, // 28: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
+	19, // 29: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
+	22, // 30: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
+	24, // 31: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
+	26, // 32: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
+	29, // [29:33] is the sub-list for method output_type
+	25, // [25:29] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_admin_proto_init() }
@@ -2181,14 +2329,14 @@ func file_heimdraht_v1_admin_proto_init() {
 		return
 	}
 	file_heimdraht_v1_access_proto_init()
-	file_heimdraht_v1_admin_proto_msgTypes[7].OneofWrappers = []any{}
+	file_heimdraht_v1_admin_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_admin_proto_rawDesc), len(file_heimdraht_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
