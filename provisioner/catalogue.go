@@ -98,6 +98,7 @@ const (
 	CodeShuttingDown         Code = "shutting-down"
 	CodeDatabaseUnavailable  Code = "database-unavailable"
 	CodeProtocol             Code = "protocol"
+	CodeReportClipped        Code = "report-clipped"
 	CodePersonSuspended      Code = "person-suspended"
 	CodeTenantSuspended      Code = "tenant-suspended"
 	CodeStillHasAccess       Code = "still-has-access"
@@ -355,6 +356,9 @@ func Catalogue() []Entry {
 		{CodeProtocol, KindInvalid,
 			Text{"Das Programm auf diesem Gerät hat eine Nachricht geschickt, die hier nicht passt: {why}.", "Aktualisieren Sie das Programm."},
 			Text{"The program on this machine sent a message that does not fit here: {why}.", "Update the program."}},
+		{CodeReportClipped, KindInvalid,
+			Text{"Was dieser Laptop gemeldet hat, wurde zum Teil nicht übernommen: {why}.", "Die Verbindung bleibt. Bleibt auch dies, aktualisieren Sie das Programm."},
+			Text{"Part of what this laptop reported was not taken: {why}.", "The connection stays. If this stays too, update the program."}},
 		{CodePersonSuspended, KindForbidden,
 			Text{"Ihr Zugang ruht zurzeit{until}; das gilt auch für weitere Laptops.", "Brauchen Sie ihn früher wieder, wenden Sie sich an den Helpdesk."},
 			Text{"Your access is suspended at present{until}; that holds for further laptops too.", "If you need it back earlier, contact the helpdesk."}},

@@ -30,6 +30,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/entitlement"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
 	"github.com/heimdraht/heimdraht/provisioner/journal"
+	"github.com/heimdraht/heimdraht/provisioner/metering"
 	"github.com/heimdraht/heimdraht/provisioner/privacy"
 	"github.com/heimdraht/heimdraht/provisioner/rpc"
 	"github.com/heimdraht/heimdraht/provisioner/session"
@@ -74,6 +75,7 @@ type App struct {
 	sessions *session.Service
 	rights   *entitlement.Service
 	auditing *auditing.Service
+	metering *metering.Service
 	server   *rpc.Server
 	listener net.Listener
 	metrics  net.Listener
@@ -159,6 +161,7 @@ func (a *App) wire(o Options) error {
 	}
 	a.auditing = auditing.New(auditing.Options{Store: a.store, Keys: a.keys, Collector: collector, Logger: a.log})
 	a.desk = helpdesk.New(helpdesk.Options{Store: a.store, Confirmations: a.contacts, Journal: a.journal, Version: versionOf(o), Logger: a.log})
+	a.metering = metering.New(metering.Options{Store: a.store, Logger: a.log})
 	tls, err := a.keys.serverTLS(a.config)
 	if err != nil {
 		return err
@@ -170,7 +173,7 @@ func (a *App) wire(o Options) error {
 		}),
 		Sessions: a.sessions,
 		Tenancy:  tenancy.New(tenancy.Options{Store: a.store, Certificates: a.keys, Journal: a.journal, Declared: a.rights.Declared, Logger: a.log}),
-		Helpdesk: a.desk, Entitlement: a.rights,
+		Helpdesk: a.desk, Entitlement: a.rights, Metering: a.metering,
 		Privacy: privacy.New(privacy.Options{
 			Store: a.store, Confirmations: a.contacts, Journal: a.journal, SecurityDays: a.config.Audit.SecurityDays,
 		}),
@@ -221,7 +224,7 @@ func (a *App) Run(ctx context.Context) error {
 	for _, duty := range []func(context.Context) error{
 		func(ctx context.Context) error { return a.hub.Run(ctx, a.store) },
 		a.contacts.Run, a.rights.Run, a.sessions.RunExpiry, a.signIn.RunForgetting, a.desk.RunTakings, a.tidy, a.keys.run, a.journal.Run,
-		a.auditing.RunCheckpoints, a.auditing.RunCollecting,
+		a.auditing.RunCheckpoints, a.auditing.RunCollecting, a.metering.RunCounts, a.metering.RunPeaks,
 	} {
 		group.Go(func() error { return duty(duties) })
 	}
@@ -287,6 +290,9 @@ func (a *App) tidyOnce(ctx context.Context, duty *store.Duty) error {
 		func(tx *store.Writer) (int64, error) { return tx.ForgetSessions(tx.Now.Add(-keepSessions), tidySlice) },
 		func(tx *store.Writer) (int64, error) {
 			return tx.ForgetLost(tx.Now.Add(-privacy.KeepLost), tidySlice)
+		},
+		func(tx *store.Writer) (int64, error) {
+			return tx.ForgetProductPeaks(tx.Now.Add(-metering.Keep), tidySlice)
 		},
 		func(tx *store.Writer) (int64, error) { return tx.TrimChanges(tx.Revision()-keepChanges, tidySlice) },
 	}...) {

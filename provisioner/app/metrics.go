@@ -20,7 +20,7 @@ import (
 func (a *App) serveMetrics(ctx context.Context) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newCollector(a),
-		newDoorCollector(a.server.Door), newDirectoryCollector(a), newAuditCollector(a))
+		newDoorCollector(a.server.Door), newDirectoryCollector(a), newAuditCollector(a), newProductCollector(a))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", a.healthz)
@@ -56,7 +56,7 @@ func (a *App) healthz(w http.ResponseWriter, r *http.Request) {
 }
 
 // collector reads the numbers when they are asked for. None of them is about a
-// tenant: a small one's would tell of people.
+// tenant: a small one's would tell of people (see metrics_product.go for those that are).
 type collector struct {
 	app                                                        *App
 	revision, waiting, connected, sessions, limit, held, seats *prometheus.Desc

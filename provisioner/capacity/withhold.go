@@ -9,9 +9,55 @@
 // from (store).
 package capacity
 
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+)
+
 // Smallest is the smallest number of people that planners are told. Below it a
 // number speaks of individuals.
 const Smallest = 5
+
+// Count is a number that may be withheld; then Value is zero.
+type Count struct {
+	Value    int64
+	Withheld bool
+}
+
+// Told is a number that stands alone, as those are told it whom small ones are
+// withheld from.
+func Told(n int64) Count {
+	if n < Smallest {
+		return Count{Withheld: true}
+	}
+	return Count{Value: n}
+}
+
+// Tellable lists the parts of a total that can be told beside it. Parts below
+// Smallest are left out, and so many of the smallest other ones that what is left
+// out adds up to nothing, or to Smallest and more. Of a total that is withheld no
+// part is told.
+func Tellable(total int64, parts map[string]int64) map[string]int64 {
+	if total < Smallest {
+		return nil
+	}
+	names := slices.SortedFunc(maps.Keys(parts), func(a, b string) int { return cmp.Or(cmp.Compare(parts[b], parts[a]), strings.Compare(a, b)) })
+	told, rest := make(map[string]int64), total
+	for _, name := range names {
+		if parts[name] >= Smallest {
+			told[name], rest = parts[name], rest-parts[name]
+		}
+	}
+	for _, name := range slices.Backward(names) {
+		if _, is := told[name]; is && rest > 0 && rest < Smallest {
+			rest += told[name]
+			delete(told, name)
+		}
+	}
+	return told
+}
 
 // Held is how many seats of a pool a tenant holds.
 type Held struct {

@@ -11,10 +11,7 @@ import (
 )
 
 // Count is a number that may be withheld; then Value is zero.
-type Count struct {
-	Value    int64
-	Withheld bool
-}
+type Count = capacity.Count
 
 // Concurrency is how much is in use now.
 type Concurrency struct {

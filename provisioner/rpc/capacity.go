@@ -4,12 +4,15 @@ import (
 	"context"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner/capacity"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
+	"github.com/heimdraht/heimdraht/provisioner/metering"
 )
 
 type capacityHandler struct {
 	heimdrahtv1.UnimplementedCapacityServiceServer
 	helpdesk *helpdesk.Service
+	metering *metering.Service
 }
 
 func (h *capacityHandler) GetConcurrency(ctx context.Context, r *heimdrahtv1.GetConcurrencyRequest) (*heimdrahtv1.GetConcurrencyResponse, error) {
@@ -30,6 +33,28 @@ func (h *capacityHandler) GetConcurrency(ctx context.Context, r *heimdrahtv1.Get
 	return answer, nil
 }
 
-func fromCount(c helpdesk.Count) *heimdrahtv1.Count {
+func (h *capacityHandler) ListProducts(ctx context.Context, r *heimdrahtv1.ListProductsRequest) (*heimdrahtv1.ListProductsResponse, error) {
+	at, list, err := h.metering.Products(ctx, actorOf(ctx), r.GetTenant())
+	if err != nil {
+		return nil, err
+	}
+	answer := &heimdrahtv1.ListProductsResponse{At: stamp(at)}
+	for _, p := range list {
+		m := &heimdrahtv1.ProductUse{
+			Tenant: p.Tenant, Product: p.Product.Name, LicencePool: p.Product.LicencePool, Seats: p.Seats,
+			Sessions: fromCount(p.Now), HighestToday: fromCount(p.HighestToday), Highest_30Days: fromCount(p.HighestInMonth),
+			AgreementReference: p.Agreement.Reference, AgreementDate: fromDay(p.Agreement.Date),
+		}
+		for _, v := range p.Versions {
+			m.Versions = append(m.Versions, &heimdrahtv1.ProductVersionUse{
+				Version: v.Version, Sessions: fromCount(v.Now), Highest_30Days: fromCount(v.HighestInMonth),
+			})
+		}
+		answer.Products = append(answer.Products, m)
+	}
+	return answer, nil
+}
+
+func fromCount(c capacity.Count) *heimdrahtv1.Count {
 	return &heimdrahtv1.Count{Value: c.Value, Withheld: c.Withheld}
 }

@@ -70,7 +70,7 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionListStatics, true
 	case heimdrahtv1.ExternalService_SetExternal_FullMethodName, heimdrahtv1.ExternalService_ListExternals_FullMethodName:
 		return provisioner.ActionRenewExternal, true
-	case heimdrahtv1.CapacityService_GetConcurrency_FullMethodName:
+	case heimdrahtv1.CapacityService_GetConcurrency_FullMethodName, heimdrahtv1.CapacityService_ListProducts_FullMethodName:
 		return provisioner.ActionReadConcurrency, true
 	case heimdrahtv1.AdminService_Diff_FullMethodName:
 		return provisioner.ActionDiff, true

@@ -23,6 +23,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
 	"github.com/heimdraht/heimdraht/provisioner/entitlement"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
+	"github.com/heimdraht/heimdraht/provisioner/metering"
 	"github.com/heimdraht/heimdraht/provisioner/privacy"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
@@ -39,6 +40,7 @@ type Options struct {
 	Sessions     *session.Service
 	Tenancy      *tenancy.Service
 	Helpdesk     *helpdesk.Service
+	Metering     *metering.Service
 	Entitlement  *entitlement.Service
 	Auditing     *auditing.Service
 	Privacy      *privacy.Service
@@ -103,7 +105,7 @@ func New(o Options) *Server {
 	services := registrar{s.grpc, g}
 	heimdrahtv1.RegisterAuthServiceServer(services, &authHandler{signIn: o.SignIn})
 	heimdrahtv1.RegisterEnrolmentServiceServer(services, &enrolmentHandler{enrolment: o.Enrolment, streams: s.streams})
-	heimdrahtv1.RegisterSessionServiceServer(services, &sessionHandler{sessions: o.Sessions, helpdesk: o.Helpdesk, hub: o.Hub, streams: s.streams})
+	heimdrahtv1.RegisterSessionServiceServer(services, &sessionHandler{sessions: o.Sessions, helpdesk: o.Helpdesk, metering: o.Metering, hub: o.Hub, streams: s.streams})
 	heimdrahtv1.RegisterGatewayServiceServer(services, &gatewayHandler{
 		tenancy: o.Tenancy, sessions: o.Sessions, hub: o.Hub, contacts: o.Contacts, streams: s.streams, log: o.Logger,
 	})
@@ -113,7 +115,7 @@ func New(o Options) *Server {
 	heimdrahtv1.RegisterInvitationServiceServer(services, &invitationHandler{helpdeskHandler: desk})
 	heimdrahtv1.RegisterStaticServiceServer(services, &staticHandler{sessions: o.Sessions})
 	heimdrahtv1.RegisterExternalServiceServer(services, &externalHandler{enrolment: o.Enrolment})
-	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{helpdesk: o.Helpdesk})
+	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{helpdesk: o.Helpdesk, metering: o.Metering})
 	heimdrahtv1.RegisterAdminServiceServer(services, &adminHandler{tenancy: o.Tenancy})
 	heimdrahtv1.RegisterDirectoryServiceServer(services, &directoryHandler{entitlement: o.Entitlement})
 	heimdrahtv1.RegisterAuditServiceServer(services, &auditHandler{auditing: o.Auditing})

@@ -14,6 +14,7 @@ import (
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
+	"github.com/heimdraht/heimdraht/provisioner/metering"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/watch"
 )
@@ -26,6 +27,7 @@ type sessionHandler struct {
 	heimdrahtv1.UnimplementedSessionServiceServer
 	sessions *session.Service
 	helpdesk *helpdesk.Service
+	metering *metering.Service
 	hub      *watch.Hub
 	streams  *streams
 }
@@ -41,6 +43,7 @@ type attachment struct {
 	session string             // the one held; empty: none
 	ending  provisioner.Ending // of that session, as far as is known here
 	told    provisioner.Ending // what the laptop was told of it; zero: nothing
+	reports reports
 }
 
 // Attach serves a laptop's stream until it breaks or the device may not go on.
@@ -55,6 +58,7 @@ func (h *sessionHandler) Attach(stream attachStream) error {
 	}
 	ctx, release := h.streams.hold(stream.Context(), "device "+a.actor.ID, a.actor.Until)
 	defer release()
+	defer a.reports.end()
 	return because(ctx, a.serve(ctx, listener))
 }
 
@@ -139,7 +143,7 @@ func (a *attachment) handle(ctx context.Context, event *heimdrahtv1.AttachReques
 	case *heimdrahtv1.AttachRequest_Open:
 		return a.open(ctx, e.Open)
 	case *heimdrahtv1.AttachRequest_Renew:
-		return a.renew(ctx, e.Renew.GetSessionId(), toUsage(e.Renew))
+		return a.renew(ctx, e.Renew)
 	case *heimdrahtv1.AttachRequest_Close:
 		return a.close(ctx, e.Close.GetSessionId())
 	default:
@@ -159,6 +163,7 @@ func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error
 		return err
 	}
 	a.session, a.ending, a.told = opened.Session.ID, opened.Session.Ending, provisioner.Ending{}
+	a.reports.begin(ctx, a.metering, opened.Session)
 	// What happened between the transaction and now rang the listener.
 	if err := a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Opened{Opened: &heimdrahtv1.SessionOpened{
 		SessionId:      opened.Session.ID,
@@ -167,6 +172,7 @@ func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error
 		RenewEveryMs:   provisioner.RenewEvery.Milliseconds(),
 		Resumed:        opened.Resumed,
 		ReturnWithinMs: a.streams.returnWithin().Milliseconds(),
+		Metering:       a.reports.opening(),
 	}}}); err != nil {
 		return err
 	}
@@ -204,10 +210,12 @@ func tooLong() *provisioner.Refusal {
 	return provisioner.Refuse(provisioner.CodeProtocol).With("why", "eine zu lange Kennung oder Version", "an id or version that is too long")
 }
 
-func (a *attachment) renew(ctx context.Context, id string, usage provisioner.Usage) error {
+func (a *attachment) renew(ctx context.Context, e *heimdrahtv1.RenewSession) error {
+	id := e.GetSessionId()
 	if len(id) > maxID {
 		return tooLong()
 	}
+	usage, clips := toUsage(e, a.reports.usageOf(id))
 	until, err := a.sessions.Renew(ctx, a.actor, a.id, id, usage)
 	refusal, ok := provisioner.AsRefusal(err)
 	switch {
@@ -219,31 +227,16 @@ func (a *attachment) renew(ctx context.Context, id string, usage provisioner.Usa
 	if err != nil {
 		return err
 	}
+	// Only now is it known that the session is this laptop's, and open.
+	list, more := a.reports.take(ctx, a.metering, usage, e.GetUsage().GetProducts())
 	if err := a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Renewed{Renewed: &heimdrahtv1.SessionRenewed{
 		SessionId: id, LeaseUntil: timestamppb.New(until), ServerTime: timestamppb.Now(),
 		ReturnWithinMs: a.streams.returnWithin().Milliseconds(),
+		Metering:       list, Clipped: fromClips(append(clips, more...), a.actor.Language),
 	}}}); err != nil {
 		return err
 	}
 	return a.tellEnding(ctx)
-}
-
-// toUsage reads a laptop's report. An age that cannot be is none.
-func toUsage(r *heimdrahtv1.RenewSession) provisioner.Usage {
-	m := r.GetUsage()
-	u := provisioner.Usage{ReceivedBytes: m.GetReceivedBytes(), SentBytes: m.GetSentBytes(), Clock: toTime(r.GetClock())}
-	if age := m.GetLastHandshakeAgeMs(); m != nil && m.LastHandshakeAgeMs != nil && age >= 0 && age <= provisioner.UnrenewedLimit.Milliseconds() {
-		u.LastHandshake = time.Now().Add(-time.Duration(age) * time.Millisecond)
-	}
-	return u
-}
-
-// toTime reads a time of this era; any other is none.
-func toTime(t *timestamppb.Timestamp) time.Time {
-	if at := t.AsTime(); t.IsValid() && at.Year() >= 1971 && at.Year() <= 9999 {
-		return at
-	}
-	return time.Time{}
 }
 
 func (a *attachment) close(ctx context.Context, id string) error {
@@ -253,9 +246,7 @@ func (a *attachment) close(ctx context.Context, id string) error {
 	if err := a.sessions.Close(ctx, a.actor, id); err != nil {
 		return err
 	}
-	if a.session == id {
-		a.session = ""
-	}
+	a.leave(id)
 	return a.send(closedOrder(id, provisioner.Refuse(provisioner.CodeSessionClosed), a.actor.Language))
 }
 
@@ -280,9 +271,7 @@ func (a *attachment) refused(why *provisioner.Refusal) error {
 // closed tells the laptop that a session is no more. If the device itself may
 // not go on, the stream ends with the same refusal.
 func (a *attachment) closed(id string, why *provisioner.Refusal) error {
-	if a.session == id {
-		a.session = ""
-	}
+	a.leave(id)
 	if id != "" && why.Code != provisioner.CodeStreamReplaced {
 		if err := a.send(closedOrder(id, why, a.actor.Language)); err != nil {
 			return err
@@ -292,6 +281,14 @@ func (a *attachment) closed(id string, why *provisioner.Refusal) error {
 		return why
 	}
 	return nil
+}
+
+// leave lets go of a session that is no more.
+func (a *attachment) leave(id string) {
+	if a.session == id {
+		a.session = ""
+		a.reports.end()
+	}
 }
 
 func closedOrder(id string, why *provisioner.Refusal, language string) *heimdrahtv1.AttachResponse {

@@ -154,6 +154,9 @@ func ImpersonalTables() map[string]string {
 		"audit_collected":     "id seq number checkpoint",
 		"taking_gateway":      "taking gateway revision",
 		"tenant_suspension":   "tenant reason since ends_at",
+		"product_present":     "replica tenant product version sessions", // numbers of sessions, without whose
+		"product_replica":     "replica until",
+		"product_peak":        "tenant product version hour sessions", // none below 5
 	}
 }
 

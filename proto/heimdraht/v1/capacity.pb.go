@@ -370,6 +370,286 @@ func (x *GatewayConcurrency) GetSessions() *Count {
 	return nil
 }
 
+type ListProductsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: every tenant the caller may see.
+	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListProductsRequest) Reset() {
+	*x = ListProductsRequest{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListProductsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListProductsRequest) ProtoMessage() {}
+
+func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListProductsRequest.ProtoReflect.Descriptor instead.
+func (*ListProductsRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListProductsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type ListProductsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// By tenant, in the order in which each lists them.
+	Products      []*ProductUse `protobuf:"bytes,2,rep,name=products,proto3" json:"products,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListProductsResponse) Reset() {
+	*x = ListProductsResponse{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListProductsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListProductsResponse) ProtoMessage() {}
+
+func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListProductsResponse.ProtoReflect.Descriptor instead.
+func (*ListProductsResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListProductsResponse) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ListProductsResponse) GetProducts() []*ProductUse {
+	if x != nil {
+		return x.Products
+	}
+	return nil
+}
+
+type ProductUse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Tenant  string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Product string                 `protobuf:"bytes,2,opt,name=product,proto3" json:"product,omitempty"`
+	// How many sessions have it in use now, and the most at one time today (in
+	// Germany) and within 30 days, as looked at once a minute.
+	Sessions       *Count `protobuf:"bytes,3,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	HighestToday   *Count `protobuf:"bytes,4,opt,name=highest_today,json=highestToday,proto3" json:"highest_today,omitempty"`
+	Highest_30Days *Count `protobuf:"bytes,5,opt,name=highest_30_days,json=highest30Days,proto3" json:"highest_30_days,omitempty"`
+	// Whose seats it takes, and how many of them are owned; empty: none is named.
+	LicencePool string `protobuf:"bytes,6,opt,name=licence_pool,json=licencePool,proto3" json:"licence_pool,omitempty"`
+	Seats       int64  `protobuf:"varint,7,opt,name=seats,proto3" json:"seats,omitempty"`
+	// The versions in use within 30 days that can be told without telling of few.
+	Versions []*ProductVersionUse `protobuf:"bytes,8,rep,name=versions,proto3" json:"versions,omitempty"`
+	// Under which agreement with the staff council it is metered, and since which
+	// day at the earliest (ISO 8601).
+	AgreementReference string `protobuf:"bytes,9,opt,name=agreement_reference,json=agreementReference,proto3" json:"agreement_reference,omitempty"`
+	AgreementDate      string `protobuf:"bytes,10,opt,name=agreement_date,json=agreementDate,proto3" json:"agreement_date,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *ProductUse) Reset() {
+	*x = ProductUse{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProductUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProductUse) ProtoMessage() {}
+
+func (x *ProductUse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProductUse.ProtoReflect.Descriptor instead.
+func (*ProductUse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ProductUse) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *ProductUse) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *ProductUse) GetSessions() *Count {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+func (x *ProductUse) GetHighestToday() *Count {
+	if x != nil {
+		return x.HighestToday
+	}
+	return nil
+}
+
+func (x *ProductUse) GetHighest_30Days() *Count {
+	if x != nil {
+		return x.Highest_30Days
+	}
+	return nil
+}
+
+func (x *ProductUse) GetLicencePool() string {
+	if x != nil {
+		return x.LicencePool
+	}
+	return ""
+}
+
+func (x *ProductUse) GetSeats() int64 {
+	if x != nil {
+		return x.Seats
+	}
+	return 0
+}
+
+func (x *ProductUse) GetVersions() []*ProductVersionUse {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *ProductUse) GetAgreementReference() string {
+	if x != nil {
+		return x.AgreementReference
+	}
+	return ""
+}
+
+func (x *ProductUse) GetAgreementDate() string {
+	if x != nil {
+		return x.AgreementDate
+	}
+	return ""
+}
+
+type ProductVersionUse struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Version        string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	Sessions       *Count                 `protobuf:"bytes,2,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	Highest_30Days *Count                 `protobuf:"bytes,3,opt,name=highest_30_days,json=highest30Days,proto3" json:"highest_30_days,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ProductVersionUse) Reset() {
+	*x = ProductVersionUse{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProductVersionUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProductVersionUse) ProtoMessage() {}
+
+func (x *ProductVersionUse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProductVersionUse.ProtoReflect.Descriptor instead.
+func (*ProductVersionUse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ProductVersionUse) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *ProductVersionUse) GetSessions() *Count {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+func (x *ProductVersionUse) GetHighest_30Days() *Count {
+	if x != nil {
+		return x.Highest_30Days
+	}
+	return nil
+}
+
 var File_heimdraht_v1_capacity_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_capacity_proto_rawDesc = "" +
@@ -396,9 +676,32 @@ const file_heimdraht_v1_capacity_proto_rawDesc = "" +
 	"\x12GatewayConcurrency\x12\x18\n" +
 	"\agateway\x18\x01 \x01(\tR\agateway\x12\x1a\n" +
 	"\bcapacity\x18\x02 \x01(\x03R\bcapacity\x12/\n" +
-	"\bsessions\x18\x03 \x01(\v2\x13.heimdraht.v1.CountR\bsessions2w\n" +
+	"\bsessions\x18\x03 \x01(\v2\x13.heimdraht.v1.CountR\bsessions\"-\n" +
+	"\x13ListProductsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"x\n" +
+	"\x14ListProductsResponse\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x124\n" +
+	"\bproducts\x18\x02 \x03(\v2\x18.heimdraht.v1.ProductUseR\bproducts\"\xb4\x03\n" +
+	"\n" +
+	"ProductUse\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
+	"\aproduct\x18\x02 \x01(\tR\aproduct\x12/\n" +
+	"\bsessions\x18\x03 \x01(\v2\x13.heimdraht.v1.CountR\bsessions\x128\n" +
+	"\rhighest_today\x18\x04 \x01(\v2\x13.heimdraht.v1.CountR\fhighestToday\x12;\n" +
+	"\x0fhighest_30_days\x18\x05 \x01(\v2\x13.heimdraht.v1.CountR\rhighest30Days\x12!\n" +
+	"\flicence_pool\x18\x06 \x01(\tR\vlicencePool\x12\x14\n" +
+	"\x05seats\x18\a \x01(\x03R\x05seats\x12;\n" +
+	"\bversions\x18\b \x03(\v2\x1f.heimdraht.v1.ProductVersionUseR\bversions\x12/\n" +
+	"\x13agreement_reference\x18\t \x01(\tR\x12agreementReference\x12%\n" +
+	"\x0eagreement_date\x18\n" +
+	" \x01(\tR\ragreementDate\"\x9b\x01\n" +
+	"\x11ProductVersionUse\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12/\n" +
+	"\bsessions\x18\x02 \x01(\v2\x13.heimdraht.v1.CountR\bsessions\x12;\n" +
+	"\x0fhighest_30_days\x18\x03 \x01(\v2\x13.heimdraht.v1.CountR\rhighest30Days2\xd7\x01\n" +
 	"\x0fCapacityService\x12d\n" +
-	"\x0eGetConcurrency\x12#.heimdraht.v1.GetConcurrencyRequest\x1a$.heimdraht.v1.GetConcurrencyResponse\"\a\xea\xdd\x19\x03\x06\a\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
+	"\x0eGetConcurrency\x12#.heimdraht.v1.GetConcurrencyRequest\x1a$.heimdraht.v1.GetConcurrencyResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12^\n" +
+	"\fListProducts\x12!.heimdraht.v1.ListProductsRequest\x1a\".heimdraht.v1.ListProductsResponse\"\a\xea\xdd\x19\x03\x06\a\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
 var (
 	file_heimdraht_v1_capacity_proto_rawDescOnce sync.Once
@@ -412,7 +715,7 @@ func file_heimdraht_v1_capacity_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_capacity_proto_rawDescData
 }
 
-var file_heimdraht_v1_capacity_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_heimdraht_v1_capacity_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_heimdraht_v1_capacity_proto_goTypes = []any{
 	(*GetConcurrencyRequest)(nil),  // 0: heimdraht.v1.GetConcurrencyRequest
 	(*GetConcurrencyResponse)(nil), // 1: heimdraht.v1.GetConcurrencyResponse
@@ -420,23 +723,37 @@ var file_heimdraht_v1_capacity_proto_goTypes = []any{
 	(*TenantConcurrency)(nil),      // 3: heimdraht.v1.TenantConcurrency
 	(*PoolUsage)(nil),              // 4: heimdraht.v1.PoolUsage
 	(*GatewayConcurrency)(nil),     // 5: heimdraht.v1.GatewayConcurrency
-	(*timestamppb.Timestamp)(nil),  // 6: google.protobuf.Timestamp
+	(*ListProductsRequest)(nil),    // 6: heimdraht.v1.ListProductsRequest
+	(*ListProductsResponse)(nil),   // 7: heimdraht.v1.ListProductsResponse
+	(*ProductUse)(nil),             // 8: heimdraht.v1.ProductUse
+	(*ProductVersionUse)(nil),      // 9: heimdraht.v1.ProductVersionUse
+	(*timestamppb.Timestamp)(nil),  // 10: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_capacity_proto_depIdxs = []int32{
-	6, // 0: heimdraht.v1.GetConcurrencyResponse.at:type_name -> google.protobuf.Timestamp
-	3, // 1: heimdraht.v1.GetConcurrencyResponse.tenants:type_name -> heimdraht.v1.TenantConcurrency
-	4, // 2: heimdraht.v1.GetConcurrencyResponse.pools:type_name -> heimdraht.v1.PoolUsage
-	5, // 3: heimdraht.v1.GetConcurrencyResponse.gateways:type_name -> heimdraht.v1.GatewayConcurrency
-	2, // 4: heimdraht.v1.TenantConcurrency.sessions:type_name -> heimdraht.v1.Count
-	2, // 5: heimdraht.v1.PoolUsage.held:type_name -> heimdraht.v1.Count
-	2, // 6: heimdraht.v1.GatewayConcurrency.sessions:type_name -> heimdraht.v1.Count
-	0, // 7: heimdraht.v1.CapacityService.GetConcurrency:input_type -> heimdraht.v1.GetConcurrencyRequest
-	1, // 8: heimdraht.v1.CapacityService.GetConcurrency:output_type -> heimdraht.v1.GetConcurrencyResponse
-	8, // [8:9] is the sub-list for method output_type
-	7, // [7:8] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	10, // 0: heimdraht.v1.GetConcurrencyResponse.at:type_name -> google.protobuf.Timestamp
+	3,  // 1: heimdraht.v1.GetConcurrencyResponse.tenants:type_name -> heimdraht.v1.TenantConcurrency
+	4,  // 2: heimdraht.v1.GetConcurrencyResponse.pools:type_name -> heimdraht.v1.PoolUsage
+	5,  // 3: heimdraht.v1.GetConcurrencyResponse.gateways:type_name -> heimdraht.v1.GatewayConcurrency
+	2,  // 4: heimdraht.v1.TenantConcurrency.sessions:type_name -> heimdraht.v1.Count
+	2,  // 5: heimdraht.v1.PoolUsage.held:type_name -> heimdraht.v1.Count
+	2,  // 6: heimdraht.v1.GatewayConcurrency.sessions:type_name -> heimdraht.v1.Count
+	10, // 7: heimdraht.v1.ListProductsResponse.at:type_name -> google.protobuf.Timestamp
+	8,  // 8: heimdraht.v1.ListProductsResponse.products:type_name -> heimdraht.v1.ProductUse
+	2,  // 9: heimdraht.v1.ProductUse.sessions:type_name -> heimdraht.v1.Count
+	2,  // 10: heimdraht.v1.ProductUse.highest_today:type_name -> heimdraht.v1.Count
+	2,  // 11: heimdraht.v1.ProductUse.highest_30_days:type_name -> heimdraht.v1.Count
+	9,  // 12: heimdraht.v1.ProductUse.versions:type_name -> heimdraht.v1.ProductVersionUse
+	2,  // 13: heimdraht.v1.ProductVersionUse.sessions:type_name -> heimdraht.v1.Count
+	2,  // 14: heimdraht.v1.ProductVersionUse.highest_30_days:type_name -> heimdraht.v1.Count
+	0,  // 15: heimdraht.v1.CapacityService.GetConcurrency:input_type -> heimdraht.v1.GetConcurrencyRequest
+	6,  // 16: heimdraht.v1.CapacityService.ListProducts:input_type -> heimdraht.v1.ListProductsRequest
+	1,  // 17: heimdraht.v1.CapacityService.GetConcurrency:output_type -> heimdraht.v1.GetConcurrencyResponse
+	7,  // 18: heimdraht.v1.CapacityService.ListProducts:output_type -> heimdraht.v1.ListProductsResponse
+	17, // [17:19] is the sub-list for method output_type
+	15, // [15:17] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_capacity_proto_init() }
@@ -451,7 +768,7 @@ func file_heimdraht_v1_capacity_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_capacity_proto_rawDesc), len(file_heimdraht_v1_capacity_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	CapacityService_GetConcurrency_FullMethodName = "/heimdraht.v1.CapacityService/GetConcurrency"
+	CapacityService_ListProducts_FullMethodName   = "/heimdraht.v1.CapacityService/ListProducts"
 )
 
 // CapacityServiceClient is the client API for CapacityService service.
@@ -31,6 +32,9 @@ const (
 type CapacityServiceClient interface {
 	// GetConcurrency counts the sessions and seats in use now.
 	GetConcurrency(ctx context.Context, in *GetConcurrencyRequest, opts ...grpc.CallOption) (*GetConcurrencyResponse, error)
+	// ListProducts counts the sessions in which metered products are in use, beside
+	// the seats that are owned. Numbers below 5 are told to nobody.
+	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
 }
 
 type capacityServiceClient struct {
@@ -51,6 +55,16 @@ func (c *capacityServiceClient) GetConcurrency(ctx context.Context, in *GetConcu
 	return out, nil
 }
 
+func (c *capacityServiceClient) ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListProductsResponse)
+	err := c.cc.Invoke(ctx, CapacityService_ListProducts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CapacityServiceServer is the server API for CapacityService service.
 // All implementations must embed UnimplementedCapacityServiceServer
 // for forward compatibility.
@@ -60,6 +74,9 @@ func (c *capacityServiceClient) GetConcurrency(ctx context.Context, in *GetConcu
 type CapacityServiceServer interface {
 	// GetConcurrency counts the sessions and seats in use now.
 	GetConcurrency(context.Context, *GetConcurrencyRequest) (*GetConcurrencyResponse, error)
+	// ListProducts counts the sessions in which metered products are in use, beside
+	// the seats that are owned. Numbers below 5 are told to nobody.
+	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
 	mustEmbedUnimplementedCapacityServiceServer()
 }
 
@@ -72,6 +89,9 @@ type UnimplementedCapacityServiceServer struct{}
 
 func (UnimplementedCapacityServiceServer) GetConcurrency(context.Context, *GetConcurrencyRequest) (*GetConcurrencyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetConcurrency not implemented")
+}
+func (UnimplementedCapacityServiceServer) ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListProducts not implemented")
 }
 func (UnimplementedCapacityServiceServer) mustEmbedUnimplementedCapacityServiceServer() {}
 func (UnimplementedCapacityServiceServer) testEmbeddedByValue()                         {}
@@ -112,6 +132,24 @@ func _CapacityService_GetConcurrency_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CapacityService_ListProducts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListProductsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CapacityServiceServer).ListProducts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CapacityService_ListProducts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CapacityServiceServer).ListProducts(ctx, req.(*ListProductsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // CapacityService_ServiceDesc is the grpc.ServiceDesc for CapacityService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -122,6 +160,10 @@ var CapacityService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetConcurrency",
 			Handler:    _CapacityService_GetConcurrency_Handler,
+		},
+		{
+			MethodName: "ListProducts",
+			Handler:    _CapacityService_ListProducts_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

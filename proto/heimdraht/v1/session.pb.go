@@ -342,8 +342,11 @@ type Usage struct {
 	SentBytes     uint64                 `protobuf:"varint,2,opt,name=sent_bytes,json=sentBytes,proto3" json:"sent_bytes,omitempty"`
 	// Unset: no handshake yet.
 	LastHandshakeAgeMs *int64 `protobuf:"varint,3,opt,name=last_handshake_age_ms,json=lastHandshakeAgeMs,proto3,oneof" json:"last_handshake_age_ms,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Of each product that is metered, and of no other, whether it is in use. None
+	// where nothing is metered, or nobody could look.
+	Products      []*ProductInUse `protobuf:"bytes,10,rep,name=products,proto3" json:"products,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Usage) Reset() {
@@ -397,6 +400,194 @@ func (x *Usage) GetLastHandshakeAgeMs() int64 {
 	return 0
 }
 
+func (x *Usage) GetProducts() []*ProductInUse {
+	if x != nil {
+		return x.Products
+	}
+	return nil
+}
+
+// ProductInUse is all that a laptop says of a product.
+type ProductInUse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in MeteredProduct.
+	Name  string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	InUse bool   `protobuf:"varint,2,opt,name=in_use,json=inUse,proto3" json:"in_use,omitempty"`
+	// Of the program that runs, where the operating system tells it. Empty: it does not.
+	Version       string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProductInUse) Reset() {
+	*x = ProductInUse{}
+	mi := &file_heimdraht_v1_session_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProductInUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProductInUse) ProtoMessage() {}
+
+func (x *ProductInUse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_session_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProductInUse.ProtoReflect.Descriptor instead.
+func (*ProductInUse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ProductInUse) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ProductInUse) GetInUse() bool {
+	if x != nil {
+		return x.InUse
+	}
+	return false
+}
+
+func (x *ProductInUse) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+// Metering is what a laptop is to say of products with its renewals: of these
+// alone, and only under an agreement with the staff council.
+type Metering struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	AgreementReference string                 `protobuf:"bytes,1,opt,name=agreement_reference,json=agreementReference,proto3" json:"agreement_reference,omitempty"`
+	// ISO 8601.
+	AgreementDate string `protobuf:"bytes,2,opt,name=agreement_date,json=agreementDate,proto3" json:"agreement_date,omitempty"`
+	// None: nothing is metered.
+	Products      []*MeteredProduct `protobuf:"bytes,3,rep,name=products,proto3" json:"products,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Metering) Reset() {
+	*x = Metering{}
+	mi := &file_heimdraht_v1_session_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Metering) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Metering) ProtoMessage() {}
+
+func (x *Metering) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_session_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Metering.ProtoReflect.Descriptor instead.
+func (*Metering) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Metering) GetAgreementReference() string {
+	if x != nil {
+		return x.AgreementReference
+	}
+	return ""
+}
+
+func (x *Metering) GetAgreementDate() string {
+	if x != nil {
+		return x.AgreementDate
+	}
+	return ""
+}
+
+func (x *Metering) GetProducts() []*MeteredProduct {
+	if x != nil {
+		return x.Products
+	}
+	return nil
+}
+
+type MeteredProduct struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Names of programs, without directories: the product is in use while one of
+	// them runs.
+	Processes     []string `protobuf:"bytes,2,rep,name=processes,proto3" json:"processes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MeteredProduct) Reset() {
+	*x = MeteredProduct{}
+	mi := &file_heimdraht_v1_session_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MeteredProduct) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MeteredProduct) ProtoMessage() {}
+
+func (x *MeteredProduct) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_session_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MeteredProduct.ProtoReflect.Descriptor instead.
+func (*MeteredProduct) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *MeteredProduct) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MeteredProduct) GetProcesses() []string {
+	if x != nil {
+		return x.Processes
+	}
+	return nil
+}
+
 type CloseSession struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
@@ -406,7 +597,7 @@ type CloseSession struct {
 
 func (x *CloseSession) Reset() {
 	*x = CloseSession{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -418,7 +609,7 @@ func (x *CloseSession) String() string {
 func (*CloseSession) ProtoMessage() {}
 
 func (x *CloseSession) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -431,7 +622,7 @@ func (x *CloseSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSession.ProtoReflect.Descriptor instead.
 func (*CloseSession) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CloseSession) GetSessionId() string {
@@ -457,7 +648,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -469,7 +660,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -482,7 +673,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AttachResponse) GetOrder() isAttachResponse_Order {
@@ -590,7 +781,7 @@ type SessionEnding struct {
 
 func (x *SessionEnding) Reset() {
 	*x = SessionEnding{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -602,7 +793,7 @@ func (x *SessionEnding) String() string {
 func (*SessionEnding) ProtoMessage() {}
 
 func (x *SessionEnding) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -615,7 +806,7 @@ func (x *SessionEnding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEnding.ProtoReflect.Descriptor instead.
 func (*SessionEnding) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SessionEnding) GetSessionId() string {
@@ -652,13 +843,15 @@ type SessionOpened struct {
 	// When the control plane is lost, all its laptops lose it together. They come
 	// back spread over so many milliseconds. Renewals bring it up to date.
 	ReturnWithinMs int64 `protobuf:"varint,6,opt,name=return_within_ms,json=returnWithinMs,proto3" json:"return_within_ms,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Unset: nothing is metered.
+	Metering      *Metering `protobuf:"bytes,10,opt,name=metering,proto3" json:"metering,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionOpened) Reset() {
 	*x = SessionOpened{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -670,7 +863,7 @@ func (x *SessionOpened) String() string {
 func (*SessionOpened) ProtoMessage() {}
 
 func (x *SessionOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -683,7 +876,7 @@ func (x *SessionOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionOpened.ProtoReflect.Descriptor instead.
 func (*SessionOpened) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SessionOpened) GetSessionId() string {
@@ -728,6 +921,13 @@ func (x *SessionOpened) GetReturnWithinMs() int64 {
 	return 0
 }
 
+func (x *SessionOpened) GetMetering() *Metering {
+	if x != nil {
+		return x.Metering
+	}
+	return nil
+}
+
 // TunnelConfiguration is everything that a laptop installs.
 type TunnelConfiguration struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -755,7 +955,7 @@ type TunnelConfiguration struct {
 
 func (x *TunnelConfiguration) Reset() {
 	*x = TunnelConfiguration{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -767,7 +967,7 @@ func (x *TunnelConfiguration) String() string {
 func (*TunnelConfiguration) ProtoMessage() {}
 
 func (x *TunnelConfiguration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -780,7 +980,7 @@ func (x *TunnelConfiguration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TunnelConfiguration.ProtoReflect.Descriptor instead.
 func (*TunnelConfiguration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TunnelConfiguration) GetAddresses() []string {
@@ -868,13 +1068,17 @@ type SessionRenewed struct {
 	ServerTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
 	// As in SessionOpened.
 	ReturnWithinMs int64 `protobuf:"varint,4,opt,name=return_within_ms,json=returnWithinMs,proto3" json:"return_within_ms,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What holds from now on. Unset: as before.
+	Metering *Metering `protobuf:"bytes,10,opt,name=metering,proto3" json:"metering,omitempty"`
+	// What of the usage was not taken, and why. Unset: all of it was.
+	Clipped       *Refusal `protobuf:"bytes,11,opt,name=clipped,proto3" json:"clipped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionRenewed) Reset() {
 	*x = SessionRenewed{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -886,7 +1090,7 @@ func (x *SessionRenewed) String() string {
 func (*SessionRenewed) ProtoMessage() {}
 
 func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -899,7 +1103,7 @@ func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRenewed.ProtoReflect.Descriptor instead.
 func (*SessionRenewed) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SessionRenewed) GetSessionId() string {
@@ -930,6 +1134,20 @@ func (x *SessionRenewed) GetReturnWithinMs() int64 {
 	return 0
 }
 
+func (x *SessionRenewed) GetMetering() *Metering {
+	if x != nil {
+		return x.Metering
+	}
+	return nil
+}
+
+func (x *SessionRenewed) GetClipped() *Refusal {
+	if x != nil {
+		return x.Clipped
+	}
+	return nil
+}
+
 type SessionClosed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
@@ -940,7 +1158,7 @@ type SessionClosed struct {
 
 func (x *SessionClosed) Reset() {
 	*x = SessionClosed{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1170,7 @@ func (x *SessionClosed) String() string {
 func (*SessionClosed) ProtoMessage() {}
 
 func (x *SessionClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1183,7 @@ func (x *SessionClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionClosed.ProtoReflect.Descriptor instead.
 func (*SessionClosed) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SessionClosed) GetSessionId() string {
@@ -1004,13 +1222,26 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12)\n" +
 	"\x05usage\x18\x02 \x01(\v2\x13.heimdraht.v1.UsageR\x05usage\x120\n" +
-	"\x05clock\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05clock\"\x9f\x01\n" +
+	"\x05clock\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05clock\"\xd7\x01\n" +
 	"\x05Usage\x12%\n" +
 	"\x0ereceived_bytes\x18\x01 \x01(\x04R\rreceivedBytes\x12\x1d\n" +
 	"\n" +
 	"sent_bytes\x18\x02 \x01(\x04R\tsentBytes\x126\n" +
-	"\x15last_handshake_age_ms\x18\x03 \x01(\x03H\x00R\x12lastHandshakeAgeMs\x88\x01\x01B\x18\n" +
-	"\x16_last_handshake_age_ms\"-\n" +
+	"\x15last_handshake_age_ms\x18\x03 \x01(\x03H\x00R\x12lastHandshakeAgeMs\x88\x01\x01\x126\n" +
+	"\bproducts\x18\n" +
+	" \x03(\v2\x1a.heimdraht.v1.ProductInUseR\bproductsB\x18\n" +
+	"\x16_last_handshake_age_ms\"S\n" +
+	"\fProductInUse\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x15\n" +
+	"\x06in_use\x18\x02 \x01(\bR\x05inUse\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\"\x9c\x01\n" +
+	"\bMetering\x12/\n" +
+	"\x13agreement_reference\x18\x01 \x01(\tR\x12agreementReference\x12%\n" +
+	"\x0eagreement_date\x18\x02 \x01(\tR\ragreementDate\x128\n" +
+	"\bproducts\x18\x03 \x03(\v2\x1c.heimdraht.v1.MeteredProductR\bproducts\"B\n" +
+	"\x0eMeteredProduct\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
+	"\tprocesses\x18\x02 \x03(\tR\tprocesses\"-\n" +
 	"\fCloseSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\"\xab\x02\n" +
@@ -1025,7 +1256,7 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12'\n" +
 	"\x03why\x18\x02 \x01(\v2\x15.heimdraht.v1.RefusalR\x03why\x12\x1b\n" +
-	"\twithin_ms\x18\x03 \x01(\x03R\bwithinMs\"\x9e\x02\n" +
+	"\twithin_ms\x18\x03 \x01(\x03R\bwithinMs\"\xd2\x02\n" +
 	"\rSessionOpened\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12G\n" +
@@ -1034,7 +1265,9 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"leaseUntil\x12$\n" +
 	"\x0erenew_every_ms\x18\x04 \x01(\x03R\frenewEveryMs\x12\x18\n" +
 	"\aresumed\x18\x05 \x01(\bR\aresumed\x12(\n" +
-	"\x10return_within_ms\x18\x06 \x01(\x03R\x0ereturnWithinMs\"\xa0\x03\n" +
+	"\x10return_within_ms\x18\x06 \x01(\x03R\x0ereturnWithinMs\x122\n" +
+	"\bmetering\x18\n" +
+	" \x01(\v2\x16.heimdraht.v1.MeteringR\bmetering\"\xa0\x03\n" +
 	"\x13TunnelConfiguration\x12\x1c\n" +
 	"\taddresses\x18\x01 \x03(\tR\taddresses\x12!\n" +
 	"\fgateway_name\x18\x02 \x01(\tR\vgatewayName\x12)\n" +
@@ -1051,7 +1284,7 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"dnsDomains\x12\x10\n" +
 	"\x03mtu\x18\n" +
 	" \x01(\rR\x03mtu\x124\n" +
-	"\x16persistent_keepalive_s\x18\v \x01(\rR\x14persistentKeepaliveS\"\xd3\x01\n" +
+	"\x16persistent_keepalive_s\x18\v \x01(\rR\x14persistentKeepaliveS\"\xb8\x02\n" +
 	"\x0eSessionRenewed\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12;\n" +
@@ -1059,7 +1292,10 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"leaseUntil\x12;\n" +
 	"\vserver_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"serverTime\x12(\n" +
-	"\x10return_within_ms\x18\x04 \x01(\x03R\x0ereturnWithinMs\"W\n" +
+	"\x10return_within_ms\x18\x04 \x01(\x03R\x0ereturnWithinMs\x122\n" +
+	"\bmetering\x18\n" +
+	" \x01(\v2\x16.heimdraht.v1.MeteringR\bmetering\x12/\n" +
+	"\aclipped\x18\v \x01(\v2\x15.heimdraht.v1.RefusalR\aclipped\"W\n" +
 	"\rSessionClosed\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12'\n" +
@@ -1081,7 +1317,7 @@ func file_heimdraht_v1_session_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_session_proto_rawDescData
 }
 
-var file_heimdraht_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_heimdraht_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_heimdraht_v1_session_proto_goTypes = []any{
 	(*ExplainOwnRequest)(nil),     // 0: heimdraht.v1.ExplainOwnRequest
 	(*ExplainOwnResponse)(nil),    // 1: heimdraht.v1.ExplainOwnResponse
@@ -1089,47 +1325,55 @@ var file_heimdraht_v1_session_proto_goTypes = []any{
 	(*OpenSession)(nil),           // 3: heimdraht.v1.OpenSession
 	(*RenewSession)(nil),          // 4: heimdraht.v1.RenewSession
 	(*Usage)(nil),                 // 5: heimdraht.v1.Usage
-	(*CloseSession)(nil),          // 6: heimdraht.v1.CloseSession
-	(*AttachResponse)(nil),        // 7: heimdraht.v1.AttachResponse
-	(*SessionEnding)(nil),         // 8: heimdraht.v1.SessionEnding
-	(*SessionOpened)(nil),         // 9: heimdraht.v1.SessionOpened
-	(*TunnelConfiguration)(nil),   // 10: heimdraht.v1.TunnelConfiguration
-	(*SessionRenewed)(nil),        // 11: heimdraht.v1.SessionRenewed
-	(*SessionClosed)(nil),         // 12: heimdraht.v1.SessionClosed
-	(*Link)(nil),                  // 13: heimdraht.v1.Link
-	(*Cause)(nil),                 // 14: heimdraht.v1.Cause
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(*Refusal)(nil),               // 16: heimdraht.v1.Refusal
+	(*ProductInUse)(nil),          // 6: heimdraht.v1.ProductInUse
+	(*Metering)(nil),              // 7: heimdraht.v1.Metering
+	(*MeteredProduct)(nil),        // 8: heimdraht.v1.MeteredProduct
+	(*CloseSession)(nil),          // 9: heimdraht.v1.CloseSession
+	(*AttachResponse)(nil),        // 10: heimdraht.v1.AttachResponse
+	(*SessionEnding)(nil),         // 11: heimdraht.v1.SessionEnding
+	(*SessionOpened)(nil),         // 12: heimdraht.v1.SessionOpened
+	(*TunnelConfiguration)(nil),   // 13: heimdraht.v1.TunnelConfiguration
+	(*SessionRenewed)(nil),        // 14: heimdraht.v1.SessionRenewed
+	(*SessionClosed)(nil),         // 15: heimdraht.v1.SessionClosed
+	(*Link)(nil),                  // 16: heimdraht.v1.Link
+	(*Cause)(nil),                 // 17: heimdraht.v1.Cause
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*Refusal)(nil),               // 19: heimdraht.v1.Refusal
 }
 var file_heimdraht_v1_session_proto_depIdxs = []int32{
-	13, // 0: heimdraht.v1.ExplainOwnResponse.links:type_name -> heimdraht.v1.Link
-	14, // 1: heimdraht.v1.ExplainOwnResponse.cause:type_name -> heimdraht.v1.Cause
+	16, // 0: heimdraht.v1.ExplainOwnResponse.links:type_name -> heimdraht.v1.Link
+	17, // 1: heimdraht.v1.ExplainOwnResponse.cause:type_name -> heimdraht.v1.Cause
 	3,  // 2: heimdraht.v1.AttachRequest.open:type_name -> heimdraht.v1.OpenSession
 	4,  // 3: heimdraht.v1.AttachRequest.renew:type_name -> heimdraht.v1.RenewSession
-	6,  // 4: heimdraht.v1.AttachRequest.close:type_name -> heimdraht.v1.CloseSession
-	15, // 5: heimdraht.v1.OpenSession.clock:type_name -> google.protobuf.Timestamp
+	9,  // 4: heimdraht.v1.AttachRequest.close:type_name -> heimdraht.v1.CloseSession
+	18, // 5: heimdraht.v1.OpenSession.clock:type_name -> google.protobuf.Timestamp
 	5,  // 6: heimdraht.v1.RenewSession.usage:type_name -> heimdraht.v1.Usage
-	15, // 7: heimdraht.v1.RenewSession.clock:type_name -> google.protobuf.Timestamp
-	9,  // 8: heimdraht.v1.AttachResponse.opened:type_name -> heimdraht.v1.SessionOpened
-	11, // 9: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
-	12, // 10: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
-	16, // 11: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
-	8,  // 12: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
-	16, // 13: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
-	10, // 14: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
-	15, // 15: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
-	15, // 16: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
-	15, // 17: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
-	16, // 18: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
-	2,  // 19: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
-	0,  // 20: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
-	7,  // 21: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
-	1,  // 22: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
-	21, // [21:23] is the sub-list for method output_type
-	19, // [19:21] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	18, // 7: heimdraht.v1.RenewSession.clock:type_name -> google.protobuf.Timestamp
+	6,  // 8: heimdraht.v1.Usage.products:type_name -> heimdraht.v1.ProductInUse
+	8,  // 9: heimdraht.v1.Metering.products:type_name -> heimdraht.v1.MeteredProduct
+	12, // 10: heimdraht.v1.AttachResponse.opened:type_name -> heimdraht.v1.SessionOpened
+	14, // 11: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
+	15, // 12: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
+	19, // 13: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
+	11, // 14: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
+	19, // 15: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
+	13, // 16: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
+	18, // 17: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
+	7,  // 18: heimdraht.v1.SessionOpened.metering:type_name -> heimdraht.v1.Metering
+	18, // 19: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
+	18, // 20: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
+	7,  // 21: heimdraht.v1.SessionRenewed.metering:type_name -> heimdraht.v1.Metering
+	19, // 22: heimdraht.v1.SessionRenewed.clipped:type_name -> heimdraht.v1.Refusal
+	19, // 23: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
+	2,  // 24: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
+	0,  // 25: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
+	10, // 26: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
+	1,  // 27: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
+	26, // [26:28] is the sub-list for method output_type
+	24, // [24:26] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_session_proto_init() }
@@ -1146,7 +1390,7 @@ func file_heimdraht_v1_session_proto_init() {
 		(*AttachRequest_Close)(nil),
 	}
 	file_heimdraht_v1_session_proto_msgTypes[5].OneofWrappers = []any{}
-	file_heimdraht_v1_session_proto_msgTypes[7].OneofWrappers = []any{
+	file_heimdraht_v1_session_proto_msgTypes[10].OneofWrappers = []any{
 		(*AttachResponse_Opened)(nil),
 		(*AttachResponse_Renewed)(nil),
 		(*AttachResponse_Closed)(nil),
@@ -1159,7 +1403,7 @@ func file_heimdraht_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_session_proto_rawDesc), len(file_heimdraht_v1_session_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
