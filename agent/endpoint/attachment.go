@@ -52,6 +52,7 @@ type session struct {
 	openedAt   time.Time
 	leaseUntil time.Time
 	renewEvery time.Duration
+	metering   *metering // nil: nothing is metered
 }
 
 // errSilent says that the control plane does not answer on a stream that stands.
@@ -239,7 +240,7 @@ func (a *attachment) opened(ctx context.Context, m *heimdrahtv1.SessionOpened) (
 		}
 	}
 	s := &session{id: id, wish: a.wish, settings: next, openedAt: time.Now(), leaseUntil: asTime(m.GetLeaseUntil()),
-		renewEvery: renewEvery(m.GetRenewEveryMs())}
+		renewEvery: renewEvery(m.GetRenewEveryMs()), metering: e.checkMetering(m.GetMetering())}
 	if !fresh {
 		s.openedAt = held.openedAt
 	}
@@ -266,6 +267,7 @@ func (a *attachment) renewed(m *heimdrahtv1.SessionRenewed) {
 		off = time.Since(server.AsTime())
 	}
 	a.endpoint.extend(held.id, asTime(m.GetLeaseUntil()), off)
+	a.endpoint.heard(m)
 }
 
 // sendRenewal reports usage and asks for another lease, or for another session if the present one has no future.
@@ -287,12 +289,14 @@ func (a *attachment) sendRenewal(within time.Duration) {
 		_ = a.openAs("")
 		return
 	}
+	report := &heimdrahtv1.RenewSession{SessionId: held.id, Usage: usageOf(reading), Clock: timestamppb.Now()}
+	report.Usage.Products = a.endpoint.look(held.metering)
 	a.renew.Reset(control.Jitter(held.renewEvery, 0.2))
 	a.answer.Reset(within)
 	// A failure to send shows on receiving, with its cause.
-	_ = a.stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Renew{Renew: &heimdrahtv1.RenewSession{
-		SessionId: held.id, Usage: usage(reading), Clock: timestamppb.Now(),
-	}}})
+	if err := a.stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Renew{Renew: report}}); err == nil {
+		a.endpoint.note(report, held.metering)
+	}
 }
 
 // nudge follows a change of network, or the person's word: a session is probed, a refused opening is tried
@@ -349,7 +353,7 @@ func awaitClosed(id string, received <-chan *heimdrahtv1.AttachResponse, broken 
 	}
 }
 
-func usage(r reading) *heimdrahtv1.Usage {
+func usageOf(r reading) *heimdrahtv1.Usage {
 	u := &heimdrahtv1.Usage{ReceivedBytes: r.received, SentBytes: r.sent}
 	if !r.handshake.IsZero() {
 		age := max(time.Since(r.handshake).Milliseconds(), 0)

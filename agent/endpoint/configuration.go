@@ -304,8 +304,10 @@ func inName(c byte) bool {
 }
 
 // plainText says whether a short text from outside may be shown on a terminal.
-func plainText(s string) bool {
-	return len(s) <= maxNameLength && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar })
+func plainText(s string) bool { return len(s) <= maxNameLength && printable(s) }
+
+func printable(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar })
 }
 
 // quote makes foreign text fit to be shown: short, on one line, nothing that a terminal would obey.

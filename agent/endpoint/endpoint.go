@@ -14,6 +14,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/hostnet"
+	"github.com/heimdraht/heimdraht/agent/usage"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 )
 
@@ -42,6 +43,9 @@ type Options struct {
 	Network *hostnet.Host
 	// Carrier nil: Device and Network carry the tunnel, as they do on every laptop but simulated ones.
 	Carrier Carrier
+
+	// Look says which of the products run that the control plane meters. Nil: nothing is told of them.
+	Look func([]usage.Product) []usage.Use
 
 	// DeviceName is what the person calls the laptop. SerialNumber may be empty. Platform is "linux",
 	// "windows" or "darwin".
@@ -98,6 +102,7 @@ type Endpoint struct {
 	held     *session
 	end      *ending // of the session that is held, if the control plane has said so
 	attached bool
+	reported *Reported // nil: nothing yet
 	clockOff time.Duration
 	language string
 	changed  chan struct{} // closed and replaced whenever something above changed

@@ -18,6 +18,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/hostnet"
 	"github.com/heimdraht/heimdraht/agent/proxy"
 	"github.com/heimdraht/heimdraht/agent/state"
+	"github.com/heimdraht/heimdraht/agent/usage"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 	"github.com/heimdraht/heimdraht/provisioner/config"
 )
@@ -168,7 +169,7 @@ func (c *runCommand) options(a *app, settings config.Agent, dir *state.Dir, log 
 	o := endpoint.Options{
 		Store: dir, Tenant: settings.Tenant, Connect: settings.Start == config.StartBoot,
 		DeviceName: hostName(), SerialNumber: c.SerialNumber, Platform: runtime.GOOS, Version: version(),
-		Language: string(a.language), Logger: log,
+		Language: string(a.language), Look: (&usage.Meter{Logger: log}).Look, Logger: log,
 	}
 	if o.SerialNumber == "" {
 		o.SerialNumber = serialNumber()

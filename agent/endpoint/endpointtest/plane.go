@@ -73,6 +73,10 @@ type Script struct {
 	StreamError error
 	// Silent leaves renewals unanswered.
 	Silent bool
+	// Metering is what sessions that open are to say of products. Nil: nothing.
+	Metering *heimdrahtv1.Metering
+	// Renewed changes the answer to a renewal.
+	Renewed func(*heimdrahtv1.SessionRenewed)
 	// HouseRules must be acknowledged to enrol. Nil: there are none.
 	HouseRules *heimdrahtv1.HouseRules
 	// ClockAhead is how far the control plane's clock is ahead.
@@ -92,6 +96,7 @@ type Seen struct {
 	Streams    int
 	Openings   []*heimdrahtv1.OpenSession
 	Usages     []*heimdrahtv1.Usage
+	Reports    []*heimdrahtv1.RenewSession
 	Closings   []string
 	// Session is the one that is open. Empty: none.
 	Session string
@@ -239,6 +244,7 @@ func (p *Plane) Seen() Seen {
 	seen.Enrolments, seen.Renewals = slices.Clone(seen.Enrolments), slices.Clone(seen.Renewals)
 	seen.SignIns = slices.Clone(seen.SignIns)
 	seen.Languages, seen.Openings = slices.Clone(seen.Languages), slices.Clone(seen.Openings)
+	seen.Reports = slices.Clone(seen.Reports)
 	seen.Usages, seen.Closings = slices.Clone(seen.Usages), slices.Clone(seen.Closings)
 	return seen
 }
@@ -455,13 +461,18 @@ func (p *Plane) answer(m *heimdrahtv1.AttachRequest) (*heimdrahtv1.AttachRespons
 		return p.openSession(event.Open.GetResume()), "opened"
 	case *heimdrahtv1.AttachRequest_Renew:
 		p.seen.Usages = append(p.seen.Usages, event.Renew.GetUsage())
+		p.seen.Reports = append(p.seen.Reports, event.Renew)
 		if p.script.Silent {
 			return nil, "silence"
 		}
 		now := time.Now().Add(p.script.ClockAhead)
-		return &heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Renewed{Renewed: &heimdrahtv1.SessionRenewed{
+		renewed := &heimdrahtv1.SessionRenewed{
 			SessionId: event.Renew.GetSessionId(), LeaseUntil: timestamppb.New(now.Add(5 * time.Minute)), ServerTime: timestamppb.New(now),
-		}}}, "renewed"
+		}
+		if p.script.Renewed != nil {
+			p.script.Renewed(renewed)
+		}
+		return &heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Renewed{Renewed: renewed}}, "renewed"
 	case *heimdrahtv1.AttachRequest_Close:
 		p.seen.Closings = append(p.seen.Closings, event.Close.GetSessionId())
 		if event.Close.GetSessionId() == p.seen.Session {
@@ -506,6 +517,7 @@ func (p *Plane) openSession(resume string) *heimdrahtv1.AttachResponse {
 	return &heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Opened{Opened: &heimdrahtv1.SessionOpened{
 		SessionId: p.seen.Session, Configuration: configuration, Resumed: resumed,
 		LeaseUntil: timestamppb.New(time.Now().Add(5 * time.Minute)), RenewEveryMs: every.Milliseconds(),
+		Metering: p.script.Metering,
 	}}}
 }
 
