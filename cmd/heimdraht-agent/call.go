@@ -26,6 +26,8 @@ const (
 	beginPath  = "/v1/factor/begin"
 	factorPath = "/v1/factor/confirm"
 	rulesPath  = "/v1/rules"
+
+	reportedPath = "/v1/reported"
 	// maxCall and maxAnswer bound what either end reads.
 	maxCall   = 16 << 10
 	maxAnswer = 256 << 10
@@ -124,6 +126,8 @@ type answer struct {
 	RecoveryCodes []string `json:"recovery_codes,omitempty"`
 	// Rules are the answer to a rulesCall.
 	Rules *endpoint.HouseRules `json:"rules,omitempty"`
+	// Reported nil: that was not asked for, or nothing was reported yet.
+	Reported *endpoint.Reported `json:"reported,omitempty"`
 	// Proxy is where the SOCKS5 proxy listens. Empty: there is none.
 	Proxy string `json:"proxy,omitempty"`
 }

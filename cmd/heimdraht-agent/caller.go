@@ -37,6 +37,10 @@ func (c *caller) why(ctx context.Context, l speech.Language) (*answer, error) {
 	return c.call(ctx, http.MethodGet, whyPath+"?language="+string(l), nil)
 }
 
+func (c *caller) reported(ctx context.Context, l speech.Language) (*answer, error) {
+	return c.call(ctx, http.MethodGet, reportedPath+"?language="+string(l), nil)
+}
+
 func (c *caller) up(ctx context.Context, l speech.Language) (*answer, error) {
 	return c.call(ctx, http.MethodPost, upPath, wishCall{Language: string(l)})
 }

@@ -172,8 +172,10 @@ func (downCommand) Run(ctx context.Context, a *app) error {
 
 type statusCommand struct {
 	Output string `short:"o" enum:"text,json" default:"text" placeholder:"text|json" help:"${output}"`
-	All    bool   `help:"${status_all}"`
-	Watch  bool   `help:"${watch}"`
+	All    bool   `help:"${status_all}" xor:"all"`
+	Watch  bool   `help:"${watch}" xor:"watch"`
+
+	Reported bool `help:"${reported}" xor:"all,watch"`
 }
 
 // watchEvery is how often a watched status is asked for.
@@ -182,6 +184,9 @@ const watchEvery = time.Second
 // Run shows how the laptop stands. That it is not connected is an answer, not a failure.
 func (c *statusCommand) Run(ctx context.Context, a *app) error {
 	d := a.daemon()
+	if c.Reported {
+		return c.showReported(ctx, a, d)
+	}
 	last := ""
 	for {
 		got, err := d.status(ctx, a.language)

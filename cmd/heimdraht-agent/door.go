@@ -207,6 +207,12 @@ func (d *door) handler() http.Handler {
 			return nil
 		})
 	})
+	mux.HandleFunc("GET "+reportedPath, func(w http.ResponseWriter, r *http.Request) {
+		d.answer(w, r, r.URL.Query().Get("language"), true, func(_ int, a *answer) error {
+			a.Reported = d.laptop.Reported()
+			return nil
+		})
+	})
 	// What a person wishes outlives the call in which it is said.
 	mux.HandleFunc("POST "+upPath, func(w http.ResponseWriter, r *http.Request) {
 		d.wish(w, r, upWithin, func(ctx context.Context) error { return d.laptop.Up(ctx) }) //nolint:contextcheck // see above

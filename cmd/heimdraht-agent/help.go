@@ -40,6 +40,7 @@ func helpTexts(l speech.Language) kong.Vars {
 		"status":     {"Sagen, wie es steht und was zu tun ist.", "Say how things stand and what to do."},
 		"status_all": {"Auch wenn alles gut ist, Glied für Glied zeigen, was zwischen Ihrem Konto und dem Haus liegt.", "Show link by link what lies between your account and the office, also where all is well."},
 		"output":     {"Form der Ausgabe: Text, oder JSON für Programme.", "Form of the answer: text, or JSON for programs."},
+		"reported":   {"Zeigen, was dieser Laptop dem Server zuletzt gemeldet hat, und nach welcher Vereinbarung mit dem Personalrat.", "Show what this laptop has reported to the server last, and under which agreement with the staff council."},
 		"watch":      {"Zuschauen, bis Strg-C.", "Go on watching, until Ctrl-C."},
 
 		"run":         {"Der Dienst selbst; gewöhnlich startet ihn das System.", "The service itself; usually the system starts it."},

@@ -46,6 +46,8 @@ type planeKey struct{}
 //	wantscode                   makes the control plane want a code for enrolling and signing in again
 //	occupied NAME               takes a free port and sets the variable to its address
 //	envfile FILE                fills the $NAMES in a file
+//	metered                     makes the control plane want to know of two products, and sessions report when asked to
+//	reported                    waits until what is shown as reported is what the control plane was told last
 //	nosecrets FILE...           fails if a file contains the password
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -93,6 +95,10 @@ func TestScripts(t *testing.T) {
 					}
 				})
 			},
+			"metered": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Value(planeKey{}).(*endpointtest.Plane).Script(func(s *endpointtest.Script) { s.RenewEvery, s.Metering = 10*time.Minute, twoProducts() })
+			},
+			"reported": reported,
 			"revoke": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value(planeKey{}).(*endpointtest.Plane).Revoke(args[0])
 			},
