@@ -427,6 +427,21 @@ func (f *fake) GetConcurrency(context.Context, *heimdrahtv1.GetConcurrencyReques
 	}, nil
 }
 
+func (f *fake) ListProducts(_ context.Context, r *heimdrahtv1.ListProductsRequest) (*heimdrahtv1.ListProductsResponse, error) {
+	answer := &heimdrahtv1.ListProductsResponse{At: at("2026-11-22T09:30:00Z")}
+	if r.GetTenant() == "empty" {
+		return answer, nil
+	}
+	n, withheld := func(n int64) *heimdrahtv1.Count { return &heimdrahtv1.Count{Value: n} }, &heimdrahtv1.Count{Withheld: true}
+	answer.Products = []*heimdrahtv1.ProductUse{
+		{Tenant: "stadt", Product: "citrix", Sessions: n(212), HighestToday: n(298), Highest_30Days: n(377), LicencePool: "citrix", Seats: 400,
+			AgreementReference: "DV 2026-03", AgreementDate: "2026-03-01",
+			Versions: []*heimdrahtv1.ProductVersionUse{{Version: "24.2.0", Sessions: n(207), Highest_30Days: n(360)}, {Version: "23.9", Sessions: withheld, Highest_30Days: n(17)}}},
+		{Tenant: "stadt", Product: "phone", Sessions: withheld, HighestToday: withheld, Highest_30Days: n(6), AgreementReference: "DV 2026-03", AgreementDate: "2026-03-01"},
+	}
+	return answer, nil
+}
+
 func differences(d *heimdrahtv1.Declaration) []*heimdrahtv1.Difference {
 	if len(d.GetTenants()) == 0 {
 		return nil

@@ -103,11 +103,13 @@ func helpTexts(l speech.Language) kong.Vars {
 		"static_config_file": {"Die Konfiguration für wg-quick und die Apps in eine neue Datei schreiben, die nur Sie lesen.", "Write the configuration for wg-quick and the apps to a new file that only you can read."},
 		"static_qr_file":     {"Den QR-Code als PNG in eine neue Datei schreiben. Ohne beides: auf das Terminal.", "Write the QR code as PNG to a new file. Without both: to the terminal."},
 
-		"sessions":         {"Offene Verbindungen zeigen.", "Show the open sessions."},
-		"sessions_tenant":  {"Nur diese Verwaltung.", "Only this tenant."},
-		"sessions_gateway": {"Nur dieser Zugangsserver.", "Only this gateway."},
-		"sessions_limit":   {"Höchstens so viele; sonst alle.", "At most this many; else all."},
-		"concurrency":      {"Zählen, was gerade belegt ist.", "Count what is in use now."},
+		"sessions":          {"Offene Verbindungen zeigen.", "Show the open sessions."},
+		"sessions_tenant":   {"Nur diese Verwaltung.", "Only this tenant."},
+		"sessions_gateway":  {"Nur dieser Zugangsserver.", "Only this gateway."},
+		"sessions_limit":    {"Höchstens so viele; sonst alle.", "At most this many; else all."},
+		"concurrency":       {"Zählen, was gerade belegt ist.", "Count what is in use now."},
+		"products":          {"Zeigen, in wie vielen Verbindungen lizenzierte Programme benutzt werden, neben dem, was gekauft ist.", "Show in how many sessions licensed products are in use, beside what is owned."},
+		"products_versions": {"Auch nach Versionen.", "By versions too."},
 
 		"access":           {"Den Zugang vieler auf einmal. Für mehr als 20 Menschen in einer Stunde braucht es zwei.", "The access of many at once. For more than 20 people within an hour it takes two."},
 		"access_revoke":    {"Vielen den Zugang entziehen, endgültig.", "Revoke the access of many, for good."},

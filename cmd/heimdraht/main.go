@@ -52,6 +52,7 @@ type commands struct {
 	Invite      inviteCommand      `cmd:"" help:"${invite}"`
 	Sessions    sessionsCommand    `cmd:"" help:"${sessions}"`
 	Concurrency concurrencyCommand `cmd:"" help:"${concurrency}"`
+	Products    productsCommand    `cmd:"" help:"${products}"`
 	Access      accessCommands     `cmd:"" help:"${access}"`
 	Unused      unusedCommand      `cmd:"" help:"${unused}"`
 	Lost        lostCommand        `cmd:"" help:"${lost}"`
