@@ -42,7 +42,8 @@ func (a *attachment) wait(r session.OpenRequest) error {
 
 func (a *attachment) tellPlace() error {
 	place := a.waiting.told
-	order := &heimdrahtv1.SessionWaiting{Position: place.Position, KeptForMs: session.PlaceKept.Milliseconds()}
+	order := &heimdrahtv1.SessionWaiting{Position: place.Position, KeptForMs: session.PlaceKept.Milliseconds(),
+		ReturnWithinMs: a.streams.returnWithin().Milliseconds()}
 	if place.Wait > 0 {
 		wait := place.Wait.Milliseconds()
 		order.ExpectedWaitMs = &wait

@@ -168,27 +168,12 @@ func (c *counter) places(ctx context.Context, now time.Time) (map[string]Place, 
 			}
 			c.freed, c.at = freed, now
 		}
-		list, err := tx.QueueWaiting()
+		positions, err := tx.QueuePositions()
 		if err != nil {
 			return fmt.Errorf("reading the queue: %w", err)
 		}
-		shares, err := tx.PoolsWaited()
-		if err != nil {
-			return fmt.Errorf("reading whose pools are waited for: %w", err)
-		}
-		within := make(map[string]map[string]bool) // tenants of each pool
-		for _, v := range shares {
-			if within[v.Pool] == nil {
-				within[v.Pool] = make(map[string]bool)
-			}
-			within[v.Pool][v.Tenant] = v.Within
-		}
-		for _, e := range list {
-			places[e.Device] = Place{}
-		}
-		for pool, tenants := range within {
-			mine := slices.DeleteFunc(slices.Clone(list), func(e seat.Entry) bool { _, ok := tenants[e.Tenant]; return !ok })
-			for device, position := range seat.Positions(mine, func(tenant string) bool { return tenants[tenant] }) {
+		for pool, list := range positions {
+			for device, position := range list {
 				places[device] = places[device].sooner(Place{position, c.freed[pool].Wait(position)})
 			}
 		}

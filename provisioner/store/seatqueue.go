@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -75,31 +76,51 @@ func (r *Reader) QueueHead(tenant string, class provisioner.PriorityClass) (Queu
 		order by q.since, q.device limit 1`, tenant, class.Rank())
 }
 
-// QueueWaiting lists everybody who waits, in no order.
-func (r *Reader) QueueWaiting() ([]seat.Entry, error) {
-	return all(r.aside(), func(s scanner) (e seat.Entry, err error) {
+// QueuePositions numbers those who wait, by pool and device, from 1. Who is entitled to
+// several pools stands before each of them.
+func (r *Reader) QueuePositions() (map[string]map[string]int64, error) {
+	waiting, err := all(r.aside(), func(s scanner) (e seat.Entry, err error) {
 		var since int64
 		err = s.Scan(&e.Device, &e.Tenant, &e.Class, &since)
 		e.Since = at(since)
 		return e, err
 	}, `select device, tenant, class, since from seat_queue where `+waits)
+	if err != nil || len(waiting) == 0 {
+		return nil, err
+	}
+	within, err := r.tenantsWaited()
+	if err != nil {
+		return nil, err
+	}
+	positions := make(map[string]map[string]int64, len(within))
+	for pool, tenants := range within {
+		mine := slices.DeleteFunc(slices.Clone(waiting), func(e seat.Entry) bool { _, ok := tenants[e.Tenant]; return !ok })
+		positions[pool] = seat.Positions(mine, func(tenant string) bool { return tenants[tenant] })
+	}
+	return positions, nil
 }
 
-// PoolWaited is a tenant's share of a pool whose seats somebody waits for.
-type PoolWaited struct {
-	Pool, Tenant string
-	Within       bool // it holds less than is guaranteed to it
-}
-
-// PoolsWaited lists the shares of pools whose seats somebody waits for.
-func (r *Reader) PoolsWaited() ([]PoolWaited, error) {
-	return all(r.aside(), func(s scanner) (p PoolWaited, err error) {
-		var held, guarantee int64
-		err = s.Scan(&p.Pool, &p.Tenant, &held, &guarantee)
-		p.Within = held < guarantee
-		return p, err
-	}, `select s.pool, s.tenant, s.held, s.guarantee from pool_share s join licence_pool p on p.name = s.pool
-		where p.waiting > 0 and p.model <> '`+string(provisioner.PoolNamed)+`' and s.entitled = 1`)
+// tenantsWaited lists, of each pool for whose seats somebody waits, the tenants that are
+// entitled to it, and whether they hold less than is guaranteed to them.
+func (r *Reader) tenantsWaited() (map[string]map[string]bool, error) {
+	type row struct {
+		pool, tenant    string
+		held, guarantee int64
+	}
+	list, err := all(r.aside(), func(s scanner) (v row, err error) {
+		err = s.Scan(&v.pool, &v.tenant, &v.held, &v.guarantee)
+		return v, err
+	},
+		`select s.pool, s.tenant, s.held, s.guarantee from pool_share s join licence_pool p on p.name = s.pool
+			where p.waiting > 0 and p.model <> $1 and s.entitled = 1`, string(provisioner.PoolNamed))
+	within := make(map[string]map[string]bool)
+	for _, v := range list {
+		if within[v.pool] == nil {
+			within[v.pool] = make(map[string]bool)
+		}
+		within[v.pool][v.tenant] = v.held < v.guarantee
+	}
+	return within, err
 }
 
 // SeatsFreed tells how many seats of each pool came free until now. A session that

@@ -599,9 +599,11 @@ type SessionWaiting struct {
 	// few did to say anything.
 	ExpectedWaitMs *int64 `protobuf:"varint,2,opt,name=expected_wait_ms,json=expectedWaitMs,proto3,oneof" json:"expected_wait_ms,omitempty"`
 	// For how long the place is kept when the stream breaks.
-	KeptForMs     int64 `protobuf:"varint,3,opt,name=kept_for_ms,json=keptForMs,proto3" json:"kept_for_ms,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	KeptForMs int64 `protobuf:"varint,3,opt,name=kept_for_ms,json=keptForMs,proto3" json:"kept_for_ms,omitempty"`
+	// As in SessionOpened.
+	ReturnWithinMs int64 `protobuf:"varint,4,opt,name=return_within_ms,json=returnWithinMs,proto3" json:"return_within_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *SessionWaiting) Reset() {
@@ -651,6 +653,13 @@ func (x *SessionWaiting) GetExpectedWaitMs() int64 {
 func (x *SessionWaiting) GetKeptForMs() int64 {
 	if x != nil {
 		return x.KeptForMs
+	}
+	return 0
+}
+
+func (x *SessionWaiting) GetReturnWithinMs() int64 {
+	if x != nil {
+		return x.ReturnWithinMs
 	}
 	return 0
 }
@@ -1104,11 +1113,12 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\arefused\x18\x04 \x01(\v2\x15.heimdraht.v1.RefusalH\x00R\arefused\x125\n" +
 	"\x06ending\x18\x05 \x01(\v2\x1b.heimdraht.v1.SessionEndingH\x00R\x06ending\x128\n" +
 	"\awaiting\x18\a \x01(\v2\x1c.heimdraht.v1.SessionWaitingH\x00R\awaitingB\a\n" +
-	"\x05order\"\x90\x01\n" +
+	"\x05order\"\xba\x01\n" +
 	"\x0eSessionWaiting\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x03R\bposition\x12-\n" +
 	"\x10expected_wait_ms\x18\x02 \x01(\x03H\x00R\x0eexpectedWaitMs\x88\x01\x01\x12\x1e\n" +
-	"\vkept_for_ms\x18\x03 \x01(\x03R\tkeptForMsB\x13\n" +
+	"\vkept_for_ms\x18\x03 \x01(\x03R\tkeptForMs\x12(\n" +
+	"\x10return_within_ms\x18\x04 \x01(\x03R\x0ereturnWithinMsB\x13\n" +
 	"\x11_expected_wait_ms\"t\n" +
 	"\rSessionEnding\x12\x1d\n" +
 	"\n" +
