@@ -62,6 +62,7 @@ func (l *ledger) ahead(devices []string) error {
 				r.add(f)
 			}
 		}, selectFormer+`where device = any($1) order by used_at, gateway`, fresh),
+		ask(scanQueued, func(q Queued) { l.rows.places[q.Device] = &q }, selectQueued+`where q.device = any($1)`, fresh),
 	); err != nil {
 		return err
 	}
@@ -69,11 +70,12 @@ func (l *ledger) ahead(devices []string) error {
 }
 
 // keepDevice keeps a device that was read, for now without suspensions, open
-// session and former addresses.
+// session, former addresses and place in the queue.
 func (l *ledger) keepDevice(d provisioner.Device) {
 	l.rows.devices[d.ID] = &deviceRow{d}
 	l.rows.sessions[d.ID] = &sessionRow{}
 	l.rows.formers[d.ID] = &formerRow{addresses: make(map[string]int64)}
+	l.rows.places[d.ID] = &Queued{}
 }
 
 // tenantsAhead reads what the tenants of these devices share.

@@ -31,6 +31,7 @@ type ledgerRows struct {
 	devices  map[string]*deviceRow
 	sessions map[string]*sessionRow // the open one, by device
 	formers  map[string]*formerRow  // addresses, by device
+	places   map[string]*Queued     // in the queue, by device, as read ahead; zero: none
 	entitled map[string][]string    // pools, by tenant
 	pools    map[string]*poolRow
 	shares   map[shareKey]*shareRow
@@ -92,7 +93,7 @@ type (
 
 func newLedgerRows() *ledgerRows {
 	return &ledgerRows{
-		devices: make(map[string]*deviceRow), sessions: make(map[string]*sessionRow), formers: make(map[string]*formerRow),
+		devices: make(map[string]*deviceRow), sessions: make(map[string]*sessionRow), formers: make(map[string]*formerRow), places: make(map[string]*Queued),
 		entitled: make(map[string][]string), pools: make(map[string]*poolRow), shares: make(map[shareKey]*shareRow),
 		classes: make(map[classKey]*classRow),
 		serving: make(map[string][]string), gateways: make(map[string]*gatewayRow),
@@ -101,7 +102,7 @@ func newLedgerRows() *ledgerRows {
 }
 
 func (r *ledgerRows) empty() bool {
-	return len(r.devices)+len(r.sessions)+len(r.formers)+len(r.entitled)+len(r.pools)+len(r.shares)+len(r.classes)+
+	return len(r.devices)+len(r.sessions)+len(r.formers)+len(r.places)+len(r.entitled)+len(r.pools)+len(r.shares)+len(r.classes)+
 		len(r.serving)+len(r.gateways)+len(r.blocks)+len(r.partly) == 0
 }
 

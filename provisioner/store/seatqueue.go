@@ -47,6 +47,13 @@ func (r *Reader) aside() querier {
 
 // InQueue reads the place of a device; ErrNone if it has none.
 func (r *Reader) InQueue(device string) (Queued, error) {
+	if l := r.ledger(); l != nil && l.rows.places[device] != nil {
+		q := *l.rows.places[device]
+		if q.Device == "" {
+			return q, ErrNone
+		}
+		return q, nil
+	}
 	return one(r.aside(), scanQueued, selectQueued+`where q.device = $1`, device)
 }
 
@@ -219,6 +226,7 @@ func (w *Writer) Dequeue(q Queued) error {
 	if err := w.takeOfferBack(q); err != nil {
 		return err
 	}
+	touch(w.ledger(), w.ledger().rows.places, q.Device)
 	if err := w.beside().run(`delete from seat_queue where device = $1`, q.Device); err != nil {
 		return err
 	}
@@ -237,6 +245,7 @@ func (w *Writer) takeOfferBack(q Queued) error {
 
 // putQueued writes a place and counts it; was is as it was, zero if there was none.
 func (w *Writer) putQueued(was, is Queued) error {
+	touch(w.ledger(), w.ledger().rows.places, is.Device)
 	if err := w.beside().run(`insert into seat_queue (device, tenant, person, class, rank, since, stream, heard_at, lost_at, offered_pool, offered_until)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 		on conflict (device) do update set tenant = excluded.tenant, person = excluded.person, class = excluded.class, rank = excluded.rank,
