@@ -167,6 +167,7 @@ const (
 	ChangeDevice  ChangeKind = "device"  // state or generation of a device
 	ChangeGateway ChangeKind = "gateway" // declaration or keys of a gateway
 	ChangeKeys    ChangeKind = "keys"    // keys of the control plane
+	ChangeQueue   ChangeKind = "queue"   // the place of a laptop that waits for a seat
 	// Somebody was forgotten in a tenant: her id stands in Device.
 	ChangeForgotten ChangeKind = "forgotten"
 )

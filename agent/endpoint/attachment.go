@@ -71,7 +71,9 @@ type attachment struct {
 	// probing: the network has changed, or a person asked, and nothing has been heard since. If the stream is dead,
 	// it is so for this laptop alone.
 	probing bool
-	quiet   quiet
+	// waits: this laptop has a place in the queue for a seat, and no session.
+	waits bool
+	quiet quiet
 }
 
 // serve opens a session on the stream, or goes on with the one that is held, and keeps it until the stream
@@ -191,6 +193,8 @@ func (a *attachment) obey(ctx context.Context, m *heimdrahtv1.AttachResponse) (o
 		return a.ended(ctx, judgeClosed(control.FromRefusal(order.Closed.GetWhy())))
 	case *heimdrahtv1.AttachResponse_Ending:
 		a.ending(order.Ending)
+	case *heimdrahtv1.AttachResponse_Waiting:
+		a.waiting(ctx, order.Waiting)
 	case *heimdrahtv1.AttachResponse_Refused:
 		return a.ended(ctx, judgeRefused(control.FromRefusal(order.Refused)))
 	}
@@ -202,6 +206,7 @@ func (a *attachment) obey(ctx context.Context, m *heimdrahtv1.AttachResponse) (o
 func (a *attachment) ended(ctx context.Context, out outcome) (outcome, bool) {
 	a.answer.Stop()
 	a.renew.Stop()
+	a.waits = false
 	if out.drop {
 		a.endpoint.dropSession(ctx)
 	}
@@ -218,6 +223,7 @@ func (a *attachment) opened(ctx context.Context, m *heimdrahtv1.SessionOpened) (
 	e := a.endpoint
 	a.answer.Stop()
 	a.reopen.Stop()
+	a.waits = false
 	id := m.GetSessionId()
 	next, err := checkConfiguration(m.GetConfiguration(), e.ownKey())
 	if err == nil && !validID(id) {
@@ -305,6 +311,13 @@ func (a *attachment) nudge() {
 	if a.endpoint.heldSession() != nil {
 		a.probing = true
 		a.sendRenewal(probeWithin)
+		return
+	}
+	if a.waits {
+		// Asking again changes nothing but tells whether the stream is alive.
+		a.probing = true
+		_ = a.open()
+		a.answer.Reset(probeWithin)
 		return
 	}
 	if a.reopen.Stop() {

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/hostnet"
@@ -22,5 +23,6 @@ func Catalogue() []*control.Problem {
 		serverErratic(), serverSilent(), otherTunnel("{name}"), conflict, tunnelLeft(fill), tunnelFailed(fill),
 		tunnelFailed(wireguard.ErrKernelUnsupported), tunnelFailed(fs.ErrPermission), tunnelFailed(syscall.EEXIST), tunnelFailed(errors.ErrUnsupported),
 		StateDamaged("{folder}", fill),
+		seatAwaited(phrase{" an Stelle {position}", " at place {position}"}, phrase{", voraussichtlich noch {wait}", ", probably for another {wait}"}, 3*time.Minute),
 	}
 }

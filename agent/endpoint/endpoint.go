@@ -101,6 +101,7 @@ type Endpoint struct {
 	problem  *control.Problem
 	held     *session
 	end      *ending // of the session that is held, if the control plane has said so
+	place    *place  // in the queue for a seat, as last told; nil: it does not wait
 	attached bool
 	reported *Reported // nil: nothing yet
 	clockOff time.Duration
@@ -344,7 +345,7 @@ func (e *Endpoint) heldSession() *session {
 func (e *Endpoint) hold(s *session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.held, e.end, e.problem, e.attached = s, nil, nil, true
+	e.held, e.end, e.place, e.problem, e.attached = s, nil, nil, nil, true
 	e.touch()
 }
 
@@ -368,7 +369,7 @@ func (e *Endpoint) extend(id string, lease time.Time, off time.Duration) {
 func (e *Endpoint) tell(p *control.Problem) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.problem = p
+	e.problem, e.place = p, nil
 	e.touch()
 }
 

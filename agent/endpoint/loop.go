@@ -172,7 +172,7 @@ func (e *Endpoint) judgeBroken(err error) outcome {
 func (e *Endpoint) halt(out outcome) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.halted, e.problem = &out, out.problem
+	e.halted, e.problem, e.place = &out, out.problem, nil
 	e.touch()
 }
 

@@ -31,6 +31,7 @@ const (
 	CodeCaptivePortal   = "captive-portal"
 	CodeNoNetwork       = "no-network"
 	CodeGatewayNotFound = "gateway-not-found"
+	CodeSeatAwaited     = "seat-awaited"
 	CodeServerSilent    = "server-silent"
 	CodeServerAway      = "server-away"
 	CodeServerErratic   = "server-erratic"

@@ -50,6 +50,11 @@ type Status struct {
 	// CertificateUntil is when the laptop's certificate ends; it renews itself long before.
 	CertificateUntil time.Time `json:"certificate_until,omitzero"`
 
+	// QueuePosition is this laptop's place in the queue for a seat, from 1. Zero: it does not wait, or it is not counted yet.
+	QueuePosition int64 `json:"queue_position,omitempty"`
+	// ExpectedWait is after how many seconds it will probably be connected. Nil: nobody can tell.
+	ExpectedWait *int64 `json:"expected_wait_s,omitempty"`
+
 	// The rest is zero without a session.
 	Gateway    string       `json:"gateway,omitempty"`
 	Addresses  []netip.Addr `json:"addresses,omitempty"`
@@ -90,6 +95,7 @@ type situation struct {
 	problem                            *control.Problem
 	session                            *session
 	end                                *ending
+	place                              *place
 	tunnel                             reading
 	clockOff                           time.Duration
 }
@@ -109,7 +115,7 @@ func (e *Endpoint) situation() (situation, whose) {
 	defer e.mu.Unlock()
 	return situation{
 		enrolled: e.identity != nil, wanted: e.wanted, halted: e.halted != nil, attached: e.attached,
-		problem: e.problem, session: e.held, end: e.end, tunnel: tunnel, clockOff: e.clockOff,
+		problem: e.problem, session: e.held, end: e.end, place: e.place, tunnel: tunnel, clockOff: e.clockOff,
 	}, whose{e.device, e.identity}
 }
 
@@ -137,6 +143,13 @@ func describe(s situation, language string, now time.Time) Status {
 	}
 	status.State, status.problem = state, problem
 	status.Sentence, status.Next, status.Who = said.Sentence, said.Next, turnOf(state, problem)
+	if s.place != nil {
+		status.QueuePosition = s.place.position
+		if s.place.wait > 0 {
+			seconds := int64(s.place.wait.Seconds())
+			status.ExpectedWait = &seconds
+		}
+	}
 	if s.session != nil {
 		status.Gateway, status.Addresses = s.session.settings.GatewayName, s.session.settings.Addresses
 		status.Since, status.LeaseUntil = s.session.openedAt.UTC(), s.session.leaseUntil.UTC()

@@ -186,6 +186,8 @@ func open(ctx context.Context, conn *control.Conn) error {
 		return err
 	case answer.GetRefused() != nil:
 		return control.FromRefusal(answer.GetRefused())
+	case answer.GetWaiting() != nil:
+		return errors.New("all seats are taken: the laptop would have to wait")
 	case answer.GetOpened() == nil:
 		return fmt.Errorf("an opening was answered with %v", answer)
 	}

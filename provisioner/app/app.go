@@ -153,7 +153,8 @@ func (a *App) wire(o Options) error {
 	a.signIn = signin.New(signin.Options{Store: a.store, Directories: a.registry, Factors: a.keys, Logger: a.log})
 	a.rights = entitlement.New(entitlement.Options{Store: a.store, Directories: a.registry, Logger: a.log})
 	a.sessions = session.New(session.Options{
-		Store: a.store, Standings: a.signIn, Confirmations: a.contacts, Keys: a.keys, Journal: a.journal, Logger: a.log,
+		Store: a.store, Standings: a.signIn, Confirmations: a.contacts, Keys: a.keys, Journal: a.journal,
+		Freed: a.hub.Listen(watch.Closings()).C, Logger: a.log,
 	})
 	collector, err := collectorOf(a.config)
 	if err != nil {
@@ -223,7 +224,7 @@ func (a *App) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, duty := range []func(context.Context) error{
 		func(ctx context.Context) error { return a.hub.Run(ctx, a.store) },
-		a.contacts.Run, a.rights.Run, a.sessions.RunExpiry, a.signIn.RunForgetting, a.desk.RunTakings, a.tidy, a.keys.run, a.journal.Run,
+		a.contacts.Run, a.rights.Run, a.sessions.RunExpiry, a.sessions.RunQueue, a.sessions.RunLine, a.signIn.RunForgetting, a.desk.RunTakings, a.tidy, a.keys.run, a.journal.Run,
 		a.auditing.RunCheckpoints, a.auditing.RunCollecting, a.metering.RunCounts, a.metering.RunPeaks,
 	} {
 		group.Go(func() error { return duty(duties) })

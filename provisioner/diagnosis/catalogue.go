@@ -78,6 +78,7 @@ const (
 	NoLicence            provisioner.Code = "no-licence"
 	LicenceOver          provisioner.Code = "licence-over"
 	NoSeat               provisioner.Code = "no-seat"
+	SeatAwaited          provisioner.Code = "seat-awaited"
 	NoGateway            provisioner.Code = "no-gateway-for-tenant"
 	GatewayAway          provisioner.Code = "gateway-away"
 	GatewayFull          provisioner.Code = "gateway-full"
@@ -305,6 +306,9 @@ func catalogueOfPlace() []Entry {
 		{NoSeat, provisioner.WhoNobody,
 			provisioner.Text{Sentence: "Alle Plätze sind belegt ({seats}).", Next: "Der Laptop versucht es von selbst weiter, bis einer frei wird. Kommt das oft vor, fehlen Lizenzen."},
 			provisioner.Text{Sentence: "All seats are taken ({seats}).", Next: "The laptop goes on trying by itself until one is free. If that happens often, licences are missing."}},
+		{SeatAwaited, provisioner.WhoNobody,
+			provisioner.Text{Sentence: "Alle Plätze sind belegt. Der Laptop wartet auf einen, an Stelle {position}.", Next: "Er verbindet sich von selbst, sobald er an der Reihe ist. Kommt das oft vor, fehlen Lizenzen."},
+			provisioner.Text{Sentence: "All seats are taken. The laptop waits for one, at place {position}.", Next: "It connects by itself as soon as it is its turn. If that happens often, licences are missing."}},
 		{NoGateway, provisioner.WhoOperator,
 			provisioner.Text{Sentence: "Für diese Verwaltung ist kein Zugangsserver vorgesehen.", Next: "Die Verwaltung bei einem Zugangsserver eintragen (gateways, tenants): heimdraht apply."},
 			provisioner.Text{Sentence: "No gateway is meant to serve this administration.", Next: "Add the tenant to a gateway (gateways, tenants): heimdraht apply."}},

@@ -35,6 +35,10 @@ func (f Facts) licence() Link {
 	if len(f.Pools) == 0 {
 		return l.wrong(words{"keine hinterlegt", "none on record"}, NoLicence)
 	}
+	if f.Waits {
+		position := same(strconv.FormatInt(max(f.Position, 1), 10))
+		return l.wrong(words{"wartet auf einen Platz, an Stelle ", "waits for a seat, place "}.with(position), SeatAwaited, fill{"position", position})
+	}
 	pool, refusal := seat.Choose(f.Pools)
 	switch {
 	case refusal == nil:

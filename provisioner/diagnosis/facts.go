@@ -34,6 +34,10 @@ type Facts struct {
 
 	// Pools from which the tenant may take seats.
 	Pools []seat.Offer
+	// Waits: the device is connected and waits for a seat.
+	Waits bool
+	// Position is where it stands among those who wait, from 1; zero: a seat is held for it.
+	Position int64
 	// Gateways that serve the tenant, and the one of the session.
 	Gateways []Gateway
 	// Version is the control plane's.

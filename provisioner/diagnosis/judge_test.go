@@ -112,6 +112,7 @@ func faults() []fault {
 		{"no licence", func(f *diagnosis.Facts) { f.Pools = nil }, diagnosis.NoLicence, false},
 		{"contract over", func(f *diagnosis.Facts) { f.Pools[0].Quantity = provisioner.Quantity{} }, diagnosis.LicenceOver, false},
 		{"no seat", func(f *diagnosis.Facts) { f.Pools[0].Held = 10 }, diagnosis.NoSeat, false},
+		{"waits for a seat", func(f *diagnosis.Facts) { f.Waits, f.Position, f.Pools[0].Held = true, 3, 10 }, diagnosis.SeatAwaited, false},
 		{"no gateway", func(f *diagnosis.Facts) { f.Gateways = nil }, diagnosis.NoGateway, false},
 		{"gateway away", func(f *diagnosis.Facts) { f.Gateways[0].Reachable = false }, diagnosis.GatewayAway, false},
 		{"gateway full", func(f *diagnosis.Facts) { f.Gateways[0].Open = 100 }, diagnosis.GatewayFull, false},
@@ -171,7 +172,7 @@ func excuses(first, second provisioner.Code) bool {
 		{diagnosis.AccountDeleted, diagnosis.AccountDisabled, diagnosis.AccountExpired, diagnosis.AccountLocked},
 		{diagnosis.PasswordCloses, diagnosis.PasswordLimits, diagnosis.PasswordExpired},
 		{diagnosis.WrongPassword, diagnosis.LockedByTries, diagnosis.DeviceLimit},
-		{diagnosis.NoLicence, diagnosis.LicenceOver, diagnosis.NoSeat}, {diagnosis.NoGateway, diagnosis.GatewayAway, diagnosis.GatewayFull},
+		{diagnosis.NoLicence, diagnosis.LicenceOver, diagnosis.NoSeat, diagnosis.SeatAwaited}, {diagnosis.NoGateway, diagnosis.GatewayAway, diagnosis.GatewayFull},
 		{diagnosis.NoDevice, diagnosis.DeviceRevoked, diagnosis.CertificateExpired},
 	}
 	return slices.ContainsFunc(same, func(c []provisioner.Code) bool { return slices.Contains(c, first) && slices.Contains(c, second) })

@@ -264,17 +264,42 @@ func readDirectory(tx *store.Reader, p Found, f *diagnosis.Facts) error {
 	return nil
 }
 
+// readQueue reads where a laptop stands that waits for a seat. One that has lost its
+// connection has its place still, and something else is the matter with it.
+func readQueue(tx *store.Reader, f *diagnosis.Facts) error {
+	if f.Device == nil || !slices.ContainsFunc(f.Pools, func(o seat.Offer) bool { return o.Queued > 0 }) {
+		return nil
+	}
+	place, err := tx.InQueue(f.Device.ID)
+	if errors.Is(err, store.ErrNone) || err == nil && !place.LostAt.IsZero() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f.Waits = true
+	positions, err := tx.QueuePositions()
+	for _, list := range positions {
+		if at, ok := list[place.Device]; ok && (f.Position == 0 || at < f.Position) {
+			f.Position = at
+		}
+	}
+	return err
+}
+
 // readPlaces reads the pools and the gateways.
 func readPlaces(tx *store.Reader, person string, f *diagnosis.Facts) error {
 	claim := seat.Claim{Tenant: f.Tenant.Name, Person: person}
 	if f.Standing != nil {
 		claim.Class = f.Tenant.ClassOf(f.Standing.Groups)
 	}
-	offers, err := tx.Offers(claim, f.Now)
-	if err != nil {
+	var err error
+	if f.Pools, err = tx.Offers(claim, f.Now); err != nil {
 		return fmt.Errorf("reading the licence pools: %w", err)
 	}
-	f.Pools = seat.ForSessions(f.Tenant, offers)
+	if err := readQueue(tx, f); err != nil {
+		return fmt.Errorf("reading the queue: %w", err)
+	}
 	gateways, err := tx.GatewaysOf(f.Tenant.Name)
 	if err != nil {
 		return fmt.Errorf("reading the gateways: %w", err)

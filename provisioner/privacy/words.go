@@ -99,6 +99,11 @@ func Keepings() map[string]Keeping {
 			Why:   Words{"damit man den richtigen Laptop bestätigt", "so that the right laptop is approved"},
 			Until: Words{"einen Tag", "a day"}, Seen: Words{"wer den Code hat", "who has the code"}, End: goes,
 		},
+		"seat_queue": {
+			What:  Words{"Laptops, die auf einen freien Platz warten: wessen, seit wann, ob gerade verbunden", "laptops that wait for a seat: whose, since when, whether connected just now"},
+			Why:   Words{"damit der Reihe nach drankommt, wer wartet", "so that those who wait get their turn"},
+			Until: Words{"bis sie an der Reihe sind; ohne Verbindung drei Minuten", "until it is their turn; without a connection three minutes"}, Seen: desk, End: goes,
+		},
 		"used_key": {
 			What:  Words{"öffentliche Schlüssel, die je benutzt wurden, mit der Nummer des Laptops", "public keys that were ever used, with the laptop's id"},
 			Why:   Words{"ein toter Schlüssel darf nicht wiederkommen", "a dead key must not return"},

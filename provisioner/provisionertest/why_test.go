@@ -252,7 +252,7 @@ func faultsOfTheControlPlane() []faultOf {
 			s.write(func(tx *store.Writer) error { return tx.NoteCertificate(l.ID, tx.Now.Add(-time.Hour)) })
 		}},
 
-		{name: "pool full", cause: "no-seat", declare: func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Contracts[0].Seats = 1 }, inject: func(s *scene) {
+		{name: "pool full", cause: "seat-awaited", declare: func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Contracts[0].Seats = 1 }, inject: func(s *scene) {
 			s.opened(s.Enrol(provisionertest.Second, "SN2"))
 			s.refused(s.enrolled())
 		}},

@@ -44,6 +44,7 @@ type attachment struct {
 	ending  provisioner.Ending // of that session, as far as is known here
 	told    provisioner.Ending // what the laptop was told of it; zero: nothing
 	reports reports
+	waiting *waiting // for a seat; nil: it does not
 }
 
 // Attach serves a laptop's stream until it breaks or the device may not go on.
@@ -59,7 +60,11 @@ func (h *sessionHandler) Attach(stream attachStream) error {
 	ctx, release := h.streams.hold(stream.Context(), "device "+a.actor.ID, a.actor.Until)
 	defer release()
 	defer a.reports.end()
-	return because(ctx, a.serve(ctx, listener))
+	err := a.serve(ctx, listener)
+	if left := aside(func() error { return a.leaveQueue(ctx) }); left != nil {
+		err = errors.Join(err, left)
+	}
+	return because(ctx, err)
 }
 
 func (a *attachment) serve(ctx context.Context, listener *watch.Listener) error {
@@ -75,6 +80,10 @@ func (a *attachment) serve(ctx context.Context, listener *watch.Listener) error 
 			return err
 		case <-listener.C:
 			if err := aside(func() error { return a.check(ctx) }); err != nil {
+				return err
+			}
+		case <-a.waiting.moved():
+			if err := aside(func() error { return a.lookAtQueue(ctx) }); err != nil {
 				return err
 			}
 		case event := <-events:
@@ -155,13 +164,24 @@ func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error
 	if len(e.GetResume()) > maxID || len(e.GetAgentVersion()) > maxText {
 		return tooLong()
 	}
-	opened, err := a.sessions.Open(ctx, a.actor, session.OpenRequest{Stream: a.id, Resume: e.GetResume(), AgentVersion: printable(e.GetAgentVersion()), Clock: toTime(e.GetClock())})
+	return a.openAs(ctx, session.OpenRequest{
+		Stream: a.id, Resume: e.GetResume(), AgentVersion: printable(e.GetAgentVersion()), Clock: toTime(e.GetClock()), Wait: true,
+	})
+}
+
+func (a *attachment) openAs(ctx context.Context, r session.OpenRequest) error {
+	opened, err := a.sessions.Open(ctx, a.actor, r)
 	if refusal, ok := provisioner.AsRefusal(err); ok && !endsStream(refusal) {
-		return a.refused(refusal)
+		return errors.Join(a.leaveQueue(ctx), a.refused(refusal))
 	}
 	if err != nil {
 		return err
 	}
+	if opened.Waits {
+		return a.wait(r)
+	}
+	a.waiting.end()
+	a.waiting = nil
 	a.session, a.ending, a.told = opened.Session.ID, opened.Session.Ending, provisioner.Ending{}
 	a.reports.begin(ctx, a.metering, opened.Session)
 	// What happened between the transaction and now rang the listener.
@@ -255,6 +275,9 @@ func (a *attachment) check(ctx context.Context) error {
 	err := a.sessions.Check(ctx, a.actor, a.id, a.session)
 	if refusal, ok := provisioner.AsRefusal(err); ok && !saysNothing(refusal) {
 		return a.closed(a.session, refusal)
+	}
+	if err == nil && a.waiting != nil {
+		return a.lookAtQueue(ctx)
 	}
 	return err // where nothing could be looked up, the stream ends: the laptop comes back to hear
 }

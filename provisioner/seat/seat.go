@@ -17,7 +17,6 @@
 package seat
 
 import (
-	"slices"
 	"strconv"
 	"time"
 
@@ -49,6 +48,11 @@ type Offer struct {
 	Reserve, ClassHeld int64
 	// How many laptops wait that may take its seats.
 	Waiting int64
+	// Queued are those that have a place in the queue: those that wait, those that are
+	// offered a seat, and those that have lost their connection for a moment.
+	Queued int64
+	// Own: she held one of its seats until this step, so nobody who waits is before her.
+	Own bool
 	// Named: she has a seat of the pool. Nothing is counted for her session.
 	Assigned bool
 }
@@ -86,13 +90,7 @@ func (o Offer) Grants() bool {
 	if o.Assigned {
 		return o.Quantity.Running > 0
 	}
-	return o.owed() || o.Waiting == 0 && o.Free() > 0
-}
-
-// ForSessions leaves of what is offered to a tenant what may give a session its seat:
-// pools of metered products do not.
-func ForSessions(tenant provisioner.Tenant, offers []Offer) []Offer {
-	return slices.DeleteFunc(slices.Clone(offers), func(o Offer) bool { return tenant.CountsPool(o.Pool) })
+	return o.owed() || (o.Waiting == 0 || o.Own) && o.Free() > 0
 }
 
 // Choose names the pool whose seat a session takes at now: one of which she has a

@@ -15,6 +15,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/address"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
@@ -149,16 +150,7 @@ func laptopOf(tx *store.Writer, g provisioner.Gateway, i int) (provisioner.Devic
 // is read before, the decision, and writing it down. 128 laptops of 500 tenants open
 // at a time, which share one licence pool, or each have their own.
 func BenchmarkOpen(b *testing.B) {
-	for _, e := range []struct {
-		name string
-		make func() store.Options
-	}{
-		{"sqlite", func() store.Options { return store.Options{Database: filepath.Join(b.TempDir(), "db")} }},
-		{"postgres", func() store.Options {
-			d := postgrestest.New(b)
-			return store.Options{Database: d.DSN, Password: d.Password}
-		}},
-	} {
+	for _, e := range databases(b) {
 		for _, p := range []struct {
 			name  string
 			pools func([]string) []provisioner.LicencePool
@@ -166,6 +158,22 @@ func BenchmarkOpen(b *testing.B) {
 			s, _ := crowdIn(b, e.make(), seats, p.pools, enrol)
 			b.Run("database="+e.name+"/pool="+p.name, func(b *testing.B) { openMany(b, s) })
 		}
+	}
+}
+
+// database makes one.
+type database struct {
+	name string
+	make func() store.Options
+}
+
+func databases(b *testing.B) []database {
+	return []database{
+		{"sqlite", func() store.Options { return store.Options{Database: filepath.Join(b.TempDir(), "db")} }},
+		{"postgres", func() store.Options {
+			d := postgrestest.New(b)
+			return store.Options{Database: d.DSN, Password: d.Password}
+		}},
 	}
 }
 
@@ -212,6 +220,72 @@ func openSession(tx *store.Writer, g provisioner.Gateway, i int) error {
 			OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease),
 		}),
 	)
+}
+
+// BenchmarkOpenBesideAQueue is an opening for which there is a seat of her tenant's
+// guarantee, while people of other tenants wait for seats of the same pool.
+func BenchmarkOpenBesideAQueue(b *testing.B) {
+	for _, e := range databases(b) {
+		for _, waiting := range []int{0, 10_000} {
+			b.Run(fmt.Sprintf("database=%s/waiting=%d", e.name, waiting), func(b *testing.B) {
+				s, _ := crowdIn(b, e.make(), seats, sharedPool, enrol)
+				pool := provisioner.LicencePool{
+					Name: "vpn", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: seats}},
+					Shares: []provisioner.PoolShare{{Tenant: "dorf"}},
+				}
+				for n := range 500 {
+					pool.Shares = append(pool.Shares, provisioner.PoolShare{Tenant: fmt.Sprintf("stadt%03d", n), Guarantee: seats / 500})
+				}
+				if err := s.Store.Update(context.Background(), func(tx *store.Writer) error {
+					err := errors.Join(tx.PutTenant(provisioner.Tenant{Name: "dorf", Directory: "ad", Policy: provisioner.DefaultPolicy()}), tx.PutPool(pool))
+					for n := range waiting {
+						err = errors.Join(err, tx.Enqueue(fmt.Sprintf("waits%06d", n), seat.Claim{Tenant: "dorf"}, "stream"))
+					}
+					return err
+				}); err != nil {
+					b.Fatal(err)
+				}
+				openMany(b, s)
+			})
+		}
+	}
+}
+
+// BenchmarkDispatch is a seat that comes free while 10,000 wait of 500 tenants: it is
+// held for who is next, and given back.
+func BenchmarkDispatch(b *testing.B) {
+	for _, e := range databases(b) {
+		b.Run("database="+e.name, func(b *testing.B) {
+			s, _ := crowdIn(b, e.make(), 0, sharedPool, enrol)
+			if err := s.Store.Update(context.Background(), func(tx *store.Writer) (err error) {
+				for n := range 10_000 {
+					err = errors.Join(err, tx.Enqueue(fmt.Sprintf("waits%06d", n), seat.Claim{Tenant: fmt.Sprintf("stadt%03d", n%500)}, "stream"))
+				}
+				pool, none := tx.Pool("vpn")
+				pool.Contracts[0].Seats = 1
+				return errors.Join(err, none, tx.PutPool(pool))
+			}); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if err := s.Store.Update(context.Background(), session.DispatchSome); err != nil {
+					b.Fatal(err)
+				}
+				if err := s.Store.Update(context.Background(), func(tx *store.Writer) error {
+					list, err := tx.OffersLapsed(tx.Now.Add(time.Hour), 10)
+					if err == nil && len(list) != 1 {
+						err = fmt.Errorf("%d are offered a seat", len(list))
+					}
+					for _, q := range list {
+						err = errors.Join(err, tx.Enqueue(q.Device, q.Claim, q.Stream))
+					}
+					return err
+				}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 // BenchmarkDelta is what one change costs to be read for its gateway. It follows

@@ -60,17 +60,21 @@ type Options struct {
 	Confirmations Confirmations
 	Keys          PresharedKeys
 	Journal       Journal // nil: nobody keeps one
-	Logger        *slog.Logger
+	// Freed says that sessions were closed, here or by another replica; nil: nobody
+	// does, and who waits for a seat is looked at each second.
+	Freed  <-chan struct{}
+	Logger *slog.Logger
 }
 
 // Service is the use cases of sessions.
 type Service struct {
 	Options
 	servingSince time.Time // RunExpiry moves it on after an interruption
+	line         line      // those who wait for a seat at this replica
 }
 
 // New makes the service; the time it is made is when serving resumed.
-func New(o Options) *Service { return &Service{Options: o, servingSince: time.Now()} }
+func New(o Options) *Service { return &Service{Options: o, servingSince: time.Now(), line: newLine()} }
 
 // gatewaysTried is how many gateways an opening asks before it gives up.
 const gatewaysTried = 3
@@ -81,6 +85,7 @@ type OpenRequest struct {
 	Resume       string // a session that the laptop still holds; may be empty
 	AgentVersion string
 	Clock        time.Time // what the laptop's shows; zero: it did not say
+	Wait         bool      // for a seat, if there is none
 }
 
 // Opened is a session with what the laptop must install.
@@ -88,6 +93,8 @@ type Opened struct {
 	Session provisioner.Session
 	Tunnel  Tunnel
 	Resumed bool
+	// Waits: there is no session yet; the device has a place in the queue for a seat.
+	Waits bool
 
 	epoch string // in which the session was opened
 }
@@ -122,25 +129,43 @@ func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenReque
 		return Opened{}, err
 	}
 	var tried []string
+	var failed provisioner.Session // on the last one of them; it keeps its seat for the next
 	for {
 		opened, err := s.write(ctx, actor, r, applicant, standing, tried)
-		if err != nil {
+		switch {
+		case err != nil && len(tried) > 0:
+			return Opened{}, errors.Join(err, s.end(ctx, failed, provisioner.CodeGatewayNotReady))
+		case r.Wait && refusedWith(err, provisioner.CodeNoSeat):
+			return s.enqueue(ctx, actor, r, claimOf(applicant, standing), err)
+		case err != nil:
 			return Opened{}, err
 		}
 		if s.installed(ctx, opened) {
 			return opened, nil
 		}
-		if err := s.end(ctx, opened.Session, provisioner.CodeGatewayNotReady); err != nil {
+		failed = opened.Session
+		tried = append(tried, failed.Gateway)
+		if ctx.Err() == nil && len(tried) < gatewaysTried {
+			continue
+		}
+		if err := s.end(ctx, failed, provisioner.CodeGatewayNotReady); err != nil {
 			return Opened{}, err
 		}
 		if ctx.Err() != nil {
-			return Opened{}, fmt.Errorf("waiting for gateway %s: %w", opened.Session.Gateway, ctx.Err())
+			return Opened{}, fmt.Errorf("waiting for gateway %s: %w", failed.Gateway, ctx.Err())
 		}
-		tried = append(tried, opened.Session.Gateway)
-		if len(tried) == gatewaysTried {
-			return Opened{}, provisioner.Refuse(provisioner.CodeGatewayNotReady).After(2 * time.Second)
-		}
+		return Opened{}, provisioner.Refuse(provisioner.CodeGatewayNotReady).After(2 * time.Second)
 	}
+}
+
+func refusedWith(err error, code provisioner.Code) bool {
+	refusal, ok := provisioner.AsRefusal(err)
+	return ok && refusal.Code == code
+}
+
+// claimOf is with what somebody claims a seat.
+func claimOf(a store.Applicant, standing provisioner.Standing) seat.Claim {
+	return seat.Claim{Tenant: a.Tenant.Name, Person: a.Person.ID, Class: a.Tenant.ClassOf(standing.Groups)}
 }
 
 // admit asks the directory, outside of any transaction, and decides whether
@@ -213,13 +238,22 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 			return err
 		}
 		// Its own, and those of others on the same laptop: one is open at a time.
+		why := provisioner.CodeSessionElsewhere
+		if len(tried) > 0 {
+			why = provisioner.CodeGatewayNotReady
+		}
+		var own string // the pool of which its own had a seat
 		for _, id := range append([]string{device.ID}, a.Beside...) {
-			if _, err := tx.CloseSessionOf(id, provisioner.CodeSessionElsewhere); err != nil && !errors.Is(err, store.ErrNone) {
+			former, err := tx.CloseSessionOf(id, why)
+			if err != nil && !errors.Is(err, store.ErrNone) {
 				return fmt.Errorf("closing the former session: %w", err)
 			}
+			if id == device.ID {
+				own = former.Pool
+			}
 		}
-		claim := seat.Claim{Tenant: tenant.Name, Person: device.Person, Class: tenant.ClassOf(standing.Groups)}
-		pool, err := choosePool(tx, tenant, claim)
+		claim := claimOf(a, standing)
+		pool, err := takeTurn(tx, claim, device.ID, own)
 		if err != nil {
 			return err
 		}
@@ -255,12 +289,16 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 }
 
 // choosePool names the licence pool that gives the seat.
-func choosePool(tx *store.Writer, tenant provisioner.Tenant, claim seat.Claim) (string, error) {
+func choosePool(tx *store.Writer, claim seat.Claim) (string, error) {
 	offers, err := tx.Offers(claim, tx.Now)
 	if err != nil {
 		return "", fmt.Errorf("reading the licence pools: %w", err)
 	}
-	pool, refusal := seat.Choose(seat.ForSessions(tenant, offers))
+	return chosen(offers)
+}
+
+func chosen(offers []seat.Offer) (string, error) {
+	pool, refusal := seat.Choose(offers)
 	if refusal != nil {
 		return "", refusal
 	}

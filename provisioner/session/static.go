@@ -202,11 +202,7 @@ func (s *Service) writeStatic(tx *store.Writer, actor provisioner.Actor, r Stati
 	if err != nil {
 		return session, gateway, err
 	}
-	tenant, err := tx.Tenant(d.Tenant)
-	if err != nil {
-		return session, gateway, fmt.Errorf("reading the tenant: %w", err)
-	}
-	pool, err := choosePool(tx, tenant, seat.Claim{Tenant: d.Tenant, Person: d.Person, Class: provisioner.PriorityOrdinary})
+	pool, err := choosePool(tx, seat.Claim{Tenant: d.Tenant, Person: d.Person, Class: provisioner.PriorityOrdinary})
 	if err != nil {
 		return session, gateway, err
 	}

@@ -62,6 +62,7 @@ func (l *ledger) ahead(devices []string) error {
 				r.add(f)
 			}
 		}, selectFormer+`where device = any($1) order by used_at, gateway`, fresh),
+		ask(scanQueued, func(q Queued) { l.rows.places[q.Device] = &q }, selectQueued+`where q.device = any($1)`, fresh),
 	); err != nil {
 		return err
 	}
@@ -69,11 +70,12 @@ func (l *ledger) ahead(devices []string) error {
 }
 
 // keepDevice keeps a device that was read, for now without suspensions, open
-// session and former addresses.
+// session, former addresses and place in the queue.
 func (l *ledger) keepDevice(d provisioner.Device) {
 	l.rows.devices[d.ID] = &deviceRow{d}
 	l.rows.sessions[d.ID] = &sessionRow{}
 	l.rows.formers[d.ID] = &formerRow{addresses: make(map[string]int64)}
+	l.rows.places[d.ID] = &Queued{}
 }
 
 // tenantsAhead reads what the tenants of these devices share.
@@ -106,7 +108,7 @@ func (l *ledger) tenantsAhead(p *postgresPen, devices []string) error {
 			l.rows.entitled[t], l.rows.serving[t] = []string{}, []string{}
 		}
 		questions = append(questions,
-			ask(scanEntitled, l.keepPool, selectEntitled+`where s.tenant = any($1) and s.entitled = 1 order by s.tenant, p.name`, tenants),
+			ask(scanEntitled, l.keepPool, selectEntitled+`where s.tenant = any($1) and `+forSessions+` order by s.tenant, p.name`, tenants),
 			ask(scanServing, func(s served) { l.keepGateway(s.tenant, s.gateway) },
 				selectServing+`where t.tenant = any($1) order by t.tenant, g.name`, tenants),
 			// The lowest block with room of each tenant on each gateway.

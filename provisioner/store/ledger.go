@@ -31,6 +31,7 @@ type ledgerRows struct {
 	devices  map[string]*deviceRow
 	sessions map[string]*sessionRow // the open one, by device
 	formers  map[string]*formerRow  // addresses, by device
+	places   map[string]*Queued     // in the queue, by device, as read ahead; zero: none
 	entitled map[string][]string    // pools, by tenant
 	pools    map[string]*poolRow
 	shares   map[shareKey]*shareRow
@@ -67,6 +68,7 @@ type (
 		quantity provisioner.Quantity
 		// unused is what is left of guarantees, unusedReserve of reserves.
 		held, unused, unusedReserve int64
+		queued, waiting             int64
 		dirty                       bool
 	}
 	shareRow struct {
@@ -91,7 +93,7 @@ type (
 
 func newLedgerRows() *ledgerRows {
 	return &ledgerRows{
-		devices: make(map[string]*deviceRow), sessions: make(map[string]*sessionRow), formers: make(map[string]*formerRow),
+		devices: make(map[string]*deviceRow), sessions: make(map[string]*sessionRow), formers: make(map[string]*formerRow), places: make(map[string]*Queued),
 		entitled: make(map[string][]string), pools: make(map[string]*poolRow), shares: make(map[shareKey]*shareRow),
 		classes: make(map[classKey]*classRow),
 		serving: make(map[string][]string), gateways: make(map[string]*gatewayRow),
@@ -100,7 +102,7 @@ func newLedgerRows() *ledgerRows {
 }
 
 func (r *ledgerRows) empty() bool {
-	return len(r.devices)+len(r.sessions)+len(r.formers)+len(r.entitled)+len(r.pools)+len(r.shares)+len(r.classes)+
+	return len(r.devices)+len(r.sessions)+len(r.formers)+len(r.places)+len(r.entitled)+len(r.pools)+len(r.shares)+len(r.classes)+
 		len(r.serving)+len(r.gateways)+len(r.blocks)+len(r.partly) == 0
 }
 
@@ -176,8 +178,8 @@ func (l *ledger) flush() error {
 		if r.dirty {
 			change(l, r)
 			r.dirty = false
-			errs = append(errs, l.pen.run(`update licence_pool set held = $1, unused_guarantee = $2, unused_reserve = $3 where name = $4`,
-				r.held, r.unused, r.unusedReserve, name))
+			errs = append(errs, l.pen.run(`update licence_pool set held = $1, unused_guarantee = $2, unused_reserve = $3, queued = $4, waiting = $5 where name = $6`,
+				r.held, r.unused, r.unusedReserve, r.queued, r.waiting, name))
 		}
 	}
 	for k, r := range l.rows.classes {
@@ -315,19 +317,27 @@ func scanFormer(s scanner) (f formerAddress, err error) {
 // add is called in the order of use, oldest first.
 func (r *formerRow) add(f formerAddress) { r.last, r.addresses[f.gateway] = f.gateway, f.index }
 
+// poolsOf names the pools to which a tenant is entitled, and has read them.
+func (l *ledger) poolsOf(tenant string) ([]string, error) {
+	if names, ok := l.rows.entitled[tenant]; ok {
+		return names, nil
+	}
+	list, err := all(l.pen, scanEntitled, selectEntitled+`where s.tenant = $1 and `+forSessions+` order by p.name`, tenant)
+	if err != nil {
+		return nil, err
+	}
+	read(l, l.rows.entitled, tenant, []string{})
+	for _, e := range list {
+		l.keepPool(e)
+	}
+	return l.rows.entitled[tenant], nil
+}
+
 // offers gives the pools that somebody is entitled to.
 func (l *ledger) offers(c seat.Claim, now time.Time) ([]seat.Offer, error) {
-	names, ok := l.rows.entitled[c.Tenant]
-	if !ok {
-		list, err := all(l.pen, scanEntitled, selectEntitled+`where s.tenant = $1 and s.entitled = 1 order by p.name`, c.Tenant)
-		if err != nil {
-			return nil, err
-		}
-		read(l, l.rows.entitled, c.Tenant, []string{})
-		for _, e := range list {
-			l.keepPool(e)
-		}
-		names = l.rows.entitled[c.Tenant]
+	names, err := l.poolsOf(c.Tenant)
+	if err != nil {
+		return nil, err
 	}
 	list := make([]seat.Offer, len(names))
 	for i, name := range names {
@@ -347,6 +357,7 @@ func (l *ledger) offers(c seat.Claim, now time.Time) ([]seat.Offer, error) {
 		list[i] = seat.Offer{
 			Pool: name, Model: p.model, Quantity: p.quantity, Held: p.held, UnusedGuarantee: p.unused, UnusedReserve: p.unusedReserve,
 			Guarantee: s.guarantee, Protected: s.protected, TenantHeld: s.held, Reserve: class.reserve, ClassHeld: class.held,
+			Waiting: p.waiting, Queued: p.queued,
 		}
 	}
 	return list, nil

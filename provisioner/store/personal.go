@@ -55,6 +55,8 @@ func PersonalTables() []Personal {
 				last_handshake received_bytes sent_bytes reported_handshake reported_received reported_sent reported_clock closed_at closed_why closed_revision key_of ends_at
 				due_at due_until due_why class`,
 			Whose: `device in ` + herDevices, Forget: `delete from session where device in ` + herDevices},
+		{Table: "seat_queue", Columns: "device tenant person class rank since stream heard_at lost_at offered_pool offered_until",
+			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from seat_queue where person = {person} and tenant = {tenant}`},
 		{Table: "static_peer", Columns: "device gateway pool address_index key_version gateway_key",
 			Whose: `device in ` + herDevices, Forget: `delete from static_peer where device in ` + herDevices},
 		// The key stays, whosesoever: one that is dead does not return.
@@ -138,7 +140,7 @@ func ImpersonalTables() map[string]string {
 		"tenant":              "name directory declaration timed",
 		"mail_domain":         "domain tenant",
 		"house_rules":         "tenant version german english declared_at",
-		"licence_pool":        "name model seats burst running valid_from valid_until declaration held unused_guarantee unused_reserve",
+		"licence_pool":        "name model seats burst running valid_from valid_until declaration held unused_guarantee unused_reserve queued waiting",
 		"pool_share":          "pool tenant guarantee protected entitled held",
 		"pool_class":          "pool class reserve held",
 		"gateway":             "name endpoint sessions aggregate_v4 aggregate_v6 masquerade public_key generation joined_at certificate_not_after agent_version open",
@@ -157,6 +159,7 @@ func ImpersonalTables() map[string]string {
 		"product_present":     "replica tenant product version sessions", // numbers of sessions, without whose
 		"product_replica":     "replica until",
 		"product_peak":        "tenant product version hour sessions", // none below 5
+		"product_pool":        "tenant pool",
 	}
 }
 
@@ -285,6 +288,10 @@ func (w *Writer) ForgetEverything(s Subject) error {
 	elsewhere, err := w.Elsewhere(s.Person.ID, s.Tenant)
 	if err != nil {
 		return err
+	}
+	// With the seats that were held for her.
+	if err := w.dequeueAll(s.Person.ID, s.Tenant); err != nil {
+		return fmt.Errorf("taking her laptops out of the queue: %w", err)
 	}
 	for _, p := range PersonalTables() {
 		for _, statement := range []struct {

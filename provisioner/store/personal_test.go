@@ -12,6 +12,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/address"
 	"github.com/heimdraht/heimdraht/provisioner/audit"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
@@ -107,6 +108,7 @@ func everywhere(tx *store.Writer, n int) (h her, err error) {
 			ID: fmt.Sprint("invitation", n), Tenant: "stadt", Person: p.ID, SerialNumber: h.device.SerialNumber, InvitedBy: p.DisplayName, ExpiresAt: tx.Now.Add(time.Hour),
 		}),
 		tx.Acknowledge(p.ID, "stadt", "1", h.device.ID),
+		tx.Enqueue(h.device.ID, seat.Claim{Tenant: "stadt", Person: p.ID}, "stream of "+p.ID),
 		tx.PutExternal(provisioner.External{Person: p.ID, Tenant: "stadt", Sponsor: "boss"}),
 		tx.PutExternal(provisioner.External{Person: trainee.ID, Tenant: "stadt", Sponsor: p.ID}),
 		tx.PutHeldLoss(store.HeldLoss{Person: p, Tenant: "stadt", Why: provisioner.WhyGroup}),

@@ -42,11 +42,15 @@ func declaredPool(q querier, name string) (provisioner.LicencePool, error) {
 // Offers lists the pools that somebody is entitled to, by name, as she meets them
 // at now. Those from which her tenant only still holds seats are not among them.
 func (r *Reader) Offers(c seat.Claim, now time.Time) ([]seat.Offer, error) {
-	l := r.ledger()
-	if l == nil {
-		l = &ledger{pen: reading{querier: r.q}, rows: newLedgerRows()}
+	return r.anyLedger().offers(c, now)
+}
+
+// anyLedger is the ledger of this transaction; in a view one that only reads.
+func (r *Reader) anyLedger() *ledger {
+	if l := r.ledger(); l != nil {
+		return l
 	}
-	return l.offers(c, now)
+	return &ledger{pen: reading{querier: r.q}, rows: newLedgerRows()}
 }
 
 // reading is the pen of who only reads.
@@ -72,13 +76,16 @@ type entitlement struct {
 }
 
 const selectEntitled = `select s.tenant, p.name, p.model, p.seats, p.burst, p.running, p.valid_from, p.valid_until, p.held, p.unused_guarantee, p.unused_reserve,
-	s.guarantee, s.protected, s.held from pool_share s join licence_pool p on p.name = s.pool `
+	p.queued, p.waiting, s.guarantee, s.protected, s.held from pool_share s join licence_pool p on p.name = s.pool `
+
+// forSessions is the condition that a share s may give sessions of its tenant seats.
+const forSessions = `s.entitled = 1 and not exists (select 1 from product_pool x where x.tenant = s.tenant and x.pool = s.pool)`
 
 func scanEntitled(s scanner) (e entitlement, err error) {
 	var from, until int64
 	q := &e.quantity
 	err = s.Scan(&e.tenant, &e.pool, &e.model, &q.Seats, &q.Burst, &q.Running, &from, &until, &e.poolRow.held, &e.unused, &e.unusedReserve,
-		&e.guarantee, &e.protected, &e.shareRow.held)
+		&e.queued, &e.waiting, &e.guarantee, &e.protected, &e.shareRow.held)
 	q.From, q.Until = at(from), at(until)
 	return e, err
 }
@@ -135,6 +142,9 @@ func (w *Writer) PutPool(p provisioner.LicencePool, was ...provisioner.LicencePo
 		return err
 	}
 	if err := w.putReserves(p); err != nil {
+		return err
+	}
+	if err := w.countQueue(p.Name); err != nil {
 		return err
 	}
 	return run(w.q, `update licence_pool set

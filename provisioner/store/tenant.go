@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -61,6 +62,34 @@ func (r *Reader) TenantHasPeople(tenant string) (bool, error) {
 	return n > 0, err
 }
 
+// keepProductPools notes which pools are for the tenant's products and not for its
+// sessions.
+func (w *Writer) keepProductPools(t provisioner.Tenant) error {
+	list, err := all(w.q, value[string], `select pool from product_pool where tenant = $1`, t.Name)
+	if err != nil {
+		return err
+	}
+	if err := run(w.q, `delete from product_pool where tenant = $1`, t.Name); err != nil {
+		return err
+	}
+	var rows [][]any
+	for _, p := range t.Products {
+		if row := []any{t.Name, p.LicencePool}; p.LicencePool != "" && !slices.ContainsFunc(rows, func(r []any) bool { return r[1] == row[1] }) {
+			rows = append(rows, row)
+			list = append(list, p.LicencePool)
+		}
+	}
+	if err := insertMany(w.q, `insert into product_pool (tenant, pool)`, rows, ""); err != nil {
+		return err
+	}
+	for _, pool := range list {
+		if err := w.countQueue(pool); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // PutTenant makes or changes a tenant and its mail domains. A domain that leads
 // to another tenant fails, at the latest with the commit: who declares has to
 // decide it before. was is the tenant as it is stored, zero if there is none;
@@ -75,7 +104,7 @@ func (w *Writer) PutTenant(t provisioner.Tenant, was ...provisioner.Tenant) erro
 		t.Name, t.Directory, text, boolInt(len(t.Policy.Access) > 0)); err != nil {
 		return err
 	}
-	if err := w.keepHouseRules(t); err != nil {
+	if err := errors.Join(w.keepHouseRules(t), w.keepProductPools(t)); err != nil {
 		return err
 	}
 	domains := t.MailDomains

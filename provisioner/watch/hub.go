@@ -41,6 +41,9 @@ func Gateway(name string) Topic { return Topic{"gateway", name} }
 // Device is everything that a connected laptop must be told.
 func Device(id string) Topic { return Topic{"device", id} }
 
+// Closings is the end of any session: a seat has come free.
+func Closings() Topic { return Topic{kind: "closings"} }
+
 // Hub follows the store's changes and wakes those whom they concern.
 type Hub struct {
 	log  *slog.Logger
@@ -133,6 +136,11 @@ func (h *Hub) wake(list []provisioner.Change) {
 	for _, c := range list {
 		for l := range h.listeners[Gateway(c.Gateway)] {
 			l.ring()
+		}
+		if c.Kind == provisioner.ChangeClosed {
+			for l := range h.listeners[Closings()] {
+				l.ring()
+			}
 		}
 		for l := range h.listeners[Device(c.Device)] {
 			l.ring()

@@ -125,7 +125,8 @@ func (c *checker) revisions() {
 	}
 }
 
-// seats are held by open sessions and nobody else, and never more than there are.
+// seats are held by open sessions and for those who are next in the queue, by nobody
+// else, and never more than there are.
 func (c *checker) seats() {
 	c.t.Helper()
 	held, share := make(map[string]int64), make(map[[2]string]int64)
@@ -134,6 +135,11 @@ func (c *checker) seats() {
 			held[s.pool]++
 			share[[2]string{s.pool, s.tenant}]++
 		}
+	}
+	for _, s := range list(c.t, c.tx, func(r *sql.Rows) (s [2]string, err error) { err = r.Scan(&s[0], &s[1]); return s, err },
+		`select offered_pool, tenant from seat_queue where offered_pool <> ''`) {
+		held[s[0]]++
+		share[s]++
 	}
 	type pool struct {
 		name                      string
@@ -145,7 +151,7 @@ func (c *checker) seats() {
 	}, `select name, held, unused_guarantee, seats + burst, coalesce((select sum(case when guarantee > s.held then guarantee - s.held else 0 end)
 		from pool_share s where s.pool = licence_pool.name), 0) from licence_pool`) {
 		if p.held != held[p.name] || p.unused != p.wants || p.held > p.room {
-			c.errorf("pool %s counts %d seats held, of %d, and %d guaranteed ones unused; %d sessions are open, and the shares add up to %d",
+			c.errorf("pool %s counts %d seats held, of %d, and %d guaranteed ones unused; %d sessions and offers hold some, and the shares add up to %d",
 				p.name, p.held, p.room, p.unused, held[p.name], p.wants)
 		}
 	}
@@ -158,7 +164,7 @@ func (c *checker) seats() {
 		return p, err
 	}, `select pool, tenant, held from pool_share`) {
 		if n := share[[2]string{p.pool, p.tenant}]; p.held != n {
-			c.errorf("%s counts %d seats of %s, and %d sessions are open", p.tenant, p.held, p.pool, n)
+			c.errorf("%s counts %d seats of %s, and %d sessions and offers hold some", p.tenant, p.held, p.pool, n)
 		}
 	}
 }

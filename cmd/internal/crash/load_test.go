@@ -189,7 +189,7 @@ func (w *worker) open(stream attachment, d *device, resume string) (*session, bo
 	answer, err := provisionertest.Open(stream, resume)
 	if code := answer.GetRefused().GetCode(); code != "" && !w.excused(code) {
 		err = fmt.Errorf("refused: %s", code)
-	} else if err == nil && code == "" && answer.GetOpened() == nil {
+	} else if err == nil && code == "" && answer.GetOpened() == nil && answer.GetWaiting() == nil { // who is to wait goes away
 		err = fmt.Errorf("told %v", answer)
 	}
 	if err != nil || answer.GetOpened() == nil {

@@ -641,6 +641,7 @@ type AttachResponse struct {
 	//	*AttachResponse_Closed
 	//	*AttachResponse_Refused
 	//	*AttachResponse_Ending
+	//	*AttachResponse_Waiting
 	Order         isAttachResponse_Order `protobuf_oneof:"order"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -728,6 +729,15 @@ func (x *AttachResponse) GetEnding() *SessionEnding {
 	return nil
 }
 
+func (x *AttachResponse) GetWaiting() *SessionWaiting {
+	if x != nil {
+		if x, ok := x.Order.(*AttachResponse_Waiting); ok {
+			return x.Waiting
+		}
+	}
+	return nil
+}
+
 type isAttachResponse_Order interface {
 	isAttachResponse_Order()
 }
@@ -753,6 +763,10 @@ type AttachResponse_Ending struct {
 	Ending *SessionEnding `protobuf:"bytes,5,opt,name=ending,proto3,oneof"`
 }
 
+type AttachResponse_Waiting struct {
+	Waiting *SessionWaiting `protobuf:"bytes,7,opt,name=waiting,proto3,oneof"`
+}
+
 func (*AttachResponse_Opened) isAttachResponse_Order() {}
 
 func (*AttachResponse_Renewed) isAttachResponse_Order() {}
@@ -762,6 +776,84 @@ func (*AttachResponse_Closed) isAttachResponse_Order() {}
 func (*AttachResponse_Refused) isAttachResponse_Order() {}
 
 func (*AttachResponse_Ending) isAttachResponse_Order() {}
+
+func (*AttachResponse_Waiting) isAttachResponse_Order() {}
+
+// SessionWaiting answers an opening for which there is no seat: the laptop has a
+// place in the queue as long as it holds its stream, and gets SessionOpened when
+// its turn comes. It is said again when that changes, at most every two seconds.
+type SessionWaiting struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From 1. Zero: not counted yet.
+	Position int64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	// Until its turn, estimated from the seats that came free lately. Unset: too
+	// few did to say anything.
+	ExpectedWaitMs *int64 `protobuf:"varint,2,opt,name=expected_wait_ms,json=expectedWaitMs,proto3,oneof" json:"expected_wait_ms,omitempty"`
+	// For how long the place is kept when the stream breaks.
+	KeptForMs int64 `protobuf:"varint,3,opt,name=kept_for_ms,json=keptForMs,proto3" json:"kept_for_ms,omitempty"`
+	// As in SessionOpened.
+	ReturnWithinMs int64 `protobuf:"varint,4,opt,name=return_within_ms,json=returnWithinMs,proto3" json:"return_within_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *SessionWaiting) Reset() {
+	*x = SessionWaiting{}
+	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionWaiting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionWaiting) ProtoMessage() {}
+
+func (x *SessionWaiting) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionWaiting.ProtoReflect.Descriptor instead.
+func (*SessionWaiting) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SessionWaiting) GetPosition() int64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *SessionWaiting) GetExpectedWaitMs() int64 {
+	if x != nil && x.ExpectedWaitMs != nil {
+		return *x.ExpectedWaitMs
+	}
+	return 0
+}
+
+func (x *SessionWaiting) GetKeptForMs() int64 {
+	if x != nil {
+		return x.KeptForMs
+	}
+	return 0
+}
+
+func (x *SessionWaiting) GetReturnWithinMs() int64 {
+	if x != nil {
+		return x.ReturnWithinMs
+	}
+	return 0
+}
 
 // SessionEnding says that policy ends the session before long. The laptop opens
 // another one at a quiet moment before then, without naming the present one in
@@ -781,7 +873,7 @@ type SessionEnding struct {
 
 func (x *SessionEnding) Reset() {
 	*x = SessionEnding{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -793,7 +885,7 @@ func (x *SessionEnding) String() string {
 func (*SessionEnding) ProtoMessage() {}
 
 func (x *SessionEnding) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -806,7 +898,7 @@ func (x *SessionEnding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEnding.ProtoReflect.Descriptor instead.
 func (*SessionEnding) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SessionEnding) GetSessionId() string {
@@ -851,7 +943,7 @@ type SessionOpened struct {
 
 func (x *SessionOpened) Reset() {
 	*x = SessionOpened{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +955,7 @@ func (x *SessionOpened) String() string {
 func (*SessionOpened) ProtoMessage() {}
 
 func (x *SessionOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +968,7 @@ func (x *SessionOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionOpened.ProtoReflect.Descriptor instead.
 func (*SessionOpened) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SessionOpened) GetSessionId() string {
@@ -955,7 +1047,7 @@ type TunnelConfiguration struct {
 
 func (x *TunnelConfiguration) Reset() {
 	*x = TunnelConfiguration{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +1059,7 @@ func (x *TunnelConfiguration) String() string {
 func (*TunnelConfiguration) ProtoMessage() {}
 
 func (x *TunnelConfiguration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +1072,7 @@ func (x *TunnelConfiguration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TunnelConfiguration.ProtoReflect.Descriptor instead.
 func (*TunnelConfiguration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TunnelConfiguration) GetAddresses() []string {
@@ -1078,7 +1170,7 @@ type SessionRenewed struct {
 
 func (x *SessionRenewed) Reset() {
 	*x = SessionRenewed{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1090,7 +1182,7 @@ func (x *SessionRenewed) String() string {
 func (*SessionRenewed) ProtoMessage() {}
 
 func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1103,7 +1195,7 @@ func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRenewed.ProtoReflect.Descriptor instead.
 func (*SessionRenewed) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SessionRenewed) GetSessionId() string {
@@ -1158,7 +1250,7 @@ type SessionClosed struct {
 
 func (x *SessionClosed) Reset() {
 	*x = SessionClosed{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1170,7 +1262,7 @@ func (x *SessionClosed) String() string {
 func (*SessionClosed) ProtoMessage() {}
 
 func (x *SessionClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1183,7 +1275,7 @@ func (x *SessionClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionClosed.ProtoReflect.Descriptor instead.
 func (*SessionClosed) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SessionClosed) GetSessionId() string {
@@ -1244,14 +1336,21 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\tprocesses\x18\x02 \x03(\tR\tprocesses\"-\n" +
 	"\fCloseSession\x12\x1d\n" +
 	"\n" +
-	"session_id\x18\x01 \x01(\tR\tsessionId\"\xab\x02\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\"\xe5\x02\n" +
 	"\x0eAttachResponse\x125\n" +
 	"\x06opened\x18\x01 \x01(\v2\x1b.heimdraht.v1.SessionOpenedH\x00R\x06opened\x128\n" +
 	"\arenewed\x18\x02 \x01(\v2\x1c.heimdraht.v1.SessionRenewedH\x00R\arenewed\x125\n" +
 	"\x06closed\x18\x03 \x01(\v2\x1b.heimdraht.v1.SessionClosedH\x00R\x06closed\x121\n" +
 	"\arefused\x18\x04 \x01(\v2\x15.heimdraht.v1.RefusalH\x00R\arefused\x125\n" +
-	"\x06ending\x18\x05 \x01(\v2\x1b.heimdraht.v1.SessionEndingH\x00R\x06endingB\a\n" +
-	"\x05order\"t\n" +
+	"\x06ending\x18\x05 \x01(\v2\x1b.heimdraht.v1.SessionEndingH\x00R\x06ending\x128\n" +
+	"\awaiting\x18\a \x01(\v2\x1c.heimdraht.v1.SessionWaitingH\x00R\awaitingB\a\n" +
+	"\x05order\"\xba\x01\n" +
+	"\x0eSessionWaiting\x12\x1a\n" +
+	"\bposition\x18\x01 \x01(\x03R\bposition\x12-\n" +
+	"\x10expected_wait_ms\x18\x02 \x01(\x03H\x00R\x0eexpectedWaitMs\x88\x01\x01\x12\x1e\n" +
+	"\vkept_for_ms\x18\x03 \x01(\x03R\tkeptForMs\x12(\n" +
+	"\x10return_within_ms\x18\x04 \x01(\x03R\x0ereturnWithinMsB\x13\n" +
+	"\x11_expected_wait_ms\"t\n" +
 	"\rSessionEnding\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12'\n" +
@@ -1317,7 +1416,7 @@ func file_heimdraht_v1_session_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_session_proto_rawDescData
 }
 
-var file_heimdraht_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_heimdraht_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_heimdraht_v1_session_proto_goTypes = []any{
 	(*ExplainOwnRequest)(nil),     // 0: heimdraht.v1.ExplainOwnRequest
 	(*ExplainOwnResponse)(nil),    // 1: heimdraht.v1.ExplainOwnResponse
@@ -1330,50 +1429,52 @@ var file_heimdraht_v1_session_proto_goTypes = []any{
 	(*MeteredProduct)(nil),        // 8: heimdraht.v1.MeteredProduct
 	(*CloseSession)(nil),          // 9: heimdraht.v1.CloseSession
 	(*AttachResponse)(nil),        // 10: heimdraht.v1.AttachResponse
-	(*SessionEnding)(nil),         // 11: heimdraht.v1.SessionEnding
-	(*SessionOpened)(nil),         // 12: heimdraht.v1.SessionOpened
-	(*TunnelConfiguration)(nil),   // 13: heimdraht.v1.TunnelConfiguration
-	(*SessionRenewed)(nil),        // 14: heimdraht.v1.SessionRenewed
-	(*SessionClosed)(nil),         // 15: heimdraht.v1.SessionClosed
-	(*Link)(nil),                  // 16: heimdraht.v1.Link
-	(*Cause)(nil),                 // 17: heimdraht.v1.Cause
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(*Refusal)(nil),               // 19: heimdraht.v1.Refusal
+	(*SessionWaiting)(nil),        // 11: heimdraht.v1.SessionWaiting
+	(*SessionEnding)(nil),         // 12: heimdraht.v1.SessionEnding
+	(*SessionOpened)(nil),         // 13: heimdraht.v1.SessionOpened
+	(*TunnelConfiguration)(nil),   // 14: heimdraht.v1.TunnelConfiguration
+	(*SessionRenewed)(nil),        // 15: heimdraht.v1.SessionRenewed
+	(*SessionClosed)(nil),         // 16: heimdraht.v1.SessionClosed
+	(*Link)(nil),                  // 17: heimdraht.v1.Link
+	(*Cause)(nil),                 // 18: heimdraht.v1.Cause
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*Refusal)(nil),               // 20: heimdraht.v1.Refusal
 }
 var file_heimdraht_v1_session_proto_depIdxs = []int32{
-	16, // 0: heimdraht.v1.ExplainOwnResponse.links:type_name -> heimdraht.v1.Link
-	17, // 1: heimdraht.v1.ExplainOwnResponse.cause:type_name -> heimdraht.v1.Cause
+	17, // 0: heimdraht.v1.ExplainOwnResponse.links:type_name -> heimdraht.v1.Link
+	18, // 1: heimdraht.v1.ExplainOwnResponse.cause:type_name -> heimdraht.v1.Cause
 	3,  // 2: heimdraht.v1.AttachRequest.open:type_name -> heimdraht.v1.OpenSession
 	4,  // 3: heimdraht.v1.AttachRequest.renew:type_name -> heimdraht.v1.RenewSession
 	9,  // 4: heimdraht.v1.AttachRequest.close:type_name -> heimdraht.v1.CloseSession
-	18, // 5: heimdraht.v1.OpenSession.clock:type_name -> google.protobuf.Timestamp
+	19, // 5: heimdraht.v1.OpenSession.clock:type_name -> google.protobuf.Timestamp
 	5,  // 6: heimdraht.v1.RenewSession.usage:type_name -> heimdraht.v1.Usage
-	18, // 7: heimdraht.v1.RenewSession.clock:type_name -> google.protobuf.Timestamp
+	19, // 7: heimdraht.v1.RenewSession.clock:type_name -> google.protobuf.Timestamp
 	6,  // 8: heimdraht.v1.Usage.products:type_name -> heimdraht.v1.ProductInUse
 	8,  // 9: heimdraht.v1.Metering.products:type_name -> heimdraht.v1.MeteredProduct
-	12, // 10: heimdraht.v1.AttachResponse.opened:type_name -> heimdraht.v1.SessionOpened
-	14, // 11: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
-	15, // 12: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
-	19, // 13: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
-	11, // 14: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
-	19, // 15: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
-	13, // 16: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
-	18, // 17: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
-	7,  // 18: heimdraht.v1.SessionOpened.metering:type_name -> heimdraht.v1.Metering
-	18, // 19: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
-	18, // 20: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
-	7,  // 21: heimdraht.v1.SessionRenewed.metering:type_name -> heimdraht.v1.Metering
-	19, // 22: heimdraht.v1.SessionRenewed.clipped:type_name -> heimdraht.v1.Refusal
-	19, // 23: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
-	2,  // 24: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
-	0,  // 25: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
-	10, // 26: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
-	1,  // 27: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
-	26, // [26:28] is the sub-list for method output_type
-	24, // [24:26] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	13, // 10: heimdraht.v1.AttachResponse.opened:type_name -> heimdraht.v1.SessionOpened
+	15, // 11: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
+	16, // 12: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
+	20, // 13: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
+	12, // 14: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
+	11, // 15: heimdraht.v1.AttachResponse.waiting:type_name -> heimdraht.v1.SessionWaiting
+	20, // 16: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
+	14, // 17: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
+	19, // 18: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
+	7,  // 19: heimdraht.v1.SessionOpened.metering:type_name -> heimdraht.v1.Metering
+	19, // 20: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
+	19, // 21: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
+	7,  // 22: heimdraht.v1.SessionRenewed.metering:type_name -> heimdraht.v1.Metering
+	20, // 23: heimdraht.v1.SessionRenewed.clipped:type_name -> heimdraht.v1.Refusal
+	20, // 24: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
+	2,  // 25: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
+	0,  // 26: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
+	10, // 27: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
+	1,  // 28: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
+	27, // [27:29] is the sub-list for method output_type
+	25, // [25:27] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_session_proto_init() }
@@ -1396,14 +1497,16 @@ func file_heimdraht_v1_session_proto_init() {
 		(*AttachResponse_Closed)(nil),
 		(*AttachResponse_Refused)(nil),
 		(*AttachResponse_Ending)(nil),
+		(*AttachResponse_Waiting)(nil),
 	}
+	file_heimdraht_v1_session_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_session_proto_rawDesc), len(file_heimdraht_v1_session_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

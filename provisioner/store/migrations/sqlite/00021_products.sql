@@ -31,3 +31,11 @@ create table product_peak (
     primary key (tenant, product, version, hour)
 );
 create index product_peak_hour on product_peak (hour);
+
+-- Pools from which a tenant's metered products have their seats: they give none to
+-- sessions of its people. As the tenant's declaration says.
+create table product_pool (
+    tenant text not null,
+    pool   text not null,
+    primary key (tenant, pool)
+);

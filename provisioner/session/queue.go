@@ -1,0 +1,265 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// Who finds no seat waits in the queue while her laptop holds its stream. One replica
+// at a time turns seats that come free into offers: the seat is counted as held, the
+// laptop's stream is woken, wherever it is, and opens with it. All of that stands in
+// the database; whoever takes over goes on.
+
+const (
+	// PlaceKept is how long a laptop that has lost its connection keeps its place.
+	PlaceKept = 3 * time.Minute
+	// offerFor is how long a seat is held for who is next: her laptop is connected, and
+	// opening takes a second.
+	offerFor = 20 * time.Second
+	// hearEvery is how often a replica says whose streams it has, and unheardAfter how
+	// long after the last time they count as lost: the replica is gone.
+	hearEvery, unheardAfter = 30 * time.Second, 90 * time.Second
+	// dispatchEvery is how often somebody looks, whether woken or not; dispatchPause is
+	// the pause after a look, so that many closings are one reason for the next.
+	dispatchEvery, dispatchPause = time.Second, 25 * time.Millisecond
+	// A transaction gives no more seats than offersAtOnce, and begins no other after
+	// dispatchTime.
+	offersAtOnce, dispatchTime = 32, 10 * time.Millisecond
+)
+
+// takeTurn names the licence pool that gives a device its seat, and takes its place
+// out of the queue with the seat that is held for it. own is the pool of whose seats it
+// has just given one back; empty: none.
+func takeTurn(tx *store.Writer, claim seat.Claim, device, own string) (string, error) {
+	offers, err := tx.Offers(claim, tx.Now)
+	if err != nil {
+		return "", fmt.Errorf("reading the licence pools: %w", err)
+	}
+	var offered string
+	if slices.ContainsFunc(offers, func(o seat.Offer) bool { return o.Queued > 0 }) {
+		switch q, err := tx.InQueue(device); {
+		case errors.Is(err, store.ErrNone):
+		case err != nil:
+			return "", fmt.Errorf("reading the queue: %w", err)
+		default:
+			offered = q.Pool
+			if err := tx.Dequeue(q); err != nil {
+				return "", fmt.Errorf("taking a place out of the queue: %w", err)
+			}
+			if offers, err = tx.Offers(claim, tx.Now); err != nil {
+				return "", fmt.Errorf("reading the licence pools: %w", err)
+			}
+		}
+	}
+	for i := range offers {
+		o := &offers[i]
+		o.Own = o.Pool == own || o.Pool == offered
+	}
+	return chosen(offers)
+}
+
+// enqueue has the calling device wait. One that has a session still, which its laptop
+// may have forgotten, is refused as before: it must not lose that seat by asking.
+func (s *Service) enqueue(ctx context.Context, actor provisioner.Actor, r OpenRequest, claim seat.Claim, refusal error) (Opened, error) {
+	err := s.Store.UpdateAbout(ctx, actor.ID, func(tx *store.Writer) error {
+		device, err := tx.OwnDevice(actor)
+		if err != nil {
+			return err
+		}
+		switch _, err := tx.OpenSessionOf(device.ID); {
+		case err == nil:
+			return refusal
+		case !errors.Is(err, store.ErrNone):
+			return err
+		}
+		if err := tx.Enqueue(device.ID, claim, r.Stream); err != nil {
+			return fmt.Errorf("taking a place in the queue: %w", err)
+		}
+		return tx.NoteAgent(device.ID, r.AgentVersion)
+	})
+	return Opened{Waits: err == nil}, err
+}
+
+// Turn reports whether a stream that waits should ask for its session again: a seat is
+// held for its device, or its place is lost, which asking again mends.
+func (s *Service) Turn(ctx context.Context, actor provisioner.Actor, stream string) (bool, error) {
+	q, err := store.Read(ctx, s.Store, func(tx *store.Reader) (store.Queued, error) { return tx.InQueue(actor.ID) })
+	if errors.Is(err, store.ErrNone) {
+		return true, nil
+	}
+	return err == nil && q.Stream == stream && !q.Waits(), err
+}
+
+// Leave notes that a stream that waited has ended: its device keeps its place for
+// PlaceKept. A newer stream of the device is left alone.
+func (s *Service) Leave(ctx context.Context, actor provisioner.Actor, stream string) error {
+	return s.Store.UpdatePatiently(context.WithoutCancel(ctx), func(tx *store.Writer) error {
+		q, err := tx.InQueue(actor.ID)
+		if errors.Is(err, store.ErrNone) || err == nil && q.Stream != stream {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return tx.Lose(q)
+	})
+}
+
+// RunQueue gives seats to who waits, until ctx ends: one replica at a time does.
+func (s *Service) RunQueue(ctx context.Context) error {
+	return s.Store.Hold(ctx, "queue", s.runQueue)
+}
+
+func (s *Service) runQueue(ctx context.Context, duty *store.Duty) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		case <-s.Freed:
+		}
+		if err := s.dispatch(ctx, duty); err != nil && ctx.Err() == nil {
+			s.Logger.Error("giving seats to those who wait", "error", err)
+		}
+		timer.Reset(dispatchPause)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		timer.Reset(dispatchEvery)
+	}
+}
+
+// dispatch does all that is to be done now, in slices.
+func (s *Service) dispatch(ctx context.Context, duty *store.Duty) error {
+	for {
+		// Mostly nobody waits, or there is nothing to give: then nothing is locked.
+		idle, err := store.Read(ctx, s.Store, func(tx *store.Reader) (bool, error) { return isIdle(tx, time.Now()) })
+		if err != nil || idle {
+			return err
+		}
+		if err := duty.Update(ctx, dispatchSome); err != nil {
+			return err
+		}
+	}
+}
+
+// isIdle reports whether there is nothing to do for the queue.
+func isIdle(tx *store.Reader, now time.Time) (bool, error) {
+	if empty, err := tx.QueueEmpty(); err != nil || empty {
+		return empty, err
+	}
+	for _, due := range []func() ([]store.Queued, error){
+		func() ([]store.Queued, error) { return tx.OffersLapsed(now, 1) },
+		func() ([]store.Queued, error) { return tx.QueueUnheard(now.Add(-unheardAfter), 1) },
+		func() ([]store.Queued, error) { return tx.QueueLost(now.Add(-PlaceKept), 1) },
+	} {
+		if list, err := due(); err != nil || len(list) > 0 {
+			return false, err
+		}
+	}
+	heads, err := tx.QueueHeads()
+	if err != nil {
+		return false, err
+	}
+	waiting, err := withOffers(tx, heads, now)
+	if err != nil {
+		return false, err
+	}
+	next, _ := seat.Next(waiting)
+	return next == nil, nil
+}
+
+// dispatchSome takes back what was not taken, forgets who has not come back, and holds
+// seats for who is next.
+func dispatchSome(tx *store.Writer) error {
+	lapsed, err := tx.OffersLapsed(tx.Now, slice)
+	if err != nil {
+		return err
+	}
+	unheard, err := tx.QueueUnheard(tx.Now.Add(-unheardAfter), slice)
+	if err != nil {
+		return err
+	}
+	lost := make(map[string]bool)
+	for _, q := range append(lapsed, unheard...) {
+		if lost[q.Device] {
+			continue
+		}
+		lost[q.Device] = true
+		if err := tx.Lose(q); err != nil {
+			return err
+		}
+	}
+	gone, err := tx.QueueLost(tx.Now.Add(-PlaceKept), slice)
+	if err != nil {
+		return err
+	}
+	for _, q := range gone {
+		if err := tx.Dequeue(q); err != nil {
+			return err
+		}
+	}
+	return offerSeats(tx)
+}
+
+func offerSeats(tx *store.Writer) error {
+	heads, err := tx.QueueHeads()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	for range offersAtOnce {
+		waiting, err := withOffers(&tx.Reader, heads, tx.Now)
+		if err != nil {
+			return err
+		}
+		next, pool := seat.Next(waiting)
+		if next == nil {
+			return nil
+		}
+		i := slices.IndexFunc(heads, func(q store.Queued) bool { return q.Device == next.Device })
+		if err := tx.OfferSeat(heads[i], pool, tx.Now.Add(offerFor)); err != nil {
+			return err
+		}
+		switch head, err := tx.QueueHead(next.Tenant, next.Class); {
+		case err == nil:
+			heads[i] = head
+		case errors.Is(err, store.ErrNone):
+			heads = slices.Delete(heads, i, i+1)
+		default:
+			return err
+		}
+		if time.Since(began) > dispatchTime {
+			return nil
+		}
+	}
+	return nil
+}
+
+// withOffers adds what each is offered.
+func withOffers(tx *store.Reader, heads []store.Queued, now time.Time) ([]seat.Waiting, error) {
+	claims := make([]seat.Claim, len(heads))
+	for i, q := range heads {
+		claims[i] = q.Claim
+	}
+	offers, err := tx.OffersOf(claims, now)
+	if err != nil {
+		return nil, fmt.Errorf("reading the licence pools: %w", err)
+	}
+	waiting := make([]seat.Waiting, len(heads))
+	for i, q := range heads {
+		waiting[i] = seat.Waiting{Entry: q.Entry, Offers: offers[i]}
+	}
+	return waiting, nil
+}

@@ -1,0 +1,347 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
+)
+
+// Queued is a laptop's place in the queue for a seat.
+type Queued struct {
+	seat.Entry
+	Stream  string    // the laptop's; of two the newer counts
+	HeardAt time.Time // when a replica last had it
+	LostAt  time.Time // since when there is none; zero: there is one
+	// Pool is the one of which a seat is held for it, counted, until OfferedUntil. Empty: none is.
+	Pool         string
+	OfferedUntil time.Time
+}
+
+// Waits reports whether it is one that is to be given a seat.
+func (q Queued) Waits() bool { return q.LostAt.IsZero() && q.Pool == "" }
+
+const (
+	selectQueued = `select q.device, q.tenant, q.person, q.class, q.since, q.stream, q.heard_at, q.lost_at, q.offered_pool, q.offered_until from seat_queue q `
+	// waits is what an index of seat_queue is for.
+	waits = `lost_at = 0 and offered_until = 0`
+)
+
+func scanQueued(s scanner) (q Queued, err error) {
+	var since, heard, lost, until int64
+	err = s.Scan(&q.Device, &q.Tenant, &q.Person, &q.Class, &since, &q.Stream, &heard, &lost, &q.Pool, &until)
+	q.Since, q.HeardAt, q.LostAt, q.OfferedUntil = at(since), at(heard), at(lost), at(until)
+	return q, err
+}
+
+// aside is where to read what the ledger does not keep.
+func (r *Reader) aside() querier {
+	if l := r.ledger(); l != nil {
+		return l.pen
+	}
+	return r.q
+}
+
+// InQueue reads the place of a device; ErrNone if it has none.
+func (r *Reader) InQueue(device string) (Queued, error) {
+	if l := r.ledger(); l != nil && l.rows.places[device] != nil {
+		q := *l.rows.places[device]
+		if q.Device == "" {
+			return q, ErrNone
+		}
+		return q, nil
+	}
+	return one(r.aside(), scanQueued, selectQueued+`where q.device = $1`, device)
+}
+
+// QueueEmpty reports whether nobody has a place.
+func (r *Reader) QueueEmpty() (bool, error) {
+	n, err := one(r.aside(), value[int64], `select count(*) from (select device from seat_queue limit 1) q`)
+	return n == 0, err
+}
+
+// QueueHeads lists who is first of each tenant and class among those that wait: one of
+// them is next, whatever the pools give.
+func (r *Reader) QueueHeads() ([]Queued, error) {
+	// From tenant to tenant along the index, however many wait of each.
+	return all(r.aside(), scanQueued, `with recursive line (tenant) as (
+			select min(tenant) from seat_queue where `+waits+`
+			union all
+			select (select min(n.tenant) from seat_queue n where n.lost_at = 0 and n.offered_until = 0 and n.tenant > line.tenant) from line where line.tenant is not null
+		), ranks (rank) as (select 0 union all select 1 union all select 2)
+		`+selectQueued+`where q.device in (select (select w.device from seat_queue w
+			where w.tenant = line.tenant and w.rank = ranks.rank and w.lost_at = 0 and w.offered_until = 0 order by w.since, w.device limit 1)
+			from line cross join ranks where line.tenant is not null)`)
+}
+
+// QueueHead is the one of QueueHeads of a tenant and class; ErrNone if nobody of them waits.
+func (r *Reader) QueueHead(tenant string, class provisioner.PriorityClass) (Queued, error) {
+	return one(r.aside(), scanQueued, selectQueued+`where q.tenant = $1 and q.rank = $2 and q.lost_at = 0 and q.offered_until = 0
+		order by q.since, q.device limit 1`, tenant, class.Rank())
+}
+
+// QueuePositions numbers those who wait, by pool and device, from 1. Who is entitled to
+// several pools stands before each of them.
+func (r *Reader) QueuePositions() (map[string]map[string]int64, error) {
+	waiting, err := all(r.aside(), func(s scanner) (e seat.Entry, err error) {
+		var since int64
+		err = s.Scan(&e.Device, &e.Tenant, &e.Class, &since)
+		e.Since = at(since)
+		return e, err
+	}, `select device, tenant, class, since from seat_queue where `+waits)
+	if err != nil || len(waiting) == 0 {
+		return nil, err
+	}
+	within, err := r.tenantsWaited()
+	if err != nil {
+		return nil, err
+	}
+	positions := make(map[string]map[string]int64, len(within))
+	for pool, tenants := range within {
+		mine := slices.DeleteFunc(slices.Clone(waiting), func(e seat.Entry) bool { _, ok := tenants[e.Tenant]; return !ok })
+		positions[pool] = seat.Positions(mine, func(tenant string) bool { return tenants[tenant] })
+	}
+	return positions, nil
+}
+
+// tenantsWaited lists, of each pool for whose seats somebody waits, the tenants that are
+// entitled to it, and whether they hold less than is guaranteed to them.
+func (r *Reader) tenantsWaited() (map[string]map[string]bool, error) {
+	type row struct {
+		pool, tenant    string
+		held, guarantee int64
+	}
+	list, err := all(r.aside(), func(s scanner) (v row, err error) {
+		err = s.Scan(&v.pool, &v.tenant, &v.held, &v.guarantee)
+		return v, err
+	},
+		`select s.pool, s.tenant, s.held, s.guarantee from pool_share s join licence_pool p on p.name = s.pool
+			where p.waiting > 0 and p.model <> $1 and `+forSessions, string(provisioner.PoolNamed))
+	within := make(map[string]map[string]bool)
+	for _, v := range list {
+		if within[v.pool] == nil {
+			within[v.pool] = make(map[string]bool)
+		}
+		within[v.pool][v.tenant] = v.held < v.guarantee
+	}
+	return within, err
+}
+
+// SeatsFreed tells how many seats of each pool came free until now. A session that
+// ends because its laptop opens another frees none.
+func (r *Reader) SeatsFreed(now time.Time) (map[string]seat.Freed, error) {
+	type row struct {
+		pool string
+		seat.Freed
+	}
+	list, err := all(r.aside(), func(s scanner) (v row, err error) { err = s.Scan(&v.pool, &v.Lately, &v.Known); return v, err },
+		`select pool, coalesce(sum(case when closed_at > $1 then 1 else 0 end), 0), count(*) from session
+			where closed_at > 0 and closed_at > $2 and key_of = '' and closed_why not in ($3, $4, $5) group by pool`,
+		ms(now.Add(-seat.RateOver)), ms(now.Add(-seat.RateKnown)),
+		string(provisioner.CodeSessionElsewhere), string(provisioner.CodeGatewayMoved), string(provisioner.CodeGatewayNotReady))
+	freed := make(map[string]seat.Freed, len(list))
+	for _, v := range list {
+		freed[v.pool] = v.Freed
+	}
+	return freed, err
+}
+
+// OffersLapsed lists places whose offer was not taken in time.
+func (r *Reader) OffersLapsed(now time.Time, limit int) ([]Queued, error) {
+	return all(r.aside(), scanQueued, selectQueued+`where q.offered_until > 0 and q.offered_until <= $1 order by q.offered_until limit $2`, ms(now), limit)
+}
+
+// QueueUnheard lists places of which no replica has had the stream since a time.
+func (r *Reader) QueueUnheard(since time.Time, limit int) ([]Queued, error) {
+	return all(r.aside(), scanQueued, selectQueued+`where q.lost_at = 0 and q.heard_at < $1 order by q.heard_at limit $2`, ms(since), limit)
+}
+
+// QueueLost lists places that have had no stream since a time.
+func (r *Reader) QueueLost(since time.Time, limit int) ([]Queued, error) {
+	return all(r.aside(), scanQueued, selectQueued+`where q.lost_at > 0 and q.lost_at < $1 order by q.lost_at limit $2`, ms(since), limit)
+}
+
+// Enqueue has a laptop wait for a seat. Who has a place keeps it; a seat that was
+// offered goes back.
+func (w *Writer) Enqueue(device string, c seat.Claim, stream string) error {
+	was, err := w.queuedOrNone(device)
+	if err != nil {
+		return err
+	}
+	q := Queued{Entry: seat.Entry{Device: device, Claim: c, Since: w.Now}, Stream: stream, HeardAt: w.Now}
+	if was.Device != "" {
+		q.Since = was.Since
+	}
+	if err := w.takeOfferBack(was); err != nil {
+		return err
+	}
+	return w.putQueued(was, q)
+}
+
+// queuedOrNone reads the place of a device; zero if it has none.
+func (w *Writer) queuedOrNone(device string) (Queued, error) {
+	q, err := w.InQueue(device)
+	if errors.Is(err, ErrNone) {
+		return Queued{}, nil
+	}
+	return q, err
+}
+
+// OfferSeat holds a seat of a pool for who waits and wakes her laptop's stream.
+func (w *Writer) OfferSeat(q Queued, pool string, until time.Time) error {
+	if err := w.TakeSeat(pool, q.Tenant, q.Class); err != nil {
+		return fmt.Errorf("holding a seat of %s: %w", pool, err)
+	}
+	was := q
+	q.Pool, q.OfferedUntil = pool, until
+	return errors.Join(w.putQueued(was, q), w.wake(q))
+}
+
+// Lose notes that a laptop has no stream any more: it keeps its place for a while,
+// and a seat that was offered goes back.
+func (w *Writer) Lose(q Queued) error {
+	if err := w.takeOfferBack(q); err != nil {
+		return err
+	}
+	was := q
+	q.Pool, q.OfferedUntil = "", time.Time{}
+	if q.LostAt.IsZero() {
+		q.LostAt = w.Now
+	}
+	return errors.Join(w.putQueued(was, q), w.wake(q))
+}
+
+// wake rings whoever listens for the device, on all replicas.
+func (w *Writer) wake(q Queued) error {
+	_, err := w.Record(provisioner.Change{Kind: provisioner.ChangeQueue, Tenant: q.Tenant, Device: q.Device})
+	return err
+}
+
+// Dequeue takes a place away; a seat that was offered goes back, for the same
+// transaction to take.
+func (w *Writer) Dequeue(q Queued) error {
+	if err := w.takeOfferBack(q); err != nil {
+		return err
+	}
+	touch(w.ledger(), w.ledger().rows.places, q.Device)
+	if err := w.beside().run(`delete from seat_queue where device = $1`, q.Device); err != nil {
+		return err
+	}
+	return w.ledger().moveQueue(q, -1)
+}
+
+func (w *Writer) takeOfferBack(q Queued) error {
+	if q.Pool == "" {
+		return nil
+	}
+	if err := w.FreeSeat(q.Pool, q.Tenant, q.Class); err != nil {
+		return fmt.Errorf("giving an offered seat of %s back: %w", q.Pool, err)
+	}
+	return nil
+}
+
+// putQueued writes a place and counts it; was is as it was, zero if there was none.
+func (w *Writer) putQueued(was, is Queued) error {
+	touch(w.ledger(), w.ledger().rows.places, is.Device)
+	if err := w.beside().run(`insert into seat_queue (device, tenant, person, class, rank, since, stream, heard_at, lost_at, offered_pool, offered_until)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+		on conflict (device) do update set tenant = excluded.tenant, person = excluded.person, class = excluded.class, rank = excluded.rank,
+			since = excluded.since, stream = excluded.stream, heard_at = excluded.heard_at, lost_at = excluded.lost_at,
+			offered_pool = excluded.offered_pool, offered_until = excluded.offered_until`,
+		is.Device, is.Tenant, is.Person, string(is.Class), is.Class.Rank(), ms(is.Since), is.Stream, ms(is.HeardAt), ms(is.LostAt), is.Pool, ms(is.OfferedUntil)); err != nil {
+		return err
+	}
+	if was.Device != "" {
+		if err := w.ledger().moveQueue(was, -1); err != nil {
+			return err
+		}
+	}
+	return w.ledger().moveQueue(is, 1)
+}
+
+// moveQueue counts a place more or less with the pools that it may take seats of.
+func (l *ledger) moveQueue(q Queued, by int64) error {
+	names, err := l.poolsOf(q.Tenant)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		p := l.rows.pools[name]
+		change(l, p)
+		p.queued += by
+		if q.Waits() {
+			p.waiting += by
+		}
+		p.dirty = true
+	}
+	return nil
+}
+
+// countQueue counts anew who waits for seats of a pool.
+func (w *Writer) countQueue(pool string) error {
+	const places = `(select count(*) from seat_queue q join pool_share s on s.tenant = q.tenant where s.pool = licence_pool.name and ` + forSessions
+	return run(w.q, `update licence_pool set queued = `+places+`), waiting = `+places+` and q.lost_at = 0 and q.offered_until = 0) where name = $1`, pool)
+}
+
+// HearQueued notes that this replica has the streams of laptops that wait.
+func (w *Writer) HearQueued(devices []string) error {
+	var a args
+	query := `update seat_queue set heard_at = ` + a.add(ms(w.Now)) + ` where device` + a.in(devices) + ` and lost_at = 0`
+	return w.beside().run(query, a.list...)
+}
+
+// dequeueAll takes all places of somebody in a tenant away.
+func (w *Writer) dequeueAll(person, tenant string) error {
+	list, err := all(w.aside(), scanQueued, selectQueued+`where q.person = $1 and q.tenant = $2`, person, tenant)
+	if err != nil {
+		return err
+	}
+	for _, q := range list {
+		if err := w.Dequeue(q); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// OffersOf is Offers of many at once.
+func (r *Reader) OffersOf(claims []seat.Claim, now time.Time) ([][]seat.Offer, error) {
+	l := r.anyLedger()
+	if err := l.poolsAhead(claims); err != nil {
+		return nil, err
+	}
+	list := make([][]seat.Offer, len(claims))
+	for i, c := range claims {
+		var err error
+		if list[i], err = l.offers(c, now); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// poolsAhead reads at once what many claims have to know of pools.
+func (l *ledger) poolsAhead(claims []seat.Claim) error {
+	var fresh []string
+	for _, c := range claims {
+		if _, known := l.rows.entitled[c.Tenant]; !known {
+			read(l, l.rows.entitled, c.Tenant, []string{})
+			fresh = append(fresh, c.Tenant)
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	var a args
+	list, err := all(l.pen, scanEntitled, selectEntitled+`where s.tenant`+a.in(fresh)+` and `+forSessions+` order by s.tenant, p.name`, a.list...)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		l.keepPool(e)
+	}
+	return nil
+}
