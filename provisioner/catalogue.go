@@ -68,6 +68,7 @@ const (
 	CodeSessionElsewhere     Code = "session-elsewhere"
 	CodeSessionExpired       Code = "session-expired"
 	CodeSessionAged          Code = "session-aged"
+	CodeSessionIdle          Code = "session-idle"
 	CodeSignInNeeded         Code = "sign-in-needed"
 	CodeOtherPerson          Code = "other-person"
 	CodeGatewayNotReady      Code = "gateway-not-ready"
@@ -268,6 +269,9 @@ func Catalogue() []Entry {
 		{CodeSessionAged, KindConflict,
 			Text{"Die Verbindung bestand so lange, wie Ihre Verwaltung es vorsieht; sie wird neu aufgebaut.", "Nichts zu tun."},
 			Text{"The connection lasted as long as your administration lets one last; it is being opened again.", "Nothing to do."}},
+		{CodeSessionIdle, KindConflict,
+			Text{"Die Verbindung wurde beendet, weil längere Zeit nichts übertragen wurde.", "Wollen Sie weiterarbeiten, verbinden Sie sich wieder: heimdraht-agent up."},
+			Text{"The connection was ended because nothing was transferred for some time.", "If you want to go on working, connect again: heimdraht-agent up."}},
 		{CodeSignInNeeded, KindUnauthenticated,
 			Text{"Ihre letzte Anmeldung an diesem Laptop ist zu lange her.", "Melden Sie sich mit Ihrem Passwort wieder an: heimdraht-agent sign-in."},
 			Text{"Your last sign-in on this laptop is too long ago.", "Sign in again with your password: heimdraht-agent sign-in."}},

@@ -142,6 +142,7 @@ func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 			PasswordExpired: string(t.Policy.PasswordExpired), PasswordHosts: destinationTexts(t.Policy.PasswordHosts),
 			Approval:     string(t.Policy.Approval),
 			SignInEveryS: proto.Int64(int64(t.Policy.SignInEvery.Seconds())), LongestSessionS: proto.Int64(int64(t.Policy.LongestSession.Seconds())),
+			Idle: &heimdrahtv1.IdlePolicy{AfterS: proto.Int64(int64(t.Policy.Idle.After.Seconds())), Below: t.Policy.Idle.Below},
 			SecondFactor: &heimdrahtv1.SecondFactorPolicy{
 				Enrolling: t.Policy.SecondFactor.Enrolling, SigningInAgain: t.Policy.SecondFactor.SigningInAgain,
 			},

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
 )
 
 // span reads a span of time of at least an hour and at most so many days: 12h,
@@ -36,4 +38,39 @@ func (m *mapping) span(key string, into *time.Duration, most int64) {
 		return
 	}
 	*into = time.Duration(n) * unit
+}
+
+// shortSpan reads a span of minutes or hours, such as 60m or 2h, as idleness is told in.
+// With or, a text that means something else may stand there: it gives zero.
+func (m *mapping) shortSpan(key string, into *time.Duration, or string) {
+	v, ok := m.ask(key)
+	if !ok {
+		return
+	}
+	s, ok := v.text()
+	if !ok {
+		return
+	}
+	if s == or && or != "" {
+		*into = 0
+		return
+	}
+	n, unit := int64(0), time.Minute
+	number, found := strings.CutSuffix(s, "m")
+	if !found {
+		unit = time.Hour
+		number, found = strings.CutSuffix(s, "h")
+	}
+	if found && number != "" && number[0] != '0' && strings.Trim(number, "0123456789") == "" {
+		n, _ = strconv.ParseInt(number, 10, 32) // too many: the most there are
+	}
+	if n <= int64(provisioner.MostIdle/unit) && time.Duration(n)*unit >= provisioner.LeastIdle {
+		*into = time.Duration(n) * unit
+		return
+	}
+	alternative := ""
+	if or != "" {
+		alternative = "; without an end: " + or
+	}
+	v.failf("%q is no span such as 60m or 2h, from %s to %s%s", quoted(s), provisioner.SpanText(provisioner.LeastIdle), provisioner.SpanText(provisioner.MostIdle), alternative)
 }

@@ -41,6 +41,7 @@ type attachment struct {
 	session string             // the one held; empty: none
 	ending  provisioner.Ending // of that session, as far as is known here
 	told    provisioner.Ending // what the laptop was told of it; zero: nothing
+	idle    time.Time          // when that session ends for idleness, as it was told; zero: nothing
 }
 
 // Attach serves a laptop's stream until it breaks or the device may not go on.
@@ -158,7 +159,7 @@ func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error
 	if err != nil {
 		return err
 	}
-	a.session, a.ending, a.told = opened.Session.ID, opened.Session.Ending, provisioner.Ending{}
+	a.session, a.ending, a.told, a.idle = opened.Session.ID, opened.Session.Ending, provisioner.Ending{}, time.Time{}
 	// What happened between the transaction and now rang the listener.
 	if err := a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Opened{Opened: &heimdrahtv1.SessionOpened{
 		SessionId:      opened.Session.ID,
@@ -170,7 +171,25 @@ func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error
 	}}}); err != nil {
 		return err
 	}
+	if err := a.tellIdle(opened.Session.IdleAt); err != nil {
+		return err
+	}
 	return a.tellEnding(ctx)
+}
+
+// tellIdle tells the laptop that its session ends because nobody works in it, or goes on
+// after all. Each renewal brings what holds.
+func (a *attachment) tellIdle(at time.Time) error {
+	if a.session == "" || at.Equal(a.idle) {
+		return nil
+	}
+	a.idle = at
+	order := &heimdrahtv1.SessionEnding{SessionId: a.session}
+	if !at.IsZero() {
+		order.Why = fromRefusal(provisioner.Refuse(provisioner.CodeSessionIdle), a.actor.Language)
+		order.WithinMs = max(time.Until(at).Milliseconds(), 0)
+	}
+	return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Idle{Idle: order}})
 }
 
 // tellEnding tells the laptop that policy ends its session before long, once on
@@ -208,7 +227,7 @@ func (a *attachment) renew(ctx context.Context, id string, usage provisioner.Usa
 	if len(id) > maxID {
 		return tooLong()
 	}
-	until, err := a.sessions.Renew(ctx, a.actor, a.id, id, usage)
+	renewed, err := a.sessions.Renew(ctx, a.actor, a.id, id, usage)
 	refusal, ok := provisioner.AsRefusal(err)
 	switch {
 	case ok && saysNothing(refusal):
@@ -220,9 +239,12 @@ func (a *attachment) renew(ctx context.Context, id string, usage provisioner.Usa
 		return err
 	}
 	if err := a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Renewed{Renewed: &heimdrahtv1.SessionRenewed{
-		SessionId: id, LeaseUntil: timestamppb.New(until), ServerTime: timestamppb.Now(),
+		SessionId: id, LeaseUntil: timestamppb.New(renewed.LeaseUntil), ServerTime: timestamppb.Now(),
 		ReturnWithinMs: a.streams.returnWithin().Milliseconds(),
 	}}}); err != nil {
+		return err
+	}
+	if err := a.tellIdle(renewed.IdleAt); err != nil {
 		return err
 	}
 	return a.tellEnding(ctx)

@@ -242,6 +242,7 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		if opened.Session.Ending, err = ending(tx, tenant.Policy, device, tx.Now); err != nil {
 			return err
 		}
+		opened.Session.LookAt = firstLook(tenant, opened.Session, tx.Now)
 		if err := tx.OpenSession(&opened.Session); err != nil {
 			return fmt.Errorf("writing the session: %w", err)
 		}
@@ -285,8 +286,11 @@ func (s *Service) resume(ctx context.Context, actor provisioner.Actor, r OpenReq
 			return err
 		}
 		ok, err := tx.ResumeSession(r.Resume, device.ID, r.Stream, tx.Now.Add(provisioner.Lease), r.Clock)
-		if err != nil || !ok {
+		if err != nil {
 			return err
+		}
+		if !ok {
+			return endedIdle(tx, device, r.Resume)
 		}
 		if err := tx.NoteAgent(device.ID, r.AgentVersion); err != nil {
 			return err
@@ -303,7 +307,7 @@ func (s *Service) resume(ctx context.Context, actor provisioner.Actor, r OpenReq
 		if err != nil {
 			return err
 		}
-		if session, err = withEnding(tx, tenant.Policy, device, session); err != nil {
+		if session, err = withEnding(tx, tenant, device, session); err != nil {
 			return err
 		}
 		standing, err := tx.Standing(device.Person, device.Tenant)
@@ -315,6 +319,19 @@ func (s *Service) resume(ctx context.Context, actor provisioner.Actor, r OpenReq
 		return err
 	})
 	return opened, err
+}
+
+// endedIdle refuses to go on where nobody worked: a laptop that has not heard of it
+// would open another session by itself.
+func endedIdle(tx *store.Writer, device provisioner.Device, id string) error {
+	former, err := tx.Session(id)
+	if errors.Is(err, store.ErrNone) || err == nil && (former.Device != device.ID || former.ClosedWhy != provisioner.CodeSessionIdle) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return former.WhyClosed()
 }
 
 // endOf closes the open session of the calling device, if it has one.

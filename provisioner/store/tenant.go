@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"slices"
+	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 )
@@ -26,15 +28,46 @@ func (w *Writer) PutDirectory(d provisioner.Directory) error {
 		on conflict (name) do update set declaration = excluded.declaration`, d.Name, text)
 }
 
+const selectTenant = `select declaration, crisis_since from tenant `
+
+func scanTenant(s scanner) (t provisioner.Tenant, err error) {
+	var text string
+	var crisis int64
+	if err := s.Scan(&text, &crisis); err != nil {
+		return t, err
+	}
+	t.CrisisSince = at(crisis)
+	return t, fromJSON(text, &t)
+}
+
 // Tenant reads a tenant; ErrNone if there is none.
 func (r *Reader) Tenant(name string) (provisioner.Tenant, error) {
-	return one(r.q, scanDeclaration[provisioner.Tenant], `select declaration from tenant where name = $1`, name)
+	return one(r.q, scanTenant, selectTenant+`where name = $1`, name)
 }
 
 // Tenants lists those in scope, by name.
 func (r *Reader) Tenants(scope provisioner.Scope) ([]provisioner.Tenant, error) {
-	list, err := all(r.q, scanDeclaration[provisioner.Tenant], `select declaration from tenant order by name`)
+	list, err := all(r.q, scanTenant, selectTenant+`order by name`)
 	return slices.DeleteFunc(list, func(t provisioner.Tenant) bool { return !scope.Includes(t.Name) }), err
+}
+
+// IdleTime is after how long without activity a tenant's sessions end now; zero: never.
+type IdleTime struct {
+	Tenant   string
+	After    time.Duration
+	InCrisis bool
+}
+
+// IdleTimes lists those of all tenants, without reading their declarations.
+func (r *Reader) IdleTimes() ([]IdleTime, error) {
+	return all(r.q, func(s scanner) (IdleTime, error) {
+		var t provisioner.Tenant
+		var after, crisis, since int64
+		err := s.Scan(&t.Name, &after, &crisis, &since)
+		t.Policy.Idle.After, t.Crisis.Idle = time.Duration(after)*time.Millisecond, time.Duration(crisis)*time.Millisecond
+		t.CrisisSince = at(since)
+		return IdleTime{Tenant: t.Name, After: t.Idle().After, InCrisis: t.InCrisis()}, err
+	}, `select name, idle_after, idle_in_crisis, crisis_since from tenant`)
 }
 
 // DirectoryOf is the directory that a tenant uses now, and whether it is just moving there; ErrNone if there is no such
@@ -70,9 +103,11 @@ func (w *Writer) PutTenant(t provisioner.Tenant, was ...provisioner.Tenant) erro
 	if err != nil {
 		return err
 	}
-	if err := run(w.q, `insert into tenant (name, directory, declaration, timed) values ($1, $2, $3, $4)
-		on conflict (name) do update set directory = excluded.directory, declaration = excluded.declaration, timed = excluded.timed`,
-		t.Name, t.Directory, text, boolInt(len(t.Policy.Access) > 0)); err != nil {
+	if err := run(w.q, `insert into tenant (name, directory, declaration, timed, idle_below, idle_after, idle_in_crisis) values ($1, $2, $3, $4, $5, $6, $7)
+		on conflict (name) do update set directory = excluded.directory, declaration = excluded.declaration, timed = excluded.timed,
+			idle_below = excluded.idle_below, idle_after = excluded.idle_after, idle_in_crisis = excluded.idle_in_crisis`,
+		t.Name, t.Directory, text, boolInt(len(t.Policy.Access) > 0),
+		cmp.Or(t.Policy.Idle.Below, provisioner.DefaultIdleBelow), t.Policy.Idle.After.Milliseconds(), t.Crisis.Idle.Milliseconds()); err != nil {
 		return err
 	}
 	if err := w.keepHouseRules(t); err != nil {

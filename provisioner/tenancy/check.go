@@ -175,7 +175,23 @@ func checkSpans(t provisioner.Tenant) *provisioner.Refusal {
 			return invalid(kindTenant, t.Name, "%s muss von einer Stunde bis %d Tage sein, oder never", "%s must be from an hour to %d days, or never", v.name, v.most)
 		}
 	}
+	return checkIdle(t)
+}
+
+// checkIdle judges when nobody works in a session.
+func checkIdle(t provisioner.Tenant) *provisioner.Refusal {
+	least, most := provisioner.SpanText(provisioner.LeastIdle), provisioner.SpanText(provisioner.MostIdle)
+	switch p := t.Policy.Idle; {
+	case p.After != 0 && !isIdleTime(p.After):
+		return invalid(kindTenant, t.Name, "policy.idle.after muss von %s bis %s sein, oder never", "policy.idle.after must be from %s to %s, or never", least, most)
+	case p.Below < 1 || p.Below > provisioner.MostIdleBelow:
+		return invalid(kindTenant, t.Name, "policy.idle.below muss von 1 bis %d sein", "policy.idle.below must be from 1 to %d", provisioner.MostIdleBelow)
+	}
 	return nil
+}
+
+func isIdleTime(d time.Duration) bool {
+	return d >= provisioner.LeastIdle && d <= provisioner.MostIdle && d%time.Minute == 0
 }
 
 func checkHouseRules(t provisioner.Tenant) *provisioner.Refusal {

@@ -99,6 +99,8 @@ func tenantFields(t provisioner.Tenant) []field {
 		{fieldPasswordHosts, join(t.Policy.PasswordHosts, destinationText)},
 		{"policy.sign_in_every", provisioner.SpanText(t.Policy.SignInEvery)},
 		{"policy.longest_session", provisioner.SpanText(t.Policy.LongestSession)},
+		{"policy.idle.after", provisioner.SpanText(t.Policy.Idle.After)},
+		{"policy.idle.below", strconv.FormatInt(cmp.Or(t.Policy.Idle.Below, provisioner.DefaultIdleBelow), 10)},
 		{"policy.second_factor.enrolling", strconv.FormatBool(t.Policy.SecondFactor.Enrolling)},
 		{"policy.second_factor.signing_in_again", strconv.FormatBool(t.Policy.SecondFactor.SigningInAgain)},
 		{fieldExternalGroup, t.Policy.ExternalGroup},
@@ -268,6 +270,7 @@ func normal(d Declaration) Declaration {
 		standard := provisioner.DefaultPolicy()
 		t.Policy.DevicesPerPerson = cmp.Or(t.Policy.DevicesPerPerson, standard.DevicesPerPerson)
 		t.Policy.Tunnel = cmp.Or(t.Policy.Tunnel, standard.Tunnel)
+		t.Policy.Idle.Below = cmp.Or(t.Policy.Idle.Below, standard.Idle.Below)
 	}
 	for i := range d.Pools {
 		p := &d.Pools[i]

@@ -611,6 +611,7 @@ type Policy struct {
 	ExternalGroup string `protobuf:"bytes,9,opt,name=external_group,json=externalGroup,proto3" json:"external_group,omitempty"`
 	// When people may be connected. None: always.
 	Access        []*AccessTime `protobuf:"bytes,13,rep,name=access,proto3" json:"access,omitempty"`
+	Idle          *IdlePolicy   `protobuf:"bytes,20,opt,name=idle,proto3" json:"idle,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -729,6 +730,69 @@ func (x *Policy) GetAccess() []*AccessTime {
 	return nil
 }
 
+func (x *Policy) GetIdle() *IdlePolicy {
+	if x != nil {
+		return x.Idle
+	}
+	return nil
+}
+
+// IdlePolicy says when nobody works in a session.
+type IdlePolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without activity for so many seconds, a session ends. 0: it does not; unset:
+	// an hour.
+	AfterS *int64 `protobuf:"varint,1,opt,name=after_s,json=afterS,proto3,oneof" json:"after_s,omitempty"`
+	// So many bytes a second, in both directions together, are activity. 0: 1,000.
+	Below         int64 `protobuf:"varint,2,opt,name=below,proto3" json:"below,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdlePolicy) Reset() {
+	*x = IdlePolicy{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdlePolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdlePolicy) ProtoMessage() {}
+
+func (x *IdlePolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdlePolicy.ProtoReflect.Descriptor instead.
+func (*IdlePolicy) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *IdlePolicy) GetAfterS() int64 {
+	if x != nil && x.AfterS != nil {
+		return *x.AfterS
+	}
+	return 0
+}
+
+func (x *IdlePolicy) GetBelow() int64 {
+	if x != nil {
+		return x.Below
+	}
+	return 0
+}
+
 // SecondFactorPolicy says for what people without a role above staff need a
 // second factor too.
 type SecondFactorPolicy struct {
@@ -741,7 +805,7 @@ type SecondFactorPolicy struct {
 
 func (x *SecondFactorPolicy) Reset() {
 	*x = SecondFactorPolicy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +817,7 @@ func (x *SecondFactorPolicy) String() string {
 func (*SecondFactorPolicy) ProtoMessage() {}
 
 func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +830,7 @@ func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecondFactorPolicy.ProtoReflect.Descriptor instead.
 func (*SecondFactorPolicy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SecondFactorPolicy) GetEnrolling() bool {
@@ -801,7 +865,7 @@ type AccessTime struct {
 
 func (x *AccessTime) Reset() {
 	*x = AccessTime{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -813,7 +877,7 @@ func (x *AccessTime) String() string {
 func (*AccessTime) ProtoMessage() {}
 
 func (x *AccessTime) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -826,7 +890,7 @@ func (x *AccessTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessTime.ProtoReflect.Descriptor instead.
 func (*AccessTime) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AccessTime) GetGroup() string {
@@ -876,7 +940,7 @@ type NetworkGrant struct {
 
 func (x *NetworkGrant) Reset() {
 	*x = NetworkGrant{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +952,7 @@ func (x *NetworkGrant) String() string {
 func (*NetworkGrant) ProtoMessage() {}
 
 func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +965,7 @@ func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkGrant.ProtoReflect.Descriptor instead.
 func (*NetworkGrant) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *NetworkGrant) GetGroup() string {
@@ -945,7 +1009,7 @@ type LicencePoolDeclaration struct {
 
 func (x *LicencePoolDeclaration) Reset() {
 	*x = LicencePoolDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1021,7 @@ func (x *LicencePoolDeclaration) String() string {
 func (*LicencePoolDeclaration) ProtoMessage() {}
 
 func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1034,7 @@ func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicencePoolDeclaration.ProtoReflect.Descriptor instead.
 func (*LicencePoolDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LicencePoolDeclaration) GetName() string {
@@ -1065,7 +1129,7 @@ type ContractDeclaration struct {
 
 func (x *ContractDeclaration) Reset() {
 	*x = ContractDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1077,7 +1141,7 @@ func (x *ContractDeclaration) String() string {
 func (*ContractDeclaration) ProtoMessage() {}
 
 func (x *ContractDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1090,7 +1154,7 @@ func (x *ContractDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContractDeclaration.ProtoReflect.Descriptor instead.
 func (*ContractDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ContractDeclaration) GetReference() string {
@@ -1167,7 +1231,7 @@ type Reserve struct {
 
 func (x *Reserve) Reset() {
 	*x = Reserve{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1179,7 +1243,7 @@ func (x *Reserve) String() string {
 func (*Reserve) ProtoMessage() {}
 
 func (x *Reserve) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1192,7 +1256,7 @@ func (x *Reserve) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reserve.ProtoReflect.Descriptor instead.
 func (*Reserve) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Reserve) GetClass() string {
@@ -1219,7 +1283,7 @@ type PoolShare struct {
 
 func (x *PoolShare) Reset() {
 	*x = PoolShare{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1231,7 +1295,7 @@ func (x *PoolShare) String() string {
 func (*PoolShare) ProtoMessage() {}
 
 func (x *PoolShare) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1244,7 +1308,7 @@ func (x *PoolShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolShare.ProtoReflect.Descriptor instead.
 func (*PoolShare) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PoolShare) GetTenant() string {
@@ -1279,7 +1343,7 @@ type GatewayDeclaration struct {
 
 func (x *GatewayDeclaration) Reset() {
 	*x = GatewayDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1355,7 @@ func (x *GatewayDeclaration) String() string {
 func (*GatewayDeclaration) ProtoMessage() {}
 
 func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1368,7 @@ func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayDeclaration.ProtoReflect.Descriptor instead.
 func (*GatewayDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GatewayDeclaration) GetName() string {
@@ -1365,7 +1429,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1377,7 +1441,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1390,7 +1454,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DiffRequest) GetDeclaration() *Declaration {
@@ -1409,7 +1473,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1421,7 +1485,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1434,7 +1498,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DiffResponse) GetDifferences() []*Difference {
@@ -1459,7 +1523,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +1535,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +1548,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Difference) GetKind() string {
@@ -1532,7 +1596,7 @@ type ApplyRequest struct {
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +1608,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1557,7 +1621,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ApplyRequest) GetDeclaration() *Declaration {
@@ -1583,7 +1647,7 @@ type ApplyResponse struct {
 
 func (x *ApplyResponse) Reset() {
 	*x = ApplyResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1595,7 +1659,7 @@ func (x *ApplyResponse) String() string {
 func (*ApplyResponse) ProtoMessage() {}
 
 func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1608,7 +1672,7 @@ func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
 func (*ApplyResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ApplyResponse) GetDifferences() []*Difference {
@@ -1627,7 +1691,7 @@ type CreateGatewayTokenRequest struct {
 
 func (x *CreateGatewayTokenRequest) Reset() {
 	*x = CreateGatewayTokenRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1639,7 +1703,7 @@ func (x *CreateGatewayTokenRequest) String() string {
 func (*CreateGatewayTokenRequest) ProtoMessage() {}
 
 func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1652,7 +1716,7 @@ func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateGatewayTokenRequest) GetGateway() string {
@@ -1673,7 +1737,7 @@ type CreateGatewayTokenResponse struct {
 
 func (x *CreateGatewayTokenResponse) Reset() {
 	*x = CreateGatewayTokenResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1685,7 +1749,7 @@ func (x *CreateGatewayTokenResponse) String() string {
 func (*CreateGatewayTokenResponse) ProtoMessage() {}
 
 func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,7 +1762,7 @@ func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CreateGatewayTokenResponse) GetToken() string {
@@ -1723,7 +1787,7 @@ type ListGatewaysRequest struct {
 
 func (x *ListGatewaysRequest) Reset() {
 	*x = ListGatewaysRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1735,7 +1799,7 @@ func (x *ListGatewaysRequest) String() string {
 func (*ListGatewaysRequest) ProtoMessage() {}
 
 func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1748,7 +1812,7 @@ func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysRequest.ProtoReflect.Descriptor instead.
 func (*ListGatewaysRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{24}
 }
 
 type ListGatewaysResponse struct {
@@ -1760,7 +1824,7 @@ type ListGatewaysResponse struct {
 
 func (x *ListGatewaysResponse) Reset() {
 	*x = ListGatewaysResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1772,7 +1836,7 @@ func (x *ListGatewaysResponse) String() string {
 func (*ListGatewaysResponse) ProtoMessage() {}
 
 func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1785,7 +1849,7 @@ func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysResponse.ProtoReflect.Descriptor instead.
 func (*ListGatewaysResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{24}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListGatewaysResponse) GetGateways() []*Gateway {
@@ -1816,7 +1880,7 @@ type Gateway struct {
 
 func (x *Gateway) Reset() {
 	*x = Gateway{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1828,7 +1892,7 @@ func (x *Gateway) String() string {
 func (*Gateway) ProtoMessage() {}
 
 func (x *Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1841,7 +1905,7 @@ func (x *Gateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
 func (*Gateway) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{25}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Gateway) GetName() string {
@@ -1978,7 +2042,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\rProviderRoles\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1a\n" +
 	"\bhelpdesk\x18\x02 \x01(\tR\bhelpdesk\x12\x18\n" +
-	"\atenants\x18\x03 \x03(\tR\atenants\"\xa5\x04\n" +
+	"\atenants\x18\x03 \x03(\tR\atenants\"\xd3\x04\n" +
 	"\x06Policy\x12,\n" +
 	"\x12devices_per_person\x18\x01 \x01(\rR\x10devicesPerPerson\x12\x16\n" +
 	"\x06tunnel\x18\x02 \x01(\tR\x06tunnel\x12\x1f\n" +
@@ -1994,9 +2058,16 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x11longest_session_s\x18\v \x01(\x03H\x01R\x0flongestSessionS\x88\x01\x01\x12E\n" +
 	"\rsecond_factor\x18\f \x01(\v2 .heimdraht.v1.SecondFactorPolicyR\fsecondFactor\x12%\n" +
 	"\x0eexternal_group\x18\t \x01(\tR\rexternalGroup\x120\n" +
-	"\x06access\x18\r \x03(\v2\x18.heimdraht.v1.AccessTimeR\x06accessB\x12\n" +
+	"\x06access\x18\r \x03(\v2\x18.heimdraht.v1.AccessTimeR\x06access\x12,\n" +
+	"\x04idle\x18\x14 \x01(\v2\x18.heimdraht.v1.IdlePolicyR\x04idleB\x12\n" +
 	"\x10_sign_in_every_sB\x14\n" +
-	"\x12_longest_session_s\"\\\n" +
+	"\x12_longest_session_s\"L\n" +
+	"\n" +
+	"IdlePolicy\x12\x1c\n" +
+	"\aafter_s\x18\x01 \x01(\x03H\x00R\x06afterS\x88\x01\x01\x12\x14\n" +
+	"\x05below\x18\x02 \x01(\x03R\x05belowB\n" +
+	"\n" +
+	"\b_after_s\"\\\n" +
 	"\x12SecondFactorPolicy\x12\x1c\n" +
 	"\tenrolling\x18\x01 \x01(\bR\tenrolling\x12(\n" +
 	"\x10signing_in_again\x18\x02 \x01(\bR\x0esigningInAgain\"v\n" +
@@ -2106,7 +2177,7 @@ func file_heimdraht_v1_admin_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_admin_proto_rawDescData
 }
 
-var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*Declaration)(nil),                // 0: heimdraht.v1.Declaration
 	(*DirectoryDeclaration)(nil),       // 1: heimdraht.v1.DirectoryDeclaration
@@ -2116,63 +2187,65 @@ var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*Roles)(nil),                      // 5: heimdraht.v1.Roles
 	(*ProviderRoles)(nil),              // 6: heimdraht.v1.ProviderRoles
 	(*Policy)(nil),                     // 7: heimdraht.v1.Policy
-	(*SecondFactorPolicy)(nil),         // 8: heimdraht.v1.SecondFactorPolicy
-	(*AccessTime)(nil),                 // 9: heimdraht.v1.AccessTime
-	(*NetworkGrant)(nil),               // 10: heimdraht.v1.NetworkGrant
-	(*LicencePoolDeclaration)(nil),     // 11: heimdraht.v1.LicencePoolDeclaration
-	(*ContractDeclaration)(nil),        // 12: heimdraht.v1.ContractDeclaration
-	(*Reserve)(nil),                    // 13: heimdraht.v1.Reserve
-	(*PoolShare)(nil),                  // 14: heimdraht.v1.PoolShare
-	(*GatewayDeclaration)(nil),         // 15: heimdraht.v1.GatewayDeclaration
-	(*DiffRequest)(nil),                // 16: heimdraht.v1.DiffRequest
-	(*DiffResponse)(nil),               // 17: heimdraht.v1.DiffResponse
-	(*Difference)(nil),                 // 18: heimdraht.v1.Difference
-	(*ApplyRequest)(nil),               // 19: heimdraht.v1.ApplyRequest
-	(*ApplyResponse)(nil),              // 20: heimdraht.v1.ApplyResponse
-	(*CreateGatewayTokenRequest)(nil),  // 21: heimdraht.v1.CreateGatewayTokenRequest
-	(*CreateGatewayTokenResponse)(nil), // 22: heimdraht.v1.CreateGatewayTokenResponse
-	(*ListGatewaysRequest)(nil),        // 23: heimdraht.v1.ListGatewaysRequest
-	(*ListGatewaysResponse)(nil),       // 24: heimdraht.v1.ListGatewaysResponse
-	(*Gateway)(nil),                    // 25: heimdraht.v1.Gateway
-	(*timestamppb.Timestamp)(nil),      // 26: google.protobuf.Timestamp
+	(*IdlePolicy)(nil),                 // 8: heimdraht.v1.IdlePolicy
+	(*SecondFactorPolicy)(nil),         // 9: heimdraht.v1.SecondFactorPolicy
+	(*AccessTime)(nil),                 // 10: heimdraht.v1.AccessTime
+	(*NetworkGrant)(nil),               // 11: heimdraht.v1.NetworkGrant
+	(*LicencePoolDeclaration)(nil),     // 12: heimdraht.v1.LicencePoolDeclaration
+	(*ContractDeclaration)(nil),        // 13: heimdraht.v1.ContractDeclaration
+	(*Reserve)(nil),                    // 14: heimdraht.v1.Reserve
+	(*PoolShare)(nil),                  // 15: heimdraht.v1.PoolShare
+	(*GatewayDeclaration)(nil),         // 16: heimdraht.v1.GatewayDeclaration
+	(*DiffRequest)(nil),                // 17: heimdraht.v1.DiffRequest
+	(*DiffResponse)(nil),               // 18: heimdraht.v1.DiffResponse
+	(*Difference)(nil),                 // 19: heimdraht.v1.Difference
+	(*ApplyRequest)(nil),               // 20: heimdraht.v1.ApplyRequest
+	(*ApplyResponse)(nil),              // 21: heimdraht.v1.ApplyResponse
+	(*CreateGatewayTokenRequest)(nil),  // 22: heimdraht.v1.CreateGatewayTokenRequest
+	(*CreateGatewayTokenResponse)(nil), // 23: heimdraht.v1.CreateGatewayTokenResponse
+	(*ListGatewaysRequest)(nil),        // 24: heimdraht.v1.ListGatewaysRequest
+	(*ListGatewaysResponse)(nil),       // 25: heimdraht.v1.ListGatewaysResponse
+	(*Gateway)(nil),                    // 26: heimdraht.v1.Gateway
+	(*timestamppb.Timestamp)(nil),      // 27: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	1,  // 0: heimdraht.v1.Declaration.directories:type_name -> heimdraht.v1.DirectoryDeclaration
 	2,  // 1: heimdraht.v1.Declaration.tenants:type_name -> heimdraht.v1.TenantDeclaration
-	11, // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
-	15, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
+	12, // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
+	16, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
 	5,  // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
 	7,  // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
-	10, // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
+	11, // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
 	6,  // 7: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
 	4,  // 8: heimdraht.v1.TenantDeclaration.house_rules:type_name -> heimdraht.v1.HouseRulesDeclaration
 	3,  // 9: heimdraht.v1.TenantDeclaration.priority:type_name -> heimdraht.v1.PriorityGroups
-	8,  // 10: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
-	9,  // 11: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
-	12, // 12: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
-	14, // 13: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
-	13, // 14: heimdraht.v1.LicencePoolDeclaration.reserved:type_name -> heimdraht.v1.Reserve
-	0,  // 15: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
-	18, // 16: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
-	0,  // 17: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
-	18, // 18: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
-	26, // 19: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	25, // 20: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
-	26, // 21: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
-	26, // 22: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
-	16, // 23: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
-	19, // 24: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
-	21, // 25: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
-	23, // 26: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
-	17, // 27: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
-	20, // 28: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
-	22, // 29: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
-	24, // 30: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
-	27, // [27:31] is the sub-list for method output_type
-	23, // [23:27] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	9,  // 10: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
+	10, // 11: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
+	8,  // 12: heimdraht.v1.Policy.idle:type_name -> heimdraht.v1.IdlePolicy
+	13, // 13: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
+	15, // 14: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
+	14, // 15: heimdraht.v1.LicencePoolDeclaration.reserved:type_name -> heimdraht.v1.Reserve
+	0,  // 16: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
+	19, // 17: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
+	0,  // 18: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
+	19, // 19: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
+	27, // 20: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	26, // 21: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
+	27, // 22: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
+	27, // 23: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
+	17, // 24: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
+	20, // 25: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
+	22, // 26: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
+	24, // 27: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
+	18, // 28: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
+	21, // 29: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
+	23, // 30: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
+	25, // 31: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
+	28, // [28:32] is the sub-list for method output_type
+	24, // [24:28] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_admin_proto_init() }
@@ -2182,13 +2255,14 @@ func file_heimdraht_v1_admin_proto_init() {
 	}
 	file_heimdraht_v1_access_proto_init()
 	file_heimdraht_v1_admin_proto_msgTypes[7].OneofWrappers = []any{}
+	file_heimdraht_v1_admin_proto_msgTypes[8].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_admin_proto_rawDesc), len(file_heimdraht_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -450,6 +450,7 @@ type AttachResponse struct {
 	//	*AttachResponse_Closed
 	//	*AttachResponse_Refused
 	//	*AttachResponse_Ending
+	//	*AttachResponse_Idle
 	Order         isAttachResponse_Order `protobuf_oneof:"order"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -537,6 +538,15 @@ func (x *AttachResponse) GetEnding() *SessionEnding {
 	return nil
 }
 
+func (x *AttachResponse) GetIdle() *SessionEnding {
+	if x != nil {
+		if x, ok := x.Order.(*AttachResponse_Idle); ok {
+			return x.Idle
+		}
+	}
+	return nil
+}
+
 type isAttachResponse_Order interface {
 	isAttachResponse_Order()
 }
@@ -562,6 +572,14 @@ type AttachResponse_Ending struct {
 	Ending *SessionEnding `protobuf:"bytes,5,opt,name=ending,proto3,oneof"`
 }
 
+type AttachResponse_Idle struct {
+	// Nothing was transferred for so long that the session ends before long: there
+	// is nothing to do but to go on working, or to connect again afterwards. It is
+	// an order of its own, so that an agent which does not know it does not open
+	// another session instead.
+	Idle *SessionEnding `protobuf:"bytes,6,opt,name=idle,proto3,oneof"`
+}
+
 func (*AttachResponse_Opened) isAttachResponse_Order() {}
 
 func (*AttachResponse_Renewed) isAttachResponse_Order() {}
@@ -572,7 +590,9 @@ func (*AttachResponse_Refused) isAttachResponse_Order() {}
 
 func (*AttachResponse_Ending) isAttachResponse_Order() {}
 
-// SessionEnding says that policy ends the session before long. The laptop opens
+func (*AttachResponse_Idle) isAttachResponse_Order() {}
+
+// SessionEnding says that policy ends the session before long. As `ending`, the laptop opens
 // another one at a quiet moment before then, without naming the present one in
 // `resume`; or learns from the refusal what its person has to do first. It is said
 // again on each new stream.
@@ -1013,13 +1033,14 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\x16_last_handshake_age_ms\"-\n" +
 	"\fCloseSession\x12\x1d\n" +
 	"\n" +
-	"session_id\x18\x01 \x01(\tR\tsessionId\"\xab\x02\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\"\xde\x02\n" +
 	"\x0eAttachResponse\x125\n" +
 	"\x06opened\x18\x01 \x01(\v2\x1b.heimdraht.v1.SessionOpenedH\x00R\x06opened\x128\n" +
 	"\arenewed\x18\x02 \x01(\v2\x1c.heimdraht.v1.SessionRenewedH\x00R\arenewed\x125\n" +
 	"\x06closed\x18\x03 \x01(\v2\x1b.heimdraht.v1.SessionClosedH\x00R\x06closed\x121\n" +
 	"\arefused\x18\x04 \x01(\v2\x15.heimdraht.v1.RefusalH\x00R\arefused\x125\n" +
-	"\x06ending\x18\x05 \x01(\v2\x1b.heimdraht.v1.SessionEndingH\x00R\x06endingB\a\n" +
+	"\x06ending\x18\x05 \x01(\v2\x1b.heimdraht.v1.SessionEndingH\x00R\x06ending\x121\n" +
+	"\x04idle\x18\x06 \x01(\v2\x1b.heimdraht.v1.SessionEndingH\x00R\x04idleB\a\n" +
 	"\x05order\"t\n" +
 	"\rSessionEnding\x12\x1d\n" +
 	"\n" +
@@ -1115,21 +1136,22 @@ var file_heimdraht_v1_session_proto_depIdxs = []int32{
 	12, // 10: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
 	16, // 11: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
 	8,  // 12: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
-	16, // 13: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
-	10, // 14: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
-	15, // 15: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
-	15, // 16: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
-	15, // 17: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
-	16, // 18: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
-	2,  // 19: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
-	0,  // 20: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
-	7,  // 21: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
-	1,  // 22: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
-	21, // [21:23] is the sub-list for method output_type
-	19, // [19:21] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	8,  // 13: heimdraht.v1.AttachResponse.idle:type_name -> heimdraht.v1.SessionEnding
+	16, // 14: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
+	10, // 15: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
+	15, // 16: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
+	15, // 17: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
+	15, // 18: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
+	16, // 19: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
+	2,  // 20: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
+	0,  // 21: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
+	7,  // 22: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
+	1,  // 23: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
+	22, // [22:24] is the sub-list for method output_type
+	20, // [20:22] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_session_proto_init() }
@@ -1152,6 +1174,7 @@ func file_heimdraht_v1_session_proto_init() {
 		(*AttachResponse_Closed)(nil),
 		(*AttachResponse_Refused)(nil),
 		(*AttachResponse_Ending)(nil),
+		(*AttachResponse_Idle)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
