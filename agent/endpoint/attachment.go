@@ -190,6 +190,8 @@ func (a *attachment) obey(ctx context.Context, m *heimdrahtv1.AttachResponse) (o
 		return a.ended(ctx, judgeClosed(control.FromRefusal(order.Closed.GetWhy())))
 	case *heimdrahtv1.AttachResponse_Ending:
 		a.ending(order.Ending)
+	case *heimdrahtv1.AttachResponse_Idle:
+		a.idle(order.Idle)
 	case *heimdrahtv1.AttachResponse_Refused:
 		return a.ended(ctx, judgeRefused(control.FromRefusal(order.Refused)))
 	}

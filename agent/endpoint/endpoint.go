@@ -97,6 +97,7 @@ type Endpoint struct {
 	problem  *control.Problem
 	held     *session
 	end      *ending // of the session that is held, if the control plane has said so
+	idle     *ending // the same, because nothing is transferred
 	attached bool
 	clockOff time.Duration
 	language string
@@ -339,7 +340,7 @@ func (e *Endpoint) heldSession() *session {
 func (e *Endpoint) hold(s *session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.held, e.end, e.problem, e.attached = s, nil, nil, true
+	e.held, e.end, e.idle, e.problem, e.attached = s, nil, nil, nil, true
 	e.touch()
 }
 
@@ -374,7 +375,7 @@ func (e *Endpoint) dropSession(ctx context.Context) {
 	err := e.tunnel.remove(ctx)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.held, e.end = nil, nil
+	e.held, e.end, e.idle = nil, nil, nil
 	if err != nil {
 		e.log.Error("could not take the tunnel away entirely", "error", err)
 		e.problem = tunnelLeft(err)

@@ -136,7 +136,7 @@ func (f Facts) session() Link {
 	switch {
 	case f.Now.Sub(last.ClosedAt) > lately, isOwn(last.ClosedWhy):
 		return l.unknown(figure)
-	case last.ClosedWhy == provisioner.CodeSessionClosed, last.ClosedWhy == provisioner.CodeSessionExpired:
+	case last.ClosedWhy == provisioner.CodeSessionClosed, last.ClosedWhy == provisioner.CodeSessionExpired, last.ClosedWhy == provisioner.CodeSessionIdle:
 		return l.noted(figure, last.ClosedWhy)
 	}
 	return l.refused(figure, provisioner.Refuse(last.ClosedWhy))
