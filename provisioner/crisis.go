@@ -24,3 +24,15 @@ func (t Tenant) Idle() IdlePolicy {
 	}
 	return p
 }
+
+// crisisRetry is when a laptop asks again that was not let in.
+const crisisRetry = 10 * time.Minute
+
+// OpensInCrisis refuses whoever is of no class that goes first to open a session while the
+// tenant is in a crisis and has closed itself to them. It is not for who is connected.
+func (t Tenant) OpensInCrisis(groups []string) *Refusal {
+	if !t.InCrisis() || !t.Crisis.CloseOrdinary || t.ClassOf(groups) != PriorityOrdinary {
+		return nil
+	}
+	return Refuse(CodeCrisisMode).After(crisisRetry)
+}

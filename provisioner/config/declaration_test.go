@@ -88,6 +88,7 @@ tenants:
   mail_domains: [STADT.Example]
   staff_group: "cn=a"
   priority: {crisis: "cn=b", control: "cn=c"}
+  crisis: {idle: 2h, hours: lifted, ordinary: closed}
   policy: {tunnel: full, dns: {servers: ["fd00::53"], domains: [intern]}, password_expired: password_only, password_hosts: ["fd00::5/128:88", "10.0.0.5/32"], sign_in_every: 36h, longest_session: never, idle: {after: never, below: 500}, second_factor: {signing_in_again: true}}
   networks: [{group: all, allow: ["fd00::/64:443", "0.0.0.0/0"]}]
 `)
@@ -121,6 +122,7 @@ gateways:
 		Tenants: []provisioner.Tenant{{
 			Name: "t", DisplayName: "t", Directory: "d", MailDomains: []string{"stadt.example"}, StaffGroup: "cn=a",
 			Priority: provisioner.PriorityGroups{Crisis: "cn=b", Control: "cn=c"},
+			Crisis:   provisioner.CrisisPlan{Idle: 2 * time.Hour, LiftHours: true, CloseOrdinary: true},
 			Policy: provisioner.Policy{DevicesPerPerson: 2, Tunnel: provisioner.TunnelFull, DNSServers: []netip.Addr{netip.MustParseAddr("fd00::53")}, DNSDomains: []string{"intern"},
 				SignInEvery: 36 * time.Hour, Idle: provisioner.IdlePolicy{Below: 500}, SecondFactor: provisioner.SecondFactorPolicy{SigningInAgain: true},
 				PasswordExpired: provisioner.PasswordHostsOnly, PasswordHosts: []provisioner.Destination{

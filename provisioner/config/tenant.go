@@ -59,6 +59,9 @@ func (l *loader) tenant(m *mapping, dir string) provisioner.Tenant {
 			p.done()
 		}
 	}
+	if v, ok := m.ask("crisis"); ok {
+		crisis(v, &t)
+	}
 	if v, ok := m.ask("networks"); ok {
 		t.Networks = networks(v)
 	}

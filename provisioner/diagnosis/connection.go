@@ -122,7 +122,7 @@ func (f Facts) session() Link {
 		return l.ok(words{"offen", "open"})
 	}
 	last, closed := f.lastClosed()
-	if r, ok := f.turnedAway(); ok && !r.isToldElsewhere() {
+	if r, ok := f.turnedAway(); ok && !r.isToldElsewhere() && (r.Code != provisioner.CodeCrisisMode || f.Tenant.InCrisis()) {
 		return l.refused(words{"abgelehnt ", "refused "}.with(f.ago(r.At)), provisioner.Refuse(r.Code))
 	}
 	if refusal := f.outside(); refusal != nil {

@@ -149,6 +149,7 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 			ExternalGroup: m.GetPolicy().GetExternalGroup(),
 		},
 	}
+	t.Crisis = toCrisisPlan(m.GetCrisis())
 	signingIn(m.GetPolicy(), &t.Policy)
 	t.HouseRules = provisioner.NewHouseRules(m.GetHouseRules().GetGerman(), m.GetHouseRules().GetEnglish(), m.GetHouseRules().GetLink())
 	for _, s := range m.GetPolicy().GetDnsServers() {

@@ -212,6 +212,11 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		if err != nil {
 			return err
 		}
+		if refusal := tenant.OpensInCrisis(standing.Groups); refusal != nil {
+			if connected, err := wasConnected(tx, device); err != nil || !connected {
+				return errors.Join(err, refusal.After(refusal.RetryAfter+spread(refusal)))
+			}
+		}
 		// Its own, and those of others on the same laptop: one is open at a time.
 		for _, id := range append([]string{device.ID}, a.Beside...) {
 			if _, err := tx.CloseSessionOf(id, provisioner.CodeSessionElsewhere); err != nil && !errors.Is(err, store.ErrNone) {
@@ -253,6 +258,20 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		return err
 	})
 	return opened, err
+}
+
+// wasConnected reports whether a device has a session, or lost it a moment ago to an end
+// after which its laptop opens the next one: that is no new connection.
+func wasConnected(tx *store.Writer, device provisioner.Device) (bool, error) {
+	if _, err := tx.OpenSessionOf(device.ID); !errors.Is(err, store.ErrNone) {
+		return err == nil, err
+	}
+	last, err := tx.LastClosed(device.ID, 1)
+	if err != nil || len(last) == 0 {
+		return false, err
+	}
+	goesOn := last[0].WhyClosed().RetryAfter > 0 && last[0].ClosedWhy != provisioner.CodeOutsideHours
+	return goesOn && tx.Now.Sub(last[0].ClosedAt) <= provisioner.Lease, nil
 }
 
 // choosePool names the licence pool that gives the seat.

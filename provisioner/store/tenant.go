@@ -70,6 +70,43 @@ func (r *Reader) IdleTimes() ([]IdleTime, error) {
 	}, `select name, idle_after, idle_in_crisis, crisis_since from tenant`)
 }
 
+// Crisis is a tenant's crisis mode.
+type Crisis struct {
+	Tenant string
+	Plan   provisioner.CrisisPlan
+	Since  time.Time // zero: it is off
+	Reason string
+}
+
+// Crises lists the crisis modes of tenants in scope that have prepared one, or are in one.
+func (r *Reader) Crises(scope provisioner.Scope) ([]Crisis, error) {
+	var a args
+	list, err := all(r.q, func(s scanner) (c Crisis, err error) {
+		var text string
+		var since int64
+		if err := s.Scan(&text, &since, &c.Reason); err != nil {
+			return c, err
+		}
+		var t provisioner.Tenant
+		err = fromJSON(text, &t)
+		c.Tenant, c.Plan, c.Since = t.Name, t.Crisis, at(since)
+		return c, err
+	}, `select declaration, crisis_since, crisis_reason from tenant where `+a.scope(scope, "name")+` order by name`, a.list...)
+	return slices.DeleteFunc(list, func(c Crisis) bool { return !c.Plan.Prepared() && c.Since.IsZero() }), err
+}
+
+// BeginCrisis switches a tenant's crisis mode on, and keeps why; false: it was on.
+func (w *Writer) BeginCrisis(tenant, reason string) (bool, error) {
+	n, err := changed(w.q, `update tenant set crisis_since = $1, crisis_reason = $2 where name = $3 and crisis_since = 0`, ms(w.Now), reason, tenant)
+	return n > 0, err
+}
+
+// EndCrisis switches a tenant's crisis mode off; false: it was off.
+func (w *Writer) EndCrisis(tenant string) (bool, error) {
+	n, err := changed(w.q, `update tenant set crisis_since = 0, crisis_reason = '' where name = $1 and crisis_since > 0`, tenant)
+	return n > 0, err
+}
+
 // DirectoryOf is the directory that a tenant uses now, and whether it is just moving there; ErrNone if there is no such
 // tenant.
 func (r *Reader) DirectoryOf(tenant string) (name string, moving bool, err error) {

@@ -37,6 +37,7 @@ const (
 	fieldAccess        = "policy.access"
 	fieldNetworks      = "networks"
 	fieldPriority      = "priority." // and a class
+	fieldCrisis        = "crisis"
 )
 
 // field is a field of an object as a text that tells it from every other value.
@@ -90,6 +91,7 @@ func tenantFields(t provisioner.Tenant) []field {
 		{"provider.tenants", strings.Join(t.Provider.Tenants, ", ")},
 		{fieldPriority + "crisis", t.Priority.Crisis},
 		{fieldPriority + "control", t.Priority.Control},
+		{fieldCrisis, crisisText(t.Crisis)},
 		{"policy.devices_per_person", strconv.Itoa(t.Policy.DevicesPerPerson)},
 		{"policy.tunnel", string(t.Policy.Tunnel)},
 		{"policy.dns.servers", join(t.Policy.DNSServers, netip.Addr.String)},
@@ -114,8 +116,21 @@ func tenantFields(t provisioner.Tenant) []field {
 // adminMayChange lists the fields of a tenant that its own administrator
 // decides. Who its people are and what they reach is the operator's.
 func adminMayChange(name string) bool {
-	return name == "display_name" || name == "staff_group" || strings.HasPrefix(name, "roles.") || strings.HasPrefix(name, fieldPriority) ||
+	return name == "display_name" || name == "staff_group" || strings.HasPrefix(name, "roles.") || strings.HasPrefix(name, fieldPriority) || name == fieldCrisis ||
 		strings.HasPrefix(name, "policy.") || strings.HasPrefix(name, "house_rules")
+}
+
+// crisisText is a plan as its file has it; empty: nothing is prepared.
+func crisisText(p provisioner.CrisisPlan) string {
+	if !p.Prepared() {
+		return ""
+	}
+	var parts []string
+	if p.Idle > 0 {
+		parts = append(parts, "idle: "+provisioner.SpanText(p.Idle))
+	}
+	parts = append(parts, "hours: "+map[bool]string{true: "lifted", false: "kept"}[p.LiftHours], "ordinary: "+map[bool]string{true: "closed", false: "open"}[p.CloseOrdinary])
+	return strings.Join(parts, ", ")
 }
 
 func accessText(a provisioner.AccessTime) string {

@@ -212,6 +212,7 @@ type TenantDeclaration struct {
 	Provider      *ProviderRoles         `protobuf:"bytes,11,opt,name=provider,proto3" json:"provider,omitempty"`
 	HouseRules    *HouseRulesDeclaration `protobuf:"bytes,12,opt,name=house_rules,json=houseRules,proto3" json:"house_rules,omitempty"`
 	Priority      *PriorityGroups        `protobuf:"bytes,20,opt,name=priority,proto3" json:"priority,omitempty"`
+	Crisis        *CrisisPlan            `protobuf:"bytes,21,opt,name=crisis,proto3" json:"crisis,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -337,6 +338,351 @@ func (x *TenantDeclaration) GetPriority() *PriorityGroups {
 	return nil
 }
 
+func (x *TenantDeclaration) GetCrisis() *CrisisPlan {
+	if x != nil {
+		return x.Crisis
+	}
+	return nil
+}
+
+// CrisisPlan is what holds in a tenant while its crisis mode is on. Unset: nothing
+// is prepared.
+type CrisisPlan struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without activity for so many seconds a session ends. 0: as always.
+	IdleS int64 `protobuf:"varint,1,opt,name=idle_s,json=idleS,proto3" json:"idle_s,omitempty"`
+	// People may be connected at any time.
+	LiftHours bool `protobuf:"varint,2,opt,name=lift_hours,json=liftHours,proto3" json:"lift_hours,omitempty"`
+	// Who is of no class that goes first opens no further session.
+	CloseOrdinary bool `protobuf:"varint,3,opt,name=close_ordinary,json=closeOrdinary,proto3" json:"close_ordinary,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CrisisPlan) Reset() {
+	*x = CrisisPlan{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CrisisPlan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CrisisPlan) ProtoMessage() {}
+
+func (x *CrisisPlan) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CrisisPlan.ProtoReflect.Descriptor instead.
+func (*CrisisPlan) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CrisisPlan) GetIdleS() int64 {
+	if x != nil {
+		return x.IdleS
+	}
+	return 0
+}
+
+func (x *CrisisPlan) GetLiftHours() bool {
+	if x != nil {
+		return x.LiftHours
+	}
+	return false
+}
+
+func (x *CrisisPlan) GetCloseOrdinary() bool {
+	if x != nil {
+		return x.CloseOrdinary
+	}
+	return false
+}
+
+// Crisis is a tenant's crisis mode.
+type Crisis struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Plan   *CrisisPlan            `protobuf:"bytes,2,opt,name=plan,proto3" json:"plan,omitempty"`
+	// Unset: it is off.
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// Why it was switched on.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Crisis) Reset() {
+	*x = Crisis{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Crisis) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Crisis) ProtoMessage() {}
+
+func (x *Crisis) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Crisis.ProtoReflect.Descriptor instead.
+func (*Crisis) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Crisis) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Crisis) GetPlan() *CrisisPlan {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
+func (x *Crisis) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Crisis) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type SwitchCrisisRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	On            bool                   `protobuf:"varint,2,opt,name=on,proto3" json:"on,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SwitchCrisisRequest) Reset() {
+	*x = SwitchCrisisRequest{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SwitchCrisisRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SwitchCrisisRequest) ProtoMessage() {}
+
+func (x *SwitchCrisisRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SwitchCrisisRequest.ProtoReflect.Descriptor instead.
+func (*SwitchCrisisRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SwitchCrisisRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SwitchCrisisRequest) GetOn() bool {
+	if x != nil {
+		return x.On
+	}
+	return false
+}
+
+func (x *SwitchCrisisRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type SwitchCrisisResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Crisis *Crisis                `protobuf:"bytes,1,opt,name=crisis,proto3" json:"crisis,omitempty"`
+	// False: it was so already.
+	Changed       bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SwitchCrisisResponse) Reset() {
+	*x = SwitchCrisisResponse{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SwitchCrisisResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SwitchCrisisResponse) ProtoMessage() {}
+
+func (x *SwitchCrisisResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SwitchCrisisResponse.ProtoReflect.Descriptor instead.
+func (*SwitchCrisisResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SwitchCrisisResponse) GetCrisis() *Crisis {
+	if x != nil {
+		return x.Crisis
+	}
+	return nil
+}
+
+func (x *SwitchCrisisResponse) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
+type ListCrisesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: of all tenants that the caller may see.
+	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCrisesRequest) Reset() {
+	*x = ListCrisesRequest{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCrisesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCrisesRequest) ProtoMessage() {}
+
+func (x *ListCrisesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCrisesRequest.ProtoReflect.Descriptor instead.
+func (*ListCrisesRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListCrisesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type ListCrisesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Crises        []*Crisis              `protobuf:"bytes,1,rep,name=crises,proto3" json:"crises,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCrisesResponse) Reset() {
+	*x = ListCrisesResponse{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCrisesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCrisesResponse) ProtoMessage() {}
+
+func (x *ListCrisesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCrisesResponse.ProtoReflect.Descriptor instead.
+func (*ListCrisesResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListCrisesResponse) GetCrises() []*Crisis {
+	if x != nil {
+		return x.Crises
+	}
+	return nil
+}
+
 // PriorityGroups names the group of each class of people who go first where there
 // is not enough for everybody; empty: nobody is in it.
 type PriorityGroups struct {
@@ -351,7 +697,7 @@ type PriorityGroups struct {
 
 func (x *PriorityGroups) Reset() {
 	*x = PriorityGroups{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -363,7 +709,7 @@ func (x *PriorityGroups) String() string {
 func (*PriorityGroups) ProtoMessage() {}
 
 func (x *PriorityGroups) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -376,7 +722,7 @@ func (x *PriorityGroups) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PriorityGroups.ProtoReflect.Descriptor instead.
 func (*PriorityGroups) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PriorityGroups) GetCrisis() string {
@@ -409,7 +755,7 @@ type HouseRulesDeclaration struct {
 
 func (x *HouseRulesDeclaration) Reset() {
 	*x = HouseRulesDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -421,7 +767,7 @@ func (x *HouseRulesDeclaration) String() string {
 func (*HouseRulesDeclaration) ProtoMessage() {}
 
 func (x *HouseRulesDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -434,7 +780,7 @@ func (x *HouseRulesDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HouseRulesDeclaration.ProtoReflect.Descriptor instead.
 func (*HouseRulesDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *HouseRulesDeclaration) GetGerman() string {
@@ -470,7 +816,7 @@ type Roles struct {
 
 func (x *Roles) Reset() {
 	*x = Roles{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -482,7 +828,7 @@ func (x *Roles) String() string {
 func (*Roles) ProtoMessage() {}
 
 func (x *Roles) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -495,7 +841,7 @@ func (x *Roles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Roles.ProtoReflect.Descriptor instead.
 func (*Roles) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Roles) GetHelpdesk() string {
@@ -534,7 +880,7 @@ type ProviderRoles struct {
 
 func (x *ProviderRoles) Reset() {
 	*x = ProviderRoles{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -546,7 +892,7 @@ func (x *ProviderRoles) String() string {
 func (*ProviderRoles) ProtoMessage() {}
 
 func (x *ProviderRoles) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -559,7 +905,7 @@ func (x *ProviderRoles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProviderRoles.ProtoReflect.Descriptor instead.
 func (*ProviderRoles) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ProviderRoles) GetOperator() string {
@@ -618,7 +964,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -630,7 +976,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -643,7 +989,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Policy) GetDevicesPerPerson() uint32 {
@@ -751,7 +1097,7 @@ type IdlePolicy struct {
 
 func (x *IdlePolicy) Reset() {
 	*x = IdlePolicy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -763,7 +1109,7 @@ func (x *IdlePolicy) String() string {
 func (*IdlePolicy) ProtoMessage() {}
 
 func (x *IdlePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -776,7 +1122,7 @@ func (x *IdlePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdlePolicy.ProtoReflect.Descriptor instead.
 func (*IdlePolicy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *IdlePolicy) GetAfterS() int64 {
@@ -805,7 +1151,7 @@ type SecondFactorPolicy struct {
 
 func (x *SecondFactorPolicy) Reset() {
 	*x = SecondFactorPolicy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -817,7 +1163,7 @@ func (x *SecondFactorPolicy) String() string {
 func (*SecondFactorPolicy) ProtoMessage() {}
 
 func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -830,7 +1176,7 @@ func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecondFactorPolicy.ProtoReflect.Descriptor instead.
 func (*SecondFactorPolicy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SecondFactorPolicy) GetEnrolling() bool {
@@ -865,7 +1211,7 @@ type AccessTime struct {
 
 func (x *AccessTime) Reset() {
 	*x = AccessTime{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -877,7 +1223,7 @@ func (x *AccessTime) String() string {
 func (*AccessTime) ProtoMessage() {}
 
 func (x *AccessTime) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -890,7 +1236,7 @@ func (x *AccessTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessTime.ProtoReflect.Descriptor instead.
 func (*AccessTime) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AccessTime) GetGroup() string {
@@ -940,7 +1286,7 @@ type NetworkGrant struct {
 
 func (x *NetworkGrant) Reset() {
 	*x = NetworkGrant{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1298,7 @@ func (x *NetworkGrant) String() string {
 func (*NetworkGrant) ProtoMessage() {}
 
 func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1311,7 @@ func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkGrant.ProtoReflect.Descriptor instead.
 func (*NetworkGrant) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *NetworkGrant) GetGroup() string {
@@ -1009,7 +1355,7 @@ type LicencePoolDeclaration struct {
 
 func (x *LicencePoolDeclaration) Reset() {
 	*x = LicencePoolDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1021,7 +1367,7 @@ func (x *LicencePoolDeclaration) String() string {
 func (*LicencePoolDeclaration) ProtoMessage() {}
 
 func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1034,7 +1380,7 @@ func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicencePoolDeclaration.ProtoReflect.Descriptor instead.
 func (*LicencePoolDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LicencePoolDeclaration) GetName() string {
@@ -1129,7 +1475,7 @@ type ContractDeclaration struct {
 
 func (x *ContractDeclaration) Reset() {
 	*x = ContractDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1141,7 +1487,7 @@ func (x *ContractDeclaration) String() string {
 func (*ContractDeclaration) ProtoMessage() {}
 
 func (x *ContractDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1154,7 +1500,7 @@ func (x *ContractDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContractDeclaration.ProtoReflect.Descriptor instead.
 func (*ContractDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ContractDeclaration) GetReference() string {
@@ -1231,7 +1577,7 @@ type Reserve struct {
 
 func (x *Reserve) Reset() {
 	*x = Reserve{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1243,7 +1589,7 @@ func (x *Reserve) String() string {
 func (*Reserve) ProtoMessage() {}
 
 func (x *Reserve) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1256,7 +1602,7 @@ func (x *Reserve) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reserve.ProtoReflect.Descriptor instead.
 func (*Reserve) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Reserve) GetClass() string {
@@ -1283,7 +1629,7 @@ type PoolShare struct {
 
 func (x *PoolShare) Reset() {
 	*x = PoolShare{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1641,7 @@ func (x *PoolShare) String() string {
 func (*PoolShare) ProtoMessage() {}
 
 func (x *PoolShare) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1654,7 @@ func (x *PoolShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolShare.ProtoReflect.Descriptor instead.
 func (*PoolShare) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PoolShare) GetTenant() string {
@@ -1343,7 +1689,7 @@ type GatewayDeclaration struct {
 
 func (x *GatewayDeclaration) Reset() {
 	*x = GatewayDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +1701,7 @@ func (x *GatewayDeclaration) String() string {
 func (*GatewayDeclaration) ProtoMessage() {}
 
 func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +1714,7 @@ func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayDeclaration.ProtoReflect.Descriptor instead.
 func (*GatewayDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GatewayDeclaration) GetName() string {
@@ -1429,7 +1775,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1787,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1800,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DiffRequest) GetDeclaration() *Declaration {
@@ -1473,7 +1819,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1485,7 +1831,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1498,7 +1844,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DiffResponse) GetDifferences() []*Difference {
@@ -1523,7 +1869,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1535,7 +1881,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1548,7 +1894,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Difference) GetKind() string {
@@ -1596,7 +1942,7 @@ type ApplyRequest struct {
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1608,7 +1954,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1621,7 +1967,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ApplyRequest) GetDeclaration() *Declaration {
@@ -1647,7 +1993,7 @@ type ApplyResponse struct {
 
 func (x *ApplyResponse) Reset() {
 	*x = ApplyResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1659,7 +2005,7 @@ func (x *ApplyResponse) String() string {
 func (*ApplyResponse) ProtoMessage() {}
 
 func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1672,7 +2018,7 @@ func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
 func (*ApplyResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ApplyResponse) GetDifferences() []*Difference {
@@ -1691,7 +2037,7 @@ type CreateGatewayTokenRequest struct {
 
 func (x *CreateGatewayTokenRequest) Reset() {
 	*x = CreateGatewayTokenRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1703,7 +2049,7 @@ func (x *CreateGatewayTokenRequest) String() string {
 func (*CreateGatewayTokenRequest) ProtoMessage() {}
 
 func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1716,7 +2062,7 @@ func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CreateGatewayTokenRequest) GetGateway() string {
@@ -1737,7 +2083,7 @@ type CreateGatewayTokenResponse struct {
 
 func (x *CreateGatewayTokenResponse) Reset() {
 	*x = CreateGatewayTokenResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1749,7 +2095,7 @@ func (x *CreateGatewayTokenResponse) String() string {
 func (*CreateGatewayTokenResponse) ProtoMessage() {}
 
 func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1762,7 +2108,7 @@ func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CreateGatewayTokenResponse) GetToken() string {
@@ -1787,7 +2133,7 @@ type ListGatewaysRequest struct {
 
 func (x *ListGatewaysRequest) Reset() {
 	*x = ListGatewaysRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1799,7 +2145,7 @@ func (x *ListGatewaysRequest) String() string {
 func (*ListGatewaysRequest) ProtoMessage() {}
 
 func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1812,7 +2158,7 @@ func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysRequest.ProtoReflect.Descriptor instead.
 func (*ListGatewaysRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{24}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{30}
 }
 
 type ListGatewaysResponse struct {
@@ -1824,7 +2170,7 @@ type ListGatewaysResponse struct {
 
 func (x *ListGatewaysResponse) Reset() {
 	*x = ListGatewaysResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1836,7 +2182,7 @@ func (x *ListGatewaysResponse) String() string {
 func (*ListGatewaysResponse) ProtoMessage() {}
 
 func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1849,7 +2195,7 @@ func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysResponse.ProtoReflect.Descriptor instead.
 func (*ListGatewaysResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{25}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListGatewaysResponse) GetGateways() []*Gateway {
@@ -1880,7 +2226,7 @@ type Gateway struct {
 
 func (x *Gateway) Reset() {
 	*x = Gateway{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1892,7 +2238,7 @@ func (x *Gateway) String() string {
 func (*Gateway) ProtoMessage() {}
 
 func (x *Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1905,7 +2251,7 @@ func (x *Gateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
 func (*Gateway) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{26}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Gateway) GetName() string {
@@ -2010,7 +2356,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x12bind_password_file\x18\x05 \x01(\tR\x10bindPasswordFile\x12\x12\n" +
 	"\x04base\x18\x06 \x01(\tR\x04base\x12\x18\n" +
 	"\aflavour\x18\a \x01(\tR\aflavour\x12\x14\n" +
-	"\x05plain\x18\b \x01(\bR\x05plain\"\x9e\x04\n" +
+	"\x05plain\x18\b \x01(\bR\x05plain\"\xd0\x04\n" +
 	"\x11TenantDeclaration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x12\n" +
@@ -2027,7 +2373,30 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\bprovider\x18\v \x01(\v2\x1b.heimdraht.v1.ProviderRolesR\bprovider\x12D\n" +
 	"\vhouse_rules\x18\f \x01(\v2#.heimdraht.v1.HouseRulesDeclarationR\n" +
 	"houseRules\x128\n" +
-	"\bpriority\x18\x14 \x01(\v2\x1c.heimdraht.v1.PriorityGroupsR\bpriority\"B\n" +
+	"\bpriority\x18\x14 \x01(\v2\x1c.heimdraht.v1.PriorityGroupsR\bpriority\x120\n" +
+	"\x06crisis\x18\x15 \x01(\v2\x18.heimdraht.v1.CrisisPlanR\x06crisis\"i\n" +
+	"\n" +
+	"CrisisPlan\x12\x15\n" +
+	"\x06idle_s\x18\x01 \x01(\x03R\x05idleS\x12\x1d\n" +
+	"\n" +
+	"lift_hours\x18\x02 \x01(\bR\tliftHours\x12%\n" +
+	"\x0eclose_ordinary\x18\x03 \x01(\bR\rcloseOrdinary\"\x98\x01\n" +
+	"\x06Crisis\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12,\n" +
+	"\x04plan\x18\x02 \x01(\v2\x18.heimdraht.v1.CrisisPlanR\x04plan\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"U\n" +
+	"\x13SwitchCrisisRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
+	"\x02on\x18\x02 \x01(\bR\x02on\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"^\n" +
+	"\x14SwitchCrisisResponse\x12,\n" +
+	"\x06crisis\x18\x01 \x01(\v2\x14.heimdraht.v1.CrisisR\x06crisis\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\"+\n" +
+	"\x11ListCrisesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"B\n" +
+	"\x12ListCrisesResponse\x12,\n" +
+	"\x06crises\x18\x01 \x03(\v2\x14.heimdraht.v1.CrisisR\x06crises\"B\n" +
 	"\x0ePriorityGroups\x12\x16\n" +
 	"\x06crisis\x18\x01 \x01(\tR\x06crisis\x12\x18\n" +
 	"\acontrol\x18\x02 \x01(\tR\acontrol\"]\n" +
@@ -2158,12 +2527,15 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x15certificate_not_after\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x13certificateNotAfter\x12#\n" +
 	"\ragent_version\x18\v \x01(\tR\fagentVersion\x12\x18\n" +
-	"\atenants\x18\f \x03(\tR\atenants2\xed\x02\n" +
+	"\atenants\x18\f \x03(\tR\atenants2\xa5\x04\n" +
 	"\fAdminService\x12E\n" +
 	"\x04Diff\x12\x19.heimdraht.v1.DiffRequest\x1a\x1a.heimdraht.v1.DiffResponse\"\x06\xea\xdd\x19\x02\a\b\x12H\n" +
 	"\x05Apply\x12\x1a.heimdraht.v1.ApplyRequest\x1a\x1b.heimdraht.v1.ApplyResponse\"\x06\xea\xdd\x19\x02\a\b\x12n\n" +
 	"\x12CreateGatewayToken\x12'.heimdraht.v1.CreateGatewayTokenRequest\x1a(.heimdraht.v1.CreateGatewayTokenResponse\"\x05\xea\xdd\x19\x01\b\x12\\\n" +
-	"\fListGateways\x12!.heimdraht.v1.ListGatewaysRequest\x1a\".heimdraht.v1.ListGatewaysResponse\"\x05\xea\xdd\x19\x01\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
+	"\fListGateways\x12!.heimdraht.v1.ListGatewaysRequest\x1a\".heimdraht.v1.ListGatewaysResponse\"\x05\xea\xdd\x19\x01\b\x12]\n" +
+	"\fSwitchCrisis\x12!.heimdraht.v1.SwitchCrisisRequest\x1a\".heimdraht.v1.SwitchCrisisResponse\"\x06\xea\xdd\x19\x02\a\b\x12W\n" +
+	"\n" +
+	"ListCrises\x12\x1f.heimdraht.v1.ListCrisesRequest\x1a .heimdraht.v1.ListCrisesResponse\"\x06\xea\xdd\x19\x02\a\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
 var (
 	file_heimdraht_v1_admin_proto_rawDescOnce sync.Once
@@ -2177,75 +2549,90 @@ func file_heimdraht_v1_admin_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_admin_proto_rawDescData
 }
 
-var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*Declaration)(nil),                // 0: heimdraht.v1.Declaration
 	(*DirectoryDeclaration)(nil),       // 1: heimdraht.v1.DirectoryDeclaration
 	(*TenantDeclaration)(nil),          // 2: heimdraht.v1.TenantDeclaration
-	(*PriorityGroups)(nil),             // 3: heimdraht.v1.PriorityGroups
-	(*HouseRulesDeclaration)(nil),      // 4: heimdraht.v1.HouseRulesDeclaration
-	(*Roles)(nil),                      // 5: heimdraht.v1.Roles
-	(*ProviderRoles)(nil),              // 6: heimdraht.v1.ProviderRoles
-	(*Policy)(nil),                     // 7: heimdraht.v1.Policy
-	(*IdlePolicy)(nil),                 // 8: heimdraht.v1.IdlePolicy
-	(*SecondFactorPolicy)(nil),         // 9: heimdraht.v1.SecondFactorPolicy
-	(*AccessTime)(nil),                 // 10: heimdraht.v1.AccessTime
-	(*NetworkGrant)(nil),               // 11: heimdraht.v1.NetworkGrant
-	(*LicencePoolDeclaration)(nil),     // 12: heimdraht.v1.LicencePoolDeclaration
-	(*ContractDeclaration)(nil),        // 13: heimdraht.v1.ContractDeclaration
-	(*Reserve)(nil),                    // 14: heimdraht.v1.Reserve
-	(*PoolShare)(nil),                  // 15: heimdraht.v1.PoolShare
-	(*GatewayDeclaration)(nil),         // 16: heimdraht.v1.GatewayDeclaration
-	(*DiffRequest)(nil),                // 17: heimdraht.v1.DiffRequest
-	(*DiffResponse)(nil),               // 18: heimdraht.v1.DiffResponse
-	(*Difference)(nil),                 // 19: heimdraht.v1.Difference
-	(*ApplyRequest)(nil),               // 20: heimdraht.v1.ApplyRequest
-	(*ApplyResponse)(nil),              // 21: heimdraht.v1.ApplyResponse
-	(*CreateGatewayTokenRequest)(nil),  // 22: heimdraht.v1.CreateGatewayTokenRequest
-	(*CreateGatewayTokenResponse)(nil), // 23: heimdraht.v1.CreateGatewayTokenResponse
-	(*ListGatewaysRequest)(nil),        // 24: heimdraht.v1.ListGatewaysRequest
-	(*ListGatewaysResponse)(nil),       // 25: heimdraht.v1.ListGatewaysResponse
-	(*Gateway)(nil),                    // 26: heimdraht.v1.Gateway
-	(*timestamppb.Timestamp)(nil),      // 27: google.protobuf.Timestamp
+	(*CrisisPlan)(nil),                 // 3: heimdraht.v1.CrisisPlan
+	(*Crisis)(nil),                     // 4: heimdraht.v1.Crisis
+	(*SwitchCrisisRequest)(nil),        // 5: heimdraht.v1.SwitchCrisisRequest
+	(*SwitchCrisisResponse)(nil),       // 6: heimdraht.v1.SwitchCrisisResponse
+	(*ListCrisesRequest)(nil),          // 7: heimdraht.v1.ListCrisesRequest
+	(*ListCrisesResponse)(nil),         // 8: heimdraht.v1.ListCrisesResponse
+	(*PriorityGroups)(nil),             // 9: heimdraht.v1.PriorityGroups
+	(*HouseRulesDeclaration)(nil),      // 10: heimdraht.v1.HouseRulesDeclaration
+	(*Roles)(nil),                      // 11: heimdraht.v1.Roles
+	(*ProviderRoles)(nil),              // 12: heimdraht.v1.ProviderRoles
+	(*Policy)(nil),                     // 13: heimdraht.v1.Policy
+	(*IdlePolicy)(nil),                 // 14: heimdraht.v1.IdlePolicy
+	(*SecondFactorPolicy)(nil),         // 15: heimdraht.v1.SecondFactorPolicy
+	(*AccessTime)(nil),                 // 16: heimdraht.v1.AccessTime
+	(*NetworkGrant)(nil),               // 17: heimdraht.v1.NetworkGrant
+	(*LicencePoolDeclaration)(nil),     // 18: heimdraht.v1.LicencePoolDeclaration
+	(*ContractDeclaration)(nil),        // 19: heimdraht.v1.ContractDeclaration
+	(*Reserve)(nil),                    // 20: heimdraht.v1.Reserve
+	(*PoolShare)(nil),                  // 21: heimdraht.v1.PoolShare
+	(*GatewayDeclaration)(nil),         // 22: heimdraht.v1.GatewayDeclaration
+	(*DiffRequest)(nil),                // 23: heimdraht.v1.DiffRequest
+	(*DiffResponse)(nil),               // 24: heimdraht.v1.DiffResponse
+	(*Difference)(nil),                 // 25: heimdraht.v1.Difference
+	(*ApplyRequest)(nil),               // 26: heimdraht.v1.ApplyRequest
+	(*ApplyResponse)(nil),              // 27: heimdraht.v1.ApplyResponse
+	(*CreateGatewayTokenRequest)(nil),  // 28: heimdraht.v1.CreateGatewayTokenRequest
+	(*CreateGatewayTokenResponse)(nil), // 29: heimdraht.v1.CreateGatewayTokenResponse
+	(*ListGatewaysRequest)(nil),        // 30: heimdraht.v1.ListGatewaysRequest
+	(*ListGatewaysResponse)(nil),       // 31: heimdraht.v1.ListGatewaysResponse
+	(*Gateway)(nil),                    // 32: heimdraht.v1.Gateway
+	(*timestamppb.Timestamp)(nil),      // 33: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	1,  // 0: heimdraht.v1.Declaration.directories:type_name -> heimdraht.v1.DirectoryDeclaration
 	2,  // 1: heimdraht.v1.Declaration.tenants:type_name -> heimdraht.v1.TenantDeclaration
-	12, // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
-	16, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
-	5,  // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
-	7,  // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
-	11, // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
-	6,  // 7: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
-	4,  // 8: heimdraht.v1.TenantDeclaration.house_rules:type_name -> heimdraht.v1.HouseRulesDeclaration
-	3,  // 9: heimdraht.v1.TenantDeclaration.priority:type_name -> heimdraht.v1.PriorityGroups
-	9,  // 10: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
-	10, // 11: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
-	8,  // 12: heimdraht.v1.Policy.idle:type_name -> heimdraht.v1.IdlePolicy
-	13, // 13: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
-	15, // 14: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
-	14, // 15: heimdraht.v1.LicencePoolDeclaration.reserved:type_name -> heimdraht.v1.Reserve
-	0,  // 16: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
-	19, // 17: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
-	0,  // 18: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
-	19, // 19: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
-	27, // 20: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	26, // 21: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
-	27, // 22: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
-	27, // 23: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
-	17, // 24: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
-	20, // 25: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
-	22, // 26: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
-	24, // 27: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
-	18, // 28: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
-	21, // 29: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
-	23, // 30: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
-	25, // 31: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
-	28, // [28:32] is the sub-list for method output_type
-	24, // [24:28] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	18, // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
+	22, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
+	11, // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
+	13, // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
+	17, // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
+	12, // 7: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
+	10, // 8: heimdraht.v1.TenantDeclaration.house_rules:type_name -> heimdraht.v1.HouseRulesDeclaration
+	9,  // 9: heimdraht.v1.TenantDeclaration.priority:type_name -> heimdraht.v1.PriorityGroups
+	3,  // 10: heimdraht.v1.TenantDeclaration.crisis:type_name -> heimdraht.v1.CrisisPlan
+	3,  // 11: heimdraht.v1.Crisis.plan:type_name -> heimdraht.v1.CrisisPlan
+	33, // 12: heimdraht.v1.Crisis.since:type_name -> google.protobuf.Timestamp
+	4,  // 13: heimdraht.v1.SwitchCrisisResponse.crisis:type_name -> heimdraht.v1.Crisis
+	4,  // 14: heimdraht.v1.ListCrisesResponse.crises:type_name -> heimdraht.v1.Crisis
+	15, // 15: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
+	16, // 16: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
+	14, // 17: heimdraht.v1.Policy.idle:type_name -> heimdraht.v1.IdlePolicy
+	19, // 18: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
+	21, // 19: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
+	20, // 20: heimdraht.v1.LicencePoolDeclaration.reserved:type_name -> heimdraht.v1.Reserve
+	0,  // 21: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
+	25, // 22: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
+	0,  // 23: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
+	25, // 24: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
+	33, // 25: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	32, // 26: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
+	33, // 27: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
+	33, // 28: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
+	23, // 29: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
+	26, // 30: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
+	28, // 31: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
+	30, // 32: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
+	5,  // 33: heimdraht.v1.AdminService.SwitchCrisis:input_type -> heimdraht.v1.SwitchCrisisRequest
+	7,  // 34: heimdraht.v1.AdminService.ListCrises:input_type -> heimdraht.v1.ListCrisesRequest
+	24, // 35: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
+	27, // 36: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
+	29, // 37: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
+	31, // 38: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
+	6,  // 39: heimdraht.v1.AdminService.SwitchCrisis:output_type -> heimdraht.v1.SwitchCrisisResponse
+	8,  // 40: heimdraht.v1.AdminService.ListCrises:output_type -> heimdraht.v1.ListCrisesResponse
+	35, // [35:41] is the sub-list for method output_type
+	29, // [29:35] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_admin_proto_init() }
@@ -2254,15 +2641,15 @@ func file_heimdraht_v1_admin_proto_init() {
 		return
 	}
 	file_heimdraht_v1_access_proto_init()
-	file_heimdraht_v1_admin_proto_msgTypes[7].OneofWrappers = []any{}
-	file_heimdraht_v1_admin_proto_msgTypes[8].OneofWrappers = []any{}
+	file_heimdraht_v1_admin_proto_msgTypes[13].OneofWrappers = []any{}
+	file_heimdraht_v1_admin_proto_msgTypes[14].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_admin_proto_rawDesc), len(file_heimdraht_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
