@@ -11,11 +11,7 @@ import (
 // span reads a span of time of at least an hour and at most so many days: 12h,
 // 7d, or never, which is zero.
 func (m *mapping) span(key string, into *time.Duration, most int64) {
-	v, ok := m.ask(key)
-	if !ok {
-		return
-	}
-	s, ok := v.text()
+	v, s, ok := m.askText(key)
 	if !ok {
 		return
 	}
@@ -40,14 +36,18 @@ func (m *mapping) span(key string, into *time.Duration, most int64) {
 	*into = time.Duration(n) * unit
 }
 
+// askText gives the text of a key that may be missing.
+func (m *mapping) askText(key string) (v value, s string, ok bool) {
+	if v, ok = m.ask(key); ok {
+		s, ok = v.text()
+	}
+	return v, s, ok
+}
+
 // shortSpan reads a span of minutes or hours, such as 60m or 2h, as idleness is told in.
 // With or, a text that means something else may stand there: it gives zero.
 func (m *mapping) shortSpan(key string, into *time.Duration, or string) {
-	v, ok := m.ask(key)
-	if !ok {
-		return
-	}
-	s, ok := v.text()
+	v, s, ok := m.askText(key)
 	if !ok {
 		return
 	}
