@@ -109,6 +109,8 @@ const (
 	ActionReadGatewayLoad     Action = "read gateway load"
 	ActionDiff                Action = "diff"
 	ActionApply               Action = "apply"
+	ActionSwitchCrisis        Action = "switch crisis mode"
+	ActionReadCrisis          Action = "read crisis mode"
 	ActionApplyInfrastructure Action = "apply infrastructure"
 	ActionCreateGatewayToken  Action = "create gateway token"
 	ActionListGateways        Action = "list gateways"
@@ -205,6 +207,8 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionDiff, ActionApply, ActionConfirmPending, ActionDismissPending, ActionProposeIdentities, ActionConfirmIdentities,
 		ActionReadAudit, ActionExportAudit, ActionReadAuditKey:
+		return []Role{RoleTenantAdmin, RoleOperator}
+	case ActionSwitchCrisis, ActionReadCrisis:
 		return []Role{RoleTenantAdmin, RoleOperator}
 	case ActionIssueRoleToken:
 		return []Role{RoleTenantAdmin, RoleOperator}

@@ -24,6 +24,8 @@ const (
 	CodeAccessHeld           Code = "access-held"
 	CodeSponsorMissing       Code = "sponsor-missing"
 	CodeOutsideHours         Code = "outside-hours"
+	CodeCrisisMode           Code = "crisis-mode"
+	CodeCrisisUnprepared     Code = "crisis-unprepared"
 	CodeFactorNeeded         Code = "factor-needed"
 	CodeFactorMissing        Code = "factor-missing"
 	CodeFactorWrong          Code = "factor-wrong"
@@ -68,6 +70,7 @@ const (
 	CodeSessionElsewhere     Code = "session-elsewhere"
 	CodeSessionExpired       Code = "session-expired"
 	CodeSessionAged          Code = "session-aged"
+	CodeSessionIdle          Code = "session-idle"
 	CodeSignInNeeded         Code = "sign-in-needed"
 	CodeOtherPerson          Code = "other-person"
 	CodeGatewayNotReady      Code = "gateway-not-ready"
@@ -134,6 +137,12 @@ func Catalogue() []Entry {
 		{CodeOutsideHours, KindForbidden,
 			Text{"Ihre Verwaltung hat den Zugang auf bestimmte Zeiten begrenzt, und jetzt ist keine davon.", "Er geht {when}; der Laptop verbindet sich dann von selbst. Brauchen Sie ihn zu anderen Zeiten, fragen Sie Ihre Vorgesetzten."},
 			Text{"Your administration has limited access to certain times, and this is none of them.", "It works {when}; the laptop then connects by itself. If you need it at other times, ask your manager."}},
+		{CodeCrisisMode, KindForbidden,
+			Text{"Ihre Verwaltung arbeitet im Krisenbetrieb: Neue Verbindungen bekommen zurzeit nur Krisenstab und Leitstelle.", "Nichts zu tun: Der Laptop verbindet sich von selbst, sobald der Krisenbetrieb endet. Werden Sie jetzt gebraucht, wenden Sie sich an Ihre Vorgesetzten."},
+			Text{"Your administration is in crisis mode: only the crisis team and the control room get new connections now.", "Nothing to do: the laptop connects by itself when the crisis mode ends. If you are needed now, turn to your manager."}},
+		{CodeCrisisUnprepared, KindConflict,
+			Text{"Für die Verwaltung {tenant} ist kein Krisenbetrieb vorbereitet.", "Ergänzen Sie in ihrer Datei unter crisis, was dann gelten soll, zum Beispiel idle: 15m und hours: lifted, und wenden Sie sie an: heimdraht apply -f DATEI."},
+			Text{"No crisis mode is prepared for the tenant {tenant}.", "Add to its file under crisis what is to hold then, such as idle: 15m and hours: lifted, and apply it: heimdraht apply -f FILE."}},
 		{CodeFactorNeeded, KindUnauthenticated,
 			Text{"Zum Passwort gehört hier noch ein Code aus der App auf Ihrem Telefon.", "Geben Sie die sechs Ziffern ein, die die App gerade zeigt, oder einen Ihrer Ersatzcodes."},
 			Text{"Beside the password this takes a code from the app on your phone.", "Type the six digits that the app shows now, or one of your recovery codes."}},
@@ -269,6 +278,9 @@ func Catalogue() []Entry {
 		{CodeSessionAged, KindConflict,
 			Text{"Die Verbindung bestand so lange, wie Ihre Verwaltung es vorsieht; sie wird neu aufgebaut.", "Nichts zu tun."},
 			Text{"The connection lasted as long as your administration lets one last; it is being opened again.", "Nothing to do."}},
+		{CodeSessionIdle, KindConflict,
+			Text{"Die Verbindung wurde beendet, weil längere Zeit nichts übertragen wurde.", "Wollen Sie weiterarbeiten, verbinden Sie sich wieder: heimdraht-agent up."},
+			Text{"The connection was ended because nothing was transferred for some time.", "If you want to go on working, connect again: heimdraht-agent up."}},
 		{CodeSignInNeeded, KindUnauthenticated,
 			Text{"Ihre letzte Anmeldung an diesem Laptop ist zu lange her.", "Melden Sie sich mit Ihrem Passwort wieder an: heimdraht-agent sign-in."},
 			Text{"Your last sign-in on this laptop is too long ago.", "Sign in again with your password: heimdraht-agent sign-in."}},

@@ -32,6 +32,8 @@ func SpanText(d time.Duration) string {
 		return strconv.FormatInt(int64(d/day), 10) + "d"
 	case d%time.Hour == 0:
 		return strconv.FormatInt(int64(d/time.Hour), 10) + "h"
+	case d%time.Minute == 0:
+		return strconv.FormatInt(int64(d/time.Minute), 10) + "m"
 	default:
 		return d.String()
 	}

@@ -70,7 +70,7 @@ func TestSignInDue(t *testing.T) {
 
 func TestSpanText(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "never", time.Hour: "1h", 24 * time.Hour: "1d", 36 * time.Hour: "36h", 7 * 24 * time.Hour: "7d", 90 * time.Minute: "1h30m0s",
+		0: "never", time.Hour: "1h", 24 * time.Hour: "1d", 36 * time.Hour: "36h", 7 * 24 * time.Hour: "7d", 90 * time.Minute: "90m", 90 * time.Second: "1m30s",
 	} {
 		if got := SpanText(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)

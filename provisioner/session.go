@@ -52,6 +52,10 @@ type Session struct {
 
 	Ending Ending // by policy
 
+	Traffic Traffic   // as far as it tells whether somebody works
+	IdleAt  time.Time // when it ends because nobody does, of which its laptop is told; zero: nobody said so
+	LookAt  time.Time // when somebody has to look whether it goes on; zero: never
+
 	ClosedAt       time.Time // zero: open
 	ClosedWhy      Code
 	ClosedRevision int64

@@ -22,6 +22,9 @@ type Tenant struct {
 	Networks    []NetworkGrant
 	HouseRules  HouseRules // what everybody must have acknowledged
 	Priority    PriorityGroups
+	Crisis      CrisisPlan
+	// CrisisSince is when somebody switched the plan on. Zero: it is off. It is no part of the declaration.
+	CrisisSince time.Time `json:"-"`
 
 	Products       []Product      `json:",omitempty"` // whose use is metered; none without an agreement
 	WorksAgreement WorksAgreement `json:",omitzero"`
@@ -71,6 +74,7 @@ type Policy struct {
 	// ExternalGroup is whose members need somebody who answers for them before they enrol a laptop. Empty: nobody
 	// does by the directory's word.
 	ExternalGroup string
+	Idle          IdlePolicy
 	// Access is when people may be connected. None: always.
 	Access []AccessTime
 }
@@ -102,7 +106,8 @@ const (
 
 // DefaultPolicy is what holds where a tenant's file is silent.
 func DefaultPolicy() Policy {
-	return Policy{DevicesPerPerson: 2, Tunnel: TunnelSplit, SignInEvery: 7 * 24 * time.Hour, LongestSession: 12 * time.Hour}
+	return Policy{DevicesPerPerson: 2, Tunnel: TunnelSplit, SignInEvery: 7 * 24 * time.Hour, LongestSession: 12 * time.Hour,
+		Idle: IdlePolicy{After: time.Hour, Below: DefaultIdleBelow}}
 }
 
 // GroupAll in a NetworkGrant means everybody in the staff group.

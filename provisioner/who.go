@@ -19,13 +19,13 @@ func (r *Refusal) Who() Who {
 	case CodeSignInFailed, CodeDeviceRevoked, CodeDeviceReplaced, CodeSessionExpired, CodeReasonMissing, CodePasswordExpired,
 		CodeTooLarge:
 		return WhoEmployee
-	case CodeNoLicence, CodeFactorMissing, CodeFourEyes:
+	case CodeNoLicence, CodeFactorMissing, CodeFourEyes, CodeCrisisUnprepared:
 		return WhoTenantAdmin
 	case CodeNotInGroup, CodeAccessEnded, CodeDeviceLimit:
 		return WhoHelpdesk
 	case CodeDatabaseUnavailable, CodeDirectoryUnreadable, CodeGatewayKeyChanged, CodeGatewayReplaced, CodeGatewayExpired:
 		return WhoOperator
-	case CodeSessionElsewhere, CodeGatewayMoved, CodeAccessChanged, CodeNoSeat, CodeGatewayFull, CodeOutsideHours, CodeFactorThrottled:
+	case CodeSessionElsewhere, CodeGatewayMoved, CodeAccessChanged, CodeNoSeat, CodeGatewayFull, CodeOutsideHours, CodeFactorThrottled, CodeCrisisMode:
 		return WhoNobody
 	}
 	switch r.Kind() {

@@ -195,6 +195,8 @@ func (a *attachment) obey(ctx context.Context, m *heimdrahtv1.AttachResponse) (o
 		a.ending(order.Ending)
 	case *heimdrahtv1.AttachResponse_Waiting:
 		a.waiting(ctx, order.Waiting)
+	case *heimdrahtv1.AttachResponse_Idle:
+		a.idle(order.Idle)
 	case *heimdrahtv1.AttachResponse_Refused:
 		return a.ended(ctx, judgeRefused(control.FromRefusal(order.Refused)))
 	}

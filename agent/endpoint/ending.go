@@ -26,17 +26,36 @@ type ending struct {
 
 // ending takes note that the session ends before long, or goes on after all.
 func (a *attachment) ending(m *heimdrahtv1.SessionEnding) {
-	held := a.endpoint.heldSession()
-	if held == nil || held.id != m.GetSessionId() {
-		return // of an older session
+	if !a.isOfHeld(m) {
+		return
 	}
 	if m.GetWhy() == nil {
 		a.quiet = quiet{}
-		a.endpoint.expectEnd(nil)
-		return
+	}
+	a.endpoint.expectEnd(endingOf(m))
+}
+
+// idle takes note that the session ends because nothing is transferred, or goes on after all. There is nothing to do about
+// it here: another session would hold the seat for nobody.
+func (a *attachment) idle(m *heimdrahtv1.SessionEnding) {
+	if a.isOfHeld(m) {
+		a.endpoint.expectIdle(endingOf(m))
+	}
+}
+
+// isOfHeld says whether an order is of the session that is held, not of an older one.
+func (a *attachment) isOfHeld(m *heimdrahtv1.SessionEnding) bool {
+	held := a.endpoint.heldSession()
+	return held != nil && held.id == m.GetSessionId()
+}
+
+// endingOf is what an order says; nil: the session goes on.
+func endingOf(m *heimdrahtv1.SessionEnding) *ending {
+	if m.GetWhy() == nil {
+		return nil
 	}
 	within := time.Duration(min(max(m.GetWithinMs(), 0), maxEndWithin.Milliseconds())) * time.Millisecond
-	a.endpoint.expectEnd(&ending{why: control.FromRefusal(m.GetWhy()), by: time.Now().Add(within)})
+	return &ending{why: control.FromRefusal(m.GetWhy()), by: time.Now().Add(within)}
 }
 
 // quiet watches for a moment in which nobody works. The zero value has seen nothing yet.
@@ -64,6 +83,14 @@ func (e *Endpoint) expectEnd(end *ending) {
 	e.touch()
 }
 
+// expectIdle takes note that the session that is held ends because nothing is transferred. Nil: it goes on.
+func (e *Endpoint) expectIdle(end *ending) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.idle = end
+	e.touch()
+}
+
 func (e *Endpoint) isEnding() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -72,13 +99,20 @@ func (e *Endpoint) isEnding() bool {
 
 // asNote is what the person is told while she works.
 func (n *ending) asNote() *control.Problem {
-	if n.why.Code != codeSignInNeeded {
-		return n.why
+	by := n.by.Local().Format("15:04")
+	switch n.why.Code {
+	case codeSignInNeeded:
+		return &control.Problem{Code: codeSignInNeeded,
+			German: control.Text{Sentence: "Bitte melden Sie sich wieder an. Sonst endet die Verbindung, sobald Sie eine Pause machen, spätestens um " + by + " Uhr.",
+				Next: "heimdraht-agent sign-in"},
+			English: control.Text{Sentence: "Please sign in again. Else the connection ends as soon as you take a break, at " + by + " at the latest.",
+				Next: "heimdraht-agent sign-in"}}
+	case codeSessionIdle:
+		return &control.Problem{Code: codeSessionIdle,
+			German: control.Text{Sentence: "Die Verbindung endet um " + by + " Uhr, weil nichts übertragen wird.",
+				Next: "Arbeiten Sie weiter, dann bleibt sie. Danach ist sie mit heimdraht-agent up wieder da."},
+			English: control.Text{Sentence: "The connection ends at " + by + " because nothing is being transferred.",
+				Next: "Go on working and it stays. Afterwards heimdraht-agent up brings it back."}}
 	}
-	by := n.by.Local()
-	return &control.Problem{Code: codeSignInNeeded,
-		German: control.Text{Sentence: "Bitte melden Sie sich wieder an. Sonst endet die Verbindung, sobald Sie eine Pause machen, spätestens um " + by.Format("15:04") + " Uhr.",
-			Next: "heimdraht-agent sign-in"},
-		English: control.Text{Sentence: "Please sign in again. Else the connection ends as soon as you take a break, at " + by.Format("15:04") + " at the latest.",
-			Next: "heimdraht-agent sign-in"}}
+	return n.why
 }

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -52,10 +53,26 @@ func (a *agedPlane) openings() []string {
 	return append([]string(nil), a.asked...)
 }
 
+// forget has the session closed, as far as the control plane knows.
+func (a *agedPlane) forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.session = ""
+}
+
 func (a *agedPlane) refuse(r *heimdrahtv1.AttachResponse) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.refused = r
+}
+
+func idleOn(session string, within time.Duration) *heimdrahtv1.AttachResponse {
+	m := endingOn(session, "", within)
+	order := m.GetEnding()
+	if within > 0 {
+		order.Why = &heimdrahtv1.Refusal{Code: codeSessionIdle, Sentence: "Zu Ende.", NextStep: "Weiter."}
+	}
+	return &heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Idle{Idle: order}}
 }
 
 func endingOn(session, code string, within time.Duration) *heimdrahtv1.AttachResponse {
@@ -94,6 +111,93 @@ func resting(tunnel *paperTunnel) {
 	tunnel.mu.Lock()
 	defer tunnel.mu.Unlock()
 	tunnel.moved = func() uint64 { return uint64(500 * time.Since(began).Seconds()) }
+}
+
+// Nobody works: she is told, and the laptop opens no other session for that. When it has ended,
+// it stays so until she says that she wants it back.
+func TestAnIdleEnd(t *testing.T) {
+	onAged(t, func(t *testing.T, e *Endpoint, p *paperPlane, a *agedPlane, tunnel *paperTunnel) {
+		resting(tunnel)
+		p.order(idleOn("s-1", 5*time.Minute))
+		pass(time.Minute)
+		s := e.Status("en")
+		if s.State != Connected || len(s.Notes) != 1 || s.Notes[0].Code != codeSessionIdle || time.Until(s.EndsBy) != 4*time.Minute {
+			t.Errorf("she is told %+v", s)
+		}
+		if at := time.Now().Add(4 * time.Minute).Format("15:04"); len(s.Notes) != 1 || !strings.Contains(s.Notes[0].Sentence, at) {
+			t.Errorf("%+v does not name %s", s.Notes, at)
+		}
+		pass(20 * time.Minute) // a control plane that is late
+		if got := a.openings(); len(got) != 1 {
+			t.Fatalf("openings %q", got)
+		}
+		a.forget()
+		p.order(endpointtest.Closed("s-1", codeSessionIdle, 0))
+		pass(10 * time.Hour)
+		if got := a.openings(); len(got) != 1 || tunnel.standing() {
+			t.Fatalf("afterwards: openings %q, tunnel %v", got, tunnel.standing())
+		}
+		if s := e.Status("de"); s.State != Disconnected || s.Code != codeSessionIdle || !s.EndsBy.IsZero() {
+			t.Errorf("afterwards: %+v", s)
+		}
+		e.Want()
+		pass(time.Minute)
+		if s := e.Status("de"); s.State != Connected || len(s.Notes) != 0 {
+			t.Errorf("back: %+v", s)
+		}
+	})
+}
+
+// Who works on is told that it goes on; another session, or the same one on another stream,
+// knows nothing of what was said.
+func TestAnIdleEndIsWithdrawn(t *testing.T) {
+	onAged(t, func(t *testing.T, e *Endpoint, p *paperPlane, a *agedPlane, tunnel *paperTunnel) {
+		notes := func() int { return len(e.Status("de").Notes) }
+		p.order(idleOn("s-9", 5*time.Minute))
+		pass(time.Second)
+		if notes() != 0 {
+			t.Error("the end of another session")
+		}
+		p.order(idleOn("s-1", 5*time.Minute))
+		pass(time.Second)
+		if notes() != 1 {
+			t.Error("she is not told")
+		}
+		p.order(idleOn("s-1", 0))
+		pass(time.Second)
+		if notes() != 0 || !e.Status("de").EndsBy.IsZero() {
+			t.Errorf("it goes on: %+v", e.Status("de"))
+		}
+		p.order(idleOn("s-1", 5*time.Minute))
+		pass(time.Second)
+		p.streams[len(p.streams)-1].cancel()
+		pass(10 * time.Minute)
+		if notes() != 0 || e.heldSession().id != "s-1" {
+			t.Error("the former stream's order holds on the next one")
+		}
+	})
+}
+
+// A call that moves little, and somebody who fetches a page now and then, are no quiet moment.
+func TestLittleTrafficIsNoQuietMoment(t *testing.T) {
+	for name, moved := range map[string]func(time.Duration) uint64{
+		"a frugal call":   func(d time.Duration) uint64 { return uint64(1500 * d.Seconds()) },
+		"a page at times": func(d time.Duration) uint64 { return 100_000 * uint64(d/(3*time.Minute)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			onAged(t, func(t *testing.T, e *Endpoint, p *paperPlane, a *agedPlane, tunnel *paperTunnel) {
+				began := time.Now()
+				tunnel.mu.Lock()
+				tunnel.moved = func() uint64 { return moved(time.Since(began)) }
+				tunnel.mu.Unlock()
+				p.order(endingOn("s-1", "session-aged", 2*time.Hour))
+				pass(2*time.Hour - time.Minute)
+				if got := a.openings(); len(got) != 1 || e.heldSession().id != "s-1" {
+					t.Errorf("openings %q", got)
+				}
+			})
+		})
+	}
 }
 
 // Who works is left alone; in the first pause the next session takes the place of

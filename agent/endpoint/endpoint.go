@@ -102,6 +102,7 @@ type Endpoint struct {
 	held     *session
 	end      *ending // of the session that is held, if the control plane has said so
 	place    *place  // in the queue for a seat, as last told; nil: it does not wait
+	idle     *ending // the same, because nothing is transferred
 	attached bool
 	reported *Reported // nil: nothing yet
 	clockOff time.Duration
@@ -345,7 +346,7 @@ func (e *Endpoint) heldSession() *session {
 func (e *Endpoint) hold(s *session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.held, e.end, e.place, e.problem, e.attached = s, nil, nil, nil, true
+	e.held, e.end, e.idle, e.place, e.problem, e.attached = s, nil, nil, nil, nil, true
 	e.touch()
 }
 
@@ -380,7 +381,7 @@ func (e *Endpoint) dropSession(ctx context.Context) {
 	err := e.tunnel.remove(ctx)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.held, e.end = nil, nil
+	e.held, e.end, e.idle = nil, nil, nil
 	if err != nil {
 		e.log.Error("could not take the tunnel away entirely", "error", err)
 		e.problem = tunnelLeft(err)

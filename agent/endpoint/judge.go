@@ -38,6 +38,7 @@ const (
 	codeDatabaseUnavailable  = "database-unavailable"
 	codeSignInNeeded         = "sign-in-needed"
 	codeSessionAged          = "session-aged"
+	codeSessionIdle          = "session-idle"
 )
 
 // isFinal names the refusals after which only a new enrolment, or the person's own word, can change the
@@ -45,7 +46,8 @@ const (
 func isFinal(code string) bool {
 	switch code {
 	case codeDeviceRevoked, codeDeviceReplaced, codeDeviceUnknown, codeCertificateForeign, codeCertificateExpired,
-		codeNotAllowed, codeNotSignedIn, codeStreamReplaced, codeSignInNeeded, codeSessionElsewhere, codeHouseRules:
+		codeNotAllowed, codeNotSignedIn, codeStreamReplaced, codeSignInNeeded, codeSessionElsewhere, codeHouseRules,
+		codeSessionIdle: // or the seat would be taken again for nobody
 		return true
 	}
 	return false

@@ -40,6 +40,8 @@ func TestOutcomes(t *testing.T) {
 		// Of two people on one laptop the one who connected last stays, whatever network it comes into.
 		{code: "session-elsewhere", refused: "drop halt", closedSame: true},
 		{code: "house-rules", refused: "drop halt", closedSame: true},
+		// Another network says nothing of anybody who works.
+		{code: "session-idle", refused: "drop halt", closedSame: true},
 		{code: "something-new", refused: "drop halt roam", closedSame: true},
 		{code: "something-new", retry: soon, refused: "drop again", closedSame: true, wantAfter: soon},
 	}

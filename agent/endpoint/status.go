@@ -94,7 +94,7 @@ type situation struct {
 	enrolled, wanted, halted, attached bool
 	problem                            *control.Problem
 	session                            *session
-	end                                *ending
+	end, idle                          *ending
 	place                              *place
 	tunnel                             reading
 	clockOff                           time.Duration
@@ -115,7 +115,7 @@ func (e *Endpoint) situation() (situation, whose) {
 	defer e.mu.Unlock()
 	return situation{
 		enrolled: e.identity != nil, wanted: e.wanted, halted: e.halted != nil, attached: e.attached,
-		problem: e.problem, session: e.held, end: e.end, place: e.place, tunnel: tunnel, clockOff: e.clockOff,
+		problem: e.problem, session: e.held, end: e.end, idle: e.idle, place: e.place, tunnel: tunnel, clockOff: e.clockOff,
 	}, whose{e.device, e.identity}
 }
 
@@ -154,8 +154,10 @@ func describe(s situation, language string, now time.Time) Status {
 		status.Gateway, status.Addresses = s.session.settings.GatewayName, s.session.settings.Addresses
 		status.Since, status.LeaseUntil = s.session.openedAt.UTC(), s.session.leaseUntil.UTC()
 		status.ReceivedBytes, status.SentBytes = s.tunnel.received, s.tunnel.sent
-		if s.end != nil {
-			status.EndsBy = s.end.by.UTC()
+		for _, end := range []*ending{s.end, s.idle} {
+			if end != nil && (status.EndsBy.IsZero() || end.by.Before(status.EndsBy)) {
+				status.EndsBy = end.by.UTC()
+			}
 		}
 		if !s.tunnel.handshake.IsZero() {
 			age := max(int64(now.Sub(s.tunnel.handshake).Seconds()), 0)
@@ -189,6 +191,8 @@ func judge(s situation, now time.Time) (State, *control.Problem) {
 		return judgeSession(s, now)
 	case !s.wanted:
 		return Disconnected, s.problem
+	case s.halted && s.problem != nil && s.problem.Code == codeSessionIdle:
+		return Disconnected, s.problem // nobody says no to her
 	case s.halted, s.problem != nil && s.problem.Refused:
 		return Refused, s.problem
 	}
@@ -223,6 +227,9 @@ func notes(s situation, main *control.Problem) []*control.Problem {
 	}
 	if s.session != nil && s.end != nil && s.end.why.Code != codeSessionAged { // of which she notices nothing
 		all = append(all, s.end.asNote())
+	}
+	if s.session != nil && s.idle != nil {
+		all = append(all, s.idle.asNote())
 	}
 	for _, c := range s.tunnel.conflicts {
 		all = append(all, networkConflict(c))

@@ -130,18 +130,36 @@ func providerOf(p provisioner.ProviderRoles) *heimdrahtv1.ProviderRoles {
 	return &heimdrahtv1.ProviderRoles{Operator: p.Operator, Helpdesk: p.Helpdesk, Tenants: p.Tenants}
 }
 
+// priorityOf is nil for a tenant in which nobody goes first.
+func priorityOf(p provisioner.PriorityGroups) *heimdrahtv1.PriorityGroups {
+	if p == (provisioner.PriorityGroups{}) {
+		return nil
+	}
+	return &heimdrahtv1.PriorityGroups{Crisis: p.Crisis, Control: p.Control}
+}
+
+// crisisOf is nil for a tenant that has prepared nothing.
+func crisisOf(p provisioner.CrisisPlan) *heimdrahtv1.CrisisPlan {
+	if !p.Prepared() {
+		return nil
+	}
+	return &heimdrahtv1.CrisisPlan{IdleS: int64(p.Idle.Seconds()), LiftHours: p.LiftHours, CloseOrdinary: p.CloseOrdinary}
+}
+
 func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 	out := &heimdrahtv1.TenantDeclaration{
 		Name: t.Name, DisplayName: t.DisplayName, Land: t.Land, Directory: t.Directory, Base: t.Base,
 		MailDomains: t.MailDomains, StaffGroup: t.StaffGroup,
 		Roles:    &heimdrahtv1.Roles{Helpdesk: t.Roles.Helpdesk, Planner: t.Roles.Planner, TenantAdmin: t.Roles.TenantAdmin},
 		Provider: providerOf(t.Provider),
-		Priority: &heimdrahtv1.PriorityGroups{Crisis: t.Priority.Crisis, Control: t.Priority.Control},
+		Priority: priorityOf(t.Priority),
+		Crisis:   crisisOf(t.Crisis),
 		Policy: &heimdrahtv1.Policy{
 			DevicesPerPerson: uint32(t.Policy.DevicesPerPerson), Tunnel: string(t.Policy.Tunnel), DnsDomains: t.Policy.DNSDomains,
 			PasswordExpired: string(t.Policy.PasswordExpired), PasswordHosts: destinationTexts(t.Policy.PasswordHosts),
 			Approval:     string(t.Policy.Approval),
 			SignInEveryS: proto.Int64(int64(t.Policy.SignInEvery.Seconds())), LongestSessionS: proto.Int64(int64(t.Policy.LongestSession.Seconds())),
+			Idle: &heimdrahtv1.IdlePolicy{AfterS: proto.Int64(int64(t.Policy.Idle.After.Seconds())), Below: t.Policy.Idle.Below},
 			SecondFactor: &heimdrahtv1.SecondFactorPolicy{
 				Enrolling: t.Policy.SecondFactor.Enrolling, SigningInAgain: t.Policy.SecondFactor.SigningInAgain,
 			},

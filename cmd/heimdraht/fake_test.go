@@ -468,6 +468,28 @@ func (f *fake) CreateGatewayToken(ctx context.Context, r *heimdrahtv1.CreateGate
 	return &heimdrahtv1.CreateGatewayTokenResponse{Token: "join-me", ExpiresAt: at("2026-11-23T09:30:00Z")}, nil
 }
 
+func (f *fake) SwitchCrisis(ctx context.Context, r *heimdrahtv1.SwitchCrisisRequest) (*heimdrahtv1.SwitchCrisisResponse, error) {
+	c := &heimdrahtv1.Crisis{Tenant: r.GetTenant(), Plan: &heimdrahtv1.CrisisPlan{IdleS: 900, LiftHours: true}}
+	switch {
+	case r.GetTenant() == "dorf":
+		return nil, refuse(ctx, codes.FailedPrecondition, "crisis-unprepared",
+			"Für die Verwaltung dorf ist kein Krisenbetrieb vorbereitet.", "Ergänzen Sie die Datei.", "No crisis mode is prepared for the tenant dorf.", "Add to its file.")
+	case r.GetOn():
+		c.Since, c.Reason = at("2026-11-23T09:30:00Z"), r.GetReason()
+	}
+	return &heimdrahtv1.SwitchCrisisResponse{Crisis: c, Changed: r.GetReason() != "again"}, nil
+}
+
+func (f *fake) ListCrises(_ context.Context, r *heimdrahtv1.ListCrisesRequest) (*heimdrahtv1.ListCrisesResponse, error) {
+	if r.GetTenant() == "dorf" {
+		return &heimdrahtv1.ListCrisesResponse{}, nil
+	}
+	return &heimdrahtv1.ListCrisesResponse{Crises: []*heimdrahtv1.Crisis{
+		{Tenant: "kreis", Plan: &heimdrahtv1.CrisisPlan{CloseOrdinary: true}},
+		{Tenant: "stadt", Plan: &heimdrahtv1.CrisisPlan{IdleS: 900, LiftHours: true}, Since: at("2026-11-23T09:30:00Z"), Reason: "Hochwasser"},
+	}}, nil
+}
+
 func (f *fake) ListGateways(context.Context, *heimdrahtv1.ListGatewaysRequest) (*heimdrahtv1.ListGatewaysResponse, error) {
 	return &heimdrahtv1.ListGatewaysResponse{Gateways: []*heimdrahtv1.Gateway{
 		{Name: "gw1", Endpoint: "vpn1.stadt.example:51820", Joined: true, Connected: true, Sessions: 731, Capacity: 1500, AcknowledgedRevision: 41, Revision: 43,

@@ -141,7 +141,14 @@ func helpTexts(l speech.Language) kong.Vars {
 		"apply_more":    {"Weitere Dateien.", "Further files."},
 		"apply_dry_run": {"Nur zeigen, was sich ändern würde.", "Only show what would change."},
 
-		"gateway":       {"Ein Zugangsserver.", "A gateway."},
+		"gateway":            {"Ein Zugangsserver.", "A gateway."},
+		"crisis":             {"Der Krisenbetrieb, den eine Verwaltung vorbereitet hat.", "The crisis mode that a tenant has prepared."},
+		"crisis_start":       {"Krisenbetrieb beginnen: Es gilt, was die Datei der Verwaltung dafür vorsieht.", "Begin the crisis mode: what the tenant's file has prepared holds."},
+		"crisis_end":         {"Krisenbetrieb beenden.", "End the crisis mode."},
+		"crisis_show":        {"Zeigen, was vorbereitet ist und ob es gilt.", "Show what is prepared, and whether it holds."},
+		"crisis_tenant":      {"Die Verwaltung.", "The tenant."},
+		"crisis_show_tenant": {"Nur diese Verwaltung.", "This tenant only."},
+
 		"gateway_token": {"Einmaligen Schlüssel machen, mit dem ein Zugangsserver beitritt.", "Make the one-time token with which a gateway joins."},
 		"gateway_list":  {"Zugangsserver zeigen.", "List the gateways."},
 		"gateway_name":  {"Name des Zugangsservers.", "The gateway's name."},

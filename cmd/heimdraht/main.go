@@ -58,6 +58,7 @@ type commands struct {
 	Lost        lostCommand        `cmd:"" help:"${lost}"`
 	Proposals   proposalCommands   `cmd:"" help:"${proposals}"`
 	Apply       applyCommand       `cmd:"" help:"${apply}"`
+	Crisis      crisisCommands     `cmd:"" help:"${crisis}"`
 	Gateway     gatewayCommands    `cmd:"" help:"${gateway}"`
 	Directory   directoryCommands  `cmd:"" help:"${directory}"`
 	Audit       auditCommands      `cmd:"" help:"${audit}"`

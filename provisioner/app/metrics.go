@@ -55,12 +55,12 @@ func (a *App) healthz(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte("ok\n")) // who asked may have gone
 }
 
-// collector reads the numbers when they are asked for. None of them is about a
-// tenant: a small one's would tell of people (see metrics_product.go for those that are).
+// collector reads the numbers when they are asked for. None of them is of a tenant's
+// people: a small one's would tell of them (see metrics_product.go for those that are).
 type collector struct {
 	app                                                        *App
 	revision, waiting, connected, sessions, limit, held, seats *prometheus.Desc
-	writable, journal, journaled, caEnds                       *prometheus.Desc
+	writable, journal, journaled, caEnds, crisis               *prometheus.Desc
 }
 
 func newCollector(a *App) *collector {
@@ -76,6 +76,7 @@ func newCollector(a *App) *collector {
 		limit:     d("gateway_sessions_limit", "Sessions that the gateway may have.", "gateway"),
 		held:      d("licence_pool_seats_held", "Seats held by sessions.", "pool"),
 		seats:     d("licence_pool_seats", "Seats owned, without burst.", "pool"),
+		crisis:    d("tenant_crisis", "1 while the tenant's crisis mode is on.", "tenant"),
 		writable:  d("database_writable", "1 while the database can be written."),
 		journal:   d("revocation_journal_writable", "1 while the revocation journal can be written."),
 		journaled: d("revocation_journal_revision", "Up to which change the revocation journal has come."),
@@ -112,6 +113,17 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			gauge(c.connected, up, g.Name)
 			gauge(c.sessions, float64(g.Open), g.Name)
 			gauge(c.limit, float64(g.Sessions), g.Name)
+		}
+		tenants, err := tx.IdleTimes()
+		if err != nil {
+			return err
+		}
+		for _, t := range tenants {
+			on := 0.0
+			if t.InCrisis {
+				on = 1
+			}
+			gauge(c.crisis, on, t.Tenant)
 		}
 		pools, err := tx.Pools()
 		for _, p := range pools {

@@ -4,16 +4,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
 )
 
 // span reads a span of time of at least an hour and at most so many days: 12h,
 // 7d, or never, which is zero.
 func (m *mapping) span(key string, into *time.Duration, most int64) {
-	v, ok := m.ask(key)
-	if !ok {
-		return
-	}
-	s, ok := v.text()
+	v, s, ok := m.askText(key)
 	if !ok {
 		return
 	}
@@ -36,4 +34,43 @@ func (m *mapping) span(key string, into *time.Duration, most int64) {
 		return
 	}
 	*into = time.Duration(n) * unit
+}
+
+// askText gives the text of a key that may be missing.
+func (m *mapping) askText(key string) (v value, s string, ok bool) {
+	if v, ok = m.ask(key); ok {
+		s, ok = v.text()
+	}
+	return v, s, ok
+}
+
+// shortSpan reads a span of minutes or hours, such as 60m or 2h, as idleness is told in.
+// With or, a text that means something else may stand there: it gives zero.
+func (m *mapping) shortSpan(key string, into *time.Duration, or string) {
+	v, s, ok := m.askText(key)
+	if !ok {
+		return
+	}
+	if s == or && or != "" {
+		*into = 0
+		return
+	}
+	n, unit := int64(0), time.Minute
+	number, found := strings.CutSuffix(s, "m")
+	if !found {
+		unit = time.Hour
+		number, found = strings.CutSuffix(s, "h")
+	}
+	if found && number != "" && number[0] != '0' && strings.Trim(number, "0123456789") == "" {
+		n, _ = strconv.ParseInt(number, 10, 32) // too many: the most there are
+	}
+	if n <= int64(provisioner.MostIdle/unit) && time.Duration(n)*unit >= provisioner.LeastIdle {
+		*into = time.Duration(n) * unit
+		return
+	}
+	alternative := ""
+	if or != "" {
+		alternative = "; without an end: " + or
+	}
+	v.failf("%q is no span such as 60m or 2h, from %s to %s%s", quoted(s), provisioner.SpanText(provisioner.LeastIdle), provisioner.SpanText(provisioner.MostIdle), alternative)
 }

@@ -59,6 +59,9 @@ func (l *loader) tenant(m *mapping, dir string) provisioner.Tenant {
 			p.done()
 		}
 	}
+	if v, ok := m.ask("crisis"); ok {
+		crisis(v, &t)
+	}
 	if v, ok := m.ask("networks"); ok {
 		t.Networks = networks(v)
 	}
@@ -85,6 +88,7 @@ func policy(m *mapping, p *provisioner.Policy) {
 	p.Approval = provisioner.ApprovalPolicy(approval)
 	m.span("sign_in_every", &p.SignInEvery, provisioner.MostSignInDays)
 	m.span("longest_session", &p.LongestSession, provisioner.MostSessionDays)
+	idle(m, &p.Idle)
 	secondFactor(m, &p.SecondFactor)
 	m.text("external_group", &p.ExternalGroup, distinguishedName)
 	if v, ok := m.ask("access"); ok {
@@ -163,6 +167,20 @@ func passwordExpired(m *mapping, p *provisioner.Policy) {
 		v.failf("password_only needs %q: where people change their password, such as 10.1.0.5/32:88", "policy.password_hosts")
 	case given && !only:
 		hosts.failf("are for %q only", "password_expired: password_only")
+	}
+}
+
+// idle reads when nobody works in a session.
+func idle(m *mapping, p *provisioner.IdlePolicy) {
+	v, ok := m.ask("idle")
+	if !ok {
+		return
+	}
+	if i := v.mapping("idle"); i != nil {
+		i.under(m.prefix + "idle.")
+		i.shortSpan("after", &p.After, "never")
+		i.whole("below", &p.Below, 1, provisioner.MostIdleBelow)
+		i.done()
 	}
 }
 

@@ -126,7 +126,7 @@ func (f Facts) session() Link {
 		return l.ok(words{"offen", "open"})
 	}
 	last, closed := f.lastClosed()
-	if r, ok := f.turnedAway(); ok && !r.isToldElsewhere() {
+	if r, ok := f.turnedAway(); ok && !r.isToldElsewhere() && (r.Code != provisioner.CodeCrisisMode || f.Tenant.InCrisis()) {
 		return l.refused(words{"abgelehnt ", "refused "}.with(f.ago(r.At)), provisioner.Refuse(r.Code))
 	}
 	if refusal := f.outside(); refusal != nil {
@@ -140,7 +140,7 @@ func (f Facts) session() Link {
 	switch {
 	case f.Now.Sub(last.ClosedAt) > lately, isOwn(last.ClosedWhy):
 		return l.unknown(figure)
-	case last.ClosedWhy == provisioner.CodeSessionClosed, last.ClosedWhy == provisioner.CodeSessionExpired:
+	case last.ClosedWhy == provisioner.CodeSessionClosed, last.ClosedWhy == provisioner.CodeSessionExpired, last.ClosedWhy == provisioner.CodeSessionIdle:
 		return l.noted(figure, last.ClosedWhy)
 	}
 	return l.refused(figure, provisioner.Refuse(last.ClosedWhy))

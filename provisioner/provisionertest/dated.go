@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/keyring"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
@@ -73,20 +74,7 @@ func openAuthority(masterKeyFile, database string) (*x509.Certificate, any, erro
 // its session what follows from that. Meanwhile the control plane stands still.
 func (s *Server) SignedInAt(device string, at time.Time) {
 	s.t.Helper()
-	s.Stop()
-	if err := signedInAt(s.Config.Database, device, at); err != nil {
-		s.t.Fatal(err)
-	}
-	s.Run()
-}
-
-func signedInAt(database, device string, at time.Time) (err error) {
-	db, err := store.Open(context.Background(), store.Options{Database: database})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	return db.Update(context.Background(), func(tx *store.Writer) error {
+	s.whileStopped(func(tx *store.Writer) error {
 		if err := tx.NoteSignIn(device, at); err != nil {
 			return err
 		}
@@ -103,4 +91,32 @@ func signedInAt(database, device string, at time.Time) (err error) {
 		}
 		return tx.SetEnding(session, tenant.Policy.Ending(session.OpenedAt, at, tx.Now))
 	})
+}
+
+// IdleUntil has the session of a device end at a time because nobody works in it, which
+// somebody looks at an hour later. Meanwhile the control plane stands still.
+func (s *Server) IdleUntil(device string, at time.Time) {
+	s.t.Helper()
+	s.whileStopped(func(tx *store.Writer) error {
+		session, err := tx.OpenSessionOf(device)
+		if err != nil {
+			return err
+		}
+		counted := provisioner.Traffic{At: tx.Now.Add(-time.Minute)}
+		return errors.Join(tx.Observe(session.Gateway, store.Observed{Session: session.ID}, counted), tx.SetLook(session, at, at.Add(time.Hour)))
+	})
+}
+
+// whileStopped changes the database of a control plane that does not run.
+func (s *Server) whileStopped(do func(*store.Writer) error) {
+	s.t.Helper()
+	s.Stop()
+	db, err := store.Open(context.Background(), store.Options{Database: s.Config.Database})
+	if err == nil {
+		err = errors.Join(db.Update(context.Background(), do), db.Close())
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.Run()
 }

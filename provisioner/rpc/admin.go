@@ -149,6 +149,7 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 			ExternalGroup: m.GetPolicy().GetExternalGroup(),
 		},
 	}
+	t.Crisis = toCrisisPlan(m.GetCrisis())
 	signingIn(m.GetPolicy(), &t.Policy)
 	t.HouseRules = provisioner.NewHouseRules(m.GetHouseRules().GetGerman(), m.GetHouseRules().GetEnglish(), m.GetHouseRules().GetLink())
 	for _, s := range m.GetPolicy().GetDnsServers() {
@@ -182,7 +183,7 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 	return t, nil
 }
 
-// signingIn reads when people have to sign in again, and with what. What an older
+// signingIn reads when people have to sign in again, and with what, and when nobody works. What an older
 // program does not say is as the default has it.
 func signingIn(m *heimdrahtv1.Policy, p *provisioner.Policy) {
 	standard := provisioner.DefaultPolicy()
@@ -192,6 +193,10 @@ func signingIn(m *heimdrahtv1.Policy, p *provisioner.Policy) {
 	}
 	if m != nil && m.LongestSessionS != nil {
 		p.LongestSession = seconds(m.GetLongestSessionS())
+	}
+	p.Idle.After, p.Idle.Below = standard.Idle.After, m.GetIdle().GetBelow()
+	if i := m.GetIdle(); i != nil && i.AfterS != nil {
+		p.Idle.After = seconds(i.GetAfterS())
 	}
 	p.SecondFactor = provisioner.SecondFactorPolicy{
 		Enrolling: m.GetSecondFactor().GetEnrolling(), SigningInAgain: m.GetSecondFactor().GetSigningInAgain(),

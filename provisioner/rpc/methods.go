@@ -76,6 +76,10 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionDiff, true
 	case heimdrahtv1.AdminService_Apply_FullMethodName:
 		return provisioner.ActionApply, true
+	case heimdrahtv1.AdminService_SwitchCrisis_FullMethodName:
+		return provisioner.ActionSwitchCrisis, true
+	case heimdrahtv1.AdminService_ListCrises_FullMethodName:
+		return provisioner.ActionReadCrisis, true
 	case heimdrahtv1.AdminService_CreateGatewayToken_FullMethodName:
 		return provisioner.ActionCreateGatewayToken, true
 	case heimdrahtv1.AdminService_ListGateways_FullMethodName:

@@ -44,7 +44,8 @@ type attachment struct {
 	ending  provisioner.Ending // of that session, as far as is known here
 	told    provisioner.Ending // what the laptop was told of it; zero: nothing
 	reports reports
-	waiting *waiting // for a seat; nil: it does not
+	waiting *waiting  // for a seat; nil: it does not
+	idle    time.Time // when that session ends for idleness, as it was told; zero: nothing
 }
 
 // Attach serves a laptop's stream until it breaks or the device may not go on.
@@ -182,7 +183,7 @@ func (a *attachment) openAs(ctx context.Context, r session.OpenRequest) error {
 	}
 	a.waiting.end()
 	a.waiting = nil
-	a.session, a.ending, a.told = opened.Session.ID, opened.Session.Ending, provisioner.Ending{}
+	a.session, a.ending, a.told, a.idle = opened.Session.ID, opened.Session.Ending, provisioner.Ending{}, time.Time{}
 	a.reports.begin(ctx, a.metering, opened.Session)
 	// What happened between the transaction and now rang the listener.
 	if err := a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Opened{Opened: &heimdrahtv1.SessionOpened{
@@ -196,7 +197,25 @@ func (a *attachment) openAs(ctx context.Context, r session.OpenRequest) error {
 	}}}); err != nil {
 		return err
 	}
+	if err := a.tellIdle(opened.Session.IdleAt); err != nil {
+		return err
+	}
 	return a.tellEnding(ctx)
+}
+
+// tellIdle tells the laptop that its session ends because nobody works in it, or goes on
+// after all. Each renewal brings what holds.
+func (a *attachment) tellIdle(at time.Time) error {
+	if a.session == "" || at.Equal(a.idle) {
+		return nil
+	}
+	a.idle = at
+	order := &heimdrahtv1.SessionEnding{SessionId: a.session}
+	if !at.IsZero() {
+		order.Why = fromRefusal(provisioner.Refuse(provisioner.CodeSessionIdle), a.actor.Language)
+		order.WithinMs = max(time.Until(at).Milliseconds(), 0)
+	}
+	return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Idle{Idle: order}})
 }
 
 // tellEnding tells the laptop that policy ends its session before long, once on
@@ -236,7 +255,7 @@ func (a *attachment) renew(ctx context.Context, e *heimdrahtv1.RenewSession) err
 		return tooLong()
 	}
 	usage, clips := toUsage(e, a.reports.usageOf(id))
-	until, err := a.sessions.Renew(ctx, a.actor, a.id, id, usage)
+	renewed, err := a.sessions.Renew(ctx, a.actor, a.id, id, usage)
 	refusal, ok := provisioner.AsRefusal(err)
 	switch {
 	case ok && saysNothing(refusal):
@@ -250,10 +269,13 @@ func (a *attachment) renew(ctx context.Context, e *heimdrahtv1.RenewSession) err
 	// Only now is it known that the session is this laptop's, and open.
 	list, more := a.reports.take(ctx, a.metering, usage, e.GetUsage().GetProducts())
 	if err := a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Renewed{Renewed: &heimdrahtv1.SessionRenewed{
-		SessionId: id, LeaseUntil: timestamppb.New(until), ServerTime: timestamppb.Now(),
+		SessionId: id, LeaseUntil: timestamppb.New(renewed.LeaseUntil), ServerTime: timestamppb.Now(),
 		ReturnWithinMs: a.streams.returnWithin().Milliseconds(),
 		Metering:       list, Clipped: fromClips(append(clips, more...), a.actor.Language),
 	}}}); err != nil {
+		return err
+	}
+	if err := a.tellIdle(renewed.IdleAt); err != nil {
 		return err
 	}
 	return a.tellEnding(ctx)

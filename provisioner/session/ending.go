@@ -55,16 +55,24 @@ func ending(tx *store.Writer, policy provisioner.Policy, device provisioner.Devi
 	return policy.Ending(opened, device.SignedInAt, tx.Now), nil
 }
 
-// withEnding gives an end to a session that has none: the version before, or a
-// policy that knew no end, opened it.
-func withEnding(tx *store.Writer, policy provisioner.Policy, device provisioner.Device, s provisioner.Session) (_ provisioner.Session, err error) {
-	if !s.Ending.DueAt.IsZero() {
-		return s, nil
+// withEnding gives an end to a session that has none, and has somebody look at it whom
+// nobody looks at: the version before, or a policy that knew no end, opened it.
+func withEnding(tx *store.Writer, tenant provisioner.Tenant, device provisioner.Device, s provisioner.Session) (_ provisioner.Session, err error) {
+	if s.Ending.DueAt.IsZero() {
+		if s.Ending, err = ending(tx, tenant.Policy, device, s.OpenedAt); err != nil {
+			return s, err
+		}
+		if !s.Ending.DueAt.IsZero() {
+			if err := tx.SetEnding(s, s.Ending); err != nil {
+				return s, err
+			}
+		}
 	}
-	if s.Ending, err = ending(tx, policy, device, s.OpenedAt); err != nil || s.Ending.DueAt.IsZero() {
-		return s, err
+	if s.LookAt.IsZero() { // with an end of policy's or without
+		s.LookAt = firstLook(tenant, s, tx.Now)
+		err = tx.SetLook(s, s.IdleAt, s.LookAt)
 	}
-	return s, tx.SetEnding(s, s.Ending)
+	return s, err
 }
 
 // Ending tells when policy ends an open session of the calling device; the zero
@@ -82,51 +90,4 @@ func (s *Service) Ending(ctx context.Context, actor provisioner.Actor, id string
 		return err
 	})
 	return e, err
-}
-
-// endAged looks once at every session whose time by policy is over, in slices. An
-// index leads to those alone.
-func (s *Service) endAged(ctx context.Context, duty *store.Duty, over time.Time) error {
-	for last := (provisioner.Session{}); ; {
-		list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]provisioner.Session, error) { return tx.SessionsToEnd(over, last, slice) })
-		if err != nil || len(list) == 0 {
-			return err
-		}
-		if err := duty.Update(ctx, func(tx *store.Writer) error { return endSome(tx, list) }); err != nil {
-			return err
-		}
-		last = list[len(list)-1]
-	}
-}
-
-// endSome decides again on what is true now. While the directory does not answer,
-// nobody can sign in, and who loses her session gets no other: the end is put off.
-func endSome(tx *store.Writer, list []provisioner.Session) error {
-	for _, old := range list {
-		session, err := tx.Session(old.ID)
-		if err != nil {
-			return err
-		}
-		if !session.ClosedAt.IsZero() || session.Ending.EndsAt.IsZero() || session.Ending.EndsAt.After(tx.Now) {
-			continue
-		}
-		tenant, err := tx.Tenant(session.Tenant)
-		if err != nil {
-			return err
-		}
-		silent, err := isSilent(&tx.Reader, tenant.Directory, tx.Now)
-		if err != nil {
-			return err
-		}
-		if later := session.Ending.PutOff(tx.Now); silent && later.EndsAt.After(tx.Now) {
-			if err := tx.SetEnding(session, later); err != nil {
-				return err
-			}
-			continue
-		}
-		if _, err := tx.CloseSession(session, session.Ending.Why); err != nil {
-			return err
-		}
-	}
-	return nil
 }

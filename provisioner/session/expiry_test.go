@@ -64,6 +64,7 @@ func TestHowSilenceEndsASession(t *testing.T) {
 func endOfSilence(t *testing.T, unwatched time.Duration, happens func(*testing.T, silence)) (after time.Duration) {
 	t.Helper()
 	w := newWorld(t, 10)
+	w.idle(0) // handshakes are no activity
 	ctx, stop := context.WithCancel(context.Background())
 	s := silence{world: w, gateway: w.serve("gw1")}
 	actor := w.laptop(1)

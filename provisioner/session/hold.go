@@ -3,27 +3,28 @@ package session
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
+// Renewed is what a renewal tells of its session.
+type Renewed = store.Renewed
+
 // Renew moves the lease of a session that this stream holds, keeps what the
-// laptop reports, and gives the lease's new end. Where the tenant limits access to
+// laptop reports, and gives the lease's new end, and when the session ends for idleness. Where the tenant limits access to
 // certain times, this is when a changed policy, or another group, reaches it.
-func (s *Service) Renew(ctx context.Context, actor provisioner.Actor, stream, id string, usage provisioner.Usage) (time.Time, error) {
+func (s *Service) Renew(ctx context.Context, actor provisioner.Actor, stream, id string, usage provisioner.Usage) (renewed Renewed, err error) {
 	if refusal := provisioner.Allow(actor, provisioner.ActionAttach, provisioner.Object{Device: actor.ID}); refusal != nil {
-		return time.Time{}, refusal
+		return renewed, refusal
 	}
-	var until time.Time
 	var over *provisioner.Refusal
-	err := s.Store.UpdatePatiently(ctx, func(tx *store.Writer) error {
-		renewed, err := tx.RenewSession(id, actor.ID, stream, tx.Now.Add(provisioner.Lease), usage)
+	err = s.Store.UpdatePatiently(ctx, func(tx *store.Writer) (err error) {
+		over = nil
+		renewed, err = tx.RenewSession(id, actor.ID, stream, tx.Now.Add(provisioner.Lease), usage)
 		if errors.Is(err, store.ErrNone) {
 			return whyNot(&tx.Reader, actor, stream, id)
 		}
-		until, over = renewed.LeaseUntil, nil
 		if err != nil || !renewed.Timed && renewed.EndsAt.IsZero() {
 			return err
 		}
@@ -31,9 +32,9 @@ func (s *Service) Renew(ctx context.Context, actor provisioner.Actor, stream, id
 		return err
 	})
 	if err == nil && over != nil {
-		return until, over
+		return renewed, over
 	}
-	return until, err
+	return renewed, err
 }
 
 // moveEnd judges anew until when an open session may last, and closes it if it may not

@@ -137,3 +137,29 @@ func TestChangedHoursReachOpenSessions(t *testing.T) {
 		w.expectCounted("over", 0, 0)
 	})
 }
+
+// A crisis that lifts the hours reaches open sessions with their next renewal, and so does its end.
+func TestTheHoursOfACrisis(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.limit(everyDay(t, "00:00-01:20"))
+		laptop := w.laptop(1)
+		opened := w.open(laptop, session.OpenRequest{Stream: "a"})
+		plan := provisioner.CrisisPlan{LiftHours: true}
+		w.crisis(plan, true)
+		for range 30 {
+			if err := w.renew(laptop, opened); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		w.serve("gw1")
+		other := w.open(w.laptop(2), session.OpenRequest{Stream: "b"})
+		if !other.Session.EndsAt.IsZero() {
+			t.Errorf("one that is opened in the crisis ends at %v", other.Session.EndsAt)
+		}
+		w.crisis(plan, false)
+		expect(t, w.renew(laptop, opened), provisioner.CodeOutsideHours)
+		_, err := w.Open(context.Background(), laptop, session.OpenRequest{Stream: "a"})
+		expect(t, err, provisioner.CodeOutsideHours)
+	})
+}

@@ -31,13 +31,36 @@ func (s *Service) Observe(ctx context.Context, actor provisioner.Actor, seen []S
 		part := seen[:n]
 		seen = seen[n:]
 		if err := s.Store.Update(ctx, func(tx *store.Writer) error {
-			for _, o := range part {
-				if err := tx.Observe(actor.ID, o); err != nil {
-					return fmt.Errorf("keeping what gateway %s saw: %w", actor.ID, err)
-				}
+			if err := observeSome(tx, actor.ID, part); err != nil {
+				return fmt.Errorf("keeping what gateway %s saw: %w", actor.ID, err)
 			}
 			return nil
 		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// observeSome adds differences to what was counted, and judges whether somebody works.
+func observeSome(tx *store.Writer, gateway string, seen []Seen) error {
+	ids := make([]string, len(seen))
+	for i, o := range seen {
+		ids[i] = o.Session
+	}
+	known, err := tx.Watched(gateway, ids)
+	if err != nil {
+		return err
+	}
+	for _, o := range seen {
+		was, ok := known[o.Session]
+		if !ok {
+			continue // closed, or none of this gateway's
+		}
+		was.Bytes = o.Total(was.Bytes)
+		was.Traffic = provisioner.IdlePolicy{Below: was.Below}.Counted(was.Traffic, tx.Now, was.Bytes)
+		known[o.Session] = was
+		if err := tx.Observe(gateway, o, was.Traffic); err != nil {
 			return err
 		}
 	}
@@ -51,6 +74,7 @@ func (s *Service) RunExpiry(ctx context.Context) error {
 }
 
 func (s *Service) runExpiry(ctx context.Context, duty *store.Duty) error {
+	idle := &idleTimes{known: make(map[string]time.Duration)}
 	for last := time.Now(); ; {
 		now := time.Now()
 		if gap, step := between(last, now); interrupted(gap, step) {
@@ -71,8 +95,11 @@ func (s *Service) runExpiry(ctx context.Context, duty *store.Duty) error {
 		if err := s.expire(ctx, duty, now); err != nil && ctx.Err() == nil {
 			s.Logger.Error("ending sessions whose lease has run out", "error", err)
 		}
-		if err := s.endAged(ctx, duty, now); err != nil && ctx.Err() == nil {
+		if err := s.lookAgain(ctx, duty, now); err != nil && ctx.Err() == nil {
 			s.Logger.Error("ending sessions as policy says", "error", err)
+		}
+		if err := s.followIdle(ctx, duty, idle); err != nil && ctx.Err() == nil {
+			s.Logger.Error("looking at sessions after a policy became stricter", "error", err)
 		}
 		timer := time.NewTimer(expireEvery + rand.N(expireEvery)/4)
 		select {

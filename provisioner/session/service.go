@@ -237,6 +237,11 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		if err != nil {
 			return err
 		}
+		if refusal := tenant.OpensInCrisis(standing.Groups); refusal != nil {
+			if connected, err := wasConnected(tx, device); err != nil || !connected {
+				return errors.Join(err, refusal.After(refusal.RetryAfter+spread(refusal)))
+			}
+		}
 		// Its own, and those of others on the same laptop: one is open at a time.
 		why := provisioner.CodeSessionElsewhere
 		if len(tried) > 0 {
@@ -276,6 +281,7 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		if opened.Session.Ending, err = ending(tx, tenant.Policy, device, tx.Now); err != nil {
 			return err
 		}
+		opened.Session.LookAt = firstLook(tenant, opened.Session, tx.Now)
 		if err := tx.OpenSession(&opened.Session); err != nil {
 			return fmt.Errorf("writing the session: %w", err)
 		}
@@ -286,6 +292,20 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		return err
 	})
 	return opened, err
+}
+
+// wasConnected reports whether a device has a session, or lost it a moment ago to an end
+// after which its laptop opens the next one: that is no new connection.
+func wasConnected(tx *store.Writer, device provisioner.Device) (bool, error) {
+	if _, err := tx.OpenSessionOf(device.ID); !errors.Is(err, store.ErrNone) {
+		return err == nil, err
+	}
+	last, err := tx.LastClosed(device.ID, 1)
+	if err != nil || len(last) == 0 {
+		return false, err
+	}
+	goesOn := last[0].WhyClosed().RetryAfter > 0 && last[0].ClosedWhy != provisioner.CodeOutsideHours
+	return goesOn && tx.Now.Sub(last[0].ClosedAt) <= provisioner.Lease, nil
 }
 
 // choosePool names the licence pool that gives the seat.
@@ -323,8 +343,11 @@ func (s *Service) resume(ctx context.Context, actor provisioner.Actor, r OpenReq
 			return err
 		}
 		ok, err := tx.ResumeSession(r.Resume, device.ID, r.Stream, tx.Now.Add(provisioner.Lease), r.Clock)
-		if err != nil || !ok {
+		if err != nil {
 			return err
+		}
+		if !ok {
+			return endedIdle(tx, device, r.Resume)
 		}
 		if err := tx.NoteAgent(device.ID, r.AgentVersion); err != nil {
 			return err
@@ -341,7 +364,7 @@ func (s *Service) resume(ctx context.Context, actor provisioner.Actor, r OpenReq
 		if err != nil {
 			return err
 		}
-		if session, err = withEnding(tx, tenant.Policy, device, session); err != nil {
+		if session, err = withEnding(tx, tenant, device, session); err != nil {
 			return err
 		}
 		standing, err := tx.Standing(device.Person, device.Tenant)
@@ -353,6 +376,19 @@ func (s *Service) resume(ctx context.Context, actor provisioner.Actor, r OpenReq
 		return err
 	})
 	return opened, err
+}
+
+// endedIdle refuses to go on where nobody worked: a laptop that has not heard of it
+// would open another session by itself.
+func endedIdle(tx *store.Writer, device provisioner.Device, id string) error {
+	former, err := tx.Session(id)
+	if errors.Is(err, store.ErrNone) || err == nil && (former.Device != device.ID || former.ClosedWhy != provisioner.CodeSessionIdle) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return former.WhyClosed()
 }
 
 // endOf closes the open session of the calling device, if it has one.

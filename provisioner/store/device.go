@@ -92,16 +92,16 @@ func (r *Reader) Applicant(actor provisioner.Actor, n int) (Applicant, error) {
 	var suspensions, beside int64
 	a, err := one(r.q, func(s scanner) (a Applicant, err error) {
 		var declaration string
-		var closed int64
+		var closed, crisis int64
 		p := &a.Person
 		if a.Device, err = scanDeviceAnd(s, &suspensions, &p.ID, &p.Directory, &p.StableID, &p.Login, &p.DisplayName, &p.Mail,
-			&declaration, &closed, &a.Acknowledged, &beside); err != nil {
+			&declaration, &crisis, &closed, &a.Acknowledged, &beside); err != nil {
 			return a, err
 		}
-		a.Closed = at(closed)
+		a.Closed, a.Tenant.CrisisSince = at(closed), at(crisis)
 		return a, fromJSON(declaration, &a.Tenant)
 	}, `select `+deviceColumns+`, (select count(*) from suspension where device = d.id),
-			p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail, t.declaration,
+			p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail, t.declaration, t.crisis_since,
 			coalesce((select s.closed_at from session s where s.device = d.id and s.closed_revision > 0
 				order by s.closed_revision desc limit 1 offset $1), 0),
 			coalesce((select k.version from acknowledgement k where k.person = d.person and k.tenant = d.tenant order by k.acknowledged_at desc limit 1), ''),

@@ -9,9 +9,9 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
-// Sessions whose time is over come in pages, oldest first; those without an end,
+// Sessions that somebody has to look at come in pages, oldest first; those without an end,
 // those that are put off and those that are closed do not.
-func TestSessionsToEndComeInPages(t *testing.T) {
+func TestSessionsToLookComeInPages(t *testing.T) {
 	onEach(t, func(t *testing.T, s *store.Store) {
 		town(t, s)
 		const n, page = 10, 3
@@ -48,7 +48,9 @@ func TestSessionsToEndComeInPages(t *testing.T) {
 		})
 		var seen []string
 		for last := (provisioner.Session{}); ; {
-			list := view(t, s, func(tx *store.Reader) ([]provisioner.Session, error) { return tx.SessionsToEnd(time.Now(), last, page) })
+			list := view(t, s, func(tx *store.Reader) ([]provisioner.Session, error) {
+				return tx.SessionsToLook(time.Now(), last, page)
+			})
 			if len(list) == 0 {
 				break
 			}

@@ -250,7 +250,7 @@ func TestOpenedInTheSameTransaction(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if err := tx.Observe(again.Gateway, store.Observed{Session: again.ID, ReceivedBytes: 7}); err != nil {
+			if err := tx.Observe(again.Gateway, store.Observed{Session: again.ID, ReceivedBytes: 7}, provisioner.Traffic{}); err != nil {
 				return err
 			}
 			if held, err := tx.Session(again.ID); err != nil || held.ReceivedBytes != 7 {

@@ -10,22 +10,24 @@ import (
 const selectSession = `select s.id, s.device, s.tenant, s.person, s.gateway, s.pool, s.address_index, s.key_version, s.public_key, s.stream, s.revision,
 	s.opened_at, s.lease_until, s.renewed_at, s.last_handshake, s.received_bytes, s.sent_bytes,
 	s.reported_handshake, s.reported_received, s.reported_sent, s.reported_clock, s.closed_at, s.closed_why, s.closed_revision, s.key_of, s.ends_at,
-	s.due_at, s.due_until, s.due_why, s.class, coalesce(c.observed_at, 0)
+	s.due_at, s.due_until, s.due_why, s.class, s.counted_at, s.counted_bytes, s.active_at, s.idle_at, s.look_at, coalesce(c.observed_at, 0)
 	from session s left join gateway_contact c on c.gateway = s.gateway `
 
 func scanSession(r scanner) (s provisioner.Session, err error) {
 	var key string
 	var opened, lease, renewed, handshake, received, sent, closed, ends, due, dueUntil, observed int64
-	var reportedAt, reportedReceived, reportedSent, clock int64
+	var reportedAt, reportedReceived, reportedSent, clock, counted, countedBytes, active, idle, look int64
 	if err := r.Scan(&s.ID, &s.Device, &s.Tenant, &s.Person, &s.Gateway, &s.Pool, &s.AddressIndex, &s.KeyVersion, &key, &s.Stream, &s.Revision,
 		&opened, &lease, &renewed, &handshake, &received, &sent, &reportedAt, &reportedReceived, &reportedSent, &clock, &closed, &s.ClosedWhy, &s.ClosedRevision,
-		&s.KeyOf, &ends, &due, &dueUntil, &s.Ending.Why, &s.Class, &observed); err != nil {
+		&s.KeyOf, &ends, &due, &dueUntil, &s.Ending.Why, &s.Class, &counted, &countedBytes, &active, &idle, &look, &observed); err != nil {
 		return s, err
 	}
 	s.OpenedAt, s.LeaseUntil, s.RenewedAt = at(opened), at(lease), at(renewed)
 	s.LastHandshake, s.ClosedAt, s.ObservedAt = at(handshake), at(closed), at(observed)
 	s.EndsAt, s.Ending.DueAt, s.Ending.EndsAt = at(ends), at(due), at(dueUntil)
 	s.ReceivedBytes, s.SentBytes = uint64(received), uint64(sent)
+	s.Traffic = trafficOf(s.OpenedAt, counted, countedBytes, active)
+	s.IdleAt, s.LookAt = at(idle), at(look)
 	s.Reported = provisioner.Usage{LastHandshake: at(reportedAt), ReceivedBytes: uint64(reportedReceived), SentBytes: uint64(reportedSent), Clock: at(clock)}
 	s.PublicKey, err = keyFromText(key)
 	return s, err
@@ -108,19 +110,31 @@ func (r *Reader) LeasesOver(before time.Time, last provisioner.Session, limit in
 		and (s.lease_until > $2 or (s.lease_until = $3 and s.id > $4)) order by s.lease_until, s.id limit $5`, ms(before), from, from, last.ID, limit)
 }
 
-// SessionsToEnd lists open sessions that policy ends up to a time, from behind the
-// last one of the former list; the zero Session begins.
-func (r *Reader) SessionsToEnd(upto time.Time, last provisioner.Session, limit int) ([]provisioner.Session, error) {
-	from := ms(last.Ending.EndsAt)
-	return all(r.q, scanSession, selectSession+`where s.closed_at = 0 and s.due_until > 0 and s.due_until <= $1
-		and (s.due_until > $2 or (s.due_until = $3 and s.id > $4)) order by s.due_until, s.id limit $5`, ms(upto), from, from, last.ID, limit)
+// SessionsToLook lists open sessions at which somebody has to look up to a time, from
+// behind the last one of the former list; the zero Session begins.
+func (r *Reader) SessionsToLook(upto time.Time, last provisioner.Session, limit int) ([]provisioner.Session, error) {
+	from := ms(last.LookAt)
+	return all(r.q, scanSession, selectSession+`where s.closed_at = 0 and s.look_at > 0 and s.look_at <= $1
+		and (s.look_at > $2 or (s.look_at = $3 and s.id > $4)) order by s.look_at, s.id limit $5`, ms(upto), from, from, last.ID, limit)
 }
 
-// SetEnding says anew when policy ends an open session.
+// SetEnding says anew when policy ends an open session, and has somebody look at it by
+// then. The session must have been read in this transaction.
 func (w *Writer) SetEnding(s provisioner.Session, e provisioner.Ending) error {
 	touch(w.ledger(), w.ledger().rows.sessions, s.Device)
-	return w.beside().run(`update session set due_at = $1, due_until = $2, due_why = $3 where id = $4 and closed_revision = 0`,
-		ms(e.DueAt), ms(e.EndsAt), string(e.Why), s.ID)
+	look := s.LookAt
+	if !e.EndsAt.IsZero() && (look.IsZero() || e.EndsAt.Before(look)) {
+		look = e.EndsAt
+	}
+	return w.beside().run(`update session set due_at = $1, due_until = $2, due_why = $3, look_at = $4 where id = $5 and closed_revision = 0`,
+		ms(e.DueAt), ms(e.EndsAt), string(e.Why), ms(look), s.ID)
+}
+
+// SetLook says when an open session ends because nobody works in it, and when somebody
+// looks at it again; zero times: not, and never.
+func (w *Writer) SetLook(s provisioner.Session, idle, look time.Time) error {
+	touch(w.ledger(), w.ledger().rows.sessions, s.Device)
+	return w.beside().run(`update session set idle_at = $1, look_at = $2 where id = $3 and closed_revision = 0`, ms(idle), ms(look), s.ID)
 }
 
 // LastClosed lists the device's sessions that were closed last, the latest first.
@@ -174,11 +188,11 @@ func (w *Writer) OpenSession(s *provisioner.Session) error {
 	if err := l.pen.run(`insert into session (id, device, tenant, person, gateway, pool, address_index, key_version, public_key, stream, revision,
 			opened_at, lease_until, renewed_at, last_handshake, received_bytes, sent_bytes,
 			reported_handshake, reported_received, reported_sent, reported_clock, closed_at, closed_why, closed_revision, key_of, ends_at,
-			due_at, due_until, due_why, class)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, 0, 0, $15, 0, '', 0, $16, $17, $18, $19, $20, $21)`,
+			due_at, due_until, due_why, class, look_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, 0, 0, 0, 0, $15, 0, '', 0, $16, $17, $18, $19, $20, $21, $22)`,
 		s.ID, s.Device, s.Tenant, s.Person, s.Gateway, s.Pool, s.AddressIndex, s.KeyVersion, s.PublicKey.String(), s.Stream, s.Revision,
 		ms(s.OpenedAt), ms(s.LeaseUntil), ms(s.RenewedAt), ms(s.Reported.Clock), s.KeyOf, ms(s.EndsAt),
-		ms(s.Ending.DueAt), ms(s.Ending.EndsAt), string(s.Ending.Why), string(s.Class)); err != nil {
+		ms(s.Ending.DueAt), ms(s.Ending.EndsAt), string(s.Ending.Why), string(s.Class), ms(s.LookAt)); err != nil {
 		return err
 	}
 	if held, ok := l.rows.sessions[s.Device]; ok {
@@ -209,7 +223,8 @@ func (w *Writer) CloseSession(s provisioner.Session, why provisioner.Code) (revi
 	}
 	change(l, held)
 	held.open = false
-	if err := l.pen.run(`update session set closed_at = $1, closed_why = $2, closed_revision = $3 where id = $4 and closed_revision = 0`,
+	// When somebody last worked is nobody's business any more.
+	if err := l.pen.run(`update session set closed_at = $1, closed_why = $2, closed_revision = $3, active_at = 0, counted_at = 0, idle_at = 0 where id = $4 and closed_revision = 0`,
 		ms(w.Now), string(why), s.ClosedRevision, s.ID); err != nil || s.Static() {
 		return s.ClosedRevision, err
 	}
@@ -245,6 +260,7 @@ func (w *Writer) CloseSessionOf(device string, why provisioner.Code) (provisione
 type Renewed struct {
 	LeaseUntil time.Time
 	EndsAt     time.Time // zero: never
+	IdleAt     time.Time // when it ends because nobody works in it; zero: nobody said so
 	Timed      bool      // the tenant's policy limits access to certain times
 }
 
@@ -253,14 +269,14 @@ type Renewed struct {
 func (w *Writer) RenewSession(id, device, stream string, leaseUntil time.Time, u provisioner.Usage) (Renewed, error) {
 	touch(w.ledger(), w.ledger().rows.sessions, device)
 	return one(w.beside(), func(s scanner) (r Renewed, err error) {
-		var lease, ends, timed int64
-		err = s.Scan(&lease, &ends, &timed)
-		r.LeaseUntil, r.EndsAt, r.Timed = at(lease), at(ends), timed > 0
+		var lease, ends, idle, timed int64
+		err = s.Scan(&lease, &ends, &idle, &timed)
+		r.LeaseUntil, r.EndsAt, r.IdleAt, r.Timed = at(lease), at(ends), at(idle), timed > 0
 		return r, err
 	}, `update session set lease_until = case when ends_at > 0 and ends_at < $1 then ends_at else $2 end, renewed_at = $3,
 			reported_handshake = $4, reported_received = $5, reported_sent = $6, reported_clock = $7
 		where id = $8 and device = $9 and stream = $10 and closed_revision = 0
-		returning lease_until, ends_at, (select t.timed from tenant t where t.name = session.tenant)`,
+		returning lease_until, ends_at, idle_at, (select t.timed from tenant t where t.name = session.tenant)`,
 		ms(leaseUntil), ms(leaseUntil), ms(w.Now), ms(u.LastHandshake), clip(u.ReceivedBytes), clip(u.SentBytes), ms(u.Clock), id, device, stream)
 }
 
@@ -293,16 +309,62 @@ type Observed struct {
 	SentBytes     uint64
 }
 
-// Observe adds what a gateway saw. Sessions of other gateways and closed ones
-// are left alone.
-func (w *Writer) Observe(gateway string, o Observed) error {
-	received, sent := clip(o.ReceivedBytes), clip(o.SentBytes)
+// Watched is a session as it was before an observation.
+type Watched struct {
+	Bytes   uint64 // in both directions together
+	Traffic provisioner.Traffic
+	Below   int64 // from how many bytes a second on it is activity
+}
+
+// Watched reads open sessions of a gateway, by id, for what it saw of them. Those of
+// other gateways and closed ones are not among them.
+func (w *Writer) Watched(gateway string, ids []string) (map[string]Watched, error) {
+	type row struct {
+		id string
+		Watched
+	}
+	var a args
+	list, err := all(w.beside(), func(s scanner) (v row, err error) { // the ledger keeps nothing of this
+		var received, sent, opened, counted, bytes, active int64
+		err = s.Scan(&v.id, &received, &sent, &opened, &counted, &bytes, &active, &v.Below)
+		v.Bytes, v.Traffic = uint64(received+sent), trafficOf(at(opened), counted, bytes, active)
+		return v, err
+	}, `select s.id, s.received_bytes, s.sent_bytes, s.opened_at, s.counted_at, s.counted_bytes, s.active_at, t.idle_below
+		from session s join tenant t on t.name = s.tenant where s.id`+a.in(ids)+` and s.gateway = `+a.add(gateway)+` and s.closed_revision = 0`, a.list...)
+	known := make(map[string]Watched, len(list))
+	for _, v := range list {
+		known[v.id] = v.Watched
+	}
+	return known, err
+}
+
+// trafficOf reads what was counted last; before the first time, that is the opening.
+func trafficOf(opened time.Time, counted, bytes, active int64) provisioner.Traffic {
+	t := provisioner.Traffic{At: at(counted), Bytes: uint64(bytes), ActiveAt: at(active)}
+	if counted == 0 {
+		t.At = opened
+	}
+	return t
+}
+
+// Total is what a session has moved with an observation.
+func (o Observed) Total(before uint64) uint64 {
+	return before + uint64(clip(o.ReceivedBytes)) + uint64(clip(o.SentBytes))
+}
+
+// Observe adds what a gateway saw, and what it tells of whether somebody works: who does
+// is not told any more that the session ends. Sessions of other gateways and closed
+// ones are left alone.
+func (w *Writer) Observe(gateway string, o Observed, t provisioner.Traffic) error {
+	received, sent, active := clip(o.ReceivedBytes), clip(o.SentBytes), ms(t.ActiveAt)
 	// What the ledger knows of the session may be older in this; nothing is decided by it there.
 	return w.beside().run(`update session set last_handshake = case when $1 > last_handshake then $2 else last_handshake end,
 		received_bytes = case when received_bytes > $3 then received_bytes else received_bytes + $4 end,
-		sent_bytes = case when sent_bytes > $5 then sent_bytes else sent_bytes + $6 end
-		where id = $7 and gateway = $8 and closed_revision = 0`,
-		ms(o.LastHandshake), ms(o.LastHandshake), mostBytes, received, mostBytes, sent, o.Session, gateway)
+		sent_bytes = case when sent_bytes > $5 then sent_bytes else sent_bytes + $6 end,
+		counted_at = $7, counted_bytes = $8, idle_at = case when active_at < $9 then 0 else idle_at end, active_at = $10
+		where id = $11 and gateway = $12 and closed_revision = 0`,
+		ms(o.LastHandshake), ms(o.LastHandshake), mostBytes, received, mostBytes, sent,
+		ms(t.At), int64(min(t.Bytes, 1<<62)), active, active, o.Session, gateway)
 }
 
 // mostBytes is where counting ends: a sum that overflowed could not be read

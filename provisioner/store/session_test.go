@@ -150,7 +150,7 @@ func TestCountersOfASessionStayReadable(t *testing.T) {
 				return err
 			}
 			for range 10_000 {
-				if err := tx.Observe("gw1", store.Observed{Session: v.ID, ReceivedBytes: math.MaxUint64, SentBytes: math.MaxUint64}); err != nil {
+				if err := tx.Observe("gw1", store.Observed{Session: v.ID, ReceivedBytes: math.MaxUint64, SentBytes: math.MaxUint64}, provisioner.Traffic{Bytes: math.MaxUint64}); err != nil {
 					return err
 				}
 			}

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 )
@@ -27,15 +29,83 @@ func (w *Writer) PutDirectory(d provisioner.Directory) error {
 		on conflict (name) do update set declaration = excluded.declaration`, d.Name, text)
 }
 
+const selectTenant = `select declaration, crisis_since from tenant `
+
+func scanTenant(s scanner) (t provisioner.Tenant, err error) {
+	var text string
+	var crisis int64
+	if err := s.Scan(&text, &crisis); err != nil {
+		return t, err
+	}
+	t.CrisisSince = at(crisis)
+	return t, fromJSON(text, &t)
+}
+
 // Tenant reads a tenant; ErrNone if there is none.
 func (r *Reader) Tenant(name string) (provisioner.Tenant, error) {
-	return one(r.q, scanDeclaration[provisioner.Tenant], `select declaration from tenant where name = $1`, name)
+	return one(r.q, scanTenant, selectTenant+`where name = $1`, name)
 }
 
 // Tenants lists those in scope, by name.
 func (r *Reader) Tenants(scope provisioner.Scope) ([]provisioner.Tenant, error) {
-	list, err := all(r.q, scanDeclaration[provisioner.Tenant], `select declaration from tenant order by name`)
+	list, err := all(r.q, scanTenant, selectTenant+`order by name`)
 	return slices.DeleteFunc(list, func(t provisioner.Tenant) bool { return !scope.Includes(t.Name) }), err
+}
+
+// IdleTime is after how long without activity a tenant's sessions end now; zero: never.
+type IdleTime struct {
+	Tenant   string
+	After    time.Duration
+	InCrisis bool
+}
+
+// IdleTimes lists those of all tenants, without reading their declarations.
+func (r *Reader) IdleTimes() ([]IdleTime, error) {
+	return all(r.q, func(s scanner) (IdleTime, error) {
+		var t provisioner.Tenant
+		var after, crisis, since int64
+		err := s.Scan(&t.Name, &after, &crisis, &since)
+		t.Policy.Idle.After, t.Crisis.Idle = time.Duration(after)*time.Millisecond, time.Duration(crisis)*time.Millisecond
+		t.CrisisSince = at(since)
+		return IdleTime{Tenant: t.Name, After: t.Idle().After, InCrisis: t.InCrisis()}, err
+	}, `select name, idle_after, idle_in_crisis, crisis_since from tenant`)
+}
+
+// Crisis is a tenant's crisis mode.
+type Crisis struct {
+	Tenant string
+	Plan   provisioner.CrisisPlan
+	Since  time.Time // zero: it is off
+	Reason string
+}
+
+// Crises lists the crisis modes of tenants in scope that have prepared one, or are in one.
+func (r *Reader) Crises(scope provisioner.Scope) ([]Crisis, error) {
+	var a args
+	list, err := all(r.q, func(s scanner) (c Crisis, err error) {
+		var text string
+		var since int64
+		if err := s.Scan(&text, &since, &c.Reason); err != nil {
+			return c, err
+		}
+		var t provisioner.Tenant
+		err = fromJSON(text, &t)
+		c.Tenant, c.Plan, c.Since = t.Name, t.Crisis, at(since)
+		return c, err
+	}, `select declaration, crisis_since, crisis_reason from tenant where `+a.scope(scope, "name")+` order by name`, a.list...)
+	return slices.DeleteFunc(list, func(c Crisis) bool { return !c.Plan.Prepared() && c.Since.IsZero() }), err
+}
+
+// BeginCrisis switches a tenant's crisis mode on, and keeps why; false: it was on.
+func (w *Writer) BeginCrisis(tenant, reason string) (bool, error) {
+	n, err := changed(w.q, `update tenant set crisis_since = $1, crisis_reason = $2 where name = $3 and crisis_since = 0`, ms(w.Now), reason, tenant)
+	return n > 0, err
+}
+
+// EndCrisis switches a tenant's crisis mode off; false: it was off.
+func (w *Writer) EndCrisis(tenant string) (bool, error) {
+	n, err := changed(w.q, `update tenant set crisis_since = 0, crisis_reason = '' where name = $1 and crisis_since > 0`, tenant)
+	return n > 0, err
 }
 
 // DirectoryOf is the directory that a tenant uses now, and whether it is just moving there; ErrNone if there is no such
@@ -99,9 +169,11 @@ func (w *Writer) PutTenant(t provisioner.Tenant, was ...provisioner.Tenant) erro
 	if err != nil {
 		return err
 	}
-	if err := run(w.q, `insert into tenant (name, directory, declaration, timed) values ($1, $2, $3, $4)
-		on conflict (name) do update set directory = excluded.directory, declaration = excluded.declaration, timed = excluded.timed`,
-		t.Name, t.Directory, text, boolInt(len(t.Policy.Access) > 0)); err != nil {
+	if err := run(w.q, `insert into tenant (name, directory, declaration, timed, idle_below, idle_after, idle_in_crisis) values ($1, $2, $3, $4, $5, $6, $7)
+		on conflict (name) do update set directory = excluded.directory, declaration = excluded.declaration, timed = excluded.timed,
+			idle_below = excluded.idle_below, idle_after = excluded.idle_after, idle_in_crisis = excluded.idle_in_crisis`,
+		t.Name, t.Directory, text, boolInt(len(t.Policy.Access) > 0),
+		cmp.Or(t.Policy.Idle.Below, provisioner.DefaultIdleBelow), t.Policy.Idle.After.Milliseconds(), t.Crisis.Idle.Milliseconds()); err != nil {
 		return err
 	}
 	if err := errors.Join(w.keepHouseRules(t), w.keepProductPools(t)); err != nil {

@@ -77,9 +77,14 @@ func testEveryFieldIsCompared(t *testing.T, w *world) {
 		{func(d *tenancy.Declaration) { d.Tenants[0].Roles.TenantAdmin = "CN=x" }, "tenant", "roles.tenant_admin", "", "CN=x"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Priority.Crisis = "CN=x" }, "tenant", "priority.crisis", "", "CN=x"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Priority.Control = "CN=x" }, "tenant", "priority.control", "", "CN=x"},
+		{func(d *tenancy.Declaration) {
+			d.Tenants[0].Crisis = provisioner.CrisisPlan{Idle: 15 * time.Minute, LiftHours: true}
+		}, "tenant", "crisis", "", "idle: 15m, hours: lifted, ordinary: open"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.DevicesPerPerson = 3 }, "tenant", "policy.devices_per_person", "2", "3"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.SignInEvery = 36 * time.Hour }, "tenant", "policy.sign_in_every", "7d", "36h"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.LongestSession = 0 }, "tenant", "policy.longest_session", "12h", "never"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.Idle.After = 90 * time.Minute }, "tenant", "policy.idle.after", "1h", "90m"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.Idle.Below = 500 }, "tenant", "policy.idle.below", "1000", "500"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.SecondFactor.Enrolling = true }, "tenant", "policy.second_factor.enrolling", "false", "true"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.SecondFactor.SigningInAgain = true }, "tenant", "policy.second_factor.signing_in_again", "false", "true"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.Tunnel = provisioner.TunnelFull }, "tenant", "policy.tunnel", "split", "full"},

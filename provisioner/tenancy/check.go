@@ -178,7 +178,41 @@ func checkSpans(t provisioner.Tenant) *provisioner.Refusal {
 			return invalid(kindTenant, t.Name, "%s muss von einer Stunde bis %d Tage sein, oder never", "%s must be from an hour to %d days, or never", v.name, v.most)
 		}
 	}
+	if refusal := checkIdle(t); refusal != nil {
+		return refusal
+	}
+	return checkCrisis(t)
+}
+
+// checkIdle judges when nobody works in a session.
+func checkIdle(t provisioner.Tenant) *provisioner.Refusal {
+	least, most := provisioner.SpanText(provisioner.LeastIdle), provisioner.SpanText(provisioner.MostIdle)
+	switch p := t.Policy.Idle; {
+	case p.After != 0 && !isIdleTime(p.After):
+		return invalid(kindTenant, t.Name, "policy.idle.after muss von %s bis %s sein, oder never", "policy.idle.after must be from %s to %s, or never", least, most)
+	case p.Below < 1 || p.Below > provisioner.MostIdleBelow:
+		return invalid(kindTenant, t.Name, "policy.idle.below muss von 1 bis %d sein", "policy.idle.below must be from 1 to %d", provisioner.MostIdleBelow)
+	}
 	return nil
+}
+
+// checkCrisis judges what is to hold in a crisis.
+func checkCrisis(t provisioner.Tenant) *provisioner.Refusal {
+	least, most := provisioner.SpanText(provisioner.LeastIdle), provisioner.SpanText(provisioner.MostIdle)
+	always := t.Policy.Idle.After
+	switch p := t.Crisis; {
+	case p.Idle != 0 && !isIdleTime(p.Idle):
+		return invalid(kindTenant, t.Name, "crisis.idle muss von %s bis %s sein", "crisis.idle must be from %s to %s", least, most)
+	case p.Idle != 0 && always != 0 && p.Idle >= always:
+		return invalid(kindTenant, t.Name, "crisis.idle muss kürzer sein als policy.idle.after (%s)", "crisis.idle must be shorter than policy.idle.after (%s)", provisioner.SpanText(always))
+	case p.CloseOrdinary && t.Priority == (provisioner.PriorityGroups{}):
+		return invalid(kindTenant, t.Name, "crisis.ordinary: closed braucht priority.crisis oder priority.control: sonst käme niemand hinein", "crisis.ordinary: closed needs priority.crisis or priority.control: else nobody would get in")
+	}
+	return nil
+}
+
+func isIdleTime(d time.Duration) bool {
+	return d >= provisioner.LeastIdle && d <= provisioner.MostIdle && d%time.Minute == 0
 }
 
 func checkHouseRules(t provisioner.Tenant) *provisioner.Refusal {

@@ -38,6 +38,7 @@ const (
 	fieldNetworks      = "networks"
 	fieldPriority      = "priority." // and a class
 	fieldProducts      = "products"
+	fieldCrisis        = "crisis"
 )
 
 // field is a field of an object as a text that tells it from every other value.
@@ -91,6 +92,7 @@ func tenantFields(t provisioner.Tenant) []field {
 		{"provider.tenants", strings.Join(t.Provider.Tenants, ", ")},
 		{fieldPriority + "crisis", t.Priority.Crisis},
 		{fieldPriority + "control", t.Priority.Control},
+		{fieldCrisis, crisisText(t.Crisis)},
 		{"policy.devices_per_person", strconv.Itoa(t.Policy.DevicesPerPerson)},
 		{"policy.tunnel", string(t.Policy.Tunnel)},
 		{"policy.dns.servers", join(t.Policy.DNSServers, netip.Addr.String)},
@@ -100,6 +102,8 @@ func tenantFields(t provisioner.Tenant) []field {
 		{fieldPasswordHosts, join(t.Policy.PasswordHosts, destinationText)},
 		{"policy.sign_in_every", provisioner.SpanText(t.Policy.SignInEvery)},
 		{"policy.longest_session", provisioner.SpanText(t.Policy.LongestSession)},
+		{"policy.idle.after", provisioner.SpanText(t.Policy.Idle.After)},
+		{"policy.idle.below", strconv.FormatInt(cmp.Or(t.Policy.Idle.Below, provisioner.DefaultIdleBelow), 10)},
 		{"policy.second_factor.enrolling", strconv.FormatBool(t.Policy.SecondFactor.Enrolling)},
 		{"policy.second_factor.signing_in_again", strconv.FormatBool(t.Policy.SecondFactor.SigningInAgain)},
 		{fieldExternalGroup, t.Policy.ExternalGroup},
@@ -115,7 +119,7 @@ func tenantFields(t provisioner.Tenant) []field {
 // adminMayChange lists the fields of a tenant that its own administrator
 // decides. Who its people are and what they reach is the operator's.
 func adminMayChange(name string) bool {
-	return name == "display_name" || name == "staff_group" || strings.HasPrefix(name, "roles.") || strings.HasPrefix(name, fieldPriority) ||
+	return name == "display_name" || name == "staff_group" || strings.HasPrefix(name, "roles.") || strings.HasPrefix(name, fieldPriority) || name == fieldCrisis ||
 		strings.HasPrefix(name, "policy.") || strings.HasPrefix(name, "house_rules") || name == fieldProducts || name == "works_agreement"
 }
 
@@ -132,6 +136,19 @@ func agreementText(a provisioner.WorksAgreement) string {
 		return ""
 	}
 	return a.Reference + " of " + dayText(a.Date)
+}
+
+// crisisText is a plan as its file has it; empty: nothing is prepared.
+func crisisText(p provisioner.CrisisPlan) string {
+	if !p.Prepared() {
+		return ""
+	}
+	var parts []string
+	if p.Idle > 0 {
+		parts = append(parts, "idle: "+provisioner.SpanText(p.Idle))
+	}
+	parts = append(parts, "hours: "+map[bool]string{true: "lifted", false: "kept"}[p.LiftHours], "ordinary: "+map[bool]string{true: "closed", false: "open"}[p.CloseOrdinary])
+	return strings.Join(parts, ", ")
 }
 
 func accessText(a provisioner.AccessTime) string {
@@ -286,6 +303,7 @@ func normal(d Declaration) Declaration {
 		standard := provisioner.DefaultPolicy()
 		t.Policy.DevicesPerPerson = cmp.Or(t.Policy.DevicesPerPerson, standard.DevicesPerPerson)
 		t.Policy.Tunnel = cmp.Or(t.Policy.Tunnel, standard.Tunnel)
+		t.Policy.Idle.Below = cmp.Or(t.Policy.Idle.Below, standard.Idle.Below)
 	}
 	for i := range d.Pools {
 		p := &d.Pools[i]

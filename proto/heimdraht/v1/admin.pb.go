@@ -215,6 +215,7 @@ type TenantDeclaration struct {
 	// Software whose use is metered; none without a works agreement.
 	Products       []*ProductDeclaration `protobuf:"bytes,13,rep,name=products,proto3" json:"products,omitempty"`
 	WorksAgreement *WorksAgreement       `protobuf:"bytes,14,opt,name=works_agreement,json=worksAgreement,proto3" json:"works_agreement,omitempty"`
+	Crisis         *CrisisPlan           `protobuf:"bytes,21,opt,name=crisis,proto3" json:"crisis,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -354,6 +355,351 @@ func (x *TenantDeclaration) GetWorksAgreement() *WorksAgreement {
 	return nil
 }
 
+func (x *TenantDeclaration) GetCrisis() *CrisisPlan {
+	if x != nil {
+		return x.Crisis
+	}
+	return nil
+}
+
+// CrisisPlan is what holds in a tenant while its crisis mode is on. Unset: nothing
+// is prepared.
+type CrisisPlan struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without activity for so many seconds a session ends. 0: as always.
+	IdleS int64 `protobuf:"varint,1,opt,name=idle_s,json=idleS,proto3" json:"idle_s,omitempty"`
+	// People may be connected at any time.
+	LiftHours bool `protobuf:"varint,2,opt,name=lift_hours,json=liftHours,proto3" json:"lift_hours,omitempty"`
+	// Who is of no class that goes first opens no further session.
+	CloseOrdinary bool `protobuf:"varint,3,opt,name=close_ordinary,json=closeOrdinary,proto3" json:"close_ordinary,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CrisisPlan) Reset() {
+	*x = CrisisPlan{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CrisisPlan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CrisisPlan) ProtoMessage() {}
+
+func (x *CrisisPlan) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CrisisPlan.ProtoReflect.Descriptor instead.
+func (*CrisisPlan) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CrisisPlan) GetIdleS() int64 {
+	if x != nil {
+		return x.IdleS
+	}
+	return 0
+}
+
+func (x *CrisisPlan) GetLiftHours() bool {
+	if x != nil {
+		return x.LiftHours
+	}
+	return false
+}
+
+func (x *CrisisPlan) GetCloseOrdinary() bool {
+	if x != nil {
+		return x.CloseOrdinary
+	}
+	return false
+}
+
+// Crisis is a tenant's crisis mode.
+type Crisis struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Plan   *CrisisPlan            `protobuf:"bytes,2,opt,name=plan,proto3" json:"plan,omitempty"`
+	// Unset: it is off.
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// Why it was switched on.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Crisis) Reset() {
+	*x = Crisis{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Crisis) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Crisis) ProtoMessage() {}
+
+func (x *Crisis) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Crisis.ProtoReflect.Descriptor instead.
+func (*Crisis) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Crisis) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Crisis) GetPlan() *CrisisPlan {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
+func (x *Crisis) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Crisis) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type SwitchCrisisRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	On            bool                   `protobuf:"varint,2,opt,name=on,proto3" json:"on,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SwitchCrisisRequest) Reset() {
+	*x = SwitchCrisisRequest{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SwitchCrisisRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SwitchCrisisRequest) ProtoMessage() {}
+
+func (x *SwitchCrisisRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SwitchCrisisRequest.ProtoReflect.Descriptor instead.
+func (*SwitchCrisisRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SwitchCrisisRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SwitchCrisisRequest) GetOn() bool {
+	if x != nil {
+		return x.On
+	}
+	return false
+}
+
+func (x *SwitchCrisisRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type SwitchCrisisResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Crisis *Crisis                `protobuf:"bytes,1,opt,name=crisis,proto3" json:"crisis,omitempty"`
+	// False: it was so already.
+	Changed       bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SwitchCrisisResponse) Reset() {
+	*x = SwitchCrisisResponse{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SwitchCrisisResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SwitchCrisisResponse) ProtoMessage() {}
+
+func (x *SwitchCrisisResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SwitchCrisisResponse.ProtoReflect.Descriptor instead.
+func (*SwitchCrisisResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SwitchCrisisResponse) GetCrisis() *Crisis {
+	if x != nil {
+		return x.Crisis
+	}
+	return nil
+}
+
+func (x *SwitchCrisisResponse) GetChanged() bool {
+	if x != nil {
+		return x.Changed
+	}
+	return false
+}
+
+type ListCrisesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: of all tenants that the caller may see.
+	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCrisesRequest) Reset() {
+	*x = ListCrisesRequest{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCrisesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCrisesRequest) ProtoMessage() {}
+
+func (x *ListCrisesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCrisesRequest.ProtoReflect.Descriptor instead.
+func (*ListCrisesRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListCrisesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type ListCrisesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Crises        []*Crisis              `protobuf:"bytes,1,rep,name=crises,proto3" json:"crises,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCrisesResponse) Reset() {
+	*x = ListCrisesResponse{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCrisesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCrisesResponse) ProtoMessage() {}
+
+func (x *ListCrisesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCrisesResponse.ProtoReflect.Descriptor instead.
+func (*ListCrisesResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListCrisesResponse) GetCrises() []*Crisis {
+	if x != nil {
+		return x.Crises
+	}
+	return nil
+}
+
 // PriorityGroups names the group of each class of people who go first where there
 // is not enough for everybody; empty: nobody is in it.
 type PriorityGroups struct {
@@ -368,7 +714,7 @@ type PriorityGroups struct {
 
 func (x *PriorityGroups) Reset() {
 	*x = PriorityGroups{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -380,7 +726,7 @@ func (x *PriorityGroups) String() string {
 func (*PriorityGroups) ProtoMessage() {}
 
 func (x *PriorityGroups) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -393,7 +739,7 @@ func (x *PriorityGroups) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PriorityGroups.ProtoReflect.Descriptor instead.
 func (*PriorityGroups) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PriorityGroups) GetCrisis() string {
@@ -425,7 +771,7 @@ type ProductDeclaration struct {
 
 func (x *ProductDeclaration) Reset() {
 	*x = ProductDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -437,7 +783,7 @@ func (x *ProductDeclaration) String() string {
 func (*ProductDeclaration) ProtoMessage() {}
 
 func (x *ProductDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -450,7 +796,7 @@ func (x *ProductDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductDeclaration.ProtoReflect.Descriptor instead.
 func (*ProductDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ProductDeclaration) GetName() string {
@@ -486,7 +832,7 @@ type WorksAgreement struct {
 
 func (x *WorksAgreement) Reset() {
 	*x = WorksAgreement{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -498,7 +844,7 @@ func (x *WorksAgreement) String() string {
 func (*WorksAgreement) ProtoMessage() {}
 
 func (x *WorksAgreement) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -511,7 +857,7 @@ func (x *WorksAgreement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorksAgreement.ProtoReflect.Descriptor instead.
 func (*WorksAgreement) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WorksAgreement) GetReference() string {
@@ -544,7 +890,7 @@ type HouseRulesDeclaration struct {
 
 func (x *HouseRulesDeclaration) Reset() {
 	*x = HouseRulesDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -556,7 +902,7 @@ func (x *HouseRulesDeclaration) String() string {
 func (*HouseRulesDeclaration) ProtoMessage() {}
 
 func (x *HouseRulesDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -569,7 +915,7 @@ func (x *HouseRulesDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HouseRulesDeclaration.ProtoReflect.Descriptor instead.
 func (*HouseRulesDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *HouseRulesDeclaration) GetGerman() string {
@@ -605,7 +951,7 @@ type Roles struct {
 
 func (x *Roles) Reset() {
 	*x = Roles{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -617,7 +963,7 @@ func (x *Roles) String() string {
 func (*Roles) ProtoMessage() {}
 
 func (x *Roles) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -630,7 +976,7 @@ func (x *Roles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Roles.ProtoReflect.Descriptor instead.
 func (*Roles) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Roles) GetHelpdesk() string {
@@ -669,7 +1015,7 @@ type ProviderRoles struct {
 
 func (x *ProviderRoles) Reset() {
 	*x = ProviderRoles{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -681,7 +1027,7 @@ func (x *ProviderRoles) String() string {
 func (*ProviderRoles) ProtoMessage() {}
 
 func (x *ProviderRoles) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -694,7 +1040,7 @@ func (x *ProviderRoles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProviderRoles.ProtoReflect.Descriptor instead.
 func (*ProviderRoles) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ProviderRoles) GetOperator() string {
@@ -746,13 +1092,14 @@ type Policy struct {
 	ExternalGroup string `protobuf:"bytes,9,opt,name=external_group,json=externalGroup,proto3" json:"external_group,omitempty"`
 	// When people may be connected. None: always.
 	Access        []*AccessTime `protobuf:"bytes,13,rep,name=access,proto3" json:"access,omitempty"`
+	Idle          *IdlePolicy   `protobuf:"bytes,20,opt,name=idle,proto3" json:"idle,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -764,7 +1111,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -777,7 +1124,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Policy) GetDevicesPerPerson() uint32 {
@@ -864,6 +1211,69 @@ func (x *Policy) GetAccess() []*AccessTime {
 	return nil
 }
 
+func (x *Policy) GetIdle() *IdlePolicy {
+	if x != nil {
+		return x.Idle
+	}
+	return nil
+}
+
+// IdlePolicy says when nobody works in a session.
+type IdlePolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without activity for so many seconds, a session ends. 0: it does not; unset:
+	// an hour.
+	AfterS *int64 `protobuf:"varint,1,opt,name=after_s,json=afterS,proto3,oneof" json:"after_s,omitempty"`
+	// So many bytes a second, in both directions together, are activity. 0: 1,000.
+	Below         int64 `protobuf:"varint,2,opt,name=below,proto3" json:"below,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdlePolicy) Reset() {
+	*x = IdlePolicy{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdlePolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdlePolicy) ProtoMessage() {}
+
+func (x *IdlePolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdlePolicy.ProtoReflect.Descriptor instead.
+func (*IdlePolicy) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *IdlePolicy) GetAfterS() int64 {
+	if x != nil && x.AfterS != nil {
+		return *x.AfterS
+	}
+	return 0
+}
+
+func (x *IdlePolicy) GetBelow() int64 {
+	if x != nil {
+		return x.Below
+	}
+	return 0
+}
+
 // SecondFactorPolicy says for what people without a role above staff need a
 // second factor too.
 type SecondFactorPolicy struct {
@@ -876,7 +1286,7 @@ type SecondFactorPolicy struct {
 
 func (x *SecondFactorPolicy) Reset() {
 	*x = SecondFactorPolicy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +1298,7 @@ func (x *SecondFactorPolicy) String() string {
 func (*SecondFactorPolicy) ProtoMessage() {}
 
 func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +1311,7 @@ func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecondFactorPolicy.ProtoReflect.Descriptor instead.
 func (*SecondFactorPolicy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SecondFactorPolicy) GetEnrolling() bool {
@@ -936,7 +1346,7 @@ type AccessTime struct {
 
 func (x *AccessTime) Reset() {
 	*x = AccessTime{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -948,7 +1358,7 @@ func (x *AccessTime) String() string {
 func (*AccessTime) ProtoMessage() {}
 
 func (x *AccessTime) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -961,7 +1371,7 @@ func (x *AccessTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessTime.ProtoReflect.Descriptor instead.
 func (*AccessTime) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AccessTime) GetGroup() string {
@@ -1011,7 +1421,7 @@ type NetworkGrant struct {
 
 func (x *NetworkGrant) Reset() {
 	*x = NetworkGrant{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1023,7 +1433,7 @@ func (x *NetworkGrant) String() string {
 func (*NetworkGrant) ProtoMessage() {}
 
 func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1036,7 +1446,7 @@ func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkGrant.ProtoReflect.Descriptor instead.
 func (*NetworkGrant) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *NetworkGrant) GetGroup() string {
@@ -1080,7 +1490,7 @@ type LicencePoolDeclaration struct {
 
 func (x *LicencePoolDeclaration) Reset() {
 	*x = LicencePoolDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1092,7 +1502,7 @@ func (x *LicencePoolDeclaration) String() string {
 func (*LicencePoolDeclaration) ProtoMessage() {}
 
 func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1105,7 +1515,7 @@ func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicencePoolDeclaration.ProtoReflect.Descriptor instead.
 func (*LicencePoolDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *LicencePoolDeclaration) GetName() string {
@@ -1200,7 +1610,7 @@ type ContractDeclaration struct {
 
 func (x *ContractDeclaration) Reset() {
 	*x = ContractDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1212,7 +1622,7 @@ func (x *ContractDeclaration) String() string {
 func (*ContractDeclaration) ProtoMessage() {}
 
 func (x *ContractDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1225,7 +1635,7 @@ func (x *ContractDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContractDeclaration.ProtoReflect.Descriptor instead.
 func (*ContractDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ContractDeclaration) GetReference() string {
@@ -1302,7 +1712,7 @@ type Reserve struct {
 
 func (x *Reserve) Reset() {
 	*x = Reserve{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1314,7 +1724,7 @@ func (x *Reserve) String() string {
 func (*Reserve) ProtoMessage() {}
 
 func (x *Reserve) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1327,7 +1737,7 @@ func (x *Reserve) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reserve.ProtoReflect.Descriptor instead.
 func (*Reserve) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Reserve) GetClass() string {
@@ -1354,7 +1764,7 @@ type PoolShare struct {
 
 func (x *PoolShare) Reset() {
 	*x = PoolShare{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1366,7 +1776,7 @@ func (x *PoolShare) String() string {
 func (*PoolShare) ProtoMessage() {}
 
 func (x *PoolShare) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1379,7 +1789,7 @@ func (x *PoolShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolShare.ProtoReflect.Descriptor instead.
 func (*PoolShare) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PoolShare) GetTenant() string {
@@ -1414,7 +1824,7 @@ type GatewayDeclaration struct {
 
 func (x *GatewayDeclaration) Reset() {
 	*x = GatewayDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1426,7 +1836,7 @@ func (x *GatewayDeclaration) String() string {
 func (*GatewayDeclaration) ProtoMessage() {}
 
 func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1439,7 +1849,7 @@ func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayDeclaration.ProtoReflect.Descriptor instead.
 func (*GatewayDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GatewayDeclaration) GetName() string {
@@ -1500,7 +1910,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1512,7 +1922,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1525,7 +1935,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DiffRequest) GetDeclaration() *Declaration {
@@ -1544,7 +1954,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1556,7 +1966,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1569,7 +1979,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DiffResponse) GetDifferences() []*Difference {
@@ -1594,7 +2004,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1606,7 +2016,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1619,7 +2029,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Difference) GetKind() string {
@@ -1667,7 +2077,7 @@ type ApplyRequest struct {
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1679,7 +2089,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1692,7 +2102,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ApplyRequest) GetDeclaration() *Declaration {
@@ -1718,7 +2128,7 @@ type ApplyResponse struct {
 
 func (x *ApplyResponse) Reset() {
 	*x = ApplyResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1730,7 +2140,7 @@ func (x *ApplyResponse) String() string {
 func (*ApplyResponse) ProtoMessage() {}
 
 func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1743,7 +2153,7 @@ func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
 func (*ApplyResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ApplyResponse) GetDifferences() []*Difference {
@@ -1762,7 +2172,7 @@ type CreateGatewayTokenRequest struct {
 
 func (x *CreateGatewayTokenRequest) Reset() {
 	*x = CreateGatewayTokenRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1774,7 +2184,7 @@ func (x *CreateGatewayTokenRequest) String() string {
 func (*CreateGatewayTokenRequest) ProtoMessage() {}
 
 func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1787,7 +2197,7 @@ func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CreateGatewayTokenRequest) GetGateway() string {
@@ -1808,7 +2218,7 @@ type CreateGatewayTokenResponse struct {
 
 func (x *CreateGatewayTokenResponse) Reset() {
 	*x = CreateGatewayTokenResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1820,7 +2230,7 @@ func (x *CreateGatewayTokenResponse) String() string {
 func (*CreateGatewayTokenResponse) ProtoMessage() {}
 
 func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1833,7 +2243,7 @@ func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{24}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CreateGatewayTokenResponse) GetToken() string {
@@ -1858,7 +2268,7 @@ type ListGatewaysRequest struct {
 
 func (x *ListGatewaysRequest) Reset() {
 	*x = ListGatewaysRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1870,7 +2280,7 @@ func (x *ListGatewaysRequest) String() string {
 func (*ListGatewaysRequest) ProtoMessage() {}
 
 func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1883,7 +2293,7 @@ func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysRequest.ProtoReflect.Descriptor instead.
 func (*ListGatewaysRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{25}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{32}
 }
 
 type ListGatewaysResponse struct {
@@ -1895,7 +2305,7 @@ type ListGatewaysResponse struct {
 
 func (x *ListGatewaysResponse) Reset() {
 	*x = ListGatewaysResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1907,7 +2317,7 @@ func (x *ListGatewaysResponse) String() string {
 func (*ListGatewaysResponse) ProtoMessage() {}
 
 func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1920,7 +2330,7 @@ func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysResponse.ProtoReflect.Descriptor instead.
 func (*ListGatewaysResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{26}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListGatewaysResponse) GetGateways() []*Gateway {
@@ -1951,7 +2361,7 @@ type Gateway struct {
 
 func (x *Gateway) Reset() {
 	*x = Gateway{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1963,7 +2373,7 @@ func (x *Gateway) String() string {
 func (*Gateway) ProtoMessage() {}
 
 func (x *Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1976,7 +2386,7 @@ func (x *Gateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
 func (*Gateway) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{27}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Gateway) GetName() string {
@@ -2081,7 +2491,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x12bind_password_file\x18\x05 \x01(\tR\x10bindPasswordFile\x12\x12\n" +
 	"\x04base\x18\x06 \x01(\tR\x04base\x12\x18\n" +
 	"\aflavour\x18\a \x01(\tR\aflavour\x12\x14\n" +
-	"\x05plain\x18\b \x01(\bR\x05plain\"\xa3\x05\n" +
+	"\x05plain\x18\b \x01(\bR\x05plain\"\xd5\x05\n" +
 	"\x11TenantDeclaration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x12\n" +
@@ -2100,7 +2510,30 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"houseRules\x128\n" +
 	"\bpriority\x18\x14 \x01(\v2\x1c.heimdraht.v1.PriorityGroupsR\bpriority\x12<\n" +
 	"\bproducts\x18\r \x03(\v2 .heimdraht.v1.ProductDeclarationR\bproducts\x12E\n" +
-	"\x0fworks_agreement\x18\x0e \x01(\v2\x1c.heimdraht.v1.WorksAgreementR\x0eworksAgreement\"B\n" +
+	"\x0fworks_agreement\x18\x0e \x01(\v2\x1c.heimdraht.v1.WorksAgreementR\x0eworksAgreement\x120\n" +
+	"\x06crisis\x18\x15 \x01(\v2\x18.heimdraht.v1.CrisisPlanR\x06crisis\"i\n" +
+	"\n" +
+	"CrisisPlan\x12\x15\n" +
+	"\x06idle_s\x18\x01 \x01(\x03R\x05idleS\x12\x1d\n" +
+	"\n" +
+	"lift_hours\x18\x02 \x01(\bR\tliftHours\x12%\n" +
+	"\x0eclose_ordinary\x18\x03 \x01(\bR\rcloseOrdinary\"\x98\x01\n" +
+	"\x06Crisis\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12,\n" +
+	"\x04plan\x18\x02 \x01(\v2\x18.heimdraht.v1.CrisisPlanR\x04plan\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"U\n" +
+	"\x13SwitchCrisisRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x0e\n" +
+	"\x02on\x18\x02 \x01(\bR\x02on\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"^\n" +
+	"\x14SwitchCrisisResponse\x12,\n" +
+	"\x06crisis\x18\x01 \x01(\v2\x14.heimdraht.v1.CrisisR\x06crisis\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\bR\achanged\"+\n" +
+	"\x11ListCrisesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"B\n" +
+	"\x12ListCrisesResponse\x12,\n" +
+	"\x06crises\x18\x01 \x03(\v2\x14.heimdraht.v1.CrisisR\x06crises\"B\n" +
 	"\x0ePriorityGroups\x12\x16\n" +
 	"\x06crisis\x18\x01 \x01(\tR\x06crisis\x12\x18\n" +
 	"\acontrol\x18\x02 \x01(\tR\acontrol\"i\n" +
@@ -2122,7 +2555,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\rProviderRoles\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1a\n" +
 	"\bhelpdesk\x18\x02 \x01(\tR\bhelpdesk\x12\x18\n" +
-	"\atenants\x18\x03 \x03(\tR\atenants\"\xa5\x04\n" +
+	"\atenants\x18\x03 \x03(\tR\atenants\"\xd3\x04\n" +
 	"\x06Policy\x12,\n" +
 	"\x12devices_per_person\x18\x01 \x01(\rR\x10devicesPerPerson\x12\x16\n" +
 	"\x06tunnel\x18\x02 \x01(\tR\x06tunnel\x12\x1f\n" +
@@ -2138,9 +2571,16 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x11longest_session_s\x18\v \x01(\x03H\x01R\x0flongestSessionS\x88\x01\x01\x12E\n" +
 	"\rsecond_factor\x18\f \x01(\v2 .heimdraht.v1.SecondFactorPolicyR\fsecondFactor\x12%\n" +
 	"\x0eexternal_group\x18\t \x01(\tR\rexternalGroup\x120\n" +
-	"\x06access\x18\r \x03(\v2\x18.heimdraht.v1.AccessTimeR\x06accessB\x12\n" +
+	"\x06access\x18\r \x03(\v2\x18.heimdraht.v1.AccessTimeR\x06access\x12,\n" +
+	"\x04idle\x18\x14 \x01(\v2\x18.heimdraht.v1.IdlePolicyR\x04idleB\x12\n" +
 	"\x10_sign_in_every_sB\x14\n" +
-	"\x12_longest_session_s\"\\\n" +
+	"\x12_longest_session_s\"L\n" +
+	"\n" +
+	"IdlePolicy\x12\x1c\n" +
+	"\aafter_s\x18\x01 \x01(\x03H\x00R\x06afterS\x88\x01\x01\x12\x14\n" +
+	"\x05below\x18\x02 \x01(\x03R\x05belowB\n" +
+	"\n" +
+	"\b_after_s\"\\\n" +
 	"\x12SecondFactorPolicy\x12\x1c\n" +
 	"\tenrolling\x18\x01 \x01(\bR\tenrolling\x12(\n" +
 	"\x10signing_in_again\x18\x02 \x01(\bR\x0esigningInAgain\"v\n" +
@@ -2231,12 +2671,15 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x15certificate_not_after\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x13certificateNotAfter\x12#\n" +
 	"\ragent_version\x18\v \x01(\tR\fagentVersion\x12\x18\n" +
-	"\atenants\x18\f \x03(\tR\atenants2\xed\x02\n" +
+	"\atenants\x18\f \x03(\tR\atenants2\xa5\x04\n" +
 	"\fAdminService\x12E\n" +
 	"\x04Diff\x12\x19.heimdraht.v1.DiffRequest\x1a\x1a.heimdraht.v1.DiffResponse\"\x06\xea\xdd\x19\x02\a\b\x12H\n" +
 	"\x05Apply\x12\x1a.heimdraht.v1.ApplyRequest\x1a\x1b.heimdraht.v1.ApplyResponse\"\x06\xea\xdd\x19\x02\a\b\x12n\n" +
 	"\x12CreateGatewayToken\x12'.heimdraht.v1.CreateGatewayTokenRequest\x1a(.heimdraht.v1.CreateGatewayTokenResponse\"\x05\xea\xdd\x19\x01\b\x12\\\n" +
-	"\fListGateways\x12!.heimdraht.v1.ListGatewaysRequest\x1a\".heimdraht.v1.ListGatewaysResponse\"\x05\xea\xdd\x19\x01\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
+	"\fListGateways\x12!.heimdraht.v1.ListGatewaysRequest\x1a\".heimdraht.v1.ListGatewaysResponse\"\x05\xea\xdd\x19\x01\b\x12]\n" +
+	"\fSwitchCrisis\x12!.heimdraht.v1.SwitchCrisisRequest\x1a\".heimdraht.v1.SwitchCrisisResponse\"\x06\xea\xdd\x19\x02\a\b\x12W\n" +
+	"\n" +
+	"ListCrises\x12\x1f.heimdraht.v1.ListCrisesRequest\x1a .heimdraht.v1.ListCrisesResponse\"\x06\xea\xdd\x19\x02\a\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
 var (
 	file_heimdraht_v1_admin_proto_rawDescOnce sync.Once
@@ -2250,77 +2693,94 @@ func file_heimdraht_v1_admin_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_admin_proto_rawDescData
 }
 
-var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*Declaration)(nil),                // 0: heimdraht.v1.Declaration
 	(*DirectoryDeclaration)(nil),       // 1: heimdraht.v1.DirectoryDeclaration
 	(*TenantDeclaration)(nil),          // 2: heimdraht.v1.TenantDeclaration
-	(*PriorityGroups)(nil),             // 3: heimdraht.v1.PriorityGroups
-	(*ProductDeclaration)(nil),         // 4: heimdraht.v1.ProductDeclaration
-	(*WorksAgreement)(nil),             // 5: heimdraht.v1.WorksAgreement
-	(*HouseRulesDeclaration)(nil),      // 6: heimdraht.v1.HouseRulesDeclaration
-	(*Roles)(nil),                      // 7: heimdraht.v1.Roles
-	(*ProviderRoles)(nil),              // 8: heimdraht.v1.ProviderRoles
-	(*Policy)(nil),                     // 9: heimdraht.v1.Policy
-	(*SecondFactorPolicy)(nil),         // 10: heimdraht.v1.SecondFactorPolicy
-	(*AccessTime)(nil),                 // 11: heimdraht.v1.AccessTime
-	(*NetworkGrant)(nil),               // 12: heimdraht.v1.NetworkGrant
-	(*LicencePoolDeclaration)(nil),     // 13: heimdraht.v1.LicencePoolDeclaration
-	(*ContractDeclaration)(nil),        // 14: heimdraht.v1.ContractDeclaration
-	(*Reserve)(nil),                    // 15: heimdraht.v1.Reserve
-	(*PoolShare)(nil),                  // 16: heimdraht.v1.PoolShare
-	(*GatewayDeclaration)(nil),         // 17: heimdraht.v1.GatewayDeclaration
-	(*DiffRequest)(nil),                // 18: heimdraht.v1.DiffRequest
-	(*DiffResponse)(nil),               // 19: heimdraht.v1.DiffResponse
-	(*Difference)(nil),                 // 20: heimdraht.v1.Difference
-	(*ApplyRequest)(nil),               // 21: heimdraht.v1.ApplyRequest
-	(*ApplyResponse)(nil),              // 22: heimdraht.v1.ApplyResponse
-	(*CreateGatewayTokenRequest)(nil),  // 23: heimdraht.v1.CreateGatewayTokenRequest
-	(*CreateGatewayTokenResponse)(nil), // 24: heimdraht.v1.CreateGatewayTokenResponse
-	(*ListGatewaysRequest)(nil),        // 25: heimdraht.v1.ListGatewaysRequest
-	(*ListGatewaysResponse)(nil),       // 26: heimdraht.v1.ListGatewaysResponse
-	(*Gateway)(nil),                    // 27: heimdraht.v1.Gateway
-	(*timestamppb.Timestamp)(nil),      // 28: google.protobuf.Timestamp
+	(*CrisisPlan)(nil),                 // 3: heimdraht.v1.CrisisPlan
+	(*Crisis)(nil),                     // 4: heimdraht.v1.Crisis
+	(*SwitchCrisisRequest)(nil),        // 5: heimdraht.v1.SwitchCrisisRequest
+	(*SwitchCrisisResponse)(nil),       // 6: heimdraht.v1.SwitchCrisisResponse
+	(*ListCrisesRequest)(nil),          // 7: heimdraht.v1.ListCrisesRequest
+	(*ListCrisesResponse)(nil),         // 8: heimdraht.v1.ListCrisesResponse
+	(*PriorityGroups)(nil),             // 9: heimdraht.v1.PriorityGroups
+	(*ProductDeclaration)(nil),         // 10: heimdraht.v1.ProductDeclaration
+	(*WorksAgreement)(nil),             // 11: heimdraht.v1.WorksAgreement
+	(*HouseRulesDeclaration)(nil),      // 12: heimdraht.v1.HouseRulesDeclaration
+	(*Roles)(nil),                      // 13: heimdraht.v1.Roles
+	(*ProviderRoles)(nil),              // 14: heimdraht.v1.ProviderRoles
+	(*Policy)(nil),                     // 15: heimdraht.v1.Policy
+	(*IdlePolicy)(nil),                 // 16: heimdraht.v1.IdlePolicy
+	(*SecondFactorPolicy)(nil),         // 17: heimdraht.v1.SecondFactorPolicy
+	(*AccessTime)(nil),                 // 18: heimdraht.v1.AccessTime
+	(*NetworkGrant)(nil),               // 19: heimdraht.v1.NetworkGrant
+	(*LicencePoolDeclaration)(nil),     // 20: heimdraht.v1.LicencePoolDeclaration
+	(*ContractDeclaration)(nil),        // 21: heimdraht.v1.ContractDeclaration
+	(*Reserve)(nil),                    // 22: heimdraht.v1.Reserve
+	(*PoolShare)(nil),                  // 23: heimdraht.v1.PoolShare
+	(*GatewayDeclaration)(nil),         // 24: heimdraht.v1.GatewayDeclaration
+	(*DiffRequest)(nil),                // 25: heimdraht.v1.DiffRequest
+	(*DiffResponse)(nil),               // 26: heimdraht.v1.DiffResponse
+	(*Difference)(nil),                 // 27: heimdraht.v1.Difference
+	(*ApplyRequest)(nil),               // 28: heimdraht.v1.ApplyRequest
+	(*ApplyResponse)(nil),              // 29: heimdraht.v1.ApplyResponse
+	(*CreateGatewayTokenRequest)(nil),  // 30: heimdraht.v1.CreateGatewayTokenRequest
+	(*CreateGatewayTokenResponse)(nil), // 31: heimdraht.v1.CreateGatewayTokenResponse
+	(*ListGatewaysRequest)(nil),        // 32: heimdraht.v1.ListGatewaysRequest
+	(*ListGatewaysResponse)(nil),       // 33: heimdraht.v1.ListGatewaysResponse
+	(*Gateway)(nil),                    // 34: heimdraht.v1.Gateway
+	(*timestamppb.Timestamp)(nil),      // 35: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	1,  // 0: heimdraht.v1.Declaration.directories:type_name -> heimdraht.v1.DirectoryDeclaration
 	2,  // 1: heimdraht.v1.Declaration.tenants:type_name -> heimdraht.v1.TenantDeclaration
-	13, // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
-	17, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
-	7,  // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
-	9,  // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
-	12, // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
-	8,  // 7: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
-	6,  // 8: heimdraht.v1.TenantDeclaration.house_rules:type_name -> heimdraht.v1.HouseRulesDeclaration
-	3,  // 9: heimdraht.v1.TenantDeclaration.priority:type_name -> heimdraht.v1.PriorityGroups
-	4,  // 10: heimdraht.v1.TenantDeclaration.products:type_name -> heimdraht.v1.ProductDeclaration
-	5,  // 11: heimdraht.v1.TenantDeclaration.works_agreement:type_name -> heimdraht.v1.WorksAgreement
-	10, // 12: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
-	11, // 13: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
-	14, // 14: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
-	16, // 15: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
-	15, // 16: heimdraht.v1.LicencePoolDeclaration.reserved:type_name -> heimdraht.v1.Reserve
-	0,  // 17: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
-	20, // 18: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
-	0,  // 19: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
-	20, // 20: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
-	28, // 21: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	27, // 22: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
-	28, // 23: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
-	28, // 24: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
-	18, // 25: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
-	21, // 26: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
-	23, // 27: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
-	25, // 28: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
-	19, // 29: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
-	22, // 30: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
-	24, // 31: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
-	26, // 32: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
-	29, // [29:33] is the sub-list for method output_type
-	25, // [25:29] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	20, // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
+	24, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
+	13, // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
+	15, // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
+	19, // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
+	14, // 7: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
+	12, // 8: heimdraht.v1.TenantDeclaration.house_rules:type_name -> heimdraht.v1.HouseRulesDeclaration
+	9,  // 9: heimdraht.v1.TenantDeclaration.priority:type_name -> heimdraht.v1.PriorityGroups
+	10, // 10: heimdraht.v1.TenantDeclaration.products:type_name -> heimdraht.v1.ProductDeclaration
+	11, // 11: heimdraht.v1.TenantDeclaration.works_agreement:type_name -> heimdraht.v1.WorksAgreement
+	3,  // 12: heimdraht.v1.TenantDeclaration.crisis:type_name -> heimdraht.v1.CrisisPlan
+	3,  // 13: heimdraht.v1.Crisis.plan:type_name -> heimdraht.v1.CrisisPlan
+	35, // 14: heimdraht.v1.Crisis.since:type_name -> google.protobuf.Timestamp
+	4,  // 15: heimdraht.v1.SwitchCrisisResponse.crisis:type_name -> heimdraht.v1.Crisis
+	4,  // 16: heimdraht.v1.ListCrisesResponse.crises:type_name -> heimdraht.v1.Crisis
+	17, // 17: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
+	18, // 18: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
+	16, // 19: heimdraht.v1.Policy.idle:type_name -> heimdraht.v1.IdlePolicy
+	21, // 20: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
+	23, // 21: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
+	22, // 22: heimdraht.v1.LicencePoolDeclaration.reserved:type_name -> heimdraht.v1.Reserve
+	0,  // 23: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
+	27, // 24: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
+	0,  // 25: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
+	27, // 26: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
+	35, // 27: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	34, // 28: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
+	35, // 29: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
+	35, // 30: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
+	25, // 31: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
+	28, // 32: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
+	30, // 33: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
+	32, // 34: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
+	5,  // 35: heimdraht.v1.AdminService.SwitchCrisis:input_type -> heimdraht.v1.SwitchCrisisRequest
+	7,  // 36: heimdraht.v1.AdminService.ListCrises:input_type -> heimdraht.v1.ListCrisesRequest
+	26, // 37: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
+	29, // 38: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
+	31, // 39: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
+	33, // 40: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
+	6,  // 41: heimdraht.v1.AdminService.SwitchCrisis:output_type -> heimdraht.v1.SwitchCrisisResponse
+	8,  // 42: heimdraht.v1.AdminService.ListCrises:output_type -> heimdraht.v1.ListCrisesResponse
+	37, // [37:43] is the sub-list for method output_type
+	31, // [31:37] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_admin_proto_init() }
@@ -2329,14 +2789,15 @@ func file_heimdraht_v1_admin_proto_init() {
 		return
 	}
 	file_heimdraht_v1_access_proto_init()
-	file_heimdraht_v1_admin_proto_msgTypes[9].OneofWrappers = []any{}
+	file_heimdraht_v1_admin_proto_msgTypes[15].OneofWrappers = []any{}
+	file_heimdraht_v1_admin_proto_msgTypes[16].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_admin_proto_rawDesc), len(file_heimdraht_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

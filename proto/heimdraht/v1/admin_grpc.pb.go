@@ -23,6 +23,8 @@ const (
 	AdminService_Apply_FullMethodName              = "/heimdraht.v1.AdminService/Apply"
 	AdminService_CreateGatewayToken_FullMethodName = "/heimdraht.v1.AdminService/CreateGatewayToken"
 	AdminService_ListGateways_FullMethodName       = "/heimdraht.v1.AdminService/ListGateways"
+	AdminService_SwitchCrisis_FullMethodName       = "/heimdraht.v1.AdminService/SwitchCrisis"
+	AdminService_ListCrises_FullMethodName         = "/heimdraht.v1.AdminService/ListCrises"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -45,6 +47,11 @@ type AdminServiceClient interface {
 	// joins, or joins anew after a new installation.
 	CreateGatewayToken(ctx context.Context, in *CreateGatewayTokenRequest, opts ...grpc.CallOption) (*CreateGatewayTokenResponse, error)
 	ListGateways(ctx context.Context, in *ListGatewaysRequest, opts ...grpc.CallOption) (*ListGatewaysResponse, error)
+	// SwitchCrisis switches the policy on that a tenant has prepared for a crisis, or
+	// off. Idempotent; it is recorded with the reason.
+	SwitchCrisis(ctx context.Context, in *SwitchCrisisRequest, opts ...grpc.CallOption) (*SwitchCrisisResponse, error)
+	// ListCrises lists the crisis modes that are prepared, or on.
+	ListCrises(ctx context.Context, in *ListCrisesRequest, opts ...grpc.CallOption) (*ListCrisesResponse, error)
 }
 
 type adminServiceClient struct {
@@ -95,6 +102,26 @@ func (c *adminServiceClient) ListGateways(ctx context.Context, in *ListGatewaysR
 	return out, nil
 }
 
+func (c *adminServiceClient) SwitchCrisis(ctx context.Context, in *SwitchCrisisRequest, opts ...grpc.CallOption) (*SwitchCrisisResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SwitchCrisisResponse)
+	err := c.cc.Invoke(ctx, AdminService_SwitchCrisis_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListCrises(ctx context.Context, in *ListCrisesRequest, opts ...grpc.CallOption) (*ListCrisesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListCrisesResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListCrises_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -115,6 +142,11 @@ type AdminServiceServer interface {
 	// joins, or joins anew after a new installation.
 	CreateGatewayToken(context.Context, *CreateGatewayTokenRequest) (*CreateGatewayTokenResponse, error)
 	ListGateways(context.Context, *ListGatewaysRequest) (*ListGatewaysResponse, error)
+	// SwitchCrisis switches the policy on that a tenant has prepared for a crisis, or
+	// off. Idempotent; it is recorded with the reason.
+	SwitchCrisis(context.Context, *SwitchCrisisRequest) (*SwitchCrisisResponse, error)
+	// ListCrises lists the crisis modes that are prepared, or on.
+	ListCrises(context.Context, *ListCrisesRequest) (*ListCrisesResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -136,6 +168,12 @@ func (UnimplementedAdminServiceServer) CreateGatewayToken(context.Context, *Crea
 }
 func (UnimplementedAdminServiceServer) ListGateways(context.Context, *ListGatewaysRequest) (*ListGatewaysResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListGateways not implemented")
+}
+func (UnimplementedAdminServiceServer) SwitchCrisis(context.Context, *SwitchCrisisRequest) (*SwitchCrisisResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SwitchCrisis not implemented")
+}
+func (UnimplementedAdminServiceServer) ListCrises(context.Context, *ListCrisesRequest) (*ListCrisesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListCrises not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -230,6 +268,42 @@ func _AdminService_ListGateways_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_SwitchCrisis_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SwitchCrisisRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).SwitchCrisis(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_SwitchCrisis_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).SwitchCrisis(ctx, req.(*SwitchCrisisRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListCrises_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListCrisesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListCrises(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListCrises_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListCrises(ctx, req.(*ListCrisesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -252,6 +326,14 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListGateways",
 			Handler:    _AdminService_ListGateways_Handler,
+		},
+		{
+			MethodName: "SwitchCrisis",
+			Handler:    _AdminService_SwitchCrisis_Handler,
+		},
+		{
+			MethodName: "ListCrises",
+			Handler:    _AdminService_ListCrises_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

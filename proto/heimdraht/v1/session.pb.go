@@ -641,6 +641,7 @@ type AttachResponse struct {
 	//	*AttachResponse_Closed
 	//	*AttachResponse_Refused
 	//	*AttachResponse_Ending
+	//	*AttachResponse_Idle
 	//	*AttachResponse_Waiting
 	Order         isAttachResponse_Order `protobuf_oneof:"order"`
 	unknownFields protoimpl.UnknownFields
@@ -729,6 +730,15 @@ func (x *AttachResponse) GetEnding() *SessionEnding {
 	return nil
 }
 
+func (x *AttachResponse) GetIdle() *SessionEnding {
+	if x != nil {
+		if x, ok := x.Order.(*AttachResponse_Idle); ok {
+			return x.Idle
+		}
+	}
+	return nil
+}
+
 func (x *AttachResponse) GetWaiting() *SessionWaiting {
 	if x != nil {
 		if x, ok := x.Order.(*AttachResponse_Waiting); ok {
@@ -763,6 +773,14 @@ type AttachResponse_Ending struct {
 	Ending *SessionEnding `protobuf:"bytes,5,opt,name=ending,proto3,oneof"`
 }
 
+type AttachResponse_Idle struct {
+	// Nothing was transferred for so long that the session ends before long: there
+	// is nothing to do but to go on working, or to connect again afterwards. It is
+	// an order of its own, so that an agent which does not know it does not open
+	// another session instead.
+	Idle *SessionEnding `protobuf:"bytes,6,opt,name=idle,proto3,oneof"`
+}
+
 type AttachResponse_Waiting struct {
 	Waiting *SessionWaiting `protobuf:"bytes,7,opt,name=waiting,proto3,oneof"`
 }
@@ -776,6 +794,8 @@ func (*AttachResponse_Closed) isAttachResponse_Order() {}
 func (*AttachResponse_Refused) isAttachResponse_Order() {}
 
 func (*AttachResponse_Ending) isAttachResponse_Order() {}
+
+func (*AttachResponse_Idle) isAttachResponse_Order() {}
 
 func (*AttachResponse_Waiting) isAttachResponse_Order() {}
 
@@ -855,7 +875,7 @@ func (x *SessionWaiting) GetReturnWithinMs() int64 {
 	return 0
 }
 
-// SessionEnding says that policy ends the session before long. The laptop opens
+// SessionEnding says that policy ends the session before long. As `ending`, the laptop opens
 // another one at a quiet moment before then, without naming the present one in
 // `resume`; or learns from the refusal what its person has to do first. It is said
 // again on each new stream.
@@ -1336,13 +1356,14 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\tprocesses\x18\x02 \x03(\tR\tprocesses\"-\n" +
 	"\fCloseSession\x12\x1d\n" +
 	"\n" +
-	"session_id\x18\x01 \x01(\tR\tsessionId\"\xe5\x02\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\"\x98\x03\n" +
 	"\x0eAttachResponse\x125\n" +
 	"\x06opened\x18\x01 \x01(\v2\x1b.heimdraht.v1.SessionOpenedH\x00R\x06opened\x128\n" +
 	"\arenewed\x18\x02 \x01(\v2\x1c.heimdraht.v1.SessionRenewedH\x00R\arenewed\x125\n" +
 	"\x06closed\x18\x03 \x01(\v2\x1b.heimdraht.v1.SessionClosedH\x00R\x06closed\x121\n" +
 	"\arefused\x18\x04 \x01(\v2\x15.heimdraht.v1.RefusalH\x00R\arefused\x125\n" +
-	"\x06ending\x18\x05 \x01(\v2\x1b.heimdraht.v1.SessionEndingH\x00R\x06ending\x128\n" +
+	"\x06ending\x18\x05 \x01(\v2\x1b.heimdraht.v1.SessionEndingH\x00R\x06ending\x121\n" +
+	"\x04idle\x18\x06 \x01(\v2\x1b.heimdraht.v1.SessionEndingH\x00R\x04idle\x128\n" +
 	"\awaiting\x18\a \x01(\v2\x1c.heimdraht.v1.SessionWaitingH\x00R\awaitingB\a\n" +
 	"\x05order\"\xba\x01\n" +
 	"\x0eSessionWaiting\x12\x1a\n" +
@@ -1456,25 +1477,26 @@ var file_heimdraht_v1_session_proto_depIdxs = []int32{
 	16, // 12: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
 	20, // 13: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
 	12, // 14: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
-	11, // 15: heimdraht.v1.AttachResponse.waiting:type_name -> heimdraht.v1.SessionWaiting
-	20, // 16: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
-	14, // 17: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
-	19, // 18: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
-	7,  // 19: heimdraht.v1.SessionOpened.metering:type_name -> heimdraht.v1.Metering
-	19, // 20: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
-	19, // 21: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
-	7,  // 22: heimdraht.v1.SessionRenewed.metering:type_name -> heimdraht.v1.Metering
-	20, // 23: heimdraht.v1.SessionRenewed.clipped:type_name -> heimdraht.v1.Refusal
-	20, // 24: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
-	2,  // 25: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
-	0,  // 26: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
-	10, // 27: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
-	1,  // 28: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
-	27, // [27:29] is the sub-list for method output_type
-	25, // [25:27] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	12, // 15: heimdraht.v1.AttachResponse.idle:type_name -> heimdraht.v1.SessionEnding
+	11, // 16: heimdraht.v1.AttachResponse.waiting:type_name -> heimdraht.v1.SessionWaiting
+	20, // 17: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
+	14, // 18: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
+	19, // 19: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
+	7,  // 20: heimdraht.v1.SessionOpened.metering:type_name -> heimdraht.v1.Metering
+	19, // 21: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
+	19, // 22: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
+	7,  // 23: heimdraht.v1.SessionRenewed.metering:type_name -> heimdraht.v1.Metering
+	20, // 24: heimdraht.v1.SessionRenewed.clipped:type_name -> heimdraht.v1.Refusal
+	20, // 25: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
+	2,  // 26: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
+	0,  // 27: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
+	10, // 28: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
+	1,  // 29: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
+	28, // [28:30] is the sub-list for method output_type
+	26, // [26:28] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_session_proto_init() }
@@ -1497,6 +1519,7 @@ func file_heimdraht_v1_session_proto_init() {
 		(*AttachResponse_Closed)(nil),
 		(*AttachResponse_Refused)(nil),
 		(*AttachResponse_Ending)(nil),
+		(*AttachResponse_Idle)(nil),
 		(*AttachResponse_Waiting)(nil),
 	}
 	file_heimdraht_v1_session_proto_msgTypes[11].OneofWrappers = []any{}
