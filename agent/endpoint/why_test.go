@@ -265,7 +265,7 @@ func faultsOfLaptops() []laptopFault {
 			d.Tenants[0].Policy.Approval = "helpdesk"
 		}, nil)},
 		{name: "the gateway does not confirm", code: "gateway-not-ready", why: "gateway-behind", who: control.Nobody, house: refused(nil, func(h *house) { h.gateway.Mute(true) })},
-		{name: "the pool is full", code: "no-seat", why: "no-seat", who: control.Nobody, house: refused(func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Contracts[0].Seats = 1 }, func(h *house) {
+		{name: "the pool is full", code: "seat-awaited", why: "seat-awaited", who: control.Nobody, house: refused(func(d *heimdrahtv1.Declaration) { d.LicencePools[0].Contracts[0].Seats = 1 }, func(h *house) {
 			_, err := provisionertest.Open(h.Attach(h.t.Context(), h.Enrol(provisionertest.Second, "SN2")), "")
 			check(h.t, err)
 		})},

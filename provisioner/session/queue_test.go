@@ -39,7 +39,7 @@ func (o *office) opens(a provisioner.Actor) session.Opened {
 	o.t.Helper()
 	opened := o.ask(a)
 	if opened.Waits || opened.Session.ID == "" {
-		o.t.Fatalf("waits: %+v", opened)
+		o.t.Fatal("waits")
 	}
 	return opened
 }
