@@ -227,7 +227,7 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		if err != nil {
 			return err
 		}
-		if err := tx.TakeSeat(pool, claim.Tenant, claim.Class); err != nil {
+		if err := tx.HoldSeat(pool, claim); err != nil {
 			return fmt.Errorf("taking a seat of %s: %w", pool, err)
 		}
 		opened.Session = provisioner.Session{

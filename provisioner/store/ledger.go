@@ -349,7 +349,7 @@ func (l *ledger) offers(c seat.Claim, now time.Time) ([]seat.Offer, error) {
 			Guarantee: s.guarantee, Protected: s.protected, TenantHeld: s.held, Reserve: class.reserve, ClassHeld: class.held,
 		}
 	}
-	return list, nil
+	return list, l.named(list, c.Person)
 }
 
 // keepPool keeps a pool and a tenant's share as they were read, unless they are

@@ -35,6 +35,11 @@ func (r *Reader) Pool(name string) (provisioner.LicencePool, error) {
 	return declaredPool(r.q, name)
 }
 
+// SeatsHeld tells how many seats of a pool are held; ErrNone if there is no such pool.
+func (r *Reader) SeatsHeld(name string) (int64, error) {
+	return one(r.q, value[int64], `select held from licence_pool where name = $1`, name)
+}
+
 func declaredPool(q querier, name string) (provisioner.LicencePool, error) {
 	return one(q, scanDeclaration[provisioner.LicencePool], `select declaration from licence_pool where name = $1`, name)
 }
@@ -87,10 +92,7 @@ func scanEntitled(s scanner) (e entitlement, err error) {
 // hold none included.
 func (r *Reader) Held(scope provisioner.Scope) ([]capacity.Held, error) {
 	a := new(args)
-	return all(r.q, func(s scanner) (h capacity.Held, err error) {
-		err = s.Scan(&h.Pool, &h.Tenant, &h.Seats)
-		return h, err
-	},
+	return all(r.q, scanHeldSeats,
 		`select pool, tenant, held from pool_share where `+a.scope(scope, "tenant")+` order by pool, tenant`, a.list...)
 }
 
@@ -196,13 +198,17 @@ func (w *Writer) AdvancePools() (int, error) {
 }
 
 // TakeSeat counts one more seat held by somebody of a class; whether it may was
-// decided before. A session on somebody's named seat counts none.
+// decided before. Whoever does not know of what model the pool is calls HoldSeat.
 func (w *Writer) TakeSeat(pool, tenant string, class provisioner.PriorityClass) error {
 	return w.ledger().moveSeat(pool, tenant, class, 1)
 }
 
-// FreeSeat counts one seat less.
+// FreeSeat counts one seat less; a named one stays with its person.
 func (w *Writer) FreeSeat(pool, tenant string, class provisioner.PriorityClass) error {
+	model, err := w.ledger().model(pool)
+	if err != nil || model == provisioner.PoolNamed {
+		return err
+	}
 	return w.ledger().moveSeat(pool, tenant, class, -1)
 }
 
