@@ -215,3 +215,36 @@ func (w *Writer) FreeSeat(pool, tenant string, class provisioner.PriorityClass) 
 // offTheBooks says that something is held or wanted of which there is no row: a
 // mistake of ours, which must not read like ErrNone, an answer.
 func offTheBooks(what string) error { return fmt.Errorf("there is no row for the %s", what) }
+
+// PoolShare is a tenant's share of a pool, with what it holds.
+type PoolShare struct {
+	Pool, Tenant    string
+	Guarantee, Held int64
+}
+
+// PoolShares lists every tenant's share of every pool, by pool and tenant; those without a
+// right any more that still hold seats are among them.
+func (r *Reader) PoolShares() ([]PoolShare, error) {
+	return all(r.q, func(s scanner) (p PoolShare, err error) {
+		err = s.Scan(&p.Pool, &p.Tenant, &p.Guarantee, &p.Held)
+		return p, err
+	}, `select pool, tenant, guarantee, held from pool_share where entitled = 1 or held > 0 order by pool, tenant`)
+}
+
+// PoolClass is what a pool reserves for a class, and what its people hold.
+type PoolClass struct {
+	Class         provisioner.PriorityClass
+	Reserve, Held int64
+}
+
+// PoolClasses lists what pools reserve, by pool.
+func (r *Reader) PoolClasses() (map[string][]PoolClass, error) {
+	classes := make(map[string][]PoolClass)
+	_, err := all(r.q, func(s scanner) (c PoolClass, err error) {
+		var pool string
+		err = s.Scan(&pool, &c.Class, &c.Reserve, &c.Held)
+		classes[pool] = append(classes[pool], c)
+		return c, err
+	}, `select pool, class, reserve, held from pool_class order by pool, class desc`)
+	return classes, err
+}

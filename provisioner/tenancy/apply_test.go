@@ -456,7 +456,10 @@ func TestAPoolsModelStaysWhileSeatsAreHeld(t *testing.T) {
 		if !ok || !strings.Contains(refusal.Error(), "its model cannot change while 1 seats are held") {
 			t.Fatalf("%v %v", err, refusal)
 		}
-		if err := w.store.Update(t.Context(), func(tx *store.Writer) error { _, err := tx.CloseSession(session, provisioner.CodeSessionClosed); return err }); err != nil {
+		if err := w.store.Update(t.Context(), func(tx *store.Writer) error {
+			_, err := tx.CloseSession(session, provisioner.CodeSessionClosed)
+			return err
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.Apply(t.Context(), operator(), named, "x"); err != nil {
