@@ -83,12 +83,7 @@ func (s *Service) Seats(ctx context.Context, actor provisioner.Actor, tenant str
 
 // used adds up what tenants hold.
 func (v view) used(actor provisioner.Actor, now time.Time) Pool {
-	p := Pool{Name: v.Pool.Name, Model: v.Pool.Model, Seats: v.quantity.Seats, Burst: v.quantity.Burst}
-	for _, c := range v.Pool.Contracts {
-		if c.RunsAt(now) && !c.Until.IsZero() && (p.NextEnd.IsZero() || c.Until.Before(p.NextEnd)) {
-			p.NextEnd = c.Until
-		}
-	}
+	p := Pool{Name: v.Pool.Name, Model: v.Pool.Model, Seats: v.quantity.Seats, Burst: v.quantity.Burst, NextEnd: v.Pool.NextEnd(now)}
 	var held, unused, borrowed int64
 	for _, s := range v.shares {
 		held += s.Held
@@ -104,7 +99,7 @@ func (v view) used(actor provisioner.Actor, now time.Time) Pool {
 
 // all says what there is to say of the whole pool.
 func (v view) all(actor provisioner.Actor, peak store.Peak, classes []store.PoolClass) *AllSeats {
-	all := &AllSeats{Waiting: Count{}, Highest: v.count(max(peak.Seats, v.Held)), Lent: v.count(v.lent())}
+	all := &AllSeats{Waiting: v.count(v.Waiting), Highest: v.count(max(peak.Seats, v.Held)), Lent: v.count(v.lent())}
 	if !v.withheld {
 		all.HighestAt, all.Warning = peak.At, v.warning()
 	}

@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -67,10 +68,15 @@ type Options struct {
 type Service struct {
 	Options
 	servingSince time.Time // RunExpiry moves it on after an interruption
+
+	refused atomic.Uint64 // openings, for want of a seat
 }
 
 // New makes the service; the time it is made is when serving resumed.
 func New(o Options) *Service { return &Service{Options: o, servingSince: time.Now()} }
+
+// RefusedForSeats counts the openings that were refused for want of a seat.
+func (s *Service) RefusedForSeats() uint64 { return s.refused.Load() }
 
 // gatewaysTried is how many gateways an opening asks before it gives up.
 const gatewaysTried = 3
@@ -108,6 +114,9 @@ func (s *Service) Open(ctx context.Context, actor provisioner.Actor, r OpenReque
 	// When a laptop was switched on outside of its hours is nobody's business.
 	if refusal, ok := provisioner.AsRefusal(err); ok && refusal.Code != provisioner.CodeOutsideHours {
 		s.remember(ctx, actor, refusal)
+		if refusal.Code == provisioner.CodeNoSeat {
+			s.refused.Add(1)
+		}
 		if refusal.Code == provisioner.CodeSignInNeeded {
 			// A laptop that asks for another session at a quiet moment has the former one still.
 			err = errors.Join(err, s.endOf(ctx, actor, refusal.Code))

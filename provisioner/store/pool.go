@@ -15,6 +15,7 @@ type PoolState struct {
 	Held            int64
 	UnusedGuarantee int64 // over all tenants
 	UnusedReserve   int64 // over all classes
+	Waiting         int64 // laptops that wait for its seats: none before there is a queue
 }
 
 func scanPool(s scanner) (p PoolState, err error) {
