@@ -55,7 +55,7 @@ func (r *SeatRequest) check(actor provisioner.Actor, action provisioner.Action) 
 
 // find looks for the person, and for a pool of names that her tenant may use.
 func (r *SeatRequest) find(tx *store.Writer, actor provisioner.Actor, action provisioner.Action) (m meant, err error) {
-	if m.FoundPerson, err = enrolment.FindPerson(&tx.Reader, actor, action, r.Person, r.Tenant); err != nil {
+	if m.FoundPerson, err = enrolment.FindNamed(&tx.Reader, actor, action, r.Person, strings.TrimSpace(r.Tenant)); err != nil {
 		return m, err
 	}
 	offers, err := tx.Offers(seat.Claim{Tenant: m.Tenant, Person: m.Person.ID}, tx.Now)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -32,7 +33,7 @@ func (s *Service) Explain(ctx context.Context, actor provisioner.Actor, person, 
 	var found store.FoundPerson
 	err = s.store.View(ctx, func(tx *store.Reader) error {
 		e = Explained{}
-		if found, err = enrolment.FindPerson(tx, actor, action, person, tenant); err != nil {
+		if found, err = enrolment.FindNamed(tx, actor, action, person, strings.TrimSpace(tenant)); err != nil {
 			return err
 		}
 		e.Whose = Whose{found.Person.DisplayName, found.Tenant}
