@@ -68,7 +68,7 @@ func (e *Explained) explain(tx *store.Reader, found store.FoundPerson, everywher
 	if err != nil {
 		return fmt.Errorf("reading the licence pools: %w", err)
 	}
-	pool, steps := seat.Explain(claim, offers)
+	pool, steps := seat.Explain(claim, seat.ForSessions(tenant, offers))
 	e.Pool = pool
 	for _, v := range steps {
 		if everywhere || !v.Whole {
