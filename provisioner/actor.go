@@ -106,6 +106,9 @@ const (
 	ActionMakeExternal        Action = "make external person"
 	ActionRenewExternal       Action = "renew external person"
 	ActionReadConcurrency     Action = "read concurrency"
+	ActionAssignSeat          Action = "assign seat"
+	ActionTakeBackSeat        Action = "take back seat"
+	ActionExplainSeat         Action = "explain seat"
 	ActionReadGatewayLoad     Action = "read gateway load"
 	ActionDiff                Action = "diff"
 	ActionApply               Action = "apply"
@@ -201,6 +204,10 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleStaff, RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionRevokeDevice, ActionSuspendDevice:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator, RoleSystem}
+	case ActionAssignSeat, ActionTakeBackSeat:
+		return []Role{RoleTenantAdmin, RoleOperator}
+	case ActionExplainSeat:
+		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionReadConcurrency:
 		return []Role{RolePlanner, RoleTenantAdmin, RoleOperator}
 	case ActionReadPending:

@@ -63,6 +63,10 @@ const (
 	CodeDirectoryUnavailable Code = "directory-unavailable"
 	CodeNoLicence            Code = "no-licence"
 	CodeNoSeat               Code = "no-seat"
+	CodePoolNotNamed         Code = "pool-not-named"
+	CodeSeatAssigned         Code = "seat-assigned"
+	CodeSeatNotAssigned      Code = "seat-not-assigned"
+	CodeNoSeatToAssign       Code = "no-seat-to-assign"
 	CodeNoGateway            Code = "no-gateway"
 	CodeGatewayFull          Code = "gateway-full"
 	CodeSessionUnknown       Code = "session-unknown"
@@ -254,6 +258,18 @@ func Catalogue() []Entry {
 		{CodeNoSeat, KindExhausted,
 			Text{"Alle Plätze sind belegt ({seats}).", "Versuchen Sie es in einigen Minuten wieder."},
 			Text{"All seats are taken ({seats}).", "Try again in a few minutes."}},
+		{CodePoolNotNamed, KindInvalid,
+			Text{"Die Plätze von {pool} gehören niemandem: Wer sich verbindet, nimmt sich einen.", "Zuteilen kann man nur aus einem Vorrat mit model: named."},
+			Text{"The seats of {pool} are nobody's: whoever connects takes one.", "Seats are assigned from a pool with model: named only."}},
+		{CodeSeatAssigned, KindInvalid,
+			Text{"{name} hat schon einen Platz aus {pool}.", "Es ist nichts zu tun: Einer reicht für alle Laptops."},
+			Text{"{name} has a seat of {pool} already.", "There is nothing to do: one is enough for all laptops."}},
+		{CodeSeatNotAssigned, KindInvalid,
+			Text{"{name} hat keinen Platz aus {pool}.", "Prüfen Sie die Angaben; heimdraht seats explain zeigt, was dieser Mensch hat."},
+			Text{"{name} has no seat of {pool}.", "Check what you typed; heimdraht seats explain shows what this person has."}},
+		{CodeNoSeatToAssign, KindExhausted,
+			Text{"In {pool} ist kein Platz frei, der zugeteilt werden könnte.", "Nehmen Sie einen ungebrauchten zurück (heimdraht licences zählt sie), oder kaufen Sie welche dazu."},
+			Text{"No seat of {pool} is free to be assigned.", "Take back one that is not used (heimdraht licences counts them), or buy more."}},
 		{CodeNoGateway, KindUnavailable,
 			Text{"Zurzeit ist kein Zugangsserver erreichbar.", "Versuchen Sie es in einigen Minuten wieder. Bleibt es so, weiß der Betrieb mehr."},
 			Text{"No gateway can be reached at present.", "Try again in a few minutes. If it stays so, ask the operator."}},

@@ -160,6 +160,16 @@ func MostSeats(contracts []Contract) int64 {
 	return most
 }
 
+// NextEnd is when the first of the contracts that run at t ends; zero: none does.
+func (p LicencePool) NextEnd(t time.Time) (end time.Time) {
+	for _, c := range p.Contracts {
+		if c.RunsAt(t) && !c.Until.IsZero() && (end.IsZero() || c.Until.Before(end)) {
+			end = c.Until
+		}
+	}
+	return end
+}
+
 // Share gives a tenant's share of the pool.
 func (p LicencePool) Share(tenant string) (PoolShare, bool) {
 	i := slices.IndexFunc(p.Shares, func(s PoolShare) bool { return s.Tenant == tenant })

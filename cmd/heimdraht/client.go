@@ -96,6 +96,7 @@ type client struct {
 	static   heimdrahtv1.StaticServiceClient
 	external heimdrahtv1.ExternalServiceClient
 	privacy  heimdrahtv1.PrivacyServiceClient
+	licence  heimdrahtv1.LicenceServiceClient
 }
 
 func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
@@ -135,6 +136,7 @@ func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
 
 		static:   heimdrahtv1.NewStaticServiceClient(conn),
 		external: heimdrahtv1.NewExternalServiceClient(conn),
+		licence:  heimdrahtv1.NewLicenceServiceClient(conn),
 	}, nil
 }
 

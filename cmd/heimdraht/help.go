@@ -110,6 +110,13 @@ func helpTexts(l speech.Language) kong.Vars {
 		"concurrency":       {"Zählen, was gerade belegt ist.", "Count what is in use now."},
 		"products":          {"Zeigen, in wie vielen Verbindungen lizenzierte Programme benutzt werden, neben dem, was gekauft ist.", "Show in how many sessions licensed products are in use, beside what is owned."},
 		"products_versions": {"Auch nach Versionen.", "By versions too."},
+		"seats":             {"Plätze der Lizenzen: was belegt ist, wem sie gehören, warum jemand einen bekommt.", "Seats of licences: what is in use, whose they are, why somebody gets one."},
+		"seats_list":        {"Zeigen, wie jeder Vorrat an Lizenzen gerade genutzt wird.", "Show how each licence pool is used now."},
+		"seats_explain":     {"Schritt für Schritt sagen, warum ein Mensch einen Platz bekommt oder nicht; wird protokolliert.", "Say step by step why a person gets a seat or does not; it is recorded."},
+		"seats_assign":      {"Einem Menschen einen Platz zuteilen.", "Assign a named seat to a person."},
+		"seats_take_back":   {"Einem Menschen seinen zugeteilten Platz nehmen. Was verbunden ist, bleibt es.", "Take a person's named seat back. What is connected stays so."},
+		"seats_pool":        {"Der Vorrat an Lizenzen, mit model: named.", "The licence pool, with model: named."},
+		"licences":          {"Verträge zeigen: Preise, Enden, Kündigungsfristen, ungenutzte Plätze.", "Show contracts: prices, ends, notice dates, unused seats."},
 
 		"access":           {"Den Zugang vieler auf einmal. Für mehr als 20 Menschen in einer Stunde braucht es zwei.", "The access of many at once. For more than 20 people within an hour it takes two."},
 		"access_revoke":    {"Vielen den Zugang entziehen, endgültig.", "Revoke the access of many, for good."},

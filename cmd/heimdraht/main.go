@@ -53,6 +53,8 @@ type commands struct {
 	Sessions    sessionsCommand    `cmd:"" help:"${sessions}"`
 	Concurrency concurrencyCommand `cmd:"" help:"${concurrency}"`
 	Products    productsCommand    `cmd:"" help:"${products}"`
+	Seats       seatsCommands      `cmd:"" help:"${seats}"`
+	Licences    licencesCommand    `cmd:"" help:"${licences}"`
 	Access      accessCommands     `cmd:"" help:"${access}"`
 	Unused      unusedCommand      `cmd:"" help:"${unused}"`
 	Lost        lostCommand        `cmd:"" help:"${lost}"`

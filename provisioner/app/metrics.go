@@ -20,7 +20,7 @@ import (
 func (a *App) serveMetrics(ctx context.Context) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newCollector(a),
-		newDoorCollector(a.server.Door), newDirectoryCollector(a), newAuditCollector(a), newProductCollector(a))
+		newDoorCollector(a.server.Door), newPoolCollector(a), newDirectoryCollector(a), newAuditCollector(a), newProductCollector(a))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", a.healthz)
@@ -58,9 +58,9 @@ func (a *App) healthz(w http.ResponseWriter, r *http.Request) {
 // collector reads the numbers when they are asked for. None of them is of a tenant's
 // people: a small one's would tell of them (see metrics_product.go for those that are).
 type collector struct {
-	app                                                        *App
-	revision, waiting, connected, sessions, limit, held, seats *prometheus.Desc
-	writable, journal, journaled, caEnds, crisis               *prometheus.Desc
+	app                                           *App
+	revision, waiting, connected, sessions, limit *prometheus.Desc
+	writable, journal, journaled, caEnds, crisis  *prometheus.Desc
 }
 
 func newCollector(a *App) *collector {
@@ -74,8 +74,6 @@ func newCollector(a *App) *collector {
 		connected: d("gateway_connected", "1 while the gateway's stream is up and alive.", "gateway"),
 		sessions:  d("gateway_sessions", "Sessions open on the gateway.", "gateway"),
 		limit:     d("gateway_sessions_limit", "Sessions that the gateway may have.", "gateway"),
-		held:      d("licence_pool_seats_held", "Seats held by sessions.", "pool"),
-		seats:     d("licence_pool_seats", "Seats owned, without burst.", "pool"),
 		crisis:    d("tenant_crisis", "1 while the tenant's crisis mode is on.", "tenant"),
 		writable:  d("database_writable", "1 while the database can be written."),
 		journal:   d("revocation_journal_writable", "1 while the revocation journal can be written."),
@@ -125,12 +123,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			}
 			gauge(c.crisis, on, t.Tenant)
 		}
-		pools, err := tx.Pools()
-		for _, p := range pools {
-			gauge(c.held, float64(p.Held), p.Pool.Name)
-			gauge(c.seats, float64(p.Pool.At(now).Seats), p.Pool.Name)
-		}
-		return err
+		return nil
 	})
 	is := func(d *prometheus.Desc, yes bool) {
 		v := 0.0

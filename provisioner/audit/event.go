@@ -63,7 +63,7 @@ func (e Event) Class() Class {
 		return ClassSecurity
 	}
 	switch provisioner.Action(e.Action) {
-	case provisioner.ActionSignIn, provisioner.ActionReadPerson, provisioner.ActionReadDevice, provisioner.ActionExplain,
+	case provisioner.ActionSignIn, provisioner.ActionReadPerson, provisioner.ActionReadDevice, provisioner.ActionExplain, provisioner.ActionExplainSeat,
 		provisioner.ActionReadAudit, provisioner.ActionExportAudit, provisioner.ActionReadHistory, provisioner.ActionExportPerson, provisioner.ActionListLost, provisioner.ActionListUnused:
 		return ClassSecurity
 	}

@@ -33,7 +33,7 @@ func (s *Service) SetExternal(ctx context.Context, actor provisioner.Actor, r Ex
 		return e, err
 	}
 	err = s.Store.Update(ctx, func(tx *store.Writer) error {
-		person, err := findNamed(&tx.Reader, actor, action, r.Person, r.Tenant)
+		person, err := FindNamed(&tx.Reader, actor, action, r.Person, r.Tenant)
 		if err != nil {
 			return err
 		}
@@ -118,7 +118,7 @@ func (r *ExternalRequest) sponsor(tx *store.Reader, actor provisioner.Actor, per
 	if typed == "" {
 		return no("sie fehlt", "it is missing")
 	}
-	found, err := findNamed(tx, actor, provisioner.ActionRenewExternal, typed, person.Tenant)
+	found, err := FindNamed(tx, actor, provisioner.ActionRenewExternal, typed, person.Tenant)
 	if err != nil {
 		return provisioner.Person{}, err
 	}
@@ -223,8 +223,8 @@ func (s *Service) Externals(ctx context.Context, actor provisioner.Actor, r Exte
 	return list, next, nil
 }
 
-// findNamed is FindPerson, also by login or mail address.
-func findNamed(tx *store.Reader, actor provisioner.Actor, action provisioner.Action, typed, tenant string) (store.FoundPerson, error) {
+// FindNamed is FindPerson, also by login or mail address.
+func FindNamed(tx *store.Reader, actor provisioner.Actor, action provisioner.Action, typed, tenant string) (store.FoundPerson, error) {
 	found, err := FindPerson(tx, actor, action, typed, tenant)
 	if refusal, ok := provisioner.AsRefusal(err); !ok || refusal.Code != provisioner.CodeNotFound {
 		return found, err

@@ -63,12 +63,16 @@ func (s *Service) Concurrency(ctx context.Context, actor provisioner.Actor, tena
 		if err != nil {
 			return fmt.Errorf("reading pools: %w", err)
 		}
+		onNamed, err := tx.OnNamedSeats(scope)
+		if err != nil {
+			return fmt.Errorf("reading sessions on named seats: %w", err)
+		}
 		names := make([]string, len(tenants))
 		for i, t := range tenants {
 			names[i] = t.Name
 		}
-		c.count(names, held, pools)
-		c.withhold(actor, names, held)
+		c.count(names, held, pools, onNamed)
+		c.withhold(actor, names, append(held, onNamed...))
 		if refused := provisioner.Allow(actor, provisioner.ActionReadGatewayLoad, provisioner.Object{}); refused == nil {
 			return c.addGateways(tx)
 		}
@@ -77,12 +81,21 @@ func (s *Service) Concurrency(ctx context.Context, actor provisioner.Actor, tena
 	return c, err
 }
 
-// count adds up. Every open session holds a seat of one pool.
-func (c *Concurrency) count(tenants []string, held []capacity.Held, pools []store.PoolState) {
+// count adds up. Every open session holds a seat of one pool, unless it is on the named
+// seat of its person.
+func (c *Concurrency) count(tenants []string, held []capacity.Held, pools []store.PoolState, onNamed []capacity.Held) {
 	ofTenant, ofPool := make(map[string]int64), make(map[string]int64)
-	shared := make(map[string]bool)
-	for _, h := range held {
+	shared, named := make(map[string]bool), make(map[string]bool)
+	for _, p := range pools {
+		named[p.Pool.Name] = p.Pool.Model == provisioner.PoolNamed
+	}
+	for _, h := range onNamed {
 		ofTenant[h.Tenant] += h.Seats
+	}
+	for _, h := range held {
+		if !named[h.Pool] {
+			ofTenant[h.Tenant] += h.Seats
+		}
 		ofPool[h.Pool] += h.Seats
 		shared[h.Pool] = true
 	}

@@ -83,6 +83,13 @@ func Keepings() map[string]Keeping {
 			Until: departure, Seen: Words{"Helpdesk, Verwaltung des Zugangs, Betrieb; wer für sie einsteht", "helpdesk, tenant administrator, operator; who answers for her"},
 			End: Words{"wird gelöscht; für wen die Person einsteht, für den steht dann niemand mehr ein", "goes; nobody answers any more for those for whom the person answers"},
 		},
+		"named_seat": {
+			What:  Words{"Lizenzen, die einem Menschen zugeteilt sind: aus welchem Vorrat, seit wann, durch wen, an welchem Tag zuletzt gebraucht (ein Tag, keine Uhrzeit)", "licences that are assigned to a person: of which pool, since when, by whom, on which day last used (a day, no time)"},
+			Why:   Words{"manche Verträge gelten je Mensch; wer eine lange nicht braucht, macht sie frei", "some contracts are by person; whoever has not used one for long makes room"},
+			Until: Words{"bis sie zurückgenommen wird: durch jemanden, ungebraucht nach der Zeit im Vorrat, oder mit dem Ende des Zugangs", "until it is taken back: by somebody, unused after the pool's time, or when access ends"},
+			Seen:  Words{"Verwaltung des Zugangs, Betrieb, Helpdesk; Planung nur Zahlen", "tenant administrator, operator, helpdesk; planners only counts"},
+			End:   Words{"wird frei; bindet der Vertrag sie länger, zählt sie so lange weiter und ist niemandes", "becomes free; if the contract binds it longer, it is counted that long and is nobody's"},
+		},
 		"invitation": {
 			What:  Words{"wer welchen Laptop anmelden soll, wer dazu eingeladen hat, und was daraus wurde; der Schlüssel nur als Prüfsumme", "who is to enrol which laptop, who invited her, and what came of it; the token as a hash only"},
 			Why:   Words{"damit ein Laptop ohne Passwort angemeldet werden kann, von einer Person und einmal", "so that a laptop can be enrolled without a password, by one person and once"},

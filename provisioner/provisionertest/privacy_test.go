@@ -11,10 +11,12 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/heimdraht/heimdraht/internal/testneed"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner/provisionertest"
 )
@@ -202,7 +204,8 @@ func TestMetricsTellNothing(t *testing.T) {
 	for _, line := range []string{
 		`heimdraht_gateway_connected{gateway="gw1"} 1`, `heimdraht_gateway_sessions{gateway="gw1"} 1`,
 		`heimdraht_gateway_sessions_limit{gateway="gw1"} 100`, `heimdraht_licence_pool_seats{pool="vpn"} 3`,
-		`heimdraht_licence_pool_seats_held{pool="vpn"} 1`, `heimdraht_store_waiting_updates 0`, `heimdraht_directory_pending_people 0`, `heimdraht_revision 3`, `go_goroutines `,
+		`heimdraht_licence_pool_seats_held{pool="vpn"} 1`, `heimdraht_licence_pool_burst_seats{pool="vpn"} 0`, `heimdraht_licence_pool_waiting{pool="vpn"} 0`,
+		`heimdraht_licence_pool_seats_guaranteed_unused{pool="vpn"} 0`, `heimdraht_licence_pool_seats_reserved_unused{pool="vpn"} 0`, `heimdraht_seats_refused_total 0`, `heimdraht_store_waiting_updates 0`, `heimdraht_directory_pending_people 0`, `heimdraht_revision 3`, `go_goroutines `,
 	} {
 		if !strings.Contains("\n"+metrics, "\n"+line) {
 			t.Errorf("no metric %s", line)
@@ -221,6 +224,19 @@ func TestMetricsTellNothing(t *testing.T) {
 		if status, body := get(t, s, path); status != http.StatusNotFound {
 			t.Errorf("%s: %d %s", path, status, body)
 		}
+	}
+}
+
+// Prometheus's own tool finds nothing to say of names, kinds and texts of the metrics.
+func TestMetricsKeepTheConventions(t *testing.T) {
+	promtool := testneed.Program(t, "promtool")
+	s := provisionertest.Start(t, nil)
+	s.JoinGateway("gw1").Run()
+	_, metrics := get(t, s, "/metrics")
+	command := exec.CommandContext(t.Context(), promtool, "check", "metrics")
+	command.Stdin = strings.NewReader(metrics)
+	if said, err := command.CombinedOutput(); err != nil || len(said) > 0 {
+		t.Errorf("%v: %s", err, said)
 	}
 }
 

@@ -184,7 +184,7 @@ func foreignIDs(t *testing.T, s *provisionertest.Server, ours *memory.Directory)
 		"device_id": {laptop.ID}, "person_id": {eva}, "tenant": {provisionertest.Tenant}, "gateway": {"gw1"}, "sponsor_id": {boss, provisionertest.Helpdesk},
 		"proposal_id": {proposed.GetProposal().GetProposalId()}, "taking_id": {suspended.GetTakingId()}, "login": {provisionertest.Staff},
 		"user_code": {waits.GetUserCode()}, "invitation_id": {invited.GetResults()[0].GetInvitation().GetInvitationId()},
-		"page_token": {session}, "device": {laptop.ID}, "person": {eva}, "query": {session, laptop.ID}, "fingerprint": {waits.GetFingerprint()},
+		"page_token": {session}, "pool": {"vpn"}, "device": {laptop.ID}, "person": {eva}, "query": {session, laptop.ID}, "fingerprint": {waits.GetFingerprint()},
 		"directory": {"stadt-ldap"}, "to_directory": {"neu-ldap"}, "from": {townsID}, "to": {townsID},
 		"TenantDeclaration.name": {provisionertest.Tenant}, "TenantDeclaration.directory": {"stadt-ldap"},
 		"hash": {movesTo(t, s, "neu-ldap"), pendingOf(t, s, ours)},

@@ -70,7 +70,14 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionListStatics, true
 	case heimdrahtv1.ExternalService_SetExternal_FullMethodName, heimdrahtv1.ExternalService_ListExternals_FullMethodName:
 		return provisioner.ActionRenewExternal, true
-	case heimdrahtv1.CapacityService_GetConcurrency_FullMethodName, heimdrahtv1.CapacityService_ListProducts_FullMethodName:
+	case heimdrahtv1.LicenceService_AssignSeat_FullMethodName:
+		return provisioner.ActionAssignSeat, true
+	case heimdrahtv1.LicenceService_TakeBackSeat_FullMethodName:
+		return provisioner.ActionTakeBackSeat, true
+	case heimdrahtv1.LicenceService_ExplainSeat_FullMethodName:
+		return provisioner.ActionExplainSeat, true
+	case heimdrahtv1.CapacityService_GetConcurrency_FullMethodName, heimdrahtv1.CapacityService_ListProducts_FullMethodName,
+		heimdrahtv1.LicenceService_ListSeats_FullMethodName, heimdrahtv1.LicenceService_ListLicences_FullMethodName:
 		return provisioner.ActionReadConcurrency, true
 	case heimdrahtv1.AdminService_Diff_FullMethodName:
 		return provisioner.ActionDiff, true

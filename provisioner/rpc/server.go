@@ -23,6 +23,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
 	"github.com/heimdraht/heimdraht/provisioner/entitlement"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
+	"github.com/heimdraht/heimdraht/provisioner/licensing"
 	"github.com/heimdraht/heimdraht/provisioner/metering"
 	"github.com/heimdraht/heimdraht/provisioner/privacy"
 	"github.com/heimdraht/heimdraht/provisioner/session"
@@ -44,6 +45,7 @@ type Options struct {
 	Entitlement  *entitlement.Service
 	Auditing     *auditing.Service
 	Privacy      *privacy.Service
+	Licensing    *licensing.Service
 	Refusals     *auditing.Refusals // where refusals of staff are recorded
 	Hub          *watch.Hub
 	Contacts     *watch.Contacts
@@ -116,6 +118,7 @@ func New(o Options) *Server {
 	heimdrahtv1.RegisterStaticServiceServer(services, &staticHandler{sessions: o.Sessions})
 	heimdrahtv1.RegisterExternalServiceServer(services, &externalHandler{enrolment: o.Enrolment})
 	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{helpdesk: o.Helpdesk, metering: o.Metering})
+	heimdrahtv1.RegisterLicenceServiceServer(services, &licenceHandler{licensing: o.Licensing})
 	heimdrahtv1.RegisterAdminServiceServer(services, &adminHandler{tenancy: o.Tenancy})
 	heimdrahtv1.RegisterDirectoryServiceServer(services, &directoryHandler{entitlement: o.Entitlement})
 	heimdrahtv1.RegisterAuditServiceServer(services, &auditHandler{auditing: o.Auditing})

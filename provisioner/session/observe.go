@@ -75,6 +75,7 @@ func (s *Service) RunExpiry(ctx context.Context) error {
 
 func (s *Service) runExpiry(ctx context.Context, duty *store.Duty) error {
 	idle := &idleTimes{known: make(map[string]time.Duration)}
+	var swept time.Time
 	for last := time.Now(); ; {
 		now := time.Now()
 		if gap, step := between(last, now); interrupted(gap, step) {
@@ -88,6 +89,15 @@ func (s *Service) runExpiry(ctx context.Context, duty *store.Duty) error {
 		}
 		if err := advancePools(ctx, duty, s.Store, now); err != nil && ctx.Err() == nil {
 			s.Logger.Error("counting the seats of contracts that have begun or ended", "error", err)
+		}
+		if err := notePeaks(ctx, duty, s.Store, now); err != nil && ctx.Err() == nil {
+			s.Logger.Error("keeping how many seats are held", "error", err)
+		}
+		if now.Sub(swept).Abs() >= sweepEvery {
+			swept = now
+			if err := takeSeatsBack(ctx, duty, s.Store, now); err != nil && ctx.Err() == nil {
+				s.Logger.Error("taking back named seats", "error", err)
+			}
 		}
 		if err := s.endStatics(ctx, duty, now); err != nil && ctx.Err() == nil {
 			s.Logger.Error("ending static peers whose time is over", "error", err)

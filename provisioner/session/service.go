@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -71,10 +72,15 @@ type Service struct {
 	Options
 	servingSince time.Time // RunExpiry moves it on after an interruption
 	line         line      // those who wait for a seat at this replica
+
+	refused atomic.Uint64 // openings, for want of a seat
 }
 
 // New makes the service; the time it is made is when serving resumed.
 func New(o Options) *Service { return &Service{Options: o, servingSince: time.Now(), line: newLine()} }
+
+// RefusedForSeats counts the openings that were refused for want of a seat.
+func (s *Service) RefusedForSeats() uint64 { return s.refused.Load() }
 
 // gatewaysTried is how many gateways an opening asks before it gives up.
 const gatewaysTried = 3
@@ -115,6 +121,9 @@ func (s *Service) Open(ctx context.Context, actor provisioner.Actor, r OpenReque
 	// When a laptop was switched on outside of its hours is nobody's business.
 	if refusal, ok := provisioner.AsRefusal(err); ok && refusal.Code != provisioner.CodeOutsideHours {
 		s.remember(ctx, actor, refusal)
+		if refusal.Code == provisioner.CodeNoSeat {
+			s.refused.Add(1)
+		}
 		if refusal.Code == provisioner.CodeSignInNeeded {
 			// A laptop that asks for another session at a quiet moment has the former one still.
 			err = errors.Join(err, s.endOf(ctx, actor, refusal.Code))
@@ -266,7 +275,7 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		if err != nil {
 			return err
 		}
-		if err := tx.TakeSeat(pool, claim.Tenant, claim.Class); err != nil {
+		if err := tx.HoldSeat(pool, claim); err != nil {
 			return fmt.Errorf("taking a seat of %s: %w", pool, err)
 		}
 		opened.Session = provisioner.Session{

@@ -202,7 +202,8 @@ func (s *Service) writeStatic(tx *store.Writer, actor provisioner.Actor, r Stati
 	if err != nil {
 		return session, gateway, err
 	}
-	pool, err := choosePool(tx, seat.Claim{Tenant: d.Tenant, Person: d.Person, Class: provisioner.PriorityOrdinary})
+	claim := seat.Claim{Tenant: d.Tenant, Person: d.Person, Class: provisioner.PriorityOrdinary}
+	pool, err := choosePool(tx, claim)
 	if err != nil {
 		return session, gateway, err
 	}
@@ -210,7 +211,7 @@ func (s *Service) writeStatic(tx *store.Writer, actor provisioner.Actor, r Stati
 	if err != nil {
 		return session, gateway, err
 	}
-	if err := tx.TakeSeat(pool, d.Tenant, provisioner.PriorityOrdinary); err != nil {
+	if err := tx.HoldSeat(pool, claim); err != nil {
 		return session, gateway, fmt.Errorf("taking a seat of %s: %w", pool, err)
 	}
 	session, err = tx.AddStatic(store.StaticPeer{

@@ -360,7 +360,7 @@ func (l *ledger) offers(c seat.Claim, now time.Time) ([]seat.Offer, error) {
 			Waiting: p.waiting, Queued: p.queued,
 		}
 	}
-	return list, nil
+	return list, l.named(list, c.Person)
 }
 
 // keepPool keeps a pool and a tenant's share as they were read, unless they are

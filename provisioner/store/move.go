@@ -199,7 +199,7 @@ func (w *Writer) leaveRest(tenant string, p provisioner.Person) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	for _, table := range []string{"standing", "held_loss", "external_person", "person_suspension", "invitation", "acknowledgement", "lost_device", "device"} {
+	for _, table := range []string{"standing", "held_loss", "external_person", "person_suspension", "invitation", "acknowledgement", "lost_device", "named_seat", "device"} {
 		if err := run(w.q, `update `+table+` set person = $1 where person = $2 and tenant <> $3`, rest.ID, p.ID, tenant); err != nil {
 			return "", err
 		}
@@ -231,6 +231,9 @@ func (w *Writer) takeOver(m TenantMove, i MovedPerson) error {
 		}
 	}
 	if err := run(w.q, `update external_person set sponsor = $1 where sponsor = $2`, i.Person.ID, there.ID); err != nil {
+		return err
+	}
+	if err := w.moveSeats(there.ID, i.Person.ID); err != nil {
 		return err
 	}
 	for _, table := range []string{"recovery_code", "factor"} { // her own second factor counts, if she has one

@@ -83,6 +83,11 @@ func PersonalTables() []Personal {
 			Whose:  `tenant = {tenant} and (person = {person} or sponsor = {person})`,
 			Forget: `delete from external_person where person = {person} and tenant = {tenant}`,
 			Also:   `update external_person set sponsor = '' where sponsor = {person} and tenant = {tenant}`},
+		// Before that forgetSeats has freed her seats; one that the contract binds longer it has made nobody's.
+		{Table: "named_seat", Columns: "pool person tenant assigned_at assigned_by used_at returned_at",
+			Whose:  `tenant = {tenant} and (person = {person} or assigned_by = {person})`,
+			Forget: `delete from named_seat where tenant = {tenant} and person = {person}`,
+			Also:   `update named_seat set assigned_by = '' where assigned_by = {person} and tenant = {tenant}`},
 		{Table: "tenant_move_person", Columns: "hash person former_id stable_id new_name new_login groups ended ends_at read_at due_at",
 			Whose:  `person = {person} and hash in (select hash from tenant_move where tenant = {tenant})`,
 			Forget: `delete from tenant_move_person where person = {person} and hash in (select hash from tenant_move where tenant = {tenant})`,
@@ -143,6 +148,7 @@ func ImpersonalTables() map[string]string {
 		"licence_pool":        "name model seats burst running valid_from valid_until declaration held unused_guarantee unused_reserve queued waiting",
 		"pool_share":          "pool tenant guarantee protected entitled held",
 		"pool_class":          "pool class reserve held",
+		"pool_day":            "pool day peak peak_at", // numbers of people
 		"gateway":             "name endpoint sessions aggregate_v4 aggregate_v6 masquerade public_key generation joined_at certificate_not_after agent_version open",
 		"gateway_tenant":      "gateway tenant",
 		"gateway_contact":     "gateway connected contact_at observed_at epoch revision replica removed", // removed: ids of sessions, for seconds
@@ -292,6 +298,9 @@ func (w *Writer) ForgetEverything(s Subject) error {
 	// With the seats that were held for her.
 	if err := w.dequeueAll(s.Person.ID, s.Tenant); err != nil {
 		return fmt.Errorf("taking her laptops out of the queue: %w", err)
+	}
+	if err := w.forgetSeats(s.Person.ID, s.Tenant); err != nil {
+		return fmt.Errorf("freeing named seats: %w", err)
 	}
 	for _, p := range PersonalTables() {
 		for _, statement := range []struct {

@@ -111,6 +111,7 @@ func everywhere(tx *store.Writer, n int) (h her, err error) {
 		tx.Enqueue(h.device.ID, seat.Claim{Tenant: "stadt", Person: p.ID}, "stream of "+p.ID),
 		tx.PutExternal(provisioner.External{Person: p.ID, Tenant: "stadt", Sponsor: "boss"}),
 		tx.PutExternal(provisioner.External{Person: trainee.ID, Tenant: "stadt", Sponsor: p.ID}),
+		tx.AssignSeat(store.NamedSeat{Pool: "vpn", Person: p.ID, Tenant: "stadt", AssignedAt: tx.Now, AssignedBy: p.ID}),
 		tx.PutHeldLoss(store.HeldLoss{Person: p, Tenant: "stadt", Why: provisioner.WhyGroup}),
 		tx.AddRefusal(store.RecentRefusal{Tenant: "stadt", Person: p.ID, Device: h.device.ID, Code: "x"}),
 		tx.AddRefusal(store.RecentRefusal{Tenant: "stadt", Login: p.Login, Code: "x"}),

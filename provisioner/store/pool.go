@@ -15,11 +15,12 @@ type PoolState struct {
 	Held            int64
 	UnusedGuarantee int64 // over all tenants
 	UnusedReserve   int64 // over all classes
+	Waiting         int64 // laptops that wait for its seats
 }
 
 func scanPool(s scanner) (p PoolState, err error) {
 	var text string
-	if err := s.Scan(&text, &p.Held, &p.UnusedGuarantee, &p.UnusedReserve); err != nil {
+	if err := s.Scan(&text, &p.Held, &p.UnusedGuarantee, &p.UnusedReserve, &p.Waiting); err != nil {
 		return p, err
 	}
 	return p, fromJSON(text, &p.Pool)
@@ -27,12 +28,17 @@ func scanPool(s scanner) (p PoolState, err error) {
 
 // Pools lists every licence pool, by name.
 func (r *Reader) Pools() ([]PoolState, error) {
-	return all(r.q, scanPool, `select declaration, held, unused_guarantee, unused_reserve from licence_pool order by name`)
+	return all(r.q, scanPool, `select declaration, held, unused_guarantee, unused_reserve, waiting from licence_pool order by name`)
 }
 
 // Pool reads the declaration of a pool; ErrNone if there is none.
 func (r *Reader) Pool(name string) (provisioner.LicencePool, error) {
 	return declaredPool(r.q, name)
+}
+
+// SeatsHeld tells how many seats of a pool are held; ErrNone if there is no such pool.
+func (r *Reader) SeatsHeld(name string) (int64, error) {
+	return one(r.q, value[int64], `select held from licence_pool where name = $1`, name)
 }
 
 func declaredPool(q querier, name string) (provisioner.LicencePool, error) {
@@ -94,10 +100,7 @@ func scanEntitled(s scanner) (e entitlement, err error) {
 // hold none included.
 func (r *Reader) Held(scope provisioner.Scope) ([]capacity.Held, error) {
 	a := new(args)
-	return all(r.q, func(s scanner) (h capacity.Held, err error) {
-		err = s.Scan(&h.Pool, &h.Tenant, &h.Seats)
-		return h, err
-	},
+	return all(r.q, scanHeldSeats,
 		`select pool, tenant, held from pool_share where `+a.scope(scope, "tenant")+` order by pool, tenant`, a.list...)
 }
 
@@ -206,16 +209,53 @@ func (w *Writer) AdvancePools() (int, error) {
 }
 
 // TakeSeat counts one more seat held by somebody of a class; whether it may was
-// decided before. A session on somebody's named seat counts none.
+// decided before. Whoever does not know of what model the pool is calls HoldSeat.
 func (w *Writer) TakeSeat(pool, tenant string, class provisioner.PriorityClass) error {
 	return w.ledger().moveSeat(pool, tenant, class, 1)
 }
 
-// FreeSeat counts one seat less.
+// FreeSeat counts one seat less; a named one stays with its person.
 func (w *Writer) FreeSeat(pool, tenant string, class provisioner.PriorityClass) error {
+	model, err := w.ledger().model(pool)
+	if err != nil || model == provisioner.PoolNamed {
+		return err
+	}
 	return w.ledger().moveSeat(pool, tenant, class, -1)
 }
 
 // offTheBooks says that something is held or wanted of which there is no row: a
 // mistake of ours, which must not read like ErrNone, an answer.
 func offTheBooks(what string) error { return fmt.Errorf("there is no row for the %s", what) }
+
+// PoolShare is a tenant's share of a pool, with what it holds.
+type PoolShare struct {
+	Pool, Tenant    string
+	Guarantee, Held int64
+}
+
+// PoolShares lists every tenant's share of every pool, by pool and tenant; those without a
+// right any more that still hold seats are among them.
+func (r *Reader) PoolShares() ([]PoolShare, error) {
+	return all(r.q, func(s scanner) (p PoolShare, err error) {
+		err = s.Scan(&p.Pool, &p.Tenant, &p.Guarantee, &p.Held)
+		return p, err
+	}, `select pool, tenant, guarantee, held from pool_share where entitled = 1 or held > 0 order by pool, tenant`)
+}
+
+// PoolClass is what a pool reserves for a class, and what its people hold.
+type PoolClass struct {
+	Class         provisioner.PriorityClass
+	Reserve, Held int64
+}
+
+// PoolClasses lists what pools reserve, by pool.
+func (r *Reader) PoolClasses() (map[string][]PoolClass, error) {
+	classes := make(map[string][]PoolClass)
+	_, err := all(r.q, func(s scanner) (c PoolClass, err error) {
+		var pool string
+		err = s.Scan(&pool, &c.Class, &c.Reserve, &c.Held)
+		classes[pool] = append(classes[pool], c)
+		return c, err
+	}, `select pool, class, reserve, held from pool_class order by pool, class desc`)
+	return classes, err
+}

@@ -192,7 +192,7 @@ func (w *Writer) queuedOrNone(device string) (Queued, error) {
 
 // OfferSeat holds a seat of a pool for who waits and wakes her laptop's stream.
 func (w *Writer) OfferSeat(q Queued, pool string, until time.Time) error {
-	if err := w.TakeSeat(pool, q.Tenant, q.Class); err != nil {
+	if err := w.HoldSeat(pool, q.Claim); err != nil {
 		return fmt.Errorf("holding a seat of %s: %w", pool, err)
 	}
 	was := q

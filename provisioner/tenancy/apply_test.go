@@ -448,3 +448,27 @@ func TestApplyIsIdempotent(t *testing.T) {
 		}
 	})
 }
+
+// Sessions and people hold seats in different ways: a pool is of one model while any is held.
+func TestAPoolsModelStaysWhileSeatsAreHeld(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		w.applies(t, region())
+		session := w.opens(t)
+		named := region()
+		named.Pools[0].Model = provisioner.PoolNamed
+		_, err := w.Apply(t.Context(), operator(), named, "x")
+		refusal, ok := provisioner.AsRefusal(err)
+		if !ok || !strings.Contains(refusal.Error(), "its model cannot change while 1 seats are held") {
+			t.Fatalf("%v %v", err, refusal)
+		}
+		if err := w.store.Update(t.Context(), func(tx *store.Writer) error {
+			_, err := tx.CloseSession(session, provisioner.CodeSessionClosed)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Apply(t.Context(), operator(), named, "x"); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -342,6 +342,15 @@ func (v change) forbidden(tx *store.Reader) error {
 		}
 		return invalid(kindTenant, now.Name, "das Verzeichnis kann so nicht wechseln: Personen aus %s haben sich schon angemeldet; heimdraht directory migrate --to-directory führt sie weiter",
 			"the directory cannot be changed so: people have enrolled from %s; heimdraht directory migrate --to-directory carries them over", was)
+	case provisioner.LicencePool:
+		if v.isNew || v.was.(provisioner.LicencePool).Model == now.Model {
+			return nil
+		}
+		held, err := tx.SeatsHeld(now.Name)
+		if err != nil || held == 0 {
+			return err
+		}
+		return invalid(kindPool, now.Name, "model kann nicht wechseln, solange %d Plätze belegt sind", "its model cannot change while %d seats are held", held)
 	case provisioner.Gateway:
 		if v.isNew || !v.moves() {
 			return nil

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+)
+
+type licencesCommand struct {
+	Tenant string `placeholder:"NAME" help:"${sessions_tenant}"`
+}
+
+// Run shows the contracts, and what has to be done about them.
+func (c *licencesCommand) Run(ctx context.Context, a *app) error {
+	return a.withClient(ctx, func(ctx context.Context, k *client) error {
+		r, err := k.licence.ListLicences(ctx, &heimdrahtv1.ListLicencesRequest{Tenant: c.Tenant})
+		if err != nil {
+			return err
+		}
+		return a.showLicences(r)
+	})
+}
+
+func (a *app) showLicences(r *heimdrahtv1.ListLicencesResponse) error {
+	columns := licenceColumns(timeOf(r.GetAt()))
+	type warning = *heimdrahtv1.LicenceWarning
+	type unused = *heimdrahtv1.UnusedSeats
+	switch a.form {
+	case formCSV:
+		return writeCSV(a.out, columns, r.GetLicences())
+	case formJSON:
+		return a.json(orderedObject{
+			{"at", forPrograms(timeOf(r.GetAt()))}, {"licences", objects(columns, r.GetLicences())},
+			{"warnings", objects([]column[warning]{
+				{"licence_pool", words{}, func(w warning) any { return w.GetPool() }},
+				{"code", words{}, func(w warning) any { return w.GetCode() }},
+				{"at", words{}, func(w warning) any { return timeOf(w.GetAt()) }},
+				{"sentence", words{}, func(w warning) any { return w.GetSentence() }},
+			}, r.GetWarnings())},
+			{"unused_seats", objects([]column[unused]{
+				{"licence_pool", words{}, func(u unused) any { return u.GetPool() }},
+				{"seats", words{}, func(u unused) any { return countOr(u.GetSeats()) }},
+			}, r.GetUnused())},
+		})
+	}
+	if len(r.GetLicences()) == 0 {
+		a.hint(words{"Es gibt keine Verträge, die Sie sehen.", "There are no contracts that you see."})
+	}
+	if err := list(a.printer, "", columns, r.GetLicences()); err != nil {
+		return err
+	}
+	if len(r.GetWarnings())+len(r.GetUnused()) > 0 {
+		a.say(words{})
+	}
+	for _, w := range r.GetWarnings() {
+		a.say(words{"! %s", "! %s"}, w.GetSentence())
+	}
+	for _, u := range r.GetUnused() {
+		if u.GetSeats().GetWithheld() {
+			a.say(words{"%s: Wie viele zugeteilte Plätze seit 30 Tagen unbenutzt sind, ist verdeckt.", "%s: how many named seats have not been used for 30 days is withheld."}, u.GetPool())
+			continue
+		}
+		a.say(words{"%s: Zugeteilte Plätze, die seit 30 Tagen unbenutzt sind: %d", "%s: named seats that have not been used for 30 days: %d"}, u.GetPool(), u.GetSeats().GetValue())
+	}
+	return nil
+}
+
+// euros are cents as people write them.
+func euros(cents int64) shown {
+	if cents == 0 {
+		return shown{"", words{"-", "-"}}
+	}
+	amount := fmt.Sprintf("%d.%02d", cents/100, cents%100)
+	return shown{amount, words{fmt.Sprintf("%d,%02d €", cents/100, cents%100), "€" + amount}}
+}
+
+// aPeriod is euros a year or a month.
+func aPeriod(cents int64, period string) shown {
+	e := euros(cents)
+	switch {
+	case cents == 0:
+	case period == "month":
+		e.people.de, e.people.en = e.people.de+"/Monat", e.people.en+"/month"
+	default:
+		e.people.de, e.people.en = e.people.de+"/Jahr", e.people.en+"/year"
+	}
+	return e
+}
+
+func licenceColumns(now time.Time) []column[*heimdrahtv1.Licence] {
+	type licence = *heimdrahtv1.Licence
+	day := func(t time.Time) any {
+		if t.IsZero() {
+			return nil
+		}
+		return t
+	}
+	return []column[licence]{
+		{"licence_pool", words{"Lizenzen", "licence pool"}, func(l licence) any { return l.GetPool() }},
+		{"model", words{}, func(l licence) any { return l.GetModel() }},
+		{"contract", words{"Vertrag", "contract"}, func(l licence) any { return l.GetReference() }},
+		{"seats", words{"Plätze", "seats"}, func(l licence) any { return l.GetSeats() }},
+		{"burst", words{"dazu", "burst"}, func(l licence) any { return l.GetBurst() }},
+		{"net_eur", words{"netto", "net"}, func(l licence) any { return aPeriod(l.GetNetCents(), l.GetPeriod()) }},
+		{"gross_eur", words{"brutto", "gross"}, func(l licence) any { return aPeriod(l.GetGrossCents(), l.GetPeriod()) }},
+		{"period", words{}, func(l licence) any { return l.GetPeriod() }},
+		{"net_eur_a_year", words{"im Jahr netto", "a year, net"}, func(l licence) any { return euros(l.GetNetCentsAYear()) }},
+		{"gross_eur_a_year", words{"im Jahr brutto", "a year, gross"}, func(l licence) any { return euros(l.GetGrossCentsAYear()) }},
+		{"from", words{}, func(l licence) any { return day(timeOf(l.GetFrom())) }},
+		{"until", words{"endet", "ends"}, func(l licence) any { return day(timeOf(l.GetUntil())) }},
+		{"notice_by", words{"kündbar bis", "notice by"}, func(l licence) any { return day(timeOf(l.GetNoticeBy())) }},
+		{"notice_days_left", words{"Tage", "days"}, func(l licence) any {
+			if left := timeOf(l.GetNoticeBy()).Sub(now); l.GetNoticeBy() != nil && left > 0 {
+				return int64(left.Hours() / 24)
+			}
+			return nil
+		}},
+	}
+}

@@ -1,0 +1,67 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// poolCollector reads what licence pools give and what is held of them, all tenants
+// together.
+type poolCollector struct {
+	app                                                       *App
+	seats, burst, held, guaranteed, reserved, waiting, endsAt *prometheus.Desc
+	refused                                                   *prometheus.Desc
+}
+
+func newPoolCollector(a *App) *poolCollector {
+	d := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("heimdraht_licence_pool_"+name, help, []string{"pool"}, nil)
+	}
+	return &poolCollector{
+		app:        a,
+		seats:      d("seats", "Seats owned by the contracts that run, without burst."),
+		burst:      d("burst_seats", "Seats agreed beyond those."),
+		held:       d("seats_held", "Seats held by sessions, or assigned to people."),
+		guaranteed: d("seats_guaranteed_unused", "Seats guaranteed to tenants that do not hold them, less what may be lent."),
+		reserved:   d("seats_reserved_unused", "Seats reserved for classes that do not hold them."),
+		waiting:    d("waiting", "Laptops that wait for a seat."),
+		endsAt:     d("contract_end_timestamp_seconds", "When the next contract that runs ends, in seconds since 1970; missing if none does."),
+		refused:    prometheus.NewDesc("heimdraht_seats_refused_total", "Openings refused by this process for want of a seat.", nil, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *poolCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+// Collect implements prometheus.Collector.
+func (c *poolCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	ch <- prometheus.MustNewConstMetric(c.refused, prometheus.CounterValue, float64(c.app.sessions.RefusedForSeats()))
+	pools, err := store.Read(ctx, c.app.store, (*store.Reader).Pools)
+	if err != nil {
+		c.app.log.Error("reading metrics of licence pools", "error", err)
+		ch <- prometheus.NewInvalidMetric(c.seats, err)
+		return
+	}
+	now := time.Now()
+	for _, p := range pools {
+		gauge := func(d *prometheus.Desc, v int64) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), p.Pool.Name)
+		}
+		q := p.Pool.At(now)
+		gauge(c.seats, q.Seats)
+		gauge(c.burst, q.Burst)
+		gauge(c.held, p.Held)
+		gauge(c.guaranteed, p.UnusedGuarantee)
+		gauge(c.reserved, p.UnusedReserve)
+		gauge(c.waiting, p.Waiting)
+		if end := p.Pool.NextEnd(now); !end.IsZero() {
+			gauge(c.endsAt, end.Unix())
+		}
+	}
+}

@@ -1,0 +1,112 @@
+// Package licensing is what people see of licence pools and do with their seats: how
+// many are in use, what contracts they come from, whose the named ones are, and why
+// somebody gets a seat or does not.
+//
+// What always holds here:
+//   - Planners are told counts, and none below capacity.Smallest of tenants whose sessions
+//     they may not list anyway, nor one from which such a count follows.
+//   - What is said of all tenants' seats, and of contracts' prices, is told only to who
+//     sees all tenants that share the pool.
+//   - Assigning a seat and taking it back are recorded in the transaction that does it.
+//
+// Not its business: who gets a seat (seat), counting them (store), and when named seats
+// go back by themselves (session).
+package licensing
+
+import (
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/capacity"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// Count is a number that may be withheld; then Value is zero.
+type Count struct {
+	Value    int64
+	Withheld bool
+}
+
+// Service is the use cases of licences.
+type Service struct {
+	store *store.Store
+}
+
+// New makes the service.
+func New(s *store.Store) *Service { return &Service{store: s} }
+
+// view is a pool with what a caller may be told of it.
+type view struct {
+	store.PoolState
+	quantity provisioner.Quantity // now
+	shares   []store.PoolShare    // of tenants that the caller sees
+	whole    bool                 // those are all
+	withheld bool                 // counts are
+}
+
+// views lists the pools that the actor may see, by name.
+func views(tx *store.Reader, actor provisioner.Actor, tenant string, now time.Time) ([]view, error) {
+	pools, err := tx.Pools()
+	if err != nil {
+		return nil, err
+	}
+	all, err := tx.PoolShares()
+	if err != nil {
+		return nil, err
+	}
+	scope := provisioner.ScopeOf(actor, provisioner.ActionReadConcurrency)
+	byPool := make(map[string][]store.PoolShare)
+	others := make(map[string]bool) // pools that tenants share whom the caller does not see
+	for _, s := range all {
+		if !scope.Includes(s.Tenant) {
+			others[s.Pool] = true
+		}
+		if scope.Narrow(tenant).Includes(s.Tenant) {
+			byPool[s.Pool] = append(byPool[s.Pool], s)
+		}
+	}
+	hidden, err := withheld(tx, actor, scope, all)
+	var list []view
+	for _, p := range pools {
+		if shares := byPool[p.Pool.Name]; len(shares) > 0 {
+			list = append(list, view{PoolState: p, quantity: p.Pool.At(now), shares: shares, whole: !others[p.Pool.Name], withheld: hidden[p.Pool.Name]})
+		}
+	}
+	return list, err
+}
+
+// withheld names the pools whose counts the actor is not told.
+func withheld(tx *store.Reader, actor provisioner.Actor, scope provisioner.Scope, all []store.PoolShare) (map[string]bool, error) {
+	onNamed, err := tx.OnNamedSeats(scope)
+	if err != nil {
+		return nil, err
+	}
+	parts := onNamed
+	for _, s := range all {
+		if scope.Includes(s.Tenant) {
+			parts = append(parts, capacity.Held{Pool: s.Pool, Tenant: s.Tenant, Seats: s.Held})
+		}
+	}
+	var tenants []string
+	var judged []capacity.Held
+	for _, p := range parts {
+		if !open(actor, p.Tenant) {
+			tenants, judged = append(tenants, p.Tenant), append(judged, p)
+		}
+	}
+	_, pools := capacity.Withheld(tenants, judged)
+	return pools, nil
+}
+
+// open reports whether the actor may list a tenant's sessions one by one.
+func open(actor provisioner.Actor, tenant string) bool {
+	return provisioner.Allow(actor, provisioner.ActionListSessions, provisioner.Object{Tenant: tenant}) == nil
+}
+
+// count is a number of the pool's seats for the caller.
+func (v view) count(n int64) Count {
+	if v.withheld {
+		return Count{Withheld: true}
+	}
+	return Count{Value: n}
+}

@@ -1,0 +1,343 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/address"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+func names(seats, burst int64) provisioner.LicencePool {
+	return provisioner.LicencePool{
+		Name: "names", Model: provisioner.PoolNamed, Contracts: []provisioner.Contract{{Seats: seats, Burst: burst}},
+		Shares: []provisioner.PoolShare{{Tenant: "stadt", Guarantee: 1}},
+	}
+}
+
+// named is what one should know of the seats of a pool.
+type named struct {
+	t       *testing.T
+	s       *store.Store
+	pool    provisioner.LicencePool
+	devices []provisioner.Device
+	has     map[string]bool // by person: true: it was taken back, and is counted on
+	open    map[string]int  // sessions, by person
+	gone    map[string]bool // who has no access
+}
+
+func (n *named) standing(d provisioner.Device) {
+	update(n.t, n.s, func(tx *store.Writer) error {
+		return tx.PutStanding(provisioner.Standing{Person: d.Person, Tenant: "stadt", ReadAt: tx.Now, Entitled: !n.gone[d.Person]})
+	})
+}
+
+func (n *named) offer(d provisioner.Device) seat.Offer {
+	return view(n.t, n.s, func(tx *store.Reader) ([]seat.Offer, error) {
+		return tx.Offers(seat.Claim{Tenant: "stadt", Person: d.Person}, time.Now())
+	})[0]
+}
+
+// goesBack reports whether somebody's seat goes back when somebody looks.
+func (n *named) goesBack(person string) bool {
+	returned, has := n.has[person]
+	return has && n.pool.HoldAtLeast == 0 && n.open[person] == 0 && (returned || n.gone[person])
+}
+
+// opens a session if there is a seat for it, or closes the one that is open.
+func (n *named) opens(r *rapid.T, d provisioner.Device) {
+	err := n.s.UpdateAbout(n.t.Context(), d.ID, func(tx *store.Writer) error {
+		if _, err := tx.CloseSessionOf(d.ID, provisioner.CodeSessionClosed); !errors.Is(err, store.ErrNone) {
+			if err == nil {
+				n.open[d.Person]--
+			}
+			return err
+		}
+		claim := seat.Claim{Tenant: "stadt", Person: d.Person}
+		offers, err := tx.Offers(claim, tx.Now)
+		if err != nil {
+			return err
+		}
+		pool, refusal := seat.Choose(offers)
+		returned, has := n.has[d.Person]
+		if may := has && !returned || int64(len(n.has)) < n.pool.Contracts[0].Seats+n.pool.Contracts[0].Burst; may == (refusal != nil) {
+			r.Fatalf("refused: %v; has one: %v, of %d", refusal, n.has, n.pool.Contracts[0].Seats)
+		}
+		if refusal != nil {
+			return nil
+		}
+		g := gateway()
+		index, err := tx.TakeAddress(g.Name, d.Tenant, d.ID, address.Aggregate{V4: g.AggregateV4, V6: g.AggregateV6})
+		if err != nil {
+			return err
+		}
+		n.open[d.Person]++
+		n.has[d.Person] = false
+		return errors.Join(tx.HoldSeat(pool, claim), tx.OpenSession(&provisioner.Session{
+			ID: provisioner.NewID(), Device: d.ID, Tenant: d.Tenant, Person: d.Person, Gateway: g.Name, Pool: pool,
+			AddressIndex: index, PublicKey: d.PublicKey, OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease),
+		}))
+	})
+	if err != nil {
+		r.Fatal(err)
+	}
+}
+
+func (n *named) step(r *rapid.T) {
+	d := n.devices[rapid.IntRange(0, len(n.devices)-1).Draw(r, "device")]
+	switch rapid.SampledFrom([]string{"opens", "opens", "opens", "assign", "take back", "leaves or returns", "look", "hold", "shrink"}).Draw(r, "what") {
+	case "opens":
+		if !n.gone[d.Person] {
+			n.opens(r, d)
+		}
+	case "assign":
+		if o := n.offer(d); !o.Assigned && o.Grants() {
+			update(n.t, n.s, func(tx *store.Writer) error {
+				return tx.AssignSeat(store.NamedSeat{Pool: "names", Person: d.Person, Tenant: "stadt", AssignedAt: tx.Now, AssignedBy: "boss"})
+			})
+			n.has[d.Person] = false
+		}
+	case "take back":
+		if _, has := n.has[d.Person]; !has {
+			return
+		}
+		n.has[d.Person] = true
+		free := n.goesBack(d.Person)
+		update(n.t, n.s, func(tx *store.Writer) error {
+			seat, err := tx.NamedSeat("names", d.Person)
+			if err != nil {
+				return err
+			}
+			now, err := tx.ReturnSeat(n.pool, seat)
+			if now != free {
+				err = errors.Join(err, fmt.Errorf("free at once: %v, not %v", now, free))
+			}
+			return err
+		})
+		if free {
+			delete(n.has, d.Person)
+		}
+	case "leaves or returns":
+		if n.open[d.Person] == 0 {
+			n.gone[d.Person] = !n.gone[d.Person]
+			n.standing(d)
+		}
+	case "look":
+		n.look()
+	case "hold":
+		n.pool.HoldAtLeast = time.Hour - n.pool.HoldAtLeast
+		n.put()
+	case "shrink":
+		n.pool.Contracts = []provisioner.Contract{{Seats: 4 - n.pool.Contracts[0].Seats, Burst: 1}}
+		n.put()
+	}
+}
+
+func (n *named) put() {
+	update(n.t, n.s, func(tx *store.Writer) error { return tx.PutPool(n.pool) })
+}
+
+// look frees what goes back.
+func (n *named) look() {
+	people := view(n.t, n.s, func(tx *store.Reader) ([]string, error) { return tx.SeatsOverdue(n.pool, time.Now(), 100) })
+	update(n.t, n.s, func(tx *store.Writer) error { _, err := tx.DropSeats(n.pool, people); return err })
+	maps.DeleteFunc(n.has, func(person string, _ bool) bool { return n.goesBack(person) })
+}
+
+func (n *named) agree(r *rapid.T) {
+	has := make(map[string]bool)
+	for _, d := range n.devices {
+		for _, v := range view(n.t, n.s, func(tx *store.Reader) ([]store.NamedSeat, error) { return tx.NamedSeats(d.Person) }) {
+			has[v.Person] = v.Returned()
+		}
+	}
+	o := n.offer(n.devices[0])
+	count := int64(len(n.has))
+	if diff := cmp.Diff(n.has, has); diff != "" || o.Held != count || o.TenantHeld != count || o.UnusedGuarantee != max(0, 1-count) {
+		r.Fatalf("counted %+v; assigned (-want +got):\n%s", o, diff)
+	}
+}
+
+// Whatever happens to the seats of a pool of names, they agree with what is counted, nobody
+// has two, and none is given beyond what there is.
+func TestNamedSeatsAgreeWithAModel(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		town(t, s)
+		n := &named{t: t, s: s, pool: names(3, 1)}
+		update(t, s, func(tx *store.Writer) error {
+			vpn, err := tx.Pool("vpn")
+			vpn.Contracts = []provisioner.Contract{{Seats: 0, Until: tx.Now}} // over
+			vpn.Shares = nil
+			return errors.Join(err, tx.PutPool(vpn))
+		})
+		for i := range 5 {
+			update(t, s, func(tx *store.Writer) error {
+				d, err := laptop(tx, i)
+				second := d
+				second.ID, second.SerialNumber, second.PublicKey = provisioner.NewID(), fmt.Sprint("SN-second", i), key(100+i)
+				n.devices = append(n.devices, d, second)
+				return errors.Join(err, tx.AddDevice(second))
+			})
+		}
+		rapid.Check(t, func(r *rapid.T) {
+			n.pool, n.has, n.open, n.gone = names(3, 1), make(map[string]bool), make(map[string]int), make(map[string]bool)
+			n.put()
+			for _, d := range n.devices {
+				n.standing(d)
+			}
+			for range rapid.IntRange(1, 25).Draw(r, "steps") {
+				n.step(r)
+				n.agree(r)
+			}
+			n.end(r)
+		})
+	})
+}
+
+// end takes all seats back.
+func (n *named) end(r *rapid.T) {
+	n.pool.HoldAtLeast = 0
+	n.put()
+	for _, d := range n.devices {
+		update(n.t, n.s, func(tx *store.Writer) error {
+			if _, err := tx.CloseSessionOf(d.ID, provisioner.CodeSessionClosed); err != nil && !errors.Is(err, store.ErrNone) {
+				return err
+			}
+			return nil
+		})
+		n.gone[d.Person] = true
+		n.standing(d)
+	}
+	clear(n.open)
+	n.look()
+	if n.agree(r); len(n.has) > 0 {
+		r.Fatalf("left: %v", n.has)
+	}
+}
+
+// What a pool says of its seats' time, and who may use the pool, decides what goes back.
+func TestWhichNamedSeatsGoBack(t *testing.T) {
+	const day = 24 * time.Hour
+	onEach(t, func(t *testing.T, s *store.Store) {
+		town(t, s)
+		pool := names(100, 0)
+		pool.HoldAtLeast, pool.TakeBackUnused = 5*day, 30*day
+		var people []string
+		add := func(assigned, used time.Duration, entitled, held, returned bool) {
+			update(t, s, func(tx *store.Writer) error {
+				d, err := laptop(tx, len(people))
+				if err != nil {
+					return err
+				}
+				people = append(people, d.Person)
+				n := store.NamedSeat{Pool: "names", Person: d.Person, Tenant: "stadt", AssignedAt: tx.Now.Add(-assigned)}
+				if used > 0 {
+					n.UsedAt = tx.Now.Add(-used)
+				}
+				err = errors.Join(tx.AssignSeat(n), tx.PutStanding(provisioner.Standing{Person: d.Person, Tenant: "stadt", ReadAt: tx.Now, Entitled: entitled}))
+				if held {
+					err = errors.Join(err, tx.PutHeldLoss(store.HeldLoss{Person: provisioner.Person{ID: d.Person}, Tenant: "stadt", Why: provisioner.WhyGroup}))
+				}
+				if returned {
+					_, e := tx.ReturnSeat(provisioner.LicencePool{Name: "names", HoldAtLeast: 1000 * day}, n)
+					err = errors.Join(err, e)
+				}
+				return err
+			})
+		}
+		update(t, s, func(tx *store.Writer) error { return tx.PutPool(pool) })
+		add(40*day, 10*day, true, false, false) // 0: stays
+		add(40*day, 31*day, true, false, false) // 1: unused
+		add(40*day, 0, true, false, false)      // 2: never used
+		add(20*day, 0, true, false, false)      // 3: not for so long yet
+		add(6*day, day, false, false, false)    // 4: has left
+		add(4*day, day, false, false, false)    // 5: has left, and is bound
+		add(6*day, day, false, true, false)     // 6: whom the brake holds
+		add(6*day, day, true, false, true)      // 7: taken back
+		add(4*day, day, true, false, true)      // 8: taken back, and is bound
+		due := func(p provisioner.LicencePool) (which []int) {
+			for _, person := range view(t, s, func(tx *store.Reader) ([]string, error) { return tx.SeatsOverdue(p, time.Now(), 100) }) {
+				which = append(which, slices.Index(people, person))
+			}
+			slices.Sort(which)
+			return which
+		}
+		if diff := cmp.Diff([]int{1, 2, 4, 7}, due(pool)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		never := pool
+		never.TakeBackUnused = 0
+		if diff := cmp.Diff([]int{4, 7}, due(never)); diff != "" {
+			t.Errorf("without take_back_unused (-want +got):\n%s", diff)
+		}
+		update(t, s, func(tx *store.Writer) error {
+			without := pool
+			without.Shares = nil
+			return tx.PutPool(without)
+		})
+		if diff := cmp.Diff([]int{0, 1, 2, 3, 4, 6, 7}, due(pool)); diff != "" {
+			t.Errorf("once the tenant may not use it any more (-want +got):\n%s", diff)
+		}
+		// Who is forgotten leaves a seat that is bound, and nobody's.
+		update(t, s, func(tx *store.Writer) error {
+			var err error
+			for _, i := range []int{4, 5} {
+				p, e := tx.Person(people[i])
+				err = errors.Join(err, e, tx.ForgetEverything(store.Subject{Person: p, Tenant: "stadt"}))
+			}
+			return err
+		})
+		if held := view(t, s, (*store.Reader).Pools)[0].Held; held != 8 {
+			t.Errorf("%d seats are held, not 8", held)
+		}
+	})
+}
+
+func TestThePeakOfADay(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		town(t, s)
+		move := func(by int) {
+			update(t, s, func(tx *store.Writer) error {
+				for ; by > 0; by-- {
+					if err := tx.TakeSeat("vpn", "stadt", provisioner.PriorityOrdinary); err != nil {
+						return err
+					}
+				}
+				for ; by < 0; by++ {
+					if err := tx.FreeSeat("vpn", "stadt", provisioner.PriorityOrdinary); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		now := time.Now()
+		more := func() bool { return view(t, s, func(tx *store.Reader) (bool, error) { return tx.MorePeaks(now) }) }
+		for _, c := range []struct {
+			by   int
+			more bool
+			peak int64
+		}{{0, true, 0}, {0, false, 0}, {3, true, 3}, {-2, false, 3}, {1, false, 3}, {2, true, 4}} {
+			if move(c.by); more() != c.more {
+				t.Errorf("%+v: there is more: %v", c, !c.more)
+			}
+			update(t, s, (*store.Writer).NotePeaks)
+			peak := view(t, s, func(tx *store.Reader) (map[string]store.Peak, error) { return tx.Peaks(now) })["vpn"]
+			if peak.Seats != c.peak || peak.At.Minute()%15 != 0 || peak.At.Second() != 0 {
+				t.Errorf("%+v: %+v", c, peak)
+			}
+		}
+		if old := view(t, s, func(tx *store.Reader) (map[string]store.Peak, error) { return tx.Peaks(now.AddDate(0, 0, -1)) }); len(old) > 0 {
+			t.Errorf("yesterday: %v", old)
+		}
+	})
+}
