@@ -26,10 +26,10 @@ func running(t testing.TB, name string, script bool) (pid int, file string) {
 		}
 	}
 	file = filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(file, content, 0o700); err != nil { //nolint:gosec // it is to be run
+	if err := os.WriteFile(file, content, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), file) //nolint:gosec // our own
+	cmd := exec.CommandContext(t.Context(), file)
 	input, err := cmd.StdinPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -78,7 +78,7 @@ func TestLookPassesTheDead(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "hd-dead")
 	content, err := os.ReadFile(testneed.Program(t, "true"))
 	if err == nil {
-		err = os.WriteFile(file, content, 0o700) //nolint:gosec // it is to be run
+		err = os.WriteFile(file, content, 0o700)
 	}
 	if err != nil {
 		t.Fatal(err)
