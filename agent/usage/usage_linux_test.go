@@ -122,12 +122,25 @@ func TestNamesOfOthersProcesses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := newWanted([]Product{{Name: "p", Processes: []string{"wfica", "virtual-desktop-client", "virtual-desktop", "zombie", "soffice.bin", "phone", "x.ica"}}})
+	for pid, file := range map[int]string{7: "/opt/client/updated-client (deleted)", 8: ""} { // our own; and the kernel's
+		dir := filepath.Join(proc, strconv.Itoa(pid))
+		err := os.Mkdir(dir, 0o755)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, "comm"), []byte(map[int]string{7: "main\n", 8: "kworker\n"}[pid]), 0o600)
+		}
+		if err == nil && file != "" {
+			err = os.Symlink(file, filepath.Join(dir, "exe"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := newWanted([]Product{{Name: "p", Processes: []string{"updated-client", "wfica", "virtual-desktop-client", "virtual-desktop", "zombie", "soffice.bin", "phone", "x.ica", "kworker"}}})
 	found := make(map[string]bool)
 	if err := programsIn(proc, func(p program) { p.is(w, func(name string) { found[name] = true }) }); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]bool{"wfica": true, "virtual-desktop-client": true, "soffice.bin": true}, found); diff != "" {
+	if diff := cmp.Diff(map[string]bool{"wfica": true, "virtual-desktop-client": true, "soffice.bin": true, "updated-client": true}, found); diff != "" {
 		t.Error(diff)
 	}
 	if err := programsIn(filepath.Join(proc, "missing"), func(program) {}); err == nil {
