@@ -26,10 +26,10 @@ func running(t testing.TB, name string, script bool) (pid int, file string) {
 		}
 	}
 	file = filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(file, content, 0o700); err != nil { //nolint:gosec // it is to be run
+	if err := os.WriteFile(file, content, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), file) //nolint:gosec // our own
+	cmd := exec.CommandContext(t.Context(), file)
 	input, err := cmd.StdinPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -78,7 +78,7 @@ func TestLookPassesTheDead(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "hd-dead")
 	content, err := os.ReadFile(testneed.Program(t, "true"))
 	if err == nil {
-		err = os.WriteFile(file, content, 0o700) //nolint:gosec // it is to be run
+		err = os.WriteFile(file, content, 0o700)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -122,12 +122,25 @@ func TestNamesOfOthersProcesses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := newWanted([]Product{{Name: "p", Processes: []string{"wfica", "virtual-desktop-client", "virtual-desktop", "zombie", "soffice.bin", "phone", "x.ica"}}})
+	for pid, file := range map[int]string{7: "/opt/client/updated-client (deleted)", 8: ""} { // our own; and the kernel's
+		dir := filepath.Join(proc, strconv.Itoa(pid))
+		err := os.Mkdir(dir, 0o755)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, "comm"), []byte(map[int]string{7: "main\n", 8: "kworker\n"}[pid]), 0o600)
+		}
+		if err == nil && file != "" {
+			err = os.Symlink(file, filepath.Join(dir, "exe"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := newWanted([]Product{{Name: "p", Processes: []string{"updated-client", "wfica", "virtual-desktop-client", "virtual-desktop", "zombie", "soffice.bin", "phone", "x.ica", "kworker"}}})
 	found := make(map[string]bool)
 	if err := programsIn(proc, func(p program) { p.is(w, func(name string) { found[name] = true }) }); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]bool{"wfica": true, "virtual-desktop-client": true, "soffice.bin": true}, found); diff != "" {
+	if diff := cmp.Diff(map[string]bool{"wfica": true, "virtual-desktop-client": true, "soffice.bin": true, "updated-client": true}, found); diff != "" {
 		t.Error(diff)
 	}
 	if err := programsIn(filepath.Join(proc, "missing"), func(program) {}); err == nil {

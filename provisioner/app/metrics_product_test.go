@@ -21,7 +21,11 @@ func TestProductMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	if err := s.Update(t.Context(), func(tx *store.Writer) error {
 		if err := tx.PutProductCounts([]store.ProductCount{
 			{Tenant: "stadt", Product: "citrix", Sessions: 7}, {Tenant: "stadt", Product: "citrix", Version: "24.1", Sessions: 7},

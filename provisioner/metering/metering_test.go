@@ -23,15 +23,22 @@ type world struct {
 	store *store.Store
 }
 
-func newWorld(t *testing.T, ctx context.Context, file string) world {
+func newWorld(t *testing.T, file string) world {
 	t.Helper()
-	s, err := store.Open(ctx, store.Options{Database: file, Logger: slog.New(slog.DiscardHandler)})
+	s, err := store.Open(t.Context(), store.Options{Database: file, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := world{metering.New(metering.Options{Store: s, Logger: slog.New(slog.DiscardHandler)}), s}
 	w.declare(t, agreed().Agreement)
 	return w
+}
+
+func (w world) close(t *testing.T) {
+	t.Helper()
+	if err := w.store.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 func (w world) declare(t *testing.T, agreement provisioner.WorksAgreement) {
@@ -87,8 +94,8 @@ func count(n int64) capacity.Count { return capacity.Count{Value: n} }
 func TestProductsInUse(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, t.Context(), filepath.Join(dir, "db"))
-		defer w.store.Close()
+		w := newWorld(t, filepath.Join(dir, "db"))
+		defer w.close(t)
 		stop := w.start(t.Context())
 		withheld := capacity.Count{Withheld: true}
 		var streams []*metering.Stream
@@ -154,11 +161,11 @@ func TestProductsInUse(t *testing.T) {
 func TestReplicasAddUp(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		first := newWorld(t, t.Context(), filepath.Join(dir, "db"))
-		defer first.store.Close()
-		second := newWorld(t, t.Context(), filepath.Join(dir, "db"))
-		defer second.store.Close()
-		third := newWorld(t, t.Context(), filepath.Join(dir, "db"))
+		first := newWorld(t, filepath.Join(dir, "db"))
+		defer first.close(t)
+		second := newWorld(t, filepath.Join(dir, "db"))
+		defer second.close(t)
+		third := newWorld(t, filepath.Join(dir, "db"))
 		for i, w := range []world{first, second, third} {
 			for range []int{20, 10, 5}[i] {
 				w.Open("stadt").Say([]metering.Use{{Product: "citrix"}})
@@ -177,9 +184,7 @@ func TestReplicasAddUp(t *testing.T) {
 		expect("of three replicas", 35)
 		stop()
 		expect("after one has ended", 25)
-		if err := third.store.Close(); err != nil { // it can take nothing back
-			t.Fatal(err)
-		}
+		third.close(t) // so it can take nothing back
 		kill()
 		time.Sleep(2 * time.Minute)
 		expect("after one was killed", 20)
@@ -190,8 +195,8 @@ func TestReplicasAddUp(t *testing.T) {
 func TestAgreementEnds(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, t.Context(), filepath.Join(dir, "db"))
-		defer w.store.Close()
+		w := newWorld(t, filepath.Join(dir, "db"))
+		defer w.close(t)
 		year, month, day := provisioner.DayOf(time.Now())
 		w.declare(t, provisioner.WorksAgreement{Reference: "DV", Date: provisioner.DayBegins(year, month, day+1)})
 		products := func(tenant string) int {
@@ -221,8 +226,8 @@ func TestAgreementEnds(t *testing.T) {
 }
 
 func TestWhoMaySeeProducts(t *testing.T) {
-	w := newWorld(t, t.Context(), filepath.Join(t.TempDir(), "db"))
-	defer w.store.Close()
+	w := newWorld(t, filepath.Join(t.TempDir(), "db"))
+	defer w.close(t)
 	for _, c := range []struct {
 		actor  provisioner.Actor
 		tenant string

@@ -45,7 +45,7 @@ func Check(m provisioner.Metering, said []Said) (uses []Use, clips []Clip) {
 			continue
 		}
 		seen[s.Product] = true
-		if s.Version != "" && !(s.InUse && provisioner.IsProductVersion(s.Version)) {
+		if s.Version != "" && (!s.InUse || !provisioner.IsProductVersion(s.Version)) {
 			versions++
 			s.Version = ""
 		}

@@ -12,7 +12,7 @@ func checkProducts(t provisioner.Tenant) *provisioner.Refusal {
 	switch {
 	case len(t.Products) > provisioner.MostProducts:
 		return invalid(kindTenant, t.Name, "products: %d sind zu viele, höchstens %d", "products: %d are too many, at most %d", len(t.Products), provisioner.MostProducts)
-	case (agreed.Reference == "") != agreed.Date.IsZero() || len(agreed.Reference) > maxText || tooLong(agreed.Reference):
+	case (agreed.Reference == "") != agreed.Date.IsZero() || tooLong(agreed.Reference):
 		return invalid(kindTenant, t.Name, "works_agreement braucht reference und date", "works_agreement needs reference and date")
 	case len(t.Products) > 0 && agreed.Reference == "":
 		return invalid(kindTenant, t.Name, "products: ohne Vereinbarung mit dem Personalrat wird nichts gezählt; nennen Sie sie mit works_agreement",
