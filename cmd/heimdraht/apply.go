@@ -203,6 +203,11 @@ func poolOf(p provisioner.LicencePool) *heimdrahtv1.LicencePoolDeclaration {
 		_, m.Notice = spanTexts(time.Time{}, c.NoticeBy)
 		out.Contracts = append(out.Contracts, m)
 	}
+	if len(p.Contracts) == 1 { // also as a control plane of the version before knows it
+		c := p.Contracts[0]
+		out.Seats, out.Burst, out.Contract, out.CentsPerSeatYear = c.Seats, c.Burst, c.Reference, c.Price.CentsAYear()
+		out.From, out.Until = spanTexts(c.From, c.Until)
+	}
 	for _, r := range p.Reserved {
 		out.Reserved = append(out.Reserved, &heimdrahtv1.Reserve{Class: string(r.Class), Seats: r.Seats})
 	}

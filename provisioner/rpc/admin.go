@@ -231,7 +231,14 @@ func toPool(m *heimdrahtv1.LicencePoolDeclaration) (provisioner.LicencePool, err
 	for _, r := range m.GetReserved() {
 		p.Reserved = append(p.Reserved, provisioner.Reserve{Class: provisioner.PriorityClass(r.GetClass()), Seats: r.GetSeats()})
 	}
-	for _, v := range m.GetContracts() {
+	contracts := m.GetContracts()
+	if len(contracts) == 0 { // a program of the version before
+		contracts = []*heimdrahtv1.ContractDeclaration{{
+			Reference: m.GetContract(), Seats: m.GetSeats(), Burst: m.GetBurst(), From: m.GetFrom(), Until: m.GetUntil(),
+			NetCents: m.GetCentsPerSeatYear(), Period: string(provisioner.PerYear),
+		}}
+	}
+	for _, v := range contracts {
 		c := provisioner.Contract{
 			Reference: v.GetReference(), Seats: v.GetSeats(), Burst: v.GetBurst(),
 			Price: provisioner.Price{NetCents: v.GetNetCents(), GrossCents: v.GetGrossCents(), Period: provisioner.PricePeriod(v.GetPeriod())},

@@ -95,9 +95,10 @@ const (
 	// freedAtLeast is how many seats must have come free within an hour for a rate to
 	// be one.
 	freedAtLeast = 5
-	// RateOver is over which time the rate is reckoned by which a wait is estimated,
-	// and RateKnown that in which freedAtLeast must have come free.
-	RateOver, RateKnown = 30 * time.Minute, time.Hour
+	// RateOver is over which time the rate is reckoned by which a wait is estimated.
+	RateOver = 30 * time.Minute
+	// RateKnown is in which time freedAtLeast must have come free.
+	RateKnown = time.Hour
 )
 
 // Freed is how many seats of a pool came free lately.

@@ -67,12 +67,12 @@ func (n *named) opens(r *rapid.T, d provisioner.Device) {
 		if err != nil {
 			return err
 		}
-		pool, refusal := seat.Choose(offers)
+		pool, refused := seat.Choose(offers)
 		returned, has := n.has[d.Person]
-		if may := has && !returned || int64(len(n.has)) < n.pool.Contracts[0].Seats+n.pool.Contracts[0].Burst; may == (refusal != nil) {
-			r.Fatalf("refused: %v; has one: %v, of %d", refusal, n.has, n.pool.Contracts[0].Seats)
+		if may := has && !returned || int64(len(n.has)) < n.pool.Contracts[0].Seats+n.pool.Contracts[0].Burst; may == (refused != nil) {
+			r.Fatalf("refused: %v; has one: %v, of %d", refused, n.has, n.pool.Contracts[0].Seats)
 		}
-		if refusal != nil {
+		if pool == "" {
 			return nil
 		}
 		g := gateway()

@@ -92,6 +92,7 @@ func everywhere(tx *store.Writer, n int) (h her, err error) {
 		return tx.PutProposal(store.Proposal{ID: id, Kind: "reset factor", Tenant: "stadt", Object: object, ObjectName: object, ProposedBy: by, ProposedName: by})
 	}
 	taken := store.Taking{ID: fmt.Sprint("taking", n), Action: provisioner.ActionSuspendDevice, Selection: store.Selection{Tenant: "stadt", Person: p.ID}, Actor: she}
+	err = errors.Join(err, tx.NoteTakenAlone("somebody", "stadt", p.ID))
 	_, err2 := tx.SuspendPerson(p.ID, "stadt", "leave", time.Time{})
 	_, err3 := tx.PutLost(store.LostDevice{ID: fmt.Sprint("lost", n), Tenant: "stadt", Device: h.device.ID, Person: p.ID, ReportedBy: p.ID, ReportedAt: tx.Now})
 	_, err4 := tx.AddStatic(store.StaticPeer{Device: h.device.ID, Gateway: "gw1", Pool: h.session.Pool, AddressIndex: h.session.AddressIndex, GatewayKey: h.device.PublicKey})

@@ -1467,23 +1467,33 @@ type LicencePoolDeclaration struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// "concurrent" or "named".
-	Model     string                 `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
-	Contracts []*ContractDeclaration `protobuf:"bytes,3,rep,name=contracts,proto3" json:"contracts,omitempty"`
-	Tenants   []*PoolShare           `protobuf:"bytes,4,rep,name=tenants,proto3" json:"tenants,omitempty"`
+	Model string `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	// From here to cents_per_seat_year: the one contract of a pool, as programs say
+	// and know it that know of no others. Where contracts are given it is one of them.
+	Seats int64 `protobuf:"varint,3,opt,name=seats,proto3" json:"seats,omitempty"`
+	Burst int64 `protobuf:"varint,4,opt,name=burst,proto3" json:"burst,omitempty"`
+	// ISO 8601 dates, both included; empty: open.
+	From     string `protobuf:"bytes,5,opt,name=from,proto3" json:"from,omitempty"`
+	Until    string `protobuf:"bytes,6,opt,name=until,proto3" json:"until,omitempty"`
+	Contract string `protobuf:"bytes,7,opt,name=contract,proto3" json:"contract,omitempty"`
+	// Euro cents a seat and year.
+	CentsPerSeatYear int64                  `protobuf:"varint,8,opt,name=cents_per_seat_year,json=centsPerSeatYear,proto3" json:"cents_per_seat_year,omitempty"`
+	Tenants          []*PoolShare           `protobuf:"bytes,9,rep,name=tenants,proto3" json:"tenants,omitempty"`
+	Contracts        []*ContractDeclaration `protobuf:"bytes,10,rep,name=contracts,proto3" json:"contracts,omitempty"`
 	// Of concurrent seats: how many percent of each guarantee others may borrow
 	// while the tenant does not use it.
-	LendGuaranteed int64 `protobuf:"varint,5,opt,name=lend_guaranteed,json=lendGuaranteed,proto3" json:"lend_guaranteed,omitempty"`
+	LendGuaranteed int64 `protobuf:"varint,11,opt,name=lend_guaranteed,json=lendGuaranteed,proto3" json:"lend_guaranteed,omitempty"`
 	// After so many seconds without data a borrowed session is ended for a tenant
 	// that waits for seats of its guarantee. 0: none is.
-	RecallS  int64      `protobuf:"varint,6,opt,name=recall_s,json=recallS,proto3" json:"recall_s,omitempty"`
-	Reserved []*Reserve `protobuf:"bytes,7,rep,name=reserved,proto3" json:"reserved,omitempty"`
+	RecallS  int64      `protobuf:"varint,12,opt,name=recall_s,json=recallS,proto3" json:"recall_s,omitempty"`
+	Reserved []*Reserve `protobuf:"bytes,13,rep,name=reserved,proto3" json:"reserved,omitempty"`
 	// Of named seats: after so many seconds without a session one is taken back. 0:
 	// never.
-	TakeBackUnusedS int64 `protobuf:"varint,8,opt,name=take_back_unused_s,json=takeBackUnusedS,proto3" json:"take_back_unused_s,omitempty"`
+	TakeBackUnusedS int64 `protobuf:"varint,14,opt,name=take_back_unused_s,json=takeBackUnusedS,proto3" json:"take_back_unused_s,omitempty"`
 	// So long a named seat stays with a person at least.
-	HoldAtLeastS int64 `protobuf:"varint,9,opt,name=hold_at_least_s,json=holdAtLeastS,proto3" json:"hold_at_least_s,omitempty"`
+	HoldAtLeastS int64 `protobuf:"varint,15,opt,name=hold_at_least_s,json=holdAtLeastS,proto3" json:"hold_at_least_s,omitempty"`
 	// Percentages of the seats, rising; none: the default ones.
-	WarnAt        []int64 `protobuf:"varint,10,rep,packed,name=warn_at,json=warnAt,proto3" json:"warn_at,omitempty"`
+	WarnAt        []int64 `protobuf:"varint,16,rep,packed,name=warn_at,json=warnAt,proto3" json:"warn_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1532,16 +1542,58 @@ func (x *LicencePoolDeclaration) GetModel() string {
 	return ""
 }
 
-func (x *LicencePoolDeclaration) GetContracts() []*ContractDeclaration {
+func (x *LicencePoolDeclaration) GetSeats() int64 {
 	if x != nil {
-		return x.Contracts
+		return x.Seats
 	}
-	return nil
+	return 0
+}
+
+func (x *LicencePoolDeclaration) GetBurst() int64 {
+	if x != nil {
+		return x.Burst
+	}
+	return 0
+}
+
+func (x *LicencePoolDeclaration) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *LicencePoolDeclaration) GetUntil() string {
+	if x != nil {
+		return x.Until
+	}
+	return ""
+}
+
+func (x *LicencePoolDeclaration) GetContract() string {
+	if x != nil {
+		return x.Contract
+	}
+	return ""
+}
+
+func (x *LicencePoolDeclaration) GetCentsPerSeatYear() int64 {
+	if x != nil {
+		return x.CentsPerSeatYear
+	}
+	return 0
 }
 
 func (x *LicencePoolDeclaration) GetTenants() []*PoolShare {
 	if x != nil {
 		return x.Tenants
+	}
+	return nil
+}
+
+func (x *LicencePoolDeclaration) GetContracts() []*ContractDeclaration {
+	if x != nil {
+		return x.Contracts
 	}
 	return nil
 }
@@ -2593,19 +2645,25 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x05until\x18\x05 \x01(\tR\x05until\":\n" +
 	"\fNetworkGrant\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x14\n" +
-	"\x05allow\x18\x02 \x03(\tR\x05allow\"\x9a\x03\n" +
+	"\x05allow\x18\x02 \x03(\tR\x05allow\"\xbb\x04\n" +
 	"\x16LicencePoolDeclaration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05model\x18\x02 \x01(\tR\x05model\x12?\n" +
-	"\tcontracts\x18\x03 \x03(\v2!.heimdraht.v1.ContractDeclarationR\tcontracts\x121\n" +
-	"\atenants\x18\x04 \x03(\v2\x17.heimdraht.v1.PoolShareR\atenants\x12'\n" +
-	"\x0flend_guaranteed\x18\x05 \x01(\x03R\x0elendGuaranteed\x12\x19\n" +
-	"\brecall_s\x18\x06 \x01(\x03R\arecallS\x121\n" +
-	"\breserved\x18\a \x03(\v2\x15.heimdraht.v1.ReserveR\breserved\x12+\n" +
-	"\x12take_back_unused_s\x18\b \x01(\x03R\x0ftakeBackUnusedS\x12%\n" +
-	"\x0fhold_at_least_s\x18\t \x01(\x03R\fholdAtLeastS\x12\x17\n" +
-	"\awarn_at\x18\n" +
-	" \x03(\x03R\x06warnAt\"\xf7\x01\n" +
+	"\x05model\x18\x02 \x01(\tR\x05model\x12\x14\n" +
+	"\x05seats\x18\x03 \x01(\x03R\x05seats\x12\x14\n" +
+	"\x05burst\x18\x04 \x01(\x03R\x05burst\x12\x12\n" +
+	"\x04from\x18\x05 \x01(\tR\x04from\x12\x14\n" +
+	"\x05until\x18\x06 \x01(\tR\x05until\x12\x1a\n" +
+	"\bcontract\x18\a \x01(\tR\bcontract\x12-\n" +
+	"\x13cents_per_seat_year\x18\b \x01(\x03R\x10centsPerSeatYear\x121\n" +
+	"\atenants\x18\t \x03(\v2\x17.heimdraht.v1.PoolShareR\atenants\x12?\n" +
+	"\tcontracts\x18\n" +
+	" \x03(\v2!.heimdraht.v1.ContractDeclarationR\tcontracts\x12'\n" +
+	"\x0flend_guaranteed\x18\v \x01(\x03R\x0elendGuaranteed\x12\x19\n" +
+	"\brecall_s\x18\f \x01(\x03R\arecallS\x121\n" +
+	"\breserved\x18\r \x03(\v2\x15.heimdraht.v1.ReserveR\breserved\x12+\n" +
+	"\x12take_back_unused_s\x18\x0e \x01(\x03R\x0ftakeBackUnusedS\x12%\n" +
+	"\x0fhold_at_least_s\x18\x0f \x01(\x03R\fholdAtLeastS\x12\x17\n" +
+	"\awarn_at\x18\x10 \x03(\x03R\x06warnAt\"\xf7\x01\n" +
 	"\x13ContractDeclaration\x12\x1c\n" +
 	"\treference\x18\x01 \x01(\tR\treference\x12\x14\n" +
 	"\x05seats\x18\x02 \x01(\x03R\x05seats\x12\x14\n" +
@@ -2753,8 +2811,8 @@ var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	17, // 17: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
 	18, // 18: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
 	16, // 19: heimdraht.v1.Policy.idle:type_name -> heimdraht.v1.IdlePolicy
-	21, // 20: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
-	23, // 21: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
+	23, // 20: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
+	21, // 21: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
 	22, // 22: heimdraht.v1.LicencePoolDeclaration.reserved:type_name -> heimdraht.v1.Reserve
 	0,  // 23: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
 	27, // 24: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
