@@ -54,7 +54,10 @@ type Session struct {
 
 	Traffic Traffic   // as far as it tells whether somebody works
 	IdleAt  time.Time // when it ends because nobody does, of which its laptop is told; zero: nobody said so
-	LookAt  time.Time // when somebody has to look whether it goes on; zero: never
+	// Recall is after which time without activity it ends because its seat is called back
+	// for the tenant to which it is guaranteed. Zero: it is not.
+	Recall time.Duration
+	LookAt time.Time // when somebody has to look whether it goes on; zero: never
 
 	ClosedAt       time.Time // zero: open
 	ClosedWhy      Code

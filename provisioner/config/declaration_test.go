@@ -104,7 +104,7 @@ licence_pools:
   - {reference: R-1, seats: 500, burst: 5, until: 2027-12-31, notice: 2027-09-30, price: {net: 1.55, gross: 1.84, per: month}}
   - {reference: R-2, seats: 300, from: 2027-07-01, price: {gross: 20}}
   lend_guaranteed: 25
-  recall: 1h
+  recall: 30m
   reserved: {control: 10, crisis: 20}
   warn: [70, 90, 99]
   tenants: {a: {guarantee: 700}}
@@ -152,7 +152,7 @@ gateways:
 
 func seatsOfMany() provisioner.LicencePool {
 	return provisioner.LicencePool{
-		Name: "many", Model: provisioner.PoolConcurrent, LendGuaranteed: 25, Recall: time.Hour, WarnAt: []int64{70, 90, 99},
+		Name: "many", Model: provisioner.PoolConcurrent, LendGuaranteed: 25, Recall: 30 * time.Minute, WarnAt: []int64{70, 90, 99},
 		Contracts: []provisioner.Contract{
 			{
 				Reference: "R-1", Seats: 500, Burst: 5, Until: time.Date(2027, 12, 31, 23, 0, 0, 0, time.UTC), NoticeBy: time.Date(2027, 9, 30, 22, 0, 0, 0, time.UTC),

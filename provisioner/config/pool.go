@@ -21,9 +21,6 @@ const (
 	mostContracts = 500
 	// The longest spans of a named seat, in days.
 	mostUnusedDays = 3650
-	// mostRecallDays is the longest time without data after which a borrowed
-	// session is called back.
-	mostRecallDays = 1
 )
 
 func (l *loader) pool(m *mapping) provisioner.LicencePool {
@@ -61,7 +58,7 @@ func rules(m *mapping, p *provisioner.LicencePool) {
 		}
 	}
 	m.whole("lend_guaranteed", &p.LendGuaranteed, 0, 100)
-	m.span("recall", &p.Recall, mostRecallDays)
+	m.shortSpan("recall", &p.Recall, "never")
 	if v, ok := m.ask("recall"); ok && p.Recall > 0 && p.LendGuaranteed == 0 {
 		v.failf("needs %q above 0: nothing that is guaranteed is lent", "lend_guaranteed")
 	}

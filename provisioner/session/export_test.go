@@ -26,5 +26,15 @@ func LookOften(ctx context.Context, s *Service) error {
 	})
 }
 
+// Recall calls lent seats back once.
+func Recall(ctx context.Context, s *Service) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	return s.Store.Hold(ctx, "queue", func(ctx context.Context, duty *store.Duty) error {
+		defer stop()
+		return recallLent(ctx, duty, s.Store)
+	})
+}
+
 // DispatchSome is one step of the duty that gives seats to who waits.
 func DispatchSome(tx *store.Writer) error { return dispatchSome(tx) }

@@ -98,9 +98,16 @@ func (l looker) endIdle(tenant provisioner.Tenant, session provisioner.Session) 
 	if err != nil {
 		return fmt.Errorf("reading gateway %s: %w", session.Gateway, err)
 	}
-	idle := session.Idleness(tenant.Idle(), provisioner.ExpiryEvidence{
-		Now: l.tx.Now, ServingSince: l.servingSince, GatewayConnected: gateway.Reachable(l.tx.Now),
-	})
+	evidence := provisioner.ExpiryEvidence{Now: l.tx.Now, ServingSince: l.servingSince, GatewayConnected: gateway.Reachable(l.tx.Now)}
+	idle := session.Idleness(idlePolicy(tenant, session), evidence)
+	if session.Recall > 0 && idle.EndsAt.IsZero() && !idle.Over {
+		// Somebody works in it again: it is called back no longer.
+		if err := l.tx.SetRecall(session, 0); err != nil {
+			return err
+		}
+		session.LookAt = l.tx.Now
+		idle = session.Idleness(tenant.Idle(), evidence)
+	}
 	if idle.Over {
 		_, err := l.tx.CloseSession(session, provisioner.CodeSessionIdle)
 		return err

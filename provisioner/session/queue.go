@@ -120,6 +120,7 @@ func (s *Service) RunQueue(ctx context.Context) error {
 func (s *Service) runQueue(ctx context.Context, duty *store.Duty) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var recalled time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -129,6 +130,12 @@ func (s *Service) runQueue(ctx context.Context, duty *store.Duty) error {
 		}
 		if err := s.dispatch(ctx, duty); err != nil && ctx.Err() == nil {
 			s.Logger.Error("giving seats to those who wait", "error", err)
+		}
+		if time.Since(recalled) >= recallEvery {
+			recalled = time.Now()
+			if err := recallLent(ctx, duty, s.Store); err != nil && ctx.Err() == nil {
+				s.Logger.Error("calling back seats that are lent", "error", err)
+			}
 		}
 		timer.Reset(dispatchPause)
 		select {

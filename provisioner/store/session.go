@@ -10,16 +10,16 @@ import (
 const selectSession = `select s.id, s.device, s.tenant, s.person, s.gateway, s.pool, s.address_index, s.key_version, s.public_key, s.stream, s.revision,
 	s.opened_at, s.lease_until, s.renewed_at, s.last_handshake, s.received_bytes, s.sent_bytes,
 	s.reported_handshake, s.reported_received, s.reported_sent, s.reported_clock, s.closed_at, s.closed_why, s.closed_revision, s.key_of, s.ends_at,
-	s.due_at, s.due_until, s.due_why, s.class, s.counted_at, s.counted_bytes, s.active_at, s.idle_at, s.look_at, coalesce(c.observed_at, 0)
+	s.due_at, s.due_until, s.due_why, s.class, s.counted_at, s.counted_bytes, s.active_at, s.idle_at, s.look_at, s.recall, coalesce(c.observed_at, 0)
 	from session s left join gateway_contact c on c.gateway = s.gateway `
 
 func scanSession(r scanner) (s provisioner.Session, err error) {
 	var key string
 	var opened, lease, renewed, handshake, received, sent, closed, ends, due, dueUntil, observed int64
-	var reportedAt, reportedReceived, reportedSent, clock, counted, countedBytes, active, idle, look int64
+	var reportedAt, reportedReceived, reportedSent, clock, counted, countedBytes, active, idle, look, recall int64
 	if err := r.Scan(&s.ID, &s.Device, &s.Tenant, &s.Person, &s.Gateway, &s.Pool, &s.AddressIndex, &s.KeyVersion, &key, &s.Stream, &s.Revision,
 		&opened, &lease, &renewed, &handshake, &received, &sent, &reportedAt, &reportedReceived, &reportedSent, &clock, &closed, &s.ClosedWhy, &s.ClosedRevision,
-		&s.KeyOf, &ends, &due, &dueUntil, &s.Ending.Why, &s.Class, &counted, &countedBytes, &active, &idle, &look, &observed); err != nil {
+		&s.KeyOf, &ends, &due, &dueUntil, &s.Ending.Why, &s.Class, &counted, &countedBytes, &active, &idle, &look, &recall, &observed); err != nil {
 		return s, err
 	}
 	s.OpenedAt, s.LeaseUntil, s.RenewedAt = at(opened), at(lease), at(renewed)
@@ -27,7 +27,7 @@ func scanSession(r scanner) (s provisioner.Session, err error) {
 	s.EndsAt, s.Ending.DueAt, s.Ending.EndsAt = at(ends), at(due), at(dueUntil)
 	s.ReceivedBytes, s.SentBytes = uint64(received), uint64(sent)
 	s.Traffic = trafficOf(s.OpenedAt, counted, countedBytes, active)
-	s.IdleAt, s.LookAt = at(idle), at(look)
+	s.IdleAt, s.LookAt, s.Recall = at(idle), at(look), time.Duration(recall)*time.Millisecond
 	s.Reported = provisioner.Usage{LastHandshake: at(reportedAt), ReceivedBytes: uint64(reportedReceived), SentBytes: uint64(reportedSent), Clock: at(clock)}
 	s.PublicKey, err = keyFromText(key)
 	return s, err

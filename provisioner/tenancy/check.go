@@ -330,7 +330,9 @@ func checkRules(p provisioner.LicencePool) *provisioner.Refusal {
 		return invalid(kindPool, p.Name, "take_back_unused und hold_at_least gibt es nur mit model: named", "take_back_unused and hold_at_least are for model: named only")
 	case p.LendGuaranteed < 0 || p.LendGuaranteed > 100:
 		return invalid(kindPool, p.Name, "lend_guaranteed muss von 0 bis 100 sein", "lend_guaranteed must be from 0 to 100")
-	case p.Recall < 0 || p.Recall > 0 && p.LendGuaranteed == 0:
+	case p.Recall != 0 && (p.Recall < provisioner.LeastIdle || p.Recall > provisioner.MostIdle):
+		return invalid(kindPool, p.Name, "recall muss von %s bis %s sein", "recall must be from %s to %s", provisioner.SpanText(provisioner.LeastIdle), provisioner.SpanText(provisioner.MostIdle))
+	case p.Recall > 0 && p.LendGuaranteed == 0:
 		return invalid(kindPool, p.Name, "recall braucht lend_guaranteed über 0", "recall needs lend_guaranteed above 0")
 	case p.TakeBackUnused < 0 || p.HoldAtLeast < 0:
 		return invalid(kindPool, p.Name, "eine Zeit darf nicht negativ sein", "a time must not be negative")

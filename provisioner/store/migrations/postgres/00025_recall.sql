@@ -1,0 +1,6 @@
+-- +goose Up
+
+-- Milliseconds without data after which an open session ends because its seat is
+-- called back for the tenant to which it is guaranteed; zero: it is not.
+alter table session add column recall bigint not null default 0;
+create index session_recall on session (pool) where closed_at = 0 and recall > 0;
