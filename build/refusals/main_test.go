@@ -33,8 +33,11 @@ func TestBothSidesSayTheSame(t *testing.T) {
 			same++
 			want := []string{string(e.Who), e.German.Sentence, e.German.Next, e.English.Sentence, e.English.Next}
 			got := []string{string(p.Who), p.German.Sentence, p.German.Next, p.English.Sentence, p.English.Next}
-			if p.Code == endpoint.CodeServerAway { // the laptop says it of the server, the server of the laptop
+			switch p.Code {
+			case endpoint.CodeServerAway: // the laptop says it of the server, the server of the laptop
 				want[1], got[1], want[3], got[3] = "", "", "", ""
+			case endpoint.CodeSeatAwaited: // the laptop says it to who waits, and for how long
+				want, got = want[:1], got[:1]
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s (-control plane +laptop):\n%s", p.Code, diff)

@@ -144,7 +144,7 @@ func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenReque
 		switch {
 		case err != nil && len(tried) > 0:
 			return Opened{}, errors.Join(err, s.end(ctx, failed, provisioner.CodeGatewayNotReady))
-		case r.Wait && refusedWith(err, provisioner.CodeNoSeat):
+		case r.Wait && noSeat(err):
 			return s.enqueue(ctx, actor, r, claimOf(applicant, standing), err)
 		case err != nil:
 			return Opened{}, err
@@ -167,9 +167,9 @@ func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenReque
 	}
 }
 
-func refusedWith(err error, code provisioner.Code) bool {
+func noSeat(err error) bool {
 	refusal, ok := provisioner.AsRefusal(err)
-	return ok && refusal.Code == code
+	return ok && refusal.Code == provisioner.CodeNoSeat
 }
 
 // claimOf is with what somebody claims a seat.

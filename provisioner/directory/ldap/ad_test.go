@@ -39,7 +39,7 @@ func TestActiveDirectorySignIn(t *testing.T) {
 		}
 		want := directory.Person{
 			Directory: "stadt", StableID: p.StableID, Login: "müller", DisplayName: "Müller, Jürgen (IT)", Mail: "juergen.mueller@stadt.example", DN: p.DN,
-			Groups: []string{staff, inner, domainUsers}, MissingGroups: []string{missing}, Status: directory.Status{PasswordEndsAt: p.Status.PasswordEndsAt},
+			Groups: []string{staff, inner, domainUsers}, MissingGroups: []string{missing}, Status: directory.Status{PasswordEndsAt: p.Status.PasswordEndsAt, PasswordChangedAt: p.Status.PasswordChangedAt},
 		}
 		if diff := cmp.Diff(want, p); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", login, diff)
@@ -47,6 +47,9 @@ func TestActiveDirectorySignIn(t *testing.T) {
 		// The domain's passwords are good for 42 days.
 		if left := time.Until(p.Status.PasswordEndsAt); left < 41*24*time.Hour || left > 43*24*time.Hour {
 			t.Errorf("the password ends at %v", p.Status.PasswordEndsAt)
+		}
+		if age := time.Since(p.Status.PasswordChangedAt); age < -time.Minute || age > 10*time.Minute {
+			t.Errorf("the password was set at %v", p.Status.PasswordChangedAt)
 		}
 		if before.StableID != "" && before.StableID != p.StableID {
 			t.Errorf("%q has another stable id: %s and %s", login, before.StableID, p.StableID)
@@ -116,7 +119,7 @@ func TestActiveDirectoryStatus(t *testing.T) {
 			if tt.detail != "" && (err == nil || !strings.Contains(err.Error(), tt.detail)) {
 				t.Errorf("the server says %v, not %q", err, tt.detail)
 			}
-			p.Status.PasswordEndsAt = time.Time{}
+			p.Status.PasswordEndsAt, p.Status.PasswordChangedAt = time.Time{}, time.Time{}
 			if diff := cmp.Diff(tt.want, p.Status); tt.cause != directory.EmptyPassword && diff != "" {
 				t.Errorf("status (-want +got):\n%s", diff)
 			}
@@ -134,7 +137,7 @@ func TestActiveDirectoryPasswordExpires(t *testing.T) {
 	s.SetPasswordOn(dn, ended.Add(-42*24*time.Hour))
 	p, err := d.SignIn(t.Context(), login, "Guten-Morgen")
 	wantCause(t, err, "")
-	if diff := cmp.Diff(directory.Status{PasswordExpired: true, PasswordEndsAt: ended}, p.Status); diff != "" {
+	if diff := cmp.Diff(directory.Status{PasswordExpired: true, PasswordEndsAt: ended, PasswordChangedAt: ended.Add(-42 * 24 * time.Hour)}, p.Status); diff != "" {
 		t.Errorf("an expired password (-want +got):\n%s", diff)
 	}
 	_, err = d.SignIn(t.Context(), login, "falsch-falsch")
@@ -142,7 +145,7 @@ func TestActiveDirectoryPasswordExpires(t *testing.T) {
 	s.Set(dn, "userAccountControl", "66048") // never expires
 	p, err = d.SignIn(t.Context(), login, "Guten-Morgen")
 	wantCause(t, err, "")
-	if diff := cmp.Diff(directory.Status{}, p.Status); diff != "" {
+	if diff := cmp.Diff(directory.Status{PasswordChangedAt: ended.Add(-42 * 24 * time.Hour)}, p.Status); diff != "" {
 		t.Errorf("a password that never expires (-want +got):\n%s", diff)
 	}
 }
@@ -188,7 +191,7 @@ func TestActiveDirectoryAtTheDomain(t *testing.T) {
 	if err := f.Reconcile(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	if e := o.named(t, "Eva Müller"); e.Person == nil || e.Person.Status != (directory.Status{PasswordEndsAt: p.Status.PasswordEndsAt}) {
+	if e := o.named(t, "Eva Müller"); e.Person == nil || e.Person.Status != (directory.Status{PasswordEndsAt: p.Status.PasswordEndsAt, PasswordChangedAt: p.Status.PasswordChangedAt}) {
 		t.Errorf("told: %+v", e)
 	}
 }

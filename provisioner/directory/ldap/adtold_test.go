@@ -87,7 +87,7 @@ func TestActiveDirectoryFeedTellsWhatTheServerComputes(t *testing.T) {
 			})
 		}
 		inOrder := func(s directory.Status) bool {
-			s.PasswordEndsAt = time.Time{}
+			s.PasswordEndsAt, s.PasswordChangedAt = time.Time{}, time.Time{}
 			return s == directory.Status{}
 		}
 		status("the first read", func(s directory.Status) bool { return inOrder(s) && time.Until(s.PasswordEndsAt) > 41*24*time.Hour })
