@@ -211,7 +211,7 @@ func TestMetricsTellNothing(t *testing.T) {
 			t.Errorf("no metric %s", line)
 		}
 	}
-	metrics = strings.ReplaceAll(metrics, `directory="stadt-ldap"`, "") // a service that the operator has named
+	metrics = strings.ReplaceAll(metrics, `directory="stadt-ldap"`, "")              // a service that the operator has named
 	for _, tenant := range []string{provisionertest.Tenant, provisionertest.Other} { // of a tenant itself, not of its people
 		metrics = strings.ReplaceAll(metrics, `heimdraht_tenant_crisis{tenant="`+tenant+`"} 0`, "")
 	}
