@@ -26,7 +26,7 @@ type Session struct {
 	Person       string
 	Gateway      string
 	Pool         string        // the licence pool whose seat it holds
-	Class        PriorityClass // as which it does; empty: PriorityOrdinary
+	Class        PriorityClass // out of whose reserve it is; ordinary: none
 	AddressIndex int64         // within the gateway's aggregate
 	KeyVersion   int64         // of the session-key root its preshared key comes from
 	PublicKey    Key

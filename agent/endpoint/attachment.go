@@ -166,7 +166,7 @@ func (a *attachment) open() error {
 
 // openAs asks for a session, or with an id for that one.
 func (a *attachment) openAs(resume string) error {
-	request := &heimdrahtv1.OpenSession{AgentVersion: a.endpoint.options.Version, Resume: resume, Clock: timestamppb.Now()}
+	request := &heimdrahtv1.OpenSession{AgentVersion: a.endpoint.options.Version, Resume: resume, Clock: timestamppb.Now(), Waits: true}
 	a.answer.Reset(openWithin)
 	select {
 	case <-a.endpoint.nudged: // this is the try that was hinted at

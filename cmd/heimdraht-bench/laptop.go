@@ -177,7 +177,7 @@ func open(ctx context.Context, conn *control.Conn) error {
 	if err != nil {
 		return control.FromStatus(err)
 	}
-	err = stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Open{Open: &heimdrahtv1.OpenSession{AgentVersion: version}}})
+	err = stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Open{Open: &heimdrahtv1.OpenSession{AgentVersion: version, Waits: true}}})
 	answer, broken := stream.Recv()
 	switch {
 	case broken != nil: // says better why than Send does

@@ -104,6 +104,9 @@ func (v view) all(actor provisioner.Actor, peak store.Peak, classes []store.Pool
 		all.HighestAt, all.Warning = peak.At, v.warning()
 	}
 	open := open(actor, v.shares[0].Tenant)
+	if !open && v.Waiting > 0 && v.Waiting < capacity.Smallest {
+		all.Waiting = Count{Withheld: true}
+	}
 	for _, c := range classes {
 		if c.Reserve == 0 {
 			continue

@@ -298,7 +298,7 @@ func (c *Client) Attach(ctx context.Context, l Laptop) heimdrahtv1.SessionServic
 
 // Open opens a session on a stream.
 func Open(stream heimdrahtv1.SessionService_AttachClient, resume string) (*heimdrahtv1.AttachResponse, error) {
-	err := stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Open{Open: &heimdrahtv1.OpenSession{Resume: resume, AgentVersion: "test"}}})
+	err := stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Open{Open: &heimdrahtv1.OpenSession{Resume: resume, AgentVersion: "test", Waits: true}}})
 	answer, broken := stream.Recv()
 	if broken != nil {
 		return nil, broken // says better why than Send does

@@ -294,7 +294,7 @@ func faultsOfTheControlPlane() []faultOf {
 		}},
 		{name: "agent too old", options: provisionertest.Options{Version: "v2.3.0"}, cause: "agent-too-old", inject: func(s *scene) {
 			stream := s.Attach(s.t.Context(), s.enrolled())
-			must(s.t, stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Open{Open: &heimdrahtv1.OpenSession{AgentVersion: "v1.9.0"}}}))
+			must(s.t, stream.Send(&heimdrahtv1.AttachRequest{Event: &heimdrahtv1.AttachRequest_Open{Open: &heimdrahtv1.OpenSession{AgentVersion: "v1.9.0", Waits: true}}}))
 			answer, err := stream.Recv()
 			must(s.t, err)
 			s.renews(stream, alive(answer.GetOpened().GetSessionId()))

@@ -32,6 +32,7 @@ func (w *waiting) end() {
 // wait tells the laptop that it waits, and follows its place.
 func (a *attachment) wait(r session.OpenRequest) error {
 	a.session = ""
+	a.reports.end() // of the one that it had
 	if a.waiting == nil {
 		r.Resume = ""
 		a.waiting = &waiting{Waiter: a.sessions.Await(a.actor.ID), request: r}

@@ -166,7 +166,7 @@ func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error
 		return tooLong()
 	}
 	return a.openAs(ctx, session.OpenRequest{
-		Stream: a.id, Resume: e.GetResume(), AgentVersion: printable(e.GetAgentVersion()), Clock: toTime(e.GetClock()), Wait: true,
+		Stream: a.id, Resume: e.GetResume(), AgentVersion: printable(e.GetAgentVersion()), Clock: toTime(e.GetClock()), Wait: e.GetWaits(),
 	})
 }
 

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/heimdraht/heimdraht/provisioner"
 )
 
 // Entry is somebody's place in the queue.
@@ -56,12 +54,11 @@ func Next(list []Waiting) (who *Waiting, pool string) {
 	return who, first.Pool
 }
 
-// best is the pool that gives a seat; nil if none does. Seats of people are assigned
-// when they open, not offered.
+// best is the pool that gives a seat; nil if none does.
 func (w *Waiting) best() (best *Offer) {
 	for i := range w.Offers {
 		o := &w.Offers[i]
-		if o.Model == provisioner.PoolNamed || o.Quantity.Running == 0 || o.Free() == 0 {
+		if o.Quantity.Running == 0 || !o.Assigned && o.Free() == 0 {
 			continue
 		}
 		if best == nil || o.Within() && !best.Within() || o.Within() == best.Within() && better(o, best) {
@@ -69,6 +66,12 @@ func (w *Waiting) best() (best *Offer) {
 		}
 	}
 	return best
+}
+
+// Hopeless reports whether there is nothing to wait for: no contract runs of any pool
+// that she is entitled to.
+func (w *Waiting) Hopeless() bool {
+	return !slices.ContainsFunc(w.Offers, func(o Offer) bool { return o.Quantity.Running > 0 })
 }
 
 // Positions numbers those that wait for seats of one pool, by device, from 1. within

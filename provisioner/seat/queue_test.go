@@ -34,7 +34,7 @@ func TestNext(t *testing.T) {
 		{"class before time", []seat.Waiting{waits("a", ordinary, 0, free), waits("b", crisis, time.Hour, free)}, "b"},
 		{"what was lent goes back before class", []seat.Waiting{waits("a", crisis, 0, free), waits("b", ordinary, time.Hour, lent)}, "b"},
 		{"who is first and gets none is passed", []seat.Waiting{waits("a", crisis, 0, full), waits("b", ordinary, 0, free)}, "b"},
-		{"named seats are not offered", []seat.Waiting{waits("a", ordinary, 0, named)}, ""},
+		{"a named seat", []seat.Waiting{waits("a", ordinary, 0, named)}, "a"},
 		{"of a contract that is over", []seat.Waiting{waits("a", ordinary, 0, seat.Offer{Pool: "vpn", Quantity: provisioner.Quantity{Seats: 5}})}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -90,7 +90,7 @@ func (q *queue) offer(who holder) seat.Offer {
 func (q *queue) come(who holder) (opened bool) {
 	q.came++
 	if _, refusal := seat.Choose([]seat.Offer{q.offer(who)}); refusal == nil {
-		q.move(who, 1)
+		q.take(who)
 		q.held = append(q.held, who)
 		return true
 	}
@@ -113,7 +113,7 @@ func TestTheQueueIsFair(t *testing.T) {
 		q := queue{house: house{
 			pool:    provisioner.LicencePool{Name: "vpn", LendGuaranteed: rapid.SampledFrom([]int64{0, 50, 100}).Draw(t, "lend")},
 			now:     of(seats, 0),
-			classes: map[provisioner.PriorityClass]int64{}, held: map[holder]int64{},
+			classes: map[provisioner.PriorityClass]int64{}, held: map[holder][]provisioner.PriorityClass{},
 		}}
 		left := seats
 		crisis := rapid.Int64Range(0, min(left, 2)).Draw(t, "reserve")
@@ -138,7 +138,7 @@ func TestTheQueueIsFair(t *testing.T) {
 			case 3, 4:
 				if len(q.held) > 0 {
 					i := rapid.IntRange(0, len(q.held)-1).Draw(t, "goes")
-					q.move(q.held[i], -1)
+					q.give(q.held[i])
 					q.held = slices.Delete(q.held, i, i+1)
 				}
 			case 5:
@@ -181,7 +181,7 @@ func (q *queue) dispatch(t *rapid.T) {
 		}
 		i := slices.IndexFunc(q.waiting, func(p place) bool { return p.Device == next.Device })
 		who := q.waiting[i].holder
-		q.move(who, 1)
+		q.take(who)
 		q.held = append(q.held, who)
 		q.waiting = slices.Delete(q.waiting, i, i+1)
 		if q.total() > q.now.Most() {

@@ -8,9 +8,10 @@
 //
 // Of a pool three things are counted: the seats held, the guarantees that their
 // tenants do not use (as far as they are not lent), and the reserves that their
-// classes do not use. Together they are never more than there is. A seat costs
-// one of the free ones, less what its holder takes out of her own guarantee and
-// her own reserve; so whoever has some of both left never waits.
+// classes do not use. Together they are never more than there is. Each seat pays one
+// promise: it is out of the class's reserve, else out of the tenant's guarantee, else
+// one of those that are promised to nobody. So whoever has some of either left never
+// waits.
 //
 // Not its business: holding seats (store counts them in the transaction that
 // opens and closes sessions).
@@ -42,9 +43,10 @@ type Offer struct {
 	UnusedGuarantee int64
 	// Seats reserved for classes that do not hold them, this one included.
 	UnusedReserve int64
-	// This tenant's guarantee, the part of it that is never lent, and how many it holds.
+	// This tenant's guarantee, the part of it that is never lent, and how many it holds
+	// that are not out of a reserve.
 	Guarantee, Protected, TenantHeld int64
-	// What is reserved for this class, and how many it holds.
+	// What is reserved for this class, and how many of that it holds.
 	Reserve, ClassHeld int64
 	// How many laptops wait that may take its seats.
 	Waiting int64
@@ -71,11 +73,7 @@ func (o Offer) Within() bool { return o.TenantHeld < o.Guarantee }
 // zero, never negative, while a pool that shrank below what is held drains.
 func (o Offer) Free() int64 {
 	left := max(0, o.Quantity.Most()-o.Held)
-	// A seat out of the guarantee and the reserve frees one for everybody, one out of
-	// either costs nothing, any other costs one.
-	guarantee, reserve := o.ownUnused(), o.ownReserve()
-	slack := left - o.UnusedGuarantee - o.UnusedReserve + min(guarantee, reserve)
-	return min(left, max(guarantee, reserve)+max(0, slack))
+	return min(left, o.ownUnused()+o.ownReserve()+max(0, left-o.UnusedGuarantee-o.UnusedReserve))
 }
 
 // owed reports whether a seat is there for this person whoever else waits: of the

@@ -70,9 +70,9 @@ func TestChoose(t *testing.T) {
 type house struct {
 	pool    provisioner.LicencePool
 	now     provisioner.Quantity
-	tenants []int64 // held
+	tenants []int64 // held, but for those out of reserves
 	classes map[provisioner.PriorityClass]int64
-	held    map[holder]int64
+	held    map[holder][]provisioner.PriorityClass // out of which reserve
 }
 
 type holder struct {
@@ -81,8 +81,8 @@ type holder struct {
 }
 
 func (h *house) total() (n int64) {
-	for _, held := range h.tenants {
-		n += held
+	for _, list := range h.held {
+		n += int64(len(list))
 	}
 	return n
 }
@@ -102,12 +102,31 @@ func (h *house) offer(who holder) seat.Offer {
 	return o
 }
 
-func (h *house) move(who holder, by int64) {
-	h.tenants[who.tenant] += by
-	h.held[who] += by
-	if who.class != provisioner.PriorityOrdinary {
-		h.classes[who.class] += by
+// take gives a seat, out of the class's reserve while there is some.
+func (h *house) take(who holder) {
+	o := h.offer(who)
+	paid := provisioner.PriorityOrdinary
+	if o.ClassHeld < o.Reserve {
+		paid = who.class
+		h.classes[who.class]++
+	} else {
+		h.tenants[who.tenant]++
 	}
+	h.held[who] = append(h.held[who], paid)
+}
+
+// give takes a seat back from somebody, if there is one.
+func (h *house) give(who holder) {
+	list := h.held[who]
+	if len(list) == 0 {
+		return
+	}
+	if paid := list[0]; paid == provisioner.PriorityOrdinary {
+		h.tenants[who.tenant]--
+	} else {
+		h.classes[paid]--
+	}
+	h.held[who] = list[1:]
 }
 
 // Whatever order tenants and classes come and go in, and however the pool shrinks
@@ -121,7 +140,7 @@ func TestPromisesHold(t *testing.T) {
 		h := house{
 			pool:    provisioner.LicencePool{Name: "vpn", LendGuaranteed: rapid.SampledFrom([]int64{0, 0, 25, 50, 100}).Draw(t, "lend")},
 			now:     of(seats, rapid.Int64Range(0, 3).Draw(t, "burst")),
-			classes: map[provisioner.PriorityClass]int64{}, held: map[holder]int64{},
+			classes: map[provisioner.PriorityClass]int64{}, held: map[holder][]provisioner.PriorityClass{},
 		}
 		left := seats
 		for _, class := range []provisioner.PriorityClass{provisioner.PriorityCrisis, provisioner.PriorityControl} {
@@ -140,9 +159,7 @@ func TestPromisesHold(t *testing.T) {
 			who := holder{rapid.IntRange(0, len(h.tenants)-1).Draw(t, "tenant"), rapid.SampledFrom(provisioner.PriorityClasses()).Draw(t, "class")}
 			switch rapid.IntRange(0, 9).Draw(t, "step") {
 			case 0, 1, 2:
-				if h.held[who] > 0 {
-					h.move(who, -1)
-				}
+				h.give(who)
 				continue
 			case 3:
 				h.now.Seats = rapid.SampledFrom([]int64{seats, seats / 2}).Draw(t, "now")
@@ -155,7 +172,7 @@ func TestPromisesHold(t *testing.T) {
 				t.Fatalf("%d free, and %v", o.Free(), refusal)
 			}
 			if refusal == nil {
-				h.move(who, 1)
+				h.take(who)
 				if h.total() > h.now.Most() {
 					t.Fatalf("%d seats held of %d", h.total(), h.now.Most())
 				}

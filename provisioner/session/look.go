@@ -100,7 +100,7 @@ func (l looker) endIdle(tenant provisioner.Tenant, session provisioner.Session) 
 	}
 	evidence := provisioner.ExpiryEvidence{Now: l.tx.Now, ServingSince: l.servingSince, GatewayConnected: gateway.Reachable(l.tx.Now)}
 	idle := session.Idleness(idlePolicy(tenant, session), evidence)
-	if session.Recall > 0 && idle.EndsAt.IsZero() && !idle.Over {
+	if session.Recall > 0 && worksAgain(session, l.tx.Now) {
 		// Somebody works in it again: it is called back no longer.
 		if err := l.tx.SetRecall(session, 0); err != nil {
 			return err

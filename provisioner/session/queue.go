@@ -60,7 +60,10 @@ func takeTurn(tx *store.Writer, claim seat.Claim, device, own string) (string, e
 	}
 	for i := range offers {
 		o := &offers[i]
-		o.Own = o.Pool == own || o.Pool == offered
+		if o.Pool == own && o.Model != provisioner.PoolNamed && o.Quantity.Running > 0 {
+			return own, nil // of one seat for another of the same pool nobody has less, also while it drains
+		}
+		o.Own = o.Pool == offered
 	}
 	return chosen(offers)
 }
@@ -184,7 +187,7 @@ func isIdle(tx *store.Reader, now time.Time) (bool, error) {
 		return false, err
 	}
 	next, _ := seat.Next(waiting)
-	return next == nil, nil
+	return next == nil && !slices.ContainsFunc(waiting, func(w seat.Waiting) bool { return w.Hopeless() }), nil
 }
 
 // dispatchSome takes back what was not taken, forgets who has not come back, and holds
@@ -232,11 +235,19 @@ func offerSeats(tx *store.Writer) error {
 			return err
 		}
 		next, pool := seat.Next(waiting)
+		if i := slices.IndexFunc(waiting, func(w seat.Waiting) bool { return w.Hopeless() }); i >= 0 {
+			next, pool = &waiting[i], ""
+		}
 		if next == nil {
 			return nil
 		}
 		i := slices.IndexFunc(heads, func(q store.Queued) bool { return q.Device == next.Device })
-		if err := tx.OfferSeat(heads[i], pool, tx.Now.Add(offerFor)); err != nil {
+		if pool == "" {
+			err = tx.Lose(heads[i]) // her laptop asks again, and hears that there is nothing to wait for
+		} else {
+			err = tx.OfferSeat(heads[i], pool, tx.Now.Add(offerFor))
+		}
+		if err != nil {
 			return err
 		}
 		switch head, err := tx.QueueHead(next.Tenant, next.Class); {

@@ -22,6 +22,15 @@ func idlePolicy(tenant provisioner.Tenant, s provisioner.Session) provisioner.Id
 	return p
 }
 
+// worksAgain reports whether somebody works in a session whose seat is called back.
+func worksAgain(s provisioner.Session, now time.Time) bool {
+	active := s.OpenedAt
+	if s.Traffic.ActiveAt.After(active) {
+		active = s.Traffic.ActiveAt
+	}
+	return now.Sub(active) < s.Recall/2
+}
+
 // recallLent calls back lent seats that tenants wait for to which they are guaranteed:
 // those of the sessions that are idle longest, as many as wait. Their laptops are told
 // as of any session that is idle, and whoever works goes on. Where nobody waits any more
@@ -68,7 +77,14 @@ func recallSome(tx *store.Writer, pool provisioner.LicencePool, wanted int64) er
 	if list, err = tx.LongestIdle(pool.Name, tx.Now.Add(-pool.Recall), more); err != nil {
 		return err
 	}
+	borrowed, err := tx.Borrowed(pool.Name)
+	if err != nil {
+		return err
+	}
 	for _, s := range list {
+		if borrowed[s.Tenant]--; borrowed[s.Tenant] < 0 {
+			continue // the rest are its own
+		}
 		if err := tx.SetRecall(s, pool.Recall); err != nil {
 			return err
 		}

@@ -275,12 +275,13 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		if err != nil {
 			return err
 		}
-		if err := tx.HoldSeat(pool, claim); err != nil {
+		class, err := tx.HoldSeat(pool, claim)
+		if err != nil {
 			return fmt.Errorf("taking a seat of %s: %w", pool, err)
 		}
 		opened.Session = provisioner.Session{
 			ID: provisioner.NewID(), Device: device.ID, Tenant: device.Tenant, Person: device.Person,
-			Gateway: gateway.Name, Pool: pool, Class: claim.Class, AddressIndex: index, KeyVersion: s.Keys.Current(),
+			Gateway: gateway.Name, Pool: pool, Class: class, AddressIndex: index, KeyVersion: s.Keys.Current(),
 			PublicKey: device.PublicKey, Stream: r.Stream, Reported: provisioner.Usage{Clock: r.Clock},
 			OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease), EndsAt: ends,
 		}

@@ -194,16 +194,23 @@ func (s *Service) writeStatic(tx *store.Writer, actor provisioner.Actor, r Stati
 	if err := enrolment.MayAdd(tx, *d); err != nil {
 		return session, gateway, err
 	}
+	var own string // the pool of which the former file has a seat
 	if r.Device == "" {
 		err = tx.AddDevice(*d)
 	} else {
+		switch former, err := tx.StaticPeer(d.ID); {
+		case err == nil:
+			own = former.Pool
+		case !errors.Is(err, store.ErrNone):
+			return session, gateway, fmt.Errorf("reading what the former file holds: %w", err)
+		}
 		err = replaceStatic(tx, *d)
 	}
 	if err != nil {
 		return session, gateway, err
 	}
 	claim := seat.Claim{Tenant: d.Tenant, Person: d.Person, Class: provisioner.PriorityOrdinary}
-	pool, err := choosePool(tx, claim)
+	pool, err := takeTurn(tx, claim, d.ID, own)
 	if err != nil {
 		return session, gateway, err
 	}
@@ -211,7 +218,7 @@ func (s *Service) writeStatic(tx *store.Writer, actor provisioner.Actor, r Stati
 	if err != nil {
 		return session, gateway, err
 	}
-	if err := tx.HoldSeat(pool, claim); err != nil {
+	if _, err := tx.HoldSeat(pool, claim); err != nil {
 		return session, gateway, fmt.Errorf("taking a seat of %s: %w", pool, err)
 	}
 	session, err = tx.AddStatic(store.StaticPeer{

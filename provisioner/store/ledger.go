@@ -73,6 +73,7 @@ type (
 	}
 	shareRow struct {
 		guarantee, protected, held int64
+		reserved                   int64 // of the held ones, those out of reserves
 		dirty                      bool
 	}
 	classRow struct {
@@ -194,7 +195,7 @@ func (l *ledger) flush() error {
 		if r.dirty {
 			change(l, r)
 			r.dirty = false
-			errs = append(errs, l.pen.run(`update pool_share set held = $1 where pool = $2 and tenant = $3`, r.held, k.pool, k.tenant))
+			errs = append(errs, l.pen.run(`update pool_share set held = $1, reserved = $2 where pool = $3 and tenant = $4`, r.held, r.reserved, k.pool, k.tenant))
 		}
 	}
 	for name, r := range l.rows.gateways {
@@ -356,7 +357,7 @@ func (l *ledger) offers(c seat.Claim, now time.Time) ([]seat.Offer, error) {
 		}
 		list[i] = seat.Offer{
 			Pool: name, Model: p.model, Quantity: p.quantity, Held: p.held, UnusedGuarantee: p.unused, UnusedReserve: p.unusedReserve,
-			Guarantee: s.guarantee, Protected: s.protected, TenantHeld: s.held, Reserve: class.reserve, ClassHeld: class.held,
+			Guarantee: s.guarantee, Protected: s.protected, TenantHeld: s.held - s.reserved, Reserve: class.reserve, ClassHeld: class.held,
 			Waiting: p.waiting, Queued: p.queued,
 		}
 	}
@@ -429,11 +430,12 @@ func (l *ledger) moveSeat(pool, tenant string, class provisioner.PriorityClass, 
 	}
 	change(l, s)
 	change(l, p)
-	p.unused += max(0, s.protected-s.held-by) - max(0, s.protected-s.held)
+	p.dirty, s.dirty = true, true
 	p.held += by
 	s.held += by
-	p.dirty, s.dirty = true, true
 	if !reserves(class) {
+		own := s.held - s.reserved
+		p.unused += max(0, s.protected-own) - max(0, s.protected-own+by)
 		return nil
 	}
 	c, err := l.class(pool, class)
@@ -442,6 +444,7 @@ func (l *ledger) moveSeat(pool, tenant string, class provisioner.PriorityClass, 
 	}
 	change(l, c)
 	p.unusedReserve += max(0, c.reserve-c.held-by) - max(0, c.reserve-c.held)
+	s.reserved += by
 	c.held += by
 	c.dirty = true
 	return nil

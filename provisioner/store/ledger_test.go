@@ -155,6 +155,9 @@ func (q *quarter) agrees(t *testing.T, s *store.Store) {
 	for _, v := range open {
 		held[v.Pool+" "+v.Tenant]++
 		held[v.Pool+" "+string(v.Class)]++
+		if v.Class != provisioner.PriorityOrdinary {
+			held[v.Pool+" reserved "+v.Tenant]++
+		}
 		held[v.Pool]++
 		places[v.Gateway]++
 		address := fmt.Sprint(v.Gateway, " ", v.AddressIndex)
@@ -166,7 +169,7 @@ func (q *quarter) agrees(t *testing.T, s *store.Store) {
 	for i, declared := range q.pools {
 		var unused int64
 		for _, v := range declared.Shares {
-			unused += max(0, declared.Protected(v.Guarantee)-held[declared.Name+" "+v.Tenant])
+			unused += max(0, declared.Protected(v.Guarantee)-held[declared.Name+" "+v.Tenant]+held[declared.Name+" reserved "+v.Tenant])
 		}
 		for _, tenant := range q.tenants {
 			p := view(t, s, func(tx *store.Reader) ([]seat.Offer, error) {
@@ -177,7 +180,7 @@ func (q *quarter) agrees(t *testing.T, s *store.Store) {
 			want := seat.Offer{
 				Pool: declared.Name, Model: declared.Model, Quantity: declared.At(time.Now()),
 				Held: held[p.Pool], UnusedGuarantee: unused, UnusedReserve: max(0, 4-crisis), Reserve: 4, ClassHeld: crisis,
-				Guarantee: share.Guarantee, Protected: declared.Protected(share.Guarantee), TenantHeld: held[p.Pool+" "+tenant],
+				Guarantee: share.Guarantee, Protected: declared.Protected(share.Guarantee), TenantHeld: held[p.Pool+" "+tenant] - held[p.Pool+" reserved "+tenant],
 			}
 			if diff := cmp.Diff(want, p); diff != "" {
 				t.Errorf("%s of %s: %s", p.Pool, tenant, diff)

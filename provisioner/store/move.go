@@ -199,7 +199,7 @@ func (w *Writer) leaveRest(tenant string, p provisioner.Person) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	for _, table := range []string{"standing", "held_loss", "external_person", "person_suspension", "invitation", "acknowledgement", "lost_device", "named_seat", "device"} {
+	for _, table := range []string{"standing", "held_loss", "external_person", "person_suspension", "invitation", "acknowledgement", "lost_device", "named_seat", "seat_queue", "device"} {
 		if err := run(w.q, `update `+table+` set person = $1 where person = $2 and tenant <> $3`, rest.ID, p.ID, tenant); err != nil {
 			return "", err
 		}

@@ -89,14 +89,27 @@ func (l *ledger) model(pool string) (provisioner.PoolModel, error) {
 // HoldSeat gives a session, or a static peer, the seat of a pool; whether it may have
 // one was decided before. A named seat is assigned to her unless she has it already, and
 // is not counted again.
-func (w *Writer) HoldSeat(pool string, c seat.Claim) error {
+// It tells out of which class's reserve the seat is; ordinary: none.
+func (w *Writer) HoldSeat(pool string, c seat.Claim) (paid provisioner.PriorityClass, err error) {
 	model, err := w.ledger().model(pool)
 	if err != nil {
-		return err
+		return paid, err
 	}
-	if model != provisioner.PoolNamed {
-		return w.TakeSeat(pool, c.Tenant, c.Class)
+	paid = provisioner.PriorityOrdinary
+	if model == provisioner.PoolNamed {
+		return paid, w.holdNamed(pool, c)
 	}
+	class, err := w.ledger().class(pool, c.Class)
+	if err != nil {
+		return paid, err
+	}
+	if class.held < class.reserve {
+		paid = c.Class
+	}
+	return paid, w.TakeSeat(pool, c.Tenant, paid)
+}
+
+func (w *Writer) holdNamed(pool string, c seat.Claim) error {
 	n, err := namedSeat(w.beside(), pool, c.Person)
 	today := provisioner.DayBegins(provisioner.DayOf(w.Now))
 	switch {

@@ -82,7 +82,8 @@ func (n *named) opens(r *rapid.T, d provisioner.Device) {
 		}
 		n.open[d.Person]++
 		n.has[d.Person] = false
-		return errors.Join(tx.HoldSeat(pool, claim), tx.OpenSession(&provisioner.Session{
+		_, err = tx.HoldSeat(pool, claim)
+		return errors.Join(err, tx.OpenSession(&provisioner.Session{
 			ID: provisioner.NewID(), Device: d.ID, Tenant: d.Tenant, Person: d.Person, Gateway: g.Name, Pool: pool,
 			AddressIndex: index, PublicKey: d.PublicKey, OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease),
 		}))

@@ -345,7 +345,7 @@ func TestADumpOfAnOlderSchema(t *testing.T) {
 		`drop table named_seat, pool_day`,
 		`drop table pool_class`,
 		`alter table licence_pool drop column model, drop column running, drop column unused_reserve`,
-		`alter table pool_share drop column protected`,
+		`alter table pool_share drop column protected, drop column reserved`,
 		`alter table session drop column class`,
 		`drop index suspension_approval`,
 		`drop table waiting_laptop`,

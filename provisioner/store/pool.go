@@ -82,7 +82,7 @@ type entitlement struct {
 }
 
 const selectEntitled = `select s.tenant, p.name, p.model, p.seats, p.burst, p.running, p.valid_from, p.valid_until, p.held, p.unused_guarantee, p.unused_reserve,
-	p.queued, p.waiting, s.guarantee, s.protected, s.held from pool_share s join licence_pool p on p.name = s.pool `
+	p.queued, p.waiting, s.guarantee, s.protected, s.held, s.reserved from pool_share s join licence_pool p on p.name = s.pool `
 
 // forSessions is the condition that a share s may give sessions of its tenant seats.
 const forSessions = `s.entitled = 1 and not exists (select 1 from product_pool x where x.tenant = s.tenant and x.pool = s.pool)`
@@ -91,7 +91,7 @@ func scanEntitled(s scanner) (e entitlement, err error) {
 	var from, until int64
 	q := &e.quantity
 	err = s.Scan(&e.tenant, &e.pool, &e.model, &q.Seats, &q.Burst, &q.Running, &from, &until, &e.poolRow.held, &e.unused, &e.unusedReserve,
-		&e.queued, &e.waiting, &e.guarantee, &e.protected, &e.shareRow.held)
+		&e.queued, &e.waiting, &e.guarantee, &e.protected, &e.shareRow.held, &e.reserved)
 	q.From, q.Until = at(from), at(until)
 	return e, err
 }
@@ -151,7 +151,7 @@ func (w *Writer) PutPool(p provisioner.LicencePool, was ...provisioner.LicencePo
 		return err
 	}
 	return run(w.q, `update licence_pool set
-			unused_guarantee = coalesce((select sum(case when protected > held then protected - held else 0 end) from pool_share where pool = $1), 0),
+			unused_guarantee = coalesce((select sum(case when protected > held - reserved then protected - held + reserved else 0 end) from pool_share where pool = $1), 0),
 			unused_reserve = coalesce((select sum(case when reserve > held then reserve - held else 0 end) from pool_class where pool = $2), 0)
 		where name = $3`, p.Name, p.Name, p.Name)
 }
@@ -208,7 +208,7 @@ func (w *Writer) AdvancePools() (int, error) {
 	return len(list), nil
 }
 
-// TakeSeat counts one more seat held by somebody of a class; whether it may was
+// TakeSeat counts one more seat held, out of the reserve of a class unless that is ordinary; whether it may was
 // decided before. Whoever does not know of what model the pool is calls HoldSeat.
 func (w *Writer) TakeSeat(pool, tenant string, class provisioner.PriorityClass) error {
 	return w.ledger().moveSeat(pool, tenant, class, 1)

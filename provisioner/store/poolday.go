@@ -26,7 +26,8 @@ func dayText(t time.Time) string {
 	return fmt.Sprintf("%04d-%02d-%02d", year, month, day)
 }
 
-const newPeaks = `select p.name, p.held from licence_pool p left join pool_day d on d.pool = p.name and d.day = $1 where p.held > coalesce(d.peak, -1) order by p.name`
+// newPeaks are none below five (capacity.Smallest): of few they would tell when somebody works.
+const newPeaks = `select p.name, p.held from licence_pool p left join pool_day d on d.pool = p.name and d.day = $1 where p.held > coalesce(d.peak, 4) order by p.name`
 
 func scanPeak(s scanner) (p Peak, err error) { err = s.Scan(&p.Pool, &p.Seats); return p, err }
 

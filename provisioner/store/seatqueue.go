@@ -18,6 +18,7 @@ type Queued struct {
 	LostAt  time.Time // since when there is none; zero: there is one
 	// Pool is the one of which a seat is held for it, counted, until OfferedUntil. Empty: none is.
 	Pool         string
+	Paid         provisioner.PriorityClass // out of whose reserve it is
 	OfferedUntil time.Time
 }
 
@@ -25,14 +26,14 @@ type Queued struct {
 func (q Queued) Waits() bool { return q.LostAt.IsZero() && q.Pool == "" }
 
 const (
-	selectQueued = `select q.device, q.tenant, q.person, q.class, q.since, q.stream, q.heard_at, q.lost_at, q.offered_pool, q.offered_until from seat_queue q `
+	selectQueued = `select q.device, q.tenant, q.person, q.class, q.since, q.stream, q.heard_at, q.lost_at, q.offered_pool, q.offered_class, q.offered_until from seat_queue q `
 	// waits is what an index of seat_queue is for.
 	waits = `lost_at = 0 and offered_until = 0`
 )
 
 func scanQueued(s scanner) (q Queued, err error) {
 	var since, heard, lost, until int64
-	err = s.Scan(&q.Device, &q.Tenant, &q.Person, &q.Class, &since, &q.Stream, &heard, &lost, &q.Pool, &until)
+	err = s.Scan(&q.Device, &q.Tenant, &q.Person, &q.Class, &since, &q.Stream, &heard, &lost, &q.Pool, &q.Paid, &until)
 	q.Since, q.HeardAt, q.LostAt, q.OfferedUntil = at(since), at(heard), at(lost), at(until)
 	return q, err
 }
@@ -118,8 +119,8 @@ func (r *Reader) tenantsWaited() (map[string]map[string]bool, error) {
 		err = s.Scan(&v.pool, &v.tenant, &v.held, &v.guarantee)
 		return v, err
 	},
-		`select s.pool, s.tenant, s.held, s.guarantee from pool_share s join licence_pool p on p.name = s.pool
-			where p.waiting > 0 and p.model <> $1 and `+forSessions, string(provisioner.PoolNamed))
+		`select s.pool, s.tenant, s.held - s.reserved, s.guarantee from pool_share s join licence_pool p on p.name = s.pool
+			where p.waiting > 0 and `+forSessions)
 	within := make(map[string]map[string]bool)
 	for _, v := range list {
 		if within[v.pool] == nil {
@@ -192,11 +193,12 @@ func (w *Writer) queuedOrNone(device string) (Queued, error) {
 
 // OfferSeat holds a seat of a pool for who waits and wakes her laptop's stream.
 func (w *Writer) OfferSeat(q Queued, pool string, until time.Time) error {
-	if err := w.HoldSeat(pool, q.Claim); err != nil {
+	paid, err := w.HoldSeat(pool, q.Claim)
+	if err != nil {
 		return fmt.Errorf("holding a seat of %s: %w", pool, err)
 	}
 	was := q
-	q.Pool, q.OfferedUntil = pool, until
+	q.Pool, q.Paid, q.OfferedUntil = pool, paid, until
 	return errors.Join(w.putQueued(was, q), w.wake(q))
 }
 
@@ -207,7 +209,7 @@ func (w *Writer) Lose(q Queued) error {
 		return err
 	}
 	was := q
-	q.Pool, q.OfferedUntil = "", time.Time{}
+	q.Pool, q.Paid, q.OfferedUntil = "", "", time.Time{}
 	if q.LostAt.IsZero() {
 		q.LostAt = w.Now
 	}
@@ -237,7 +239,7 @@ func (w *Writer) takeOfferBack(q Queued) error {
 	if q.Pool == "" {
 		return nil
 	}
-	if err := w.FreeSeat(q.Pool, q.Tenant, q.Class); err != nil {
+	if err := w.FreeSeat(q.Pool, q.Tenant, q.Paid); err != nil {
 		return fmt.Errorf("giving an offered seat of %s back: %w", q.Pool, err)
 	}
 	return nil
@@ -246,12 +248,12 @@ func (w *Writer) takeOfferBack(q Queued) error {
 // putQueued writes a place and counts it; was is as it was, zero if there was none.
 func (w *Writer) putQueued(was, is Queued) error {
 	touch(w.ledger(), w.ledger().rows.places, is.Device)
-	if err := w.beside().run(`insert into seat_queue (device, tenant, person, class, rank, since, stream, heard_at, lost_at, offered_pool, offered_until)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+	if err := w.beside().run(`insert into seat_queue (device, tenant, person, class, rank, since, stream, heard_at, lost_at, offered_pool, offered_class, offered_until)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 		on conflict (device) do update set tenant = excluded.tenant, person = excluded.person, class = excluded.class, rank = excluded.rank,
 			since = excluded.since, stream = excluded.stream, heard_at = excluded.heard_at, lost_at = excluded.lost_at,
-			offered_pool = excluded.offered_pool, offered_until = excluded.offered_until`,
-		is.Device, is.Tenant, is.Person, string(is.Class), is.Class.Rank(), ms(is.Since), is.Stream, ms(is.HeardAt), ms(is.LostAt), is.Pool, ms(is.OfferedUntil)); err != nil {
+			offered_pool = excluded.offered_pool, offered_class = excluded.offered_class, offered_until = excluded.offered_until`,
+		is.Device, is.Tenant, is.Person, string(is.Class), is.Class.Rank(), ms(is.Since), is.Stream, ms(is.HeardAt), ms(is.LostAt), is.Pool, string(is.Paid), ms(is.OfferedUntil)); err != nil {
 		return err
 	}
 	if was.Device != "" {

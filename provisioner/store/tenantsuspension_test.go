@@ -154,6 +154,30 @@ func TestSuspensionsOfManyBefore(t *testing.T) {
 // backOverRest takes a database back over 00019_rest.sql.
 func backOverRest() []string {
 	return []string{
+		`drop index session_recall`, // 00025_recall.sql
+		`alter table session drop column recall`,
+		`drop table named_seat`, // 00024_named_seats.sql
+		`drop table pool_day`,
+		`drop index session_look`, // 00023_idle.sql
+		`alter table session drop column counted_at`,
+		`alter table session drop column counted_bytes`,
+		`alter table session drop column active_at`,
+		`alter table session drop column idle_at`,
+		`alter table session drop column look_at`,
+		`alter table tenant drop column idle_below`,
+		`alter table tenant drop column idle_after`,
+		`alter table tenant drop column idle_in_crisis`,
+		`alter table tenant drop column crisis_since`,
+		`alter table tenant drop column crisis_reason`,
+		`create index session_end on session (due_until) where closed_at = 0 and due_until > 0`,
+		`drop table seat_queue`, // 00022_queue.sql
+		`alter table licence_pool drop column queued`,
+		`alter table licence_pool drop column waiting`,
+		`drop table product_present`, // 00021_products.sql
+		`drop table product_replica`,
+		`drop table product_peak`,
+		`drop table product_pool`,
+		`alter table standing drop column password_changed_at`, // 00020_password.sql
 		`drop table tenant_suspension`,
 		`drop table taken_alone`,
 		`drop index invitation_handed_over`,

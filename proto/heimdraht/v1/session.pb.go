@@ -217,7 +217,10 @@ type OpenSession struct {
 	Resume       string `protobuf:"bytes,1,opt,name=resume,proto3" json:"resume,omitempty"`
 	AgentVersion string `protobuf:"bytes,2,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
 	// What the laptop's clock shows, so that somebody can see that it is wrong.
-	Clock         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=clock,proto3" json:"clock,omitempty"`
+	Clock *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=clock,proto3" json:"clock,omitempty"`
+	// Where there is no seat the laptop waits for one (SessionWaiting). Else it is
+	// refused with no-seat, as programs know it that do not know how to wait.
+	Waits         bool `protobuf:"varint,4,opt,name=waits,proto3" json:"waits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -271,6 +274,13 @@ func (x *OpenSession) GetClock() *timestamppb.Timestamp {
 		return x.Clock
 	}
 	return nil
+}
+
+func (x *OpenSession) GetWaits() bool {
+	if x != nil {
+		return x.Waits
+	}
+	return false
 }
 
 type RenewSession struct {
@@ -1325,11 +1335,12 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\x04open\x18\x01 \x01(\v2\x19.heimdraht.v1.OpenSessionH\x00R\x04open\x122\n" +
 	"\x05renew\x18\x02 \x01(\v2\x1a.heimdraht.v1.RenewSessionH\x00R\x05renew\x122\n" +
 	"\x05close\x18\x03 \x01(\v2\x1a.heimdraht.v1.CloseSessionH\x00R\x05closeB\a\n" +
-	"\x05event\"|\n" +
+	"\x05event\"\x92\x01\n" +
 	"\vOpenSession\x12\x16\n" +
 	"\x06resume\x18\x01 \x01(\tR\x06resume\x12#\n" +
 	"\ragent_version\x18\x02 \x01(\tR\fagentVersion\x120\n" +
-	"\x05clock\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05clock\"\x8a\x01\n" +
+	"\x05clock\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05clock\x12\x14\n" +
+	"\x05waits\x18\x04 \x01(\bR\x05waits\"\x8a\x01\n" +
 	"\fRenewSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12)\n" +

@@ -12,6 +12,9 @@ alter table licence_pool add column unused_reserve bigint not null default 0;
 -- The part of the guarantee that is never lent: of it unused_guarantee is the sum.
 alter table pool_share add column protected bigint not null default 0;
 update pool_share set protected = guarantee;
+-- Of the seats held, those that came out of reserves: each seat pays one promise,
+-- the tenant's guarantee or the class's reserve.
+alter table pool_share add column reserved bigint not null default 0;
 
 -- Seats of a pool that are reserved for a class of people, and those that its
 -- people hold. Ordinary people have no row.
@@ -23,5 +26,5 @@ create table pool_class (
     primary key (pool, class)
 );
 
--- The class as which a session holds its seat.
+-- The class out of whose reserve a session has its seat; ordinary: none.
 alter table session add column class text collate "C" not null default 'ordinary';
