@@ -318,15 +318,7 @@ func wasConnected(tx *store.Writer, device provisioner.Device) (bool, error) {
 	return goesOn && tx.Now.Sub(last[0].ClosedAt) <= provisioner.Lease, nil
 }
 
-// choosePool names the licence pool that gives the seat.
-func choosePool(tx *store.Writer, claim seat.Claim) (string, error) {
-	offers, err := tx.Offers(claim, tx.Now)
-	if err != nil {
-		return "", fmt.Errorf("reading the licence pools: %w", err)
-	}
-	return chosen(offers)
-}
-
+// chosen names the licence pool that gives the seat.
 func chosen(offers []seat.Offer) (string, error) {
 	pool, refusal := seat.Choose(offers)
 	if refusal != nil {
