@@ -98,6 +98,13 @@ func (c Contract) RunsAt(t time.Time) bool {
 	return !t.Before(c.From) && (c.Until.IsZero() || t.Before(c.Until))
 }
 
+// Overlaps reports whether two contracts are one, as their references tell, and run on the
+// same days.
+func (c Contract) Overlaps(other Contract) bool {
+	before := func(a, b Contract) bool { return !a.Until.IsZero() && !a.Until.After(b.From) }
+	return c.Reference != "" && c.Reference == other.Reference && !before(c, other) && !before(other, c)
+}
+
 // Quantity is what a pool's contracts give together from one time to another.
 type Quantity struct {
 	Seats, Burst int64

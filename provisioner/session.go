@@ -136,6 +136,17 @@ func (s Session) WhyClosed() *Refusal {
 	}
 }
 
+// KeepsSeat reports whether the seat of a session that ends so is held for its laptop,
+// which works and opens the next one at once.
+func KeepsSeat(why Code) bool {
+	switch why {
+	case CodeGatewayMoved, CodeGatewayNotReady, CodeAccessChanged, CodeSessionAged:
+		return true
+	default:
+		return false
+	}
+}
+
 // Gateway is one server that ends tunnels.
 type Gateway struct {
 	Name        string

@@ -102,7 +102,11 @@ func contracts(m *mapping) []provisioner.Contract {
 		}
 		if c := item.mapping("a contract"); c != nil {
 			c.under("contracts.")
-			all = append(all, contract(c, "reference"))
+			one := contract(c, "reference")
+			if slices.ContainsFunc(all, one.Overlaps) {
+				item.failf("the contract %s runs twice on some days: one with more seats is wanted, or another reference", quoted(one.Reference))
+			}
+			all = append(all, one)
 			c.done()
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,34 +69,64 @@ func (e *Explained) explain(tx *store.Reader, found store.FoundPerson, everywher
 	if err != nil {
 		return fmt.Errorf("reading the licence pools: %w", err)
 	}
+	if err := e.addHeld(tx, found, offers); err != nil {
+		return err
+	}
 	pool, steps := seat.Explain(claim, offers)
-	e.Pool = pool
+	if e.Pool == "" {
+		e.Pool = pool
+	}
 	for _, v := range steps {
 		if everywhere || !v.Whole {
 			e.Steps = append(e.Steps, v)
 		}
 	}
-	return e.addHeld(tx, found)
+	return nil
 }
 
-// addHeld says what her laptops hold already.
-func (e *Explained) addHeld(tx *store.Reader, found store.FoundPerson) error {
+// addHeld says what her laptops hold already, or wait for, and takes that out of what is
+// offered: it is hers.
+func (e *Explained) addHeld(tx *store.Reader, found store.FoundPerson, offers []seat.Offer) error {
 	devices, err := tx.DevicesOf(found.Person.ID, found.Tenant)
 	if err != nil {
 		return fmt.Errorf("reading the person's devices: %w", err)
 	}
+	returned := func(pool string, paid provisioner.PriorityClass) {
+		if i := slices.IndexFunc(offers, func(o seat.Offer) bool { return o.Pool == pool }); i >= 0 {
+			offers[i] = offers[i].Returned(paid)
+		}
+	}
+	say := func(pool, german, english, name string) {
+		e.Steps = append(e.Steps, seat.Step{Pool: pool, German: fmt.Sprintf(german, name), English: fmt.Sprintf(english, name)})
+	}
 	for _, d := range devices {
 		session, err := tx.OpenSessionOf(d.ID)
-		if errors.Is(err, store.ErrNone) {
-			continue
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, store.ErrNone) {
 			return fmt.Errorf("reading the device's session: %w", err)
 		}
-		e.Pool = session.Pool
-		e.Steps = append(e.Steps, seat.Step{
-			Pool: session.Pool, German: fmt.Sprintf("%s ist verbunden und hat einen Platz.", d.Name), English: fmt.Sprintf("%s is connected and has a seat.", d.Name),
-		})
+		if err == nil {
+			e.Pool = session.Pool
+			returned(session.Pool, session.Class)
+			say(session.Pool, "%s ist verbunden und hat einen Platz.", "%s is connected and has a seat.", d.Name)
+			continue
+		}
+		place, err := tx.InQueue(d.ID)
+		switch {
+		case errors.Is(err, store.ErrNone):
+		case err != nil:
+			return fmt.Errorf("reading the device's place in the queue: %w", err)
+		case place.Pool != "":
+			e.Pool = place.Pool
+			returned(place.Pool, place.Paid)
+			say(place.Pool, "Für %s ist ein Platz bereitgehalten.", "A seat is held for %s.", d.Name)
+		case place.LostAt.IsZero():
+			for i := range offers {
+				offers[i].Waiting--
+			}
+			say("", "%s wartet auf einen Platz.", "%s waits for a seat.", d.Name)
+		default:
+			say("", "%s hat gewartet und die Verbindung verloren; die Stelle bleibt drei Minuten erhalten.", "%s waited and has lost the connection; its place is kept for three minutes.", d.Name)
+		}
 	}
 	return nil
 }

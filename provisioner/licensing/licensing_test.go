@@ -14,6 +14,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/licensing"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
 )
@@ -364,5 +365,41 @@ func TestExplainSeat(t *testing.T) {
 		if _, err := w.Explain(t.Context(), as(provisioner.RoleHelpdesk, "dorf"), "eva", ""); codeOf(err) != provisioner.CodeNotFound {
 			t.Error(err)
 		}
+	})
+}
+
+// Who has a seat, or waits for one, is told of it, and it is not held against her.
+func TestExplainWhatSheHasAlready(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		eva := w.person("dorf", "eva")
+		d := provisioner.Device{ID: "nb", Name: "nb-1", Tenant: "dorf", Person: eva, Generation: 1, PublicKey: provisioner.Key{1}, EnrolledAt: time.Now()}
+		w.update(func(tx *store.Writer) error { return tx.AddDevice(d) })
+		claim := seat.Claim{Tenant: "dorf", Person: eva}
+		w.takes("stadt", 20, provisioner.PriorityOrdinary)
+		w.takes("dorf", 12, provisioner.PriorityOrdinary) // of 35 seats three are reserved
+		told := func(wants ...string) {
+			t.Helper()
+			e, err := w.Explain(t.Context(), as(provisioner.RoleOperator), "eva", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var all string
+			for _, v := range e.Steps {
+				all += v.English + "\n"
+			}
+			for _, want := range wants {
+				if !strings.Contains(all, want) {
+					t.Errorf("no %q in\n%s", want, all)
+				}
+			}
+		}
+		told("She gets no seat now")
+		w.update(func(tx *store.Writer) error { return tx.Enqueue(d.ID, claim, "s") })
+		told("nb-1 waits for a seat.", "What is free yet is guaranteed to others or reserved for others.", "She gets no seat now")
+		w.update(func(tx *store.Writer) error {
+			q, err := tx.InQueue(d.ID)
+			return errors.Join(err, tx.FreeSeat("vpn", "stadt", provisioner.PriorityOrdinary), tx.OfferSeat(q, "vpn", tx.Now.Add(time.Minute)))
+		})
+		told("A seat is held for nb-1.", "She gets a seat of vpn.")
 	})
 }

@@ -36,6 +36,28 @@ func Explain(c Claim, offers []Offer) (pool string, steps []Step) {
 	return pool, steps
 }
 
+// Returned is what is offered once a seat of the pool is given back that she has, out of
+// a class's reserve or not: it is hers again if she wants it.
+func (o Offer) Returned(paid provisioner.PriorityClass) Offer {
+	if o.Model == provisioner.PoolNamed {
+		return o
+	}
+	o.Held--
+	o.Own = true
+	if paid.Rank() < provisioner.PriorityOrdinary.Rank() {
+		if o.ClassHeld <= o.Reserve {
+			o.UnusedReserve++
+		}
+		o.ClassHeld--
+		return o
+	}
+	if o.TenantHeld <= o.Protected {
+		o.UnusedGuarantee++
+	}
+	o.TenantHeld--
+	return o
+}
+
 func step(pool, german, english string, args ...any) Step {
 	return Step{Pool: pool, German: fmt.Sprintf(german, args...), English: fmt.Sprintf(english, args...)}
 }

@@ -88,7 +88,7 @@ func (o Offer) Grants() bool {
 	if o.Assigned {
 		return o.Quantity.Running > 0
 	}
-	return o.owed() || (o.Waiting == 0 || o.Own) && o.Free() > 0
+	return o.Own || o.owed() || o.Waiting == 0 && o.Free() > 0
 }
 
 // Choose names the pool whose seat a session takes at now: one of which she has a

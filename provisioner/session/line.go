@@ -182,13 +182,17 @@ func (c *counter) places(ctx context.Context, now time.Time) (map[string]Place, 
 	return places, err
 }
 
-// sooner takes the better of what two pools promise.
+// sooner is the place at the pool whose turn comes first, of two.
 func (p Place) sooner(other Place) Place {
-	if p.Position == 0 || other.Position < p.Position {
-		p.Position = other.Position
-	}
-	if p.Wait == 0 || other.Wait > 0 && other.Wait < p.Wait {
-		p.Wait = other.Wait
+	switch {
+	case p.Position == 0:
+		return other
+	case p.Wait > 0 && other.Wait > 0:
+		if other.Wait < p.Wait {
+			return other
+		}
+	case other.Position < p.Position:
+		return other
 	}
 	return p
 }

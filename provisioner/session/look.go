@@ -14,6 +14,9 @@ import (
 // the time moves only when it has come. So neither an opening nor an observation pays
 // for it.
 
+// closedAtOnce is how many sessions a transaction looks at that may all end in it.
+const closedAtOnce = 64
+
 // firstLook is when somebody looks at a session of which no gateway has said anything.
 func firstLook(tenant provisioner.Tenant, s provisioner.Session, now time.Time) time.Time {
 	return s.NextLook(s.Idleness(tenant.Idle(), provisioner.ExpiryEvidence{Now: now}).LookAt)
@@ -22,14 +25,16 @@ func firstLook(tenant provisioner.Tenant, s provisioner.Session, now time.Time) 
 // lookAgain looks once at every session whose time for that has come, in slices.
 func (s *Service) lookAgain(ctx context.Context, duty *store.Duty, now time.Time) error {
 	for last := (provisioner.Session{}); ; {
-		list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]provisioner.Session, error) { return tx.SessionsToLook(now, last, slice) })
+		list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]provisioner.Session, error) {
+			return tx.SessionsToLook(now, last, closedAtOnce)
+		})
 		if err != nil || len(list) == 0 {
 			return err
 		}
 		from := last
 		if err := duty.Update(ctx, func(tx *store.Writer) error {
 			// Once more, as it is now.
-			list, err := tx.SessionsToLook(now, from, slice)
+			list, err := tx.SessionsToLook(now, from, closedAtOnce)
 			if err != nil {
 				return err
 			}
@@ -161,11 +166,11 @@ func (s *Service) lookAtAll(ctx context.Context, duty *store.Duty, tenant string
 	scope := provisioner.Within(tenant)
 	for after, done := "", false; !done; {
 		if err := duty.Update(ctx, func(tx *store.Writer) error {
-			list, err := tx.SessionsIn(scope, "", after, slice)
+			list, err := tx.SessionsIn(scope, "", after, closedAtOnce)
 			if err != nil {
 				return err
 			}
-			if done = len(list) < slice; len(list) > 0 {
+			if done = len(list) < closedAtOnce; len(list) > 0 {
 				after = list[len(list)-1].ID
 			}
 			return s.lookAt(tx, tx.Now, list)

@@ -60,10 +60,8 @@ func takeTurn(tx *store.Writer, claim seat.Claim, device, own string) (string, e
 	}
 	for i := range offers {
 		o := &offers[i]
-		if o.Pool == own && o.Model != provisioner.PoolNamed && o.Quantity.Running > 0 {
-			return own, nil // of one seat for another of the same pool nobody has less, also while it drains
-		}
-		o.Own = o.Pool == offered
+		// A named seat is hers as long as it is assigned to her, whatever sessions she has.
+		o.Own = (o.Pool == own || o.Pool == offered) && o.Model != provisioner.PoolNamed
 	}
 	return chosen(offers)
 }
@@ -207,7 +205,7 @@ func dispatchSome(tx *store.Writer) error {
 			continue
 		}
 		lost[q.Device] = true
-		if err := tx.Lose(q); err != nil {
+		if err := errors.Join(tx.Lose(q), tx.Wake(q)); err != nil {
 			return err
 		}
 	}
@@ -243,7 +241,8 @@ func offerSeats(tx *store.Writer) error {
 		}
 		i := slices.IndexFunc(heads, func(q store.Queued) bool { return q.Device == next.Device })
 		if pool == "" {
-			err = tx.Lose(heads[i]) // her laptop asks again, and hears that there is nothing to wait for
+			// Her laptop asks again, and hears that there is nothing to wait for.
+			err = errors.Join(tx.Lose(heads[i]), tx.Wake(heads[i]))
 		} else {
 			err = tx.OfferSeat(heads[i], pool, tx.Now.Add(offerFor))
 		}

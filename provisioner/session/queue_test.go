@@ -318,3 +318,86 @@ func TestTheQueueMoves(t *testing.T) {
 		}
 	})
 }
+
+// Whoever works and is moved by the control plane comes back to her seat, however many
+// wait; if she does not come, it goes on after a lease.
+func TestWhoIsMovedKeepsHerSeat(t *testing.T) {
+	inOffice(t, func(o *office) {
+		eva, emil, ada := o.laptop(1), o.laptop(2), o.laptop(3)
+		o.opens(eva)
+		o.opens(emil)
+		o.waits(ada)
+		moved := func(a provisioner.Actor, why provisioner.Code) {
+			o.update(func(tx *store.Writer) error { _, err := tx.CloseSessionOf(a.ID, why); return err })
+			o.dispatch(time.Minute)
+			o.turn(ada, false)
+		}
+		for _, why := range []provisioner.Code{provisioner.CodeGatewayMoved, provisioner.CodeAccessChanged, provisioner.CodeSessionAged, provisioner.CodeGatewayNotReady} {
+			moved(eva, why)
+			o.counted(2, 2, 1)
+			o.opens(eva)
+			o.counted(2, 1, 1)
+		}
+		moved(emil, provisioner.CodeGatewayMoved)
+		o.update(func(tx *store.Writer) error { // ada is there all the time
+			tx.Now = tx.Now.Add(provisioner.Lease)
+			return tx.HearQueued([]string{ada.ID})
+		})
+		o.dispatch(provisioner.Lease + time.Second)
+		o.turn(ada, true)
+		o.waits(emil)
+	})
+}
+
+// While a pool drains, whoever is in stays in, also with her next session.
+func TestADrainingPoolCutsNobodyOff(t *testing.T) {
+	inOffice(t, func(o *office) {
+		eva, emil := o.laptop(1), o.laptop(2)
+		o.opens(eva)
+		emils := o.opens(emil)
+		o.update(func(tx *store.Writer) error {
+			pool, err := tx.Pool("vpn")
+			if err != nil {
+				return err
+			}
+			pool.Contracts = []provisioner.Contract{{Seats: 1}}
+			return tx.PutPool(pool)
+		})
+		o.waits(o.laptop(3))
+		o.opens(eva)
+		o.counted(2, 1, 1)
+		o.close(emil, emils)
+		o.dispatch(0)
+		o.counted(1, 1, 1)
+		o.waits(emil)
+		o.opens(eva)
+		o.counted(1, 2, 2)
+	})
+}
+
+// Nobody waits for what no contract gives.
+func TestNobodyWaitsForNothing(t *testing.T) {
+	inOffice(t, func(o *office) {
+		o.opens(o.laptop(1))
+		o.opens(o.laptop(2))
+		ada, kurt := o.laptop(3), o.laptop(4)
+		o.waits(ada)
+		o.waits(kurt)
+		o.update(func(tx *store.Writer) error {
+			pool, err := tx.Pool("vpn")
+			if err != nil {
+				return err
+			}
+			pool.Contracts = []provisioner.Contract{{Seats: 2, Until: tx.Now.Add(-time.Hour)}}
+			return tx.PutPool(pool)
+		})
+		o.dispatch(0)
+		o.dispatch(0)
+		o.counted(2, 2, 0)
+		for _, a := range []provisioner.Actor{ada, kurt} {
+			o.turn(a, true) // to hear it
+			_, err := o.at().Open(t.Context(), a, session.OpenRequest{Stream: a.ID, Wait: true})
+			expect(t, err, provisioner.CodeNoLicence)
+		}
+	})
+}

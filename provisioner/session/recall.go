@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -36,58 +37,79 @@ func worksAgain(s provisioner.Session, now time.Time) bool {
 // as of any session that is idle, and whoever works goes on. Where nobody waits any more
 // nothing is called back.
 func recallLent(ctx context.Context, duty *store.Duty, db *store.Store) error {
-	lent, err := store.Read(ctx, db, (*store.Reader).Lent)
+	var recalls []recall
+	err := db.View(ctx, func(tx *store.Reader) error {
+		recalls = nil
+		lent, err := tx.Lent()
+		if err != nil {
+			return err
+		}
+		for _, v := range lent {
+			list, err := recallsOf(tx, v, time.Now())
+			if err != nil {
+				return fmt.Errorf("of %s: %w", v.Pool, err)
+			}
+			recalls = append(recalls, list...)
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("looking for seats that are lent and waited for: %w", err)
 	}
-	for _, v := range lent {
-		pool, err := store.Read(ctx, db, func(tx *store.Reader) (provisioner.LicencePool, error) { return tx.Pool(v.Pool) })
-		if err != nil {
-			return fmt.Errorf("reading pool %s: %w", v.Pool, err)
-		}
-		wanted := v.Waiting
-		if pool.Recall == 0 {
-			wanted = 0
-		}
-		if wanted == v.Recalled {
-			continue
-		}
-		if err := duty.Update(ctx, func(tx *store.Writer) error { return recallSome(tx, pool, wanted) }); err != nil {
-			return fmt.Errorf("calling back seats of %s: %w", v.Pool, err)
+	for part := range slices.Chunk(recalls, closedAtOnce) {
+		// Of what has been closed meanwhile nothing is changed.
+		if err := duty.Update(ctx, func(tx *store.Writer) error {
+			for _, r := range part {
+				if err := tx.SetRecall(r.session, r.after); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return fmt.Errorf("calling back seats that are lent: %w", err)
 		}
 	}
 	return nil
 }
 
-// recallSome calls back as many seats of a pool as are wanted, and no more.
-func recallSome(tx *store.Writer, pool provisioner.LicencePool, wanted int64) error {
-	list, err := tx.Recalled(pool.Name)
+// recall is after which time without activity a session is to end; zero: it goes on.
+type recall struct {
+	session provisioner.Session
+	after   time.Duration
+}
+
+// recallsOf has as many seats of a pool called back as are waited for, and no more.
+func recallsOf(tx *store.Reader, v store.Lent, now time.Time) (list []recall, err error) {
+	pool, err := tx.Pool(v.Pool)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, s := range list[min(wanted, int64(len(list))):] {
-		if err := tx.SetRecall(s, 0); err != nil {
-			return err
+	wanted := v.Waiting
+	if pool.Recall == 0 {
+		wanted = 0
+	}
+	if wanted < v.Recalled {
+		recalled, err := tx.Recalled(pool.Name)
+		if err != nil {
+			return nil, err
 		}
+		for _, s := range recalled[min(wanted, int64(len(recalled))):] {
+			list = append(list, recall{s, 0})
+		}
+		return list, nil
 	}
-	more := min(wanted-int64(len(list)), slice)
-	if more <= 0 {
-		return nil
-	}
-	if list, err = tx.LongestIdle(pool.Name, tx.Now.Add(-pool.Recall), more); err != nil {
-		return err
+	idle, err := tx.LongestIdle(pool.Name, now.Add(-pool.Recall), wanted-v.Recalled)
+	if err != nil || len(idle) == 0 {
+		return nil, err
 	}
 	borrowed, err := tx.Borrowed(pool.Name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, s := range list {
-		if borrowed[s.Tenant]--; borrowed[s.Tenant] < 0 {
-			continue // the rest are its own
-		}
-		if err := tx.SetRecall(s, pool.Recall); err != nil {
-			return err
+	for _, s := range idle {
+		if borrowed[s.Tenant]--; borrowed[s.Tenant] >= 0 { // the rest are its own
+			list = append(list, recall{s, pool.Recall})
 		}
 	}
-	return nil
+	return list, nil
 }

@@ -264,6 +264,10 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 			}
 			if id == device.ID {
 				own = former.Pool
+				continue
+			}
+			if err := leaveFor(tx, id); err != nil {
+				return err
 			}
 		}
 		claim := claimOf(a, standing)
@@ -302,6 +306,21 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		return err
 	})
 	return opened, err
+}
+
+// leaveFor takes another device on the same laptop out of the queue.
+func leaveFor(tx *store.Writer, device string) error {
+	q, err := tx.InQueue(device)
+	if errors.Is(err, store.ErrNone) {
+		return nil
+	}
+	if err == nil {
+		err = tx.Dequeue(q)
+	}
+	if err != nil {
+		return fmt.Errorf("taking another one on the laptop out of the queue: %w", err)
+	}
+	return nil
 }
 
 // wasConnected reports whether a device has a session, or lost it a moment ago to an end

@@ -132,15 +132,17 @@ func (r *Reader) tenantsWaited() (map[string]map[string]bool, error) {
 }
 
 // SeatsFreed tells how many seats of each pool came free until now. A session that
-// ends because its laptop opens another frees none.
+// ends because its laptop opens another frees none, and one of a tenant below what is
+// protected of its guarantee frees none for others.
 func (r *Reader) SeatsFreed(now time.Time) (map[string]seat.Freed, error) {
 	type row struct {
 		pool string
 		seat.Freed
 	}
 	list, err := all(r.aside(), func(s scanner) (v row, err error) { err = s.Scan(&v.pool, &v.Lately, &v.Known); return v, err },
-		`select pool, coalesce(sum(case when closed_at > $1 then 1 else 0 end), 0), count(*) from session
-			where closed_at > 0 and closed_at > $2 and key_of = '' and closed_why not in ($3, $4, $5) group by pool`,
+		`select v.pool, coalesce(sum(case when v.closed_at > $1 then 1 else 0 end), 0), count(*) from session v
+			join pool_share s on s.pool = v.pool and s.tenant = v.tenant and s.held - s.reserved >= s.protected
+			where v.closed_at > 0 and v.closed_at > $2 and v.key_of = '' and v.closed_why not in ($3, $4, $5) group by v.pool`,
 		ms(now.Add(-seat.RateOver)), ms(now.Add(-seat.RateKnown)),
 		string(provisioner.CodeSessionElsewhere), string(provisioner.CodeGatewayMoved), string(provisioner.CodeGatewayNotReady))
 	freed := make(map[string]seat.Freed, len(list))
@@ -199,7 +201,7 @@ func (w *Writer) OfferSeat(q Queued, pool string, until time.Time) error {
 	}
 	was := q
 	q.Pool, q.Paid, q.OfferedUntil = pool, paid, until
-	return errors.Join(w.putQueued(was, q), w.wake(q))
+	return errors.Join(w.putQueued(was, q), w.Wake(q))
 }
 
 // Lose notes that a laptop has no stream any more: it keeps its place for a while,
@@ -213,13 +215,33 @@ func (w *Writer) Lose(q Queued) error {
 	if q.LostAt.IsZero() {
 		q.LostAt = w.Now
 	}
-	return errors.Join(w.putQueued(was, q), w.wake(q))
+	return w.putQueued(was, q)
 }
 
-// wake rings whoever listens for the device, on all replicas.
-func (w *Writer) wake(q Queued) error {
+// Wake rings whoever listens for the device of a place, on all replicas.
+func (w *Writer) Wake(q Queued) error {
 	_, err := w.Record(provisioner.Change{Kind: provisioner.ChangeQueue, Tenant: q.Tenant, Device: q.Device})
 	return err
+}
+
+// keepSeat holds the seat of a session that is just being closed for its laptop, which
+// opens the next one at once: nobody wanted it to be disconnected, so nobody who waits
+// comes before it. If it does not come within a lease, the seat is free.
+func (w *Writer) keepSeat(s provisioner.Session) error {
+	if model, err := w.ledger().model(s.Pool); err != nil || model == provisioner.PoolNamed {
+		return err
+	}
+	if was, err := w.queuedOrNone(s.Device); err != nil || was.Device != "" {
+		return err
+	}
+	if err := w.TakeSeat(s.Pool, s.Tenant, s.Class); err != nil {
+		return fmt.Errorf("keeping a seat of %s: %w", s.Pool, err)
+	}
+	until := w.Now.Add(provisioner.Lease)
+	return w.putQueued(Queued{}, Queued{
+		Entry:   seat.Entry{Device: s.Device, Claim: seat.Claim{Tenant: s.Tenant, Person: s.Person, Class: s.Class}, Since: s.OpenedAt},
+		HeardAt: until, Pool: s.Pool, Paid: s.Class, OfferedUntil: until,
+	})
 }
 
 // Dequeue takes a place away; a seat that was offered goes back, for the same

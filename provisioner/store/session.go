@@ -228,7 +228,10 @@ func (w *Writer) CloseSession(s provisioner.Session, why provisioner.Code) (revi
 		ms(w.Now), string(why), s.ClosedRevision, s.ID); err != nil || s.Static() {
 		return s.ClosedRevision, err
 	}
-	return s.ClosedRevision, w.free(s)
+	if err := w.free(s); err != nil || !provisioner.KeepsSeat(why) {
+		return s.ClosedRevision, err
+	}
+	return s.ClosedRevision, w.keepSeat(s)
 }
 
 // free gives back what a session holds: place, seat and address.

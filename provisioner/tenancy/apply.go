@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/audit"
@@ -31,7 +32,7 @@ func (s *Service) Diff(ctx context.Context, actor provisioner.Actor, d Declarati
 	if err != nil {
 		return nil, err
 	}
-	return differences(p.changes), nil
+	return s.differences(ctx, p.changes)
 }
 
 // Apply makes what is declared so, and says what it changed: in one transaction,
@@ -59,7 +60,7 @@ func (s *Service) Apply(ctx context.Context, actor provisioner.Actor, d Declarat
 	if err := s.closeAstray(ctx, names); err != nil {
 		return nil, err
 	}
-	return differences(a.done), nil
+	return s.differences(ctx, a.done)
 }
 
 // accept judges a declaration by itself, and gives it in its normal form.
@@ -107,11 +108,30 @@ func forbidden(tx *store.Reader, changes []change) error {
 	return nil
 }
 
-func differences(changes []change) (list []Difference) {
-	for _, v := range changes {
-		list = append(list, v.differences...)
-	}
-	return list
+// differences lists what changes, and which pools are to drain for it.
+func (s *Service) differences(ctx context.Context, changes []change) (list []Difference, err error) {
+	err = s.Store.View(ctx, func(tx *store.Reader) error {
+		list = nil
+		for _, v := range changes {
+			list = append(list, v.differences...)
+			if v.kind != kindPool || v.isNew {
+				continue
+			}
+			was, now := v.was.(provisioner.LicencePool).At(time.Now()), v.now.(provisioner.LicencePool).At(time.Now())
+			held, err := tx.SeatsHeld(v.name)
+			if err != nil {
+				return fmt.Errorf("reading the seats held of %s: %w", v.name, err)
+			}
+			if now.Most() < was.Most() && held > now.Most() {
+				list = append(list, Difference{
+					Kind: v.kind, Name: v.name, Field: "held", Before: number(held),
+					After: fmt.Sprintf("drains: nobody is cut off, and no seat is given until %d have come back", held-now.Most()),
+				})
+			}
+		}
+		return nil
+	})
+	return list, err
 }
 
 // applying is one declaration on its way into the database.

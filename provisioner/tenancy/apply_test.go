@@ -3,6 +3,7 @@ package tenancy_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -469,6 +470,29 @@ func TestAPoolsModelStaysWhileSeatsAreHeld(t *testing.T) {
 		}
 		if _, err := w.Apply(t.Context(), operator(), named, "x"); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A pool that shrinks below what is held cuts nobody off, and whoever shrinks it hears so,
+// before and after.
+func TestAPoolThatDrainsIsToldOf(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		w.applies(t, region())
+		w.opens(t)
+		less := region()
+		less.Pools[0].Contracts[0].Seats, less.Pools[0].Contracts[0].Burst, less.Pools[0].Shares[0].Guarantee = 0, 0, 0
+		want := tenancy.Difference{
+			Kind: "licence pool", Name: "vpn", Field: "held", Before: "1", After: "drains: nobody is cut off, and no seat is given until 1 have come back",
+		}
+		for _, ask := range []func() ([]tenancy.Difference, error){
+			func() ([]tenancy.Difference, error) { return w.Diff(t.Context(), operator(), less) },
+			func() ([]tenancy.Difference, error) { return w.Apply(t.Context(), operator(), less, "x") },
+		} {
+			list, err := ask()
+			if err != nil || !slices.Contains(list, want) {
+				t.Errorf("told %v, %v", list, err)
+			}
 		}
 	})
 }

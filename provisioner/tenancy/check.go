@@ -275,9 +275,12 @@ func checkPool(p provisioner.LicencePool) *provisioner.Refusal {
 	case len(p.Shares) == 0:
 		return invalid(kindPool, p.Name, "tenants fehlt: niemand könnte es benutzen", "tenants must be given: nobody could use it")
 	}
-	for _, c := range p.Contracts {
+	for i, c := range p.Contracts {
 		if refusal := checkContract(p.Name, c); refusal != nil {
 			return refusal
+		}
+		if slices.ContainsFunc(p.Contracts[:i], c.Overlaps) {
+			return invalid(kindPool, p.Name, "der Vertrag %s läuft an manchen Tagen zweimal", "the contract %s runs twice on some days", c.Reference)
 		}
 	}
 	if refusal := checkRules(p); refusal != nil {
