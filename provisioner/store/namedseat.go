@@ -37,8 +37,9 @@ func scanNamed(s scanner) (n NamedSeat, err error) {
 // NamedSeats lists the seats that are assigned to somebody, by pool.
 func (r *Reader) NamedSeats(person string) ([]NamedSeat, error) { return namedSeats(r.q, person) }
 
-func namedSeats(q querier, person string) ([]NamedSeat, error) {
-	return all(q, scanNamed, selectNamed+`where n.person = $1 order by n.pool`, person)
+func namedSeats(q querier, people ...string) ([]NamedSeat, error) {
+	var a args
+	return all(q, scanNamed, selectNamed+`where n.person`+a.in(people)+` order by n.pool`, a.list...)
 }
 
 // NamedSeat reads somebody's seat of a pool; ErrNone if she has none.
@@ -48,30 +49,6 @@ func (r *Reader) NamedSeat(pool, person string) (NamedSeat, error) {
 
 func namedSeat(q querier, pool, person string) (NamedSeat, error) {
 	return one(q, scanNamed, selectNamed+`where n.pool = $1 and n.person = $2`, pool, person)
-}
-
-// named notes in offers of which pools somebody has a seat. It asks only where some
-// pool is of that model.
-func (l *ledger) named(offers []seat.Offer, person string) error {
-	some := false
-	for _, o := range offers {
-		some = some || o.Model == provisioner.PoolNamed
-	}
-	if !some || person == "" {
-		return nil
-	}
-	seats, err := namedSeats(l.pen, person)
-	if err != nil {
-		return err
-	}
-	for _, n := range seats {
-		for i := range offers {
-			if offers[i].Pool == n.Pool {
-				offers[i].Assigned = !n.Returned()
-			}
-		}
-	}
-	return nil
 }
 
 // model tells who holds a pool's seats.

@@ -340,32 +340,9 @@ func (r *Reader) OffersOf(claims []seat.Claim, now time.Time) ([][]seat.Offer, e
 	list := make([][]seat.Offer, len(claims))
 	for i, c := range claims {
 		var err error
-		if list[i], err = l.offers(c, now); err != nil {
+		if list[i], err = l.unnamed(c, now); err != nil {
 			return nil, err
 		}
 	}
-	return list, nil
-}
-
-// poolsAhead reads at once what many claims have to know of pools.
-func (l *ledger) poolsAhead(claims []seat.Claim) error {
-	var fresh []string
-	for _, c := range claims {
-		if _, known := l.rows.entitled[c.Tenant]; !known {
-			read(l, l.rows.entitled, c.Tenant, []string{})
-			fresh = append(fresh, c.Tenant)
-		}
-	}
-	if len(fresh) == 0 {
-		return nil
-	}
-	var a args
-	list, err := all(l.pen, scanEntitled, selectEntitled+`where s.tenant`+a.in(fresh)+` and `+forSessions+` order by s.tenant, p.name`, a.list...)
-	if err != nil {
-		return err
-	}
-	for _, e := range list {
-		l.keepPool(e)
-	}
-	return nil
+	return list, l.named(claims, list)
 }
