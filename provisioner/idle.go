@@ -86,7 +86,7 @@ func (s Session) Idleness(p IdlePolicy, e ExpiryEvidence) Idleness {
 	if p.After <= 0 || s.Static() {
 		return Idleness{}
 	}
-	due, warning := later(s.OpenedAt, s.Traffic.ActiveAt).Add(p.After), p.warning()
+	due, warning := later(e.ClockSet, later(s.OpenedAt, s.Traffic.ActiveAt)).Add(p.After), p.warning()
 	switch told := later(due, e.ServingSince.Add(warning)); {
 	case e.Now.Before(due.Add(-warning)):
 		return Idleness{LookAt: due.Add(-warning)}

@@ -78,13 +78,14 @@ type model struct {
 	policy    IdlePolicy
 	session   Session
 	serving   time.Time
+	clockSet  time.Time
 	connected bool
 	announced time.Time // since when the present announcement stands; zero: none does
 }
 
 // look does what the duty does.
 func (m *model) look(now time.Time) (over bool) {
-	got := m.session.Idleness(m.policy, ExpiryEvidence{Now: now, ServingSince: m.serving, GatewayConnected: m.connected})
+	got := m.session.Idleness(m.policy, ExpiryEvidence{Now: now, ServingSince: m.serving, ClockSet: m.clockSet, GatewayConnected: m.connected})
 	if !got.EndsAt.Equal(m.session.IdleAt) {
 		m.announced = time.Time{}
 		if !got.EndsAt.IsZero() {
@@ -117,6 +118,9 @@ func TestNobodyIsEndedForSilence(t *testing.T) {
 				calm = 0
 				m.session.Traffic.ActiveAt = now
 				m.session.IdleAt = time.Time{} // as an observation has it
+			case 3:
+				now, calm = now.Add(time.Duration(rapid.Int64Range(-120, 120).Draw(t, "set by minutes"))*time.Minute), 0
+				m.clockSet, m.serving = now, now
 			}
 			if m.connected {
 				m.session.ObservedAt = now
@@ -128,7 +132,7 @@ func TestNobodyIsEndedForSilence(t *testing.T) {
 			}
 			said, announced := m.session.IdleAt, m.announced
 			over := m.look(now)
-			active := later(m.session.OpenedAt, m.session.Traffic.ActiveAt)
+			active := later(m.clockSet, later(m.session.OpenedAt, m.session.Traffic.ActiveAt))
 			switch {
 			case !over && !m.session.LookAt.After(now):
 				t.Fatalf("to be looked at again at once: %+v", m.session)

@@ -92,6 +92,7 @@ func (s Session) Online(now time.Time) bool {
 type ExpiryEvidence struct {
 	Now              time.Time
 	ServingSince     time.Time // when this control plane last resumed serving
+	ClockSet         time.Time // when its clock was last set, so that no earlier time can be compared with Now; zero: never
 	GatewayConnected bool
 }
 

@@ -271,13 +271,18 @@ func readQueue(tx *store.Reader, f *diagnosis.Facts) error {
 		return nil
 	}
 	place, err := tx.InQueue(f.Device.ID)
-	if errors.Is(err, store.ErrNone) || err == nil && !place.LostAt.IsZero() {
+	if errors.Is(err, store.ErrNone) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	f.Waits = true
+	for i := range f.Pools {
+		f.Pools[i].Own = f.Pools[i].Pool == place.Pool // a seat of it is held for her
+	}
+	if f.Waits = place.Waits(); !f.Waits {
+		return nil
+	}
 	positions, err := tx.QueuePositions()
 	for _, list := range positions {
 		if at, ok := list[place.Device]; ok && (f.Position == 0 || at < f.Position) {

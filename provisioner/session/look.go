@@ -103,7 +103,7 @@ func (l looker) endIdle(tenant provisioner.Tenant, session provisioner.Session) 
 	if err != nil {
 		return fmt.Errorf("reading gateway %s: %w", session.Gateway, err)
 	}
-	evidence := provisioner.ExpiryEvidence{Now: l.tx.Now, ServingSince: l.servingSince, GatewayConnected: gateway.Reachable(l.tx.Now)}
+	evidence := provisioner.ExpiryEvidence{Now: l.tx.Now, ServingSince: l.servingSince, ClockSet: l.clockSet, GatewayConnected: gateway.Reachable(l.tx.Now)}
 	idle := session.Idleness(idlePolicy(tenant, session), evidence)
 	if session.Recall > 0 && worksAgain(session, l.tx.Now) {
 		// Somebody works in it again: it is called back no longer.

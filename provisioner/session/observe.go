@@ -81,6 +81,9 @@ func (s *Service) runExpiry(ctx context.Context, duty *store.Duty) error {
 		if gap, step := between(last, now); interrupted(gap, step) {
 			s.sayInterrupted(gap, step)
 			s.servingSince = now
+			if step.Abs() > clockStep {
+				s.clockSet = now
+			}
 		}
 		last = now
 		// While nothing can be written, laptops cannot renew either.

@@ -71,6 +71,7 @@ type Options struct {
 type Service struct {
 	Options
 	servingSince time.Time // RunExpiry moves it on after an interruption
+	clockSet     time.Time // when it last saw that
 	line         line      // those who wait for a seat at this replica
 
 	refused atomic.Uint64 // openings, for want of a seat
