@@ -78,8 +78,8 @@ func (w *Writer) Epoch() string { return w.alloc.epoch }
 func (w *Writer) Record(c provisioner.Change) (int64, error) {
 	w.alloc.revision++
 	c.Revision = w.alloc.revision
-	return c.Revision, w.beside().run(`insert into change (revision, kind, tenant, gateway, device, session) values ($1, $2, $3, $4, $5, $6)`,
-		c.Revision, string(c.Kind), c.Tenant, c.Gateway, c.Device, c.Session)
+	w.ledger().append("change (revision, kind, tenant, gateway, device, session)", c.Revision, string(c.Kind), c.Tenant, c.Gateway, c.Device, c.Session)
+	return c.Revision, nil
 }
 
 const selectChange = `select revision, kind, tenant, gateway, device, session from change `

@@ -49,13 +49,15 @@ func (w *Writer) Audit(e Event) error {
 		record.Seq, ms(record.At), record.Tenant, string(record.Payload), base64.StdEncoding.EncodeToString(record.Salt),
 		record.Commitment.String(), record.Hash.String(), w.alloc.audited, string(event.Class()),
 	}
-	const values = ` (seq, at, tenant, payload, salt, commitment, hash, number, class) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+	const columns = " (seq, at, tenant, payload, salt, commitment, hash, number, class)"
 	if e.Tenant == "" {
 		w.alloc.auditSeq, w.alloc.auditHead = head.Seq, head.Hash.String()
-		return w.beside().run(`insert into audit`+values, row...)
+		w.ledger().append("audit"+columns, row...)
+		return nil
 	}
 	w.chains[e.Tenant], w.moved[e.Tenant] = head, true
-	return w.beside().run(`insert into audit_record`+values, row...)
+	w.ledger().append("audit_record"+columns, row...)
+	return nil
 }
 
 // saveChains writes the heads that the present request has moved.

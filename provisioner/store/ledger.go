@@ -21,8 +21,16 @@ import (
 type ledger struct {
 	pen
 	rows *ledgerRows
+	// appended are new rows, in tables of which the ledger keeps nothing else.
+	appended []appending
 	// undoing takes back what the present request did to the rows, last first.
 	undoing []func()
+}
+
+// appending is a row to insert: into names the table and its columns.
+type appending struct {
+	into string
+	row  []any
 }
 
 type ledgerRows struct {
@@ -106,7 +114,7 @@ func (r *ledgerRows) empty() bool {
 }
 
 // clear empties it for a transaction.
-func (l *ledger) clear() { l.rows, l.undoing = newLedgerRows(), nil }
+func (l *ledger) clear() { l.rows, l.appended, l.undoing = newLedgerRows(), nil, nil }
 
 // save marks where a request begins.
 func (l *ledger) save() error {
@@ -170,9 +178,35 @@ func change[T any](l *ledger, row *T) {
 	l.undoing = append(l.undoing, func() { *row = was })
 }
 
+// append inserts a row with others, later.
+func (l *ledger) append(into string, row ...any) {
+	was := l.appended
+	l.undoing = append(l.undoing, func() { l.appended = was })
+	l.appended = append(l.appended, appending{into, row})
+}
+
+// insert inserts what was appended.
+func (l *ledger) insert() error {
+	if len(l.appended) == 0 {
+		return nil
+	}
+	was := l.appended
+	l.undoing = append(l.undoing, func() { l.appended = was })
+	l.appended = nil
+	byTable := make(map[string][][]any)
+	for _, a := range was {
+		byTable[a.into] = append(byTable[a.into], a.row)
+	}
+	var errs []error
+	for into, list := range byTable {
+		errs = append(errs, insertMany(l.pen, "insert into "+into, list, ""))
+	}
+	return errors.Join(errs...)
+}
+
 // flush writes back what was changed.
 func (l *ledger) flush() error {
-	var errs []error
+	errs := []error{l.insert()}
 	for name, r := range l.rows.pools {
 		if r.dirty {
 			change(l, r)

@@ -199,6 +199,24 @@ func (q *quarter) agrees(t *testing.T, s *store.Store) {
 	}
 }
 
+// isWhole holds that every revision has its change.
+func isWhole(t *testing.T, s *store.Store) {
+	t.Helper()
+	p := view(t, s, (*store.Reader).Position)
+	for next := p.Horizon + 1; next <= p.Revision; {
+		list := view(t, s, func(tx *store.Reader) ([]provisioner.Change, error) { return tx.Changes(next-1, 1000) })
+		if len(list) == 0 {
+			t.Fatalf("the changes end before revision %d, which is at %d", next, p.Revision)
+		}
+		for _, c := range list {
+			if c.Revision != next {
+				t.Fatalf("revision %d has no change", next)
+			}
+			next++
+		}
+	}
+}
+
 // Whatever shares a transaction and whatever fails in it: what is counted in
 // the ledger ends up in the tables.
 func TestTheLedgerAgreesWithTheTables(t *testing.T) {
@@ -218,6 +236,7 @@ func TestTheLedgerAgreesWithTheTables(t *testing.T) {
 			}
 			group.Wait()
 			q.agrees(t, s)
+			isWhole(t, s)
 			if t.Failed() {
 				t.FailNow()
 			}

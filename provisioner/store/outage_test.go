@@ -76,7 +76,7 @@ func isOpen(t *testing.T, s *store.Store, id string) bool {
 // outage has another process keep the file's lock for some time.
 func outage(t *testing.T, s *store.Store, o store.Options, length time.Duration) {
 	t.Helper()
-	other := open(t, o)
+	other := open(t, store.Options{Database: o.Database, Logger: o.Logger}) // it waits while the first one writes
 	update(t, other, func(*store.Writer) error {
 		time.Sleep(length / 2)
 		err := s.Update(context.Background(), func(*store.Writer) error { return nil })
