@@ -231,8 +231,9 @@ func (l *ledger) named(claims []seat.Claim, offers [][]seat.Offer) error {
 		assigned[[2]string{n.Pool, n.Person}] = !n.Returned()
 	}
 	for i, c := range claims {
-		for j := range offers[i] {
-			offers[i][j].Assigned = assigned[[2]string{offers[i][j].Pool, c.Person}]
+		list := offers[i]
+		for j := range list {
+			list[j].Assigned = assigned[[2]string{list[j].Pool, c.Person}]
 		}
 	}
 	return nil
