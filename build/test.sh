@@ -33,7 +33,20 @@ done
 # A name of its own for each run: Go's test cache then re-runs the packages that skipped something.
 HEIMDRAHT_SKIP_LOG=$(mktemp)
 export HEIMDRAHT_SKIP_LOG
-trap 'rm -f "$HEIMDRAHT_SKIP_LOG"' EXIT
+trap 'rm -rf "$HEIMDRAHT_SKIP_LOG" "${memory:-}"' EXIT
+
+# Every commit of every test's database is written through to the disk. None is read after its test, nor after a machine
+# that fails, so they lie in memory where there is enough of it: the tests end in two thirds of the time. The go command's own
+# files stay on the disk.
+if [ -z "${TMPDIR:-}" ] && [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ] &&
+	[ "$(df -k --output=avail /dev/shm | tail -n 1)" -ge $((8 << 20)) ]; then
+	memory=$(mktemp -d /dev/shm/hd.XXXXXX)
+	chmod 0755 "$memory" # other users run servers in it
+	printf '#!/bin/sh\n' >"$memory/runs" && chmod +x "$memory/runs"
+	if "$memory/runs" 2>/dev/null; then
+		export GOTMPDIR=${GOTMPDIR:-/tmp} TMPDIR=$memory
+	fi
+fi
 
 status=0
 if [ ${#first[@]} -gt 0 ]; then
