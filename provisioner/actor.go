@@ -106,6 +106,7 @@ const (
 	ActionMakeExternal        Action = "make external person"
 	ActionRenewExternal       Action = "renew external person"
 	ActionReadConcurrency     Action = "read concurrency"
+	ActionPlan                Action = "plan capacity"
 	ActionAssignSeat          Action = "assign seat"
 	ActionTakeBackSeat        Action = "take back seat"
 	ActionExplainSeat         Action = "explain seat"
@@ -210,6 +211,8 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionReadConcurrency:
 		return []Role{RolePlanner, RoleTenantAdmin, RoleOperator}
+	case ActionPlan:
+		return []Role{RolePlanner, RoleOperator}
 	case ActionReadPending:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionDiff, ActionApply, ActionConfirmPending, ActionDismissPending, ActionProposeIdentities, ActionConfirmIdentities,

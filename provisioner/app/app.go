@@ -32,6 +32,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/journal"
 	"github.com/heimdraht/heimdraht/provisioner/licensing"
 	"github.com/heimdraht/heimdraht/provisioner/metering"
+	"github.com/heimdraht/heimdraht/provisioner/planning"
 	"github.com/heimdraht/heimdraht/provisioner/privacy"
 	"github.com/heimdraht/heimdraht/provisioner/rpc"
 	"github.com/heimdraht/heimdraht/provisioner/session"
@@ -179,8 +180,8 @@ func (a *App) wire(o Options) error {
 		Privacy: privacy.New(privacy.Options{
 			Store: a.store, Confirmations: a.contacts, Journal: a.journal, SecurityDays: a.config.Audit.SecurityDays,
 		}),
-		Licensing: licensing.New(a.store),
-		Auditing:  a.auditing, Refusals: auditing.NewRefusals(a.store, a.log),
+		Licensing: licensing.New(a.store), Planning: planning.New(a.store),
+		Auditing: a.auditing, Refusals: auditing.NewRefusals(a.store, a.log),
 		Hub: a.hub, Contacts: a.contacts, Logger: a.log,
 	})
 	return nil

@@ -7,12 +7,14 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/capacity"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
 	"github.com/heimdraht/heimdraht/provisioner/metering"
+	"github.com/heimdraht/heimdraht/provisioner/planning"
 )
 
 type capacityHandler struct {
 	heimdrahtv1.UnimplementedCapacityServiceServer
 	helpdesk *helpdesk.Service
 	metering *metering.Service
+	planning *planning.Service
 }
 
 func (h *capacityHandler) GetConcurrency(ctx context.Context, r *heimdrahtv1.GetConcurrencyRequest) (*heimdrahtv1.GetConcurrencyResponse, error) {

@@ -79,6 +79,8 @@ func actionOf(method string) (provisioner.Action, bool) {
 	case heimdrahtv1.CapacityService_GetConcurrency_FullMethodName, heimdrahtv1.CapacityService_ListProducts_FullMethodName,
 		heimdrahtv1.LicenceService_ListSeats_FullMethodName, heimdrahtv1.LicenceService_ListLicences_FullMethodName:
 		return provisioner.ActionReadConcurrency, true
+	case heimdrahtv1.CapacityService_Plan_FullMethodName:
+		return provisioner.ActionPlan, true
 	case heimdrahtv1.AdminService_Diff_FullMethodName:
 		return provisioner.ActionDiff, true
 	case heimdrahtv1.AdminService_Apply_FullMethodName:

@@ -25,6 +25,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
 	"github.com/heimdraht/heimdraht/provisioner/licensing"
 	"github.com/heimdraht/heimdraht/provisioner/metering"
+	"github.com/heimdraht/heimdraht/provisioner/planning"
 	"github.com/heimdraht/heimdraht/provisioner/privacy"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
@@ -46,6 +47,7 @@ type Options struct {
 	Auditing     *auditing.Service
 	Privacy      *privacy.Service
 	Licensing    *licensing.Service
+	Planning     *planning.Service
 	Refusals     *auditing.Refusals // where refusals of staff are recorded
 	Hub          *watch.Hub
 	Contacts     *watch.Contacts
@@ -117,7 +119,7 @@ func New(o Options) *Server {
 	heimdrahtv1.RegisterInvitationServiceServer(services, &invitationHandler{helpdeskHandler: desk})
 	heimdrahtv1.RegisterStaticServiceServer(services, &staticHandler{sessions: o.Sessions})
 	heimdrahtv1.RegisterExternalServiceServer(services, &externalHandler{enrolment: o.Enrolment})
-	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{helpdesk: o.Helpdesk, metering: o.Metering})
+	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{helpdesk: o.Helpdesk, metering: o.Metering, planning: o.Planning})
 	heimdrahtv1.RegisterLicenceServiceServer(services, &licenceHandler{licensing: o.Licensing})
 	heimdrahtv1.RegisterAdminServiceServer(services, &adminHandler{tenancy: o.Tenancy})
 	heimdrahtv1.RegisterDirectoryServiceServer(services, &directoryHandler{entitlement: o.Entitlement})

@@ -654,7 +654,7 @@ var File_heimdraht_v1_capacity_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_capacity_proto_rawDesc = "" +
 	"\n" +
-	"\x1bheimdraht/v1/capacity.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\"/\n" +
+	"\x1bheimdraht/v1/capacity.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\x1a heimdraht/v1/capacity_plan.proto\"/\n" +
 	"\x15GetConcurrencyRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"\xec\x01\n" +
 	"\x16GetConcurrencyResponse\x12*\n" +
@@ -698,10 +698,11 @@ const file_heimdraht_v1_capacity_proto_rawDesc = "" +
 	"\x11ProductVersionUse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12/\n" +
 	"\bsessions\x18\x02 \x01(\v2\x13.heimdraht.v1.CountR\bsessions\x12;\n" +
-	"\x0fhighest_30_days\x18\x03 \x01(\v2\x13.heimdraht.v1.CountR\rhighest30Days2\xd7\x01\n" +
+	"\x0fhighest_30_days\x18\x03 \x01(\v2\x13.heimdraht.v1.CountR\rhighest30Days2\x9e\x02\n" +
 	"\x0fCapacityService\x12d\n" +
 	"\x0eGetConcurrency\x12#.heimdraht.v1.GetConcurrencyRequest\x1a$.heimdraht.v1.GetConcurrencyResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12^\n" +
-	"\fListProducts\x12!.heimdraht.v1.ListProductsRequest\x1a\".heimdraht.v1.ListProductsResponse\"\a\xea\xdd\x19\x03\x06\a\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
+	"\fListProducts\x12!.heimdraht.v1.ListProductsRequest\x1a\".heimdraht.v1.ListProductsResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12E\n" +
+	"\x04Plan\x12\x19.heimdraht.v1.PlanRequest\x1a\x1a.heimdraht.v1.PlanResponse\"\x06\xea\xdd\x19\x02\x06\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
 var (
 	file_heimdraht_v1_capacity_proto_rawDescOnce sync.Once
@@ -728,6 +729,8 @@ var file_heimdraht_v1_capacity_proto_goTypes = []any{
 	(*ProductUse)(nil),             // 8: heimdraht.v1.ProductUse
 	(*ProductVersionUse)(nil),      // 9: heimdraht.v1.ProductVersionUse
 	(*timestamppb.Timestamp)(nil),  // 10: google.protobuf.Timestamp
+	(*PlanRequest)(nil),            // 11: heimdraht.v1.PlanRequest
+	(*PlanResponse)(nil),           // 12: heimdraht.v1.PlanResponse
 }
 var file_heimdraht_v1_capacity_proto_depIdxs = []int32{
 	10, // 0: heimdraht.v1.GetConcurrencyResponse.at:type_name -> google.protobuf.Timestamp
@@ -747,10 +750,12 @@ var file_heimdraht_v1_capacity_proto_depIdxs = []int32{
 	2,  // 14: heimdraht.v1.ProductVersionUse.highest_30_days:type_name -> heimdraht.v1.Count
 	0,  // 15: heimdraht.v1.CapacityService.GetConcurrency:input_type -> heimdraht.v1.GetConcurrencyRequest
 	6,  // 16: heimdraht.v1.CapacityService.ListProducts:input_type -> heimdraht.v1.ListProductsRequest
-	1,  // 17: heimdraht.v1.CapacityService.GetConcurrency:output_type -> heimdraht.v1.GetConcurrencyResponse
-	7,  // 18: heimdraht.v1.CapacityService.ListProducts:output_type -> heimdraht.v1.ListProductsResponse
-	17, // [17:19] is the sub-list for method output_type
-	15, // [15:17] is the sub-list for method input_type
+	11, // 17: heimdraht.v1.CapacityService.Plan:input_type -> heimdraht.v1.PlanRequest
+	1,  // 18: heimdraht.v1.CapacityService.GetConcurrency:output_type -> heimdraht.v1.GetConcurrencyResponse
+	7,  // 19: heimdraht.v1.CapacityService.ListProducts:output_type -> heimdraht.v1.ListProductsResponse
+	12, // 20: heimdraht.v1.CapacityService.Plan:output_type -> heimdraht.v1.PlanResponse
+	18, // [18:21] is the sub-list for method output_type
+	15, // [15:18] is the sub-list for method input_type
 	15, // [15:15] is the sub-list for extension type_name
 	15, // [15:15] is the sub-list for extension extendee
 	0,  // [0:15] is the sub-list for field type_name
@@ -762,6 +767,7 @@ func file_heimdraht_v1_capacity_proto_init() {
 		return
 	}
 	file_heimdraht_v1_access_proto_init()
+	file_heimdraht_v1_capacity_plan_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -21,6 +21,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	CapacityService_GetConcurrency_FullMethodName = "/heimdraht.v1.CapacityService/GetConcurrency"
 	CapacityService_ListProducts_FullMethodName   = "/heimdraht.v1.CapacityService/ListProducts"
+	CapacityService_Plan_FullMethodName           = "/heimdraht.v1.CapacityService/Plan"
 )
 
 // CapacityServiceClient is the client API for CapacityService service.
@@ -35,6 +36,9 @@ type CapacityServiceClient interface {
 	// ListProducts counts the sessions in which metered products are in use, beside
 	// the seats that are owned. Numbers below 5 are told to nobody.
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
+	// Plan says what has to be bought for a share of people at home. A planner is
+	// told no number below 5, nor anything of gateways.
+	Plan(ctx context.Context, in *PlanRequest, opts ...grpc.CallOption) (*PlanResponse, error)
 }
 
 type capacityServiceClient struct {
@@ -65,6 +69,16 @@ func (c *capacityServiceClient) ListProducts(ctx context.Context, in *ListProduc
 	return out, nil
 }
 
+func (c *capacityServiceClient) Plan(ctx context.Context, in *PlanRequest, opts ...grpc.CallOption) (*PlanResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PlanResponse)
+	err := c.cc.Invoke(ctx, CapacityService_Plan_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CapacityServiceServer is the server API for CapacityService service.
 // All implementations must embed UnimplementedCapacityServiceServer
 // for forward compatibility.
@@ -77,6 +91,9 @@ type CapacityServiceServer interface {
 	// ListProducts counts the sessions in which metered products are in use, beside
 	// the seats that are owned. Numbers below 5 are told to nobody.
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
+	// Plan says what has to be bought for a share of people at home. A planner is
+	// told no number below 5, nor anything of gateways.
+	Plan(context.Context, *PlanRequest) (*PlanResponse, error)
 	mustEmbedUnimplementedCapacityServiceServer()
 }
 
@@ -92,6 +109,9 @@ func (UnimplementedCapacityServiceServer) GetConcurrency(context.Context, *GetCo
 }
 func (UnimplementedCapacityServiceServer) ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListProducts not implemented")
+}
+func (UnimplementedCapacityServiceServer) Plan(context.Context, *PlanRequest) (*PlanResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Plan not implemented")
 }
 func (UnimplementedCapacityServiceServer) mustEmbedUnimplementedCapacityServiceServer() {}
 func (UnimplementedCapacityServiceServer) testEmbeddedByValue()                         {}
@@ -150,6 +170,24 @@ func _CapacityService_ListProducts_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CapacityService_Plan_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PlanRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CapacityServiceServer).Plan(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CapacityService_Plan_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CapacityServiceServer).Plan(ctx, req.(*PlanRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // CapacityService_ServiceDesc is the grpc.ServiceDesc for CapacityService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -164,6 +202,10 @@ var CapacityService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListProducts",
 			Handler:    _CapacityService_ListProducts_Handler,
+		},
+		{
+			MethodName: "Plan",
+			Handler:    _CapacityService_Plan_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -52,13 +52,16 @@ const mostCents = 10_000_000_000
 func (o Offer) check() error {
 	prices := []provisioner.Price{o.Price, o.Maintenance, o.Overage}
 	for _, p := range prices {
+		if p.Period != "" && p.Period != provisioner.PerYear && p.Period != provisioner.PerMonth {
+			return errors.New("a price is for a period that is none")
+		}
 		if p.NetCents < 0 || p.GrossCents < 0 || p.NetCents > mostCents || p.GrossCents > mostCents {
 			return fmt.Errorf("a price is %d net and %d gross, must be from 0 to %d cents", p.NetCents, p.GrossCents, int64(mostCents))
 		}
 	}
 	switch {
-	case o.Name == "":
-		return errors.New("it has no name")
+	case o.Name == "" || len(o.Name) > 100:
+		return errors.New("it has no name, or one of more than 100 bytes")
 	case o.Price.NetCents == 0:
 		return errors.New("it has no price")
 	case o.Pack < 0 || o.Pack > capacity.MostSeats || o.Included < 0 || o.Included > capacity.MostSeats:

@@ -25,9 +25,9 @@ var ErrBad = errors.New("not what a plan can be made from")
 
 // The most that a plan takes.
 const (
-	MostYears   = 20
+	MostYears   = 10
 	MostTenants = 2000
-	MostOffers  = 50
+	MostOffers  = 20
 	mostKilo    = 100_000_000_000 // kbit/s
 )
 
