@@ -20,6 +20,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/address"
+	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/capacity"
 	"github.com/heimdraht/heimdraht/provisioner/capacity/plan"
 	"github.com/heimdraht/heimdraht/provisioner/store"
@@ -191,7 +192,7 @@ func (g *gathering) missing(tenants []provisioner.Tenant) error {
 	}
 	for _, name := range g.asked.Tenants {
 		if !there(name) {
-			return notFound()
+			return notFound(name)
 		}
 	}
 	for name := range g.asked.People {
@@ -199,14 +200,14 @@ func (g *gathering) missing(tenants []provisioner.Tenant) error {
 			if len(g.asked.Tenants) > 0 {
 				return invalid("Menschen", "people", "sie sind auch für eine Verwaltung genannt, für die nicht geplant wird", "they are given for a tenant too that is not planned for")
 			}
-			return notFound()
+			return notFound(name)
 		}
 	}
 	return nil
 }
 
-func notFound() *provisioner.Refusal {
-	return provisioner.Refuse(provisioner.CodeNotFound, "name", "").With("what", "Eine genannte Verwaltung", "a tenant that is named")
+func notFound(tenant string) *provisioner.Refusal {
+	return provisioner.Refuse(provisioner.CodeNotFound, "name", audit.CleanText(tenant, 64)).With("what", "Diese Verwaltung", "tenant")
 }
 
 // told is a number of people or laptops of a tenant as the actor may know it; zero: it is
