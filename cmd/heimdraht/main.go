@@ -55,6 +55,7 @@ type commands struct {
 	Products    productsCommand    `cmd:"" help:"${products}"`
 	Seats       seatsCommands      `cmd:"" help:"${seats}"`
 	Licences    licencesCommand    `cmd:"" help:"${licences}"`
+	Capacity    capacityCommands   `cmd:"" help:"${capacity}"`
 	Access      accessCommands     `cmd:"" help:"${access}"`
 	Unused      unusedCommand      `cmd:"" help:"${unused}"`
 	Lost        lostCommand        `cmd:"" help:"${lost}"`

@@ -70,6 +70,10 @@ func (s *Service) Plan(ctx context.Context, actor provisioner.Actor, r Request) 
 	}
 	now := time.Now()
 	p := r.Plan
+	year, month, day := provisioner.DayOf(now)
+	if p.From.Before(provisioner.DayBegins(year, month, day)) || p.From.After(now.AddDate(plan.MostYears, 0, 0)) {
+		return a, invalid("Beginn", "from", "er liegt in der Vergangenheit, oder mehr als zehn Jahre voraus", "it is in the past, or more than ten years away")
+	}
 	err = s.store.View(ctx, func(tx *store.Reader) error {
 		g := gathering{tx: tx, actor: actor, asked: r, scope: scope, now: now}
 		if err := g.all(); err != nil {

@@ -1,0 +1,5 @@
+package main
+
+type capacityCommands struct {
+	Plan capacityPlanCommand `cmd:"" help:"${capacity_plan}"`
+}
