@@ -1,0 +1,231 @@
+// Package replay plays days that were against the seats of today: who would have been
+// refused, when, and how early a warning would have come.
+//
+// What always holds here: it is pure, and knows of no person. A warning of the past knows
+// only what was before it. What cannot be played is an error that says why.
+//
+// Not its business: where the seats come from.
+package replay
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/capacity"
+)
+
+// ErrBad is wrapped by the error for what cannot be played.
+var ErrBad = errors.New("not what can be played")
+
+const (
+	// ahead is how far a forecast looks, and so how early it can warn.
+	ahead = 28 * 24 * time.Hour
+	// known is how much of the past a forecast is given: half a year says all of a break.
+	known = 26 * 7 * 24
+)
+
+// Result is what would have been.
+type Result struct {
+	Hours, Gaps int
+	Highest     int64     // connected or refused, in an hour
+	HighestAt   time.Time // zero: nothing was measured
+	// Exhausted is the first hour in which somebody would have been refused; zero: in none.
+	Exhausted time.Time
+	Days      []Day // on which somebody would have been
+	Warnings  []Warning
+	// Short says why no forecast could be made before; empty: there were some.
+	Short string
+}
+
+// Day is one on which people would have been refused.
+type Day struct {
+	From    time.Time // the first hour
+	Hours   int
+	Refused int64 // people, in the worst hour
+	WorstAt time.Time
+}
+
+// Warning is when one would have come. Of those before seats ran out, WorkingDays is how many
+// days of work there were to do something, from that day on and without the one on which they
+// ran out.
+type Warning struct {
+	Percent     int64     // of the seats in use: it would have come by a threshold; zero: by forecast
+	Probable    int64     // by forecast: that they run out within 28 days, in percent
+	At          time.Time // zero: none would have come
+	WorkingDays int
+}
+
+// Refused adds up the people that each day would have refused in its worst hour.
+func (r Result) Refused() (sum int64) {
+	for _, d := range r.Days {
+		sum += d.Refused
+	}
+	return sum
+}
+
+// Replay plays hours against seats. Thresholds are in percent; land gives the public
+// holidays, as in capacity.Holidays.
+func Replay(s capacity.Series, seats int64, thresholds []int64, land string) (Result, error) {
+	r := Result{Hours: len(s.Values)}
+	switch {
+	case seats < 0 || seats > 1e9:
+		return r, fmt.Errorf("%w: %d seats, must be from 0 to 1000000000", ErrBad, seats)
+	case s.Step != time.Hour || len(s.Values) == 0:
+		return r, fmt.Errorf("%w: a series of %d values, one each %v; must be hours", ErrBad, len(s.Values), s.Step)
+	}
+	if _, err := capacity.Holidays(land, s.Start.Year()); land != "" && err != nil {
+		return r, fmt.Errorf("%w: %w", ErrBad, err)
+	}
+	over := make([]time.Time, len(thresholds))
+	for i, v := range s.Values {
+		at := s.Start.Add(time.Duration(i) * time.Hour)
+		switch {
+		case math.IsNaN(v):
+			r.Gaps++
+			continue
+		case v < 0 || v > 1e9:
+			return r, fmt.Errorf("%w: %v at %s, must be from 0 to 1000000000", ErrBad, v, at.UTC().Format(time.RFC3339))
+		}
+		r.count(at, int64(math.Round(v)), seats)
+		for k, percent := range thresholds {
+			if over[k].IsZero() && seats > 0 && math.Round(v)*100 >= float64(percent*seats) {
+				over[k] = at
+			}
+		}
+	}
+	for k, percent := range thresholds {
+		r.Warnings = append(r.Warnings, Warning{Percent: percent, At: over[k]})
+	}
+	if err := r.forecasts(s, seats, land); err != nil {
+		return r, err
+	}
+	return r, r.lead(land)
+}
+
+func (r *Result) count(at time.Time, n, seats int64) {
+	if r.HighestAt.IsZero() || n > r.Highest {
+		r.Highest, r.HighestAt = n, at
+	}
+	if n <= seats {
+		return
+	}
+	if r.Exhausted.IsZero() {
+		r.Exhausted = at
+	}
+	if last := len(r.Days) - 1; last < 0 || !sameDay(r.Days[last].From, at) {
+		r.Days = append(r.Days, Day{From: at})
+	}
+	d := &r.Days[len(r.Days)-1]
+	if d.Hours++; n-seats > d.Refused {
+		d.Refused, d.WorstAt = n-seats, at
+	}
+}
+
+func sameDay(a, b time.Time) bool {
+	y, m, d := provisioner.DayOf(a)
+	v, n, e := provisioner.DayOf(b)
+	return y == v && m == n && d == e
+}
+
+// forecasts are made each midnight before seats ran out, as a control plane would have.
+func (r *Result) forecasts(s capacity.Series, seats int64, land string) error {
+	if r.Exhausted.IsZero() {
+		return nil
+	}
+	unlikely, likely := Warning{Probable: 5}, Warning{Probable: 50}
+	r.Short = "nothing was known before"
+	first := r.Exhausted.Add(-ahead)
+	if first.Before(s.Start) {
+		first = s.Start
+	}
+	y, m, d := provisioner.DayOf(first)
+	for ; ; d++ {
+		midnight := provisioner.DayBegins(y, m, d)
+		if midnight.After(r.Exhausted) {
+			break
+		}
+		n := int(midnight.Sub(s.Start) / time.Hour)
+		if n < 1 {
+			continue
+		}
+		from := max(0, n-known)
+		past := capacity.Hours(s.Start.Add(time.Duration(from)*time.Hour), s.Values[from:n]...)
+		f, err := past.Forecast(land, int(ahead/time.Hour))
+		if errors.Is(err, capacity.ErrTooShort) {
+			r.Short = err.Error()
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrBad, err)
+		}
+		r.Short = ""
+		for _, w := range []*Warning{&unlikely, &likely} {
+			if _, runsOut, err := f.Exhausted(float64(seats), float64(w.Probable)/100); err != nil {
+				return err
+			} else if runsOut && w.At.IsZero() {
+				w.At = midnight
+			}
+		}
+	}
+	r.Warnings = append(r.Warnings, unlikely, likely)
+	return nil
+}
+
+// lead counts the days of work between warnings and the hour in which seats ran out.
+func (r *Result) lead(land string) error {
+	for i, w := range r.Warnings {
+		if w.At.IsZero() || r.Exhausted.IsZero() {
+			continue
+		}
+		n, err := WorkingDays(w.At, r.Exhausted, land)
+		if err != nil {
+			return err
+		}
+		r.Warnings[i].WorkingDays = n
+	}
+	return nil
+}
+
+// WorkingDays counts days from Monday to Friday that are no public holidays of a Land, from the
+// day of one time to the day before that of another. A holiday of a part of the Land is a day of
+// work.
+func WorkingDays(from, until time.Time, land string) (n int, err error) {
+	y, m, d := provisioner.DayOf(from)
+	for ; ; d++ {
+		begins := provisioner.DayBegins(y, m, d)
+		if sameDay(begins, until) || begins.After(until) {
+			return n, nil
+		}
+		works, err := works(begins, land)
+		if err != nil {
+			return 0, err
+		}
+		if works {
+			n++
+		}
+	}
+}
+
+// works reports whether people work on a day.
+func works(t time.Time, land string) (bool, error) {
+	y, m, d := provisioner.DayOf(t)
+	if w := time.Date(y, m, d, 0, 0, 0, 0, time.UTC).Weekday(); w == time.Saturday || w == time.Sunday {
+		return false, nil
+	}
+	if land == "" {
+		return true, nil
+	}
+	holidays, err := capacity.Holidays(land, y)
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", ErrBad, err)
+	}
+	for _, h := range holidays {
+		if h.Month == m && h.Day == d && !h.Partly {
+			return false, nil
+		}
+	}
+	return true, nil
+}
