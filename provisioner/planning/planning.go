@@ -251,8 +251,7 @@ func (g *gathering) readPools() error {
 // pool is what a pool has for the plan; nil: nothing.
 func (g *gathering) pool(p provisioner.LicencePool, peak int64) *plan.Pool {
 	one := &plan.Pool{Name: p.Name}
-	var people int64
-	rounded := false
+	rounded, few := false, false
 	for _, s := range p.Shares {
 		t, planned := g.planned[s.Tenant]
 		if !planned || t.CountsPool(p.Name) {
@@ -261,8 +260,8 @@ func (g *gathering) pool(p provisioner.LicencePool, peak int64) *plan.Pool {
 		}
 		one.Tenants = append(one.Tenants, s.Tenant)
 		one.Guaranteed += s.Guarantee
-		people += g.known[s.Tenant]
-		rounded = rounded || !g.exact(s.Tenant)
+		rounded = rounded || g.small[s.Tenant]
+		few = few || !g.exact(s.Tenant) && g.known[s.Tenant] < capacity.Smallest
 	}
 	switch {
 	case len(one.Tenants) == 0:
@@ -271,7 +270,10 @@ func (g *gathering) pool(p provisioner.LicencePool, peak int64) *plan.Pool {
 		return one
 	}
 	one.Guaranteed, one.Contracts, one.Peak = 0, p.Contracts, peak
-	if rounded && people < smallTenant {
+	switch {
+	case few: // who knows all the others would learn of them
+		one.Peak = 0
+	case rounded:
 		one.Peak = (peak + roundTo - 1) / roundTo * roundTo
 	}
 	return one

@@ -213,6 +213,15 @@ func TestAPlannerIsToldNothingSmall(t *testing.T) {
 		if !slices.Equal(a.LaptopsWithheld, []string{"weiler"}) {
 			t.Errorf("withheld: %v", a.LaptopsWithheld)
 		}
+		// A pool that few share with others has no peak for her: who knows all the others would learn of them.
+		w.update(func(tx *store.Writer) error {
+			return tx.PutPool(provisioner.LicencePool{
+				Name: "own", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 9}}, Shares: []provisioner.PoolShare{{Tenant: "dorf"}, {Tenant: "weiler"}},
+			})
+		})
+		is(t, w.plan(planner, r), plan.ObservedPeak, "", "own", 0, -1)
+		is(t, w.plan(planner, r), plan.ContractSeats, "", "own", 1, 9)
+		is(t, w.plan(as(provisioner.RoleOperator), r), plan.ObservedPeak, "", "own", 0, 11)
 		// One who sees one of the tenants that share a pool is told neither its contract nor its peak.
 		a = w.plan(as(provisioner.RolePlanner, "stadt"), asked())
 		is(t, a, plan.ContractSeats, "", "vpn R-1", 1, -1)

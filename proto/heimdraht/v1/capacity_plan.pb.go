@@ -547,7 +547,7 @@ type PlanFigure struct {
 	Step  int64  `protobuf:"varint,5,opt,name=step,proto3" json:"step,omitempty"`
 	Value int64  `protobuf:"varint,6,opt,name=value,proto3" json:"value,omitempty"`
 	Unit  string `protobuf:"bytes,7,opt,name=unit,proto3" json:"unit,omitempty"`
-	// Empty: given or counted. Inputs are places in the list of figures, from 0.
+	// Empty: given or counted. Shares are parts of one in it. Inputs are places in the list of figures, from 0.
 	Formula       string   `protobuf:"bytes,8,opt,name=formula,proto3" json:"formula,omitempty"`
 	Inputs        []uint32 `protobuf:"varint,9,rep,packed,name=inputs,proto3" json:"inputs,omitempty"`
 	unknownFields protoimpl.UnknownFields

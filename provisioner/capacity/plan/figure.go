@@ -44,11 +44,10 @@ const (
 	Date       Unit = "date" // days since 1970-01-01
 )
 
-// Formula says how a figure's value follows from those of its inputs.
+// Formula says how a figure's value follows from those of its inputs. In it shares are parts of one.
 type Formula string
 
-// The formulas. The inputs are a, b, c and so on; shares are in millionths, and
-// ⌈ ⌉ rounds up.
+// The formulas. The inputs are a, b, c and so on, and ⌈ ⌉ rounds up.
 const (
 	Sum      Formula = "a + b + …"
 	Most     Formula = "max(a, b, …)"
@@ -105,7 +104,7 @@ func (f Formula) apply(v []int64) (int64, error) {
 	case Refused:
 		return refused(v[0], v[1], v[2])
 	case Spare:
-		return spare(v[0], v[1], v[2], v[3]), nil
+		return spare([4]int64(v)), nil
 	default:
 		return 0, fmt.Errorf("the formula %q is not one of numbers alone", f)
 	}
@@ -186,7 +185,8 @@ func refused(seats, people, online int64) (int64, error) {
 	return int64(math.Round(float64(part) * million)), err
 }
 
-func spare(need, all, largest, each int64) int64 {
+func spare(v [4]int64) int64 {
+	need, all, largest, each := v[0], v[1], v[2], v[3]
 	if all-largest >= need {
 		return 0
 	}

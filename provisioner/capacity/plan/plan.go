@@ -187,7 +187,10 @@ func (r Request) checkParts(bad func(string, ...any) error) error {
 	}
 	last := people
 	if r.Growth > 0 {
-		last, _ = grown(people, r.Growth, int64(r.Years+r.yearsUntil()))
+		var err error
+		if last, err = grown(people, r.Growth, int64(r.Years+r.yearsUntil())); err != nil {
+			return err
+		}
 	}
 	if people == 0 || last == 0 || last+int64(len(r.Tenants)) > capacity.MostSeats {
 		return bad("it is for %d people, in the end %d, must be from 1 to %d", people, last, capacity.MostSeats)
