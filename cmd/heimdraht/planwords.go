@@ -190,6 +190,8 @@ func valueOf(f *heimdrahtv1.PlanFigure) words {
 		unit = words{" Adressen", " addresses"}
 	case plan.Blocks:
 		unit = words{" Blöcke", " blocks"}
+	case plan.Tenants:
+		unit = words{" Verwaltungen", " tenants"}
 	case plan.Kilobits:
 		unit = words{" kbit/s", " kbit/s"}
 	case plan.Months:

@@ -94,7 +94,7 @@ func (s *Service) Plan(ctx context.Context, actor provisioner.Actor, r Request) 
 	p.At, a.At = now, now
 	a.Plan, err = plan.Make(p)
 	if errors.Is(err, plan.ErrBad) {
-		return Answer{}, invalid("Plan", "plan", err.Error(), err.Error())
+		return Answer{}, invalid("Plan", "plan", "daraus lässt sich keiner machen ("+err.Error()+")", err.Error())
 	}
 	return a, err
 }

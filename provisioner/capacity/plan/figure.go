@@ -36,6 +36,7 @@ const (
 	Gateways   Unit = "gateways"
 	Addresses  Unit = "addresses"
 	Blocks     Unit = "blocks"
+	Tenants    Unit = "tenants"
 	Kilobits   Unit = "kbit/s"
 	Cents      Unit = "cents"
 	Months     Unit = "months"

@@ -134,7 +134,7 @@ func (m *maker) addresses(g *group, added *Figure) {
 	one := m.leaf(of(One, Gateways))
 	one.Value = 1
 	others := m.follows(of(OtherGateways, Gateways), Beyond, then, one)
-	tenants := m.leaf(of(TenantCount, Blocks))
+	tenants := m.leaf(of(TenantCount, Tenants))
 	tenants.Value = int64(len(g.tenants))
 	begun := m.follows(of(BlocksBegun, Blocks), Product, tenants, others)
 	blocks := m.follows(of(BlocksNeeded, Blocks), Sum, append(filled, begun)...)
