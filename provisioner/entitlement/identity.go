@@ -397,6 +397,9 @@ func carry(tx *store.Writer, i store.NewIdentity) (bool, error) {
 		if err != nil || has {
 			return false, err
 		}
+		if err := tx.MoveSeats(now.Person.ID, old.Person.ID); err != nil {
+			return false, fmt.Errorf("keeping her named seats: %w", err)
+		}
 		if err := tx.ForgetPerson(now.Person.ID); err != nil {
 			return false, err
 		}

@@ -297,7 +297,9 @@ func TestAssignAndTakeBack(t *testing.T) {
 			{"assign", boss, "gast", "bound", "x", ""},
 			{"take back", boss, "gast", "bound", "x", "bound"},
 			{"take back", boss, "gast", "bound", "x", provisioner.CodeSeatNotAssigned},
-			{"assign", boss, "gast", "bound", "again", ""},
+			{"assign", boss, "eva", "bound", "x", ""},
+			{"assign", boss, "uta", "bound", "x", provisioner.CodeNoSeatToAssign},
+			{"assign", boss, "gast", "bound", "again: it is counted on, so it takes no other one", ""},
 		} {
 			r := licensing.SeatRequest{Person: c.who, Pool: c.pool, Reason: c.because}
 			var err error
@@ -319,7 +321,7 @@ func TestAssignAndTakeBack(t *testing.T) {
 				t.Errorf("%+v: %s, %v", c, code, err)
 			}
 		}
-		for pool, want := range map[string]int64{"names": 2, "bound": 1} {
+		for pool, want := range map[string]int64{"names": 2, "bound": 2} {
 			held, err := store.Read(t.Context(), w.store, func(tx *store.Reader) (int64, error) { return tx.SeatsHeld(pool) })
 			if err != nil || held != want {
 				t.Errorf("%s: %d held, %v", pool, held, err)
@@ -328,8 +330,8 @@ func TestAssignAndTakeBack(t *testing.T) {
 		records, err := store.Read(t.Context(), w.store, func(tx *store.Reader) ([]store.AuditRecord, error) {
 			return tx.FindAudit(store.AuditQuery{Scope: provisioner.Everywhere(), Limit: 100})
 		})
-		if err != nil || len(records) != 7 || !strings.Contains(string(records[6].Payload), `"action":"assign seat"`) ||
-			!strings.Contains(string(records[6].Payload), `"reason":"new here"`) || !strings.Contains(string(records[6].Payload), `"pool":"names"`) {
+		if err != nil || len(records) != 8 || !strings.Contains(string(records[7].Payload), `"action":"assign seat"`) ||
+			!strings.Contains(string(records[7].Payload), `"reason":"new here"`) || !strings.Contains(string(records[7].Payload), `"pool":"names"`) {
 			t.Errorf("%d records: %v %+v", len(records), err, records)
 		}
 	})

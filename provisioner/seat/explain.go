@@ -84,6 +84,10 @@ func (o Offer) explain(c Claim) []Step {
 	if o.Assigned {
 		return append(steps, step(o.Pool, "Ein Platz ist ihr zugeteilt. Ihre Sitzungen zählen nicht noch einmal.", "A seat is assigned to her. Her sessions are not counted again."))
 	}
+	if o.Kept {
+		return append(steps, step(o.Pool, "Ein Platz wurde ihr genommen und zählt noch mit; er wäre wieder ihrer, wenn sonst keiner da ist.",
+			"A seat was taken back from her and is still counted; it would be hers again where there is no other."))
+	}
 	if o.Model == provisioner.PoolNamed {
 		steps = append(steps, step(o.Pool, "Die Plätze werden Menschen zugeteilt. Ihr ist keiner zugeteilt; sie bekäme einen freien, wenn sonst keiner da ist.",
 			"Seats are assigned to people. None is assigned to her; she would get a free one where there is no other."))

@@ -29,6 +29,10 @@ func TestExplain(t *testing.T) {
 names: Contracts that run: 1, with 3 seats and a burst of 0.
 names: A seat is assigned to her. Her sessions are not counted again.
 She gets a seat of names.`},
+		{name: "taken back and counted on", pool: "names", offers: []seat.Offer{{Pool: "names", Model: provisioner.PoolNamed, Quantity: of(3, 0), Held: 3, Kept: true}}, want: `
+names: Contracts that run: 1, with 3 seats and a burst of 0.
+names: A seat was taken back from her and is still counted; it would be hers again where there is no other.
+She gets a seat of names.`},
 		{name: "none to assign", offers: []seat.Offer{{Pool: "names", Model: provisioner.PoolNamed, Quantity: of(3, 1), Held: 4}}, want: `
 names: Contracts that run: 1, with 3 seats and a burst of 1.
 names: Seats are assigned to people. None is assigned to her; she would get a free one where there is no other.
@@ -103,6 +107,7 @@ func TestExplainAgreesWithChoose(t *testing.T) {
 			}
 			o.Protected = o.Guarantee
 			o.Assigned = o.Model == provisioner.PoolNamed && rapid.Bool().Draw(t, "assigned")
+			o.Kept = o.Model == provisioner.PoolNamed && !o.Assigned && rapid.Bool().Draw(t, "kept")
 			offers = append(offers, o)
 		}
 		want, refusal := seat.Choose(offers)

@@ -58,7 +58,7 @@ func Next(list []Waiting) (who *Waiting, pool string) {
 func (w *Waiting) best() (best *Offer) {
 	for i := range w.Offers {
 		o := &w.Offers[i]
-		if o.Quantity.Running == 0 || !o.Assigned && o.Free() == 0 {
+		if o.Quantity.Running == 0 || !o.counted() && o.Free() == 0 {
 			continue
 		}
 		if best == nil || o.Within() && !best.Within() || o.Within() == best.Within() && better(o, best) {

@@ -55,8 +55,11 @@ type Offer struct {
 	Queued int64
 	// Own: she held one of its seats until this step, so nobody who waits is before her.
 	Own bool
-	// Named: she has a seat of the pool. Nothing is counted for her session.
+	// Assigned: she has a named seat of the pool. Nothing is counted for her session.
 	Assigned bool
+	// Kept: a named seat of hers was taken back, and is counted on in her tenant's share.
+	// It is hers again without one more being counted.
+	Kept bool
 }
 
 // ownUnused is what this tenant's guarantee still has in store.
@@ -82,10 +85,13 @@ func (o Offer) owed() bool {
 	return o.Held < o.Quantity.Most() && (o.ownUnused() > 0 || o.ownReserve() > 0)
 }
 
+// counted reports whether a named seat is counted for her already.
+func (o Offer) counted() bool { return o.Assigned || o.Kept }
+
 // Grants reports whether somebody who comes now gets a seat of the pool: of one
 // that others wait for only what is her own.
 func (o Offer) Grants() bool {
-	if o.Assigned {
+	if o.counted() {
 		return o.Quantity.Running > 0
 	}
 	return o.Own || o.owed() || o.Waiting == 0 && o.Free() > 0
@@ -94,7 +100,8 @@ func (o Offer) Grants() bool {
 // Choose names the pool whose seat a session takes at now: one of which she has a
 // named seat; else a pool of concurrent seats, one with a guarantee left for her
 // tenant before others, then the one with most free seats; else one that has a
-// named seat for her; the first by order among equals. It refuses with no-licence
+// named seat for her, one of which hers is still counted before others; the first
+// by order among equals. It refuses with no-licence
 // if no contract runs, and with no-seat if none is there for her.
 func Choose(offers []Offer) (pool string, refusal *provisioner.Refusal) {
 	var best *Offer
@@ -128,6 +135,9 @@ func better(a, b *Offer) bool {
 	}
 	if na, nb := a.Model == provisioner.PoolNamed, b.Model == provisioner.PoolNamed; na != nb {
 		return nb
+	}
+	if a.Kept != b.Kept {
+		return a.Kept
 	}
 	if ga, gb := a.ownUnused() > 0, b.ownUnused() > 0; ga != gb {
 		return ga

@@ -226,14 +226,15 @@ func (l *ledger) named(claims []seat.Claim, offers [][]seat.Offer) error {
 	if err != nil {
 		return err
 	}
-	assigned := make(map[[2]string]bool)
+	has := make(map[[2]string]NamedSeat)
 	for _, n := range seats {
-		assigned[[2]string{n.Pool, n.Person}] = !n.Returned()
+		has[[2]string{n.Pool, n.Person}] = n
 	}
-	for i, c := range claims {
-		list := offers[i]
-		for j := range list {
-			list[j].Assigned = assigned[[2]string{list[j].Pool, c.Person}]
+	for i, list := range offers {
+		for j, o := range list {
+			if n, ok := has[[2]string{o.Pool, claims[i].Person}]; ok {
+				list[j].Assigned, list[j].Kept = !n.Returned(), n.Returned() && n.Tenant == claims[i].Tenant
+			}
 		}
 	}
 	return nil

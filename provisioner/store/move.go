@@ -233,7 +233,7 @@ func (w *Writer) takeOver(m TenantMove, i MovedPerson) error {
 	if err := run(w.q, `update external_person set sponsor = $1 where sponsor = $2`, i.Person.ID, there.ID); err != nil {
 		return err
 	}
-	if err := w.moveSeats(there.ID, i.Person.ID); err != nil {
+	if err := w.MoveSeats(there.ID, i.Person.ID); err != nil {
 		return err
 	}
 	for _, table := range []string{"recovery_code", "factor"} { // her own second factor counts, if she has one

@@ -100,19 +100,39 @@ func (w *Writer) holdNamed(pool string, c seat.Claim) error {
 }
 
 // AssignSeat makes a seat of a pool somebody's and counts it; whether there is one was
-// decided before. One that was taken back and is still counted is hers again. She must
-// have none.
+// decided before. One that was taken back and is still counted is hers again, for which
+// none is counted besides; assigned in another tenant, it is counted there from now on.
+// She must have none.
 func (w *Writer) AssignSeat(n NamedSeat) error {
-	again, err := w.beside().exec(`update named_seat set returned_at = 0, assigned_by = $1, used_at = case when $2 > used_at then $3 else used_at end
-		where pool = $4 and person = $5 and returned_at > 0`, n.AssignedBy, ms(n.UsedAt), ms(n.UsedAt), n.Pool, n.Person)
-	if err != nil || again > 0 {
+	was, err := namedSeat(w.beside(), n.Pool, n.Person)
+	if errors.Is(err, ErrNone) {
+		if err := w.beside().run(`insert into named_seat (pool, person, tenant, assigned_at, assigned_by, used_at, returned_at) values ($1, $2, $3, $4, $5, $6, 0)`,
+			n.Pool, n.Person, n.Tenant, ms(n.AssignedAt), n.AssignedBy, ms(n.UsedAt)); err != nil {
+			return err
+		}
+		return w.countSeat(n, 1)
+	}
+	switch {
+	case err != nil:
+		return err
+	case !was.Returned():
+		return errAssigned
+	case n.UsedAt.Before(was.UsedAt):
+		n.UsedAt = was.UsedAt
+	}
+	if err := w.beside().run(`update named_seat set tenant = $1, assigned_by = $2, used_at = $3, returned_at = 0 where pool = $4 and person = $5`,
+		n.Tenant, n.AssignedBy, ms(n.UsedAt), n.Pool, n.Person); err != nil || n.Tenant == was.Tenant {
 		return err
 	}
-	if err := w.beside().run(`insert into named_seat (pool, person, tenant, assigned_at, assigned_by, used_at, returned_at) values ($1, $2, $3, $4, $5, $6, 0)`,
-		n.Pool, n.Person, n.Tenant, ms(n.AssignedAt), n.AssignedBy, ms(n.UsedAt)); err != nil {
-		return err
-	}
-	return w.ledger().moveSeat(n.Pool, n.Tenant, provisioner.PriorityOrdinary, 1)
+	return errors.Join(w.countSeat(was, -1), w.countSeat(n, 1))
+}
+
+// errAssigned is a mistake of ours: whether she has one is decided before.
+var errAssigned = errors.New("a seat of this pool is assigned to this person already")
+
+// countSeat counts a named seat more or less in the share of its tenant.
+func (w *Writer) countSeat(n NamedSeat, by int64) error {
+	return w.ledger().moveSeat(n.Pool, n.Tenant, provisioner.PriorityOrdinary, by)
 }
 
 // ReturnSeat takes a seat back from somebody. It is free at once unless the contract
@@ -180,7 +200,20 @@ func (w *Writer) dropSeat(n NamedSeat) error {
 	if err := w.beside().run(`delete from named_seat where pool = $1 and person = $2`, n.Pool, n.Person); err != nil {
 		return err
 	}
-	return w.ledger().moveSeat(n.Pool, n.Tenant, provisioner.PriorityOrdinary, -1)
+	return w.countSeat(n, -1)
+}
+
+// disownSeat has a seat be nobody's: it is free, or, as long as the contract binds it,
+// counted under an id that nobody has.
+func (w *Writer) disownSeat(n NamedSeat) error {
+	p, err := w.Pool(n.Pool)
+	if err != nil {
+		return fmt.Errorf("reading pool %s: %w", n.Pool, err)
+	}
+	if !w.Now.Before(n.AssignedAt.Add(p.HoldAtLeast)) {
+		return w.dropSeat(n)
+	}
+	return run(w.q, `update named_seat set person = $1, assigned_by = '', returned_at = $2 where person = $3 and pool = $4`, provisioner.NewID(), ms(w.Now), n.Person, n.Pool)
 }
 
 // forgetSeats frees the seats of somebody in a tenant. One that the contract binds
@@ -194,42 +227,54 @@ func (w *Writer) forgetSeats(person, tenant string) error {
 		if n.Tenant != tenant {
 			continue
 		}
-		p, err := w.Pool(n.Pool)
-		if err != nil {
-			return fmt.Errorf("reading pool %s: %w", n.Pool, err)
-		}
-		if w.Now.Before(n.AssignedAt.Add(p.HoldAtLeast)) {
-			err = run(w.q, `update named_seat set person = $1, assigned_by = '' where person = $2 and pool = $3`, provisioner.NewID(), person, n.Pool)
-		} else {
-			err = w.dropSeat(n)
-		}
-		if err != nil {
+		if err := w.disownSeat(n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// moveSeats makes seats of one person those of another, who turned out to be the same. Of a
-// pool of which both have one, one is free.
-func (w *Writer) moveSeats(from, to string) error {
+// MoveSeats makes seats of one person, who has no device, those of another, who turned
+// out to be the same. Of a pool of which both have one she keeps the one that is bound
+// longer; the other is free, or counted as long as the contract binds it.
+func (w *Writer) MoveSeats(from, to string) error {
 	seats, err := w.NamedSeats(from)
 	if err != nil {
 		return err
 	}
 	for _, n := range seats {
-		_, err := w.NamedSeat(n.Pool, to)
+		there, err := w.NamedSeat(n.Pool, to)
 		switch {
-		case err == nil:
-			err = w.dropSeat(n)
 		case errors.Is(err, ErrNone):
-			err = run(w.q, `update named_seat set person = $1 where person = $2 and pool = $3`, to, from, n.Pool)
+		case err != nil:
+			return err
+		default:
+			if n, err = w.oneSeat(n, there); err != nil {
+				return err
+			}
 		}
-		if err != nil {
+		if err := run(w.q, `update named_seat set person = $1, used_at = $2, returned_at = $3 where person = $4 and pool = $5`,
+			to, ms(n.UsedAt), ms(n.ReturnedAt), n.Person, n.Pool); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// oneSeat leaves of two seats of a pool, which are one person's, the one that is bound
+// longer, used when either was, and hers if either is.
+func (w *Writer) oneSeat(a, b NamedSeat) (NamedSeat, error) {
+	keep, other := a, b
+	if b.AssignedAt.After(a.AssignedAt) {
+		keep, other = b, a
+	}
+	if other.UsedAt.After(keep.UsedAt) {
+		keep.UsedAt = other.UsedAt
+	}
+	if !other.Returned() {
+		keep.ReturnedAt = time.Time{}
+	}
+	return keep, w.disownSeat(other)
 }
 
 // UnusedSeats counts named seats of tenants in scope that no session has taken since a

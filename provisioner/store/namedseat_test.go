@@ -68,8 +68,8 @@ func (n *named) opens(r *rapid.T, d provisioner.Device) {
 			return err
 		}
 		pool, refused := seat.Choose(offers)
-		returned, has := n.has[d.Person]
-		if may := has && !returned || int64(len(n.has)) < n.pool.Contracts[0].Seats+n.pool.Contracts[0].Burst; may == (refused != nil) {
+		_, has := n.has[d.Person] // also if it was taken back: it is counted on, and no use to others
+		if may := has || int64(len(n.has)) < n.pool.Contracts[0].Seats+n.pool.Contracts[0].Burst; may == (refused != nil) {
 			r.Fatalf("refused: %v; has one: %v, of %d", refused, n.has, n.pool.Contracts[0].Seats)
 		}
 		if pool == "" {
@@ -299,6 +299,110 @@ func TestWhichNamedSeatsGoBack(t *testing.T) {
 		})
 		if held := view(t, s, (*store.Reader).Pools)[0].Held; held != 8 {
 			t.Errorf("%d seats are held, not 8", held)
+		}
+	})
+}
+
+// Of two seats of a pool that turn out to be one person's, what the contract binds stays
+// counted, and she keeps one, which is hers if either was.
+func TestSeatsOfWhoTurnsOutToBeTheSame(t *testing.T) {
+	const day = 24 * time.Hour
+	onEach(t, func(t *testing.T, s *store.Store) {
+		town(t, s)
+		for i, c := range []struct {
+			name                     string
+			from, to                 time.Duration // ago; zero: none
+			fromReturned, toReturned bool
+			held                     int64 // one is nobody's unless there is one only
+			keeps                    time.Duration
+		}{
+			{"one only", day, 0, false, false, 1, day},
+			{"neither is bound", 20 * day, 30 * day, false, false, 1, 20 * day},
+			{"one is bound", day, 30 * day, false, false, 1, day},
+			{"both are bound", day, 2 * day, false, false, 2, day},
+			{"both are bound, the later one was taken back", 2 * day, day, false, true, 2, day},
+			{"both are bound, the earlier one was taken back", 2 * day, day, true, false, 2, day},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				pool := names(100, 0)
+				pool.Name, pool.HoldAtLeast = fmt.Sprint("names", i), 10*day
+				now := time.UnixMilli(time.Now().UnixMilli())
+				seats := func(person string) []store.NamedSeat {
+					return slices.DeleteFunc(view(t, s, func(tx *store.Reader) ([]store.NamedSeat, error) { return tx.NamedSeats(person) }),
+						func(n store.NamedSeat) bool { return n.Pool != pool.Name })
+				}
+				add := func(person string, ago time.Duration, returned bool) {
+					if ago == 0 {
+						return
+					}
+					update(t, s, func(tx *store.Writer) error {
+						n := store.NamedSeat{Pool: pool.Name, Person: person, Tenant: "stadt", AssignedAt: now.Add(-ago)}
+						err := tx.AssignSeat(n)
+						if returned {
+							_, e := tx.ReturnSeat(pool, n)
+							err = errors.Join(err, e)
+						}
+						return err
+					})
+				}
+				update(t, s, func(tx *store.Writer) error { return tx.PutPool(pool) })
+				add("from", c.from, c.fromReturned)
+				add("to", c.to, c.toReturned)
+				update(t, s, func(tx *store.Writer) error { return tx.MoveSeats("from", "to") })
+				if held := view(t, s, func(tx *store.Reader) (int64, error) { return tx.SeatsHeld(pool.Name) }); held != c.held {
+					t.Errorf("%d seats are counted, not %d", held, c.held)
+				}
+				has := seats("to")
+				if len(seats("from")) > 0 || len(has) != 1 || has[0].Returned() || !has[0].AssignedAt.Equal(now.Add(-c.keeps)) {
+					t.Errorf("she has %+v, and left %+v", has, seats("from"))
+				}
+				// Once the contract binds it no longer, what is nobody's goes, and so does hers, who is known nowhere.
+				later := now.Add(20 * day)
+				if left := view(t, s, func(tx *store.Reader) ([]string, error) { return tx.SeatsOverdue(pool, later, 10) }); int64(len(left)) != c.held {
+					t.Errorf("%d go back later, not %d", len(left), c.held)
+				}
+			})
+		}
+	})
+}
+
+// A seat that was taken back from somebody in one tenant, and is counted on, is counted in
+// the other one in which it is assigned to her.
+func TestASeatIsAssignedInAnotherTenant(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		town(t, s)
+		pool := names(2, 0)
+		pool.HoldAtLeast = time.Hour
+		pool.Shares = []provisioner.PoolShare{{Tenant: "dorf"}, {Tenant: "stadt", Guarantee: 1}}
+		assign := func(tenant string) {
+			update(t, s, func(tx *store.Writer) error {
+				return tx.AssignSeat(store.NamedSeat{Pool: "names", Person: "eva", Tenant: tenant, AssignedAt: tx.Now})
+			})
+		}
+		offer := func(tenant string) seat.Offer {
+			list := view(t, s, func(tx *store.Reader) ([]seat.Offer, error) {
+				return tx.Offers(seat.Claim{Tenant: tenant, Person: "eva"}, time.Now())
+			})
+			return list[slices.IndexFunc(list, func(o seat.Offer) bool { return o.Pool == "names" })]
+		}
+		update(t, s, func(tx *store.Writer) error {
+			return errors.Join(tx.PutTenant(provisioner.Tenant{Name: "dorf", Directory: "stadt-ad"}), tx.PutPool(pool))
+		})
+		assign("stadt")
+		update(t, s, func(tx *store.Writer) error {
+			n, err := tx.NamedSeat("names", "eva")
+			_, e := tx.ReturnSeat(pool, n)
+			return errors.Join(err, e)
+		})
+		if o := offer("stadt"); !o.Kept || o.Assigned || o.Held != 1 || o.UnusedGuarantee != 0 {
+			t.Errorf("in stadt: %+v", o)
+		}
+		if o := offer("dorf"); o.Kept || o.Free() != 1 {
+			t.Errorf("in dorf: %+v", o)
+		}
+		assign("dorf")
+		if o := offer("dorf"); !o.Assigned || o.Held != 1 || o.TenantHeld != 1 || o.UnusedGuarantee != 1 {
+			t.Errorf("once it is counted in dorf: %+v", o)
 		}
 	})
 }
