@@ -1,6 +1,7 @@
 package entitlement_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -59,6 +60,14 @@ func TestARebuiltDomain(t *testing.T) {
 	for _, people := range []int{5, 20} { // the brake lets the first go, and holds the second
 		w := newWorld(t, people)
 		w.rebuild()
+		w.update(func(tx *store.Writer) error { // one who is new, as it seems, is assigned a seat
+			now, err := tx.KnownAs("stadt-ad", "newp001")
+			return errors.Join(err,
+				tx.PutPool(provisioner.LicencePool{
+					Name: "names", Model: provisioner.PoolNamed, Contracts: []provisioner.Contract{{Seats: 9}}, Shares: []provisioner.PoolShare{{Tenant: "stadt"}},
+				}),
+				tx.AssignSeat(store.NamedSeat{Pool: "names", Person: now.Person.ID, Tenant: "stadt", AssignedAt: tx.Now}))
+		})
 		found := w.propose(operator, w.mapped()...)
 		if len(found.Problems) > 0 || len(found.List) != people || found.Hash == "" {
 			t.Fatalf("proposed %+v", found)
@@ -88,6 +97,13 @@ func TestARebuiltDomain(t *testing.T) {
 				t.Fatalf("%s: %+v, device %+v", id, now, d)
 			}
 		}
+		w.update(func(tx *store.Writer) error {
+			seats, err := tx.NamedSeats(w.device("p001").Person)
+			if err != nil || len(seats) != 1 {
+				t.Errorf("her seat is %+v, %v", seats, err)
+			}
+			return nil
+		})
 		if people > 5 && w.connected() != people {
 			t.Errorf("%d of %d sessions are open", w.connected(), people)
 		}
