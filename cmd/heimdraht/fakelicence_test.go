@@ -13,24 +13,34 @@ func (f *fake) ListSeats(_ context.Context, r *heimdrahtv1.ListSeatsRequest) (*h
 	hidden := &heimdrahtv1.Count{Withheld: true}
 	names := &heimdrahtv1.SeatPool{
 		Pool: "names", Model: "named", Seats: 20, NextEnd: at("2027-12-31T23:00:00Z"), InUse: of(17), GuaranteedUnused: of(0), Borrowed: of(17),
-		Tenants: []*heimdrahtv1.SeatShare{{Tenant: "stadt", InUse: 17, Borrowed: 17}},
+		Waiting: of(2), Lent: of(0), HighestToday: of(17),
+		Tenants: []*heimdrahtv1.SeatShare{{Tenant: "stadt", InUse: 17, Borrowed: 17, Waiting: 2}},
 	}
 	switch r.GetTenant() {
 	case "empty":
 		return &heimdrahtv1.ListSeatsResponse{At: at("2026-11-22T09:30:00Z")}, nil
+	case "shared": // whose administrator does not see all that share the pool
+		names.Lent, names.HighestToday, names.WarningWithheld = hidden, hidden, true
+		names.Reserved = []*heimdrahtv1.SeatReserve{{Class: "crisis", Seats: 2, Unused: hidden}}
+		return &heimdrahtv1.ListSeatsResponse{At: at("2026-11-22T09:30:00Z"), Pools: []*heimdrahtv1.SeatPool{names}}, nil
 	case "dorf":
 		names.InUse, names.GuaranteedUnused, names.Borrowed, names.Tenants = hidden, hidden, hidden, nil
+		names.Waiting, names.Lent, names.HighestToday, names.WarningWithheld = hidden, hidden, hidden, true
 		return &heimdrahtv1.ListSeatsResponse{At: at("2026-11-22T09:30:00Z"), Pools: []*heimdrahtv1.SeatPool{names}}, nil
 	}
 	return &heimdrahtv1.ListSeatsResponse{At: at("2026-11-22T09:30:00Z"), Pools: []*heimdrahtv1.SeatPool{names, {
-		Pool: "vpn", Model: "concurrent", Seats: 1200, Burst: 50, InUse: of(1180), GuaranteedUnused: of(30), Borrowed: of(210), Lent: of(12), Waiting: of(0),
+		Pool: "vpn", Model: "concurrent", Seats: 1200, Burst: 50, InUse: of(1180), GuaranteedUnused: of(30), Borrowed: of(210), Lent: of(12), Waiting: of(2),
 		HighestToday: of(1190), HighestAt: at("2026-11-22T08:15:00Z"), Warning: 95,
 		Reserved: []*heimdrahtv1.SeatReserve{{Class: "crisis", Seats: 10, Unused: of(7)}, {Class: "control", Seats: 5, Unused: hidden}},
-		Tenants:  []*heimdrahtv1.SeatShare{{Tenant: "dorf", Guarantee: 30}, {Tenant: "stadt", Guarantee: 970, InUse: 1180, Borrowed: 210}},
+		Tenants:  []*heimdrahtv1.SeatShare{{Tenant: "dorf", Guarantee: 30}, {Tenant: "stadt", Guarantee: 970, InUse: 1180, Borrowed: 210, Waiting: 2}},
 	}}}, nil
 }
 
-func (f *fake) ListLicences(context.Context, *heimdrahtv1.ListLicencesRequest) (*heimdrahtv1.ListLicencesResponse, error) {
+func (f *fake) ListLicences(_ context.Context, r *heimdrahtv1.ListLicencesRequest) (*heimdrahtv1.ListLicencesResponse, error) {
+	if r.GetTenant() == "empty" {
+		return &heimdrahtv1.ListLicencesResponse{At: at("2026-11-22T09:30:00Z")}, nil
+	}
+	hidden := &heimdrahtv1.Count{Withheld: true}
 	return &heimdrahtv1.ListLicencesResponse{
 		At: at("2026-11-22T09:30:00Z"),
 		Licences: []*heimdrahtv1.Licence{
@@ -41,7 +51,12 @@ func (f *fake) ListLicences(context.Context, *heimdrahtv1.ListLicencesRequest) (
 			},
 		},
 		Warnings: []*heimdrahtv1.LicenceWarning{{Pool: "vpn", Code: "notice", At: at("2026-11-30T23:00:00Z"), Sentence: "vpn: notice of the contract R-4711 over 1200 seats can be given for 8 more days."}},
-		Unused:   []*heimdrahtv1.UnusedSeats{{Pool: "names", Seats: &heimdrahtv1.Count{Value: 6}}},
+		Unused: []*heimdrahtv1.UnusedSeats{
+			{Pool: "few", OfProduct: true, Seats: hidden, Owned: 10, Highest: hidden},
+			{Pool: "names", Seats: &heimdrahtv1.Count{Value: 6}},
+			{Pool: "office", OfProduct: true, Seats: &heimdrahtv1.Count{Value: 23}, Owned: 400, Highest: &heimdrahtv1.Count{Value: 377}},
+			{Pool: "shared", OfProduct: true, Seats: hidden, Highest: &heimdrahtv1.Count{Value: 7}},
+		},
 	}, nil
 }
 

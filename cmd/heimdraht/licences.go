@@ -19,11 +19,11 @@ func (c *licencesCommand) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		return a.showLicences(r)
+		return a.showLicences(r, c.Tenant)
 	})
 }
 
-func (a *app) showLicences(r *heimdrahtv1.ListLicencesResponse) error {
+func (a *app) showLicences(r *heimdrahtv1.ListLicencesResponse, tenant string) error {
 	columns := licenceColumns(timeOf(r.GetAt()))
 	type warning = *heimdrahtv1.LicenceWarning
 	type unused = *heimdrahtv1.UnusedSeats
@@ -42,11 +42,19 @@ func (a *app) showLicences(r *heimdrahtv1.ListLicencesResponse) error {
 			{"unused_seats", objects([]column[unused]{
 				{"licence_pool", words{}, func(u unused) any { return u.GetPool() }},
 				{"seats", words{}, func(u unused) any { return countOr(u.GetSeats()) }},
+				{"of_product", words{}, func(u unused) any { return u.GetOfProduct() }},
+				{"owned", words{}, func(u unused) any {
+					if !u.GetOfProduct() {
+						return nil
+					}
+					return u.GetOwned()
+				}},
+				{"highest_30_days", words{}, func(u unused) any { return countOr(u.GetHighest()) }},
 			}, r.GetUnused())},
 		})
 	}
 	if len(r.GetLicences()) == 0 {
-		a.hint(words{"Es gibt keine Verträge, die Sie sehen.", "There are no contracts that you see."})
+		a.noLicences(tenant)
 	}
 	if err := list(a.printer, "", columns, r.GetLicences()); err != nil {
 		return err
@@ -58,13 +66,30 @@ func (a *app) showLicences(r *heimdrahtv1.ListLicencesResponse) error {
 		a.say(words{"! %s", "! %s"}, w.GetSentence())
 	}
 	for _, u := range r.GetUnused() {
-		if u.GetSeats().GetWithheld() {
-			a.say(words{"%s: Wie viele zugeteilte Plätze seit 30 Tagen unbenutzt sind, ist verdeckt.", "%s: how many named seats have not been used for 30 days is withheld."}, u.GetPool())
-			continue
-		}
-		a.say(words{"%s: Zugeteilte Plätze, die seit 30 Tagen unbenutzt sind: %d", "%s: named seats that have not been used for 30 days: %d"}, u.GetPool(), u.GetSeats().GetValue())
+		a.sayUnused(u)
 	}
 	return nil
+}
+
+// sayUnused says how many named seats of a pool lie unused.
+func (a *app) sayUnused(u *heimdrahtv1.UnusedSeats) {
+	pool, seats := u.GetPool(), u.GetSeats()
+	switch {
+	case u.GetOfProduct() && u.GetHighest().GetWithheld():
+		a.say(words{"%s: Wie viele Plätze unbenutzt sind, ist verdeckt: Was von einem Produkt benutzt wird, erfährt unter 5 niemand.",
+			"%s: how many seats lie unused is withheld: below 5, nobody is told how much of a product is in use."}, pool)
+	case u.GetOfProduct() && seats.GetWithheld():
+		a.say(words{"%s: Gleichzeitig benutzt wurden in 30 Tagen höchstens %d; zugesagt ist Ihnen nichts, wovon der Rest unbenutzt wäre.",
+			"%s: in use at one time within 30 days were at most %d; nothing is guaranteed to you of which the rest would lie unused."}, pool, u.GetHighest().GetValue())
+	case u.GetOfProduct():
+		a.say(words{"%s: Plätze, die unbenutzt sind: höchstens %d (von %d waren in 30 Tagen gleichzeitig höchstens %d benutzt). Gezählt wird ohne die Menschen, also weiß niemand, wessen.",
+			"%s: seats that lie unused: at most %d (of %d, at most %d were in use at one time within 30 days). Use is counted without the person, so nobody can say whose."},
+			pool, seats.GetValue(), u.GetOwned(), u.GetHighest().GetValue())
+	case seats.GetWithheld():
+		a.say(words{"%s: Wie viele zugeteilte Plätze seit 30 Tagen unbenutzt sind, ist verdeckt.", "%s: how many named seats have not been used for 30 days is withheld."}, pool)
+	default:
+		a.say(words{"%s: Zugeteilte Plätze, die seit 30 Tagen unbenutzt sind: %d", "%s: named seats that have not been used for 30 days: %d"}, pool, seats.GetValue())
+	}
 }
 
 // euros are cents as people write them.

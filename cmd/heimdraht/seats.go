@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,11 +27,11 @@ func (c *seatsListCommand) Run(ctx context.Context, a *app) error {
 		if err != nil {
 			return err
 		}
-		return a.showSeats(r)
+		return a.showSeats(r, c.Tenant)
 	})
 }
 
-func (a *app) showSeats(r *heimdrahtv1.ListSeatsResponse) error {
+func (a *app) showSeats(r *heimdrahtv1.ListSeatsResponse, tenant string) error {
 	if a.form == formCSV {
 		return writeCSV(a.out, seatColumns(), r.GetPools())
 	}
@@ -39,7 +40,7 @@ func (a *app) showSeats(r *heimdrahtv1.ListSeatsResponse) error {
 		return a.json(orderedObject{{"at", forPrograms(timeOf(r.GetAt()))}, {"licence_pools", objects(seatColumns(), r.GetPools())}, {"tenants", objects(shareColumns(), shares)}})
 	}
 	if len(r.GetPools()) == 0 {
-		a.hint(words{"Es gibt keine Lizenzen, die Sie sehen.", "There are no licences that you see."})
+		a.noLicences(tenant)
 		return nil
 	}
 	a.say(words{"Stand %s", "as of %s"}, a.time(timeOf(r.GetAt())))
@@ -53,13 +54,45 @@ func (a *app) showSeats(r *heimdrahtv1.ListSeatsResponse) error {
 			return err
 		}
 	}
-	for _, p := range r.GetPools() {
-		if p.GetInUse().GetWithheld() {
-			a.hint(words{"Verdeckt sind Zahlen unter 5 und solche, aus denen man sie errechnen könnte.", "Withheld are numbers below 5 and those from which they could be computed."})
-			break
+	a.seatHints(r.GetPools(), tenant)
+	return nil
+}
+
+// seatHints says what the numbers mean where one may wonder.
+func (a *app) seatHints(pools []*heimdrahtv1.SeatPool, tenant string) {
+	small, others, reserved, whole, queues := false, false, false, false, 0
+	for _, p := range pools {
+		small = small || p.GetInUse().GetWithheld() || p.GetWaiting().GetWithheld()
+		others = others || p.GetHighestToday().GetWithheld()
+		whole = whole || !p.GetHighestToday().GetWithheld()
+		reserved = reserved || slices.ContainsFunc(p.GetReserved(), func(r *heimdrahtv1.SeatReserve) bool { return r.GetUnused().GetWithheld() })
+		if p.GetWaiting().GetValue() > 0 {
+			queues++
 		}
 	}
-	return nil
+	if small || reserved {
+		a.hint(words{"Verdeckt (bei reservierten: ?) sind Zahlen unter 5 und solche, aus denen man sie errechnen könnte.", "Withheld (of reserves: ?) are numbers below 5 and those from which they could be computed."})
+	}
+	if others && !small {
+		a.hint(words{"Verdeckt ist, was von allen Verwaltungen zählt, die sich einen Vorrat teilen: Sie sehen nicht alle.", "Withheld is what counts all tenants that share a pool: you do not see all of them."})
+	}
+	if whole && tenant != "" {
+		a.hint(words{"Höchststand, Verliehenes, Reserviertes und Warnung gelten für alle Verwaltungen, die sich den Vorrat teilen.", "Highest, lent, reserve and warning are those of all tenants that share the pool."})
+	}
+	if queues > 1 {
+		a.hint(words{"Wer wartet, zählt bei jedem Vorrat, aus dem er einen Platz bekommen kann.", "Who waits is counted in each pool whose seats she may get."})
+	}
+}
+
+// noLicences says that there is nothing to show.
+func (a *app) noLicences(tenant string) {
+	if tenant != "" {
+		a.hint(words{"Für die Verwaltung %s sind keine Lizenzen hinterlegt; sie stehen in einer Datei unter licence_pools und gelten mit heimdraht apply.",
+			"No licences are declared for the tenant %s; they stand in a file under licence_pools and hold with heimdraht apply."}, tenant)
+		return
+	}
+	a.hint(words{"Es gibt keine Lizenzen, die Sie sehen; sie stehen in einer Datei unter licence_pools und gelten mit heimdraht apply.",
+		"There are no licences that you see; they stand in a file under licence_pools and hold with heimdraht apply."})
 }
 
 // countOr is a count, or nothing where none is said.
@@ -99,7 +132,10 @@ func seatColumns() []column[*heimdrahtv1.SeatPool] {
 		{"reserved_unused", words{"reserviert frei", "reserve left"}, func(p pool) any { return reserves(p) }},
 		{"waiting", words{"warten", "waiting"}, func(p pool) any { return countOr(p.GetWaiting()) }},
 		{"warning_percent", words{"über %", "over %"}, func(p pool) any {
-			if p.GetWarning() == 0 {
+			switch {
+			case p.GetWarningWithheld():
+				return &heimdrahtv1.Count{Withheld: true}
+			case p.GetWarning() == 0:
 				return nil
 			}
 			return p.GetWarning()
@@ -130,6 +166,7 @@ func shareColumns() []column[poolShare] {
 		{"guarantee", words{"zugesagt", "guarantee"}, func(s poolShare) any { return s.GetGuarantee() }},
 		{"in_use", words{"belegt", "in use"}, func(s poolShare) any { return s.GetInUse() }},
 		{"borrowed", words{"geliehen", "borrowed"}, func(s poolShare) any { return s.GetBorrowed() }},
+		{"waiting", words{"warten", "waiting"}, func(s poolShare) any { return s.GetWaiting() }},
 	}
 }
 

@@ -40,7 +40,7 @@ type meant struct {
 	store.FoundPerson
 
 	pool  provisioner.LicencePool
-	offer seat.Offer
+	offer seat.Offer // zero: her tenant may not use the pool any more
 }
 
 func (r *SeatRequest) check(actor provisioner.Actor, action provisioner.Action) error {
@@ -53,28 +53,34 @@ func (r *SeatRequest) check(actor provisioner.Actor, action provisioner.Action) 
 	return nil
 }
 
-// find looks for the person, and for a pool of names that her tenant may use.
+// find looks for the person, and for a pool of names that her tenant may use, or of which
+// she still has a seat.
 func (r *SeatRequest) find(tx *store.Writer, actor provisioner.Actor, action provisioner.Action) (m meant, err error) {
 	if m.FoundPerson, err = enrolment.FindNamed(&tx.Reader, actor, action, r.Person, strings.TrimSpace(r.Tenant)); err != nil {
 		return m, err
 	}
-	offers, err := tx.Offers(seat.Claim{Tenant: m.Tenant, Person: m.Person.ID}, tx.Now)
-	if err != nil {
-		return m, fmt.Errorf("reading the licence pools: %w", err)
-	}
 	name := strings.TrimSpace(r.Pool)
-	for _, o := range offers {
-		if o.Pool != name {
-			continue
+	m.offer, err = tx.PoolOffer(name, seat.Claim{Tenant: m.Tenant, Person: m.Person.ID}, tx.Now)
+	switch {
+	case errors.Is(err, store.ErrNone):
+		n, err := tx.NamedSeat(name, m.Person.ID)
+		if errors.Is(err, store.ErrNone) || err == nil && n.Tenant != m.Tenant {
+			return m, noPool(r.Pool)
 		}
-		if o.Model != provisioner.PoolNamed {
-			return m, provisioner.Refuse(provisioner.CodePoolNotNamed, "pool", name)
+		if err != nil {
+			return m, fmt.Errorf("reading her seat: %w", err)
 		}
-		m.offer = o
-		m.pool, err = tx.Pool(name)
-		return m, err
+	case err != nil:
+		return m, fmt.Errorf("reading the licence pool: %w", err)
+	case m.offer.Model != provisioner.PoolNamed:
+		return m, provisioner.Refuse(provisioner.CodePoolNotNamed, "pool", name)
 	}
-	return m, provisioner.Refuse(provisioner.CodeNotFound, "name", audit.CleanText(r.Pool, 64)).With("what", "Diesen Vorrat an Lizenzen", "licence pool")
+	m.pool, err = tx.Pool(name)
+	return m, err
+}
+
+func noPool(name string) *provisioner.Refusal {
+	return provisioner.Refuse(provisioner.CodeNotFound, "name", audit.CleanText(name, 64)).With("what", "Diesen Vorrat an Lizenzen", "licence pool")
 }
 
 // Assign makes a named seat of a pool somebody's who has access. Refusals: reason-missing,
@@ -95,6 +101,8 @@ func (s *Service) Assign(ctx context.Context, actor provisioner.Actor, r SeatReq
 			return fmt.Errorf("reading what the directory said: %w", err)
 		}
 		switch {
+		case m.offer.Pool == "":
+			return noPool(r.Pool)
 		case !standing.Entitled:
 			return provisioner.Refuse(provisioner.CodeInvalid).With("field", "Mensch", "person").With("why", "er hat keinen Zugang", "that person has no access")
 		case m.offer.Assigned:

@@ -72,6 +72,9 @@ func (e *Explained) explain(tx *store.Reader, found store.FoundPerson, everywher
 	if err := e.addHeld(tx, found, offers); err != nil {
 		return err
 	}
+	if err := e.addProducts(tx, tenant, found.Person.ID); err != nil {
+		return err
+	}
 	pool, steps := seat.Explain(claim, offers)
 	if e.Pool == "" {
 		e.Pool = pool
@@ -127,6 +130,35 @@ func (e *Explained) addHeld(tx *store.Reader, found store.FoundPerson, offers []
 		default:
 			say("", "%s hat gewartet und die Verbindung verloren; die Stelle bleibt drei Minuten erhalten.", "%s waited and has lost the connection; its place is kept for three minutes.", d.Name)
 		}
+	}
+	return nil
+}
+
+// addProducts says of products' pools of names whether a seat is hers: sessions get none of
+// them, and whether she uses it nobody knows.
+func (e *Explained) addProducts(tx *store.Reader, tenant provisioner.Tenant, person string) error {
+	said := make(map[string]bool)
+	for _, v := range tenant.Products {
+		if v.LicencePool == "" || said[v.LicencePool] {
+			continue
+		}
+		said[v.LicencePool] = true
+		pool, err := tx.Pool(v.LicencePool)
+		if errors.Is(err, store.ErrNone) || err == nil && pool.Model != provisioner.PoolNamed {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("reading a product's licence pool: %w", err)
+		}
+		german, english := "Plätze eines Produkts, nicht für Verbindungen. Ihr ist einer zugeteilt.", "Seats of a product, not for sessions. One is assigned to her."
+		switch n, err := tx.NamedSeat(v.LicencePool, person); {
+		case errors.Is(err, store.ErrNone) || err == nil && n.Returned():
+			german, english = "Plätze eines Produkts, nicht für Verbindungen. Ihr ist keiner zugeteilt; das tut die Verwaltung (heimdraht seats assign).",
+				"Seats of a product, not for sessions. None is assigned to her; an administrator does that (heimdraht seats assign)."
+		case err != nil:
+			return fmt.Errorf("reading her seat: %w", err)
+		}
+		e.Steps = append(e.Steps, seat.Step{Pool: v.LicencePool, German: german, English: english})
 	}
 	return nil
 }

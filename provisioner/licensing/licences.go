@@ -64,10 +64,21 @@ type Warning struct {
 	Reference       string // of the contract; may be empty
 }
 
-// Unused is how many named seats nobody has used for 30 days.
+// Unused is how many seats of a pool of names nobody has used for 30 days.
 type Unused struct {
 	Pool  string
 	Seats Count
+	// Product is set for a product's pool. Whether somebody uses a product is counted
+	// without her: so it is how many lie unused at most, assigned or not.
+	Product *ProductUse
+}
+
+// ProductUse is from what it is reckoned how many seats of a product lie unused.
+type ProductUse struct {
+	// Owned are the pool's seats; of tenants that are not all that share it, what is
+	// guaranteed to them. Zero: nothing is.
+	Owned   int64
+	Highest Count // in use at one time, within 30 days
 }
 
 // Licences shows the contracts of the pools that the actor may see, by pool and beginning,
@@ -87,12 +98,20 @@ func (s *Service) Licences(ctx context.Context, actor provisioner.Actor, tenant 
 		if err != nil {
 			return fmt.Errorf("counting unused seats: %w", err)
 		}
+		products, err := productsOf(tx, provisioner.ScopeOf(actor, provisioner.ActionReadConcurrency).Narrow(tenant), now)
+		if err != nil {
+			return err
+		}
 		for _, v := range pools {
 			contracts := v.contracts(now)
 			l.Contracts = append(l.Contracts, contracts...)
 			l.Warnings = append(l.Warnings, warnings(v, contracts, now)...)
-			if v.Pool.Model == provisioner.PoolNamed {
-				l.Unused = append(l.Unused, Unused{v.Pool.Name, v.unused(actor, unused)})
+			switch {
+			case v.Pool.Model != provisioner.PoolNamed:
+			case slices.ContainsFunc(v.shares, func(s store.PoolShare) bool { return products.count(s.Tenant, v.Pool.Name) }):
+				l.Unused = append(l.Unused, v.unusedOfProduct(actor, products))
+			default:
+				l.Unused = append(l.Unused, Unused{Pool: v.Pool.Name, Seats: v.unused(actor, unused)})
 			}
 		}
 		slices.SortStableFunc(l.Warnings, func(a, b Warning) int { return a.At.Compare(b.At) })
@@ -126,8 +145,7 @@ func (v view) unused(actor provisioner.Actor, list []capacity.Held) (c Count) {
 			c.Withheld = true
 		}
 	}
-	judged := slices.ContainsFunc(v.shares, func(s store.PoolShare) bool { return !open(actor, s.Tenant) })
-	if c.Withheld || v.withheld || judged && c.Value < capacity.Smallest {
+	if c.Withheld || v.withheld || !allOpen(actor, v.shares) && c.Value < capacity.Smallest {
 		return Count{Withheld: true}
 	}
 	return c

@@ -142,63 +142,6 @@ func (w *world) pool(actor provisioner.Actor, tenant, name string) licensing.Poo
 	return licensing.Pool{}
 }
 
-func TestSeats(t *testing.T) {
-	onEach(t, func(t *testing.T, w *world) {
-		w.update(func(tx *store.Writer) error { // in which nobody has a seat: that would tell that nobody works
-			return errors.Join(tx.PutPool(provisioner.LicencePool{Name: "names", Model: provisioner.PoolNamed}), tx.PutPool(provisioner.LicencePool{Name: "bound", Model: provisioner.PoolNamed}))
-		})
-		w.takes("stadt", 19, provisioner.PriorityOrdinary)
-		w.takes("stadt", 1, provisioner.PriorityCrisis)
-		w.takes("dorf", 6, provisioner.PriorityOrdinary)
-		w.update((*store.Writer).NotePeaks)
-		of := func(n int64) licensing.Count { return licensing.Count{Value: n} }
-		p := w.pool(as(provisioner.RoleOperator), "", "vpn")
-		at := p.All.HighestAt
-		want := licensing.Pool{
-			Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 30, Burst: 5, NextEnd: p.NextEnd, InUse: of(26), GuaranteedUnused: of(6), Borrowed: of(10),
-			Tenants: []licensing.Share{{"dorf", 12, 6, 0}, {"stadt", 10, 20, 10}},
-			All: &licensing.AllSeats{
-				// 35 seats, 22 of them guaranteed: 10 are borrowed of 13 that are not.
-				Lent: of(0), Highest: of(26), HighestAt: at, Warning: 80, Reserved: []licensing.Reserve{{provisioner.PriorityCrisis, 3, of(2)}},
-			},
-		}
-		if diff := cmp.Diff(want, p); diff != "" || at.IsZero() || p.NextEnd.Before(w.now) {
-			t.Errorf("operator (-want +got):\n%s", diff)
-		}
-		w.takes("stadt", 5, provisioner.PriorityOrdinary)
-		if p := w.pool(as(provisioner.RoleOperator), "", "vpn"); p.All.Lent != of(2) || p.All.Warning != 95 {
-			t.Errorf("%+v", p.All)
-		}
-		// One who sees one of two tenants is told its part, and nothing of the whole.
-		p = w.pool(as(provisioner.RoleTenantAdmin, "dorf"), "", "vpn")
-		if p.All != nil || p.InUse != of(6) || p.GuaranteedUnused != of(6) || p.Seats != 30 || len(p.Tenants) != 1 {
-			t.Errorf("tenant admin: %+v", p)
-		}
-		planner := as(provisioner.RolePlanner, "dorf", "stadt")
-		if p = w.pool(planner, "", "vpn"); p.InUse != of(31) || p.All == nil || len(p.Tenants) > 0 || !p.All.Reserved[0].Unused.Withheld {
-			t.Errorf("planner: %+v %+v", p, p.All)
-		}
-		// Below five it speaks of individuals, also in a sum.
-		w.update(func(tx *store.Writer) error {
-			return errors.Join(tx.FreeSeat("vpn", "dorf", provisioner.PriorityOrdinary), tx.FreeSeat("vpn", "dorf", provisioner.PriorityOrdinary))
-		})
-		for _, tenant := range []string{"", "stadt", "dorf"} {
-			p := w.pool(planner, tenant, "vpn")
-			hidden := licensing.Count{Withheld: true}
-			if p.InUse != hidden || p.GuaranteedUnused != hidden || p.Borrowed != hidden ||
-				p.All != nil && (p.All.Lent != hidden || p.All.Highest != hidden || p.All.Warning != 0 || !p.All.HighestAt.IsZero()) {
-				t.Errorf("planner, %q: %+v %+v", tenant, p, p.All)
-			}
-		}
-		if _, _, err := w.Seats(t.Context(), as(provisioner.RoleTenantAdmin, "dorf"), "stadt"); codeOf(err) != provisioner.CodeNotAllowed {
-			t.Errorf("another tenant: %v", err)
-		}
-		if list, _, err := w.Seats(t.Context(), as(provisioner.RoleTenantAdmin, "dorf"), ""); err != nil || len(list) != 1 {
-			t.Errorf("another's pool is shown: %+v %v", list, err)
-		}
-	})
-}
-
 func codeOf(err error) provisioner.Code {
 	if refusal, ok := provisioner.AsRefusal(err); ok {
 		return refusal.Code

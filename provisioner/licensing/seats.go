@@ -3,10 +3,12 @@ package licensing
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/capacity"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
@@ -17,28 +19,23 @@ type Pool struct {
 	Seats, Burst int64     // by the contracts that run
 	NextEnd      time.Time // of one of those; zero: none has an end
 
-	// Of the tenants that the caller sees.
+	// Of the tenants that the caller asks about. Over the tenants of a pool they add up.
 	InUse, GuaranteedUnused, Borrowed Count
+	Waiting                           Count   // laptops; who may use several pools waits for each of them
 	Tenants                           []Share // those of whom the caller may know that much
 
-	All *AllSeats // nil: the caller does not see all tenants
+	// Of all tenants; withheld from who does not see all of them.
+	Lent      Count // seats of guarantees that others hold
+	Reserved  []Reserve
+	Highest   Count     // today
+	HighestAt time.Time // the quarter of an hour; zero: it is withheld, or nobody has looked yet
+	Warning   Count     // the threshold that is passed, in percent; zero: none
 }
 
 // Share is a tenant's part of a pool.
 type Share struct {
-	Tenant                     string
-	Guarantee, InUse, Borrowed int64
-}
-
-// AllSeats is what is said of the seats of all tenants.
-type AllSeats struct {
-	Lent     Count // seats of guarantees that others hold
-	Reserved []Reserve
-	Waiting  Count // laptops
-	Highest  Count // today
-	// HighestAt is the quarter of an hour; zero: it is withheld, or nobody has looked yet.
-	HighestAt time.Time
-	Warning   int64 // the threshold that is passed, in percent; zero: none
+	Tenant                              string
+	Guarantee, InUse, Borrowed, Waiting int64
 }
 
 // Reserve is what is reserved for a class.
@@ -69,11 +66,13 @@ func (s *Service) Seats(ctx context.Context, actor provisioner.Actor, tenant str
 		if err != nil {
 			return fmt.Errorf("reading reserved seats: %w", err)
 		}
+		waiting, err := queuesOf(tx, actor)
+		if err != nil {
+			return fmt.Errorf("reading who waits: %w", err)
+		}
 		for _, v := range pools {
-			p := v.used(actor, now)
-			if v.whole && tenant == "" {
-				p.All = v.all(actor, peaks[p.Name], classes[p.Name])
-			}
+			p := v.used(actor, waiting, now)
+			v.addAll(&p, actor, peaks[p.Name], classes[p.Name])
 			list = append(list, p)
 		}
 		return nil
@@ -81,55 +80,58 @@ func (s *Service) Seats(ctx context.Context, actor provisioner.Actor, tenant str
 	return list, now, err
 }
 
-// used adds up what tenants hold.
-func (v view) used(actor provisioner.Actor, now time.Time) Pool {
+// share is what the rules of lending are about.
+func share(s store.PoolShare) seat.Share {
+	return seat.Share{Guarantee: s.Guarantee, Held: s.Held - s.Reserved}
+}
+
+// used adds up what tenants hold that are asked about.
+func (v view) used(actor provisioner.Actor, waiting queues, now time.Time) Pool {
 	p := Pool{Name: v.Pool.Name, Model: v.Pool.Model, Seats: v.quantity.Seats, Burst: v.quantity.Burst, NextEnd: v.Pool.NextEnd(now)}
 	var held, unused, borrowed int64
 	for _, s := range v.shares {
 		held += s.Held
-		unused += max(0, s.Guarantee-s.Held)
-		borrowed += max(0, s.Held-s.Guarantee)
+		unused += share(s).Unused()
+		borrowed += share(s).Borrowed()
 		if open(actor, s.Tenant) {
-			p.Tenants = append(p.Tenants, Share{s.Tenant, s.Guarantee, s.Held, max(0, s.Held-s.Guarantee)})
+			p.Tenants = append(p.Tenants, Share{s.Tenant, s.Guarantee, s.Held, share(s).Borrowed(), waiting.count[s.Pool][s.Tenant]})
 		}
 	}
 	p.InUse, p.GuaranteedUnused, p.Borrowed = v.count(held), v.count(unused), v.count(borrowed)
+	p.Waiting = v.waiting(actor, waiting)
 	return p
 }
 
-// all says what there is to say of the whole pool.
-func (v view) all(actor provisioner.Actor, peak store.Peak, classes []store.PoolClass) *AllSeats {
-	all := &AllSeats{Waiting: v.count(v.Waiting), Highest: v.count(max(peak.Seats, v.Held)), Lent: v.count(v.lent())}
-	if !v.withheld {
-		all.HighestAt, all.Warning = peak.At, v.warning()
+// addAll says what there is to say of the whole pool.
+func (v view) addAll(p *Pool, actor provisioner.Actor, peak store.Peak, classes []store.PoolClass) {
+	p.Lent, p.Highest, p.Warning = v.of(v.lent(classes)), v.of(max(peak.Seats, v.Held)), v.of(v.warning())
+	if !p.Highest.Withheld {
+		p.HighestAt = peak.At
 	}
-	open := open(actor, v.shares[0].Tenant)
-	if !open && v.Waiting > 0 && v.Waiting < capacity.Smallest {
-		all.Waiting = Count{Withheld: true}
-	}
+	mayList := allOpen(actor, v.shares) && allOpen(actor, v.others)
 	for _, c := range classes {
 		if c.Reserve == 0 {
 			continue
 		}
-		r := Reserve{Class: c.Class, Seats: c.Reserve, Unused: v.count(max(0, c.Reserve-c.Held))}
-		if !open && c.Held < capacity.Smallest {
+		r := Reserve{Class: c.Class, Seats: c.Reserve, Unused: v.of(max(0, c.Reserve-c.Held))}
+		if !mayList && c.Held < capacity.Smallest {
 			r.Unused = Count{Withheld: true}
 		}
-		all.Reserved = append(all.Reserved, r)
+		p.Reserved = append(p.Reserved, r)
 	}
-	return all
 }
 
-// lent is how many of the seats held beyond guarantees are guaranteed to others: those
-// for which what nobody is guaranteed does not suffice.
-func (v view) lent() int64 {
-	var guaranteed, unused, borrowed int64
-	for _, s := range v.shares {
-		guaranteed += s.Guarantee
-		unused += max(0, s.Guarantee-s.Held)
-		borrowed += max(0, s.Held-s.Guarantee)
+// lent is how many of all seats that are held beyond guarantees are guaranteed to others.
+func (v view) lent(classes []store.PoolClass) int64 {
+	var reserved int64
+	for _, c := range classes {
+		reserved += max(c.Reserve, c.Held)
 	}
-	return min(unused, max(0, borrowed-max(0, v.quantity.Most()-guaranteed)))
+	var shares []seat.Share
+	for _, s := range slices.Concat(v.shares, v.others) {
+		shares = append(shares, share(s))
+	}
+	return seat.Lent(v.quantity.Most(), reserved, shares)
 }
 
 // warning is the highest threshold that is passed.
@@ -144,4 +146,43 @@ func (v view) warning() (passed int64) {
 		}
 	}
 	return passed
+}
+
+// queues is how many laptops wait.
+type queues struct {
+	count  map[string]map[string]int64 // by pool and tenant
+	hidden map[string]bool             // pools of which it is withheld, of tenants whose people the caller may not list
+}
+
+// queuesOf counts who waits, of tenants that the actor sees. That nobody does is told of
+// every tenant: it says nothing of anybody.
+func queuesOf(tx *store.Reader, actor provisioner.Actor) (q queues, err error) {
+	list, err := tx.QueueLengths(provisioner.ScopeOf(actor, provisioner.ActionReadConcurrency))
+	q.count = make(map[string]map[string]int64)
+	var judged []capacity.Held
+	for _, h := range list {
+		if q.count[h.Pool] == nil {
+			q.count[h.Pool] = make(map[string]int64)
+		}
+		q.count[h.Pool][h.Tenant] = h.Seats
+		if !open(actor, h.Tenant) {
+			judged = append(judged, h)
+		}
+	}
+	_, q.hidden = capacity.Withheld(nil, judged)
+	return q, err
+}
+
+// waiting counts who waits of the tenants that are asked about.
+func (v view) waiting(actor provisioner.Actor, q queues) Count {
+	n, hidden := int64(0), v.withheld
+	for _, s := range v.shares {
+		waits := q.count[v.Pool.Name][s.Tenant]
+		n += waits
+		hidden = hidden || waits > 0 && q.hidden[v.Pool.Name] && !open(actor, s.Tenant)
+	}
+	if hidden {
+		return Count{Withheld: true}
+	}
+	return Count{Value: n}
 }

@@ -14,6 +14,7 @@
 package licensing
 
 import (
+	"slices"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -39,9 +40,11 @@ func New(s *store.Store) *Service { return &Service{store: s} }
 type view struct {
 	store.PoolState
 	quantity provisioner.Quantity // now
-	shares   []store.PoolShare    // of tenants that the caller sees
-	whole    bool                 // those are all
-	withheld bool                 // counts are
+	shares   []store.PoolShare    // of tenants that the caller asks about
+	others   []store.PoolShare    // the rest
+	whole    bool                 // the caller may see all that share it
+	withheld bool                 // what counts the tenants asked about is
+	hidden   bool                 // what counts all of them is
 }
 
 // views lists the pools that the actor may see, by name.
@@ -55,22 +58,24 @@ func views(tx *store.Reader, actor provisioner.Actor, tenant string, now time.Ti
 		return nil, err
 	}
 	scope := provisioner.ScopeOf(actor, provisioner.ActionReadConcurrency)
-	byPool := make(map[string][]store.PoolShare)
-	others := make(map[string]bool) // pools that tenants share whom the caller does not see
+	shares, others := make(map[string][]store.PoolShare), make(map[string][]store.PoolShare)
 	for _, s := range all {
-		if !scope.Includes(s.Tenant) {
-			others[s.Pool] = true
-		}
 		if scope.Narrow(tenant).Includes(s.Tenant) {
-			byPool[s.Pool] = append(byPool[s.Pool], s)
+			shares[s.Pool] = append(shares[s.Pool], s)
+		} else {
+			others[s.Pool] = append(others[s.Pool], s)
 		}
 	}
 	hidden, err := withheld(tx, actor, scope, all)
 	var list []view
 	for _, p := range pools {
-		if shares := byPool[p.Pool.Name]; len(shares) > 0 {
-			list = append(list, view{PoolState: p, quantity: p.Pool.At(now), shares: shares, whole: !others[p.Pool.Name], withheld: hidden[p.Pool.Name]})
+		v := view{PoolState: p, quantity: p.Pool.At(now), shares: shares[p.Pool.Name], others: others[p.Pool.Name], hidden: hidden[p.Pool.Name]}
+		if len(v.shares) == 0 {
+			continue
 		}
+		v.whole = !slices.ContainsFunc(v.others, func(s store.PoolShare) bool { return !scope.Includes(s.Tenant) })
+		v.withheld = v.hidden && !allOpen(actor, v.shares)
+		list = append(list, v)
 	}
 	return list, err
 }
@@ -103,9 +108,21 @@ func open(actor provisioner.Actor, tenant string) bool {
 	return provisioner.Allow(actor, provisioner.ActionListSessions, provisioner.Object{Tenant: tenant}) == nil
 }
 
-// count is a number of the pool's seats for the caller.
+func allOpen(actor provisioner.Actor, shares []store.PoolShare) bool {
+	return !slices.ContainsFunc(shares, func(s store.PoolShare) bool { return !open(actor, s.Tenant) })
+}
+
+// count is a number of seats of the tenants that the caller asks about.
 func (v view) count(n int64) Count {
 	if v.withheld {
+		return Count{Withheld: true}
+	}
+	return Count{Value: n}
+}
+
+// of is a number of seats of all tenants, for who may see all of them.
+func (v view) of(n int64) Count {
+	if !v.whole || v.hidden {
 		return Count{Withheld: true}
 	}
 	return Count{Value: n}

@@ -67,6 +67,27 @@ func (s *Service) Products(ctx context.Context, actor provisioner.Actor, tenant 
 	return at, list, err
 }
 
+// Highest tells, by tenant and product, in how many sessions at one time a product was in
+// use at most within 30 days. Those that are told to nobody are missing.
+func Highest(tx *store.Reader, scope provisioner.Scope, at time.Time) (map[string]map[string]int64, error) {
+	known, err := read(tx, scope, at)
+	if err != nil {
+		return nil, err
+	}
+	highest := make(map[string]map[string]int64)
+	for _, t := range []table{known.now, known.month} {
+		for of := range t {
+			if n := known.numbers(of, "").HighestInMonth; !n.Withheld {
+				if highest[of.tenant] == nil {
+					highest[of.tenant] = make(map[string]int64)
+				}
+				highest[of.tenant][of.name] = n.Value
+			}
+		}
+	}
+	return highest, nil
+}
+
 // InUse lists the numbers of sessions in which products are in use now, of all tenants,
 // without those that are told to nobody.
 func (s *Service) InUse(ctx context.Context) ([]store.ProductCount, error) {

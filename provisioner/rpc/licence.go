@@ -29,17 +29,13 @@ func (h *licenceHandler) ListSeats(ctx context.Context, r *heimdrahtv1.ListSeats
 func fromSeatPool(p licensing.Pool) *heimdrahtv1.SeatPool {
 	m := &heimdrahtv1.SeatPool{
 		Pool: p.Name, Model: string(p.Model), Seats: p.Seats, Burst: p.Burst, NextEnd: stamp(p.NextEnd),
-		InUse: fromSeats(p.InUse), GuaranteedUnused: fromSeats(p.GuaranteedUnused), Borrowed: fromSeats(p.Borrowed),
+		InUse: fromSeats(p.InUse), GuaranteedUnused: fromSeats(p.GuaranteedUnused), Borrowed: fromSeats(p.Borrowed), Waiting: fromSeats(p.Waiting),
+		Lent: fromSeats(p.Lent), HighestToday: fromSeats(p.Highest), HighestAt: stamp(p.HighestAt), Warning: p.Warning.Value, WarningWithheld: p.Warning.Withheld,
 	}
 	for _, s := range p.Tenants {
-		m.Tenants = append(m.Tenants, &heimdrahtv1.SeatShare{Tenant: s.Tenant, Guarantee: s.Guarantee, InUse: s.InUse, Borrowed: s.Borrowed})
+		m.Tenants = append(m.Tenants, &heimdrahtv1.SeatShare{Tenant: s.Tenant, Guarantee: s.Guarantee, InUse: s.InUse, Borrowed: s.Borrowed, Waiting: s.Waiting})
 	}
-	if p.All == nil {
-		return m
-	}
-	m.Lent, m.Waiting, m.HighestToday = fromSeats(p.All.Lent), fromSeats(p.All.Waiting), fromSeats(p.All.Highest)
-	m.HighestAt, m.Warning = stamp(p.All.HighestAt), p.All.Warning
-	for _, r := range p.All.Reserved {
+	for _, r := range p.Reserved {
 		m.Reserved = append(m.Reserved, &heimdrahtv1.SeatReserve{Class: string(r.Class), Seats: r.Seats, Unused: fromSeats(r.Unused)})
 	}
 	return m
@@ -70,34 +66,52 @@ func (h *licenceHandler) ListLicences(ctx context.Context, r *heimdrahtv1.ListLi
 		})
 	}
 	for _, u := range l.Unused {
-		answer.Unused = append(answer.Unused, &heimdrahtv1.UnusedSeats{Pool: u.Pool, Seats: fromSeats(u.Seats)})
+		m := &heimdrahtv1.UnusedSeats{Pool: u.Pool, Seats: fromSeats(u.Seats)}
+		if u.Product != nil {
+			m.OfProduct, m.Owned, m.Highest = true, u.Product.Owned, fromSeats(u.Product.Highest)
+		}
+		answer.Unused = append(answer.Unused, m)
 	}
 	return answer, nil
 }
 
 // sentenceOf says what is to be done. The times are ends of days, so the day before counts.
 func sentenceOf(w licensing.Warning, now time.Time, english bool) string {
-	german := "%s: Der Vertrag%s über %d Plätze endet in %d Tagen."
-	text := "%s: the contract%s over %d seats ends in %d days."
-	days := int(w.At.Sub(now).Hours() / 24)
-	args := []any{w.Pool, "", w.Seats, days}
+	reference := ""
 	if w.Reference != "" {
-		args[1] = " " + w.Reference
+		reference = " " + w.Reference
 	}
+	when := [2]string{"in %d Tagen", "in %d days"}
+	left := [2]string{"noch %d Tage lang kündbar", "can be given for %d more days"}
+	days := int(w.At.Sub(now).Hours() / 24)
+	switch days {
+	case 0:
+		when, left = [2]string{"heute", "today"}, [2]string{"nur noch heute kündbar", "can be given today for the last time"}
+	case 1:
+		when, left = [2]string{"morgen", "tomorrow"}, [2]string{"noch bis morgen kündbar", "can be given until tomorrow"}
+	default:
+		when = [2]string{fmt.Sprintf(when[0], days), fmt.Sprintf(when[1], days)}
+		left = [2]string{fmt.Sprintf(left[0], days), fmt.Sprintf(left[1], days)}
+	}
+	var german, text string
 	switch w.Code {
 	case licensing.WarnNotice:
-		german = "%s: Der Vertrag%s über %d Plätze ist noch %d Tage lang kündbar."
-		text = "%s: notice of the contract%s over %d seats can be given for %d more days."
+		german = fmt.Sprintf("%s: Der Vertrag%s über %d Plätze ist %s.", w.Pool, reference, w.Seats, left[0])
+		text = fmt.Sprintf("%s: notice of the contract%s over %d seats %s.", w.Pool, reference, w.Seats, left[1])
 	case licensing.WarnGuarantees:
-		german = "%s: Zugesagt und reserviert sind %d Plätze, in %[4]d Tagen gibt es nur noch %[3]d."
-		text = "%s: %d seats are guaranteed and reserved, in %[4]d days there are only %[3]d."
-		args[1] = w.Promised
+		if !w.At.After(now) {
+			when = [2]string{"jetzt", "now"}
+		}
+		german = fmt.Sprintf("%s: Zugesagt und reserviert sind %d Plätze, %s gibt es nur %d.", w.Pool, w.Promised, when[0], w.Seats)
+		text = fmt.Sprintf("%s: %d seats are guaranteed and reserved, %s there are only %d.", w.Pool, w.Promised, when[1], w.Seats)
 	default:
+		german = fmt.Sprintf("%s: Der Vertrag%s über %d Plätze endet %s.", w.Pool, reference, w.Seats, when[0])
+		text = fmt.Sprintf("%s: the contract%s over %d seats ends %s.", w.Pool, reference, w.Seats, when[1])
 	}
 	if english {
-		return fmt.Sprintf(text, args...)
+		return text
 	}
-	return fmt.Sprintf(german, args...)
+	return german
 }
 
 func (h *licenceHandler) ExplainSeat(ctx context.Context, r *heimdrahtv1.ExplainSeatRequest) (*heimdrahtv1.ExplainSeatResponse, error) {

@@ -44,26 +44,36 @@ func (l *ledger) unnamed(c seat.Claim, now time.Time) ([]seat.Offer, error) {
 	}
 	list := make([]seat.Offer, len(names))
 	for i, name := range names {
-		p, s := l.rows.pools[name], l.rows.shares[shareKey{name, c.Tenant}]
-		class, err := l.class(name, c.Class)
-		if err != nil {
+		if list[i], err = l.offer(name, c, now); err != nil {
 			return nil, err
-		}
-		if !p.quantity.Covers(now) {
-			declared, err := declaredPool(l.pen, name)
-			if err != nil {
-				return nil, err
-			}
-			change(l, p)
-			p.quantity = declared.At(now)
-		}
-		list[i] = seat.Offer{
-			Pool: name, Model: p.model, Quantity: p.quantity, Held: p.held, UnusedGuarantee: p.unused, UnusedReserve: p.unusedReserve,
-			Guarantee: s.guarantee, Protected: s.protected, TenantHeld: s.held - s.reserved, Reserve: class.reserve, ClassHeld: class.held,
-			Waiting: p.waiting, Queued: p.queued,
 		}
 	}
 	return list, nil
+}
+
+// offer is one pool as somebody meets it, without the named seat that she has.
+func (l *ledger) offer(pool string, c seat.Claim, now time.Time) (seat.Offer, error) {
+	p, s, err := l.seat(pool, c.Tenant)
+	if err != nil {
+		return seat.Offer{}, err
+	}
+	class, err := l.class(pool, c.Class)
+	if err != nil {
+		return seat.Offer{}, err
+	}
+	if !p.quantity.Covers(now) {
+		declared, err := declaredPool(l.pen, pool)
+		if err != nil {
+			return seat.Offer{}, err
+		}
+		change(l, p)
+		p.quantity = declared.At(now)
+	}
+	return seat.Offer{
+		Pool: pool, Model: p.model, Quantity: p.quantity, Held: p.held, UnusedGuarantee: p.unused, UnusedReserve: p.unusedReserve,
+		Guarantee: s.guarantee, Protected: s.protected, TenantHeld: s.held - s.reserved, Reserve: class.reserve, ClassHeld: class.held,
+		Waiting: p.waiting, Queued: p.queued,
+	}, nil
 }
 
 // keepPool keeps a pool and a tenant's share as they were read, unless they are

@@ -155,12 +155,16 @@ func overdue(a *args, p provisioner.LicencePool, now time.Time) string {
 			and (t.entitled = 1 or exists (select 1 from held_loss h where h.person = t.person and h.tenant = t.tenant)))
 		or not exists (select 1 from pool_share s where s.pool = n.pool and s.tenant = n.tenant and s.entitled = 1)`
 	if p.TakeBackUnused > 0 {
-		where += ` or ` + unusedSince(a, now.Add(-p.TakeBackUnused))
+		where += ` or ` + unusedSince(a, now.Add(-p.TakeBackUnused)) + ` and ` + useIsKnown
 	}
 	return where + `) and not exists (select 1 from device d join session x on x.device = d.id and x.closed_revision = 0
 			where d.person = n.person and x.pool = n.pool)
 		and not exists (select 1 from device d join static_peer x on x.device = d.id where d.person = n.person and x.pool = n.pool)`
 }
+
+// useIsKnown is the condition that sessions take the seat: whether somebody uses a product
+// is counted without her.
+const useIsKnown = `not exists (select 1 from product_pool x where x.tenant = n.tenant and x.pool = n.pool)`
 
 // unusedSince is the condition that no session has taken a seat since a time, and that it
 // was assigned before it. Of the day of its last use all of it counts.
@@ -278,10 +282,10 @@ func (w *Writer) oneSeat(a, b NamedSeat) (NamedSeat, error) {
 }
 
 // UnusedSeats counts named seats of tenants in scope that no session has taken since a
-// time, those that were assigned later not among them.
+// time, those that were assigned later not among them, nor those of products.
 func (r *Reader) UnusedSeats(scope provisioner.Scope, since time.Time) ([]capacity.Held, error) {
 	a := new(args)
-	where := unusedSince(a, since) + ` and ` + a.scope(scope, "n.tenant")
+	where := unusedSince(a, since) + ` and ` + useIsKnown + ` and ` + a.scope(scope, "n.tenant")
 	return all(r.q, scanHeldSeats, `select n.pool, n.tenant, count(*) from named_seat n where `+where+` group by n.pool, n.tenant order by n.pool, n.tenant`, a.list...)
 }
 

@@ -51,6 +51,22 @@ func (r *Reader) Offers(c seat.Claim, now time.Time) ([]seat.Offer, error) {
 	return r.anyLedger().offers(c, now)
 }
 
+// PoolOffer is one pool as somebody who is entitled to it meets it at now, whether it gives
+// sessions seats or is a product's. ErrNone: her tenant has no right to it, or there is
+// no such pool.
+func (r *Reader) PoolOffer(pool string, c seat.Claim, now time.Time) (seat.Offer, error) {
+	l := r.anyLedger()
+	if _, err := one(l.pen, value[int64], `select 1 from pool_share where pool = $1 and tenant = $2 and entitled = 1`, pool, c.Tenant); err != nil {
+		return seat.Offer{}, err
+	}
+	o, err := l.offer(pool, c, now)
+	if err != nil {
+		return o, err
+	}
+	list := []seat.Offer{o}
+	return list[0], l.named([]seat.Claim{c}, [][]seat.Offer{list})
+}
+
 // anyLedger is the ledger of this transaction; in a view one that only reads.
 func (r *Reader) anyLedger() *ledger {
 	if l := r.ledger(); l != nil {
@@ -231,15 +247,24 @@ func offTheBooks(what string) error { return fmt.Errorf("there is no row for the
 type PoolShare struct {
 	Pool, Tenant    string
 	Guarantee, Held int64
+	Reserved        int64 // of the held ones, those out of reserves
 }
 
 // PoolShares lists every tenant's share of every pool, by pool and tenant; those without a
 // right any more that still hold seats are among them.
 func (r *Reader) PoolShares() ([]PoolShare, error) {
 	return all(r.q, func(s scanner) (p PoolShare, err error) {
-		err = s.Scan(&p.Pool, &p.Tenant, &p.Guarantee, &p.Held)
+		err = s.Scan(&p.Pool, &p.Tenant, &p.Guarantee, &p.Held, &p.Reserved)
 		return p, err
-	}, `select pool, tenant, guarantee, held from pool_share where entitled = 1 or held > 0 order by pool, tenant`)
+	}, `select pool, tenant, guarantee, held, reserved from pool_share where entitled = 1 or held > 0 order by pool, tenant`)
+}
+
+// QueueLengths counts the laptops of tenants in scope that wait for seats of each pool. Who may
+// use several pools waits for each of them.
+func (r *Reader) QueueLengths(scope provisioner.Scope) ([]capacity.Held, error) {
+	a := new(args)
+	return all(r.q, scanHeldSeats, `select s.pool, s.tenant, count(*) from pool_share s join seat_queue q on q.tenant = s.tenant
+		where `+waits+` and `+forSessions+` and `+a.scope(scope, "s.tenant")+` group by s.pool, s.tenant order by s.pool, s.tenant`, a.list...)
 }
 
 // PoolClass is what a pool reserves for a class, and what its people hold.

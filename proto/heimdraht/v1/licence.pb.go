@@ -119,8 +119,8 @@ func (x *ListSeatsResponse) GetPools() []*SeatPool {
 	return nil
 }
 
-// SeatPool is a licence pool as it is used. What is said of all its seats is not set
-// where the caller does not see all the tenants that share it.
+// SeatPool is a licence pool as it is used. What is said of all its seats is withheld
+// from who does not see all the tenants that share it.
 type SeatPool struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Pool  string                 `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
@@ -131,22 +131,24 @@ type SeatPool struct {
 	Burst int64 `protobuf:"varint,4,opt,name=burst,proto3" json:"burst,omitempty"`
 	// Not set: no contract that runs has an end.
 	NextEnd *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=next_end,json=nextEnd,proto3" json:"next_end,omitempty"`
-	// Of the tenants that the caller sees.
+	// Of the tenants that are asked about; over the tenants of a pool they add up. A seat
+	// out of a class's reserve is in use, and neither of a guarantee nor borrowed.
 	InUse            *Count `protobuf:"bytes,6,opt,name=in_use,json=inUse,proto3" json:"in_use,omitempty"`
 	GuaranteedUnused *Count `protobuf:"bytes,7,opt,name=guaranteed_unused,json=guaranteedUnused,proto3" json:"guaranteed_unused,omitempty"`
 	// Beyond guarantees.
 	Borrowed *Count `protobuf:"bytes,8,opt,name=borrowed,proto3" json:"borrowed,omitempty"`
+	// Laptops that wait for a seat; one that may use several pools waits for each of them.
+	Waiting *Count `protobuf:"bytes,11,opt,name=waiting,proto3" json:"waiting,omitempty"`
 	// Of all tenants.
-	// Seats of guarantees that others hold.
-	Lent     *Count         `protobuf:"bytes,9,opt,name=lent,proto3" json:"lent,omitempty"`
-	Reserved []*SeatReserve `protobuf:"bytes,10,rep,name=reserved,proto3" json:"reserved,omitempty"`
-	// Laptops that wait for a seat.
-	Waiting      *Count `protobuf:"bytes,11,opt,name=waiting,proto3" json:"waiting,omitempty"`
-	HighestToday *Count `protobuf:"bytes,12,opt,name=highest_today,json=highestToday,proto3" json:"highest_today,omitempty"`
+	// Borrowed seats that are guaranteed to others.
+	Lent         *Count         `protobuf:"bytes,9,opt,name=lent,proto3" json:"lent,omitempty"`
+	Reserved     []*SeatReserve `protobuf:"bytes,10,rep,name=reserved,proto3" json:"reserved,omitempty"`
+	HighestToday *Count         `protobuf:"bytes,12,opt,name=highest_today,json=highestToday,proto3" json:"highest_today,omitempty"`
 	// The quarter of an hour; not set if it is withheld.
 	HighestAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=highest_at,json=highestAt,proto3" json:"highest_at,omitempty"`
 	// The threshold that is passed, in percent; zero: none is, or it is withheld.
-	Warning int64 `protobuf:"varint,14,opt,name=warning,proto3" json:"warning,omitempty"`
+	Warning         int64 `protobuf:"varint,14,opt,name=warning,proto3" json:"warning,omitempty"`
+	WarningWithheld bool  `protobuf:"varint,16,opt,name=warning_withheld,json=warningWithheld,proto3" json:"warning_withheld,omitempty"`
 	// One for each tenant that the caller sees; a planner is told none of them.
 	Tenants       []*SeatShare `protobuf:"bytes,15,rep,name=tenants,proto3" json:"tenants,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -239,6 +241,13 @@ func (x *SeatPool) GetBorrowed() *Count {
 	return nil
 }
 
+func (x *SeatPool) GetWaiting() *Count {
+	if x != nil {
+		return x.Waiting
+	}
+	return nil
+}
+
 func (x *SeatPool) GetLent() *Count {
 	if x != nil {
 		return x.Lent
@@ -249,13 +258,6 @@ func (x *SeatPool) GetLent() *Count {
 func (x *SeatPool) GetReserved() []*SeatReserve {
 	if x != nil {
 		return x.Reserved
-	}
-	return nil
-}
-
-func (x *SeatPool) GetWaiting() *Count {
-	if x != nil {
-		return x.Waiting
 	}
 	return nil
 }
@@ -279,6 +281,13 @@ func (x *SeatPool) GetWarning() int64 {
 		return x.Warning
 	}
 	return 0
+}
+
+func (x *SeatPool) GetWarningWithheld() bool {
+	if x != nil {
+		return x.WarningWithheld
+	}
+	return false
 }
 
 func (x *SeatPool) GetTenants() []*SeatShare {
@@ -357,6 +366,7 @@ type SeatShare struct {
 	Guarantee     int64                  `protobuf:"varint,2,opt,name=guarantee,proto3" json:"guarantee,omitempty"`
 	InUse         int64                  `protobuf:"varint,3,opt,name=in_use,json=inUse,proto3" json:"in_use,omitempty"`
 	Borrowed      int64                  `protobuf:"varint,4,opt,name=borrowed,proto3" json:"borrowed,omitempty"`
+	Waiting       int64                  `protobuf:"varint,5,opt,name=waiting,proto3" json:"waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -415,6 +425,13 @@ func (x *SeatShare) GetInUse() int64 {
 func (x *SeatShare) GetBorrowed() int64 {
 	if x != nil {
 		return x.Borrowed
+	}
+	return 0
+}
+
+func (x *SeatShare) GetWaiting() int64 {
+	if x != nil {
+		return x.Waiting
 	}
 	return 0
 }
@@ -753,9 +770,17 @@ func (x *LicenceWarning) GetSentence() string {
 
 // UnusedSeats is how many named seats of a pool nobody has used for 30 days.
 type UnusedSeats struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Pool          string                 `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
-	Seats         *Count                 `protobuf:"bytes,2,opt,name=seats,proto3" json:"seats,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Pool  string                 `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
+	Seats *Count                 `protobuf:"bytes,2,opt,name=seats,proto3" json:"seats,omitempty"`
+	// The pool is that of a product, whose use is counted without the person: seats, of
+	// which at most so many lie unused, are those owned less the most that were in use at
+	// one time within 30 days.
+	OfProduct bool `protobuf:"varint,3,opt,name=of_product,json=ofProduct,proto3" json:"of_product,omitempty"`
+	// Where the caller does not see, or ask about, all tenants that share the pool: those
+	// guaranteed to the ones asked about. Zero: nothing is.
+	Owned         int64  `protobuf:"varint,4,opt,name=owned,proto3" json:"owned,omitempty"`
+	Highest       *Count `protobuf:"bytes,5,opt,name=highest,proto3" json:"highest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -800,6 +825,27 @@ func (x *UnusedSeats) GetPool() string {
 func (x *UnusedSeats) GetSeats() *Count {
 	if x != nil {
 		return x.Seats
+	}
+	return nil
+}
+
+func (x *UnusedSeats) GetOfProduct() bool {
+	if x != nil {
+		return x.OfProduct
+	}
+	return false
+}
+
+func (x *UnusedSeats) GetOwned() int64 {
+	if x != nil {
+		return x.Owned
+	}
+	return 0
+}
+
+func (x *UnusedSeats) GetHighest() *Count {
+	if x != nil {
+		return x.Highest
 	}
 	return nil
 }
@@ -1263,7 +1309,7 @@ const file_heimdraht_v1_licence_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"m\n" +
 	"\x11ListSeatsResponse\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12,\n" +
-	"\x05pools\x18\x02 \x03(\v2\x16.heimdraht.v1.SeatPoolR\x05pools\"\x87\x05\n" +
+	"\x05pools\x18\x02 \x03(\v2\x16.heimdraht.v1.SeatPoolR\x05pools\"\xb2\x05\n" +
 	"\bSeatPool\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x14\n" +
@@ -1272,25 +1318,27 @@ const file_heimdraht_v1_licence_proto_rawDesc = "" +
 	"\bnext_end\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\anextEnd\x12*\n" +
 	"\x06in_use\x18\x06 \x01(\v2\x13.heimdraht.v1.CountR\x05inUse\x12@\n" +
 	"\x11guaranteed_unused\x18\a \x01(\v2\x13.heimdraht.v1.CountR\x10guaranteedUnused\x12/\n" +
-	"\bborrowed\x18\b \x01(\v2\x13.heimdraht.v1.CountR\bborrowed\x12'\n" +
+	"\bborrowed\x18\b \x01(\v2\x13.heimdraht.v1.CountR\bborrowed\x12-\n" +
+	"\awaiting\x18\v \x01(\v2\x13.heimdraht.v1.CountR\awaiting\x12'\n" +
 	"\x04lent\x18\t \x01(\v2\x13.heimdraht.v1.CountR\x04lent\x125\n" +
 	"\breserved\x18\n" +
-	" \x03(\v2\x19.heimdraht.v1.SeatReserveR\breserved\x12-\n" +
-	"\awaiting\x18\v \x01(\v2\x13.heimdraht.v1.CountR\awaiting\x128\n" +
+	" \x03(\v2\x19.heimdraht.v1.SeatReserveR\breserved\x128\n" +
 	"\rhighest_today\x18\f \x01(\v2\x13.heimdraht.v1.CountR\fhighestToday\x129\n" +
 	"\n" +
 	"highest_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\thighestAt\x12\x18\n" +
-	"\awarning\x18\x0e \x01(\x03R\awarning\x121\n" +
+	"\awarning\x18\x0e \x01(\x03R\awarning\x12)\n" +
+	"\x10warning_withheld\x18\x10 \x01(\bR\x0fwarningWithheld\x121\n" +
 	"\atenants\x18\x0f \x03(\v2\x17.heimdraht.v1.SeatShareR\atenants\"f\n" +
 	"\vSeatReserve\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12\x14\n" +
 	"\x05seats\x18\x02 \x01(\x03R\x05seats\x12+\n" +
-	"\x06unused\x18\x03 \x01(\v2\x13.heimdraht.v1.CountR\x06unused\"t\n" +
+	"\x06unused\x18\x03 \x01(\v2\x13.heimdraht.v1.CountR\x06unused\"\x8e\x01\n" +
 	"\tSeatShare\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1c\n" +
 	"\tguarantee\x18\x02 \x01(\x03R\tguarantee\x12\x15\n" +
 	"\x06in_use\x18\x03 \x01(\x03R\x05inUse\x12\x1a\n" +
-	"\bborrowed\x18\x04 \x01(\x03R\bborrowed\"-\n" +
+	"\bborrowed\x18\x04 \x01(\x03R\bborrowed\x12\x18\n" +
+	"\awaiting\x18\x05 \x01(\x03R\awaiting\"-\n" +
 	"\x13ListLicencesRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"\xe2\x01\n" +
 	"\x14ListLicencesResponse\x12*\n" +
@@ -1318,10 +1366,14 @@ const file_heimdraht_v1_licence_proto_rawDesc = "" +
 	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12*\n" +
 	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1a\n" +
-	"\bsentence\x18\x04 \x01(\tR\bsentence\"L\n" +
+	"\bsentence\x18\x04 \x01(\tR\bsentence\"\xb0\x01\n" +
 	"\vUnusedSeats\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\tR\x04pool\x12)\n" +
-	"\x05seats\x18\x02 \x01(\v2\x13.heimdraht.v1.CountR\x05seats\"I\n" +
+	"\x05seats\x18\x02 \x01(\v2\x13.heimdraht.v1.CountR\x05seats\x12\x1d\n" +
+	"\n" +
+	"of_product\x18\x03 \x01(\bR\tofProduct\x12\x14\n" +
+	"\x05owned\x18\x04 \x01(\x03R\x05owned\x12-\n" +
+	"\ahighest\x18\x05 \x01(\v2\x13.heimdraht.v1.CountR\ahighest\"I\n" +
 	"\x12ExplainSeatRequest\x12\x1b\n" +
 	"\tperson_id\x18\x01 \x01(\tR\bpersonId\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\"\x90\x01\n" +
@@ -1405,9 +1457,9 @@ var file_heimdraht_v1_licence_proto_depIdxs = []int32{
 	18, // 3: heimdraht.v1.SeatPool.in_use:type_name -> heimdraht.v1.Count
 	18, // 4: heimdraht.v1.SeatPool.guaranteed_unused:type_name -> heimdraht.v1.Count
 	18, // 5: heimdraht.v1.SeatPool.borrowed:type_name -> heimdraht.v1.Count
-	18, // 6: heimdraht.v1.SeatPool.lent:type_name -> heimdraht.v1.Count
-	3,  // 7: heimdraht.v1.SeatPool.reserved:type_name -> heimdraht.v1.SeatReserve
-	18, // 8: heimdraht.v1.SeatPool.waiting:type_name -> heimdraht.v1.Count
+	18, // 6: heimdraht.v1.SeatPool.waiting:type_name -> heimdraht.v1.Count
+	18, // 7: heimdraht.v1.SeatPool.lent:type_name -> heimdraht.v1.Count
+	3,  // 8: heimdraht.v1.SeatPool.reserved:type_name -> heimdraht.v1.SeatReserve
 	18, // 9: heimdraht.v1.SeatPool.highest_today:type_name -> heimdraht.v1.Count
 	17, // 10: heimdraht.v1.SeatPool.highest_at:type_name -> google.protobuf.Timestamp
 	4,  // 11: heimdraht.v1.SeatPool.tenants:type_name -> heimdraht.v1.SeatShare
@@ -1421,23 +1473,24 @@ var file_heimdraht_v1_licence_proto_depIdxs = []int32{
 	17, // 19: heimdraht.v1.Licence.notice_by:type_name -> google.protobuf.Timestamp
 	17, // 20: heimdraht.v1.LicenceWarning.at:type_name -> google.protobuf.Timestamp
 	18, // 21: heimdraht.v1.UnusedSeats.seats:type_name -> heimdraht.v1.Count
-	12, // 22: heimdraht.v1.ExplainSeatResponse.steps:type_name -> heimdraht.v1.SeatStep
-	17, // 23: heimdraht.v1.TakeBackSeatResponse.bound_until:type_name -> google.protobuf.Timestamp
-	0,  // 24: heimdraht.v1.LicenceService.ListSeats:input_type -> heimdraht.v1.ListSeatsRequest
-	5,  // 25: heimdraht.v1.LicenceService.ListLicences:input_type -> heimdraht.v1.ListLicencesRequest
-	10, // 26: heimdraht.v1.LicenceService.ExplainSeat:input_type -> heimdraht.v1.ExplainSeatRequest
-	13, // 27: heimdraht.v1.LicenceService.AssignSeat:input_type -> heimdraht.v1.AssignSeatRequest
-	15, // 28: heimdraht.v1.LicenceService.TakeBackSeat:input_type -> heimdraht.v1.TakeBackSeatRequest
-	1,  // 29: heimdraht.v1.LicenceService.ListSeats:output_type -> heimdraht.v1.ListSeatsResponse
-	6,  // 30: heimdraht.v1.LicenceService.ListLicences:output_type -> heimdraht.v1.ListLicencesResponse
-	11, // 31: heimdraht.v1.LicenceService.ExplainSeat:output_type -> heimdraht.v1.ExplainSeatResponse
-	14, // 32: heimdraht.v1.LicenceService.AssignSeat:output_type -> heimdraht.v1.AssignSeatResponse
-	16, // 33: heimdraht.v1.LicenceService.TakeBackSeat:output_type -> heimdraht.v1.TakeBackSeatResponse
-	29, // [29:34] is the sub-list for method output_type
-	24, // [24:29] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	18, // 22: heimdraht.v1.UnusedSeats.highest:type_name -> heimdraht.v1.Count
+	12, // 23: heimdraht.v1.ExplainSeatResponse.steps:type_name -> heimdraht.v1.SeatStep
+	17, // 24: heimdraht.v1.TakeBackSeatResponse.bound_until:type_name -> google.protobuf.Timestamp
+	0,  // 25: heimdraht.v1.LicenceService.ListSeats:input_type -> heimdraht.v1.ListSeatsRequest
+	5,  // 26: heimdraht.v1.LicenceService.ListLicences:input_type -> heimdraht.v1.ListLicencesRequest
+	10, // 27: heimdraht.v1.LicenceService.ExplainSeat:input_type -> heimdraht.v1.ExplainSeatRequest
+	13, // 28: heimdraht.v1.LicenceService.AssignSeat:input_type -> heimdraht.v1.AssignSeatRequest
+	15, // 29: heimdraht.v1.LicenceService.TakeBackSeat:input_type -> heimdraht.v1.TakeBackSeatRequest
+	1,  // 30: heimdraht.v1.LicenceService.ListSeats:output_type -> heimdraht.v1.ListSeatsResponse
+	6,  // 31: heimdraht.v1.LicenceService.ListLicences:output_type -> heimdraht.v1.ListLicencesResponse
+	11, // 32: heimdraht.v1.LicenceService.ExplainSeat:output_type -> heimdraht.v1.ExplainSeatResponse
+	14, // 33: heimdraht.v1.LicenceService.AssignSeat:output_type -> heimdraht.v1.AssignSeatResponse
+	16, // 34: heimdraht.v1.LicenceService.TakeBackSeat:output_type -> heimdraht.v1.TakeBackSeatResponse
+	30, // [30:35] is the sub-list for method output_type
+	25, // [25:30] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_licence_proto_init() }

@@ -1,0 +1,82 @@
+package licensing
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/capacity"
+	"github.com/heimdraht/heimdraht/provisioner/metering"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// products are what tenants meter, and how much of it was in use.
+type products struct {
+	tenants map[string]provisioner.Tenant
+	highest map[string]map[string]int64 // by tenant and product
+}
+
+// productsOf reads what tenants in scope meter.
+func productsOf(tx *store.Reader, scope provisioner.Scope, now time.Time) (p products, err error) {
+	tenants, err := tx.Tenants(scope)
+	if err != nil {
+		return p, fmt.Errorf("reading tenants: %w", err)
+	}
+	p.tenants = make(map[string]provisioner.Tenant)
+	for _, t := range tenants {
+		if len(t.Products) > 0 {
+			p.tenants[t.Name] = t
+		}
+	}
+	if len(p.tenants) > 0 {
+		p.highest, err = metering.Highest(tx, scope, now)
+	}
+	return p, err
+}
+
+// count reports whether a pool is that of a product of a tenant.
+func (p products) count(tenant, pool string) bool { return p.tenants[tenant].CountsPool(pool) }
+
+// most is how many seats of a pool products of a tenant have taken at one time; zero: it is
+// told to nobody. Of several products that share the seats it is the one with most: somebody
+// may use all of them on one.
+func (p products) most(tenant, pool string) (n int64) {
+	for _, v := range p.tenants[tenant].Products {
+		if v.LicencePool == pool {
+			n = max(n, p.highest[tenant][v.Name])
+		}
+	}
+	return n
+}
+
+// unusedOfProduct tells how many seats of a product's pool lie unused at most: what is
+// owned, less the most that were in use at one time. Nobody of one tenant is of another, so
+// tenants' numbers add up, from whatever times they are.
+func (v view) unusedOfProduct(actor provisioner.Actor, p products) Unused {
+	use := ProductUse{Owned: v.quantity.Seats}
+	if len(v.others) > 0 {
+		use.Owned = 0
+		for _, s := range v.shares {
+			use.Owned += s.Guarantee
+		}
+	}
+	for _, s := range v.shares {
+		n := p.most(s.Tenant, v.Pool.Name)
+		switch {
+		case p.count(s.Tenant, v.Pool.Name):
+			use.Highest.Withheld = use.Highest.Withheld || n == 0
+		default: // it does not meter: whoever has a seat may use it
+			n = s.Held
+			use.Highest.Withheld = use.Highest.Withheld || !open(actor, s.Tenant) && n < capacity.Smallest
+		}
+		use.Highest.Value += n
+	}
+	if use.Highest.Withheld {
+		use.Highest.Value = 0
+	}
+	u := Unused{Pool: v.Pool.Name, Product: &use, Seats: Count{Withheld: true}}
+	if use.Owned > 0 && !use.Highest.Withheld {
+		u.Seats = Count{Value: max(0, use.Owned-use.Highest.Value)}
+	}
+	return u
+}
