@@ -175,7 +175,7 @@ func (a *App) wire(o Options) error {
 			Store: a.store, SignIn: a.signIn, Certificates: a.keys, Confirmations: a.contacts, Journal: a.journal, Logger: a.log,
 		}),
 		Sessions: a.sessions,
-		Tenancy:  tenancy.New(tenancy.Options{Store: a.store, Certificates: a.keys, Journal: a.journal, Declared: a.rights.Declared, Logger: a.log}),
+		Tenancy:  tenancy.New(tenancy.Options{Store: a.store, Directories: a.registry, Certificates: a.keys, Journal: a.journal, Declared: a.rights.Declared, Logger: a.log}),
 		Helpdesk: a.desk, Entitlement: a.rights, Metering: a.metering,
 		Privacy: privacy.New(privacy.Options{
 			Store: a.store, Confirmations: a.contacts, Journal: a.journal, SecurityDays: a.config.Audit.SecurityDays,

@@ -31,6 +31,10 @@ type Directory interface {
 	// of hers. UnknownLogin and AmbiguousLogin are successful answers.
 	Find(ctx context.Context, base, login string, groups []string) (Person, error)
 
+	// MissingGroups lists those DNs of groups, as they are asked, that the directory does not have or hides from the
+	// service account.
+	MissingGroups(ctx context.Context, groups []string) ([]string, error)
+
 	// Feed makes a feed of what is of interest. It remembers what it has told, so it belongs to one observer. Its calls
 	// last until they are done, their context ends, or the directory is closed, whatever the timeout.
 	Feed(i Interest) Feed

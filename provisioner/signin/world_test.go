@@ -128,6 +128,8 @@ func (l *ldap) Find(ctx context.Context, _, login string, _ []string) (directory
 }
 
 // Feed is not asked for here: signing in asks each time anew.
+func (l *ldap) MissingGroups(context.Context, []string) ([]string, error) { return nil, nil }
+
 func (l *ldap) Feed(directory.Interest) directory.Feed { return nil }
 
 func (l *ldap) Close() error {

@@ -32,7 +32,7 @@ func (s *Service) Diff(ctx context.Context, actor provisioner.Actor, d Declarati
 	if err != nil {
 		return nil, err
 	}
-	return s.differences(ctx, p.changes)
+	return s.differences(ctx, actor, p.changes)
 }
 
 // Apply makes what is declared so, and says what it changed: in one transaction,
@@ -60,7 +60,7 @@ func (s *Service) Apply(ctx context.Context, actor provisioner.Actor, d Declarat
 	if err := s.closeAstray(ctx, names); err != nil {
 		return nil, err
 	}
-	return s.differences(ctx, a.done)
+	return s.differences(ctx, actor, a.done)
 }
 
 // accept judges a declaration by itself, and gives it in its normal form.
@@ -108,12 +108,19 @@ func forbidden(tx *store.Reader, changes []change) error {
 	return nil
 }
 
-// differences lists what changes, and which pools are to drain for it.
-func (s *Service) differences(ctx context.Context, changes []change) (list []Difference, err error) {
+// differences lists what changes, which pools are to drain for it, and which groups that it
+// names nobody has.
+func (s *Service) differences(ctx context.Context, actor provisioner.Actor, changes []change) (list []Difference, err error) {
+	unknown := s.unknownGroups(ctx, actor, changes)
 	err = s.Store.View(ctx, func(tx *store.Reader) error {
 		list = nil
 		for _, v := range changes {
 			list = append(list, v.differences...)
+			for _, d := range unknown {
+				if d.Kind == v.kind && d.Name == v.name {
+					list = append(list, d)
+				}
+			}
 			if v.kind != kindPool || v.isNew {
 				continue
 			}
@@ -125,7 +132,8 @@ func (s *Service) differences(ctx context.Context, changes []change) (list []Dif
 			if now.Most() < was.Most() && held > now.Most() {
 				list = append(list, Difference{
 					Kind: v.kind, Name: v.name, Field: "held", Before: number(held),
-					After: fmt.Sprintf("drains: nobody is cut off, and no seat is given until %d have come back", held-now.Most()),
+					After: fmt.Sprintf(inLanguage(actor, "läuft ab: Niemand wird getrennt, und es gibt keinen Platz, bis %d zurückgekommen sind",
+						"drains: nobody is cut off, and no seat is given until %d have come back"), held-now.Most()),
 				})
 			}
 		}

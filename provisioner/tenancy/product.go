@@ -1,6 +1,7 @@
 package tenancy
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -32,25 +33,67 @@ func checkProducts(t provisioner.Tenant) *provisioner.Refusal {
 	return nil
 }
 
-// checkProductPools sees that the licence pool of a product is there, and this
-// tenant's: its seats are shown beside the use. It looks at everything together, and
-// not after each slice, because pools name tenants too and come after them.
+// checkProductPools sees that the licence pool of a product is there, and its tenant's: its
+// seats are shown beside the use. A pool that changes is held against the products of all
+// tenants, or a provider would take it from one that is not in his file. It looks at
+// everything together, and not after each slice, because pools name tenants too and come
+// after them.
 func (w world) checkProductPools(changes []change) error {
 	for _, v := range changes {
-		t, _ := v.now.(provisioner.Tenant)
-		for _, p := range t.Products {
-			if p.LicencePool == "" {
-				continue
+		switch now := v.now.(type) {
+		case provisioner.Tenant:
+			for _, p := range now.Products {
+				if err := w.checkPoolOf(p, now.Name); err != nil {
+					return err
+				}
 			}
-			pool, exists := w.pools[p.LicencePool]
-			if !exists || !slices.ContainsFunc(pool.Shares, func(s provisioner.PoolShare) bool { return s.Tenant == t.Name }) {
-				return invalid(kindTenant, t.Name, "products.licence_pool: %s nennt %q, und keinen solchen Lizenzpool gibt es für diese Verwaltung",
-					"products.licence_pool: %s names %q, and there is no such licence pool for this tenant", p.Name, p.LicencePool)
+			if len(now.Products) > 0 && !w.hasSessionSeats(now) {
+				return invalid(kindTenant, now.Name, "products.licence_pool: ein Lizenzpool eines Produkts gibt keine Plätze für Verbindungen, und einen anderen hat die Verwaltung nicht",
+					"products.licence_pool: a product's licence pool gives sessions no seats, and the tenant has no other one")
+			}
+		case provisioner.LicencePool:
+			if err := w.checkPoolChange(now, sharers(v.was.(provisioner.LicencePool))); err != nil {
+				return err
 			}
 		}
-		if len(t.Products) > 0 && !w.hasSessionSeats(t) {
-			return invalid(kindTenant, t.Name, "products.licence_pool: ein Lizenzpool eines Produkts gibt keine Plätze für Verbindungen, und einen anderen hat die Verwaltung nicht",
-				"products.licence_pool: a product's licence pool gives sessions no seats, and the tenant has no other one")
+	}
+	return nil
+}
+
+// checkPoolOf judges the pool that a product of a tenant names, if it names one.
+func (w world) checkPoolOf(p provisioner.Product, tenant string) error {
+	if p.LicencePool == "" {
+		return nil
+	}
+	pool, exists := w.pools[p.LicencePool]
+	switch {
+	case !exists || !slices.Contains(sharers(pool), tenant):
+		return invalid(kindTenant, tenant, "products.licence_pool: %s nennt %q, und keinen solchen Lizenzpool gibt es für diese Verwaltung",
+			"products.licence_pool: %s names %q, and there is no such licence pool for this tenant", p.Name, p.LicencePool)
+	case pool.TakeBackUnused > 0:
+		return invalid(kindTenant, tenant, "products.licence_pool: %s nennt %q, dessen Plätze nach take_back_unused zurückgehen; ob jemand ein Produkt benutzt, wird ohne den Menschen gezählt",
+			"products.licence_pool: %s names %q, whose seats go back after take_back_unused; whether somebody uses a product is counted without the person", p.Name, p.LicencePool)
+	}
+	return nil
+}
+
+// checkPoolChange judges a pool as it is to be by the products of all tenants, of which
+// some shared it before.
+func (w world) checkPoolChange(pool provisioner.LicencePool, before []string) error {
+	now := sharers(pool)
+	for _, name := range slices.Sorted(maps.Keys(w.tenants)) {
+		t := w.tenants[name]
+		i := slices.IndexFunc(t.Products, func(p provisioner.Product) bool { return p.LicencePool == pool.Name })
+		switch {
+		case i >= 0 && !slices.Contains(now, name):
+			return invalid(kindPool, pool.Name, "tenants: das Produkt %s der Verwaltung %s nennt diesen Vorrat (products.licence_pool), und er wäre nicht mehr für sie",
+				"tenants: the product %s of the tenant %s names this pool (products.licence_pool), which would be for it no longer", t.Products[i].Name, name)
+		case i >= 0 && pool.TakeBackUnused > 0:
+			return invalid(kindPool, pool.Name, "take_back_unused: das Produkt %s der Verwaltung %s nennt diesen Vorrat, und ob jemand ein Produkt benutzt, wird ohne den Menschen gezählt",
+				"take_back_unused: the product %s of the tenant %s names this pool, and whether somebody uses a product is counted without the person", t.Products[i].Name, name)
+		case len(t.Products) > 0 && slices.Contains(before, name) && !w.hasSessionSeats(t):
+			return invalid(kindPool, pool.Name, "tenants: die Verwaltung %s hätte nur noch Vorräte für Produkte (products.licence_pool), und die geben keine Plätze für Verbindungen",
+				"tenants: the tenant %s would have pools for products only (products.licence_pool), and those give sessions no seats", name)
 		}
 	}
 	return nil

@@ -2,7 +2,10 @@ package tenancy_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -47,4 +50,49 @@ func testProductsAreCompared(t *testing.T, w *world) {
 	if list := w.applies(t, d); len(list) != 2 || list[0].After+list[1].After != "" {
 		t.Errorf("taken back: %+v", list)
 	}
+}
+
+// A pool that a product of a tenant names stays the tenant's, and fit for a product, whoever changes it: also where the
+// tenant itself is not in the file.
+func TestAPoolThatAProductNames(t *testing.T) { onEach(t, testAPoolThatAProductNames) }
+
+func testAPoolThatAProductNames(t *testing.T, w *world) {
+	t.Helper()
+	d := region()
+	meter(&d, 1)
+	d.Tenants[0].Products[0].LicencePool = "citrix"
+	citrix := provisioner.LicencePool{
+		Name: "citrix", Model: provisioner.PoolNamed, Contracts: []provisioner.Contract{{Seats: 3}}, Shares: []provisioner.PoolShare{{Tenant: "dorf"}, {Tenant: "stadt"}},
+	}
+	d.Pools = append(d.Pools, citrix)
+	w.applies(t, d)
+	without := func(p provisioner.LicencePool, tenant string) provisioner.LicencePool {
+		p.Shares = slices.DeleteFunc(slices.Clone(p.Shares), func(s provisioner.PoolShare) bool { return s.Tenant == tenant })
+		return p
+	}
+	unfit, unfitLater := citrix, tenancy.Declaration{Tenants: slices.Clone(d.Tenants[:1]), Pools: []provisioner.LicencePool{citrix}}
+	unfit.TakeBackUnused = 30 * 24 * time.Hour
+	unfitLater.Pools[0].Name, unfitLater.Pools[0].TakeBackUnused = "office", unfit.TakeBackUnused
+	unfitLater.Tenants[0].Products = []provisioner.Product{{Name: "p0", Processes: []string{"writer"}, LicencePool: "office"}}
+	gone := tenancy.Declaration{Pools: []provisioner.LicencePool{without(citrix, "stadt")}}
+	for name, c := range map[string]struct {
+		d    tenancy.Declaration
+		want string // empty: it is applied
+	}{
+		"it is for the tenant no longer":          {gone, "licence pool citrix is not valid: tenants: the product p0 of the tenant stadt names this pool"},
+		"its seats would go back unused":          {tenancy.Declaration{Pools: []provisioner.LicencePool{unfit}}, "licence pool citrix is not valid: take_back_unused: the product p0 of the tenant stadt names this pool"},
+		"one is named whose seats go back unused": {unfitLater, `tenant stadt is not valid: products.licence_pool: p0 names "office", whose seats go back`},
+		"the tenant's last other pool goes":       {tenancy.Declaration{Pools: []provisioner.LicencePool{without(d.Pools[0], "stadt")}}, "licence pool vpn is not valid: tenants: the tenant stadt would have pools for products only"},
+		"another tenant goes":                     {tenancy.Declaration{Pools: []provisioner.LicencePool{without(citrix, "dorf")}}, ""},
+	} {
+		_, err := w.Diff(t.Context(), operator(), c.d)
+		refusal, _ := provisioner.AsRefusal(err)
+		if c.want == "" && err != nil || c.want != "" && (refusal == nil || !strings.Contains(refusal.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+	// Both together can be applied: product and pool.
+	gone.Tenants = slices.Clone(d.Tenants[:1])
+	gone.Tenants[0].Products, gone.Tenants[0].WorksAgreement = nil, provisioner.WorksAgreement{}
+	w.applies(t, gone)
 }

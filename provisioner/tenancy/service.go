@@ -27,6 +27,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/audit"
+	"github.com/heimdraht/heimdraht/provisioner/directory"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
@@ -41,9 +42,15 @@ type Journal interface {
 	Await(ctx context.Context, revision int64) bool
 }
 
+// Directories lends declared directories.
+type Directories interface {
+	Use(d provisioner.Directory, use func(directory.Directory) error) error
+}
+
 // Options are what a Service needs.
 type Options struct {
 	Store        *store.Store
+	Directories  Directories // nil: nobody looks whether groups are there
 	Certificates Certificates
 	Journal      Journal // nil: nobody keeps one
 	Declared     func()  // nil; called when something else is declared than before; must not block

@@ -23,6 +23,29 @@ const (
 	matchInChain = "1.2.840.113556.1.4.1941"
 )
 
+// MissingGroups implements directory.Directory.
+func (d *Directory) MissingGroups(ctx context.Context, groups []string) (missing []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
+	defer cancel()
+	err = d.do(ctx, forSearch, func(ctx context.Context, c *conn) error {
+		missing = nil // it may be another server's turn
+		for _, dn := range groups {
+			if folded, err := fold(dn); err != nil || folded == "" {
+				missing = append(missing, dn) // what is no DN no group has
+				continue
+			}
+			switch _, err := c.entry(ctx, dn, []string{"1.1"}); {
+			case isAbsent(err):
+				missing = append(missing, dn)
+			case err != nil:
+				return err
+			}
+		}
+		return nil
+	})
+	return missing, err
+}
+
 // fillGroups finds out which of the asked groups the person is in, and which are missing.
 func (d *Directory) fillGroups(ctx context.Context, f found, person *directory.Person, asked []string) error {
 	if len(asked) == 0 {

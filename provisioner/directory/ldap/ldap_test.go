@@ -64,6 +64,13 @@ func TestSignInFindsThePersonAndHerGroups(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("person (-want +got):\n%s", diff)
 	}
+	missing, err := d.MissingGroups(t.Context(), []string{slapdtest.StaffGroup, slapdtest.HiddenGroup, "cn=gibtsnicht," + slapdtest.GroupsBase, "no DN"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{slapdtest.HiddenGroup, "cn=gibtsnicht," + slapdtest.GroupsBase, "no DN"}, missing); diff != "" {
+		t.Errorf("missing groups (-want +got):\n%s", diff)
+	}
 	again, err := d.Lookup(t.Context(), "", got.StableID, []string{slapdtest.StaffGroup, slapdtest.Helpdesk})
 	if err != nil {
 		t.Fatal(err)

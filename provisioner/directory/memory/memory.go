@@ -166,6 +166,21 @@ func (d *Directory) Find(ctx context.Context, base, login string, groups []strin
 	return person, d.fillGroups(e, &person, groups)
 }
 
+// MissingGroups implements directory.Directory.
+func (d *Directory) MissingGroups(ctx context.Context, groups []string) (missing []string, err error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if err := d.ready(ctx); err != nil {
+		return nil, err
+	}
+	for _, dn := range groups {
+		if folded, err := fold(dn); err != nil || d.entries[folded] == nil {
+			missing = append(missing, dn)
+		}
+	}
+	return missing, nil
+}
+
 // idAssertion is what the entry with a stable id has. An id that none can have is had by none.
 func (d *Directory) idAssertion(stableID string) assertion {
 	attribute := strings.ToLower(d.flavour.StableID)

@@ -95,6 +95,9 @@ func TestSignInAndLookup(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("person (-want +got):\n%s", diff)
 	}
+	if missing, err := d.MissingGroups(t.Context(), []string{staff, "cn=weg," + base, "no DN"}); err != nil || !cmp.Equal(missing, []string{"cn=weg," + base, "no DN"}) {
+		t.Errorf("missing are %v, %v", missing, err)
+	}
 	_, err = d.SignIn(t.Context(), directory.Query{Login: "anna.amt@rathaus.example"}, norm.NFD.String("annas-passwort"))
 	cause(t, err, "")
 	_, err = d.SignIn(t.Context(), directory.Query{Login: "anna"}, "Annas-Passwort")

@@ -86,6 +86,9 @@ func TestAllIsWell(t *testing.T) {
 	yard := w.options.Tenants[0]
 	yard.Name, yard.Base = "bauhof", "ou=Bauhof,"+slapdtest.PeopleBase
 	w.options.Tenants = append(w.options.Tenants, yard)
+	rathaus := w.tenant()
+	rathaus.Priority = provisioner.PriorityGroups{Crisis: slapdtest.Helpdesk, Control: slapdtest.DeepGroup}
+	rathaus.Policy.ExternalGroup, rathaus.Policy.Access = slapdtest.DeepGroup, []provisioner.AccessTime{{Group: provisioner.GroupAll}, {Group: slapdtest.Helpdesk}}
 	w.run(t)
 	if bad := w.wrong(); len(bad) > 0 {
 		t.Fatalf("not in order: %v", bad)
@@ -99,6 +102,10 @@ func TestAllIsWell(t *testing.T) {
 		"own people, below ou=Rat": "112 people",
 		"staff_group":              "people, also through other groups; besides 1 who",
 		"networks":                 "people, also through other groups",
+		"priority.crisis":          "people, also through other groups",
+		"priority.control":         "people, also through other groups",
+		"policy.external_group":    "people, also through other groups",
+		"policy.access":            "people, also through other groups",
 	} {
 		if s := w.about(t, what); !strings.Contains(s.Detail.English, want) {
 			t.Errorf("%s: %q, want %q", what, s.Detail.English, want)
@@ -106,6 +113,11 @@ func TestAllIsWell(t *testing.T) {
 	}
 	if w.read < 113 {
 		t.Errorf("told of %d entries", w.read)
+	}
+	rathaus.Priority.Crisis = "cn=gibtsnicht," + slapdtest.GroupsBase
+	w.run(t)
+	if s := w.about(t, "priority.crisis"); s.Code != "directory-group" || !strings.Contains(s.Next.English, "Correct priority.crisis") {
+		t.Errorf("a group that is not there: %+v", s)
 	}
 }
 

@@ -23,10 +23,16 @@ func groupsOf(t provisioner.Tenant) []asked {
 	groups := []asked{
 		{"staff_group", t.StaffGroup}, {"roles.helpdesk", t.Roles.Helpdesk}, {"roles.planner", t.Roles.Planner}, {"roles.tenant_admin", t.Roles.TenantAdmin},
 		{"provider.operator", t.Provider.Operator}, {"provider.helpdesk", t.Provider.Helpdesk},
+		{"priority.crisis", t.Priority.Crisis}, {"priority.control", t.Priority.Control}, {"policy.external_group", t.Policy.ExternalGroup},
 	}
 	for _, n := range t.Networks {
 		if n.Group != provisioner.GroupAll {
 			groups = append(groups, asked{"networks", n.Group})
+		}
+	}
+	for _, a := range t.Policy.Access {
+		if a.Group != provisioner.GroupAll {
+			groups = append(groups, asked{"policy.access", a.Group})
 		}
 	}
 	return slices.DeleteFunc(groups, func(g asked) bool { return g.dn == "" })

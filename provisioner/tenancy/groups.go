@@ -1,0 +1,106 @@
+package tenancy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/directory"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+)
+
+// lookForGroups is how long a change may wait for directories to say which groups they
+// have: what they do not say then is found by who follows them.
+const lookForGroups = 3 * time.Second
+
+// namedGroup is a group that a tenant's file names, and where.
+type namedGroup struct{ field, dn string }
+
+// groupsNamed lists what is named; provisioner.Tenant.GroupsAsked has the same groups.
+func groupsNamed(t provisioner.Tenant) []namedGroup {
+	groups := []namedGroup{
+		{"staff_group", t.StaffGroup}, {"roles.helpdesk", t.Roles.Helpdesk}, {"roles.planner", t.Roles.Planner}, {"roles.tenant_admin", t.Roles.TenantAdmin},
+		{"provider.operator", t.Provider.Operator}, {"provider.helpdesk", t.Provider.Helpdesk}, {fieldExternalGroup, t.Policy.ExternalGroup},
+		{fieldPriority + "crisis", t.Priority.Crisis}, {fieldPriority + "control", t.Priority.Control},
+	}
+	for _, n := range t.Networks {
+		groups = append(groups, namedGroup{fieldNetworks, n.Group})
+	}
+	for _, a := range t.Policy.Access {
+		groups = append(groups, namedGroup{fieldAccess, a.Group})
+	}
+	return slices.DeleteFunc(groups, func(g namedGroup) bool { return g.dn == "" || g.dn == provisioner.GroupAll })
+}
+
+// unknownGroups says which of the groups that changes name anew the directory does not
+// have. It refuses nothing: a group may be made afterwards, and be hidden until then. Of
+// directories that do not answer, or are not stored yet as declared, it says nothing.
+func (s *Service) unknownGroups(ctx context.Context, actor provisioner.Actor, changes []change) []Difference {
+	if s.Directories == nil {
+		return nil
+	}
+	declared, named := make(map[string]provisioner.Directory), make(map[string][]Difference)
+	for _, v := range changes {
+		switch now := v.now.(type) {
+		case provisioner.Directory:
+			declared[now.Name] = now
+		case provisioner.Tenant:
+			was := groupsNamed(v.was.(provisioner.Tenant))
+			for _, g := range groupsNamed(now) {
+				if v.was.(provisioner.Tenant).Directory != now.Directory || !slices.Contains(was, g) {
+					named[now.Directory] = append(named[now.Directory], Difference{Kind: v.kind, Name: v.name, Field: g.field, Before: g.dn})
+				}
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookForGroups)
+	defer cancel()
+	var unknown []Difference
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		missing, err := s.missingGroups(ctx, name, declared, named[name])
+		if err != nil {
+			s.Logger.Warn("looking whether groups are in the directory", "directory", name, "error", err)
+		}
+		for _, d := range named[name] {
+			if slices.Contains(missing, d.Before) {
+				d.After = inLanguage(actor, "diese Gruppe hat das Verzeichnis nicht, oder es zeigt sie dem Dienstkonto nicht", "the directory has no such group, or hides it from the service account")
+				unknown = append(unknown, d)
+			}
+		}
+	}
+	return unknown
+}
+
+// missingGroups asks a directory for the groups that are named in Before.
+func (s *Service) missingGroups(ctx context.Context, name string, declared map[string]provisioner.Directory, named []Difference) (missing []string, err error) {
+	stored, err := store.Read(ctx, s.Store, func(tx *store.Reader) (provisioner.Directory, error) { return tx.Directory(name) })
+	now, changes := declared[name]
+	switch {
+	case errors.Is(err, store.ErrNone), err == nil && changes && !reflect.DeepEqual(stored, now):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading the directory's declaration: %w", err)
+	}
+	var groups []string
+	for _, d := range named {
+		groups = append(groups, d.Before)
+	}
+	slices.Sort(groups)
+	err = s.Directories.Use(stored, func(lent directory.Directory) error {
+		missing, err = lent.MissingGroups(ctx, slices.Compact(groups))
+		return err
+	})
+	return missing, err
+}
+
+func inLanguage(actor provisioner.Actor, german, english string) string {
+	if actor.Language == "en" {
+		return english
+	}
+	return german
+}
