@@ -84,9 +84,9 @@ func Keepings() map[string]Keeping {
 			End: Words{"wird gelöscht; für wen die Person einsteht, für den steht dann niemand mehr ein", "goes; nobody answers any more for those for whom the person answers"},
 		},
 		"named_seat": {
-			What:  Words{"Lizenzen, die einem Menschen zugeteilt sind: aus welchem Vorrat, seit wann, durch wen, an welchem Tag zuletzt gebraucht (ein Tag, keine Uhrzeit)", "licences that are assigned to a person: of which pool, since when, by whom, on which day last used (a day, no time)"},
+			What:  Words{"Lizenzen, die einem Menschen zugeteilt sind: aus welchem Vorrat, seit wann, durch wen, an welchem Tag zuletzt gebraucht (ein Tag, keine Uhrzeit; bei Produkten nie: deren Benutzung wird ohne den Menschen gezählt)", "licences that are assigned to a person: of which pool, since when, by whom, on which day last used (a day, no time; never for products, whose use is counted without the person)"},
 			Why:   Words{"manche Verträge gelten je Mensch; wer eine lange nicht braucht, macht sie frei", "some contracts are by person; whoever has not used one for long makes room"},
-			Until: Words{"bis sie zurückgenommen wird: durch jemanden, ungebraucht nach der Zeit im Vorrat, oder mit dem Ende des Zugangs", "until it is taken back: by somebody, unused after the pool's time, or when access ends"},
+			Until: Words{"bis sie zurückgenommen wird: durch jemanden, ungebraucht nach der Zeit im Vorrat (nicht bei Produkten), oder mit dem Ende des Zugangs; bindet der Vertrag sie länger, bis dahin", "until it is taken back: by somebody, unused after the pool's time (not for products), or when access ends; if the contract binds it longer, until then"},
 			Seen:  Words{"Verwaltung des Zugangs, Betrieb, Helpdesk; Planung nur Zahlen", "tenant administrator, operator, helpdesk; planners only counts"},
 			End:   Words{"wird frei; bindet der Vertrag sie länger, zählt sie so lange weiter und ist niemandes", "becomes free; if the contract binds it longer, it is counted that long and is nobody's"},
 		},
