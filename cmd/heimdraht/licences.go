@@ -136,7 +136,7 @@ func licenceColumns(now time.Time) []column[*heimdrahtv1.Licence] {
 		{"from", words{}, func(l licence) any { return day(timeOf(l.GetFrom())) }},
 		{"until", words{"endet", "ends"}, func(l licence) any { return day(timeOf(l.GetUntil())) }},
 		{"notice_by", words{"kündbar bis", "notice by"}, func(l licence) any { return day(timeOf(l.GetNoticeBy())) }},
-		{"notice_days_left", words{"Tage", "days"}, func(l licence) any {
+		{"notice_days_left", words{"Tage noch", "days left"}, func(l licence) any {
 			if left := timeOf(l.GetNoticeBy()).Sub(now); l.GetNoticeBy() != nil && left > 0 {
 				return int64(left.Hours() / 24)
 			}

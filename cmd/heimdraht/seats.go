@@ -177,6 +177,9 @@ type seatsExplainCommand struct {
 
 // Run says step by step why somebody gets a seat or does not.
 func (c *seatsExplainCommand) Run(ctx context.Context, a *app) error {
+	if strings.TrimSpace(c.Person) == "" {
+		return a.nobody("heimdraht seats explain")
+	}
 	return a.withClient(ctx, func(ctx context.Context, k *client) error {
 		r, err := k.licence.ExplainSeat(ctx, &heimdrahtv1.ExplainSeatRequest{PersonId: c.Person, Tenant: c.Tenant})
 		if err != nil {
@@ -214,7 +217,15 @@ type seatOf struct {
 	because
 }
 
+// nobody says that no person is named.
+func (a *app) nobody(command string) error {
+	return usageError{words{"wer? Login, Mailadresse oder Person-ID fehlt", "who? A login, mail address or person id is missing"}.in(a.language), command}
+}
+
 func (c *seatOf) check(a *app, command string) (string, error) {
+	if strings.TrimSpace(c.Person) == "" {
+		return "", a.nobody(command)
+	}
 	if strings.TrimSpace(c.Pool) == "" {
 		return "", usageError{words{"--pool ist leer", "--pool is empty"}.in(a.language), command}
 	}

@@ -240,6 +240,9 @@ func FindNamed(tx *store.Reader, actor provisioner.Actor, action provisioner.Act
 	case 1:
 		return list[0], nil
 	default:
-		return found, provisioner.Refuse(provisioner.CodeAmbiguous, "name", shown(typed))
+		if list[0].Person.ID == list[1].Person.ID { // one, in several tenants
+			return FindPerson(tx, actor, action, list[0].Person.ID, tenant)
+		}
+		return found, provisioner.Refuse(provisioner.CodeAmbiguous, "name", shown(typed)).With("what", "Personen", "person")
 	}
 }

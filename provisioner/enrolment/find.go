@@ -39,7 +39,7 @@ func FindDevice(tx *store.Reader, actor provisioner.Actor, action provisioner.Ac
 		}
 		return d, nil
 	default:
-		return provisioner.Device{}, provisioner.Refuse(provisioner.CodeAmbiguous, "name", shown(typed))
+		return provisioner.Device{}, provisioner.Refuse(provisioner.CodeAmbiguous, "name", shown(typed)).With("what", "Geräte", "device")
 	}
 }
 

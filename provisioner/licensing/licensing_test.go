@@ -213,6 +213,8 @@ func TestAssignAndTakeBack(t *testing.T) {
 		w.update(func(tx *store.Writer) error {
 			return tx.PutStanding(provisioner.Standing{Person: gone, Tenant: "stadt", Ended: provisioner.WhyDeleted, ReadAt: tx.Now})
 		})
+		w.person("stadt", "beide")
+		w.person("dorf", "beide")
 		boss := as(provisioner.RoleTenantAdmin, "stadt")
 		for _, c := range []struct {
 			do                 string
@@ -228,6 +230,7 @@ func TestAssignAndTakeBack(t *testing.T) {
 			{"assign", boss, "eva", "nowhere\x1b[2J", "x", provisioner.CodeNotFound},
 			{"assign", boss, "eva", "vpn", "x", provisioner.CodePoolNotNamed},
 			{"assign", as(provisioner.RoleOperator), "otto", "names", "x", provisioner.CodeNotFound}, // not shared with her tenant
+			{"assign", as(provisioner.RoleOperator), "beide", "names", "x", provisioner.CodeTenantMissing},
 			{"assign", boss, "weg", "names", "x", provisioner.CodeInvalid},
 			{"take back", boss, "eva", "names", "x", provisioner.CodeSeatNotAssigned},
 			{"assign", boss, "eva", " names ", "new\x1b here", ""},

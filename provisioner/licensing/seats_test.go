@@ -75,8 +75,20 @@ func TestSeats(t *testing.T) {
 				t.Errorf("%+v, %q: %+v", c.actor.Grants, c.tenant, p)
 			}
 		}
-		if _, _, err := w.Seats(t.Context(), as(provisioner.RoleTenantAdmin, "dorf"), "stadt"); codeOf(err) != provisioner.CodeNotAllowed {
-			t.Errorf("another tenant: %v", err)
+		for _, c := range []struct {
+			actor  provisioner.Actor
+			tenant string
+			want   provisioner.Code
+		}{
+			{as(provisioner.RoleTenantAdmin, "dorf"), "stadt", provisioner.CodeNotAllowed},
+			{as(provisioner.RoleTenantAdmin, "dorf"), "nowhere", provisioner.CodeNotAllowed},
+			{as(provisioner.RoleOperator), "nowhere", provisioner.CodeNotFound},
+		} {
+			_, _, err := w.Seats(t.Context(), c.actor, c.tenant)
+			_, failed := w.Licences(t.Context(), c.actor, c.tenant)
+			if codeOf(err) != c.want || codeOf(failed) != c.want {
+				t.Errorf("%q: %v, %v, want %s", c.tenant, err, failed, c.want)
+			}
 		}
 		if list, _, err := w.Seats(t.Context(), as(provisioner.RoleTenantAdmin, "dorf"), ""); err != nil || len(list) != 1 {
 			t.Errorf("another's pool is shown: %+v %v", list, err)

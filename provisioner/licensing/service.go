@@ -47,8 +47,12 @@ type view struct {
 	hidden   bool                 // what counts all of them is
 }
 
-// views lists the pools that the actor may see, by name.
+// views lists the pools that the actor may see, by name; of one tenant, or of all if that is
+// empty.
 func views(tx *store.Reader, actor provisioner.Actor, tenant string, now time.Time) ([]view, error) {
+	if err := tx.TenantNamed(tenant); err != nil {
+		return nil, err
+	}
 	pools, err := tx.Pools()
 	if err != nil {
 		return nil, err

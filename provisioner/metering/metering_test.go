@@ -239,6 +239,7 @@ func TestWhoMaySeeProducts(t *testing.T) {
 		{planner("stadt"), "dorf", 0, provisioner.CodeNotAllowed},
 		{planner("stadt"), "nirgends", 0, provisioner.CodeNotAllowed},
 		{planner("dorf"), "", 0, ""},
+		{provisioner.Actor{ID: "o", Grants: []provisioner.Grant{{Role: provisioner.RoleOperator}}}, "nirgends", 0, provisioner.CodeNotFound},
 		{provisioner.Actor{ID: "o", Grants: []provisioner.Grant{{Role: provisioner.RoleOperator}}}, "", 2, ""},
 		{provisioner.Actor{ID: "h", Grants: []provisioner.Grant{{Role: provisioner.RoleHelpdesk, Tenant: "stadt"}}}, "", 0, provisioner.CodeNotAllowed},
 		{provisioner.Actor{}, "", 0, provisioner.CodeNotSignedIn},

@@ -45,6 +45,10 @@ func (s *Service) Products(ctx context.Context, actor provisioner.Actor, tenant 
 	scope := provisioner.ScopeOf(actor, provisioner.ActionReadConcurrency).Narrow(tenant)
 	at = time.Now()
 	err = s.Store.View(ctx, func(tx *store.Reader) error {
+		if err := tx.TenantNamed(tenant); err != nil {
+			return err
+		}
+		list = nil
 		tenants, err := tx.Tenants(scope)
 		if err != nil {
 			return fmt.Errorf("reading tenants: %w", err)

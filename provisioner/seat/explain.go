@@ -114,7 +114,7 @@ func (o Offer) explain(c Claim) []Step {
 func (o Offer) explainGuarantee() []Step {
 	switch {
 	case o.Guarantee == 0:
-		return []Step{step(o.Pool, "Ihrer Verwaltung ist nichts zugesagt; sie hat %d Plätze geliehen.", "Nothing is guaranteed to her tenant; it borrows %d seats.", o.TenantHeld)}
+		return []Step{step(o.Pool, "Ihrer Verwaltung ist nichts zugesagt; geliehen hat sie: %d.", "Nothing is guaranteed to her tenant; seats that it borrows: %d.", o.TenantHeld)}
 	case o.Held >= o.Quantity.Most() && o.Within():
 		return []Step{step(o.Pool, "Ihrer Verwaltung sind %d zugesagt, belegt hat sie %d.", "%d are guaranteed to her tenant, which holds %d.", o.Guarantee, o.TenantHeld)}
 	case o.ownUnused() > 0:

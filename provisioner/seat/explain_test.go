@@ -37,7 +37,7 @@ She gets a seat of names.`},
 names: Contracts that run: 1, with 3 seats and a burst of 1.
 names: Seats are assigned to people. None is assigned to her; she would get a free one where there is no other.
 *names: Held are 4 of 4.
-names: Nothing is guaranteed to her tenant; it borrows 0 seats.
+names: Nothing is guaranteed to her tenant; seats that it borrows: 0.
 !names: All seats are taken.
 !She gets no seat now: no pool has one free for her.`},
 		{name: "promised to others", offers: []seat.Offer{{Pool: "vpn", Quantity: of(10, 0), Held: 4, UnusedGuarantee: 4, UnusedReserve: 2, TenantHeld: 2, Guarantee: 2, Protected: 2}}, want: `
@@ -51,7 +51,7 @@ vpn: 2 are guaranteed to her tenant, which holds 2: the guarantee is used up.
 		{name: "others wait", offers: []seat.Offer{{Pool: "vpn", Quantity: of(10, 0), Held: 9, Waiting: 2}}, want: `
 vpn: Contracts that run: 1, with 10 seats and a burst of 0.
 *vpn: Held are 9 of 10.
-vpn: Nothing is guaranteed to her tenant; it borrows 0 seats.
+vpn: Nothing is guaranteed to her tenant; seats that it borrows: 0.
 *vpn: Waiting: 2.
 !vpn: One is free, but others wait already.
 !She gets no seat now: no pool has one free for her.`},

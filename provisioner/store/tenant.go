@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/audit"
 )
 
 // Directory reads a declared directory; ErrNone if there is none.
@@ -123,6 +124,19 @@ func (r *Reader) DirectoryOf(tenant string) (name string, moving bool, err error
 // TenantOfMailDomain finds whose domain it is; ErrNone if nobody's.
 func (r *Reader) TenantOfMailDomain(domain string) (string, error) {
 	return one(r.q, value[string], `select tenant from mail_domain where domain = $1`, domain)
+}
+
+// TenantNamed refuses (not-found) a tenant that somebody named and that is not there. An
+// empty name is none.
+func (r *Reader) TenantNamed(name string) error {
+	if name == "" {
+		return nil
+	}
+	_, err := one(r.q, value[int64], `select 1 from tenant where name = $1`, name)
+	if errors.Is(err, ErrNone) {
+		return provisioner.Refuse(provisioner.CodeNotFound, "name", audit.CleanText(name, 64)).With("what", "Eine solche Verwaltung", "tenant")
+	}
+	return err
 }
 
 // TenantHasPeople reports whether the directory has ever told of anybody in a

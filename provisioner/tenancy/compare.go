@@ -225,7 +225,7 @@ func (c *comparison) gateway(g provisioner.Gateway) error {
 func (c *comparison) tenantsExist(kind, name string, tenants []string) error {
 	for _, t := range tenants {
 		if _, exists := c.after.tenants[t]; !exists {
-			return invalid(kind, name, "es gibt keine Verwaltung %q", "there is no tenant %q", t)
+			return invalid(kind, name, "tenants: es gibt keine Verwaltung %q", "tenants: there is no tenant %q", t)
 		}
 	}
 	return nil

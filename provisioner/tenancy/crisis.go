@@ -23,7 +23,12 @@ func (s *Service) Crises(ctx context.Context, actor provisioner.Actor, tenant st
 	if tenant != "" {
 		scope = scope.Narrow(tenant)
 	}
-	list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]Crisis, error) { return tx.Crises(scope) })
+	list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]Crisis, error) {
+		if err := tx.TenantNamed(tenant); err != nil {
+			return nil, err
+		}
+		return tx.Crises(scope)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("listing crisis modes: %w", err)
 	}

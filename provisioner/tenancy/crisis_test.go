@@ -62,6 +62,9 @@ func testSwitchCrisis(t *testing.T, w *world) {
 	if list, err := w.Crises(t.Context(), operator(), "dorf"); err != nil || len(list) != 0 {
 		t.Errorf("of a tenant without: %+v, %v", list, err)
 	}
+	if _, err := w.Crises(t.Context(), operator(), "nowhere"); codeOf(err) != provisioner.CodeNotFound {
+		t.Errorf("a tenant that is not there: %v", err)
+	}
 	if _, err := w.Crises(t.Context(), admin, "dorf"); codeOf(err) != provisioner.CodeNotAllowed {
 		t.Errorf("another's: %v", err)
 	}
