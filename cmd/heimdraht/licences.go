@@ -6,6 +6,7 @@ import (
 	"time"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner"
 )
 
 type licencesCommand struct {
@@ -114,14 +115,19 @@ func aPeriod(cents int64, period string) shown {
 	return e
 }
 
+// lastDay is the end of a day as people write that day; for programs it stays the instant.
+// Zero: nothing.
+func lastDay(end time.Time) any {
+	if end.IsZero() {
+		return nil
+	}
+	year, month, day := provisioner.DayOf(end.Add(-time.Nanosecond))
+	last := time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
+	return shown{end.UTC().Format(time.RFC3339), words{last.Format("02.01.2006"), last.Format(time.DateOnly)}}
+}
+
 func licenceColumns(now time.Time) []column[*heimdrahtv1.Licence] {
 	type licence = *heimdrahtv1.Licence
-	day := func(t time.Time) any {
-		if t.IsZero() {
-			return nil
-		}
-		return t
-	}
 	return []column[licence]{
 		{"licence_pool", words{"Lizenzen", "licence pool"}, func(l licence) any { return l.GetPool() }},
 		{"model", words{}, func(l licence) any { return l.GetModel() }},
@@ -133,9 +139,9 @@ func licenceColumns(now time.Time) []column[*heimdrahtv1.Licence] {
 		{"period", words{}, func(l licence) any { return l.GetPeriod() }},
 		{"net_eur_a_year", words{"im Jahr netto", "a year, net"}, func(l licence) any { return euros(l.GetNetCentsAYear()) }},
 		{"gross_eur_a_year", words{"im Jahr brutto", "a year, gross"}, func(l licence) any { return euros(l.GetGrossCentsAYear()) }},
-		{"from", words{}, func(l licence) any { return day(timeOf(l.GetFrom())) }},
-		{"until", words{"endet", "ends"}, func(l licence) any { return day(timeOf(l.GetUntil())) }},
-		{"notice_by", words{"kündbar bis", "notice by"}, func(l licence) any { return day(timeOf(l.GetNoticeBy())) }},
+		{"from", words{}, func(l licence) any { return timeOf(l.GetFrom()) }},
+		{"until", words{"endet", "ends"}, func(l licence) any { return lastDay(timeOf(l.GetUntil())) }},
+		{"notice_by", words{"kündbar bis", "notice by"}, func(l licence) any { return lastDay(timeOf(l.GetNoticeBy())) }},
 		{"notice_days_left", words{"Tage noch", "days left"}, func(l licence) any {
 			if left := timeOf(l.GetNoticeBy()).Sub(now); l.GetNoticeBy() != nil && left > 0 {
 				return int64(left.Hours() / 24)

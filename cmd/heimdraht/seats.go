@@ -140,7 +140,7 @@ func seatColumns() []column[*heimdrahtv1.SeatPool] {
 			}
 			return p.GetWarning()
 		}},
-		{"next_end", words{"endet", "ends"}, func(p pool) any { return timeOf(p.GetNextEnd()) }},
+		{"next_end", words{"endet", "ends"}, func(p pool) any { return lastDay(timeOf(p.GetNextEnd())) }},
 	}
 }
 
