@@ -61,7 +61,11 @@ func (a *app) showSeats(r *heimdrahtv1.ListSeatsResponse, tenant string) error {
 // seatHints says what the numbers mean where one may wonder.
 func (a *app) seatHints(pools []*heimdrahtv1.SeatPool, tenant string) {
 	small, others, reserved, whole, queues := false, false, false, false, 0
+	var ofProducts []string
 	for _, p := range pools {
+		if p.GetOfProduct() {
+			ofProducts = append(ofProducts, p.GetPool())
+		}
 		small = small || p.GetInUse().GetWithheld() || p.GetWaiting().GetWithheld()
 		others = others || p.GetHighestToday().GetWithheld()
 		whole = whole || !p.GetHighestToday().GetWithheld()
@@ -78,6 +82,9 @@ func (a *app) seatHints(pools []*heimdrahtv1.SeatPool, tenant string) {
 	}
 	if whole && tenant != "" {
 		a.hint(words{"Höchststand, Verliehenes, Reserviertes und Warnung gelten für alle Verwaltungen, die sich den Vorrat teilen.", "Highest, lent, reserve and warning are those of all tenants that share the pool."})
+	}
+	if len(ofProducts) > 0 {
+		a.hint(words{"Für Produkte, nicht für Verbindungen: %s. Was davon benutzt wird, sagt heimdraht products.", "For products, not for sessions: %s. What of it is in use says heimdraht products."}, strings.Join(ofProducts, ", "))
 	}
 	if queues > 1 {
 		a.hint(words{"Wer wartet, zählt bei jedem Vorrat, aus dem er einen Platz bekommen kann.", "Who waits is counted in each pool whose seats she may get."})
@@ -103,6 +110,15 @@ func countOr(c *heimdrahtv1.Count) any {
 	return c
 }
 
+// heldOr is a count of seats that are held, or nothing where none can be: concurrent ones of
+// a product.
+func heldOr(p *heimdrahtv1.SeatPool, c *heimdrahtv1.Count) any {
+	if p.GetOfProduct() && p.GetModel() == "concurrent" {
+		return nil
+	}
+	return countOr(c)
+}
+
 // reserves are what of the reserved seats is unused: "crisis 3/5".
 func reserves(p *heimdrahtv1.SeatPool) []string {
 	var list []string
@@ -123,8 +139,8 @@ func seatColumns() []column[*heimdrahtv1.SeatPool] {
 		{"model", words{}, func(p pool) any { return p.GetModel() }},
 		{"seats", words{"Plätze", "seats"}, func(p pool) any { return p.GetSeats() }},
 		{"burst", words{"dazu", "burst"}, func(p pool) any { return p.GetBurst() }},
-		{"in_use", words{"belegt", "in use"}, func(p pool) any { return countOr(p.GetInUse()) }},
-		{"highest_today", words{"heute höchstens", "highest"}, func(p pool) any { return countOr(p.GetHighestToday()) }},
+		{"in_use", words{"belegt", "in use"}, func(p pool) any { return heldOr(p, p.GetInUse()) }},
+		{"highest_today", words{"heute höchstens", "highest"}, func(p pool) any { return heldOr(p, p.GetHighestToday()) }},
 		{"highest_at", words{}, func(p pool) any { return timeOf(p.GetHighestAt()) }},
 		{"guaranteed_unused", words{"zugesagt frei", "guarantee left"}, func(p pool) any { return countOr(p.GetGuaranteedUnused()) }},
 		{"lent", words{"verliehen", "lent"}, func(p pool) any { return countOr(p.GetLent()) }},

@@ -108,7 +108,7 @@ func (s *Service) Licences(ctx context.Context, actor provisioner.Actor, tenant 
 			l.Warnings = append(l.Warnings, warnings(v, contracts, now)...)
 			switch {
 			case v.Pool.Model != provisioner.PoolNamed:
-			case slices.ContainsFunc(v.shares, func(s store.PoolShare) bool { return products.count(s.Tenant, v.Pool.Name) }):
+			case products.countAny(v):
 				l.Unused = append(l.Unused, v.unusedOfProduct(actor, products))
 			default:
 				l.Unused = append(l.Unused, Unused{Pool: v.Pool.Name, Seats: v.unused(actor, unused)})

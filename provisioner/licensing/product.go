@@ -2,6 +2,7 @@ package licensing
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -10,38 +11,50 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
+// meters are the tenants in whose file products stand, by name.
+type meters map[string]provisioner.Tenant
+
+func metersIn(tx *store.Reader, scope provisioner.Scope) (meters, error) {
+	tenants, err := tx.Tenants(scope)
+	if err != nil {
+		return nil, fmt.Errorf("reading tenants: %w", err)
+	}
+	m := make(meters)
+	for _, t := range tenants {
+		if len(t.Products) > 0 {
+			m[t.Name] = t
+		}
+	}
+	return m, nil
+}
+
+// count reports whether a pool is that of a product of a tenant.
+func (m meters) count(tenant, pool string) bool { return m[tenant].CountsPool(pool) }
+
+// countAny reports whether a pool is that of a product of a tenant that is asked about.
+func (m meters) countAny(v view) bool {
+	return slices.ContainsFunc(v.shares, func(s store.PoolShare) bool { return m.count(s.Tenant, v.Pool.Name) })
+}
+
 // products are what tenants meter, and how much of it was in use.
 type products struct {
-	tenants map[string]provisioner.Tenant
+	meters
 	highest map[string]map[string]int64 // by tenant and product
 }
 
 // productsOf reads what tenants in scope meter.
 func productsOf(tx *store.Reader, scope provisioner.Scope, now time.Time) (p products, err error) {
-	tenants, err := tx.Tenants(scope)
-	if err != nil {
-		return p, fmt.Errorf("reading tenants: %w", err)
-	}
-	p.tenants = make(map[string]provisioner.Tenant)
-	for _, t := range tenants {
-		if len(t.Products) > 0 {
-			p.tenants[t.Name] = t
-		}
-	}
-	if len(p.tenants) > 0 {
+	if p.meters, err = metersIn(tx, scope); err == nil && len(p.meters) > 0 {
 		p.highest, err = metering.Highest(tx, scope, now)
 	}
 	return p, err
 }
 
-// count reports whether a pool is that of a product of a tenant.
-func (p products) count(tenant, pool string) bool { return p.tenants[tenant].CountsPool(pool) }
-
 // most is how many seats of a pool products of a tenant have taken at one time; zero: it is
 // told to nobody. Of several products that share the seats it is the one with most: somebody
 // may use all of them on one.
 func (p products) most(tenant, pool string) (n int64) {
-	for _, v := range p.tenants[tenant].Products {
+	for _, v := range p.meters[tenant].Products {
 		if v.LicencePool == pool {
 			n = max(n, p.highest[tenant][v.Name])
 		}

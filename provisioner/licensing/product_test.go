@@ -63,7 +63,7 @@ func TestNamedSeatsOfAProduct(t *testing.T) {
 		if _, err := w.Assign(t.Context(), boss, r); codeOf(err) != provisioner.CodeSeatAssigned {
 			t.Errorf("again: %v", err)
 		}
-		if p := w.pool(boss, "", "office"); p.InUse != of(1) || p.Tenants[0].InUse != 1 {
+		if p := w.pool(boss, "", "office"); p.InUse != of(1) || !p.Product || p.Tenants[0].InUse != 1 {
 			t.Errorf("%+v", p)
 		}
 		w.update(func(tx *store.Writer) error {

@@ -18,6 +18,9 @@ type Pool struct {
 	Model        provisioner.PoolModel
 	Seats, Burst int64     // by the contracts that run
 	NextEnd      time.Time // of one of those; zero: none has an end
+	// Product: it is a product's. Sessions take none of its seats; how much is in use says
+	// metering, and of named ones InUse how many are assigned.
+	Product bool
 
 	// Of the tenants that the caller asks about. Over the tenants of a pool they add up.
 	InUse, GuaranteedUnused, Borrowed Count
@@ -70,8 +73,13 @@ func (s *Service) Seats(ctx context.Context, actor provisioner.Actor, tenant str
 		if err != nil {
 			return fmt.Errorf("reading who waits: %w", err)
 		}
+		meters, err := metersIn(tx, provisioner.ScopeOf(actor, provisioner.ActionReadConcurrency).Narrow(tenant))
+		if err != nil {
+			return err
+		}
 		for _, v := range pools {
 			p := v.used(actor, waiting, now)
+			p.Product = meters.countAny(v)
 			v.addAll(&p, actor, peaks[p.Name], classes[p.Name])
 			list = append(list, p)
 		}

@@ -131,6 +131,9 @@ type SeatPool struct {
 	Burst int64 `protobuf:"varint,4,opt,name=burst,proto3" json:"burst,omitempty"`
 	// Not set: no contract that runs has an end.
 	NextEnd *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=next_end,json=nextEnd,proto3" json:"next_end,omitempty"`
+	// It is a product's: sessions take none of its seats. CapacityService.ListProducts says how
+	// much of it is in use; of a named one in_use is how many seats are assigned.
+	OfProduct bool `protobuf:"varint,17,opt,name=of_product,json=ofProduct,proto3" json:"of_product,omitempty"`
 	// Of the tenants that are asked about; over the tenants of a pool they add up. A seat
 	// out of a class's reserve is in use, and neither of a guarantee nor borrowed.
 	InUse            *Count `protobuf:"bytes,6,opt,name=in_use,json=inUse,proto3" json:"in_use,omitempty"`
@@ -218,6 +221,13 @@ func (x *SeatPool) GetNextEnd() *timestamppb.Timestamp {
 		return x.NextEnd
 	}
 	return nil
+}
+
+func (x *SeatPool) GetOfProduct() bool {
+	if x != nil {
+		return x.OfProduct
+	}
+	return false
 }
 
 func (x *SeatPool) GetInUse() *Count {
@@ -1309,13 +1319,15 @@ const file_heimdraht_v1_licence_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"m\n" +
 	"\x11ListSeatsResponse\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12,\n" +
-	"\x05pools\x18\x02 \x03(\v2\x16.heimdraht.v1.SeatPoolR\x05pools\"\xb2\x05\n" +
+	"\x05pools\x18\x02 \x03(\v2\x16.heimdraht.v1.SeatPoolR\x05pools\"\xd1\x05\n" +
 	"\bSeatPool\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x14\n" +
 	"\x05seats\x18\x03 \x01(\x03R\x05seats\x12\x14\n" +
 	"\x05burst\x18\x04 \x01(\x03R\x05burst\x125\n" +
-	"\bnext_end\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\anextEnd\x12*\n" +
+	"\bnext_end\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\anextEnd\x12\x1d\n" +
+	"\n" +
+	"of_product\x18\x11 \x01(\bR\tofProduct\x12*\n" +
 	"\x06in_use\x18\x06 \x01(\v2\x13.heimdraht.v1.CountR\x05inUse\x12@\n" +
 	"\x11guaranteed_unused\x18\a \x01(\v2\x13.heimdraht.v1.CountR\x10guaranteedUnused\x12/\n" +
 	"\bborrowed\x18\b \x01(\v2\x13.heimdraht.v1.CountR\bborrowed\x12-\n" +
