@@ -137,22 +137,35 @@ type Directory struct {
 	Plain            bool   // ldap:// without StartTLS
 }
 
-// GroupsAsked lists every group whose membership decides something for this
-// tenant: staff, roles, external people, priority, networks and times; each once.
-func (t Tenant) GroupsAsked() []string {
-	groups := []string{t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin, t.Provider.Operator, t.Provider.Helpdesk, t.Policy.ExternalGroup,
-		t.Priority.Crisis, t.Priority.Control}
+// NamedGroup is a group whose membership decides something for a tenant.
+type NamedGroup struct {
+	Field string // of the tenant's file
+	DN    string
+}
+
+// GroupsNamed lists every group that the tenant's file names, by its fields: staff, roles,
+// external people, priority, networks and times.
+func (t Tenant) GroupsNamed() []NamedGroup {
+	groups := []NamedGroup{
+		{"staff_group", t.StaffGroup}, {"roles.helpdesk", t.Roles.Helpdesk}, {"roles.planner", t.Roles.Planner}, {"roles.tenant_admin", t.Roles.TenantAdmin},
+		{"provider.operator", t.Provider.Operator}, {"provider.helpdesk", t.Provider.Helpdesk}, {"policy.external_group", t.Policy.ExternalGroup},
+		{"priority.crisis", t.Priority.Crisis}, {"priority.control", t.Priority.Control},
+	}
 	for _, n := range t.Networks {
-		if n.Group != GroupAll {
-			groups = append(groups, n.Group)
-		}
+		groups = append(groups, NamedGroup{"networks", n.Group})
 	}
 	for _, a := range t.Policy.Access {
-		if a.Group != GroupAll {
-			groups = append(groups, a.Group)
-		}
+		groups = append(groups, NamedGroup{"policy.access", a.Group})
 	}
-	groups = slices.DeleteFunc(groups, func(g string) bool { return g == "" })
+	return slices.DeleteFunc(groups, func(g NamedGroup) bool { return g.DN == "" || g.DN == GroupAll })
+}
+
+// GroupsAsked lists the groups of GroupsNamed, each once.
+func (t Tenant) GroupsAsked() []string {
+	var groups []string
+	for _, g := range t.GroupsNamed() {
+		groups = append(groups, g.DN)
+	}
 	slices.Sort(groups)
 	return slices.Compact(groups)
 }

@@ -18,25 +18,6 @@ import (
 // have: what they do not say then is found by who follows them.
 const lookForGroups = 3 * time.Second
 
-// namedGroup is a group that a tenant's file names, and where.
-type namedGroup struct{ field, dn string }
-
-// groupsNamed lists what is named; provisioner.Tenant.GroupsAsked has the same groups.
-func groupsNamed(t provisioner.Tenant) []namedGroup {
-	groups := []namedGroup{
-		{"staff_group", t.StaffGroup}, {"roles.helpdesk", t.Roles.Helpdesk}, {"roles.planner", t.Roles.Planner}, {"roles.tenant_admin", t.Roles.TenantAdmin},
-		{"provider.operator", t.Provider.Operator}, {"provider.helpdesk", t.Provider.Helpdesk}, {fieldExternalGroup, t.Policy.ExternalGroup},
-		{fieldPriority + "crisis", t.Priority.Crisis}, {fieldPriority + "control", t.Priority.Control},
-	}
-	for _, n := range t.Networks {
-		groups = append(groups, namedGroup{fieldNetworks, n.Group})
-	}
-	for _, a := range t.Policy.Access {
-		groups = append(groups, namedGroup{fieldAccess, a.Group})
-	}
-	return slices.DeleteFunc(groups, func(g namedGroup) bool { return g.dn == "" || g.dn == provisioner.GroupAll })
-}
-
 // unknownGroups says which of the groups that changes name anew the directory does not
 // have. It refuses nothing: a group may be made afterwards, and be hidden until then. Of
 // directories that do not answer, or are not stored yet as declared, it says nothing.
@@ -50,10 +31,11 @@ func (s *Service) unknownGroups(ctx context.Context, actor provisioner.Actor, ch
 		case provisioner.Directory:
 			declared[now.Name] = now
 		case provisioner.Tenant:
-			was := groupsNamed(v.was.(provisioner.Tenant))
-			for _, g := range groupsNamed(now) {
-				if v.was.(provisioner.Tenant).Directory != now.Directory || !slices.Contains(was, g) {
-					named[now.Directory] = append(named[now.Directory], Difference{Kind: v.kind, Name: v.name, Field: g.field, Before: g.dn})
+			was := v.was.(provisioner.Tenant)
+			before := was.GroupsNamed()
+			for _, g := range now.GroupsNamed() {
+				if was.Directory != now.Directory || !slices.Contains(before, g) {
+					named[now.Directory] = append(named[now.Directory], Difference{Kind: v.kind, Name: v.name, Field: g.Field, Before: g.DN})
 				}
 			}
 		}

@@ -3,7 +3,6 @@ package survey
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,30 +12,6 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/directory"
 	"github.com/heimdraht/heimdraht/provisioner/directory/ldap"
 )
-
-// asked is a group that decides something, and where the file says so.
-type asked struct {
-	key, dn string
-}
-
-func groupsOf(t provisioner.Tenant) []asked {
-	groups := []asked{
-		{"staff_group", t.StaffGroup}, {"roles.helpdesk", t.Roles.Helpdesk}, {"roles.planner", t.Roles.Planner}, {"roles.tenant_admin", t.Roles.TenantAdmin},
-		{"provider.operator", t.Provider.Operator}, {"provider.helpdesk", t.Provider.Helpdesk},
-		{"priority.crisis", t.Priority.Crisis}, {"priority.control", t.Priority.Control}, {"policy.external_group", t.Policy.ExternalGroup},
-	}
-	for _, n := range t.Networks {
-		if n.Group != provisioner.GroupAll {
-			groups = append(groups, asked{"networks", n.Group})
-		}
-	}
-	for _, a := range t.Policy.Access {
-		if a.Group != provisioner.GroupAll {
-			groups = append(groups, asked{"policy.access", a.Group})
-		}
-	}
-	return slices.DeleteFunc(groups, func(g asked) bool { return g.dn == "" })
-}
 
 // tenant says how many people a tenant has, and of each group whether it is there and who is in it.
 func (s *survey) tenant(t provisioner.Tenant) {
@@ -49,8 +24,8 @@ func (s *survey) tenant(t provisioner.Tenant) {
 	} else {
 		s.say(Step{Tenant: t.Name, What: what, OK: true, Detail: textf("%d Personen", "%d people", people)})
 	}
-	for _, g := range groupsOf(t) {
-		s.say(s.group(t, g, inside[fold(g.dn)], outside[fold(g.dn)]))
+	for _, g := range t.GroupsNamed() {
+		s.say(s.group(t, g, inside[fold(g.DN)], outside[fold(g.DN)]))
 	}
 }
 
@@ -80,14 +55,14 @@ func fold(dn string) string {
 	return folded
 }
 
-func (s *survey) group(t provisioner.Tenant, g asked, inside, outside int) Step {
-	step := Step{Tenant: t.Name, What: both(g.key + " " + g.dn), Code: "directory-group"}
+func (s *survey) group(t provisioner.Tenant, g provisioner.NamedGroup, inside, outside int) Step {
+	step := Step{Tenant: t.Name, What: both(g.Field + " " + g.DN), Code: "directory-group"}
 	switch {
-	case !s.mirror.HasGroup(g.dn):
+	case !s.mirror.HasGroup(g.DN):
 		step.Detail = Text{"Diese Gruppe gibt es nicht, oder sie ist dem Dienstkonto verborgen.", "There is no such group, or it is hidden from the service account."}
 		step.Next = textf("Berichtigen Sie %s, oder lassen Sie das Dienstkonto (%s) die Gruppe und ihre Mitglieder lesen.",
-			"Correct %s, or let the service account (%s) read the group and its members.", g.key, s.Directory.BindDN)
-	case inside == 0 && g.dn == t.StaffGroup:
+			"Correct %s, or let the service account (%s) read the group and its members.", g.Field, s.Directory.BindDN)
+	case inside == 0 && g.DN == t.StaffGroup:
 		step.Detail = Text{"Niemand aus dieser Verwaltung ist darin.", "Nobody of this tenant is in it."}
 		step.Next = Text{"Nehmen Sie Personen auf, berichtigen Sie staff_group, oder lassen Sie das Dienstkonto die Mitglieder lesen.",
 			"Put people into it, correct staff_group, or let the service account read its members."}
