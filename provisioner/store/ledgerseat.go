@@ -240,10 +240,11 @@ func (l *ledger) named(claims []seat.Claim, offers [][]seat.Offer) error {
 	for _, n := range seats {
 		has[[2]string{n.Pool, n.Person}] = n
 	}
-	for i, list := range offers {
+	for i, c := range claims {
+		list := offers[i]
 		for j, o := range list {
-			if n, ok := has[[2]string{o.Pool, claims[i].Person}]; ok {
-				list[j].Assigned, list[j].Kept = !n.Returned(), n.Returned() && n.Tenant == claims[i].Tenant
+			if n, ok := has[[2]string{o.Pool, c.Person}]; ok {
+				list[j].Assigned, list[j].Kept = !n.Returned(), n.Returned() && n.Tenant == c.Tenant
 			}
 		}
 	}
