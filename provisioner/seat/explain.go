@@ -117,6 +117,8 @@ func (o Offer) explainGuarantee() []Step {
 		return []Step{step(o.Pool, "Ihrer Verwaltung ist nichts zugesagt; geliehen hat sie: %d.", "Nothing is guaranteed to her tenant; seats that it borrows: %d.", o.TenantHeld)}
 	case o.Held >= o.Quantity.Most() && o.Within():
 		return []Step{step(o.Pool, "Ihrer Verwaltung sind %d zugesagt, belegt hat sie %d.", "%d are guaranteed to her tenant, which holds %d.", o.Guarantee, o.TenantHeld)}
+	case o.ownUnused() > 0 && o.TenantBefore:
+		return []Step{step(o.Pool, "Ihrer Verwaltung sind %d zugesagt, belegt hat sie %d; es warten aber schon andere von ihr.", "%d are guaranteed to her tenant, which holds %d; but others of it wait already.", o.Guarantee, o.TenantHeld)}
 	case o.ownUnused() > 0:
 		return []Step{step(o.Pool, "Ihrer Verwaltung sind %d zugesagt, belegt hat sie %d: Sie kommt sofort dran.", "%d are guaranteed to her tenant, which holds %d: she need not wait.", o.Guarantee, o.TenantHeld)}
 	case o.Within():
@@ -139,10 +141,14 @@ func (o Offer) explainReserve(c Claim) []Step {
 		Pool: o.Pool, German: fmt.Sprintf("Für %s, wozu sie gehört, sind %d reserviert.", german, o.Reserve),
 		English: fmt.Sprintf("%d are reserved for %s, to which she belongs.", o.Reserve, english),
 	}}
-	if o.ownReserve() > 0 {
+	switch {
+	case o.ownReserve() > 0 && o.ClassBefore:
+		return append(steps, whole(o.Pool, "Davon sind %d belegt; es warten aber schon andere.", "Of those %d are held; but others wait already.", o.ClassHeld))
+	case o.ownReserve() > 0:
 		return append(steps, whole(o.Pool, "Davon sind %d belegt: Sie kommt sofort dran.", "Of those %d are held: she need not wait.", o.ClassHeld))
+	default:
+		return append(steps, whole(o.Pool, "Davon sind alle belegt.", "Of those all are held."))
 	}
-	return append(steps, whole(o.Pool, "Davon sind alle belegt.", "Of those all are held."))
 }
 
 // explainPromises says what is kept for others.

@@ -63,6 +63,18 @@ vpn: 3 are reserved for the crisis team, to which she belongs.
 *vpn: Of those 0 are held: she need not wait.
 vpn: A seat is free for her.
 She gets a seat of vpn.`},
+		{name: "others of hers are before her", claim: seat.Claim{Class: provisioner.PriorityCrisis}, offers: []seat.Offer{{
+			Pool: "vpn", Quantity: of(5, 0), Held: 3, Guarantee: 2, Protected: 2, TenantHeld: 1, UnusedGuarantee: 1, Reserve: 1, UnusedReserve: 1,
+			Waiting: 1, TenantBefore: true, ClassBefore: true,
+		}}, want: `
+vpn: Contracts that run: 1, with 5 seats and a burst of 0.
+*vpn: Held are 3 of 5.
+vpn: 2 are guaranteed to her tenant, which holds 1; but others of it wait already.
+vpn: 1 are reserved for the crisis team, to which she belongs.
+*vpn: Of those 0 are held; but others wait already.
+*vpn: Waiting: 1.
+!vpn: One is free, but others wait already.
+!She gets no seat now: no pool has one free for her.`},
 		{name: "drains", offers: []seat.Offer{{Pool: "vpn", Quantity: of(5, 0), Held: 9, Guarantee: 2, Protected: 2, TenantHeld: 1, UnusedGuarantee: 1}}, want: `
 vpn: Contracts that run: 1, with 5 seats and a burst of 0.
 *vpn: Held are 9 of 5.
@@ -106,6 +118,7 @@ func TestExplainAgreesWithChoose(t *testing.T) {
 				Guarantee: n(4, "guarantee"), TenantHeld: n(4, "tenant held"), Reserve: n(3, "reserve"), ClassHeld: n(3, "class held"), Waiting: n(2, "waiting"),
 			}
 			o.Protected = o.Guarantee
+			o.TenantBefore, o.ClassBefore = o.Waiting > 0 && rapid.Bool().Draw(t, "tenant before"), o.Waiting > 0 && rapid.Bool().Draw(t, "class before")
 			o.Assigned = o.Model == provisioner.PoolNamed && rapid.Bool().Draw(t, "assigned")
 			o.Kept = o.Model == provisioner.PoolNamed && !o.Assigned && rapid.Bool().Draw(t, "kept")
 			offers = append(offers, o)

@@ -53,6 +53,10 @@ type Offer struct {
 	// Queued are those that have a place in the queue: those that wait, those that are
 	// offered a seat, and those that have lost their connection for a moment.
 	Queued int64
+	// TenantBefore and ClassBefore say that people of her tenant wait already, of her class
+	// or one before it, and of her class. What is owed to her tenant, or reserved for her
+	// class, is theirs first.
+	TenantBefore, ClassBefore bool
 	// Own: she held one of its seats until this step, so nobody who waits is before her.
 	Own bool
 	// Assigned: she has a named seat of the pool. Nothing is counted for her session.
@@ -80,9 +84,10 @@ func (o Offer) Free() int64 {
 }
 
 // owed reports whether a seat is there for this person whoever else waits: of the
-// tenant's guarantee, or of the class's reserve.
+// tenant's guarantee, or of the class's reserve. It is not as long as others wait to
+// whom it is owed as well: they get it in a moment.
 func (o Offer) owed() bool {
-	return o.Held < o.Quantity.Most() && (o.ownUnused() > 0 || o.ownReserve() > 0)
+	return o.Held < o.Quantity.Most() && (o.ownUnused() > 0 && !o.TenantBefore || o.ownReserve() > 0 && !o.ClassBefore)
 }
 
 // counted reports whether a named seat is counted for her already.

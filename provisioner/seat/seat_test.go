@@ -43,6 +43,12 @@ func TestChoose(t *testing.T) {
 		{name: "who waits is nothing to a guarantee", offers: []seat.Offer{
 			{Pool: "vpn", Quantity: of(10, 0), Held: 9, Waiting: 9, UnusedGuarantee: 1, Guarantee: 1, Protected: 1},
 		}, pool: "vpn"},
+		{name: "unless they are of her own", offers: []seat.Offer{
+			{Pool: "vpn", Quantity: of(10, 0), Held: 9, Waiting: 9, UnusedGuarantee: 1, Guarantee: 1, Protected: 1, TenantBefore: true},
+		}, code: provisioner.CodeNoSeat},
+		{name: "of her class, for which it is reserved", offers: []seat.Offer{
+			{Pool: "vpn", Quantity: of(10, 0), Held: 9, Waiting: 1, UnusedReserve: 1, Reserve: 1, ClassBefore: true},
+		}, code: provisioner.CodeNoSeat},
 		{name: "her named seat first", offers: []seat.Offer{
 			{Pool: "vpn", Quantity: of(10, 0)}, {Pool: "names", Model: provisioner.PoolNamed, Quantity: of(5, 0), Held: 5, Assigned: true},
 		}, pool: "names"},

@@ -28,7 +28,9 @@ import (
 // That these tests can fail was tried. With the pool chosen in a View before the
 // opening's transaction, porcupine refused the histories of seats on both
 // databases; with the device read there, those of devices; with former addresses
-// forgotten, those of addresses. Without `for update` behind the query of the
+// forgotten, those of addresses; with who comes now passing who waits, with a queue
+// whose last one is first, and with offers that are not counted, those of the queue;
+// with seats given on from under a session, those of named seats. Without `for update` behind the query of the
 // allocation row, two replicas give the same revision: that is unique, so that
 // one of the two calls fails, and what fails half-way is explained by no order.
 
@@ -140,7 +142,11 @@ func newHistory(t *testing.T) *history { return &history{t: t, began: time.Now()
 func (h *history) do(client int, input any, ask func() any) {
 	call := time.Since(h.began)
 	output := ask()
-	answered := time.Since(h.began)
+	h.note(client, input, output, call, time.Since(h.began))
+}
+
+// note keeps a question that was asked and answered at times since the history began.
+func (h *history) note(client int, input, output any, call, answered time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.operations = append(h.operations, porcupine.Operation{

@@ -38,6 +38,7 @@ type ledgerRows struct {
 	sessions map[string]*sessionRow // the open one, by device
 	formers  map[string]*formerRow  // addresses, by device
 	places   map[string]*Queued     // in the queue, by device, as read ahead; zero: none
+	waits    map[string]*waitingRow // by tenant
 	entitled map[string][]string    // pools, by tenant
 	pools    map[string]*poolRow
 	shares   map[shareKey]*shareRow
@@ -77,7 +78,9 @@ type (
 		queued, waiting             int64
 		dirty                       bool
 	}
-	shareRow struct {
+	// waitingRow says of which classes people of a tenant wait, by rank.
+	waitingRow [3]bool
+	shareRow   struct {
 		guarantee, protected, held int64
 		reserved                   int64 // of the held ones, those out of reserves
 		dirty                      bool
@@ -101,6 +104,7 @@ type (
 func newLedgerRows() *ledgerRows {
 	return &ledgerRows{
 		devices: make(map[string]*deviceRow), sessions: make(map[string]*sessionRow), formers: make(map[string]*formerRow), places: make(map[string]*Queued),
+		waits:    make(map[string]*waitingRow),
 		entitled: make(map[string][]string), pools: make(map[string]*poolRow), shares: make(map[shareKey]*shareRow),
 		classes: make(map[classKey]*classRow),
 		serving: make(map[string][]string), gateways: make(map[string]*gatewayRow),
@@ -109,7 +113,7 @@ func newLedgerRows() *ledgerRows {
 }
 
 func (r *ledgerRows) empty() bool {
-	return len(r.devices)+len(r.sessions)+len(r.formers)+len(r.places)+len(r.entitled)+len(r.pools)+len(r.shares)+len(r.classes)+
+	return len(r.devices)+len(r.sessions)+len(r.formers)+len(r.places)+len(r.waits)+len(r.entitled)+len(r.pools)+len(r.shares)+len(r.classes)+
 		len(r.serving)+len(r.gateways)+len(r.blocks)+len(r.partly) == 0
 }
 

@@ -288,6 +288,7 @@ func (w *Writer) putQueued(was, is Queued) error {
 
 // moveQueue counts a place more or less with the pools that it may take seats of.
 func (l *ledger) moveQueue(q Queued, by int64) error {
+	touch(l, l.rows.waits, q.Tenant)
 	names, err := l.poolsOf(q.Tenant)
 	if err != nil {
 		return err
@@ -331,7 +332,7 @@ func (w *Writer) dequeueAll(person, tenant string) error {
 	return nil
 }
 
-// OffersOf is Offers of many at once.
+// OffersOf is Offers of many at once, to those that wait: none says who waits before her.
 func (r *Reader) OffersOf(claims []seat.Claim, now time.Time) ([][]seat.Offer, error) {
 	l := r.anyLedger()
 	if err := l.poolsAhead(claims); err != nil {
