@@ -31,8 +31,14 @@ const crisisRetry = 10 * time.Minute
 // OpensInCrisis refuses whoever is of no class that goes first to open a session while the
 // tenant is in a crisis and has closed itself to them. It is not for who is connected.
 func (t Tenant) OpensInCrisis(groups []string) *Refusal {
-	if !t.InCrisis() || !t.Crisis.CloseOrdinary || t.ClassOf(groups) != PriorityOrdinary {
+	if !t.ClosedTo(t.ClassOf(groups)) {
 		return nil
 	}
 	return Refuse(CodeCrisisMode).After(crisisRetry)
+}
+
+// ClosedTo reports whether the tenant is in a crisis that is closed to a class. Whoever of
+// it waits for a seat keeps her place, and gets none until the crisis is over.
+func (t Tenant) ClosedTo(class PriorityClass) bool {
+	return t.InCrisis() && t.Crisis.CloseOrdinary && class.Rank() == PriorityOrdinary.Rank()
 }

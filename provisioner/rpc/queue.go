@@ -62,7 +62,7 @@ func (a *attachment) lookAtQueue(ctx context.Context) error {
 		return a.openAs(ctx, a.waiting.request)
 	}
 	place := a.waiting.Place()
-	if place == a.waiting.told || place.Position == 0 {
+	if place == a.waiting.told { // none: it is not counted, as while a crisis is closed to her
 		return nil
 	}
 	a.waiting.told = place

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner/store"
@@ -34,6 +35,28 @@ func Recall(ctx context.Context, s *Service) error {
 		defer stop()
 		return recallLent(ctx, duty, s.Store)
 	})
+}
+
+// OnDuty takes the duties of the queue and of sessions' ends until end is called. step does
+// once what they do.
+func OnDuty(s *Service) (step, end func() error) {
+	ctx, stop := context.WithCancel(context.Background())
+	duties, ended := make(chan *store.Duty), make(chan error, 1)
+	go func() {
+		ended <- s.Store.Hold(ctx, "queue", func(ctx context.Context, duty *store.Duty) error {
+			duties <- duty
+			<-ctx.Done()
+			return nil
+		})
+	}()
+	duty, idle := <-duties, &idleTimes{known: make(map[string]time.Duration)}
+	step = func() error {
+		return errors.Join(s.lookAgain(ctx, duty, time.Now()), s.followIdle(ctx, duty, idle), s.dispatch(ctx, duty), recallLent(ctx, duty, s.Store))
+	}
+	return step, func() error {
+		stop()
+		return <-ended
+	}
 }
 
 // DispatchSome is one step of the duty that gives seats to who waits.

@@ -66,8 +66,16 @@ func takeTurn(tx *store.Writer, claim seat.Claim, device, own string) (string, e
 	return chosen(offers)
 }
 
+// waitsOn reports whether who is refused so may wait for a seat: for want of one, or, if she
+// has a place already, until a crisis that is closed to her is over.
+func waitsOn(err error) bool {
+	refusal, ok := provisioner.AsRefusal(err)
+	return ok && (refusal.Code == provisioner.CodeNoSeat || refusal.Code == provisioner.CodeCrisisMode)
+}
+
 // enqueue has the calling device wait. One that has a session still, which its laptop
-// may have forgotten, is refused as before: it must not lose that seat by asking.
+// may have forgotten, is refused as before: it must not lose that seat by asking. So is
+// one without a place that is refused for something else than a seat.
 func (s *Service) enqueue(ctx context.Context, actor provisioner.Actor, r OpenRequest, claim seat.Claim, refusal error) (Opened, error) {
 	err := s.Store.UpdateAbout(ctx, actor.ID, func(tx *store.Writer) error {
 		device, err := tx.OwnDevice(actor)
@@ -79,6 +87,13 @@ func (s *Service) enqueue(ctx context.Context, actor provisioner.Actor, r OpenRe
 			return refusal
 		case !errors.Is(err, store.ErrNone):
 			return err
+		}
+		if refused, _ := provisioner.AsRefusal(refusal); refused.Code != provisioner.CodeNoSeat {
+			if _, err := tx.InQueue(device.ID); errors.Is(err, store.ErrNone) {
+				return refusal
+			} else if err != nil {
+				return err
+			}
 		}
 		if err := tx.Enqueue(device.ID, claim, r.Stream); err != nil {
 			return fmt.Errorf("taking a place in the queue: %w", err)
@@ -95,7 +110,7 @@ func (s *Service) Turn(ctx context.Context, actor provisioner.Actor, stream stri
 	if errors.Is(err, store.ErrNone) {
 		return true, nil
 	}
-	return err == nil && q.Stream == stream && !q.Waits(), err
+	return err == nil && q.Stream == stream && !(q.Waits() || q.Rests), err
 }
 
 // Leave notes that a stream that waited has ended: its device keeps its place for

@@ -401,3 +401,60 @@ func TestNobodyWaitsForNothing(t *testing.T) {
 		}
 	})
 }
+
+// While a crisis is closed to her who waits, she is passed and in nobody's way; after it
+// she goes on in her place, also if her laptop was away for a moment.
+func TestACrisisIsClosedToWhoWaits(t *testing.T) {
+	inOffice(t, func(o *office) {
+		eva, emil, ada, kurt, crisis := o.laptop(1), o.laptop(2), o.laptop(3), o.laptop(4), o.laptop(99)
+		evas, emils := o.opens(eva), o.opens(emil)
+		o.waits(ada)
+		o.waits(kurt)
+		o.close(eva, evas)
+		o.dispatch(0)
+		o.turn(ada, true)
+		o.change(func(t *provisioner.Tenant) { t.Crisis.CloseOrdinary = true })
+		begun := func(tx *store.Writer) error { _, err := tx.BeginCrisis("stadt", "flood"); return err }
+		o.update(begun)
+		o.counted(1, 2, 0)
+		o.turn(ada, false)
+		o.waits(ada) // her laptop had heard of the offer
+		o.dispatch(0)
+		o.counted(1, 2, 0)
+		_, err := o.at().Open(t.Context(), eva, session.OpenRequest{Stream: eva.ID, Wait: true})
+		expect(t, err, provisioner.CodeCrisisMode) // who has no place gets none
+		if err := o.at().Leave(t.Context(), kurt, kurt.ID); err != nil {
+			t.Fatal(err)
+		}
+		o.waits(kurt)
+
+		team := o.opens(crisis)
+		o.close(emil, emils)
+		o.dispatch(0)
+		o.counted(1, 2, 0)
+
+		// The plan may change meanwhile.
+		o.change(func(t *provisioner.Tenant) { t.Crisis.CloseOrdinary = false })
+		o.counted(1, 2, 2)
+		o.change(func(t *provisioner.Tenant) { t.Crisis.CloseOrdinary = true })
+		o.counted(1, 2, 0)
+		o.update(func(tx *store.Writer) error { _, err := tx.EndCrisis("stadt"); return err })
+		o.counted(1, 2, 2)
+		o.dispatch(0)
+		o.turn(ada, true)
+		o.turn(kurt, false)
+		o.opens(ada)
+		o.close(crisis, team)
+		o.dispatch(0)
+		o.opens(kurt)
+
+		// Who was moved has her seat still.
+		o.update(begun)
+		o.update(func(tx *store.Writer) error {
+			_, err := tx.CloseSessionOf(ada.ID, provisioner.CodeGatewayMoved)
+			return err
+		})
+		o.dispatch(0)
+		o.opens(ada)
+	})
+}

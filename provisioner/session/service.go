@@ -145,7 +145,7 @@ func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenReque
 		switch {
 		case err != nil && len(tried) > 0:
 			return Opened{}, errors.Join(err, s.end(ctx, failed, provisioner.CodeGatewayNotReady))
-		case r.Wait && noSeat(err):
+		case r.Wait && waitsOn(err):
 			return s.enqueue(ctx, actor, r, claimOf(applicant, standing), err)
 		case err != nil:
 			return Opened{}, err
@@ -166,11 +166,6 @@ func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenReque
 		}
 		return Opened{}, provisioner.Refuse(provisioner.CodeGatewayNotReady).After(2 * time.Second)
 	}
-}
-
-func noSeat(err error) bool {
-	refusal, ok := provisioner.AsRefusal(err)
-	return ok && refusal.Code == provisioner.CodeNoSeat
 }
 
 // claimOf is with what somebody claims a seat.

@@ -21,11 +21,11 @@ func (r *Reader) Lent() ([]Lent, error) {
 		`select name, wanted, recalled from (select p.name,
 				(select coalesce(sum(case when n < room then n else room end), 0) from (select count(*) as n, s.guarantee - s.held + s.reserved as room
 					from seat_queue q join pool_share s on s.tenant = q.tenant
-					where s.pool = p.name and `+forSessions+` and s.held - s.reserved < s.guarantee and q.lost_at = 0 and q.offered_until = 0
+					where s.pool = p.name and `+forSessions+` and s.held - s.reserved < s.guarantee and q.lost_at = 0 and q.offered_until = 0 and q.rank < $1
 					group by s.tenant, s.guarantee, s.held, s.reserved) below) as wanted,
 				(select count(*) from session v where v.closed_at = 0 and v.recall > 0 and v.pool = p.name) as recalled
 			from licence_pool p where p.waiting > 0 or exists (select 1 from session v where v.closed_at = 0 and v.recall > 0 and v.pool = p.name)) lent
-			where wanted > 0 or recalled > 0 order by name`)
+			where wanted > 0 or recalled > 0 order by name`, rankRests)
 }
 
 // LongestIdle lists open sessions that borrow a seat of a pool, of tenants that hold

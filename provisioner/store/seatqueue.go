@@ -13,6 +13,7 @@ import (
 // Queued is a laptop's place in the queue for a seat.
 type Queued struct {
 	seat.Entry
+	Rests   bool      // her tenant is in a crisis that is closed to her: it is passed until that is over
 	Stream  string    // the laptop's; of two the newer counts
 	HeardAt time.Time // when a replica last had it
 	LostAt  time.Time // since when there is none; zero: there is one
@@ -23,17 +24,29 @@ type Queued struct {
 }
 
 // Waits reports whether it is one that is to be given a seat.
-func (q Queued) Waits() bool { return q.LostAt.IsZero() && q.Pool == "" }
+func (q Queued) Waits() bool { return q.LostAt.IsZero() && q.Pool == "" && !q.Rests }
+
+// rank is where it stands among others: of its class, or behind all that wait.
+func (q Queued) rank() int {
+	if q.Rests {
+		return rankRests
+	}
+	return q.Class.Rank()
+}
 
 const (
-	selectQueued = `select q.device, q.tenant, q.person, q.class, q.since, q.stream, q.heard_at, q.lost_at, q.offered_pool, q.offered_class, q.offered_until from seat_queue q `
-	// waits is what an index of seat_queue is for.
+	selectQueued = `select q.device, q.tenant, q.person, q.class, q.rank, q.since, q.stream, q.heard_at, q.lost_at, q.offered_pool, q.offered_class, q.offered_until from seat_queue q `
+	// waits is what an index of seat_queue is for; of those, the ones that are given
+	// seats have a rank below rankRests.
 	waits = `lost_at = 0 and offered_until = 0`
+	// rankRests is that of places that rest.
+	rankRests = 3
 )
 
 func scanQueued(s scanner) (q Queued, err error) {
-	var since, heard, lost, until int64
-	err = s.Scan(&q.Device, &q.Tenant, &q.Person, &q.Class, &since, &q.Stream, &heard, &lost, &q.Pool, &q.Paid, &until)
+	var rank, since, heard, lost, until int64
+	err = s.Scan(&q.Device, &q.Tenant, &q.Person, &q.Class, &rank, &since, &q.Stream, &heard, &lost, &q.Pool, &q.Paid, &until)
+	q.Rests = rank == rankRests
 	q.Since, q.HeardAt, q.LostAt, q.OfferedUntil = at(since), at(heard), at(lost), at(until)
 	return q, err
 }
@@ -92,7 +105,7 @@ func (r *Reader) QueuePositions() (map[string]map[string]int64, error) {
 		err = s.Scan(&e.Device, &e.Tenant, &e.Class, &since)
 		e.Since = at(since)
 		return e, err
-	}, `select device, tenant, class, since from seat_queue where `+waits)
+	}, `select device, tenant, class, since from seat_queue where `+waits+` and rank < $1`, rankRests)
 	if err != nil || len(waiting) == 0 {
 		return nil, err
 	}
@@ -168,7 +181,7 @@ func (r *Reader) QueueLost(since time.Time, limit int) ([]Queued, error) {
 }
 
 // Enqueue has a laptop wait for a seat. Who has a place keeps it; a seat that was
-// offered goes back.
+// offered goes back. While the tenant is closed to her in a crisis, her place rests.
 func (w *Writer) Enqueue(device string, c seat.Claim, stream string) error {
 	was, err := w.queuedOrNone(device)
 	if err != nil {
@@ -178,9 +191,68 @@ func (w *Writer) Enqueue(device string, c seat.Claim, stream string) error {
 	if was.Device != "" {
 		q.Since = was.Since
 	}
+	if q.Rests, err = w.closedTo(c); err != nil {
+		return err
+	}
 	if err := w.takeOfferBack(was); err != nil {
 		return err
 	}
+	return w.putQueued(was, q)
+}
+
+// closedTo reports whether the tenant of who claims a seat is closed to her in a crisis.
+func (w *Writer) closedTo(c seat.Claim) (bool, error) {
+	t, err := one(w.beside(), scanTenant, selectTenant+`where name = $1`, c.Tenant)
+	if errors.Is(err, ErrNone) {
+		return false, nil
+	}
+	return t.ClosedTo(c.Class), err
+}
+
+// restQueue has people of a tenant who wait rest while it is closed to them in a crisis,
+// and wait on when it is not. A seat that was offered to one who rests goes back; one
+// that is kept for who was moved is hers.
+func (w *Writer) restQueue(tenant string) error {
+	closed, err := w.closedTo(seat.Claim{Tenant: tenant, Class: provisioner.PriorityOrdinary})
+	if err != nil {
+		return err
+	}
+	from, to := rankRests, provisioner.PriorityOrdinary.Rank()
+	if closed {
+		from, to = to, from
+		offered, err := all(w.beside(), scanQueued, selectQueued+`where q.tenant = $1 and q.rank = $2 and q.offered_until > 0 and q.stream <> ''`, tenant, from)
+		if err != nil {
+			return err
+		}
+		for _, q := range offered {
+			if err := w.withdraw(q); err != nil {
+				return err
+			}
+		}
+	}
+	n, err := changed(w.q, `update seat_queue set rank = $1 where tenant = $2 and rank = $3 and offered_until = 0`, to, tenant, from)
+	if err != nil || n == 0 {
+		return err
+	}
+	pools, err := w.ledger().poolsOf(tenant)
+	if err != nil {
+		return err
+	}
+	for _, pool := range slices.Clone(pools) {
+		if err := w.countQueue(pool); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withdraw gives an offered seat back: she waits on.
+func (w *Writer) withdraw(q Queued) error {
+	if err := w.takeOfferBack(q); err != nil {
+		return err
+	}
+	was := q
+	q.Pool, q.Paid, q.OfferedUntil = "", "", time.Time{}
 	return w.putQueued(was, q)
 }
 
@@ -275,7 +347,7 @@ func (w *Writer) putQueued(was, is Queued) error {
 		on conflict (device) do update set tenant = excluded.tenant, person = excluded.person, class = excluded.class, rank = excluded.rank,
 			since = excluded.since, stream = excluded.stream, heard_at = excluded.heard_at, lost_at = excluded.lost_at,
 			offered_pool = excluded.offered_pool, offered_class = excluded.offered_class, offered_until = excluded.offered_until`,
-		is.Device, is.Tenant, is.Person, string(is.Class), is.Class.Rank(), ms(is.Since), is.Stream, ms(is.HeardAt), ms(is.LostAt), is.Pool, string(is.Paid), ms(is.OfferedUntil)); err != nil {
+		is.Device, is.Tenant, is.Person, string(is.Class), is.rank(), ms(is.Since), is.Stream, ms(is.HeardAt), ms(is.LostAt), is.Pool, string(is.Paid), ms(is.OfferedUntil)); err != nil {
 		return err
 	}
 	if was.Device != "" {
@@ -308,7 +380,7 @@ func (l *ledger) moveQueue(q Queued, by int64) error {
 // countQueue counts anew who waits for seats of a pool.
 func (w *Writer) countQueue(pool string) error {
 	const places = `(select count(*) from seat_queue q join pool_share s on s.tenant = q.tenant where s.pool = licence_pool.name and ` + forSessions
-	return run(w.q, `update licence_pool set queued = `+places+`), waiting = `+places+` and q.lost_at = 0 and q.offered_until = 0) where name = $1`, pool)
+	return run(w.q, `update licence_pool set queued = `+places+`), waiting = `+places+` and q.lost_at = 0 and q.offered_until = 0 and q.rank < $1) where name = $2`, rankRests, pool)
 }
 
 // HearQueued notes that this replica has the streams of laptops that wait.

@@ -100,13 +100,19 @@ func (r *Reader) Crises(scope provisioner.Scope) ([]Crisis, error) {
 // BeginCrisis switches a tenant's crisis mode on, and keeps why; false: it was on.
 func (w *Writer) BeginCrisis(tenant, reason string) (bool, error) {
 	n, err := changed(w.q, `update tenant set crisis_since = $1, crisis_reason = $2 where name = $3 and crisis_since = 0`, ms(w.Now), reason, tenant)
-	return n > 0, err
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, w.restQueue(tenant)
 }
 
 // EndCrisis switches a tenant's crisis mode off; false: it was off.
 func (w *Writer) EndCrisis(tenant string) (bool, error) {
 	n, err := changed(w.q, `update tenant set crisis_since = 0, crisis_reason = '' where name = $1 and crisis_since > 0`, tenant)
-	return n > 0, err
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, w.restQueue(tenant)
 }
 
 // DirectoryOf is the directory that a tenant uses now, and whether it is just moving there; ErrNone if there is no such
@@ -192,6 +198,14 @@ func (w *Writer) PutTenant(t provisioner.Tenant, was ...provisioner.Tenant) erro
 	}
 	if err := errors.Join(w.keepHouseRules(t), w.keepProductPools(t)); err != nil {
 		return err
+	}
+	switch now, err := w.Tenant(t.Name); {
+	case err != nil:
+		return err
+	case now.InCrisis(): // its plan may be another one
+		if err := w.restQueue(t.Name); err != nil {
+			return err
+		}
 	}
 	domains := t.MailDomains
 	if len(was) == 0 {
