@@ -77,6 +77,7 @@ func waitsOn(err error) bool {
 // may have forgotten, is refused as before: it must not lose that seat by asking. So is
 // one without a place that is refused for something else than a seat.
 func (s *Service) enqueue(ctx context.Context, actor provisioner.Actor, r OpenRequest, claim seat.Claim, refusal error) (Opened, error) {
+	s.again.note(actor.ID, time.Now())
 	err := s.Store.UpdateAbout(ctx, actor.ID, func(tx *store.Writer) error {
 		device, err := tx.OwnDevice(actor)
 		if err != nil {

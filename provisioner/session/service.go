@@ -73,6 +73,7 @@ type Service struct {
 	servingSince time.Time // RunExpiry moves it on after an interruption
 	clockSet     time.Time // when it last saw that
 	line         line      // those who wait for a seat at this replica
+	again        again     // how often they took their places
 
 	refused atomic.Uint64 // openings, for want of a seat
 }
@@ -116,6 +117,12 @@ func (s *Service) Open(ctx context.Context, actor provisioner.Actor, r OpenReque
 		opened, err := s.resume(ctx, actor, r)
 		if err != nil || opened.Session.ID != "" {
 			return opened, err
+		}
+	}
+	if r.Wait {
+		// Before the directory is asked, and nothing is written down for it.
+		if refusal := s.again.refuse(actor.ID, time.Now()); refusal != nil {
+			return Opened{}, refusal
 		}
 	}
 	opened, err := s.open(ctx, actor, r)
