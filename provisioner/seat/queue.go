@@ -31,27 +31,70 @@ type Waiting struct {
 	Offers []Offer
 }
 
+// Turn is where somebody stands among those for whom there is a seat. First come people
+// of tenants that hold less than is guaranteed to them: what was lent goes back. Then the
+// order of Compare decides.
+type Turn struct {
+	Within bool
+	Entry
+}
+
+// Compare is negative if t goes first.
+func (t Turn) Compare(other Turn) int {
+	if t.Within != other.Within {
+		if t.Within {
+			return -1
+		}
+		return 1
+	}
+	return t.Entry.Compare(other.Entry)
+}
+
+// turn is hers, with the pool; ok is false if there is no seat for her.
+func (w *Waiting) turn() (t Turn, pool string, ok bool) {
+	o := w.best()
+	if o == nil {
+		return t, "", false
+	}
+	return Turn{o.Within(), w.Entry}, o.Pool, true
+}
+
 // Next names who of those that wait gets a seat now, and of which pool; nil if there
-// is none for any of them. First come people of tenants that hold less than is
-// guaranteed to them: what was lent goes back. Then the order of Compare decides. Who
-// is first and gets none is passed by those for whom there is one: seats that are
-// guaranteed to a tenant, or reserved for a class, are no use to others.
-func Next(list []Waiting) (who *Waiting, pool string) {
-	var first *Offer
+// is none for any of them. Who is first and gets none is passed by those for whom there
+// is one: seats that are guaranteed to a tenant, or reserved for a class, are no use to
+// others. With a last turn nobody behind it gets one.
+func Next(list []Waiting, last *Turn) (who *Waiting, pool string) {
+	var first Turn
 	for i := range list {
 		w := &list[i]
-		o := w.best()
-		if o == nil {
-			continue
-		}
-		if who == nil || o.Within() && !first.Within() || o.Within() == first.Within() && w.Compare(who.Entry) < 0 {
-			who, first = w, o
+		t, of, ok := w.turn()
+		if ok && (last == nil || t.Compare(*last) <= 0) && (who == nil || t.Compare(first) < 0) {
+			who, first, pool = w, t, of
 		}
 	}
-	if who == nil {
-		return nil, ""
+	return who, pool
+}
+
+// First lists those for whom there is a seat, in the order in which they get one, at most
+// n. Last is the turn behind which are all that are left out; nil: none are. As seats are
+// given, no turn comes forward: so those left out need not be looked at until the others
+// have had theirs.
+func First(list []Waiting, n int) (first []Entry, last *Turn) {
+	var turns []Turn
+	for i := range list {
+		if t, _, ok := list[i].turn(); ok {
+			turns = append(turns, t)
+		}
 	}
-	return who, first.Pool
+	slices.SortFunc(turns, Turn.Compare)
+	if len(turns) > n {
+		turns = turns[:n]
+		last = &turns[n-1]
+	}
+	for _, t := range turns {
+		first = append(first, t.Entry)
+	}
+	return first, last
 }
 
 // best is the pool that gives a seat; nil if none does.
@@ -74,22 +117,32 @@ func (w *Waiting) Hopeless() bool {
 	return !slices.ContainsFunc(w.Offers, func(o Offer) bool { return o.Quantity.Running > 0 })
 }
 
-// Positions numbers those that wait for seats of one pool, by device, from 1. within
-// reports whether a tenant holds less of it than is guaranteed to it.
-func Positions(list []Entry, within func(tenant string) bool) map[string]int64 {
+// Entitled is a pool of which people of a tenant may have seats.
+type Entitled struct {
+	Pool   string
+	Within bool // the tenant holds less of it than is guaranteed to it
+}
+
+// Positions numbers those that wait, by pool and device, from 1. pools are those of each
+// tenant.
+func Positions(list []Entry, pools map[string][]Entitled) map[string]map[string]int64 {
 	list = slices.Clone(list)
-	slices.SortFunc(list, func(a, b Entry) int {
-		if wa, wb := within(a.Tenant), within(b.Tenant); wa != wb {
-			if wa {
-				return -1
+	slices.SortFunc(list, Entry.Compare)
+	positions := make(map[string]map[string]int64)
+	for _, within := range []bool{true, false} {
+		for i := range list {
+			for _, p := range pools[list[i].Tenant] {
+				if p.Within != within {
+					continue
+				}
+				of := positions[p.Pool]
+				if of == nil {
+					of = make(map[string]int64)
+					positions[p.Pool] = of
+				}
+				of[list[i].Device] = int64(len(of)) + 1
 			}
-			return 1
 		}
-		return a.Compare(b)
-	})
-	positions := make(map[string]int64, len(list))
-	for i, e := range list {
-		positions[e.Device] = int64(i) + 1
 	}
 	return positions
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -38,7 +39,7 @@ func TestNext(t *testing.T) {
 		{"of a contract that is over", []seat.Waiting{waits("a", ordinary, 0, seat.Offer{Pool: "vpn", Quantity: provisioner.Quantity{Seats: 5}})}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			next, _ := seat.Next(c.list)
+			next, _ := seat.Next(c.list, nil)
 			if got := nameOf(next); got != c.next {
 				t.Errorf("next is %q, want %q", got, c.next)
 			}
@@ -164,12 +165,29 @@ func TestTheQueueIsFair(t *testing.T) {
 	})
 }
 
+// among those who may be next are those that are listed as first.
+func among(list []seat.Waiting, first []seat.Entry) []seat.Waiting {
+	return slices.DeleteFunc(slices.Clone(list), func(w seat.Waiting) bool {
+		return !slices.ContainsFunc(first, func(e seat.Entry) bool { return e.Device == w.Device })
+	})
+}
+
 // dispatch gives away what there is, and judges each step.
 func (q *queue) dispatch(t *rapid.T) {
+	var first []seat.Entry
+	var last *seat.Turn
 	for {
 		sessions := len(q.held)
 		list := q.list()
-		next, pool := seat.Next(list)
+		next, pool := seat.Next(list, nil)
+		if some, _ := seat.Next(among(list, first), last); some != nil && some.Device != next.Device {
+			t.Fatalf("%s of those who were first before, and %s of all", some.Device, next.Device)
+		} else if some == nil {
+			first, last = seat.First(list, 3)
+			if some, _ := seat.Next(among(list, first), last); nameOf(some) != nameOf(next) {
+				t.Fatalf("%q of the first ones, and %q of all", nameOf(some), nameOf(next))
+			}
+		}
 		if next == nil {
 			for _, w := range list {
 				o := w.Offers[0]
@@ -213,11 +231,11 @@ func TestPositions(t *testing.T) {
 	got := seat.Positions([]seat.Entry{
 		entry("late", "stadt", provisioner.PriorityOrdinary, 2), entry("early", "stadt", provisioner.PriorityOrdinary, 1),
 		entry("crisis", "stadt", provisioner.PriorityCrisis, 3), entry("lender", "dorf", provisioner.PriorityOrdinary, 4),
-	}, func(tenant string) bool { return tenant == "dorf" })
-	for i, device := range []string{"lender", "crisis", "early", "late"} {
-		if got[device] != int64(i)+1 {
-			t.Errorf("%s has position %d, want %d", device, got[device], i+1)
-		}
+		entry("nobody's", "weiler", provisioner.PriorityOrdinary, 0),
+	}, map[string][]seat.Entitled{"dorf": {{Pool: "vpn", Within: true}, {Pool: "dorf"}}, "stadt": {{Pool: "vpn"}}})
+	want := map[string]map[string]int64{"vpn": {"lender": 1, "crisis": 2, "early": 3, "late": 4}, "dorf": {"lender": 1}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

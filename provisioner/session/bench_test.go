@@ -251,36 +251,114 @@ func BenchmarkOpenBesideAQueue(b *testing.B) {
 	}
 }
 
-// BenchmarkDispatch is a seat that comes free while 10,000 wait of 500 tenants: it is
-// held for who is next, and given back.
+// BenchmarkDispatch is seats that come free while 10,000 wait of 500 tenants: they are
+// held for who is next, and given back. longest-ms is of the transactions in which they
+// are given, each of which keeps revocations waiting.
 func BenchmarkDispatch(b *testing.B) {
 	for _, e := range databases(b) {
+		for _, free := range []int64{1, 200} {
+			b.Run(fmt.Sprintf("database=%s/free=%d", e.name, free), func(b *testing.B) {
+				s := queueing10000(b, e, free)
+				var longest time.Duration
+				for b.Loop() {
+					took, err := session.DispatchAll(context.Background(), s.Store, 0)
+					if err != nil {
+						b.Fatal(err)
+					}
+					longest = max(longest, took)
+					b.StopTimer()
+					if err := s.Store.Update(context.Background(), func(tx *store.Writer) error {
+						list, err := tx.OffersLapsed(tx.Now.Add(time.Hour), 1000)
+						if err == nil && int64(len(list)) != free {
+							err = fmt.Errorf("%d are offered a seat", len(list))
+						}
+						for _, q := range list {
+							err = errors.Join(err, tx.Enqueue(q.Device, q.Claim, q.Stream))
+						}
+						return err
+					}); err != nil {
+						b.Fatal(err)
+					}
+					b.StartTimer()
+				}
+				b.ReportMetric(float64(longest.Microseconds())/1000, "longest-ms")
+			})
+		}
+	}
+}
+
+// BenchmarkTakeBack is 600 places to be taken back at once, of a replica that is gone, while
+// 10,000 wait.
+func BenchmarkTakeBack(b *testing.B) {
+	for _, e := range databases(b) {
 		b.Run("database="+e.name, func(b *testing.B) {
-			s, _ := crowdIn(b, e.make(), 0, sharedPool, enrol)
+			s := queueing10000(b, e, 0)
+			var longest time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				if err := s.Store.Update(context.Background(), func(tx *store.Writer) (err error) {
+					tx.Now = tx.Now.Add(-time.Hour)
+					for n := range 600 {
+						err = errors.Join(err, tx.Enqueue(fmt.Sprintf("gone%06d", n), seat.Claim{Tenant: fmt.Sprintf("stadt%03d", n%500)}, "stream"))
+					}
+					return err
+				}); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+				for _, later := range []time.Duration{0, session.PlaceKept + time.Second} {
+					took, err := session.DispatchAll(context.Background(), s.Store, later)
+					if err != nil {
+						b.Fatal(err)
+					}
+					longest = max(longest, took)
+				}
+			}
+			b.ReportMetric(float64(longest.Microseconds())/1000, "longest-ms")
+		})
+	}
+}
+
+// queueing10000 is a crowd of which 10,000 wait, and so many seats are free.
+func queueing10000(b *testing.B, e database, free int64) *session.Service {
+	b.Helper()
+	s, _ := crowdIn(b, e.make(), 0, sharedPool, enrol)
+	if err := s.Store.Update(context.Background(), func(tx *store.Writer) (err error) {
+		tx.Now = tx.Now.Add(time.Hour) // whoever waits is heard for as long as a benchmark may take
+		for n := range 10_000 {
+			err = errors.Join(err, tx.Enqueue(fmt.Sprintf("waits%06d", n), seat.Claim{Tenant: fmt.Sprintf("stadt%03d", n%500)}, "stream"))
+		}
+		pool, none := tx.Pool("vpn")
+		pool.Contracts[0].Seats = free
+		for i := range pool.Shares {
+			pool.Shares[i].Guarantee = 0
+		}
+		return errors.Join(err, none, tx.PutPool(pool))
+	}); err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
+// BenchmarkPlaces is what a replica reckons every two seconds: the places of 10,000 who
+// wait, of 500 tenants with one pool or each with its own.
+func BenchmarkPlaces(b *testing.B) {
+	for _, p := range []struct {
+		name  string
+		pools func([]string) []provisioner.LicencePool
+	}{{"shared", sharedPool}, {"private", privatePools}} {
+		b.Run("pool="+p.name, func(b *testing.B) {
+			s, _ := crowdIn(b, store.Options{Database: filepath.Join(b.TempDir(), "db")}, 0, p.pools, enrol)
 			if err := s.Store.Update(context.Background(), func(tx *store.Writer) (err error) {
 				for n := range 10_000 {
 					err = errors.Join(err, tx.Enqueue(fmt.Sprintf("waits%06d", n), seat.Claim{Tenant: fmt.Sprintf("stadt%03d", n%500)}, "stream"))
 				}
-				pool, none := tx.Pool("vpn")
-				pool.Contracts[0].Seats = 1
-				return errors.Join(err, none, tx.PutPool(pool))
+				return err
 			}); err != nil {
 				b.Fatal(err)
 			}
 			for b.Loop() {
-				if err := s.Store.Update(context.Background(), session.DispatchSome); err != nil {
-					b.Fatal(err)
-				}
-				if err := s.Store.Update(context.Background(), func(tx *store.Writer) error {
-					list, err := tx.OffersLapsed(tx.Now.Add(time.Hour), 10)
-					if err == nil && len(list) != 1 {
-						err = fmt.Errorf("%d are offered a seat", len(list))
-					}
-					for _, q := range list {
-						err = errors.Join(err, tx.Enqueue(q.Device, q.Claim, q.Stream))
-					}
-					return err
-				}); err != nil {
+				if _, err := store.Read(context.Background(), s.Store, (*store.Reader).QueuePositions); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -59,5 +59,37 @@ func OnDuty(s *Service) (step, end func() error) {
 	}
 }
 
-// DispatchSome is one step of the duty that gives seats to who waits.
-func DispatchSome(tx *store.Writer) error { return dispatchSome(tx) }
+// DispatchAll does all that is to be done for who waits, and tells how long the longest of
+// its transactions took.
+func DispatchAll(ctx context.Context, db *store.Store, later time.Duration) (longest time.Duration, err error) {
+	for {
+		do, err := store.Read(ctx, db, func(tx *store.Reader) (step, error) { return nextStep(tx, time.Now().Add(later)) })
+		if err != nil || do == nil {
+			return longest, err
+		}
+		for more := true; more; {
+			if err := db.Update(ctx, func(tx *store.Writer) (err error) {
+				tx.Now = tx.Now.Add(later)
+				began := time.Now()
+				more, err = do(tx)
+				longest = max(longest, time.Since(began))
+				return err
+			}); err != nil {
+				return longest, err
+			}
+		}
+	}
+}
+
+// Dispatch does a step of the duty that gives seats to who waits, as if it were so much
+// later, and then, in its transaction, something else.
+func Dispatch(ctx context.Context, db *store.Store, later time.Duration, then func(*store.Writer) error) error {
+	return db.Update(ctx, func(tx *store.Writer) error {
+		tx.Now = tx.Now.Add(later)
+		do, err := nextStep(&tx.Reader, tx.Now)
+		if err == nil && do != nil {
+			_, err = do(tx)
+		}
+		return errors.Join(err, then(tx))
+	})
+}

@@ -267,11 +267,8 @@ func TestHistoriesOfTheQueue(t *testing.T) {
 
 // dispatched runs the duty once.
 func dispatched(s *session.Service, laptops []queueing) (told toldQueue, err error) {
-	err = s.Store.Update(context.Background(), func(tx *store.Writer) error {
+	err = session.Dispatch(context.Background(), s.Store, 0, func(tx *store.Writer) error {
 		told = toldQueue{}
-		if err := session.DispatchSome(tx); err != nil {
-			return err
-		}
 		for n := range laptops {
 			q, err := tx.InQueue(laptops[n].actor.ID)
 			if err != nil && !errors.Is(err, store.ErrNone) {

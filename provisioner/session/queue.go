@@ -29,9 +29,9 @@ const (
 	// dispatchEvery is how often somebody looks, whether woken or not; dispatchPause is
 	// the pause after a look, so that many closings are one reason for the next.
 	dispatchEvery, dispatchPause = time.Second, 25 * time.Millisecond
-	// A transaction gives no more seats than offersAtOnce, and begins no other after
-	// dispatchTime.
-	offersAtOnce, dispatchTime = 32, 10 * time.Millisecond
+	// A transaction gives no more seats than offersAtOnce, takes no more back than
+	// takenAtOnce, and begins nothing further after dispatchTime.
+	offersAtOnce, takenAtOnce, dispatchTime = 32, 100, 10 * time.Millisecond
 )
 
 // takeTurn names the licence pool that gives a device its seat, and takes its place
@@ -168,20 +168,26 @@ func (s *Service) runQueue(ctx context.Context, duty *store.Duty) error {
 func (s *Service) dispatch(ctx context.Context, duty *store.Duty) error {
 	for {
 		// Mostly nobody waits, or there is nothing to give: then nothing is locked.
-		idle, err := store.Read(ctx, s.Store, func(tx *store.Reader) (bool, error) { return isIdle(tx, time.Now()) })
-		if err != nil || idle {
+		do, err := store.Read(ctx, s.Store, func(tx *store.Reader) (step, error) { return nextStep(tx, time.Now()) })
+		if err != nil || do == nil {
 			return err
 		}
-		if err := duty.Update(ctx, dispatchSome); err != nil {
-			return err
+		for more := true; more; {
+			if err := duty.Update(ctx, func(tx *store.Writer) error { more, err = do(tx); return err }); err != nil {
+				return err
+			}
 		}
 	}
 }
 
-// isIdle reports whether there is nothing to do for the queue.
-func isIdle(tx *store.Reader, now time.Time) (bool, error) {
+// step is one transaction of what is to be done for the queue. It begins nothing further
+// once it has done so for dispatchTime, and says whether there may be more of the same.
+type step func(*store.Writer) (more bool, err error)
+
+// nextStep is what is to be done first; nil: nothing.
+func nextStep(tx *store.Reader, now time.Time) (step, error) {
 	if empty, err := tx.QueueEmpty(); err != nil || empty {
-		return empty, err
+		return nil, err
 	}
 	for _, due := range []func() ([]store.Queued, error){
 		func() ([]store.Queued, error) { return tx.OffersLapsed(now, 1) },
@@ -189,81 +195,99 @@ func isIdle(tx *store.Reader, now time.Time) (bool, error) {
 		func() ([]store.Queued, error) { return tx.QueueLost(now.Add(-PlaceKept), 1) },
 	} {
 		if list, err := due(); err != nil || len(list) > 0 {
-			return false, err
+			return takeBack, err
 		}
 	}
 	heads, err := tx.QueueHeads()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	waiting, err := withOffers(tx, heads, now)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	next, _ := seat.Next(waiting)
-	return next == nil && !slices.ContainsFunc(waiting, func(w seat.Waiting) bool { return w.Hopeless() }), nil
+	if next, _ := seat.Next(waiting, nil); next == nil && !slices.ContainsFunc(waiting, hopeless) {
+		return nil, nil
+	}
+	return offerSeats, nil
 }
 
-// dispatchSome takes back what was not taken, forgets who has not come back, and holds
-// seats for who is next.
-func dispatchSome(tx *store.Writer) error {
-	lapsed, err := tx.OffersLapsed(tx.Now, slice)
+func hopeless(w seat.Waiting) bool { return w.Hopeless() }
+
+// lateFrom says when a step that begins now begins nothing further.
+func lateFrom(began time.Time) func() bool {
+	return func() bool { return time.Since(began) > dispatchTime }
+}
+
+// takeBack takes back what was not taken, and forgets who has not come back.
+func takeBack(tx *store.Writer) (more bool, err error) {
+	late := lateFrom(time.Now())
+	lapsed, err := tx.OffersLapsed(tx.Now, takenAtOnce)
 	if err != nil {
-		return err
+		return false, err
 	}
-	unheard, err := tx.QueueUnheard(tx.Now.Add(-unheardAfter), slice)
+	unheard, err := tx.QueueUnheard(tx.Now.Add(-unheardAfter), takenAtOnce)
 	if err != nil {
-		return err
+		return false, err
 	}
 	lost := make(map[string]bool)
 	for _, q := range append(lapsed, unheard...) {
+		if late() {
+			return true, nil
+		}
 		if lost[q.Device] {
 			continue
 		}
 		lost[q.Device] = true
 		if err := errors.Join(tx.Lose(q), tx.Wake(q)); err != nil {
-			return err
+			return false, err
 		}
 	}
-	gone, err := tx.QueueLost(tx.Now.Add(-PlaceKept), slice)
+	gone, err := tx.QueueLost(tx.Now.Add(-PlaceKept), takenAtOnce)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, q := range gone {
+		if late() {
+			return true, nil
+		}
 		if err := tx.Dequeue(q); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return offerSeats(tx)
+	return len(lapsed) == takenAtOnce || len(unheard) == takenAtOnce || len(gone) == takenAtOnce, nil
 }
 
-func offerSeats(tx *store.Writer) error {
+// offerSeats holds seats for who is next.
+func offerSeats(tx *store.Writer) (more bool, err error) {
 	heads, err := tx.QueueHeads()
 	if err != nil {
-		return err
+		return false, err
 	}
-	began := time.Now()
-	for range offersAtOnce {
-		waiting, err := withOffers(&tx.Reader, heads, tx.Now)
-		if err != nil {
-			return err
+	waiting, err := withOffers(&tx.Reader, heads, tx.Now)
+	if err != nil {
+		return false, err
+	}
+	late := lateFrom(time.Now())
+	// Of 500 heads the first ones alone are looked at again after each seat that is given.
+	first, last := seat.First(waiting, offersAtOnce)
+	if err := endHopeless(tx, heads, waiting, late); err != nil {
+		return false, err
+	}
+	heads = slices.DeleteFunc(heads, func(q store.Queued) bool {
+		return !slices.ContainsFunc(first, func(e seat.Entry) bool { return e.Device == q.Device })
+	})
+	for given := 0; len(heads) > 0 && given < offersAtOnce; given++ {
+		if waiting, err = withOffers(&tx.Reader, heads, tx.Now); err != nil {
+			return false, err
 		}
-		next, pool := seat.Next(waiting)
-		if i := slices.IndexFunc(waiting, func(w seat.Waiting) bool { return w.Hopeless() }); i >= 0 {
-			next, pool = &waiting[i], ""
-		}
+		next, pool := seat.Next(waiting, last)
 		if next == nil {
-			return nil
+			return last != nil, nil
 		}
 		i := slices.IndexFunc(heads, func(q store.Queued) bool { return q.Device == next.Device })
-		if pool == "" {
-			// Her laptop asks again, and hears that there is nothing to wait for.
-			err = errors.Join(tx.Lose(heads[i]), tx.Wake(heads[i]))
-		} else {
-			err = tx.OfferSeat(heads[i], pool, tx.Now.Add(offerFor))
-		}
-		if err != nil {
-			return err
+		if err := tx.OfferSeat(heads[i], pool, tx.Now.Add(offerFor)); err != nil || late() {
+			return err == nil, err
 		}
 		switch head, err := tx.QueueHead(next.Tenant, next.Class); {
 		case err == nil:
@@ -271,10 +295,21 @@ func offerSeats(tx *store.Writer) error {
 		case errors.Is(err, store.ErrNone):
 			heads = slices.Delete(heads, i, i+1)
 		default:
-			return err
+			return false, err
 		}
-		if time.Since(began) > dispatchTime {
-			return nil
+	}
+	return len(first) > 0, nil
+}
+
+// endHopeless has the laptops ask again of those who wait for what no contract gives: they
+// hear that there is nothing to wait for.
+func endHopeless(tx *store.Writer, heads []store.Queued, waiting []seat.Waiting, late func() bool) error {
+	for i := range waiting {
+		if !waiting[i].Hopeless() {
+			continue
+		}
+		if err := errors.Join(tx.Lose(heads[i]), tx.Wake(heads[i])); err != nil || late() {
+			return err
 		}
 	}
 	return nil

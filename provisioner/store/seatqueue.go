@@ -109,39 +109,30 @@ func (r *Reader) QueuePositions() (map[string]map[string]int64, error) {
 	if err != nil || len(waiting) == 0 {
 		return nil, err
 	}
-	within, err := r.tenantsWaited()
-	if err != nil {
-		return nil, err
-	}
-	positions := make(map[string]map[string]int64, len(within))
-	for pool, tenants := range within {
-		mine := slices.DeleteFunc(slices.Clone(waiting), func(e seat.Entry) bool { _, ok := tenants[e.Tenant]; return !ok })
-		positions[pool] = seat.Positions(mine, func(tenant string) bool { return tenants[tenant] })
-	}
-	return positions, nil
+	pools, err := r.poolsWaited()
+	return seat.Positions(waiting, pools), err
 }
 
-// tenantsWaited lists, of each pool for whose seats somebody waits, the tenants that are
-// entitled to it, and whether they hold less than is guaranteed to them.
-func (r *Reader) tenantsWaited() (map[string]map[string]bool, error) {
+// poolsWaited lists, of each tenant, the pools to which it is entitled and for whose
+// seats somebody waits.
+func (r *Reader) poolsWaited() (map[string][]seat.Entitled, error) {
 	type row struct {
-		pool, tenant    string
-		held, guarantee int64
+		tenant string
+		seat.Entitled
 	}
 	list, err := all(r.aside(), func(s scanner) (v row, err error) {
-		err = s.Scan(&v.pool, &v.tenant, &v.held, &v.guarantee)
+		var held, guarantee int64
+		err = s.Scan(&v.Pool, &v.tenant, &held, &guarantee)
+		v.Within = held < guarantee
 		return v, err
 	},
 		`select s.pool, s.tenant, s.held - s.reserved, s.guarantee from pool_share s join licence_pool p on p.name = s.pool
 			where p.waiting > 0 and `+forSessions)
-	within := make(map[string]map[string]bool)
+	pools := make(map[string][]seat.Entitled)
 	for _, v := range list {
-		if within[v.pool] == nil {
-			within[v.pool] = make(map[string]bool)
-		}
-		within[v.pool][v.tenant] = v.held < v.guarantee
+		pools[v.tenant] = append(pools[v.tenant], v.Entitled)
 	}
-	return within, err
+	return pools, err
 }
 
 // SeatsFreed tells how many seats of each pool came free until now. A session that
@@ -202,7 +193,7 @@ func (w *Writer) Enqueue(device string, c seat.Claim, stream string) error {
 
 // closedTo reports whether the tenant of who claims a seat is closed to her in a crisis.
 func (w *Writer) closedTo(c seat.Claim) (bool, error) {
-	t, err := one(w.beside(), scanTenant, selectTenant+`where name = $1`, c.Tenant)
+	t, err := one(w.beside(), scanTenant, selectTenant+`where name = $1 and crisis_since > 0`, c.Tenant)
 	if errors.Is(err, ErrNone) {
 		return false, nil
 	}
