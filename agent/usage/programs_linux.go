@@ -2,6 +2,9 @@ package usage
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/prometheus/procfs"
@@ -71,7 +74,29 @@ func (p process) is(w wanted, found func(string)) {
 	}, found)
 }
 
-// file: no version follows from a file here; packages know one, each distribution's otherwise.
-func (process) file() (path, mark string) { return "", "" }
+// file is the program's, where it is what the process is named for: of a script the
+// interpreter's version would be told. It must be the file that lies there now, and not
+// one that an update has replaced, or that a container calls so.
+func (p process) file() (path, mark string) {
+	path, err := p.proc.Executable()
+	if err != nil {
+		return "", ""
+	}
+	name, err := p.proc.Comm()
+	if whole := base(path); err != nil || whole[:min(len(whole), kept)] != name {
+		return "", ""
+	}
+	there, err := os.Stat(path)
+	if err != nil {
+		return "", ""
+	}
+	runs, err := os.Stat(filepath.Join(procfs.DefaultMountPoint, strconv.Itoa(p.proc.PID), "exe"))
+	if err != nil || !os.SameFile(there, runs) {
+		return "", ""
+	}
+	return path, there.ModTime().String()
+}
 
-func versionOf(string) string { return "" }
+// versionOf is that of the Debian package that has the program. Others tell none: rpm's
+// database needs its library, and a file by itself does not say.
+func versionOf(path string) string { return packageVersion("/var/lib/dpkg", path) }

@@ -5,7 +5,8 @@
 //   - Only names that are asked for are looked for, and only they leave this package:
 //     nobody is told what else runs.
 //   - Of a program its name is compared and nothing more: no arguments, no window, no
-//     file, no person. On Windows and macOS capitals are no difference, as to those systems.
+//     file, no person. Of one that is listed the version is looked up: the program's own,
+//     or its package's. On Windows and macOS capitals are no difference, as to those systems.
 //   - A look that hangs holds nobody up, and no second one is begun beside it.
 //
 // Not its business: what is asked for and why, and to whom it is told (endpoint).

@@ -73,6 +73,33 @@ func TestLookSeesWhatRuns(t *testing.T) {
 	}
 }
 
+// The version is the package's, also to those who do not run dpkg; a script's is not its
+// interpreter's.
+func TestVersionsOfWhatRuns(t *testing.T) {
+	cat := testneed.Program(t, "cat")
+	cmd := exec.CommandContext(t.Context(), cat)
+	input, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = input.Close()
+		_ = cmd.Wait()
+	})
+	running(t, "hd-script", true)
+	want := ""
+	if real, err := filepath.EvalSymlinks(cat); err == nil {
+		want = plain(packageVersion("/var/lib/dpkg", real))
+	}
+	got := (&Meter{}).Look([]Product{{Name: "packaged", Processes: []string{"cat"}}, {Name: "script", Processes: []string{"hd-script"}}})
+	if diff := cmp.Diff([]Use{{Product: "packaged", InUse: true, Version: want}, {Product: "script", InUse: true}}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // What has ended and is not buried yet is in use no more; nor is what the kernel does.
 func TestLookPassesTheDead(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "hd-dead")
@@ -160,10 +187,25 @@ func TestLookThatHangs(t *testing.T) {
 	}
 }
 
+// BenchmarkPackageVersion is what the version of a program costs, once.
+func BenchmarkPackageVersion(b *testing.B) {
+	for b.Loop() {
+		packageVersion("/var/lib/dpkg", "/usr/bin/cat")
+	}
+}
+
 // BenchmarkLook looks for as many products as a tenant may list, among all processes of
 // this machine and some more.
 func BenchmarkLook(b *testing.B) {
-	for range 200 {
+	const processes = 500
+	all := 0
+	count := func() {
+		all = 0
+		if err := programs(func(program) { all++ }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for count(); all < processes; all++ {
 		running(b, "hd-bench", true)
 	}
 	var products []Product
@@ -174,10 +216,7 @@ func BenchmarkLook(b *testing.B) {
 		}
 		products = append(products, p)
 	}
-	all := 0
-	if err := programs(func(program) { all++ }); err != nil {
-		b.Fatal(err)
-	}
+	count()
 	m := &Meter{}
 	for b.Loop() {
 		if _, err := m.look(products); err != nil {
