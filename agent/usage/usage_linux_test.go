@@ -2,6 +2,7 @@ package usage
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +19,7 @@ import (
 // cat, or a script.
 func running(t testing.TB, name string, script bool) (pid int, file string) {
 	t.Helper()
-	content := []byte("#!/bin/sh\nread nothing\n")
+	content := []byte("#!/bin/sh\nread nothing\necho\nread nothing\n")
 	if !script {
 		var err error
 		if content, err = os.ReadFile(testneed.Program(t, "cat")); err != nil {
@@ -29,8 +30,18 @@ func running(t testing.TB, name string, script bool) (pid int, file string) {
 	if err := os.WriteFile(file, content, 0o700); err != nil {
 		t.Fatal(err)
 	}
+	return start(t, file), file
+}
+
+// start starts a program that gives a line back, and runs until the test ends.
+func start(t testing.TB, file string) (pid int) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), file)
 	input, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
 	}
@@ -41,7 +52,14 @@ func running(t testing.TB, name string, script bool) (pid int, file string) {
 		_ = input.Close()
 		_ = cmd.Wait()
 	})
-	return cmd.Process.Pid, file
+	// Once it answers it has its name: it is begun before that.
+	if _, err = io.WriteString(input, "\n"); err == nil {
+		_, err = io.ReadFull(output, make([]byte, 1))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmd.Process.Pid
 }
 
 func TestLookSeesWhatRuns(t *testing.T) {
@@ -77,18 +95,7 @@ func TestLookSeesWhatRuns(t *testing.T) {
 // interpreter's.
 func TestVersionsOfWhatRuns(t *testing.T) {
 	cat := testneed.Program(t, "cat")
-	cmd := exec.CommandContext(t.Context(), cat)
-	input, err := cmd.StdinPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = input.Close()
-		_ = cmd.Wait()
-	})
+	start(t, cat)
 	running(t, "hd-script", true)
 	want := ""
 	if real, err := filepath.EvalSymlinks(cat); err == nil {

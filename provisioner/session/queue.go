@@ -111,7 +111,7 @@ func (s *Service) Turn(ctx context.Context, actor provisioner.Actor, stream stri
 	if errors.Is(err, store.ErrNone) {
 		return true, nil
 	}
-	return err == nil && q.Stream == stream && !(q.Waits() || q.Rests), err
+	return err == nil && q.Stream == stream && !q.Waits() && !q.Rests, err
 }
 
 // Leave notes that a stream that waited has ended: its device keeps its place for

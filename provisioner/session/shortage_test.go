@@ -30,7 +30,6 @@ type shortage struct {
 	people  []*wanting
 	crisis  bool // in the tenant stadt, and closed to ordinary people
 	steps   []string
-	count   map[string]int
 }
 
 // wanting is a laptop that is to be connected now and then.
@@ -118,7 +117,7 @@ func (s *shortage) closedTo(p *wanting) bool { return s.crisis && p.ordinary && 
 // happens is one thing that happens.
 func (s *shortage) happens() {
 	p := s.people[s.random.IntN(len(s.people))]
-	did := ""
+	var did string
 	switch choice := s.random.IntN(20); {
 	case choice < 9 && p.session == "":
 		did = "asks"
