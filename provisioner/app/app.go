@@ -39,6 +39,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/signin"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 	"github.com/heimdraht/heimdraht/provisioner/tenancy"
+	"github.com/heimdraht/heimdraht/provisioner/usage"
 	"github.com/heimdraht/heimdraht/provisioner/watch"
 )
 
@@ -78,6 +79,7 @@ type App struct {
 	rights   *entitlement.Service
 	auditing *auditing.Service
 	metering *metering.Service
+	usage    *usage.Service
 	server   *rpc.Server
 	listener net.Listener
 	metrics  net.Listener
@@ -154,9 +156,10 @@ func (a *App) wire(o Options) error {
 	a.registry = signin.NewRegistry(o.OpenDirectory)
 	a.signIn = signin.New(signin.Options{Store: a.store, Directories: a.registry, Factors: a.keys, Logger: a.log})
 	a.rights = entitlement.New(entitlement.Options{Store: a.store, Directories: a.registry, Logger: a.log})
+	a.usage = usage.New(usage.Options{Store: a.store, Logger: a.log})
 	a.sessions = session.New(session.Options{
 		Store: a.store, Standings: a.signIn, Confirmations: a.contacts, Keys: a.keys, Journal: a.journal,
-		Freed: a.hub.Listen(watch.Closings()).C, Logger: a.log,
+		Freed: a.hub.Listen(watch.Closings()).C, Refused: a.usage.Refused, Logger: a.log,
 	})
 	collector, err := collectorOf(a.config)
 	if err != nil {
@@ -176,7 +179,7 @@ func (a *App) wire(o Options) error {
 		}),
 		Sessions: a.sessions,
 		Tenancy:  tenancy.New(tenancy.Options{Store: a.store, Directories: a.registry, Certificates: a.keys, Journal: a.journal, Declared: a.rights.Declared, Logger: a.log}),
-		Helpdesk: a.desk, Entitlement: a.rights, Metering: a.metering,
+		Helpdesk: a.desk, Entitlement: a.rights, Metering: a.metering, Usage: a.usage,
 		Privacy: privacy.New(privacy.Options{
 			Store: a.store, Confirmations: a.contacts, Journal: a.journal, SecurityDays: a.config.Audit.SecurityDays,
 		}),
@@ -229,6 +232,7 @@ func (a *App) Run(ctx context.Context) error {
 		func(ctx context.Context) error { return a.hub.Run(ctx, a.store) },
 		a.contacts.Run, a.rights.Run, a.sessions.RunExpiry, a.sessions.RunQueue, a.sessions.RunLine, a.signIn.RunForgetting, a.desk.RunTakings, a.tidy, a.keys.run, a.journal.Run,
 		a.auditing.RunCheckpoints, a.auditing.RunCollecting, a.metering.RunCounts, a.metering.RunPeaks,
+		a.usage.RunRollups, a.usage.RunRefusals,
 	} {
 		group.Go(func() error { return duty(duties) })
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
 	"github.com/heimdraht/heimdraht/provisioner/metering"
 	"github.com/heimdraht/heimdraht/provisioner/planning"
+	"github.com/heimdraht/heimdraht/provisioner/usage"
 )
 
 type capacityHandler struct {
@@ -15,6 +16,7 @@ type capacityHandler struct {
 	helpdesk *helpdesk.Service
 	metering *metering.Service
 	planning *planning.Service
+	usage    *usage.Service
 }
 
 func (h *capacityHandler) GetConcurrency(ctx context.Context, r *heimdrahtv1.GetConcurrencyRequest) (*heimdrahtv1.GetConcurrencyResponse, error) {

@@ -30,6 +30,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
 	"github.com/heimdraht/heimdraht/provisioner/tenancy"
+	"github.com/heimdraht/heimdraht/provisioner/usage"
 	"github.com/heimdraht/heimdraht/provisioner/watch"
 )
 
@@ -43,6 +44,7 @@ type Options struct {
 	Tenancy      *tenancy.Service
 	Helpdesk     *helpdesk.Service
 	Metering     *metering.Service
+	Usage        *usage.Service
 	Entitlement  *entitlement.Service
 	Auditing     *auditing.Service
 	Privacy      *privacy.Service
@@ -119,7 +121,7 @@ func New(o Options) *Server {
 	heimdrahtv1.RegisterInvitationServiceServer(services, &invitationHandler{helpdeskHandler: desk})
 	heimdrahtv1.RegisterStaticServiceServer(services, &staticHandler{sessions: o.Sessions})
 	heimdrahtv1.RegisterExternalServiceServer(services, &externalHandler{enrolment: o.Enrolment})
-	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{helpdesk: o.Helpdesk, metering: o.Metering, planning: o.Planning})
+	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{helpdesk: o.Helpdesk, metering: o.Metering, planning: o.Planning, usage: o.Usage})
 	heimdrahtv1.RegisterLicenceServiceServer(services, &licenceHandler{licensing: o.Licensing})
 	heimdrahtv1.RegisterAdminServiceServer(services, &adminHandler{tenancy: o.Tenancy})
 	heimdrahtv1.RegisterDirectoryServiceServer(services, &directoryHandler{entitlement: o.Entitlement})

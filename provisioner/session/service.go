@@ -63,8 +63,10 @@ type Options struct {
 	Journal       Journal // nil: nobody keeps one
 	// Freed says that sessions were closed, here or by another replica; nil: nobody
 	// does, and who waits for a seat is looked at each second.
-	Freed  <-chan struct{}
-	Logger *slog.Logger
+	Freed <-chan struct{}
+	// Refused counts an opening that was refused to somebody; nil: nobody counts.
+	Refused func(tenant, person string, code provisioner.Code)
+	Logger  *slog.Logger
 }
 
 // Service is the use cases of sessions.
@@ -450,8 +452,9 @@ func (s *Service) remember(ctx context.Context, actor provisioner.Actor, refusal
 	if refusal.Cause != nil {
 		cause = refusal.Cause.Error()
 	}
-	err := s.Store.Update(context.WithoutCancel(ctx), func(tx *store.Writer) error {
-		device, err := tx.Device(actor.ID)
+	var device provisioner.Device
+	err := s.Store.Update(context.WithoutCancel(ctx), func(tx *store.Writer) (err error) {
+		device, err = tx.Device(actor.ID)
 		if errors.Is(err, store.ErrNone) {
 			return nil
 		}
@@ -464,5 +467,8 @@ func (s *Service) remember(ctx context.Context, actor provisioner.Actor, refusal
 	})
 	if err != nil {
 		s.Logger.Error("keeping a refusal for the helpdesk", "error", err)
+	}
+	if s.Refused != nil && device.Tenant != "" {
+		s.Refused(device.Tenant, device.Person, refusal.Code)
 	}
 }

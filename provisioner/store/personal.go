@@ -166,6 +166,11 @@ func ImpersonalTables() map[string]string {
 		"product_replica":     "replica until",
 		"product_peak":        "tenant product version hour sessions", // none below 5
 		"product_pool":        "tenant pool",
+		"usage_series":        "id kind name", // numbers of sessions and people, without whose
+		"usage_interval":      "step at kind packed",
+		"usage_day":           "series step day packed",
+		"usage_state":         "id seen_at minutes_to hours_to days_to revision counted_at bytes",
+		"usage_refused":       "replica minute tenant reason attempts people counted",
 	}
 }
 

@@ -154,6 +154,11 @@ func TestSuspensionsOfManyBefore(t *testing.T) {
 // backOverRest takes a database back over 00019_rest.sql.
 func backOverRest() []string {
 	return []string{
+		`drop table usage_series`, // 00028_usage.sql
+		`drop table usage_interval`,
+		`drop table usage_day`,
+		`drop table usage_state`,
+		`drop table usage_refused`,
 		`drop index session_recall`, // 00025_recall.sql
 		`alter table session drop column recall`,
 		`drop table named_seat`, // 00024_named_seats.sql
