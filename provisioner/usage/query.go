@@ -223,7 +223,7 @@ func (r *reading) find(actor provisioner.Actor) error {
 			r.names = append(r.names, v)
 		}
 	}
-	if _, known := r.of[r.Name]; len(r.names) == 0 && r.Name != "" && !known {
+	if _, known := r.of[r.Name]; len(r.names) == 0 && r.Name != "" && !known { // nor is it there and not measured yet
 		return provisioner.Refuse(provisioner.CodeNotFound)
 	}
 	slices.SortFunc(r.names, func(a, b store.UsageSeries) int {
@@ -241,6 +241,13 @@ func (r *reading) visible(scope provisioner.Scope) (func(string) bool, error) {
 	r.of = make(map[string]int64)
 	switch r.By {
 	case Tenants:
+		tenants, err := r.tx.Tenants(scope.Narrow(r.Name))
+		if err != nil {
+			return nil, fmt.Errorf("reading tenants: %w", err)
+		}
+		for _, t := range tenants {
+			r.of[t.Name] = 0
+		}
 		return scope.Includes, nil
 	case Pools:
 		pools, err := r.tx.Pools()

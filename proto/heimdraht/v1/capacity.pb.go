@@ -22,6 +22,179 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// UsageBy is what numbers are of.
+type UsageBy int32
+
+const (
+	UsageBy_USAGE_BY_UNSPECIFIED UsageBy = 0
+	UsageBy_USAGE_BY_TENANT      UsageBy = 1
+	UsageBy_USAGE_BY_POOL        UsageBy = 2
+	UsageBy_USAGE_BY_GATEWAY     UsageBy = 3
+	// All together.
+	UsageBy_USAGE_BY_PROVIDER UsageBy = 4
+)
+
+// Enum value maps for UsageBy.
+var (
+	UsageBy_name = map[int32]string{
+		0: "USAGE_BY_UNSPECIFIED",
+		1: "USAGE_BY_TENANT",
+		2: "USAGE_BY_POOL",
+		3: "USAGE_BY_GATEWAY",
+		4: "USAGE_BY_PROVIDER",
+	}
+	UsageBy_value = map[string]int32{
+		"USAGE_BY_UNSPECIFIED": 0,
+		"USAGE_BY_TENANT":      1,
+		"USAGE_BY_POOL":        2,
+		"USAGE_BY_GATEWAY":     3,
+		"USAGE_BY_PROVIDER":    4,
+	}
+)
+
+func (x UsageBy) Enum() *UsageBy {
+	p := new(UsageBy)
+	*p = x
+	return p
+}
+
+func (x UsageBy) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (UsageBy) Descriptor() protoreflect.EnumDescriptor {
+	return file_heimdraht_v1_capacity_proto_enumTypes[0].Descriptor()
+}
+
+func (UsageBy) Type() protoreflect.EnumType {
+	return &file_heimdraht_v1_capacity_proto_enumTypes[0]
+}
+
+func (x UsageBy) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use UsageBy.Descriptor instead.
+func (UsageBy) EnumDescriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{0}
+}
+
+// UsageMeasure is what is counted.
+type UsageMeasure int32
+
+const (
+	UsageMeasure_USAGE_MEASURE_UNSPECIFIED UsageMeasure = 0
+	UsageMeasure_USAGE_MEASURE_SESSIONS    UsageMeasure = 1
+	UsageMeasure_USAGE_MEASURE_OPENED      UsageMeasure = 2
+	UsageMeasure_USAGE_MEASURE_QUEUE       UsageMeasure = 3
+	UsageMeasure_USAGE_MEASURE_REFUSED     UsageMeasure = 4
+	UsageMeasure_USAGE_MEASURE_BYTES       UsageMeasure = 5
+)
+
+// Enum value maps for UsageMeasure.
+var (
+	UsageMeasure_name = map[int32]string{
+		0: "USAGE_MEASURE_UNSPECIFIED",
+		1: "USAGE_MEASURE_SESSIONS",
+		2: "USAGE_MEASURE_OPENED",
+		3: "USAGE_MEASURE_QUEUE",
+		4: "USAGE_MEASURE_REFUSED",
+		5: "USAGE_MEASURE_BYTES",
+	}
+	UsageMeasure_value = map[string]int32{
+		"USAGE_MEASURE_UNSPECIFIED": 0,
+		"USAGE_MEASURE_SESSIONS":    1,
+		"USAGE_MEASURE_OPENED":      2,
+		"USAGE_MEASURE_QUEUE":       3,
+		"USAGE_MEASURE_REFUSED":     4,
+		"USAGE_MEASURE_BYTES":       5,
+	}
+)
+
+func (x UsageMeasure) Enum() *UsageMeasure {
+	p := new(UsageMeasure)
+	*p = x
+	return p
+}
+
+func (x UsageMeasure) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (UsageMeasure) Descriptor() protoreflect.EnumDescriptor {
+	return file_heimdraht_v1_capacity_proto_enumTypes[1].Descriptor()
+}
+
+func (UsageMeasure) Type() protoreflect.EnumType {
+	return &file_heimdraht_v1_capacity_proto_enumTypes[1]
+}
+
+func (x UsageMeasure) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use UsageMeasure.Descriptor instead.
+func (UsageMeasure) EnumDescriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{1}
+}
+
+// RefusalReason is why openings were refused.
+type RefusalReason int32
+
+const (
+	RefusalReason_REFUSAL_REASON_UNSPECIFIED RefusalReason = 0
+	RefusalReason_REFUSAL_REASON_NO_SEAT     RefusalReason = 1
+	RefusalReason_REFUSAL_REASON_NO_GATEWAY  RefusalReason = 2
+	// Crisis mode.
+	RefusalReason_REFUSAL_REASON_NOT_NOW   RefusalReason = 3
+	RefusalReason_REFUSAL_REASON_OTHERWISE RefusalReason = 4
+)
+
+// Enum value maps for RefusalReason.
+var (
+	RefusalReason_name = map[int32]string{
+		0: "REFUSAL_REASON_UNSPECIFIED",
+		1: "REFUSAL_REASON_NO_SEAT",
+		2: "REFUSAL_REASON_NO_GATEWAY",
+		3: "REFUSAL_REASON_NOT_NOW",
+		4: "REFUSAL_REASON_OTHERWISE",
+	}
+	RefusalReason_value = map[string]int32{
+		"REFUSAL_REASON_UNSPECIFIED": 0,
+		"REFUSAL_REASON_NO_SEAT":     1,
+		"REFUSAL_REASON_NO_GATEWAY":  2,
+		"REFUSAL_REASON_NOT_NOW":     3,
+		"REFUSAL_REASON_OTHERWISE":   4,
+	}
+)
+
+func (x RefusalReason) Enum() *RefusalReason {
+	p := new(RefusalReason)
+	*p = x
+	return p
+}
+
+func (x RefusalReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RefusalReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_heimdraht_v1_capacity_proto_enumTypes[2].Descriptor()
+}
+
+func (RefusalReason) Type() protoreflect.EnumType {
+	return &file_heimdraht_v1_capacity_proto_enumTypes[2]
+}
+
+func (x RefusalReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RefusalReason.Descriptor instead.
+func (RefusalReason) EnumDescriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{2}
+}
+
 type GetConcurrencyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty: every tenant the caller may see.
@@ -370,6 +543,478 @@ func (x *GatewayConcurrency) GetSessions() *Count {
 	return nil
 }
 
+type GetUsageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	By    UsageBy                `protobuf:"varint,1,opt,name=by,proto3,enum=heimdraht.v1.UsageBy" json:"by,omitempty"`
+	// Of what; empty: everything that the caller may see.
+	Name string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	From *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	To   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	// 900, 3600 or 86400 (days in Germany); by gateway and provider also 60 and 300.
+	StepSeconds int64 `protobuf:"varint,5,opt,name=step_seconds,json=stepSeconds,proto3" json:"step_seconds,omitempty"`
+	// None: all.
+	Measures      []UsageMeasure `protobuf:"varint,6,rep,packed,name=measures,proto3,enum=heimdraht.v1.UsageMeasure" json:"measures,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetUsageRequest) Reset() {
+	*x = GetUsageRequest{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetUsageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetUsageRequest) ProtoMessage() {}
+
+func (x *GetUsageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetUsageRequest.ProtoReflect.Descriptor instead.
+func (*GetUsageRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetUsageRequest) GetBy() UsageBy {
+	if x != nil {
+		return x.By
+	}
+	return UsageBy_USAGE_BY_UNSPECIFIED
+}
+
+func (x *GetUsageRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GetUsageRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *GetUsageRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *GetUsageRequest) GetStepSeconds() int64 {
+	if x != nil {
+		return x.StepSeconds
+	}
+	return 0
+}
+
+func (x *GetUsageRequest) GetMeasures() []UsageMeasure {
+	if x != nil {
+		return x.Measures
+	}
+	return nil
+}
+
+type GetUsageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is told of, in whole steps: of tenants and pools until the last full hour.
+	From          *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To            *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	StepSeconds   int64                  `protobuf:"varint,3,opt,name=step_seconds,json=stepSeconds,proto3" json:"step_seconds,omitempty"`
+	Series        []*UsageSeries         `protobuf:"bytes,4,rep,name=series,proto3" json:"series,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetUsageResponse) Reset() {
+	*x = GetUsageResponse{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetUsageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetUsageResponse) ProtoMessage() {}
+
+func (x *GetUsageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetUsageResponse.ProtoReflect.Descriptor instead.
+func (*GetUsageResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetUsageResponse) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *GetUsageResponse) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *GetUsageResponse) GetStepSeconds() int64 {
+	if x != nil {
+		return x.StepSeconds
+	}
+	return 0
+}
+
+func (x *GetUsageResponse) GetSeries() []*UsageSeries {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
+type UsageSeries struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	By    UsageBy                `protobuf:"varint,1,opt,name=by,proto3,enum=heimdraht.v1.UsageBy" json:"by,omitempty"`
+	// Of the provider: empty.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Seats of the pool, or places on the gateway, now. 0: there is no such number.
+	Of            int64         `protobuf:"varint,3,opt,name=of,proto3" json:"of,omitempty"`
+	Points        []*UsagePoint `protobuf:"bytes,4,rep,name=points,proto3" json:"points,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UsageSeries) Reset() {
+	*x = UsageSeries{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UsageSeries) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UsageSeries) ProtoMessage() {}
+
+func (x *UsageSeries) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UsageSeries.ProtoReflect.Descriptor instead.
+func (*UsageSeries) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *UsageSeries) GetBy() UsageBy {
+	if x != nil {
+		return x.By
+	}
+	return UsageBy_USAGE_BY_UNSPECIFIED
+}
+
+func (x *UsageSeries) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UsageSeries) GetOf() int64 {
+	if x != nil {
+		return x.Of
+	}
+	return 0
+}
+
+func (x *UsageSeries) GetPoints() []*UsagePoint {
+	if x != nil {
+		return x.Points
+	}
+	return nil
+}
+
+type UsagePoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// Of how many minutes something is known. 0: a gap, of which nothing else is said.
+	Minutes int64 `protobuf:"varint,2,opt,name=minutes,proto3" json:"minutes,omitempty"`
+	// A gateway was away: bytes are missing.
+	Incomplete bool `protobuf:"varint,3,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
+	// Some of its hours are withheld; the numbers are of the others.
+	Partly bool `protobuf:"varint,4,opt,name=partly,proto3" json:"partly,omitempty"`
+	// Of a pool: seats held by sessions.
+	Sessions *UsageGauge `protobuf:"bytes,5,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	// Laptops that waited for a seat.
+	Queue *UsageGauge `protobuf:"bytes,6,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Sessions that began.
+	Opened        *Count          `protobuf:"bytes,7,opt,name=opened,proto3" json:"opened,omitempty"`
+	ReceivedBytes *Count          `protobuf:"bytes,8,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
+	SentBytes     *Count          `protobuf:"bytes,9,opt,name=sent_bytes,json=sentBytes,proto3" json:"sent_bytes,omitempty"`
+	Refused       []*UsageRefused `protobuf:"bytes,10,rep,name=refused,proto3" json:"refused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UsagePoint) Reset() {
+	*x = UsagePoint{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UsagePoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UsagePoint) ProtoMessage() {}
+
+func (x *UsagePoint) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UsagePoint.ProtoReflect.Descriptor instead.
+func (*UsagePoint) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *UsagePoint) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *UsagePoint) GetMinutes() int64 {
+	if x != nil {
+		return x.Minutes
+	}
+	return 0
+}
+
+func (x *UsagePoint) GetIncomplete() bool {
+	if x != nil {
+		return x.Incomplete
+	}
+	return false
+}
+
+func (x *UsagePoint) GetPartly() bool {
+	if x != nil {
+		return x.Partly
+	}
+	return false
+}
+
+func (x *UsagePoint) GetSessions() *UsageGauge {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+func (x *UsagePoint) GetQueue() *UsageGauge {
+	if x != nil {
+		return x.Queue
+	}
+	return nil
+}
+
+func (x *UsagePoint) GetOpened() *Count {
+	if x != nil {
+		return x.Opened
+	}
+	return nil
+}
+
+func (x *UsagePoint) GetReceivedBytes() *Count {
+	if x != nil {
+		return x.ReceivedBytes
+	}
+	return nil
+}
+
+func (x *UsagePoint) GetSentBytes() *Count {
+	if x != nil {
+		return x.SentBytes
+	}
+	return nil
+}
+
+func (x *UsagePoint) GetRefused() []*UsageRefused {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+// UsageGauge is a number over a step.
+type UsageGauge struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Small, or from it a small one could be computed: nothing is told.
+	Withheld bool  `protobuf:"varint,1,opt,name=withheld,proto3" json:"withheld,omitempty"`
+	Max      int64 `protobuf:"varint,2,opt,name=max,proto3" json:"max,omitempty"`
+	// By time; unset: not told.
+	Mean *float64 `protobuf:"fixed64,3,opt,name=mean,proto3,oneof" json:"mean,omitempty"`
+	// The 95th percentile; unset: not told.
+	P95           *int64 `protobuf:"varint,4,opt,name=p95,proto3,oneof" json:"p95,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UsageGauge) Reset() {
+	*x = UsageGauge{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UsageGauge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UsageGauge) ProtoMessage() {}
+
+func (x *UsageGauge) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UsageGauge.ProtoReflect.Descriptor instead.
+func (*UsageGauge) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *UsageGauge) GetWithheld() bool {
+	if x != nil {
+		return x.Withheld
+	}
+	return false
+}
+
+func (x *UsageGauge) GetMax() int64 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *UsageGauge) GetMean() float64 {
+	if x != nil && x.Mean != nil {
+		return *x.Mean
+	}
+	return 0
+}
+
+func (x *UsageGauge) GetP95() int64 {
+	if x != nil && x.P95 != nil {
+		return *x.P95
+	}
+	return 0
+}
+
+type UsageRefused struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        RefusalReason          `protobuf:"varint,1,opt,name=reason,proto3,enum=heimdraht.v1.RefusalReason" json:"reason,omitempty"`
+	Attempts      *Count                 `protobuf:"bytes,2,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UsageRefused) Reset() {
+	*x = UsageRefused{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UsageRefused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UsageRefused) ProtoMessage() {}
+
+func (x *UsageRefused) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UsageRefused.ProtoReflect.Descriptor instead.
+func (*UsageRefused) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *UsageRefused) GetReason() RefusalReason {
+	if x != nil {
+		return x.Reason
+	}
+	return RefusalReason_REFUSAL_REASON_UNSPECIFIED
+}
+
+func (x *UsageRefused) GetAttempts() *Count {
+	if x != nil {
+		return x.Attempts
+	}
+	return nil
+}
+
 type ListProductsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty: every tenant the caller may see.
@@ -380,7 +1025,7 @@ type ListProductsRequest struct {
 
 func (x *ListProductsRequest) Reset() {
 	*x = ListProductsRequest{}
-	mi := &file_heimdraht_v1_capacity_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -392,7 +1037,7 @@ func (x *ListProductsRequest) String() string {
 func (*ListProductsRequest) ProtoMessage() {}
 
 func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_capacity_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -405,7 +1050,7 @@ func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsRequest.ProtoReflect.Descriptor instead.
 func (*ListProductsRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListProductsRequest) GetTenant() string {
@@ -426,7 +1071,7 @@ type ListProductsResponse struct {
 
 func (x *ListProductsResponse) Reset() {
 	*x = ListProductsResponse{}
-	mi := &file_heimdraht_v1_capacity_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -438,7 +1083,7 @@ func (x *ListProductsResponse) String() string {
 func (*ListProductsResponse) ProtoMessage() {}
 
 func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_capacity_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -451,7 +1096,7 @@ func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsResponse.ProtoReflect.Descriptor instead.
 func (*ListProductsResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListProductsResponse) GetAt() *timestamppb.Timestamp {
@@ -492,7 +1137,7 @@ type ProductUse struct {
 
 func (x *ProductUse) Reset() {
 	*x = ProductUse{}
-	mi := &file_heimdraht_v1_capacity_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -504,7 +1149,7 @@ func (x *ProductUse) String() string {
 func (*ProductUse) ProtoMessage() {}
 
 func (x *ProductUse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_capacity_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -517,7 +1162,7 @@ func (x *ProductUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductUse.ProtoReflect.Descriptor instead.
 func (*ProductUse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ProductUse) GetTenant() string {
@@ -601,7 +1246,7 @@ type ProductVersionUse struct {
 
 func (x *ProductVersionUse) Reset() {
 	*x = ProductVersionUse{}
-	mi := &file_heimdraht_v1_capacity_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -613,7 +1258,7 @@ func (x *ProductVersionUse) String() string {
 func (*ProductVersionUse) ProtoMessage() {}
 
 func (x *ProductVersionUse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_capacity_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -626,7 +1271,7 @@ func (x *ProductVersionUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductVersionUse.ProtoReflect.Descriptor instead.
 func (*ProductVersionUse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ProductVersionUse) GetVersion() string {
@@ -676,7 +1321,51 @@ const file_heimdraht_v1_capacity_proto_rawDesc = "" +
 	"\x12GatewayConcurrency\x12\x18\n" +
 	"\agateway\x18\x01 \x01(\tR\agateway\x12\x1a\n" +
 	"\bcapacity\x18\x02 \x01(\x03R\bcapacity\x12/\n" +
-	"\bsessions\x18\x03 \x01(\v2\x13.heimdraht.v1.CountR\bsessions\"-\n" +
+	"\bsessions\x18\x03 \x01(\v2\x13.heimdraht.v1.CountR\bsessions\"\x83\x02\n" +
+	"\x0fGetUsageRequest\x12%\n" +
+	"\x02by\x18\x01 \x01(\x0e2\x15.heimdraht.v1.UsageByR\x02by\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12.\n" +
+	"\x04from\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12!\n" +
+	"\fstep_seconds\x18\x05 \x01(\x03R\vstepSeconds\x126\n" +
+	"\bmeasures\x18\x06 \x03(\x0e2\x1a.heimdraht.v1.UsageMeasureR\bmeasures\"\xc4\x01\n" +
+	"\x10GetUsageResponse\x12.\n" +
+	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12!\n" +
+	"\fstep_seconds\x18\x03 \x01(\x03R\vstepSeconds\x121\n" +
+	"\x06series\x18\x04 \x03(\v2\x19.heimdraht.v1.UsageSeriesR\x06series\"\x8a\x01\n" +
+	"\vUsageSeries\x12%\n" +
+	"\x02by\x18\x01 \x01(\x0e2\x15.heimdraht.v1.UsageByR\x02by\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x0e\n" +
+	"\x02of\x18\x03 \x01(\x03R\x02of\x120\n" +
+	"\x06points\x18\x04 \x03(\v2\x18.heimdraht.v1.UsagePointR\x06points\"\xc3\x03\n" +
+	"\n" +
+	"UsagePoint\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x18\n" +
+	"\aminutes\x18\x02 \x01(\x03R\aminutes\x12\x1e\n" +
+	"\n" +
+	"incomplete\x18\x03 \x01(\bR\n" +
+	"incomplete\x12\x16\n" +
+	"\x06partly\x18\x04 \x01(\bR\x06partly\x124\n" +
+	"\bsessions\x18\x05 \x01(\v2\x18.heimdraht.v1.UsageGaugeR\bsessions\x12.\n" +
+	"\x05queue\x18\x06 \x01(\v2\x18.heimdraht.v1.UsageGaugeR\x05queue\x12+\n" +
+	"\x06opened\x18\a \x01(\v2\x13.heimdraht.v1.CountR\x06opened\x12:\n" +
+	"\x0ereceived_bytes\x18\b \x01(\v2\x13.heimdraht.v1.CountR\rreceivedBytes\x122\n" +
+	"\n" +
+	"sent_bytes\x18\t \x01(\v2\x13.heimdraht.v1.CountR\tsentBytes\x124\n" +
+	"\arefused\x18\n" +
+	" \x03(\v2\x1a.heimdraht.v1.UsageRefusedR\arefused\"{\n" +
+	"\n" +
+	"UsageGauge\x12\x1a\n" +
+	"\bwithheld\x18\x01 \x01(\bR\bwithheld\x12\x10\n" +
+	"\x03max\x18\x02 \x01(\x03R\x03max\x12\x17\n" +
+	"\x04mean\x18\x03 \x01(\x01H\x00R\x04mean\x88\x01\x01\x12\x15\n" +
+	"\x03p95\x18\x04 \x01(\x03H\x01R\x03p95\x88\x01\x01B\a\n" +
+	"\x05_meanB\x06\n" +
+	"\x04_p95\"t\n" +
+	"\fUsageRefused\x123\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x1b.heimdraht.v1.RefusalReasonR\x06reason\x12/\n" +
+	"\battempts\x18\x02 \x01(\v2\x13.heimdraht.v1.CountR\battempts\"-\n" +
 	"\x13ListProductsRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"x\n" +
 	"\x14ListProductsResponse\x12*\n" +
@@ -698,9 +1387,29 @@ const file_heimdraht_v1_capacity_proto_rawDesc = "" +
 	"\x11ProductVersionUse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12/\n" +
 	"\bsessions\x18\x02 \x01(\v2\x13.heimdraht.v1.CountR\bsessions\x12;\n" +
-	"\x0fhighest_30_days\x18\x03 \x01(\v2\x13.heimdraht.v1.CountR\rhighest30Days2\x9e\x02\n" +
+	"\x0fhighest_30_days\x18\x03 \x01(\v2\x13.heimdraht.v1.CountR\rhighest30Days*x\n" +
+	"\aUsageBy\x12\x18\n" +
+	"\x14USAGE_BY_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fUSAGE_BY_TENANT\x10\x01\x12\x11\n" +
+	"\rUSAGE_BY_POOL\x10\x02\x12\x14\n" +
+	"\x10USAGE_BY_GATEWAY\x10\x03\x12\x15\n" +
+	"\x11USAGE_BY_PROVIDER\x10\x04*\xb0\x01\n" +
+	"\fUsageMeasure\x12\x1d\n" +
+	"\x19USAGE_MEASURE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16USAGE_MEASURE_SESSIONS\x10\x01\x12\x18\n" +
+	"\x14USAGE_MEASURE_OPENED\x10\x02\x12\x17\n" +
+	"\x13USAGE_MEASURE_QUEUE\x10\x03\x12\x19\n" +
+	"\x15USAGE_MEASURE_REFUSED\x10\x04\x12\x17\n" +
+	"\x13USAGE_MEASURE_BYTES\x10\x05*\xa4\x01\n" +
+	"\rRefusalReason\x12\x1e\n" +
+	"\x1aREFUSAL_REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16REFUSAL_REASON_NO_SEAT\x10\x01\x12\x1d\n" +
+	"\x19REFUSAL_REASON_NO_GATEWAY\x10\x02\x12\x1a\n" +
+	"\x16REFUSAL_REASON_NOT_NOW\x10\x03\x12\x1c\n" +
+	"\x18REFUSAL_REASON_OTHERWISE\x10\x042\xf2\x02\n" +
 	"\x0fCapacityService\x12d\n" +
-	"\x0eGetConcurrency\x12#.heimdraht.v1.GetConcurrencyRequest\x1a$.heimdraht.v1.GetConcurrencyResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12^\n" +
+	"\x0eGetConcurrency\x12#.heimdraht.v1.GetConcurrencyRequest\x1a$.heimdraht.v1.GetConcurrencyResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12R\n" +
+	"\bGetUsage\x12\x1d.heimdraht.v1.GetUsageRequest\x1a\x1e.heimdraht.v1.GetUsageResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12^\n" +
 	"\fListProducts\x12!.heimdraht.v1.ListProductsRequest\x1a\".heimdraht.v1.ListProductsResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12E\n" +
 	"\x04Plan\x12\x19.heimdraht.v1.PlanRequest\x1a\x1a.heimdraht.v1.PlanResponse\"\x06\xea\xdd\x19\x02\x06\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
@@ -716,49 +1425,79 @@ func file_heimdraht_v1_capacity_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_capacity_proto_rawDescData
 }
 
-var file_heimdraht_v1_capacity_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_heimdraht_v1_capacity_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_heimdraht_v1_capacity_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_heimdraht_v1_capacity_proto_goTypes = []any{
-	(*GetConcurrencyRequest)(nil),  // 0: heimdraht.v1.GetConcurrencyRequest
-	(*GetConcurrencyResponse)(nil), // 1: heimdraht.v1.GetConcurrencyResponse
-	(*Count)(nil),                  // 2: heimdraht.v1.Count
-	(*TenantConcurrency)(nil),      // 3: heimdraht.v1.TenantConcurrency
-	(*PoolUsage)(nil),              // 4: heimdraht.v1.PoolUsage
-	(*GatewayConcurrency)(nil),     // 5: heimdraht.v1.GatewayConcurrency
-	(*ListProductsRequest)(nil),    // 6: heimdraht.v1.ListProductsRequest
-	(*ListProductsResponse)(nil),   // 7: heimdraht.v1.ListProductsResponse
-	(*ProductUse)(nil),             // 8: heimdraht.v1.ProductUse
-	(*ProductVersionUse)(nil),      // 9: heimdraht.v1.ProductVersionUse
-	(*timestamppb.Timestamp)(nil),  // 10: google.protobuf.Timestamp
-	(*PlanRequest)(nil),            // 11: heimdraht.v1.PlanRequest
-	(*PlanResponse)(nil),           // 12: heimdraht.v1.PlanResponse
+	(UsageBy)(0),                   // 0: heimdraht.v1.UsageBy
+	(UsageMeasure)(0),              // 1: heimdraht.v1.UsageMeasure
+	(RefusalReason)(0),             // 2: heimdraht.v1.RefusalReason
+	(*GetConcurrencyRequest)(nil),  // 3: heimdraht.v1.GetConcurrencyRequest
+	(*GetConcurrencyResponse)(nil), // 4: heimdraht.v1.GetConcurrencyResponse
+	(*Count)(nil),                  // 5: heimdraht.v1.Count
+	(*TenantConcurrency)(nil),      // 6: heimdraht.v1.TenantConcurrency
+	(*PoolUsage)(nil),              // 7: heimdraht.v1.PoolUsage
+	(*GatewayConcurrency)(nil),     // 8: heimdraht.v1.GatewayConcurrency
+	(*GetUsageRequest)(nil),        // 9: heimdraht.v1.GetUsageRequest
+	(*GetUsageResponse)(nil),       // 10: heimdraht.v1.GetUsageResponse
+	(*UsageSeries)(nil),            // 11: heimdraht.v1.UsageSeries
+	(*UsagePoint)(nil),             // 12: heimdraht.v1.UsagePoint
+	(*UsageGauge)(nil),             // 13: heimdraht.v1.UsageGauge
+	(*UsageRefused)(nil),           // 14: heimdraht.v1.UsageRefused
+	(*ListProductsRequest)(nil),    // 15: heimdraht.v1.ListProductsRequest
+	(*ListProductsResponse)(nil),   // 16: heimdraht.v1.ListProductsResponse
+	(*ProductUse)(nil),             // 17: heimdraht.v1.ProductUse
+	(*ProductVersionUse)(nil),      // 18: heimdraht.v1.ProductVersionUse
+	(*timestamppb.Timestamp)(nil),  // 19: google.protobuf.Timestamp
+	(*PlanRequest)(nil),            // 20: heimdraht.v1.PlanRequest
+	(*PlanResponse)(nil),           // 21: heimdraht.v1.PlanResponse
 }
 var file_heimdraht_v1_capacity_proto_depIdxs = []int32{
-	10, // 0: heimdraht.v1.GetConcurrencyResponse.at:type_name -> google.protobuf.Timestamp
-	3,  // 1: heimdraht.v1.GetConcurrencyResponse.tenants:type_name -> heimdraht.v1.TenantConcurrency
-	4,  // 2: heimdraht.v1.GetConcurrencyResponse.pools:type_name -> heimdraht.v1.PoolUsage
-	5,  // 3: heimdraht.v1.GetConcurrencyResponse.gateways:type_name -> heimdraht.v1.GatewayConcurrency
-	2,  // 4: heimdraht.v1.TenantConcurrency.sessions:type_name -> heimdraht.v1.Count
-	2,  // 5: heimdraht.v1.PoolUsage.held:type_name -> heimdraht.v1.Count
-	2,  // 6: heimdraht.v1.GatewayConcurrency.sessions:type_name -> heimdraht.v1.Count
-	10, // 7: heimdraht.v1.ListProductsResponse.at:type_name -> google.protobuf.Timestamp
-	8,  // 8: heimdraht.v1.ListProductsResponse.products:type_name -> heimdraht.v1.ProductUse
-	2,  // 9: heimdraht.v1.ProductUse.sessions:type_name -> heimdraht.v1.Count
-	2,  // 10: heimdraht.v1.ProductUse.highest_today:type_name -> heimdraht.v1.Count
-	2,  // 11: heimdraht.v1.ProductUse.highest_30_days:type_name -> heimdraht.v1.Count
-	9,  // 12: heimdraht.v1.ProductUse.versions:type_name -> heimdraht.v1.ProductVersionUse
-	2,  // 13: heimdraht.v1.ProductVersionUse.sessions:type_name -> heimdraht.v1.Count
-	2,  // 14: heimdraht.v1.ProductVersionUse.highest_30_days:type_name -> heimdraht.v1.Count
-	0,  // 15: heimdraht.v1.CapacityService.GetConcurrency:input_type -> heimdraht.v1.GetConcurrencyRequest
-	6,  // 16: heimdraht.v1.CapacityService.ListProducts:input_type -> heimdraht.v1.ListProductsRequest
-	11, // 17: heimdraht.v1.CapacityService.Plan:input_type -> heimdraht.v1.PlanRequest
-	1,  // 18: heimdraht.v1.CapacityService.GetConcurrency:output_type -> heimdraht.v1.GetConcurrencyResponse
-	7,  // 19: heimdraht.v1.CapacityService.ListProducts:output_type -> heimdraht.v1.ListProductsResponse
-	12, // 20: heimdraht.v1.CapacityService.Plan:output_type -> heimdraht.v1.PlanResponse
-	18, // [18:21] is the sub-list for method output_type
-	15, // [15:18] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	19, // 0: heimdraht.v1.GetConcurrencyResponse.at:type_name -> google.protobuf.Timestamp
+	6,  // 1: heimdraht.v1.GetConcurrencyResponse.tenants:type_name -> heimdraht.v1.TenantConcurrency
+	7,  // 2: heimdraht.v1.GetConcurrencyResponse.pools:type_name -> heimdraht.v1.PoolUsage
+	8,  // 3: heimdraht.v1.GetConcurrencyResponse.gateways:type_name -> heimdraht.v1.GatewayConcurrency
+	5,  // 4: heimdraht.v1.TenantConcurrency.sessions:type_name -> heimdraht.v1.Count
+	5,  // 5: heimdraht.v1.PoolUsage.held:type_name -> heimdraht.v1.Count
+	5,  // 6: heimdraht.v1.GatewayConcurrency.sessions:type_name -> heimdraht.v1.Count
+	0,  // 7: heimdraht.v1.GetUsageRequest.by:type_name -> heimdraht.v1.UsageBy
+	19, // 8: heimdraht.v1.GetUsageRequest.from:type_name -> google.protobuf.Timestamp
+	19, // 9: heimdraht.v1.GetUsageRequest.to:type_name -> google.protobuf.Timestamp
+	1,  // 10: heimdraht.v1.GetUsageRequest.measures:type_name -> heimdraht.v1.UsageMeasure
+	19, // 11: heimdraht.v1.GetUsageResponse.from:type_name -> google.protobuf.Timestamp
+	19, // 12: heimdraht.v1.GetUsageResponse.to:type_name -> google.protobuf.Timestamp
+	11, // 13: heimdraht.v1.GetUsageResponse.series:type_name -> heimdraht.v1.UsageSeries
+	0,  // 14: heimdraht.v1.UsageSeries.by:type_name -> heimdraht.v1.UsageBy
+	12, // 15: heimdraht.v1.UsageSeries.points:type_name -> heimdraht.v1.UsagePoint
+	19, // 16: heimdraht.v1.UsagePoint.at:type_name -> google.protobuf.Timestamp
+	13, // 17: heimdraht.v1.UsagePoint.sessions:type_name -> heimdraht.v1.UsageGauge
+	13, // 18: heimdraht.v1.UsagePoint.queue:type_name -> heimdraht.v1.UsageGauge
+	5,  // 19: heimdraht.v1.UsagePoint.opened:type_name -> heimdraht.v1.Count
+	5,  // 20: heimdraht.v1.UsagePoint.received_bytes:type_name -> heimdraht.v1.Count
+	5,  // 21: heimdraht.v1.UsagePoint.sent_bytes:type_name -> heimdraht.v1.Count
+	14, // 22: heimdraht.v1.UsagePoint.refused:type_name -> heimdraht.v1.UsageRefused
+	2,  // 23: heimdraht.v1.UsageRefused.reason:type_name -> heimdraht.v1.RefusalReason
+	5,  // 24: heimdraht.v1.UsageRefused.attempts:type_name -> heimdraht.v1.Count
+	19, // 25: heimdraht.v1.ListProductsResponse.at:type_name -> google.protobuf.Timestamp
+	17, // 26: heimdraht.v1.ListProductsResponse.products:type_name -> heimdraht.v1.ProductUse
+	5,  // 27: heimdraht.v1.ProductUse.sessions:type_name -> heimdraht.v1.Count
+	5,  // 28: heimdraht.v1.ProductUse.highest_today:type_name -> heimdraht.v1.Count
+	5,  // 29: heimdraht.v1.ProductUse.highest_30_days:type_name -> heimdraht.v1.Count
+	18, // 30: heimdraht.v1.ProductUse.versions:type_name -> heimdraht.v1.ProductVersionUse
+	5,  // 31: heimdraht.v1.ProductVersionUse.sessions:type_name -> heimdraht.v1.Count
+	5,  // 32: heimdraht.v1.ProductVersionUse.highest_30_days:type_name -> heimdraht.v1.Count
+	3,  // 33: heimdraht.v1.CapacityService.GetConcurrency:input_type -> heimdraht.v1.GetConcurrencyRequest
+	9,  // 34: heimdraht.v1.CapacityService.GetUsage:input_type -> heimdraht.v1.GetUsageRequest
+	15, // 35: heimdraht.v1.CapacityService.ListProducts:input_type -> heimdraht.v1.ListProductsRequest
+	20, // 36: heimdraht.v1.CapacityService.Plan:input_type -> heimdraht.v1.PlanRequest
+	4,  // 37: heimdraht.v1.CapacityService.GetConcurrency:output_type -> heimdraht.v1.GetConcurrencyResponse
+	10, // 38: heimdraht.v1.CapacityService.GetUsage:output_type -> heimdraht.v1.GetUsageResponse
+	16, // 39: heimdraht.v1.CapacityService.ListProducts:output_type -> heimdraht.v1.ListProductsResponse
+	21, // 40: heimdraht.v1.CapacityService.Plan:output_type -> heimdraht.v1.PlanResponse
+	37, // [37:41] is the sub-list for method output_type
+	33, // [33:37] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_capacity_proto_init() }
@@ -768,18 +1507,20 @@ func file_heimdraht_v1_capacity_proto_init() {
 	}
 	file_heimdraht_v1_access_proto_init()
 	file_heimdraht_v1_capacity_plan_proto_init()
+	file_heimdraht_v1_capacity_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_capacity_proto_rawDesc), len(file_heimdraht_v1_capacity_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   10,
+			NumEnums:      3,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_heimdraht_v1_capacity_proto_goTypes,
 		DependencyIndexes: file_heimdraht_v1_capacity_proto_depIdxs,
+		EnumInfos:         file_heimdraht_v1_capacity_proto_enumTypes,
 		MessageInfos:      file_heimdraht_v1_capacity_proto_msgTypes,
 	}.Build()
 	File_heimdraht_v1_capacity_proto = out.File

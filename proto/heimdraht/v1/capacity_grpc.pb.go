@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	CapacityService_GetConcurrency_FullMethodName = "/heimdraht.v1.CapacityService/GetConcurrency"
+	CapacityService_GetUsage_FullMethodName       = "/heimdraht.v1.CapacityService/GetUsage"
 	CapacityService_ListProducts_FullMethodName   = "/heimdraht.v1.CapacityService/ListProducts"
 	CapacityService_Plan_FullMethodName           = "/heimdraht.v1.CapacityService/Plan"
 )
@@ -33,6 +34,10 @@ const (
 type CapacityServiceClient interface {
 	// GetConcurrency counts the sessions and seats in use now.
 	GetConcurrency(ctx context.Context, in *GetConcurrencyRequest, opts ...grpc.CallOption) (*GetConcurrencyResponse, error)
+	// GetUsage tells how much was used: by tenant and licence pool in steps of 15
+	// minutes and more, as far as that speaks of nobody; by gateway and of all
+	// together to operators only.
+	GetUsage(ctx context.Context, in *GetUsageRequest, opts ...grpc.CallOption) (*GetUsageResponse, error)
 	// ListProducts counts the sessions in which metered products are in use, beside
 	// the seats that are owned. Numbers below 5 are told to nobody.
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
@@ -53,6 +58,16 @@ func (c *capacityServiceClient) GetConcurrency(ctx context.Context, in *GetConcu
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetConcurrencyResponse)
 	err := c.cc.Invoke(ctx, CapacityService_GetConcurrency_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *capacityServiceClient) GetUsage(ctx context.Context, in *GetUsageRequest, opts ...grpc.CallOption) (*GetUsageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetUsageResponse)
+	err := c.cc.Invoke(ctx, CapacityService_GetUsage_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +103,10 @@ func (c *capacityServiceClient) Plan(ctx context.Context, in *PlanRequest, opts 
 type CapacityServiceServer interface {
 	// GetConcurrency counts the sessions and seats in use now.
 	GetConcurrency(context.Context, *GetConcurrencyRequest) (*GetConcurrencyResponse, error)
+	// GetUsage tells how much was used: by tenant and licence pool in steps of 15
+	// minutes and more, as far as that speaks of nobody; by gateway and of all
+	// together to operators only.
+	GetUsage(context.Context, *GetUsageRequest) (*GetUsageResponse, error)
 	// ListProducts counts the sessions in which metered products are in use, beside
 	// the seats that are owned. Numbers below 5 are told to nobody.
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
@@ -106,6 +125,9 @@ type UnimplementedCapacityServiceServer struct{}
 
 func (UnimplementedCapacityServiceServer) GetConcurrency(context.Context, *GetConcurrencyRequest) (*GetConcurrencyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetConcurrency not implemented")
+}
+func (UnimplementedCapacityServiceServer) GetUsage(context.Context, *GetUsageRequest) (*GetUsageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetUsage not implemented")
 }
 func (UnimplementedCapacityServiceServer) ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListProducts not implemented")
@@ -148,6 +170,24 @@ func _CapacityService_GetConcurrency_Handler(srv interface{}, ctx context.Contex
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CapacityServiceServer).GetConcurrency(ctx, req.(*GetConcurrencyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CapacityService_GetUsage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetUsageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CapacityServiceServer).GetUsage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CapacityService_GetUsage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CapacityServiceServer).GetUsage(ctx, req.(*GetUsageRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -198,6 +238,10 @@ var CapacityService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetConcurrency",
 			Handler:    _CapacityService_GetConcurrency_Handler,
+		},
+		{
+			MethodName: "GetUsage",
+			Handler:    _CapacityService_GetUsage_Handler,
 		},
 		{
 			MethodName: "ListProducts",
