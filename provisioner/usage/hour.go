@@ -157,7 +157,8 @@ func (d *decision) decide(tx *store.Reader) error {
 	if err != nil {
 		return fmt.Errorf("counting the people of tenants: %w", err)
 	}
-	d.may(capacity.DiscloseSessions, capacity.Tell(present, true))
+	told := capacity.Tell(present, true)
+	d.may(capacity.DiscloseSessions, told)
 	d.may(capacity.DiscloseOpened, capacity.Tell(d.counted(opened), false))
 	d.queue()
 	for reason := range capacity.Reason(capacity.Reasons) {
@@ -169,8 +170,20 @@ func (d *decision) decide(tx *store.Reader) error {
 		}
 		d.may(capacity.DiscloseRefused(reason), capacity.Tell(list, false))
 	}
-	d.round(heads)
+	d.round(heads, hiding(present, told))
 	return nil
+}
+
+// hiding are the pools in whose numbers a tenant is hidden that is not told of. Whether
+// anybody of it is there makes no difference: else that would say so.
+func hiding(present []capacity.Part, told capacity.Tellings) map[string]bool {
+	pools := make(map[string]bool)
+	for _, p := range present {
+		if !told.Tenants[p.Tenant] {
+			pools[p.Pool] = true
+		}
+	}
+	return pools
 }
 
 // may sets what may be told of tenants, pools and all.
@@ -267,13 +280,14 @@ func (d *decision) queue() {
 const fewPeople = 50
 
 // round has numbers of few people rounded, and those from which others are known that
-// together would be those of few.
-func (d *decision) round(heads []store.PeopleCount) {
+// together would be those of few. Those of pools that hide few people are rounded, too:
+// somebody may know of all others from elsewhere.
+func (d *decision) round(heads []store.PeopleCount, hiding map[string]bool) {
 	people := make(map[string]int64)
 	for _, h := range heads {
 		people[h.Tenant] = h.People
 	}
-	tenants, pools, all := make(map[string]bool), make(map[string]bool), int64(0)
+	tenants, pools, all := make(map[string]bool), hiding, int64(0)
 	few := make(map[string]int64)
 	for _, id := range slices.Sorted(maps.Keys(d.hours[Tenants])) {
 		name := d.names[id]
@@ -288,7 +302,7 @@ func (d *decision) round(heads []store.PeopleCount) {
 		}
 	}
 	for pool, n := range few {
-		pools[pool] = n < fewPeople
+		pools[pool] = pools[pool] || n < fewPeople
 	}
 	d.may(capacity.Rounded, capacity.Tellings{Tenants: tenants, Pools: pools, Provider: all > 0 && all < fewPeople})
 }

@@ -47,7 +47,7 @@ func exactly(at time.Time, v capacity.Interval) Point {
 // together of nothing else, so that no difference of two answers tells more.
 func asDecided(at time.Time, hours []capacity.Interval) Point {
 	p := Point{At: at, Queue: Figures{OnlyMax: true}}
-	var sessions, opened, queue []capacity.Interval
+	var sessions, bytes, opened, queue []capacity.Interval
 	var refused [capacity.Reasons][]capacity.Interval
 	for _, v := range hours {
 		if v.Minutes == 0 {
@@ -61,11 +61,15 @@ func asDecided(at time.Time, hours []capacity.Interval) Point {
 			}
 			return true
 		}
-		if v.Disclosed&capacity.Rounded != 0 {
+		rounded := v.Disclosed&capacity.Rounded != 0
+		if rounded {
 			v = v.Round()
 		}
 		if may(capacity.DiscloseSessions) {
 			sessions = append(sessions, v)
+			if !rounded { // bytes would tell of one more
+				bytes = append(bytes, v)
+			}
 			p.Incomplete = p.Incomplete || v.Complete < v.Minutes
 		}
 		if v.Disclosed&capacity.DiscloseOpened != 0 {
@@ -85,7 +89,8 @@ func asDecided(at time.Time, hours []capacity.Interval) Point {
 	}
 	told := capacity.Merge(sessions)
 	p.Sessions = Figures{Gauge: told.Sessions, Withheld: len(sessions) == 0}
-	p.Received, p.Sent = count(told.Received, sessions), count(told.Sent, sessions)
+	carried := capacity.Merge(bytes)
+	p.Received, p.Sent = count(carried.Received, bytes), count(carried.Sent, bytes)
 	p.Opened = count(capacity.Merge(opened).Opened, opened)
 	p.Queue.Max, p.Queue.Withheld = capacity.Merge(queue).Queue.Max, len(queue) == 0
 	for i, of := range refused {
