@@ -59,8 +59,12 @@ func TestUsage(t *testing.T) {
 		if a, b := present(begins), present(ends); a != 0 || b != 202 {
 			t.Errorf("%d present before, %d after", a, b)
 		}
-		moved := view(t, s, func(tx *store.Reader) ([]store.SessionTimes, error) { return tx.MovedWithin(begins.Add(-time.Second), ends) })
-		people := view(t, s, func(tx *store.Reader) ([]store.PeopleCount, error) { return tx.OpenedWithin(begins.Add(-time.Second), ends) })
+		moved := view(t, s, func(tx *store.Reader) ([]store.SessionTimes, error) {
+			return tx.MovedWithin(begins.Add(-time.Second), ends)
+		})
+		people := view(t, s, func(tx *store.Reader) ([]store.PeopleCount, error) {
+			return tx.OpenedWithin(begins.Add(-time.Second), ends)
+		})
 		if len(moved) != 3 || len(people) != 1 || people[0].People != 3 {
 			t.Errorf("moved %+v, opened by %+v", moved, people)
 		}
@@ -104,7 +108,9 @@ func usageRows(t *testing.T, s *store.Store) {
 		t.Errorf("%+v", got)
 	}
 	uncounted := func() []store.RefusedOpenings {
-		return view(t, s, func(tx *store.Reader) ([]store.RefusedOpenings, error) { return tx.RefusedUncounted(minute.Add(time.Minute)) })
+		return view(t, s, func(tx *store.Reader) ([]store.RefusedOpenings, error) {
+			return tx.RefusedUncounted(minute.Add(time.Minute))
+		})
 	}
 	if diff := cmp.Diff([]store.RefusedOpenings{{Tenant: "a", Attempts: 7, People: 3}, {Tenant: "b", Reason: 1, Attempts: 1, People: 1}}, uncounted()); diff != "" {
 		t.Error(diff)
@@ -114,7 +120,9 @@ func usageRows(t *testing.T, s *store.Store) {
 		t.Errorf("%+v", list)
 	}
 	update(t, s, func(tx *store.Writer) error { return tx.ForgetRefused(minute.Add(time.Minute)) })
-	within := view(t, s, func(tx *store.Reader) ([]store.RefusedOpenings, error) { return tx.RefusedWithin(minute, minute.Add(time.Hour)) })
+	within := view(t, s, func(tx *store.Reader) ([]store.RefusedOpenings, error) {
+		return tx.RefusedWithin(minute, minute.Add(time.Hour))
+	})
 	if len(within) > 0 {
 		t.Errorf("%+v", within)
 	}

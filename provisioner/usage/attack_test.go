@@ -63,24 +63,25 @@ func night(t *testing.T, does bool) answers {
 		w.staff(t, "dorf", 60)
 		w.all(t, "stadt", 31, true)
 		w.all(t, "markt", 7, true)
+		until(59 * time.Minute)
 		defer w.start(t.Context())()
-		for minute := range 64 {
+		for minute := 59; minute < 125; minute++ {
 			until(time.Duration(minute) * time.Minute)
 			switch {
-			case does && minute == 7:
+			case does && minute == 67:
 				for range 7 {
 					w.Refused("dorf", "she", provisioner.CodeNoSeat)
 				}
 				w.open(t, "dorf", 0)
-			case does && minute == 30:
+			case does && minute == 90:
 				w.carry(t, "dorf", 0, 1e9, 1e9)
-			case does && minute == 52:
+			case does && minute == 112:
 				w.close(t, "dorf", 0)
-			case minute == 10:
+			case minute == 70:
 				w.open(t, "stadt", 50)
 				w.carry(t, "stadt", 0, 5_000_000, 80_000)
 			}
-			if minute%30 == 29 {
+			if minute%30 == 15 {
 				w.attack(t, told)
 			}
 		}
@@ -119,14 +120,15 @@ func TestQuartersAndHoursAgree(t *testing.T) {
 		defer w.end(t)
 		w.staff(t, "stadt", 120)
 		w.all(t, "stadt", 30, true)
+		until(59 * time.Minute)
 		defer w.start(t.Context())()
-		until(80 * time.Minute)
+		until(130 * time.Minute)
 		w.all(t, "stadt", 27, false) // three are left for ten minutes
-		until(90 * time.Minute)
+		until(140 * time.Minute)
 		w.all(t, "stadt", 27, true)
-		until(182 * time.Minute)
+		until(242 * time.Minute)
 		ask := func(step time.Duration) []usage.Point {
-			return w.ask(t, planner("stadt"), usage.Query{By: usage.Tenants, Name: "stadt", Step: step, From: begin(), To: begin().Add(3 * time.Hour)})
+			return w.ask(t, planner("stadt"), usage.Query{By: usage.Tenants, Name: "stadt", Step: step, From: begin().Add(time.Hour), To: begin().Add(4 * time.Hour)})
 		}
 		hours, quarters := ask(usage.Hour), ask(usage.Quarter)
 		text := ""

@@ -157,20 +157,21 @@ func (d *decision) decide(tx *store.Reader) error {
 	if err != nil {
 		return fmt.Errorf("counting the people of tenants: %w", err)
 	}
-	told := capacity.Tell(present, true)
+	told := capacity.Tell(present)
 	d.may(capacity.DiscloseSessions, told)
-	d.may(capacity.DiscloseOpened, capacity.Tell(d.counted(opened), false))
-	d.queue()
+	hides := hiding(present, told)
+	d.opened(opened, hides)
+	d.queue(hides)
 	for reason := range capacity.Reason(capacity.Reasons) {
-		var list []capacity.Part
+		enough := make(map[string]bool)
 		for _, v := range refused {
-			if capacity.Reason(v.Reason) == reason {
-				list = append(list, capacity.Part{Tenant: v.Tenant, Least: v.People, Most: v.People})
+			if capacity.Reason(v.Reason) == reason && v.People >= capacity.Smallest {
+				enough[v.Tenant] = true
 			}
 		}
-		d.may(capacity.DiscloseRefused(reason), capacity.Tell(list, false))
+		d.may(capacity.DiscloseRefused(reason), capacity.Tellings{Tenants: enough})
 	}
-	d.round(heads, hiding(present, told))
+	d.round(heads, hides)
 	return nil
 }
 
@@ -186,7 +187,7 @@ func hiding(present []capacity.Part, told capacity.Tellings) map[string]bool {
 	return pools
 }
 
-// may sets what may be told of tenants, pools and all.
+// may sets what may be told of tenants and pools.
 func (d *decision) may(what capacity.Disclosure, told capacity.Tellings) {
 	set := func(kind Kind, is func(string) bool) {
 		for id, v := range d.hours[kind] {
@@ -198,7 +199,6 @@ func (d *decision) may(what capacity.Disclosure, told capacity.Tellings) {
 	}
 	set(Tenants, func(name string) bool { return told.Tenants[name] })
 	set(Pools, func(name string) bool { return told.Pools[name] })
-	set(Provider, func(string) bool { return told.Provider })
 }
 
 // present is what tenants had of pools in the hour, in each of its minutes at the least.
@@ -236,42 +236,39 @@ func (d *decision) present(tx *store.Reader) ([]capacity.Part, error) {
 	return result, nil
 }
 
-// counted are people of an hour as parts, with those that there could have been.
-func (d *decision) counted(people []store.PeopleCount) (list []capacity.Part) {
-	seen := make(map[[2]string]bool)
+// opened decides on sessions that began: of enough people. A pool's are rounded where
+// those of a tenant are none of them or few.
+func (d *decision) opened(people []store.PeopleCount, hides map[string]bool) {
+	told := capacity.Tellings{Tenants: make(map[string]bool), Pools: make(map[string]bool)}
+	ofTenant, ofPool, ofPart := make(map[string]int64), make(map[string]int64), make(map[[2]string]int64)
 	for _, c := range people {
-		seen[[2]string{c.Tenant, c.Pool}] = true
-		list = append(list, capacity.Part{Tenant: c.Tenant, Pool: c.Pool, Least: c.People, Most: c.People})
+		ofTenant[c.Tenant] += c.People
+		ofPool[c.Pool] += c.People
+		ofPart[[2]string{c.Tenant, c.Pool}] += c.People
+	}
+	for tenant, n := range ofTenant {
+		told.Tenants[tenant] = n >= capacity.Smallest
+	}
+	for pool, n := range ofPool {
+		told.Pools[pool] = n >= capacity.Smallest
 	}
 	for _, e := range d.entitled {
-		if !seen[e] {
-			list = append(list, capacity.Part{Tenant: e[0], Pool: e[1]})
-		}
+		hides[e[1]] = hides[e[1]] || ofPart[e] < capacity.Smallest
 	}
-	return list
+	d.may(capacity.DiscloseOpened, told)
 }
 
 // queue decides on how many waited at the most. Whoever waits does so for all pools that
-// she may have a seat of, so these are no sums of one another.
-func (d *decision) queue() {
-	most := make(map[string]int64)
-	var list []capacity.Part
-	for id, v := range d.hours[Tenants] {
-		n := v.Queue.Max
-		most[d.names[id]] = n
-		list = append(list, capacity.Part{Tenant: d.names[id], Least: n, Most: n})
-	}
-	told := capacity.Tell(list, false)
-	told.Pools = make(map[string]bool)
-	rest := make(map[string]int64)
-	for _, e := range d.entitled {
-		if !told.Tenants[e[0]] {
-			rest[e[1]] += most[e[0]]
+// she may have a seat of.
+func (d *decision) queue(hides map[string]bool) {
+	told := capacity.Tellings{Tenants: make(map[string]bool), Pools: make(map[string]bool)}
+	for kind, of := range map[Kind]map[string]bool{Tenants: told.Tenants, Pools: told.Pools} {
+		for id, v := range d.hours[kind] {
+			of[d.names[id]] = v.Queue.Max >= capacity.Smallest
 		}
 	}
-	for id, v := range d.hours[Pools] {
-		name := d.names[id]
-		told.Pools[name] = v.Queue.Max >= capacity.Smallest && (rest[name] == 0 || rest[name] >= capacity.Smallest)
+	for _, e := range d.entitled {
+		hides[e[1]] = hides[e[1]] || !told.Tenants[e[0]]
 	}
 	d.may(capacity.DiscloseQueue, told)
 }
@@ -287,13 +284,12 @@ func (d *decision) round(heads []store.PeopleCount, hiding map[string]bool) {
 	for _, h := range heads {
 		people[h.Tenant] = h.People
 	}
-	tenants, pools, all := make(map[string]bool), hiding, int64(0)
+	tenants, pools := make(map[string]bool), hiding
 	few := make(map[string]int64)
 	for _, id := range slices.Sorted(maps.Keys(d.hours[Tenants])) {
 		name := d.names[id]
 		if people[name] < fewPeople {
 			tenants[name] = true
-			all += max(1, people[name])
 		}
 	}
 	for _, e := range d.entitled {
@@ -304,5 +300,5 @@ func (d *decision) round(heads []store.PeopleCount, hiding map[string]bool) {
 	for pool, n := range few {
 		pools[pool] = pools[pool] || n < fewPeople
 	}
-	d.may(capacity.Rounded, capacity.Tellings{Tenants: tenants, Pools: pools, Provider: all > 0 && all < fewPeople})
+	d.may(capacity.Rounded, capacity.Tellings{Tenants: tenants, Pools: pools})
 }
