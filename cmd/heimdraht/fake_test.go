@@ -429,6 +429,38 @@ func (f *fake) GetConcurrency(context.Context, *heimdrahtv1.GetConcurrencyReques
 	}, nil
 }
 
+// GetUsage plays six hours of four tenants, of which one has a name like a formula.
+func (f *fake) GetUsage(_ context.Context, r *heimdrahtv1.GetUsageRequest) (*heimdrahtv1.GetUsageResponse, error) {
+	begins := at("2026-10-25T00:00:00Z").AsTime() // clocks go back
+	answer := &heimdrahtv1.GetUsageResponse{From: timestamppb.New(begins), To: timestamppb.New(begins.Add(6 * time.Hour)), StepSeconds: r.GetStepSeconds()}
+	for _, name := range []string{"stadt", "dorf", "=SUM(A1)"} {
+		if r.GetName() != "" && r.GetName() != name {
+			continue
+		}
+		series := &heimdrahtv1.UsageSeries{By: r.GetBy(), Name: name}
+		for i, n := range []int64{2, 40, 731, 900, 610, 0} {
+			p := &heimdrahtv1.UsagePoint{At: timestamppb.New(begins.Add(time.Duration(i) * time.Hour)), Minutes: 60}
+			switch {
+			case i == 5:
+				p.Minutes = 0
+			case n < 5 || name == "dorf":
+				withheld := &heimdrahtv1.Count{Withheld: true}
+				p.Sessions, p.Queue, p.Opened = &heimdrahtv1.UsageGauge{Withheld: true}, &heimdrahtv1.UsageGauge{Withheld: true}, withheld
+				p.ReceivedBytes, p.SentBytes = withheld, withheld
+			default:
+				p.Sessions = &heimdrahtv1.UsageGauge{Max: n, Mean: proto.Float64(float64(n) - 0.25), P95: proto.Int64(n - 1)}
+				p.Queue, p.Opened = &heimdrahtv1.UsageGauge{Max: n / 100}, &heimdrahtv1.Count{Value: n / 10}
+				p.ReceivedBytes, p.SentBytes = &heimdrahtv1.Count{Value: n * 1_000_000}, &heimdrahtv1.Count{Value: 700}
+				p.Refused = []*heimdrahtv1.UsageRefused{{Reason: heimdrahtv1.RefusalReason_REFUSAL_REASON_NO_SEAT, Attempts: &heimdrahtv1.Count{Value: n / 100}}}
+				p.Incomplete = i == 3
+			}
+			series.Points = append(series.Points, p)
+		}
+		answer.Series = append(answer.Series, series)
+	}
+	return answer, nil
+}
+
 func (f *fake) ListProducts(_ context.Context, r *heimdrahtv1.ListProductsRequest) (*heimdrahtv1.ListProductsResponse, error) {
 	answer := &heimdrahtv1.ListProductsResponse{At: at("2026-11-22T09:30:00Z")}
 	if r.GetTenant() == "empty" {

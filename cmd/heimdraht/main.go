@@ -52,10 +52,10 @@ type commands struct {
 	Invite      inviteCommand      `cmd:"" help:"${invite}"`
 	Sessions    sessionsCommand    `cmd:"" help:"${sessions}"`
 	Concurrency concurrencyCommand `cmd:"" help:"${concurrency}"`
+	Capacity    capacityCommands   `cmd:"" help:"${capacity}"`
 	Products    productsCommand    `cmd:"" help:"${products}"`
 	Seats       seatsCommands      `cmd:"" help:"${seats}"`
 	Licences    licencesCommand    `cmd:"" help:"${licences}"`
-	Capacity    capacityCommands   `cmd:"" help:"${capacity}"`
 	Access      accessCommands     `cmd:"" help:"${access}"`
 	Unused      unusedCommand      `cmd:"" help:"${unused}"`
 	Lost        lostCommand        `cmd:"" help:"${lost}"`

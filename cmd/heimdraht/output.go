@@ -19,9 +19,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"time"
+	_ "time/tzdata" // Windows has no zones
 	"unicode"
 	"unicode/utf8"
 
@@ -52,7 +54,7 @@ type printer struct {
 }
 
 // column is one property of T: one definition for table, JSON and CSV. of
-// gives a string, bool, int64, time.Time, []string, *heimdrahtv1.Count, shown,
+// gives a string, bool, int64, decimal, time.Time, []string, *heimdrahtv1.Count, shown,
 // or nil for what does not apply.
 type column[T any] struct {
 	key     string // in JSON and CSV; never changes
@@ -64,6 +66,13 @@ type column[T any] struct {
 type shown struct {
 	program string
 	people  words
+}
+
+// decimal is a number with at most two digits behind the point.
+type decimal float64
+
+func (d decimal) String() string {
+	return strconv.FormatFloat(math.Round(float64(d)*100)/100, 'f', -1, 64)
 }
 
 // list prints rows. extra are further keys of the JSON object.
@@ -181,6 +190,9 @@ func (p *printer) cell(value any) cell {
 		return cell{text: words{"nein", "no"}.in(p.language)}
 	case int64:
 		return cell{text: strconv.FormatInt(v, 10), right: true}
+	case decimal:
+		text := v.String()
+		return cell{text: words{strings.Replace(text, ".", ",", 1), text}.in(p.language), right: true}
 	case time.Time:
 		return cell{text: p.time(v)}
 	case *heimdrahtv1.Count:
@@ -267,6 +279,8 @@ func forPrograms(value any) any {
 		return v
 	case shown:
 		return v.program
+	case decimal:
+		return json.Number(v.String())
 	case *heimdrahtv1.Count:
 		if v.GetWithheld() {
 			return nil
@@ -306,7 +320,10 @@ func escapeJSON(s string) string {
 }
 
 func writeCSV[T any](out io.Writer, columns []column[T], rows []T) error {
-	w := csv.NewWriter(out)
+	return writeRecords(csv.NewWriter(out), columns, rows)
+}
+
+func writeRecords[T any](w *csv.Writer, columns []column[T], rows []T) error {
 	var record []string
 	for _, c := range columns {
 		record = append(record, c.key)
@@ -325,6 +342,39 @@ func writeCSV[T any](out io.Writer, columns []column[T], rows []T) error {
 	}
 	w.Flush()
 	return w.Error()
+}
+
+// writeGermanCSV writes what spreadsheets that are set to German open as a table: semicolons, a
+// comma in numbers, times as in Germany, and a mark at the beginning that it is UTF-8.
+func writeGermanCSV[T any](out io.Writer, columns []column[T], rows []T) error {
+	zone, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		return fmt.Errorf("looking for the German time zone: %w", err)
+	}
+	if _, err := io.WriteString(out, "\ufeff"); err != nil {
+		return err
+	}
+	german := make([]column[T], len(columns))
+	for i, c := range columns {
+		german[i] = column[T]{key: c.key, of: func(row T) any {
+			switch v := c.of(row).(type) {
+			case decimal:
+				return shown{program: strings.Replace(v.String(), ".", ",", 1)}
+			case time.Time:
+				if v.IsZero() {
+					return nil
+				}
+				return v.In(zone).Format("02.01.2006 15:04")
+			case bool:
+				return map[bool]string{true: "ja", false: "nein"}[v]
+			default:
+				return v
+			}
+		}}
+	}
+	w := csv.NewWriter(out)
+	w.Comma, w.UseCRLF = ';', true
+	return writeRecords(w, german, rows)
 }
 
 // csvCell shields text from spreadsheets, which take a cell that begins with

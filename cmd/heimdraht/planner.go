@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
@@ -74,7 +75,11 @@ func sessionColumns() []column[*heimdrahtv1.Session] {
 
 type concurrencyCommand struct {
 	Tenant string `placeholder:"NAME" help:"${sessions_tenant}"`
+	Watch  bool   `help:"${watch}"`
 }
+
+// watchEvery is how often is counted anew.
+const watchEvery = 10 * time.Second
 
 // usage is one line of the answer: what is in use of what there is.
 type usage struct {
@@ -88,11 +93,23 @@ type usage struct {
 // Run counts what is in use now.
 func (c *concurrencyCommand) Run(ctx context.Context, a *app) error {
 	return a.withClient(ctx, func(ctx context.Context, k *client) error {
-		r, err := k.plan.GetConcurrency(ctx, &heimdrahtv1.GetConcurrencyRequest{Tenant: c.Tenant})
-		if err != nil {
-			return err
+		for {
+			r, err := k.plan.GetConcurrency(ctx, &heimdrahtv1.GetConcurrencyRequest{Tenant: c.Tenant})
+			if err != nil {
+				return err
+			}
+			if err := a.showConcurrency(r); err != nil || !c.Watch {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(watchEvery):
+			}
+			if a.form == formTable {
+				a.say(words{})
+			}
 		}
-		return a.showConcurrency(r)
 	})
 }
 
