@@ -373,7 +373,7 @@ func writeGermanCSV[T any](out io.Writer, columns []column[T], rows []T) error {
 		}}
 	}
 	w := csv.NewWriter(out)
-	w.Comma, w.UseCRLF = ';', true
+	w.Comma = ';'
 	return writeRecords(w, german, rows)
 }
 

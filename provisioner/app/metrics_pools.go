@@ -10,7 +10,8 @@ import (
 )
 
 // poolCollector reads what licence pools give and what is held of them, all tenants
-// together.
+// together; the latter not where these have fewer than 50 people in all, of whom each
+// would be seen to come and go.
 type poolCollector struct {
 	app                                                       *App
 	seats, burst, held, guaranteed, reserved, waiting, endsAt *prometheus.Desc
@@ -48,6 +49,12 @@ func (c *poolCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.NewInvalidMetric(c.seats, err)
 		return
 	}
+	few, err := c.app.usage.FewPeople(ctx)
+	if err != nil {
+		c.app.log.Error("reading metrics of licence pools", "error", err)
+		ch <- prometheus.NewInvalidMetric(c.held, err)
+		return
+	}
 	now := time.Now()
 	for _, p := range pools {
 		gauge := func(d *prometheus.Desc, v int64) {
@@ -56,10 +63,12 @@ func (c *poolCollector) Collect(ch chan<- prometheus.Metric) {
 		q := p.Pool.At(now)
 		gauge(c.seats, q.Seats)
 		gauge(c.burst, q.Burst)
-		gauge(c.held, p.Held)
-		gauge(c.guaranteed, p.UnusedGuarantee)
-		gauge(c.reserved, p.UnusedReserve)
-		gauge(c.waiting, p.Waiting)
+		if !few[p.Pool.Name] {
+			gauge(c.held, p.Held)
+			gauge(c.guaranteed, p.UnusedGuarantee)
+			gauge(c.reserved, p.UnusedReserve)
+			gauge(c.waiting, p.Waiting)
+		}
 		if end := p.Pool.NextEnd(now); !end.IsZero() {
 			gauge(c.endsAt, end.Unix())
 		}

@@ -98,3 +98,32 @@ func (s *Service) Latest(ctx context.Context, by Kind) (at time.Time, list map[s
 	})
 	return at, list, err
 }
+
+// FewPeople names the pools whose tenants have, together, fewer people with the right to
+// access than it takes to tell numbers exactly.
+func (s *Service) FewPeople(ctx context.Context) (map[string]bool, error) {
+	few := make(map[string]bool)
+	err := s.Store.View(ctx, func(tx *store.Reader) error {
+		shares, err := tx.PoolShares()
+		if err != nil {
+			return fmt.Errorf("reading the shares of pools: %w", err)
+		}
+		heads, err := tx.Headcounts()
+		if err != nil {
+			return fmt.Errorf("counting the people of tenants: %w", err)
+		}
+		people := make(map[string]int64)
+		for _, h := range heads {
+			people[h.Tenant] = h.People
+		}
+		ofPool := make(map[string]int64)
+		for _, v := range shares {
+			ofPool[v.Pool] += people[v.Tenant]
+		}
+		for pool, n := range ofPool {
+			few[pool] = n < fewPeople
+		}
+		return nil
+	})
+	return few, err
+}
