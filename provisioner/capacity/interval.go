@@ -57,14 +57,17 @@ type Interval struct {
 	Disclosed Disclosure
 }
 
+// width is how many columns an interval has.
+const width = 12 + Reasons
+
 // columns lists the numbers in the order in which they are packed.
-func (v *Interval) columns() []*int64 {
-	list := []*int64{
+func (v *Interval) columns() (list [width]*int64) {
+	list = [width]*int64{
 		&v.Minutes, &v.Complete, &v.Sessions.Max, &v.Sessions.Mean, &v.Sessions.P95, &v.Queue.Max, &v.Queue.Mean, &v.Queue.P95,
 		&v.Opened, &v.Received, &v.Sent, (*int64)(&v.Disclosed),
 	}
 	for i := range v.Refused {
-		list = append(list, &v.Refused[i])
+		list[width-Reasons+i] = &v.Refused[i]
 	}
 	return list
 }

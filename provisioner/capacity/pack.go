@@ -72,8 +72,8 @@ func Unpack(text string) (keys []int64, columns [][]int64, err error) {
 		return nil, nil, fmt.Errorf("%w: of an unknown version", ErrPacked)
 	}
 	u := &unpacking{rest: b[1:]}
-	rows, width := u.uvarint(mostPacked), u.uvarint(mostColumns)
-	if rows*width > 64*uint64(len(b))+1<<20 { // nothing that was packed is that small
+	rows, wide := u.uvarint(mostPacked), u.uvarint(mostColumns)
+	if rows*wide > 64*uint64(len(b))+1<<20 { // nothing that was packed is that small
 		return nil, nil, fmt.Errorf("%w: more numbers than it can hold", ErrPacked)
 	}
 	keys = u.column(rows)
@@ -82,7 +82,7 @@ func Unpack(text string) (keys []int64, columns [][]int64, err error) {
 			return nil, nil, fmt.Errorf("%w: keys out of order", ErrPacked)
 		}
 	}
-	columns = make([][]int64, width)
+	columns = make([][]int64, wide)
 	for i := range columns {
 		columns[i] = u.column(rows)
 	}
@@ -154,7 +154,7 @@ func (u *unpacking) column(rows uint64) []int64 {
 
 // PackIntervals packs intervals by key, which must ascend.
 func PackIntervals(keys []int64, list []Interval) string {
-	columns := make([][]int64, len(new(Interval).columns()))
+	columns := make([][]int64, width)
 	for i := range columns {
 		columns[i] = make([]int64, len(list))
 	}
@@ -172,17 +172,20 @@ func UnpackIntervals(text string) (keys []int64, list []Interval, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if len(columns) != width {
+		return nil, nil, fmt.Errorf("%w: %d columns, not %d", ErrPacked, len(columns), width)
+	}
+	for i, column := range columns {
+		for _, n := range column {
+			if n < 0 || n > largestPacked || i == 0 && n > 24*60 { // so that sums cannot run over
+				return nil, nil, fmt.Errorf("%w: %d in column %d", ErrPacked, n, i)
+			}
+		}
+	}
 	list = make([]Interval, len(keys))
 	for row := range list {
-		into := list[row].columns()
-		if len(into) != len(columns) {
-			return nil, nil, fmt.Errorf("%w: %d columns, not %d", ErrPacked, len(columns), len(into))
-		}
-		for i, n := range into {
+		for i, n := range list[row].columns() {
 			*n = columns[i][row]
-		}
-		if err := list[row].check(); err != nil {
-			return nil, nil, err
 		}
 	}
 	return keys, list, nil
@@ -190,16 +193,3 @@ func UnpackIntervals(text string) (keys []int64, list []Interval, err error) {
 
 // largestPacked is more than any number is: a day's bytes at 100 Gbit/s.
 const largestPacked = 1 << 53
-
-// check refuses numbers that no interval has, so that sums of them cannot run over.
-func (v *Interval) check() error {
-	for _, n := range v.columns() {
-		if *n < 0 || *n > largestPacked {
-			return fmt.Errorf("%w: %d", ErrPacked, *n)
-		}
-	}
-	if v.Minutes > 24*60 {
-		return fmt.Errorf("%w: %d minutes", ErrPacked, v.Minutes)
-	}
-	return nil
-}

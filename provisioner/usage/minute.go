@@ -206,7 +206,7 @@ type measured struct {
 	refused  map[series]*[capacity.Reasons]int64
 	missing  map[series]bool // a gateway that carries it was away
 	away     map[string]bool // gateways
-	names    []series
+	names    []series // of what there is, some more than once
 	parts    map[[2]string]*part // by tenant and pool
 
 	state store.UsageState // after it
@@ -242,8 +242,12 @@ func (r *roller) minute(ctx context.Context, begins time.Time) error {
 	}
 	rows := map[Kind]map[int64]capacity.Interval{Provider: {}, Tenants: {}, Pools: {}, Gateways: {}}
 	for _, name := range m.names {
+		id := r.series[name]
+		if _, done := rows[name.kind][id]; done {
+			continue
+		}
 		if v, ok := m.interval(name, samples); ok {
-			rows[name.kind][r.series[name]] = v
+			rows[name.kind][id] = v
 		}
 	}
 	keys, columns := r.packParts(m)
