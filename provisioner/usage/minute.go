@@ -204,9 +204,9 @@ type measured struct {
 	received map[series]int64
 	sent     map[series]int64
 	refused  map[series]*[capacity.Reasons]int64
-	missing  map[series]bool // a gateway that carries it was away
-	away     map[string]bool // gateways
-	names    []series // of what there is, some more than once
+	missing  map[series]bool     // a gateway that carries it was away
+	away     map[string]bool     // gateways
+	names    []series            // of what there is, some more than once
 	parts    map[[2]string]*part // by tenant and pool
 
 	state store.UsageState // after it
