@@ -154,7 +154,7 @@ func TestSuspensionsOfManyBefore(t *testing.T) {
 // backOverRest takes a database back over 00019_rest.sql.
 func backOverRest() []string {
 	return []string{
-		`drop table usage_series`, // 00028_usage.sql
+		`drop table usage_series`, // 00026_usage.sql
 		`drop table usage_interval`,
 		`drop table usage_day`,
 		`drop table usage_state`,
