@@ -231,7 +231,7 @@ func anInterval(id int64, at time.Time, step time.Duration) capacity.Interval {
 	}
 	hour := at.Hour()
 	if hour >= 6 && hour < 18 && at.Weekday() != time.Sunday {
-		noise := (int64(at.Unix()/int64(step/time.Second))*2654435761 + id*40503) & 0xffff
+		noise := (at.Unix()/int64(step/time.Second)*2654435761 + id*40503) & 0xffff
 		n := size*(12-int64(max(hour-12, 12-hour)))/8 + noise%7
 		v.Sessions = capacity.Gauge{Max: n + 3, Mean: 100*n + noise%100, P95: n + 2}
 		v.Opened, v.Received, v.Sent = n/10, n*minutes*(100_000+noise), n*minutes*(20_000+noise)

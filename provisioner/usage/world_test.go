@@ -23,10 +23,9 @@ type world struct {
 	store    *store.Store
 	people   map[string]int // enrolled, by tenant
 	sessions map[string]provisioner.Session
-	stop     func()
 }
 
-var tenants = []string{"stadt", "markt", "dorf"} //nolint:gochecknoglobals // a constant, if Go had such
+var tenants = []string{"stadt", "markt", "dorf"}
 
 func openStore(t testing.TB, o store.Options) *store.Store {
 	t.Helper()
@@ -165,7 +164,7 @@ func (w *world) start(ctx context.Context) (stop func()) {
 	for _, run := range []func(context.Context) error{w.RunRollups, w.RunRefusals} {
 		go func() { done <- run(ctx) }()
 	}
-	return func() { cancel(); <-done; <-done }
+	return func() { cancel(); _, _ = <-done, <-done }
 }
 
 func (w *world) end(t *testing.T) {
