@@ -62,6 +62,17 @@ func start(t testing.TB, file string) (pid int) {
 	return cmd.Process.Pid
 }
 
+// look is Look without its haste: the first one asks for versions, on a machine that has
+// other things to do.
+func look(t *testing.T, m *Meter, products []Product) []Use {
+	t.Helper()
+	uses, err := m.look(products)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uses
+}
+
 func TestLookSeesWhatRuns(t *testing.T) {
 	running(t, "hd-short", false)
 	running(t, "hd-a-name-longer-than-fifteen", false)
@@ -71,7 +82,7 @@ func TestLookSeesWhatRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := &Meter{}
-	got := m.Look([]Product{
+	got := look(t, m, []Product{
 		{Name: "short", Processes: []string{"wfica32.exe", "hd-short"}},
 		{Name: "long", Processes: []string{"hd-a-name-longer-than-fifteen"}},
 		{Name: "script", Processes: []string{"hd-a-script-longer-than-fifteen"}},
@@ -101,7 +112,7 @@ func TestVersionsOfWhatRuns(t *testing.T) {
 	if real, err := filepath.EvalSymlinks(cat); err == nil {
 		want = plain(packageVersion("/var/lib/dpkg", real))
 	}
-	got := (&Meter{}).Look([]Product{{Name: "packaged", Processes: []string{"cat"}}, {Name: "script", Processes: []string{"hd-script"}}})
+	got := look(t, &Meter{}, []Product{{Name: "packaged", Processes: []string{"cat"}}, {Name: "script", Processes: []string{"hd-script"}}})
 	if diff := cmp.Diff([]Use{{Product: "packaged", InUse: true, Version: want}, {Product: "script", InUse: true}}, got); diff != "" {
 		t.Error(diff)
 	}
@@ -128,7 +139,7 @@ func TestLookPassesTheDead(t *testing.T) {
 	if _, err := output.Read(make([]byte, 1)); err == nil { // until it has ended
 		t.Fatal("it prints something")
 	}
-	if got := (&Meter{}).Look([]Product{{Name: "dead", Processes: []string{"hd-dead"}}, {Name: "kernel", Processes: []string{"kthreadd"}}}); len(got) != 2 || got[0].InUse || got[1].InUse {
+	if got := look(t, &Meter{}, []Product{{Name: "dead", Processes: []string{"hd-dead"}}, {Name: "kernel", Processes: []string{"kthreadd"}}}); len(got) != 2 || got[0].InUse || got[1].InUse {
 		t.Errorf("%+v", got)
 	}
 	_ = cmd.Wait()
