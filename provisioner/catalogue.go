@@ -51,6 +51,7 @@ const (
 	CodeCertificateNotYet    Code = "certificate-not-yet-valid"
 	CodeNotAllowed           Code = "not-allowed"
 	CodeNotFound             Code = "not-found"
+	CodeHistoryTooShort      Code = "history-too-short"
 	CodeAmbiguous            Code = "ambiguous"
 	CodeTenantMissing        Code = "tenant-missing"
 	CodeInvalid              Code = "invalid"
@@ -222,6 +223,9 @@ func Catalogue() []Entry {
 		{CodeNotFound, KindNotFound,
 			Text{"{what} gibt es nicht: {name}.", "Prüfen Sie die Angabe: heimdraht find sucht Personen und Geräte, heimdraht gateway list nennt die Zugangsserver, heimdraht directory status die Verwaltungen, heimdraht seats die Lizenzen."},
 			Text{"There is no such {what}: {name}.", "Check what you typed: heimdraht find looks for people and devices, heimdraht gateway list names the gateways, heimdraht directory status the tenants, heimdraht seats the licence pools."}},
+		{CodeHistoryTooShort, KindInvalid,
+			Text{"Für eine Vorhersage ist zu wenig bekannt: {known} Stunden.", "Sie braucht zwei Wochen, von denen zusammen eine gemessen ist, und Zahlen aus den letzten vier Wochen. Verdeckte Stunden zählen nicht: heimdraht capacity usage zeigt sie."},
+			Text{"Too little is known for a forecast: {known} hours.", "It needs two weeks, of which one is measured in all, and numbers from the last four weeks. Withheld hours do not count: heimdraht capacity usage shows them."}},
 		{CodeAmbiguous, KindInvalid,
 			Text{"{name} passt auf mehrere {what}.", "Geben Sie mehr Zeichen an, oder die ganze Nummer, die heimdraht find zeigt."},
 			Text{"{name} matches more than one {what}.", "Give more characters, or the whole id that heimdraht find shows."}},

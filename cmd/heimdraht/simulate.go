@@ -116,7 +116,7 @@ func (c *capacitySimulateCommand) seats(ctx context.Context, a *app) (seats int6
 			return err
 		}
 		for _, p := range r.GetPools() {
-			if p.GetModel() == string(provisioner.PoolConcurrent) && (c.Pool == "" || c.Pool == p.GetPool()) {
+			if p.GetModel() == string(provisioner.PoolConcurrent) && !p.GetOfProduct() && (c.Pool == "" || c.Pool == p.GetPool()) {
 				seats, found = seats+p.GetSeats()+p.GetBurst(), true
 			}
 		}

@@ -188,7 +188,7 @@ func foreignIDs(t *testing.T, s *provisionertest.Server, ours *memory.Directory)
 		"user_code": {waits.GetUserCode()}, "invitation_id": {invited.GetResults()[0].GetInvitation().GetInvitationId()},
 		"page_token": {session}, "pool": {"vpn"}, "device": {laptop.ID}, "person": {eva}, "query": {session, laptop.ID}, "fingerprint": {waits.GetFingerprint()},
 		"directory": {"stadt-ldap"}, "to_directory": {"neu-ldap"}, "from": {townsID}, "to": {townsID},
-		"TenantDeclaration.name": {provisionertest.Tenant}, "TenantDeclaration.directory": {"stadt-ldap"}, "GetUsageRequest.name": {provisionertest.Tenant},
+		"TenantDeclaration.name": {provisionertest.Tenant}, "TenantDeclaration.directory": {"stadt-ldap"}, "GetUsageRequest.name": {provisionertest.Tenant}, "GetForecastRequest.name": {provisionertest.Tenant},
 		"hash": {movesTo(t, s, "neu-ldap"), pendingOf(t, s, ours)},
 	}
 	return foreign, []string{laptop.ID, session, eva, boss, "Muster", "SN-WAITS", "stadt-ldap", townsID}
@@ -263,7 +263,7 @@ func TestNothingIsToldOfForeignIDs(t *testing.T) {
 	}
 	foreign, secrets := foreignIDs(t, s, ours)
 	nobodys := map[string]string{
-		"tenant": "nirgends", "TenantDeclaration.name": "nirgends", "GetUsageRequest.name": "nirgends", "gateway": "gw9",
+		"tenant": "nirgends", "TenantDeclaration.name": "nirgends", "GetUsageRequest.name": "nirgends", "GetForecastRequest.name": "nirgends", "gateway": "gw9",
 		"user_code": "BBBB-BBBB", "directory": "nirgends-ldap", "to_directory": "nirgends-ldap", "TenantDeclaration.directory": "nirgends-ldap", "from": "0a0b0c0d-0000-4000-8000-000000000000",
 		"to": "0a0b0c0d-0000-4000-8000-000000000000", "fingerprint": "AAAA-AAAA-AAAA-AAAA", "hash": strings.Repeat("0", 64),
 	}
@@ -282,7 +282,7 @@ func TestNothingIsToldOfForeignIDs(t *testing.T) {
 	for role, ctx := range roles {
 		for _, m := range methodsOfStaff(t) {
 			for kind, list := range foreign {
-				own := kind == "tenant" || kind == "TenantDeclaration.name" || kind == "GetUsageRequest.name"
+				own := kind == "tenant" || kind == "TenantDeclaration.name" || kind == "GetUsageRequest.name" || kind == "GetForecastRequest.name"
 				if m.Parent().Name() == "AdminService" || !hasKind(m.Input(), kind) || (role == "planner" || role == "staff") && own || role == "staff" && (kind == "user_code" || kind == "fingerprint") { // their own
 					continue
 				}

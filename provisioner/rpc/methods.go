@@ -76,7 +76,8 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionTakeBackSeat, true
 	case heimdrahtv1.LicenceService_ExplainSeat_FullMethodName:
 		return provisioner.ActionExplainSeat, true
-	case heimdrahtv1.CapacityService_GetConcurrency_FullMethodName, heimdrahtv1.CapacityService_GetUsage_FullMethodName, heimdrahtv1.CapacityService_ListProducts_FullMethodName,
+	case heimdrahtv1.CapacityService_GetConcurrency_FullMethodName, heimdrahtv1.CapacityService_GetUsage_FullMethodName,
+		heimdrahtv1.CapacityService_GetForecast_FullMethodName, heimdrahtv1.CapacityService_ListProducts_FullMethodName,
 		heimdrahtv1.LicenceService_ListSeats_FullMethodName, heimdrahtv1.LicenceService_ListLicences_FullMethodName:
 		return provisioner.ActionReadConcurrency, true
 	case heimdrahtv1.CapacityService_Plan_FullMethodName:

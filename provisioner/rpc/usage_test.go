@@ -17,7 +17,7 @@ import (
 // agreement, and there are no bytes, maps or messages of anything.
 func TestCapacityCanNamePeopleNowhere(t *testing.T) {
 	texts := []string{
-		"tenant", "pool", "gateway", "product", "licence_pool", "GetUsageRequest.name", "UsageSeries.name",
+		"tenant", "pool", "gateway", "product", "licence_pool", "GetUsageRequest.name", "UsageSeries.name", "GetForecastRequest.name", "GetForecastResponse.name", "GetForecastResponse.land",
 		"agreement_reference", "agreement_date", "version",
 		// Of plans: days, what a caller put in of his offers, names of figures and the tenants or pools that they are of.
 		"PlanRequest.from", "PlanOffer.name", "PlanOffer.kind", "PlanOffer.from", "PlanOffer.until", "PlanPrice.period", "PlanFigure.name", "PlanFigure.of",

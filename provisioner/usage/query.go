@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/capacity"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
@@ -224,7 +225,7 @@ func (r *reading) find(actor provisioner.Actor) error {
 		}
 	}
 	if _, known := r.of[r.Name]; len(r.names) == 0 && r.Name != "" && !known { // nor is it there and not measured yet
-		return provisioner.Refuse(provisioner.CodeNotFound)
+		return r.notFound()
 	}
 	slices.SortFunc(r.names, func(a, b store.UsageSeries) int {
 		if a.Name < b.Name {
@@ -233,6 +234,17 @@ func (r *reading) find(actor provisioner.Actor) error {
 		return 1
 	})
 	return nil
+}
+
+func (r *reading) notFound() error {
+	german, english := "Diese Verwaltung", "tenant"
+	switch r.By {
+	case Pools:
+		german, english = "Diesen Vorrat an Lizenzen", "licence pool"
+	case Gateways:
+		german, english = "Diesen Zugangsserver", "gateway"
+	}
+	return provisioner.Refuse(provisioner.CodeNotFound, "name", audit.CleanText(r.Name, 64)).With("what", german, english)
 }
 
 // visible tells of which names the caller may see numbers. A pool that others share, too,

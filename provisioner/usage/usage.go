@@ -74,7 +74,8 @@ type Options struct {
 // Service is the use cases of usage.
 type Service struct {
 	Options
-	refusals refusals
+	refusals    refusals
+	forecasting chan struct{} // room for one
 }
 
 type series struct {
@@ -83,7 +84,9 @@ type series struct {
 }
 
 // New makes the service.
-func New(o Options) *Service { return &Service{Options: o, refusals: newRefusals()} }
+func New(o Options) *Service {
+	return &Service{Options: o, refusals: newRefusals(), forecasting: make(chan struct{}, 1)}
+}
 
 // RunRollups measures, until ctx ends: one replica at a time does.
 func (s *Service) RunRollups(ctx context.Context) error {

@@ -118,6 +118,8 @@ func (l line) fits(node *kong.Node) error {
 				return f.Name == name || slices.Contains(f.Aliases, name) || f.Short != 0 && string(f.Short) == name || f.Tag.Negatable != "" && "no-"+f.Name == name
 			})
 			switch {
+			case f < 0 && node.DefaultCmd != nil:
+				node, flags, i = node.DefaultCmd, append(flags, node.DefaultCmd.Flags...), i-1 // the word again
 			case f < 0:
 				return fmt.Errorf("it has no flag %s", word)
 			case !flags[f].IsBool() && value == "":
@@ -132,6 +134,8 @@ func (l line) fits(node *kong.Node) error {
 			flags = append(flags, node.Flags...)
 		case l.loose && node.Type == kong.ApplicationNode && node.Name == "heimdrahtd": // "heimdrahtd says why"
 			return nil
+		case node.DefaultCmd != nil:
+			node, flags, i = node.DefaultCmd, append(flags, node.DefaultCmd.Flags...), i-1
 		case len(node.Children) > 0:
 			return fmt.Errorf("there is no command %s", word)
 		case l.loose: // the sentence goes on

@@ -21,6 +21,13 @@ type tools struct {
 		} `cmd:""`
 	} `cmd:""`
 	Look  struct{} `cmd:""`
+	Count struct {
+		All struct {
+			Of   string
+			What string `arg:"" optional:""`
+		} `cmd:"" default:"withargs"`
+		One struct{} `cmd:""`
+	} `cmd:""`
 	Where string
 }
 
@@ -38,6 +45,10 @@ func TestWhatIsShown(t *testing.T) {
 		"```sh\ntools look --reason x\n```":                       true,
 		"`tools look around`":                                     true,
 		"`tools give back ID TWO`":                                true,
+		"`tools count --of x things`":                             false,
+		"`tools count one`":                                       false,
+		"`tools count --off x`":                                   true,
+		"`tools count these things`":                              true,
 	} {
 		root := t.TempDir()
 		if err := os.Mkdir(filepath.Join(root, "docs"), 0o700); err != nil {

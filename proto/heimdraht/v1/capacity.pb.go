@@ -195,6 +195,58 @@ func (RefusalReason) EnumDescriptor() ([]byte, []int) {
 	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{2}
 }
 
+// ForecastMethod is how an hour was forecast.
+type ForecastMethod int32
+
+const (
+	ForecastMethod_FORECAST_METHOD_UNSPECIFIED ForecastMethod = 0
+	// By the shape of the week, level, trend and holidays.
+	ForecastMethod_FORECAST_METHOD_PROFILE ForecastMethod = 1
+	// As in the last week.
+	ForecastMethod_FORECAST_METHOD_NAIVE ForecastMethod = 2
+)
+
+// Enum value maps for ForecastMethod.
+var (
+	ForecastMethod_name = map[int32]string{
+		0: "FORECAST_METHOD_UNSPECIFIED",
+		1: "FORECAST_METHOD_PROFILE",
+		2: "FORECAST_METHOD_NAIVE",
+	}
+	ForecastMethod_value = map[string]int32{
+		"FORECAST_METHOD_UNSPECIFIED": 0,
+		"FORECAST_METHOD_PROFILE":     1,
+		"FORECAST_METHOD_NAIVE":       2,
+	}
+)
+
+func (x ForecastMethod) Enum() *ForecastMethod {
+	p := new(ForecastMethod)
+	*p = x
+	return p
+}
+
+func (x ForecastMethod) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ForecastMethod) Descriptor() protoreflect.EnumDescriptor {
+	return file_heimdraht_v1_capacity_proto_enumTypes[3].Descriptor()
+}
+
+func (ForecastMethod) Type() protoreflect.EnumType {
+	return &file_heimdraht_v1_capacity_proto_enumTypes[3]
+}
+
+func (x ForecastMethod) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ForecastMethod.Descriptor instead.
+func (ForecastMethod) EnumDescriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{3}
+}
+
 type GetConcurrencyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty: every tenant the caller may see.
@@ -1015,6 +1067,642 @@ func (x *UsageRefused) GetAttempts() *Count {
 	return nil
 }
 
+type GetForecastRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	By    UsageBy                `protobuf:"varint,1,opt,name=by,proto3,enum=heimdraht.v1.UsageBy" json:"by,omitempty"`
+	// Of what; of the provider: empty.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// How far ahead, 1 to 90.
+	Days          int64 `protobuf:"varint,3,opt,name=days,proto3" json:"days,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetForecastRequest) Reset() {
+	*x = GetForecastRequest{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetForecastRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetForecastRequest) ProtoMessage() {}
+
+func (x *GetForecastRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetForecastRequest.ProtoReflect.Descriptor instead.
+func (*GetForecastRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *GetForecastRequest) GetBy() UsageBy {
+	if x != nil {
+		return x.By
+	}
+	return UsageBy_USAGE_BY_UNSPECIFIED
+}
+
+func (x *GetForecastRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GetForecastRequest) GetDays() int64 {
+	if x != nil {
+		return x.Days
+	}
+	return 0
+}
+
+type GetForecastResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	By    UsageBy                `protobuf:"varint,1,opt,name=by,proto3,enum=heimdraht.v1.UsageBy" json:"by,omitempty"`
+	Name  string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Seats of the pool, or places on the gateway, now. 0: there is no such number.
+	Of int64 `protobuf:"varint,3,opt,name=of,proto3" json:"of,omitempty"`
+	// Whose public holidays count, as in declarations. Empty: none.
+	Land string `protobuf:"bytes,4,opt,name=land,proto3" json:"land,omitempty"`
+	// What the forecast is made from: the first hour looked at, how many hours since
+	// are known, and how many are withheld and count as not known.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
+	KnownHours    int64                  `protobuf:"varint,6,opt,name=known_hours,json=knownHours,proto3" json:"known_hours,omitempty"`
+	WithheldHours int64                  `protobuf:"varint,7,opt,name=withheld_hours,json=withheldHours,proto3" json:"withheld_hours,omitempty"`
+	Hours         []*ForecastHour        `protobuf:"bytes,8,rep,name=hours,proto3" json:"hours,omitempty"`
+	// The highest hours of weeks, the last of which may be a shorter one.
+	Weeks []*ForecastPeak `protobuf:"bytes,9,rep,name=weeks,proto3" json:"weeks,omitempty"`
+	// When more than of is used, with each probability that there is a time for; by
+	// hours, each judged by itself.
+	Exhausted []*ForecastExhaustion `protobuf:"bytes,10,rep,name=exhausted,proto3" json:"exhausted,omitempty"`
+	// When the level changed for good, within the last half year.
+	Changes []*ForecastChange `protobuf:"bytes,11,rep,name=changes,proto3" json:"changes,omitempty"`
+	// How good the methods were on this series; none: it is too short.
+	Backtest      []*ForecastComparison `protobuf:"bytes,12,rep,name=backtest,proto3" json:"backtest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetForecastResponse) Reset() {
+	*x = GetForecastResponse{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetForecastResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetForecastResponse) ProtoMessage() {}
+
+func (x *GetForecastResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetForecastResponse.ProtoReflect.Descriptor instead.
+func (*GetForecastResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *GetForecastResponse) GetBy() UsageBy {
+	if x != nil {
+		return x.By
+	}
+	return UsageBy_USAGE_BY_UNSPECIFIED
+}
+
+func (x *GetForecastResponse) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GetForecastResponse) GetOf() int64 {
+	if x != nil {
+		return x.Of
+	}
+	return 0
+}
+
+func (x *GetForecastResponse) GetLand() string {
+	if x != nil {
+		return x.Land
+	}
+	return ""
+}
+
+func (x *GetForecastResponse) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *GetForecastResponse) GetKnownHours() int64 {
+	if x != nil {
+		return x.KnownHours
+	}
+	return 0
+}
+
+func (x *GetForecastResponse) GetWithheldHours() int64 {
+	if x != nil {
+		return x.WithheldHours
+	}
+	return 0
+}
+
+func (x *GetForecastResponse) GetHours() []*ForecastHour {
+	if x != nil {
+		return x.Hours
+	}
+	return nil
+}
+
+func (x *GetForecastResponse) GetWeeks() []*ForecastPeak {
+	if x != nil {
+		return x.Weeks
+	}
+	return nil
+}
+
+func (x *GetForecastResponse) GetExhausted() []*ForecastExhaustion {
+	if x != nil {
+		return x.Exhausted
+	}
+	return nil
+}
+
+func (x *GetForecastResponse) GetChanges() []*ForecastChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *GetForecastResponse) GetBacktest() []*ForecastComparison {
+	if x != nil {
+		return x.Backtest
+	}
+	return nil
+}
+
+type ForecastHour struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	At    *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// What 5, 50 and 95 % are below.
+	Low           float64        `protobuf:"fixed64,2,opt,name=low,proto3" json:"low,omitempty"`
+	Median        float64        `protobuf:"fixed64,3,opt,name=median,proto3" json:"median,omitempty"`
+	High          float64        `protobuf:"fixed64,4,opt,name=high,proto3" json:"high,omitempty"`
+	Method        ForecastMethod `protobuf:"varint,5,opt,name=method,proto3,enum=heimdraht.v1.ForecastMethod" json:"method,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForecastHour) Reset() {
+	*x = ForecastHour{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForecastHour) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForecastHour) ProtoMessage() {}
+
+func (x *ForecastHour) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForecastHour.ProtoReflect.Descriptor instead.
+func (*ForecastHour) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ForecastHour) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ForecastHour) GetLow() float64 {
+	if x != nil {
+		return x.Low
+	}
+	return 0
+}
+
+func (x *ForecastHour) GetMedian() float64 {
+	if x != nil {
+		return x.Median
+	}
+	return 0
+}
+
+func (x *ForecastHour) GetHigh() float64 {
+	if x != nil {
+		return x.High
+	}
+	return 0
+}
+
+func (x *ForecastHour) GetMethod() ForecastMethod {
+	if x != nil {
+		return x.Method
+	}
+	return ForecastMethod_FORECAST_METHOD_UNSPECIFIED
+}
+
+type ForecastPeak struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	Until         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	Median        float64                `protobuf:"fixed64,3,opt,name=median,proto3" json:"median,omitempty"`
+	High          float64                `protobuf:"fixed64,4,opt,name=high,proto3" json:"high,omitempty"`
+	Method        ForecastMethod         `protobuf:"varint,5,opt,name=method,proto3,enum=heimdraht.v1.ForecastMethod" json:"method,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForecastPeak) Reset() {
+	*x = ForecastPeak{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForecastPeak) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForecastPeak) ProtoMessage() {}
+
+func (x *ForecastPeak) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForecastPeak.ProtoReflect.Descriptor instead.
+func (*ForecastPeak) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ForecastPeak) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ForecastPeak) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *ForecastPeak) GetMedian() float64 {
+	if x != nil {
+		return x.Median
+	}
+	return 0
+}
+
+func (x *ForecastPeak) GetHigh() float64 {
+	if x != nil {
+		return x.High
+	}
+	return 0
+}
+
+func (x *ForecastPeak) GetMethod() ForecastMethod {
+	if x != nil {
+		return x.Method
+	}
+	return ForecastMethod_FORECAST_METHOD_UNSPECIFIED
+}
+
+type ForecastExhaustion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 0.05, 0.5 or 0.95.
+	Probability   float64                `protobuf:"fixed64,1,opt,name=probability,proto3" json:"probability,omitempty"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForecastExhaustion) Reset() {
+	*x = ForecastExhaustion{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForecastExhaustion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForecastExhaustion) ProtoMessage() {}
+
+func (x *ForecastExhaustion) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForecastExhaustion.ProtoReflect.Descriptor instead.
+func (*ForecastExhaustion) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ForecastExhaustion) GetProbability() float64 {
+	if x != nil {
+		return x.Probability
+	}
+	return 0
+}
+
+func (x *ForecastExhaustion) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+type ForecastChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Before        float64                `protobuf:"fixed64,2,opt,name=before,proto3" json:"before,omitempty"`
+	After         float64                `protobuf:"fixed64,3,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForecastChange) Reset() {
+	*x = ForecastChange{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForecastChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForecastChange) ProtoMessage() {}
+
+func (x *ForecastChange) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForecastChange.ProtoReflect.Descriptor instead.
+func (*ForecastChange) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ForecastChange) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ForecastChange) GetBefore() float64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
+func (x *ForecastChange) GetAfter() float64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+// ForecastComparison is how good both methods were so many hours ahead.
+type ForecastComparison struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Hours   int64                  `protobuf:"varint,1,opt,name=hours,proto3" json:"hours,omitempty"`
+	Origins int64                  `protobuf:"varint,2,opt,name=origins,proto3" json:"origins,omitempty"`
+	Profile *ForecastScore         `protobuf:"bytes,3,opt,name=profile,proto3" json:"profile,omitempty"`
+	Naive   *ForecastScore         `protobuf:"bytes,4,opt,name=naive,proto3" json:"naive,omitempty"`
+	// Which one is used, and for the peaks of weeks.
+	Better        ForecastMethod `protobuf:"varint,5,opt,name=better,proto3,enum=heimdraht.v1.ForecastMethod" json:"better,omitempty"`
+	BetterAtPeaks ForecastMethod `protobuf:"varint,6,opt,name=better_at_peaks,json=betterAtPeaks,proto3,enum=heimdraht.v1.ForecastMethod" json:"better_at_peaks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForecastComparison) Reset() {
+	*x = ForecastComparison{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForecastComparison) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForecastComparison) ProtoMessage() {}
+
+func (x *ForecastComparison) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForecastComparison.ProtoReflect.Descriptor instead.
+func (*ForecastComparison) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ForecastComparison) GetHours() int64 {
+	if x != nil {
+		return x.Hours
+	}
+	return 0
+}
+
+func (x *ForecastComparison) GetOrigins() int64 {
+	if x != nil {
+		return x.Origins
+	}
+	return 0
+}
+
+func (x *ForecastComparison) GetProfile() *ForecastScore {
+	if x != nil {
+		return x.Profile
+	}
+	return nil
+}
+
+func (x *ForecastComparison) GetNaive() *ForecastScore {
+	if x != nil {
+		return x.Naive
+	}
+	return nil
+}
+
+func (x *ForecastComparison) GetBetter() ForecastMethod {
+	if x != nil {
+		return x.Better
+	}
+	return ForecastMethod_FORECAST_METHOD_UNSPECIFIED
+}
+
+func (x *ForecastComparison) GetBetterAtPeaks() ForecastMethod {
+	if x != nil {
+		return x.BetterAtPeaks
+	}
+	return ForecastMethod_FORECAST_METHOD_UNSPECIFIED
+}
+
+// ForecastScore is how far a method was off; less is better, but for covered.
+type ForecastScore struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Error float64                `protobuf:"fixed64,1,opt,name=error,proto3" json:"error,omitempty"`
+	// The error over that of "as a week before"; unset: there was none.
+	Mase *float64 `protobuf:"fixed64,2,opt,name=mase,proto3,oneof" json:"mase,omitempty"`
+	// Pinball loss at .95.
+	Pinball float64 `protobuf:"fixed64,3,opt,name=pinball,proto3" json:"pinball,omitempty"`
+	// The part of hours between low and high: .9 is right.
+	Covered float64 `protobuf:"fixed64,4,opt,name=covered,proto3" json:"covered,omitempty"`
+	// Of the highest hours of weeks; unset: none was measured.
+	PeakError     *float64 `protobuf:"fixed64,5,opt,name=peak_error,json=peakError,proto3,oneof" json:"peak_error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForecastScore) Reset() {
+	*x = ForecastScore{}
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForecastScore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForecastScore) ProtoMessage() {}
+
+func (x *ForecastScore) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForecastScore.ProtoReflect.Descriptor instead.
+func (*ForecastScore) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ForecastScore) GetError() float64 {
+	if x != nil {
+		return x.Error
+	}
+	return 0
+}
+
+func (x *ForecastScore) GetMase() float64 {
+	if x != nil && x.Mase != nil {
+		return *x.Mase
+	}
+	return 0
+}
+
+func (x *ForecastScore) GetPinball() float64 {
+	if x != nil {
+		return x.Pinball
+	}
+	return 0
+}
+
+func (x *ForecastScore) GetCovered() float64 {
+	if x != nil {
+		return x.Covered
+	}
+	return 0
+}
+
+func (x *ForecastScore) GetPeakError() float64 {
+	if x != nil && x.PeakError != nil {
+		return *x.PeakError
+	}
+	return 0
+}
+
 type ListProductsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty: every tenant the caller may see.
@@ -1025,7 +1713,7 @@ type ListProductsRequest struct {
 
 func (x *ListProductsRequest) Reset() {
 	*x = ListProductsRequest{}
-	mi := &file_heimdraht_v1_capacity_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1725,7 @@ func (x *ListProductsRequest) String() string {
 func (*ListProductsRequest) ProtoMessage() {}
 
 func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_capacity_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1738,7 @@ func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsRequest.ProtoReflect.Descriptor instead.
 func (*ListProductsRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListProductsRequest) GetTenant() string {
@@ -1071,7 +1759,7 @@ type ListProductsResponse struct {
 
 func (x *ListProductsResponse) Reset() {
 	*x = ListProductsResponse{}
-	mi := &file_heimdraht_v1_capacity_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1083,7 +1771,7 @@ func (x *ListProductsResponse) String() string {
 func (*ListProductsResponse) ProtoMessage() {}
 
 func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_capacity_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1096,7 +1784,7 @@ func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsResponse.ProtoReflect.Descriptor instead.
 func (*ListProductsResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListProductsResponse) GetAt() *timestamppb.Timestamp {
@@ -1137,7 +1825,7 @@ type ProductUse struct {
 
 func (x *ProductUse) Reset() {
 	*x = ProductUse{}
-	mi := &file_heimdraht_v1_capacity_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1149,7 +1837,7 @@ func (x *ProductUse) String() string {
 func (*ProductUse) ProtoMessage() {}
 
 func (x *ProductUse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_capacity_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1162,7 +1850,7 @@ func (x *ProductUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductUse.ProtoReflect.Descriptor instead.
 func (*ProductUse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ProductUse) GetTenant() string {
@@ -1246,7 +1934,7 @@ type ProductVersionUse struct {
 
 func (x *ProductVersionUse) Reset() {
 	*x = ProductVersionUse{}
-	mi := &file_heimdraht_v1_capacity_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1258,7 +1946,7 @@ func (x *ProductVersionUse) String() string {
 func (*ProductVersionUse) ProtoMessage() {}
 
 func (x *ProductVersionUse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_capacity_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_capacity_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1271,7 +1959,7 @@ func (x *ProductVersionUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductVersionUse.ProtoReflect.Descriptor instead.
 func (*ProductVersionUse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_capacity_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ProductVersionUse) GetVersion() string {
@@ -1365,7 +2053,61 @@ const file_heimdraht_v1_capacity_proto_rawDesc = "" +
 	"\x04_p95\"t\n" +
 	"\fUsageRefused\x123\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1b.heimdraht.v1.RefusalReasonR\x06reason\x12/\n" +
-	"\battempts\x18\x02 \x01(\v2\x13.heimdraht.v1.CountR\battempts\"-\n" +
+	"\battempts\x18\x02 \x01(\v2\x13.heimdraht.v1.CountR\battempts\"c\n" +
+	"\x12GetForecastRequest\x12%\n" +
+	"\x02by\x18\x01 \x01(\x0e2\x15.heimdraht.v1.UsageByR\x02by\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04days\x18\x03 \x01(\x03R\x04days\"\x88\x04\n" +
+	"\x13GetForecastResponse\x12%\n" +
+	"\x02by\x18\x01 \x01(\x0e2\x15.heimdraht.v1.UsageByR\x02by\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x0e\n" +
+	"\x02of\x18\x03 \x01(\x03R\x02of\x12\x12\n" +
+	"\x04land\x18\x04 \x01(\tR\x04land\x120\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1f\n" +
+	"\vknown_hours\x18\x06 \x01(\x03R\n" +
+	"knownHours\x12%\n" +
+	"\x0ewithheld_hours\x18\a \x01(\x03R\rwithheldHours\x120\n" +
+	"\x05hours\x18\b \x03(\v2\x1a.heimdraht.v1.ForecastHourR\x05hours\x120\n" +
+	"\x05weeks\x18\t \x03(\v2\x1a.heimdraht.v1.ForecastPeakR\x05weeks\x12>\n" +
+	"\texhausted\x18\n" +
+	" \x03(\v2 .heimdraht.v1.ForecastExhaustionR\texhausted\x126\n" +
+	"\achanges\x18\v \x03(\v2\x1c.heimdraht.v1.ForecastChangeR\achanges\x12<\n" +
+	"\bbacktest\x18\f \x03(\v2 .heimdraht.v1.ForecastComparisonR\bbacktest\"\xae\x01\n" +
+	"\fForecastHour\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x10\n" +
+	"\x03low\x18\x02 \x01(\x01R\x03low\x12\x16\n" +
+	"\x06median\x18\x03 \x01(\x01R\x06median\x12\x12\n" +
+	"\x04high\x18\x04 \x01(\x01R\x04high\x124\n" +
+	"\x06method\x18\x05 \x01(\x0e2\x1c.heimdraht.v1.ForecastMethodR\x06method\"\xd2\x01\n" +
+	"\fForecastPeak\x12.\n" +
+	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06median\x18\x03 \x01(\x01R\x06median\x12\x12\n" +
+	"\x04high\x18\x04 \x01(\x01R\x04high\x124\n" +
+	"\x06method\x18\x05 \x01(\x0e2\x1c.heimdraht.v1.ForecastMethodR\x06method\"b\n" +
+	"\x12ForecastExhaustion\x12 \n" +
+	"\vprobability\x18\x01 \x01(\x01R\vprobability\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"j\n" +
+	"\x0eForecastChange\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
+	"\x06before\x18\x02 \x01(\x01R\x06before\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\x01R\x05after\"\xaa\x02\n" +
+	"\x12ForecastComparison\x12\x14\n" +
+	"\x05hours\x18\x01 \x01(\x03R\x05hours\x12\x18\n" +
+	"\aorigins\x18\x02 \x01(\x03R\aorigins\x125\n" +
+	"\aprofile\x18\x03 \x01(\v2\x1b.heimdraht.v1.ForecastScoreR\aprofile\x121\n" +
+	"\x05naive\x18\x04 \x01(\v2\x1b.heimdraht.v1.ForecastScoreR\x05naive\x124\n" +
+	"\x06better\x18\x05 \x01(\x0e2\x1c.heimdraht.v1.ForecastMethodR\x06better\x12D\n" +
+	"\x0fbetter_at_peaks\x18\x06 \x01(\x0e2\x1c.heimdraht.v1.ForecastMethodR\rbetterAtPeaks\"\xae\x01\n" +
+	"\rForecastScore\x12\x14\n" +
+	"\x05error\x18\x01 \x01(\x01R\x05error\x12\x17\n" +
+	"\x04mase\x18\x02 \x01(\x01H\x00R\x04mase\x88\x01\x01\x12\x18\n" +
+	"\apinball\x18\x03 \x01(\x01R\apinball\x12\x18\n" +
+	"\acovered\x18\x04 \x01(\x01R\acovered\x12\"\n" +
+	"\n" +
+	"peak_error\x18\x05 \x01(\x01H\x01R\tpeakError\x88\x01\x01B\a\n" +
+	"\x05_maseB\r\n" +
+	"\v_peak_error\"-\n" +
 	"\x13ListProductsRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"x\n" +
 	"\x14ListProductsResponse\x12*\n" +
@@ -1406,10 +2148,15 @@ const file_heimdraht_v1_capacity_proto_rawDesc = "" +
 	"\x16REFUSAL_REASON_NO_SEAT\x10\x01\x12\x1d\n" +
 	"\x19REFUSAL_REASON_NO_GATEWAY\x10\x02\x12\x1a\n" +
 	"\x16REFUSAL_REASON_NOT_NOW\x10\x03\x12\x1c\n" +
-	"\x18REFUSAL_REASON_OTHERWISE\x10\x042\xf2\x02\n" +
+	"\x18REFUSAL_REASON_OTHERWISE\x10\x04*i\n" +
+	"\x0eForecastMethod\x12\x1f\n" +
+	"\x1bFORECAST_METHOD_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17FORECAST_METHOD_PROFILE\x10\x01\x12\x19\n" +
+	"\x15FORECAST_METHOD_NAIVE\x10\x022\xcf\x03\n" +
 	"\x0fCapacityService\x12d\n" +
 	"\x0eGetConcurrency\x12#.heimdraht.v1.GetConcurrencyRequest\x1a$.heimdraht.v1.GetConcurrencyResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12R\n" +
-	"\bGetUsage\x12\x1d.heimdraht.v1.GetUsageRequest\x1a\x1e.heimdraht.v1.GetUsageResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12^\n" +
+	"\bGetUsage\x12\x1d.heimdraht.v1.GetUsageRequest\x1a\x1e.heimdraht.v1.GetUsageResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12[\n" +
+	"\vGetForecast\x12 .heimdraht.v1.GetForecastRequest\x1a!.heimdraht.v1.GetForecastResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12^\n" +
 	"\fListProducts\x12!.heimdraht.v1.ListProductsRequest\x1a\".heimdraht.v1.ListProductsResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12E\n" +
 	"\x04Plan\x12\x19.heimdraht.v1.PlanRequest\x1a\x1a.heimdraht.v1.PlanResponse\"\x06\xea\xdd\x19\x02\x06\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
@@ -1425,79 +2172,109 @@ func file_heimdraht_v1_capacity_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_capacity_proto_rawDescData
 }
 
-var file_heimdraht_v1_capacity_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_heimdraht_v1_capacity_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_heimdraht_v1_capacity_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_heimdraht_v1_capacity_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_heimdraht_v1_capacity_proto_goTypes = []any{
 	(UsageBy)(0),                   // 0: heimdraht.v1.UsageBy
 	(UsageMeasure)(0),              // 1: heimdraht.v1.UsageMeasure
 	(RefusalReason)(0),             // 2: heimdraht.v1.RefusalReason
-	(*GetConcurrencyRequest)(nil),  // 3: heimdraht.v1.GetConcurrencyRequest
-	(*GetConcurrencyResponse)(nil), // 4: heimdraht.v1.GetConcurrencyResponse
-	(*Count)(nil),                  // 5: heimdraht.v1.Count
-	(*TenantConcurrency)(nil),      // 6: heimdraht.v1.TenantConcurrency
-	(*PoolUsage)(nil),              // 7: heimdraht.v1.PoolUsage
-	(*GatewayConcurrency)(nil),     // 8: heimdraht.v1.GatewayConcurrency
-	(*GetUsageRequest)(nil),        // 9: heimdraht.v1.GetUsageRequest
-	(*GetUsageResponse)(nil),       // 10: heimdraht.v1.GetUsageResponse
-	(*UsageSeries)(nil),            // 11: heimdraht.v1.UsageSeries
-	(*UsagePoint)(nil),             // 12: heimdraht.v1.UsagePoint
-	(*UsageGauge)(nil),             // 13: heimdraht.v1.UsageGauge
-	(*UsageRefused)(nil),           // 14: heimdraht.v1.UsageRefused
-	(*ListProductsRequest)(nil),    // 15: heimdraht.v1.ListProductsRequest
-	(*ListProductsResponse)(nil),   // 16: heimdraht.v1.ListProductsResponse
-	(*ProductUse)(nil),             // 17: heimdraht.v1.ProductUse
-	(*ProductVersionUse)(nil),      // 18: heimdraht.v1.ProductVersionUse
-	(*timestamppb.Timestamp)(nil),  // 19: google.protobuf.Timestamp
-	(*PlanRequest)(nil),            // 20: heimdraht.v1.PlanRequest
-	(*PlanResponse)(nil),           // 21: heimdraht.v1.PlanResponse
+	(ForecastMethod)(0),            // 3: heimdraht.v1.ForecastMethod
+	(*GetConcurrencyRequest)(nil),  // 4: heimdraht.v1.GetConcurrencyRequest
+	(*GetConcurrencyResponse)(nil), // 5: heimdraht.v1.GetConcurrencyResponse
+	(*Count)(nil),                  // 6: heimdraht.v1.Count
+	(*TenantConcurrency)(nil),      // 7: heimdraht.v1.TenantConcurrency
+	(*PoolUsage)(nil),              // 8: heimdraht.v1.PoolUsage
+	(*GatewayConcurrency)(nil),     // 9: heimdraht.v1.GatewayConcurrency
+	(*GetUsageRequest)(nil),        // 10: heimdraht.v1.GetUsageRequest
+	(*GetUsageResponse)(nil),       // 11: heimdraht.v1.GetUsageResponse
+	(*UsageSeries)(nil),            // 12: heimdraht.v1.UsageSeries
+	(*UsagePoint)(nil),             // 13: heimdraht.v1.UsagePoint
+	(*UsageGauge)(nil),             // 14: heimdraht.v1.UsageGauge
+	(*UsageRefused)(nil),           // 15: heimdraht.v1.UsageRefused
+	(*GetForecastRequest)(nil),     // 16: heimdraht.v1.GetForecastRequest
+	(*GetForecastResponse)(nil),    // 17: heimdraht.v1.GetForecastResponse
+	(*ForecastHour)(nil),           // 18: heimdraht.v1.ForecastHour
+	(*ForecastPeak)(nil),           // 19: heimdraht.v1.ForecastPeak
+	(*ForecastExhaustion)(nil),     // 20: heimdraht.v1.ForecastExhaustion
+	(*ForecastChange)(nil),         // 21: heimdraht.v1.ForecastChange
+	(*ForecastComparison)(nil),     // 22: heimdraht.v1.ForecastComparison
+	(*ForecastScore)(nil),          // 23: heimdraht.v1.ForecastScore
+	(*ListProductsRequest)(nil),    // 24: heimdraht.v1.ListProductsRequest
+	(*ListProductsResponse)(nil),   // 25: heimdraht.v1.ListProductsResponse
+	(*ProductUse)(nil),             // 26: heimdraht.v1.ProductUse
+	(*ProductVersionUse)(nil),      // 27: heimdraht.v1.ProductVersionUse
+	(*timestamppb.Timestamp)(nil),  // 28: google.protobuf.Timestamp
+	(*PlanRequest)(nil),            // 29: heimdraht.v1.PlanRequest
+	(*PlanResponse)(nil),           // 30: heimdraht.v1.PlanResponse
 }
 var file_heimdraht_v1_capacity_proto_depIdxs = []int32{
-	19, // 0: heimdraht.v1.GetConcurrencyResponse.at:type_name -> google.protobuf.Timestamp
-	6,  // 1: heimdraht.v1.GetConcurrencyResponse.tenants:type_name -> heimdraht.v1.TenantConcurrency
-	7,  // 2: heimdraht.v1.GetConcurrencyResponse.pools:type_name -> heimdraht.v1.PoolUsage
-	8,  // 3: heimdraht.v1.GetConcurrencyResponse.gateways:type_name -> heimdraht.v1.GatewayConcurrency
-	5,  // 4: heimdraht.v1.TenantConcurrency.sessions:type_name -> heimdraht.v1.Count
-	5,  // 5: heimdraht.v1.PoolUsage.held:type_name -> heimdraht.v1.Count
-	5,  // 6: heimdraht.v1.GatewayConcurrency.sessions:type_name -> heimdraht.v1.Count
+	28, // 0: heimdraht.v1.GetConcurrencyResponse.at:type_name -> google.protobuf.Timestamp
+	7,  // 1: heimdraht.v1.GetConcurrencyResponse.tenants:type_name -> heimdraht.v1.TenantConcurrency
+	8,  // 2: heimdraht.v1.GetConcurrencyResponse.pools:type_name -> heimdraht.v1.PoolUsage
+	9,  // 3: heimdraht.v1.GetConcurrencyResponse.gateways:type_name -> heimdraht.v1.GatewayConcurrency
+	6,  // 4: heimdraht.v1.TenantConcurrency.sessions:type_name -> heimdraht.v1.Count
+	6,  // 5: heimdraht.v1.PoolUsage.held:type_name -> heimdraht.v1.Count
+	6,  // 6: heimdraht.v1.GatewayConcurrency.sessions:type_name -> heimdraht.v1.Count
 	0,  // 7: heimdraht.v1.GetUsageRequest.by:type_name -> heimdraht.v1.UsageBy
-	19, // 8: heimdraht.v1.GetUsageRequest.from:type_name -> google.protobuf.Timestamp
-	19, // 9: heimdraht.v1.GetUsageRequest.to:type_name -> google.protobuf.Timestamp
+	28, // 8: heimdraht.v1.GetUsageRequest.from:type_name -> google.protobuf.Timestamp
+	28, // 9: heimdraht.v1.GetUsageRequest.to:type_name -> google.protobuf.Timestamp
 	1,  // 10: heimdraht.v1.GetUsageRequest.measures:type_name -> heimdraht.v1.UsageMeasure
-	19, // 11: heimdraht.v1.GetUsageResponse.from:type_name -> google.protobuf.Timestamp
-	19, // 12: heimdraht.v1.GetUsageResponse.to:type_name -> google.protobuf.Timestamp
-	11, // 13: heimdraht.v1.GetUsageResponse.series:type_name -> heimdraht.v1.UsageSeries
+	28, // 11: heimdraht.v1.GetUsageResponse.from:type_name -> google.protobuf.Timestamp
+	28, // 12: heimdraht.v1.GetUsageResponse.to:type_name -> google.protobuf.Timestamp
+	12, // 13: heimdraht.v1.GetUsageResponse.series:type_name -> heimdraht.v1.UsageSeries
 	0,  // 14: heimdraht.v1.UsageSeries.by:type_name -> heimdraht.v1.UsageBy
-	12, // 15: heimdraht.v1.UsageSeries.points:type_name -> heimdraht.v1.UsagePoint
-	19, // 16: heimdraht.v1.UsagePoint.at:type_name -> google.protobuf.Timestamp
-	13, // 17: heimdraht.v1.UsagePoint.sessions:type_name -> heimdraht.v1.UsageGauge
-	13, // 18: heimdraht.v1.UsagePoint.queue:type_name -> heimdraht.v1.UsageGauge
-	5,  // 19: heimdraht.v1.UsagePoint.opened:type_name -> heimdraht.v1.Count
-	5,  // 20: heimdraht.v1.UsagePoint.received_bytes:type_name -> heimdraht.v1.Count
-	5,  // 21: heimdraht.v1.UsagePoint.sent_bytes:type_name -> heimdraht.v1.Count
-	14, // 22: heimdraht.v1.UsagePoint.refused:type_name -> heimdraht.v1.UsageRefused
+	13, // 15: heimdraht.v1.UsageSeries.points:type_name -> heimdraht.v1.UsagePoint
+	28, // 16: heimdraht.v1.UsagePoint.at:type_name -> google.protobuf.Timestamp
+	14, // 17: heimdraht.v1.UsagePoint.sessions:type_name -> heimdraht.v1.UsageGauge
+	14, // 18: heimdraht.v1.UsagePoint.queue:type_name -> heimdraht.v1.UsageGauge
+	6,  // 19: heimdraht.v1.UsagePoint.opened:type_name -> heimdraht.v1.Count
+	6,  // 20: heimdraht.v1.UsagePoint.received_bytes:type_name -> heimdraht.v1.Count
+	6,  // 21: heimdraht.v1.UsagePoint.sent_bytes:type_name -> heimdraht.v1.Count
+	15, // 22: heimdraht.v1.UsagePoint.refused:type_name -> heimdraht.v1.UsageRefused
 	2,  // 23: heimdraht.v1.UsageRefused.reason:type_name -> heimdraht.v1.RefusalReason
-	5,  // 24: heimdraht.v1.UsageRefused.attempts:type_name -> heimdraht.v1.Count
-	19, // 25: heimdraht.v1.ListProductsResponse.at:type_name -> google.protobuf.Timestamp
-	17, // 26: heimdraht.v1.ListProductsResponse.products:type_name -> heimdraht.v1.ProductUse
-	5,  // 27: heimdraht.v1.ProductUse.sessions:type_name -> heimdraht.v1.Count
-	5,  // 28: heimdraht.v1.ProductUse.highest_today:type_name -> heimdraht.v1.Count
-	5,  // 29: heimdraht.v1.ProductUse.highest_30_days:type_name -> heimdraht.v1.Count
-	18, // 30: heimdraht.v1.ProductUse.versions:type_name -> heimdraht.v1.ProductVersionUse
-	5,  // 31: heimdraht.v1.ProductVersionUse.sessions:type_name -> heimdraht.v1.Count
-	5,  // 32: heimdraht.v1.ProductVersionUse.highest_30_days:type_name -> heimdraht.v1.Count
-	3,  // 33: heimdraht.v1.CapacityService.GetConcurrency:input_type -> heimdraht.v1.GetConcurrencyRequest
-	9,  // 34: heimdraht.v1.CapacityService.GetUsage:input_type -> heimdraht.v1.GetUsageRequest
-	15, // 35: heimdraht.v1.CapacityService.ListProducts:input_type -> heimdraht.v1.ListProductsRequest
-	20, // 36: heimdraht.v1.CapacityService.Plan:input_type -> heimdraht.v1.PlanRequest
-	4,  // 37: heimdraht.v1.CapacityService.GetConcurrency:output_type -> heimdraht.v1.GetConcurrencyResponse
-	10, // 38: heimdraht.v1.CapacityService.GetUsage:output_type -> heimdraht.v1.GetUsageResponse
-	16, // 39: heimdraht.v1.CapacityService.ListProducts:output_type -> heimdraht.v1.ListProductsResponse
-	21, // 40: heimdraht.v1.CapacityService.Plan:output_type -> heimdraht.v1.PlanResponse
-	37, // [37:41] is the sub-list for method output_type
-	33, // [33:37] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	6,  // 24: heimdraht.v1.UsageRefused.attempts:type_name -> heimdraht.v1.Count
+	0,  // 25: heimdraht.v1.GetForecastRequest.by:type_name -> heimdraht.v1.UsageBy
+	0,  // 26: heimdraht.v1.GetForecastResponse.by:type_name -> heimdraht.v1.UsageBy
+	28, // 27: heimdraht.v1.GetForecastResponse.since:type_name -> google.protobuf.Timestamp
+	18, // 28: heimdraht.v1.GetForecastResponse.hours:type_name -> heimdraht.v1.ForecastHour
+	19, // 29: heimdraht.v1.GetForecastResponse.weeks:type_name -> heimdraht.v1.ForecastPeak
+	20, // 30: heimdraht.v1.GetForecastResponse.exhausted:type_name -> heimdraht.v1.ForecastExhaustion
+	21, // 31: heimdraht.v1.GetForecastResponse.changes:type_name -> heimdraht.v1.ForecastChange
+	22, // 32: heimdraht.v1.GetForecastResponse.backtest:type_name -> heimdraht.v1.ForecastComparison
+	28, // 33: heimdraht.v1.ForecastHour.at:type_name -> google.protobuf.Timestamp
+	3,  // 34: heimdraht.v1.ForecastHour.method:type_name -> heimdraht.v1.ForecastMethod
+	28, // 35: heimdraht.v1.ForecastPeak.from:type_name -> google.protobuf.Timestamp
+	28, // 36: heimdraht.v1.ForecastPeak.until:type_name -> google.protobuf.Timestamp
+	3,  // 37: heimdraht.v1.ForecastPeak.method:type_name -> heimdraht.v1.ForecastMethod
+	28, // 38: heimdraht.v1.ForecastExhaustion.at:type_name -> google.protobuf.Timestamp
+	28, // 39: heimdraht.v1.ForecastChange.at:type_name -> google.protobuf.Timestamp
+	23, // 40: heimdraht.v1.ForecastComparison.profile:type_name -> heimdraht.v1.ForecastScore
+	23, // 41: heimdraht.v1.ForecastComparison.naive:type_name -> heimdraht.v1.ForecastScore
+	3,  // 42: heimdraht.v1.ForecastComparison.better:type_name -> heimdraht.v1.ForecastMethod
+	3,  // 43: heimdraht.v1.ForecastComparison.better_at_peaks:type_name -> heimdraht.v1.ForecastMethod
+	28, // 44: heimdraht.v1.ListProductsResponse.at:type_name -> google.protobuf.Timestamp
+	26, // 45: heimdraht.v1.ListProductsResponse.products:type_name -> heimdraht.v1.ProductUse
+	6,  // 46: heimdraht.v1.ProductUse.sessions:type_name -> heimdraht.v1.Count
+	6,  // 47: heimdraht.v1.ProductUse.highest_today:type_name -> heimdraht.v1.Count
+	6,  // 48: heimdraht.v1.ProductUse.highest_30_days:type_name -> heimdraht.v1.Count
+	27, // 49: heimdraht.v1.ProductUse.versions:type_name -> heimdraht.v1.ProductVersionUse
+	6,  // 50: heimdraht.v1.ProductVersionUse.sessions:type_name -> heimdraht.v1.Count
+	6,  // 51: heimdraht.v1.ProductVersionUse.highest_30_days:type_name -> heimdraht.v1.Count
+	4,  // 52: heimdraht.v1.CapacityService.GetConcurrency:input_type -> heimdraht.v1.GetConcurrencyRequest
+	10, // 53: heimdraht.v1.CapacityService.GetUsage:input_type -> heimdraht.v1.GetUsageRequest
+	16, // 54: heimdraht.v1.CapacityService.GetForecast:input_type -> heimdraht.v1.GetForecastRequest
+	24, // 55: heimdraht.v1.CapacityService.ListProducts:input_type -> heimdraht.v1.ListProductsRequest
+	29, // 56: heimdraht.v1.CapacityService.Plan:input_type -> heimdraht.v1.PlanRequest
+	5,  // 57: heimdraht.v1.CapacityService.GetConcurrency:output_type -> heimdraht.v1.GetConcurrencyResponse
+	11, // 58: heimdraht.v1.CapacityService.GetUsage:output_type -> heimdraht.v1.GetUsageResponse
+	17, // 59: heimdraht.v1.CapacityService.GetForecast:output_type -> heimdraht.v1.GetForecastResponse
+	25, // 60: heimdraht.v1.CapacityService.ListProducts:output_type -> heimdraht.v1.ListProductsResponse
+	30, // 61: heimdraht.v1.CapacityService.Plan:output_type -> heimdraht.v1.PlanResponse
+	57, // [57:62] is the sub-list for method output_type
+	52, // [52:57] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_capacity_proto_init() }
@@ -1508,13 +2285,14 @@ func file_heimdraht_v1_capacity_proto_init() {
 	file_heimdraht_v1_access_proto_init()
 	file_heimdraht_v1_capacity_plan_proto_init()
 	file_heimdraht_v1_capacity_proto_msgTypes[10].OneofWrappers = []any{}
+	file_heimdraht_v1_capacity_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_capacity_proto_rawDesc), len(file_heimdraht_v1_capacity_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   16,
+			NumEnums:      4,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

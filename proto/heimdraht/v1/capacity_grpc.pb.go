@@ -21,6 +21,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	CapacityService_GetConcurrency_FullMethodName = "/heimdraht.v1.CapacityService/GetConcurrency"
 	CapacityService_GetUsage_FullMethodName       = "/heimdraht.v1.CapacityService/GetUsage"
+	CapacityService_GetForecast_FullMethodName    = "/heimdraht.v1.CapacityService/GetForecast"
 	CapacityService_ListProducts_FullMethodName   = "/heimdraht.v1.CapacityService/ListProducts"
 	CapacityService_Plan_FullMethodName           = "/heimdraht.v1.CapacityService/Plan"
 )
@@ -38,6 +39,8 @@ type CapacityServiceClient interface {
 	// minutes and more, as far as that speaks of nobody; by gateway and of all
 	// together to operators only.
 	GetUsage(ctx context.Context, in *GetUsageRequest, opts ...grpc.CallOption) (*GetUsageResponse, error)
+	// GetForecast says what is to be expected, from what GetUsage tells the caller.
+	GetForecast(ctx context.Context, in *GetForecastRequest, opts ...grpc.CallOption) (*GetForecastResponse, error)
 	// ListProducts counts the sessions in which metered products are in use, beside
 	// the seats that are owned. Numbers below 5 are told to nobody.
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
@@ -68,6 +71,16 @@ func (c *capacityServiceClient) GetUsage(ctx context.Context, in *GetUsageReques
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetUsageResponse)
 	err := c.cc.Invoke(ctx, CapacityService_GetUsage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *capacityServiceClient) GetForecast(ctx context.Context, in *GetForecastRequest, opts ...grpc.CallOption) (*GetForecastResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetForecastResponse)
+	err := c.cc.Invoke(ctx, CapacityService_GetForecast_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +120,8 @@ type CapacityServiceServer interface {
 	// minutes and more, as far as that speaks of nobody; by gateway and of all
 	// together to operators only.
 	GetUsage(context.Context, *GetUsageRequest) (*GetUsageResponse, error)
+	// GetForecast says what is to be expected, from what GetUsage tells the caller.
+	GetForecast(context.Context, *GetForecastRequest) (*GetForecastResponse, error)
 	// ListProducts counts the sessions in which metered products are in use, beside
 	// the seats that are owned. Numbers below 5 are told to nobody.
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
@@ -128,6 +143,9 @@ func (UnimplementedCapacityServiceServer) GetConcurrency(context.Context, *GetCo
 }
 func (UnimplementedCapacityServiceServer) GetUsage(context.Context, *GetUsageRequest) (*GetUsageResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetUsage not implemented")
+}
+func (UnimplementedCapacityServiceServer) GetForecast(context.Context, *GetForecastRequest) (*GetForecastResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetForecast not implemented")
 }
 func (UnimplementedCapacityServiceServer) ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListProducts not implemented")
@@ -192,6 +210,24 @@ func _CapacityService_GetUsage_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CapacityService_GetForecast_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetForecastRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CapacityServiceServer).GetForecast(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CapacityService_GetForecast_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CapacityServiceServer).GetForecast(ctx, req.(*GetForecastRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CapacityService_ListProducts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListProductsRequest)
 	if err := dec(in); err != nil {
@@ -242,6 +278,10 @@ var CapacityService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetUsage",
 			Handler:    _CapacityService_GetUsage_Handler,
+		},
+		{
+			MethodName: "GetForecast",
+			Handler:    _CapacityService_GetForecast_Handler,
 		},
 		{
 			MethodName: "ListProducts",
