@@ -160,7 +160,7 @@ func (h *history) judge(m porcupine.Model) {
 	switch result := porcupine.CheckOperationsTimeout(m, h.operations, 2*time.Minute); result {
 	case porcupine.Ok:
 	case porcupine.Illegal:
-		h.t.Errorf("no order explains the %d answers: %+v", len(h.operations), h.operations)
+		h.t.Errorf("no order explains the %d answers, of which the first are %+v", len(h.operations), h.operations[:min(40, len(h.operations))])
 	default:
 		h.t.Errorf("%d answers were not judged in time", len(h.operations))
 	}

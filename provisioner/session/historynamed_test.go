@@ -55,7 +55,7 @@ func stepNamed(before, input, output any) (bool, any) {
 	person := in.laptop / namedEach
 	switch in.what {
 	case "open":
-		granted := s.seats[person] == seatHers || s.counted() < namedSeats
+		granted := s.seats[person] != seatNone || s.counted() < namedSeats // one that is counted still is hers again
 		if !granted {
 			return code == provisioner.CodeNoSeat, s
 		}

@@ -96,8 +96,8 @@ func (w *idleWorld) passes(d time.Duration, rate int64) (lasted, told time.Durat
 		case told < 0:
 			told = lasted
 		}
-		for range 3 { // a gateway that says nothing for longer counts as cut off
-			time.Sleep(step / 3)
+		for range 6 { // a gateway that says nothing for ten seconds counts as cut off
+			time.Sleep(step / 6)
 			if rate >= 0 {
 				w.gateway.Acknowledged(w.epoch, 1<<40, nil)
 			}
