@@ -26,7 +26,7 @@ type Product struct {
 }
 
 // Use is what was seen of a product. Version is of the program that runs; empty: the
-// system does not tell it.
+// system does not tell it, or it was not asked yet: the first look at a program does.
 type Use struct {
 	Product string
 	InUse   bool
@@ -46,6 +46,8 @@ type Meter struct {
 	looking  bool
 	failed   bool
 	versions map[string]string // by program file, as it was when it was looked at
+	unknown  map[string]string // files whose version is to be learnt, by the same
+	learning bool
 }
 
 // Look says of each product, in the order given, whether it is in use now. Nil: it
@@ -59,6 +61,7 @@ func (m *Meter) Look(products []Product) []Use {
 		uses, err := m.look(products)
 		m.end(err)
 		seen <- uses
+		m.learn()
 	}()
 	patience := time.NewTimer(within)
 	defer patience.Stop()
@@ -126,7 +129,8 @@ func (m *Meter) look(products []Product) ([]Use, error) {
 	return uses, nil
 }
 
-// version is asked of a file once.
+// version is what is known of a file. What is not yet is learnt once who looks has been
+// told what runs: of a file that no package has it takes a second on a slow laptop.
 func (m *Meter) version(p program) string {
 	path, mark := p.file()
 	if path == "" {
@@ -134,20 +138,39 @@ func (m *Meter) version(p program) string {
 	}
 	key := path + "\x00" + mark
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	known, ok := m.versions[key]
-	m.mu.Unlock()
-	if ok {
-		return known
+	if !ok {
+		if m.unknown == nil {
+			m.unknown = make(map[string]string)
+		}
+		m.unknown[key] = path
 	}
-	version := plain(versionOf(path))
+	return known
+}
+
+// learn asks for the versions that are not known.
+func (m *Meter) learn() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	const most = 100 // files of an older version are not looked at again
-	if m.versions == nil || len(m.versions) >= most {
-		m.versions = make(map[string]string)
+	if m.learning {
+		return
 	}
-	m.versions[key] = version
-	return version
+	m.learning = true
+	defer func() { m.learning = false }()
+	for len(m.unknown) > 0 {
+		for key, path := range m.unknown {
+			delete(m.unknown, key)
+			m.mu.Unlock()
+			version := plain(versionOf(path))
+			m.mu.Lock()
+			const most = 100 // files of an older version are not looked at again
+			if m.versions == nil || len(m.versions) >= most {
+				m.versions = make(map[string]string)
+			}
+			m.versions[key] = version
+		}
+	}
 }
 
 // plain is a version as it may be told: some put words there. Empty: it is none.

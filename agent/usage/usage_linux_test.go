@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -62,12 +63,13 @@ func start(t testing.TB, file string) (pid int) {
 	return cmd.Process.Pid
 }
 
-// look is Look without its haste: the first one asks for versions, on a machine that has
-// other things to do.
+// look is a second Look, once the versions are known.
 func look(t *testing.T, m *Meter, products []Product) []Use {
 	t.Helper()
-	uses, err := m.look(products)
-	if err != nil {
+	_, err := m.look(products)
+	m.learn()
+	uses, again := m.look(products)
+	if err = errors.Join(err, again); err != nil {
 		t.Fatal(err)
 	}
 	return uses
