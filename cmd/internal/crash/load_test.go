@@ -17,7 +17,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/heimdraht/heimdraht/agent/control"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/provisionertest"
 )
 
@@ -169,7 +171,12 @@ func (w *worker) giveBack(d *device) { w.ask(func() { d.busy = false }) }
 
 func (w *worker) enrol(ctx context.Context) (*device, bool) {
 	n := int(w.people.Add(1) - 1)
-	laptop, err := provisionertest.TryEnrol(ctx, w.conn, provisionertest.NewLaptop(w.t), provisionertest.Login(n%townPeople), fmt.Sprint("SN", n))
+	key := provisionertest.NewLaptop(w.t)
+	laptop, err := provisionertest.TryEnrol(ctx, w.conn, key, provisionertest.Login(n%townPeople), fmt.Sprint("SN", n))
+	// So is told, too, whom the directory answered too late about, as in an emulated machine beside other work. People try again.
+	for again := 0; again < 3 && isRefused(control.FromStatus(err), provisioner.CodeSignInFailed); again++ {
+		laptop, err = provisionertest.TryEnrol(ctx, w.conn, key, provisionertest.Login(n%townPeople), fmt.Sprint("SN", n))
+	}
 	d := &device{Laptop: laptop, busy: true}
 	return d, w.note("enrolling", err, func() {
 		w.devices = append(w.devices, d)
