@@ -423,7 +423,7 @@ func (f *fake) GetConcurrency(context.Context, *heimdrahtv1.GetConcurrencyReques
 	return &heimdrahtv1.GetConcurrencyResponse{
 		At: at("2026-11-22T09:30:00Z"),
 		Tenants: []*heimdrahtv1.TenantConcurrency{
-			{Tenant: "stadt", Sessions: &heimdrahtv1.Count{Value: 731}}, {Tenant: "dorf", Sessions: &heimdrahtv1.Count{Withheld: true}}},
+			{Tenant: "stadt", Sessions: &heimdrahtv1.Count{Value: 731}}, {Tenant: "dorf", Sessions: &heimdrahtv1.Count{Withheld: true}, Until: at("2026-11-22T09:00:00Z")}},
 		Pools:    []*heimdrahtv1.PoolUsage{{Pool: "vpn", Seats: 1200, Burst: 50, Held: &heimdrahtv1.Count{Value: 0}}},
 		Gateways: []*heimdrahtv1.GatewayConcurrency{{Gateway: "gw1", Capacity: 1500, Sessions: &heimdrahtv1.Count{Value: 731}}},
 	}, nil

@@ -86,8 +86,9 @@ type usage struct {
 	kind  string // tenant, licence pool or gateway
 	name  string
 	inUse *heimdrahtv1.Count
-	of    int64 // seats or capacity; negative: a tenant has no number of its own
-	burst int64 // agreed beyond the seats; negative: only pools have one
+	of    int64     // seats or capacity; negative: a tenant has no number of its own
+	burst int64     // agreed beyond the seats; negative: only pools have one
+	until time.Time // of the quarter of an hour that is told; zero: now
 }
 
 // Run counts what is in use now.
@@ -116,10 +117,10 @@ func (c *concurrencyCommand) Run(ctx context.Context, a *app) error {
 func (a *app) showConcurrency(r *heimdrahtv1.GetConcurrencyResponse) error {
 	var tenants, pools, gateways []usage
 	for _, t := range r.GetTenants() {
-		tenants = append(tenants, usage{kind: "tenant", name: t.GetTenant(), inUse: t.GetSessions(), of: -1, burst: -1})
+		tenants = append(tenants, usage{kind: "tenant", name: t.GetTenant(), inUse: t.GetSessions(), of: -1, burst: -1, until: timeOf(t.GetUntil())})
 	}
 	for _, p := range r.GetPools() {
-		pools = append(pools, usage{kind: "licence_pool", name: p.GetPool(), inUse: p.GetHeld(), of: p.GetSeats(), burst: p.GetBurst()})
+		pools = append(pools, usage{kind: "licence_pool", name: p.GetPool(), inUse: p.GetHeld(), of: p.GetSeats(), burst: p.GetBurst(), until: timeOf(p.GetUntil())})
 	}
 	for _, g := range r.GetGateways() {
 		gateways = append(gateways, usage{kind: "gateway", name: g.GetGateway(), inUse: g.GetSessions(), of: g.GetCapacity(), burst: -1})
@@ -135,7 +136,7 @@ func (a *app) showConcurrency(r *heimdrahtv1.GetConcurrencyResponse) error {
 		return writeCSV(a.out, usageColumns(), append(append(tenants, pools...), gateways...))
 	}
 	a.say(words{"Stand %s", "as of %s"}, a.time(timeOf(r.GetAt())))
-	withheld := false
+	withheld, until := false, time.Time{}
 	for _, part := range []struct {
 		rows    []usage
 		columns []column[usage]
@@ -149,18 +150,31 @@ func (a *app) showConcurrency(r *heimdrahtv1.GetConcurrencyResponse) error {
 		}
 		for _, u := range part.rows {
 			withheld = withheld || u.inUse.GetWithheld()
+			if !u.until.IsZero() {
+				until = u.until
+			}
 		}
 	}
+	a.quarterHint(until)
 	if withheld {
 		a.hint(words{"Verdeckt sind Zahlen unter 5 und solche, aus denen man sie errechnen könnte.", "Withheld are numbers below 5 and those from which they could be computed."})
 	}
 	return nil
 }
 
+// quarterHint says of when numbers are that are not of now. A zero until: all are.
+func (a *app) quarterHint(until time.Time) {
+	if !until.IsZero() {
+		a.hint(words{"Wer Verbindungen nicht einzeln sehen darf, erfährt volle Stunden: das Höchste in der Viertelstunde bis %s.",
+			"Who may not list sessions is told full hours: the most at one time in the quarter of an hour until %s."}, a.time(until))
+	}
+}
+
 func tenantUsageColumns() []column[usage] {
 	return []column[usage]{
 		{"tenant", words{"Verwaltung", "tenant"}, func(u usage) any { return u.name }},
 		{"sessions", words{"Verbindungen", "sessions"}, func(u usage) any { return u.inUse }},
+		{"until", words{}, func(u usage) any { return u.until }},
 	}
 }
 
@@ -170,6 +184,7 @@ func poolUsageColumns() []column[usage] {
 		{"held", words{"belegt", "held"}, func(u usage) any { return u.inUse }},
 		{"seats", words{"Plätze", "seats"}, func(u usage) any { return u.of }},
 		{"burst", words{"dazu vereinbart", "burst"}, func(u usage) any { return u.burst }},
+		{"until", words{}, func(u usage) any { return u.until }},
 	}
 }
 
@@ -195,5 +210,6 @@ func usageColumns() []column[usage] {
 		{"in_use", words{}, func(u usage) any { return u.inUse }},
 		{"of", words{}, func(u usage) any { return known(u.of) }},
 		{"burst", words{}, func(u usage) any { return known(u.burst) }},
+		{"until", words{}, func(u usage) any { return u.until }},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
@@ -60,7 +61,7 @@ func (a *app) showSeats(r *heimdrahtv1.ListSeatsResponse, tenant string) error {
 
 // seatHints says what the numbers mean where one may wonder.
 func (a *app) seatHints(pools []*heimdrahtv1.SeatPool, tenant string) {
-	small, others, reserved, whole, queues := false, false, false, false, 0
+	small, others, reserved, whole, queues, until := false, false, false, false, 0, time.Time{}
 	var ofProducts []string
 	for _, p := range pools {
 		if p.GetOfProduct() {
@@ -73,9 +74,14 @@ func (a *app) seatHints(pools []*heimdrahtv1.SeatPool, tenant string) {
 		if p.GetWaiting().GetValue() > 0 {
 			queues++
 		}
+		if p.GetUntil() != nil {
+			until = timeOf(p.GetUntil())
+		}
 	}
+	a.quarterHint(until)
 	if small || reserved {
-		a.hint(words{"Verdeckt (bei reservierten: ?) sind Zahlen unter 5 und solche, aus denen man sie errechnen könnte.", "Withheld (of reserves: ?) are numbers below 5 and those from which they could be computed."})
+		a.hint(words{"Verdeckt (bei reservierten: ?) sind Zahlen unter 5, solche, aus denen man sie errechnen könnte, und was sich mit jeder Verbindung ändert. Die Verbindungen einer Verwaltung nennt heimdraht concurrency.",
+			"Withheld (of reserves: ?) are numbers below 5, those from which they could be computed, and what changes with every session. A tenant's sessions are told by heimdraht concurrency."})
 	}
 	if others && !small {
 		a.hint(words{"Verdeckt ist, was von allen Verwaltungen zählt, die sich einen Vorrat teilen: Sie sehen nicht alle.", "Withheld is what counts all tenants that share a pool: you do not see all of them."})
@@ -156,6 +162,7 @@ func seatColumns() []column[*heimdrahtv1.SeatPool] {
 			}
 			return p.GetWarning()
 		}},
+		{"until", words{}, func(p pool) any { return timeOf(p.GetUntil()) }},
 		{"next_end", words{"endet", "ends"}, func(p pool) any { return lastDay(timeOf(p.GetNextEnd())) }},
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -186,11 +185,6 @@ func TestForeignAndUnknownAreAnsweredAlike(t *testing.T) {
 			v, _, err := w.Sessions(t.Context(), a, helpdesk.SessionsRequest{Tenant: map[bool]string{true: "stadt", false: "nirgends"}[id == device.ID || id == person.ID]})
 			return v, err
 		},
-		"concurrency": func(a provisioner.Actor, id string) (any, error) {
-			v, err := w.Concurrency(t.Context(), a, map[bool]string{true: "stadt", false: "nirgends"}[id == device.ID || id == person.ID])
-			v.At = time.Time{}
-			return v, err
-		},
 	}
 	roles := []provisioner.Role{
 		provisioner.RoleAnonymous, provisioner.RoleDevice, provisioner.RoleGateway, provisioner.RoleStaff, provisioner.RoleHelpdesk,
@@ -203,7 +197,7 @@ func TestForeignAndUnknownAreAnsweredAlike(t *testing.T) {
 		}
 		actor := provisioner.Actor{ID: "x", Grants: grants, Language: rapid.SampledFrom([]string{"de", "en"}).Draw(rt, "language")}
 		foreign, unknown := rapid.SampledFrom([]string{device.ID, person.ID}).Draw(rt, "foreign"), provisioner.NewID()
-		name := rapid.SampledFrom([]string{"find", "person", "person in stadt", "device", "sessions", "sessions of a tenant", "concurrency"}).Draw(rt, "question")
+		name := rapid.SampledFrom([]string{"find", "person", "person in stadt", "device", "sessions", "sessions of a tenant"}).Draw(rt, "question")
 		a, errA := ask[name](actor, foreign)
 		b, errB := ask[name](actor, unknown)
 		textA := strings.ReplaceAll(fmt.Sprintf("%+v %v", a, errA), foreign, "X")
@@ -224,19 +218,17 @@ func TestWhoMayLook(t *testing.T) {
 	w.person(t, "stadt", "eva", "Eva Müller")
 	person, device := w.persons["stadt/eva"].ID, w.devices["stadt/eva"].ID
 	for _, c := range []struct {
-		actor    provisioner.Actor
-		look     provisioner.Code
-		plan     provisioner.Code
-		gateways bool
+		actor provisioner.Actor
+		look  provisioner.Code
 	}{
-		{provisioner.Actor{}, provisioner.CodeNotSignedIn, provisioner.CodeNotSignedIn, false},
-		{as(provisioner.RoleDevice, "stadt"), provisioner.CodeNotAllowed, provisioner.CodeNotAllowed, false},
-		{as(provisioner.RoleGateway, ""), provisioner.CodeNotAllowed, provisioner.CodeNotAllowed, false},
-		{as(provisioner.RoleStaff, "stadt"), provisioner.CodeNotAllowed, provisioner.CodeNotAllowed, false},
-		{as(provisioner.RolePlanner, "stadt"), provisioner.CodeNotAllowed, "", false},
-		{as(provisioner.RoleHelpdesk, "stadt"), "", provisioner.CodeNotAllowed, false},
-		{as(provisioner.RoleTenantAdmin, "stadt"), "", "", false},
-		{as(provisioner.RoleOperator, ""), "", "", true},
+		{provisioner.Actor{}, provisioner.CodeNotSignedIn},
+		{as(provisioner.RoleDevice, "stadt"), provisioner.CodeNotAllowed},
+		{as(provisioner.RoleGateway, ""), provisioner.CodeNotAllowed},
+		{as(provisioner.RoleStaff, "stadt"), provisioner.CodeNotAllowed},
+		{as(provisioner.RolePlanner, "stadt"), provisioner.CodeNotAllowed},
+		{as(provisioner.RoleHelpdesk, "stadt"), ""},
+		{as(provisioner.RoleTenantAdmin, "stadt"), ""},
+		{as(provisioner.RoleOperator, ""), ""},
 	} {
 		_, _, find := w.FindPeople(t.Context(), c.actor, "eva", 0)
 		_, show := w.Person(t.Context(), c.actor, "stadt", person)
@@ -247,128 +239,5 @@ func TestWhoMayLook(t *testing.T) {
 				t.Errorf("%s looks: %v", c.actor.MainRole(), err)
 			}
 		}
-		counted, err := w.Concurrency(t.Context(), c.actor, "")
-		if codeOf(err) != c.plan || (len(counted.Gateways) > 0) != c.gateways {
-			t.Errorf("%s plans: %+v, %v", c.actor.MainRole(), counted, err)
-		}
 	}
-}
-
-func TestConcurrency(t *testing.T) {
-	w := newWorld(t)
-	w.connected(t, "stadt", "vpn", 6)
-	w.connected(t, "stadt", "rds", 5)
-	w.connected(t, "dorf", "vpn", 3)
-	exact, hidden := func(n int64) helpdesk.Count { return helpdesk.Count{Value: n} }, helpdesk.Count{Withheld: true}
-	for _, c := range []struct {
-		name    string
-		actor   provisioner.Actor
-		tenants []helpdesk.TenantUse
-		vpn     helpdesk.Count
-	}{
-		{"the operator sees all", as(provisioner.RoleOperator, ""), []helpdesk.TenantUse{{Tenant: "dorf", Sessions: exact(3)}, {Tenant: "stadt", Sessions: exact(11)}}, exact(9)},
-		{"the administrator sees the own numbers", as(provisioner.RoleTenantAdmin, "dorf"), []helpdesk.TenantUse{{Tenant: "dorf", Sessions: exact(3)}}, exact(3)},
-		{"a planner with enough people", as(provisioner.RolePlanner, "stadt"), []helpdesk.TenantUse{{Tenant: "stadt", Sessions: exact(11)}}, exact(6)},
-		{"a planner with few people", as(provisioner.RolePlanner, "dorf"), []helpdesk.TenantUse{{Tenant: "dorf", Sessions: hidden}}, hidden},
-		{"a planner of both cannot subtract", provisioner.Actor{ID: "x", Grants: []provisioner.Grant{{Role: provisioner.RolePlanner, Tenant: "dorf"}, {Role: provisioner.RolePlanner, Tenant: "stadt"}}},
-			[]helpdesk.TenantUse{{Tenant: "dorf", Sessions: hidden}, {Tenant: "stadt", Sessions: hidden}}, hidden},
-	} {
-		got, err := w.Concurrency(t.Context(), c.actor, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(c.tenants, got.Tenants); diff != "" {
-			t.Errorf("%s: tenants (-want +got):\n%s", c.name, diff)
-		}
-		for _, p := range got.Pools {
-			if p.Pool == "vpn" && (p.Held != c.vpn || p.Seats != 100 || p.Burst != 5) {
-				t.Errorf("%s: pool %+v, want %+v held", c.name, p, c.vpn)
-			}
-		}
-	}
-}
-
-func TestConcurrencyOfOneTenant(t *testing.T) {
-	w := newWorld(t)
-	w.connected(t, "stadt", "vpn", 2)
-	w.connected(t, "dorf", "vpn", 1)
-	got, err := w.Concurrency(t.Context(), as(provisioner.RoleOperator, ""), "dorf")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]helpdesk.TenantUse{{Tenant: "dorf", Sessions: helpdesk.Count{Value: 1}}}, got.Tenants); diff != "" {
-		t.Errorf("tenants (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]helpdesk.PoolUse{{Pool: "vpn", Seats: 100, Burst: 5, Held: helpdesk.Count{Value: 1}}}, got.Pools); diff != "" {
-		t.Errorf("pools (-want +got):\n%s", diff)
-	}
-}
-
-// No planner, whatever she may also be, can compute a number below five from
-// what one answer, or the answers for each tenant together, tell her.
-func TestPlannersCannotCompute(t *testing.T) {
-	w := newWorld(t)
-	rapid.Check(t, func(rt *rapid.T) {
-		w.disconnects(t)
-		parts := map[string]int{
-			"stadt vpn": rapid.IntRange(0, 8).Draw(rt, "stadt vpn"), "stadt rds": rapid.IntRange(0, 8).Draw(rt, "stadt rds"),
-			"dorf vpn": rapid.IntRange(0, 8).Draw(rt, "dorf vpn"),
-		}
-		for part, n := range parts {
-			tenant, pool, _ := strings.Cut(part, " ")
-			w.connected(t, tenant, pool, n)
-		}
-		planner := provisioner.Actor{ID: "x", Grants: []provisioner.Grant{{Role: provisioner.RolePlanner, Tenant: "stadt"}, {Role: provisioner.RolePlanner, Tenant: "dorf"}}}
-		// What is told, as sums of parts.
-		var sums [][]string
-		for _, tenant := range []string{"", "stadt", "dorf"} {
-			c, err := w.Concurrency(t.Context(), planner, tenant)
-			if err != nil {
-				rt.Fatal(err)
-			}
-			for _, u := range c.Tenants {
-				if !u.Sessions.Withheld {
-					sums = append(sums, map[string][]string{"stadt": {"stadt vpn", "stadt rds"}, "dorf": {"dorf vpn"}}[u.Tenant])
-				}
-			}
-			for _, p := range c.Pools {
-				if p.Held.Withheld {
-					continue
-				}
-				all := map[string][]string{"vpn": {"stadt vpn", "dorf vpn"}, "rds": {"stadt rds"}}[p.Pool]
-				var within []string
-				for _, part := range all {
-					if tenant == "" || strings.HasPrefix(part, tenant) {
-						within = append(within, part)
-					}
-				}
-				sums = append(sums, within)
-			}
-		}
-		for part, n := range computed(sums, parts) {
-			if n < 5 {
-				rt.Fatalf("%s = %d follows from %v", part, n, sums)
-			}
-		}
-	})
-}
-
-// computed gives the parts that follow from sums: those told alone, and those
-// left when known ones are taken away.
-func computed(sums [][]string, parts map[string]int) map[string]int {
-	known := make(map[string]int)
-	for range len(parts) + 1 {
-		for _, sum := range sums {
-			var unknown []string
-			for _, p := range sum {
-				if _, ok := known[p]; !ok {
-					unknown = append(unknown, p)
-				}
-			}
-			if len(unknown) == 1 {
-				known[unknown[0]] = parts[unknown[0]]
-			}
-		}
-	}
-	return known
 }

@@ -114,20 +114,6 @@ func (w *world) connected(t testing.TB, tenant, pool string, n int) {
 	}
 }
 
-// disconnects closes every session.
-func (w *world) disconnects(t testing.TB) {
-	t.Helper()
-	w.update(t, func(tx *store.Writer) error {
-		for who, s := range w.open {
-			if _, err := tx.CloseSessionOf(s.Device, provisioner.CodeSessionClosed); err != nil {
-				return err
-			}
-			delete(w.open, who)
-		}
-		return nil
-	})
-}
-
 func as(role provisioner.Role, tenant string) provisioner.Actor {
 	return provisioner.Actor{ID: "x", Grants: []provisioner.Grant{{Role: role, Tenant: tenant}}, Language: "en"}
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
-	"github.com/heimdraht/heimdraht/provisioner/capacity"
 	"github.com/heimdraht/heimdraht/provisioner/seat"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
@@ -33,6 +32,11 @@ type Pool struct {
 	Highest   Count     // today
 	HighestAt time.Time // the quarter of an hour; zero: it is withheld, or nobody has looked yet
 	Warning   Count     // the threshold that is passed, in percent; zero: none
+
+	// Until is set for those who may not list the sessions: InUse, and Warning with it, is the
+	// most at one time in the quarter of an hour that ended then, and Highest that in the full
+	// hours of today. Zero: now.
+	Until time.Time
 }
 
 // Share is a tenant's part of a pool.
@@ -77,10 +81,17 @@ func (s *Service) Seats(ctx context.Context, actor provisioner.Actor, tenant str
 		if err != nil {
 			return err
 		}
+		told, err := readTold(tx, pools, now)
+		if err != nil {
+			return err
+		}
 		for _, v := range pools {
 			p := v.used(actor, waiting, now)
 			p.Product = meters.countAny(v)
-			v.addAll(&p, actor, peaks[p.Name], classes[p.Name])
+			v.addAll(&p, peaks[p.Name], classes[p.Name])
+			if v.Pool.Model == provisioner.PoolConcurrent && !p.Product {
+				v.tell(&p, told)
+			}
 			list = append(list, p)
 		}
 		return nil
@@ -102,7 +113,7 @@ func (v view) used(actor provisioner.Actor, waiting queues, now time.Time) Pool 
 		unused += share(s).Unused()
 		borrowed += share(s).Borrowed()
 		if open(actor, s.Tenant) {
-			p.Tenants = append(p.Tenants, Share{s.Tenant, s.Guarantee, s.Held, share(s).Borrowed(), waiting.count[s.Pool][s.Tenant]})
+			p.Tenants = append(p.Tenants, Share{s.Tenant, s.Guarantee, s.Held, share(s).Borrowed(), waiting[s.Pool][s.Tenant]})
 		}
 	}
 	p.InUse, p.GuaranteedUnused, p.Borrowed = v.count(held), v.count(unused), v.count(borrowed)
@@ -111,21 +122,15 @@ func (v view) used(actor provisioner.Actor, waiting queues, now time.Time) Pool 
 }
 
 // addAll says what there is to say of the whole pool.
-func (v view) addAll(p *Pool, actor provisioner.Actor, peak store.Peak, classes []store.PoolClass) {
-	p.Lent, p.Highest, p.Warning = v.of(v.lent(classes)), v.of(max(peak.Seats, v.Held)), v.of(v.warning())
+func (v view) addAll(p *Pool, peak store.Peak, classes []store.PoolClass) {
+	p.Lent, p.Highest, p.Warning = v.of(v.lent(classes)), v.of(max(peak.Seats, v.Held)), v.of(v.warning(v.Held))
 	if !p.Highest.Withheld {
 		p.HighestAt = peak.At
 	}
-	mayList := allOpen(actor, v.shares) && allOpen(actor, v.others)
 	for _, c := range classes {
-		if c.Reserve == 0 {
-			continue
+		if c.Reserve > 0 {
+			p.Reserved = append(p.Reserved, Reserve{Class: c.Class, Seats: c.Reserve, Unused: v.of(max(0, c.Reserve-c.Held))})
 		}
-		r := Reserve{Class: c.Class, Seats: c.Reserve, Unused: v.of(max(0, c.Reserve-c.Held))}
-		if !mayList && c.Held < capacity.Smallest {
-			r.Unused = Count{Withheld: true}
-		}
-		p.Reserved = append(p.Reserved, r)
 	}
 }
 
@@ -142,55 +147,44 @@ func (v view) lent(classes []store.PoolClass) int64 {
 	return seat.Lent(v.quantity.Most(), reserved, shares)
 }
 
-// warning is the highest threshold that is passed.
-func (v view) warning() (passed int64) {
+// warning is the highest threshold that so many held seats pass.
+func (v view) warning(held int64) (passed int64) {
 	thresholds := v.Pool.WarnAt
 	if len(thresholds) == 0 {
 		thresholds = provisioner.DefaultWarnings()
 	}
 	for _, percent := range thresholds {
-		if v.Held > 0 && v.Held*100 >= percent*v.quantity.Seats {
+		if held > 0 && held*100 >= percent*v.quantity.Seats {
 			passed = percent
 		}
 	}
 	return passed
 }
 
-// queues is how many laptops wait.
-type queues struct {
-	count  map[string]map[string]int64 // by pool and tenant
-	hidden map[string]bool             // pools of which it is withheld, of tenants whose people the caller may not list
-}
+// queues is how many laptops wait, by pool and tenant.
+type queues map[string]map[string]int64
 
-// queuesOf counts who waits, of tenants that the actor sees. That nobody does is told of
-// every tenant: it says nothing of anybody.
-func queuesOf(tx *store.Reader, actor provisioner.Actor) (q queues, err error) {
+// queuesOf counts who waits, of tenants that the actor sees.
+func queuesOf(tx *store.Reader, actor provisioner.Actor) (queues, error) {
 	list, err := tx.QueueLengths(provisioner.ScopeOf(actor, provisioner.ActionReadConcurrency))
-	q.count = make(map[string]map[string]int64)
-	var judged []capacity.Held
+	q := make(queues)
 	for _, h := range list {
-		if q.count[h.Pool] == nil {
-			q.count[h.Pool] = make(map[string]int64)
+		if q[h.Pool] == nil {
+			q[h.Pool] = make(map[string]int64)
 		}
-		q.count[h.Pool][h.Tenant] = h.Seats
-		if !open(actor, h.Tenant) {
-			judged = append(judged, h)
-		}
+		q[h.Pool][h.Tenant] = h.Seats
 	}
-	_, q.hidden = capacity.Withheld(nil, judged)
 	return q, err
 }
 
-// waiting counts who waits of the tenants that are asked about.
-func (v view) waiting(actor provisioner.Actor, q queues) Count {
-	n, hidden := int64(0), v.withheld
-	for _, s := range v.shares {
-		waits := q.count[v.Pool.Name][s.Tenant]
-		n += waits
-		hidden = hidden || waits > 0 && q.hidden[v.Pool.Name] && !open(actor, s.Tenant)
-	}
-	if hidden {
+// waiting counts who waits of the tenants that are asked about, for those who may list
+// their sessions.
+func (v view) waiting(actor provisioner.Actor, q queues) (c Count) {
+	if !allOpen(actor, v.shares) {
 		return Count{Withheld: true}
 	}
-	return Count{Value: n}
+	for _, s := range v.shares {
+		c.Value += q[v.Pool.Name][s.Tenant]
+	}
+	return c
 }

@@ -3,8 +3,9 @@
 // somebody gets a seat or does not.
 //
 // What always holds here:
-//   - Planners are told counts, and none below capacity.Smallest of tenants whose sessions
-//     they may not list anyway, nor one from which such a count follows.
+//   - Planners are told counts. How many seats sessions hold now is counted for those who may
+//     list the sessions anyway; others are told what usage tells, by full hours, and of named
+//     seats no count below capacity.Smallest, nor one from which such a count follows.
 //   - What is said of all tenants' seats, and of contracts' prices, is told only to who
 //     sees all tenants that share the pool.
 //   - Assigning a seat and taking it back are recorded in the transaction that does it.
@@ -43,8 +44,8 @@ type view struct {
 	shares   []store.PoolShare    // of tenants that the caller asks about
 	others   []store.PoolShare    // the rest
 	whole    bool                 // the caller may see all that share it
-	withheld bool                 // what counts the tenants asked about is
-	hidden   bool                 // what counts all of them is
+	withheld bool                 // what counts the tenants asked about now is
+	hidden   bool                 // what counts all of them now is
 }
 
 // views lists the pools that the actor may see, by name; of one tenant, or of all if that is
@@ -70,15 +71,20 @@ func views(tx *store.Reader, actor provisioner.Actor, tenant string, now time.Ti
 			others[s.Pool] = append(others[s.Pool], s)
 		}
 	}
-	hidden, err := withheld(tx, actor, scope, all)
+	small, err := withheld(tx, actor, scope, all)
 	var list []view
 	for _, p := range pools {
-		v := view{PoolState: p, quantity: p.Pool.At(now), shares: shares[p.Pool.Name], others: others[p.Pool.Name], hidden: hidden[p.Pool.Name]}
+		v := view{PoolState: p, quantity: p.Pool.At(now), shares: shares[p.Pool.Name], others: others[p.Pool.Name]}
 		if len(v.shares) == 0 {
 			continue
 		}
 		v.whole = !slices.ContainsFunc(v.others, func(s store.PoolShare) bool { return !scope.Includes(s.Tenant) })
-		v.withheld = v.hidden && !allOpen(actor, v.shares)
+		// Sessions come and go, so that a count that may be asked for at any time would tell who
+		// does. Named seats stay.
+		comesAndGoes := p.Pool.Model == provisioner.PoolConcurrent
+		mine, all := allOpen(actor, v.shares), allOpen(actor, v.shares) && allOpen(actor, v.others)
+		v.withheld = !mine && (comesAndGoes || small[p.Pool.Name])
+		v.hidden = !v.whole || !all && comesAndGoes || small[p.Pool.Name]
 		list = append(list, v)
 	}
 	return list, err
@@ -126,7 +132,7 @@ func (v view) count(n int64) Count {
 
 // of is a number of seats of all tenants, for who may see all of them.
 func (v view) of(n int64) Count {
-	if !v.whole || v.hidden {
+	if v.hidden {
 		return Count{Withheld: true}
 	}
 	return Count{Value: n}

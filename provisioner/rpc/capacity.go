@@ -5,7 +5,6 @@ import (
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner/capacity"
-	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
 	"github.com/heimdraht/heimdraht/provisioner/metering"
 	"github.com/heimdraht/heimdraht/provisioner/planning"
 	"github.com/heimdraht/heimdraht/provisioner/usage"
@@ -13,23 +12,22 @@ import (
 
 type capacityHandler struct {
 	heimdrahtv1.UnimplementedCapacityServiceServer
-	helpdesk *helpdesk.Service
 	metering *metering.Service
 	planning *planning.Service
 	usage    *usage.Service
 }
 
 func (h *capacityHandler) GetConcurrency(ctx context.Context, r *heimdrahtv1.GetConcurrencyRequest) (*heimdrahtv1.GetConcurrencyResponse, error) {
-	c, err := h.helpdesk.Concurrency(ctx, actorOf(ctx), r.GetTenant())
+	c, err := h.usage.Concurrency(ctx, actorOf(ctx), r.GetTenant())
 	if err != nil {
 		return nil, err
 	}
 	answer := &heimdrahtv1.GetConcurrencyResponse{At: stamp(c.At)}
 	for _, t := range c.Tenants {
-		answer.Tenants = append(answer.Tenants, &heimdrahtv1.TenantConcurrency{Tenant: t.Tenant, Sessions: fromCount(t.Sessions)})
+		answer.Tenants = append(answer.Tenants, &heimdrahtv1.TenantConcurrency{Tenant: t.Tenant, Sessions: fromCount(t.Sessions), Until: stamp(t.Until)})
 	}
 	for _, p := range c.Pools {
-		answer.Pools = append(answer.Pools, &heimdrahtv1.PoolUsage{Pool: p.Pool, Seats: p.Seats, Burst: p.Burst, Held: fromCount(p.Held)})
+		answer.Pools = append(answer.Pools, &heimdrahtv1.PoolUsage{Pool: p.Pool, Seats: p.Seats, Burst: p.Burst, Held: fromCount(p.Held), Until: stamp(p.Until)})
 	}
 	for _, g := range c.Gateways {
 		answer.Gateways = append(answer.Gateways, &heimdrahtv1.GatewayConcurrency{Gateway: g.Gateway, Capacity: g.Capacity, Sessions: fromCount(g.Sessions)})

@@ -121,7 +121,7 @@ func New(o Options) *Server {
 	heimdrahtv1.RegisterInvitationServiceServer(services, &invitationHandler{helpdeskHandler: desk})
 	heimdrahtv1.RegisterStaticServiceServer(services, &staticHandler{sessions: o.Sessions})
 	heimdrahtv1.RegisterExternalServiceServer(services, &externalHandler{enrolment: o.Enrolment})
-	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{helpdesk: o.Helpdesk, metering: o.Metering, planning: o.Planning, usage: o.Usage})
+	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{metering: o.Metering, planning: o.Planning, usage: o.Usage})
 	heimdrahtv1.RegisterLicenceServiceServer(services, &licenceHandler{licensing: o.Licensing})
 	heimdrahtv1.RegisterAdminServiceServer(services, &adminHandler{tenancy: o.Tenancy})
 	heimdrahtv1.RegisterDirectoryServiceServer(services, &directoryHandler{entitlement: o.Entitlement})

@@ -63,9 +63,9 @@ func TestDifferencesEndUpAsTheWhole(t *testing.T) {
 // and these tenants.
 func books(tx *store.Reader, tenants []string) (map[string][]string, error) {
 	rows := make(map[string][]string)
-	shares, err := tx.Held(provisioner.Everywhere())
+	shares, err := tx.PoolShares()
 	for _, h := range shares {
-		rows[h.Pool] = append(rows[h.Pool], fmt.Sprint(h.Tenant, h.Seats))
+		rows[h.Pool] = append(rows[h.Pool], fmt.Sprint(h.Tenant, h.Held))
 	}
 	pools, poolsErr := tx.Pools()
 	for _, p := range pools {

@@ -112,14 +112,6 @@ func scanEntitled(s scanner) (e entitlement, err error) {
 	return e, err
 }
 
-// Held lists how many seats of each pool the tenants in scope hold, those that
-// hold none included.
-func (r *Reader) Held(scope provisioner.Scope) ([]capacity.Held, error) {
-	a := new(args)
-	return all(r.q, scanHeldSeats,
-		`select pool, tenant, held from pool_share where `+a.scope(scope, "tenant")+` order by pool, tenant`, a.list...)
-}
-
 // PutPool makes or changes a pool. Shares of tenants that the declaration no
 // longer names stay until their last seat is back, without guarantee. was is the
 // pool as it is stored, zero if there is none; without it all shares are written

@@ -12,6 +12,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/capacity"
+	"github.com/heimdraht/heimdraht/provisioner/licensing"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 	"github.com/heimdraht/heimdraht/provisioner/usage"
 )
@@ -24,6 +25,14 @@ func (w *world) attack(t *testing.T, into answers) {
 	t.Helper()
 	now := time.Since(begin()).Round(time.Minute)
 	for _, who := range []provisioner.Actor{planner(tenants...), planner("dorf"), planner("stadt", "dorf"), planner("markt")} {
+		for _, g := range append(who.Grants, provisioner.Grant{}) { // of all, and of each
+			c, err := w.Concurrency(t.Context(), who, g.Tenant)
+			seats, _, failed := licensing.New(w.store).Seats(t.Context(), who, g.Tenant)
+			if err := errors.Join(err, failed); err != nil {
+				t.Fatal(err)
+			}
+			into[fmt.Sprintf("at %v: %v of %q now", now, who.Grants, g.Tenant)] = fmt.Sprintf("%+v %+v %+v", c.Tenants, c.Pools, seats)
+		}
 		for _, by := range []usage.Kind{usage.Tenants, usage.Pools} {
 			for _, step := range []time.Duration{usage.Quarter, usage.Hour, usage.Day} {
 				for from := time.Duration(0); from < now; from += 17 * time.Minute {

@@ -416,9 +416,12 @@ func (x *Count) GetWithheld() bool {
 }
 
 type TenantConcurrency struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	Sessions      *Count                 `protobuf:"bytes,2,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Tenant   string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Sessions *Count                 `protobuf:"bytes,2,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	// Set: they are the most at one time in the quarter of an hour that ended then, as
+	// GetUsage tells it. Not set: now.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -467,12 +470,21 @@ func (x *TenantConcurrency) GetSessions() *Count {
 	return nil
 }
 
+func (x *TenantConcurrency) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
 type PoolUsage struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Pool          string                 `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
-	Seats         int64                  `protobuf:"varint,2,opt,name=seats,proto3" json:"seats,omitempty"`
-	Burst         int64                  `protobuf:"varint,3,opt,name=burst,proto3" json:"burst,omitempty"`
-	Held          *Count                 `protobuf:"bytes,4,opt,name=held,proto3" json:"held,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Pool  string                 `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
+	Seats int64                  `protobuf:"varint,2,opt,name=seats,proto3" json:"seats,omitempty"`
+	Burst int64                  `protobuf:"varint,3,opt,name=burst,proto3" json:"burst,omitempty"`
+	Held  *Count                 `protobuf:"bytes,4,opt,name=held,proto3" json:"held,omitempty"`
+	// As of a tenant.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=until,proto3" json:"until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -531,6 +543,13 @@ func (x *PoolUsage) GetBurst() int64 {
 func (x *PoolUsage) GetHeld() *Count {
 	if x != nil {
 		return x.Held
+	}
+	return nil
+}
+
+func (x *PoolUsage) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
 	}
 	return nil
 }
@@ -1997,15 +2016,17 @@ const file_heimdraht_v1_capacity_proto_rawDesc = "" +
 	"\bgateways\x18\x04 \x03(\v2 .heimdraht.v1.GatewayConcurrencyR\bgateways\"9\n" +
 	"\x05Count\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\x03R\x05value\x12\x1a\n" +
-	"\bwithheld\x18\x02 \x01(\bR\bwithheld\"\\\n" +
+	"\bwithheld\x18\x02 \x01(\bR\bwithheld\"\x8e\x01\n" +
 	"\x11TenantConcurrency\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12/\n" +
-	"\bsessions\x18\x02 \x01(\v2\x13.heimdraht.v1.CountR\bsessions\"t\n" +
+	"\bsessions\x18\x02 \x01(\v2\x13.heimdraht.v1.CountR\bsessions\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\xa6\x01\n" +
 	"\tPoolUsage\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x14\n" +
 	"\x05seats\x18\x02 \x01(\x03R\x05seats\x12\x14\n" +
 	"\x05burst\x18\x03 \x01(\x03R\x05burst\x12'\n" +
-	"\x04held\x18\x04 \x01(\v2\x13.heimdraht.v1.CountR\x04held\"{\n" +
+	"\x04held\x18\x04 \x01(\v2\x13.heimdraht.v1.CountR\x04held\x120\n" +
+	"\x05until\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"{\n" +
 	"\x12GatewayConcurrency\x12\x18\n" +
 	"\agateway\x18\x01 \x01(\tR\agateway\x12\x1a\n" +
 	"\bcapacity\x18\x02 \x01(\x03R\bcapacity\x12/\n" +
@@ -2213,68 +2234,70 @@ var file_heimdraht_v1_capacity_proto_depIdxs = []int32{
 	8,  // 2: heimdraht.v1.GetConcurrencyResponse.pools:type_name -> heimdraht.v1.PoolUsage
 	9,  // 3: heimdraht.v1.GetConcurrencyResponse.gateways:type_name -> heimdraht.v1.GatewayConcurrency
 	6,  // 4: heimdraht.v1.TenantConcurrency.sessions:type_name -> heimdraht.v1.Count
-	6,  // 5: heimdraht.v1.PoolUsage.held:type_name -> heimdraht.v1.Count
-	6,  // 6: heimdraht.v1.GatewayConcurrency.sessions:type_name -> heimdraht.v1.Count
-	0,  // 7: heimdraht.v1.GetUsageRequest.by:type_name -> heimdraht.v1.UsageBy
-	28, // 8: heimdraht.v1.GetUsageRequest.from:type_name -> google.protobuf.Timestamp
-	28, // 9: heimdraht.v1.GetUsageRequest.to:type_name -> google.protobuf.Timestamp
-	1,  // 10: heimdraht.v1.GetUsageRequest.measures:type_name -> heimdraht.v1.UsageMeasure
-	28, // 11: heimdraht.v1.GetUsageResponse.from:type_name -> google.protobuf.Timestamp
-	28, // 12: heimdraht.v1.GetUsageResponse.to:type_name -> google.protobuf.Timestamp
-	12, // 13: heimdraht.v1.GetUsageResponse.series:type_name -> heimdraht.v1.UsageSeries
-	0,  // 14: heimdraht.v1.UsageSeries.by:type_name -> heimdraht.v1.UsageBy
-	13, // 15: heimdraht.v1.UsageSeries.points:type_name -> heimdraht.v1.UsagePoint
-	28, // 16: heimdraht.v1.UsagePoint.at:type_name -> google.protobuf.Timestamp
-	14, // 17: heimdraht.v1.UsagePoint.sessions:type_name -> heimdraht.v1.UsageGauge
-	14, // 18: heimdraht.v1.UsagePoint.queue:type_name -> heimdraht.v1.UsageGauge
-	6,  // 19: heimdraht.v1.UsagePoint.opened:type_name -> heimdraht.v1.Count
-	6,  // 20: heimdraht.v1.UsagePoint.received_bytes:type_name -> heimdraht.v1.Count
-	6,  // 21: heimdraht.v1.UsagePoint.sent_bytes:type_name -> heimdraht.v1.Count
-	15, // 22: heimdraht.v1.UsagePoint.refused:type_name -> heimdraht.v1.UsageRefused
-	2,  // 23: heimdraht.v1.UsageRefused.reason:type_name -> heimdraht.v1.RefusalReason
-	6,  // 24: heimdraht.v1.UsageRefused.attempts:type_name -> heimdraht.v1.Count
-	0,  // 25: heimdraht.v1.GetForecastRequest.by:type_name -> heimdraht.v1.UsageBy
-	0,  // 26: heimdraht.v1.GetForecastResponse.by:type_name -> heimdraht.v1.UsageBy
-	28, // 27: heimdraht.v1.GetForecastResponse.since:type_name -> google.protobuf.Timestamp
-	18, // 28: heimdraht.v1.GetForecastResponse.hours:type_name -> heimdraht.v1.ForecastHour
-	19, // 29: heimdraht.v1.GetForecastResponse.weeks:type_name -> heimdraht.v1.ForecastPeak
-	20, // 30: heimdraht.v1.GetForecastResponse.exhausted:type_name -> heimdraht.v1.ForecastExhaustion
-	21, // 31: heimdraht.v1.GetForecastResponse.changes:type_name -> heimdraht.v1.ForecastChange
-	22, // 32: heimdraht.v1.GetForecastResponse.backtest:type_name -> heimdraht.v1.ForecastComparison
-	28, // 33: heimdraht.v1.ForecastHour.at:type_name -> google.protobuf.Timestamp
-	3,  // 34: heimdraht.v1.ForecastHour.method:type_name -> heimdraht.v1.ForecastMethod
-	28, // 35: heimdraht.v1.ForecastPeak.from:type_name -> google.protobuf.Timestamp
-	28, // 36: heimdraht.v1.ForecastPeak.until:type_name -> google.protobuf.Timestamp
-	3,  // 37: heimdraht.v1.ForecastPeak.method:type_name -> heimdraht.v1.ForecastMethod
-	28, // 38: heimdraht.v1.ForecastExhaustion.at:type_name -> google.protobuf.Timestamp
-	28, // 39: heimdraht.v1.ForecastChange.at:type_name -> google.protobuf.Timestamp
-	23, // 40: heimdraht.v1.ForecastComparison.profile:type_name -> heimdraht.v1.ForecastScore
-	23, // 41: heimdraht.v1.ForecastComparison.naive:type_name -> heimdraht.v1.ForecastScore
-	3,  // 42: heimdraht.v1.ForecastComparison.better:type_name -> heimdraht.v1.ForecastMethod
-	3,  // 43: heimdraht.v1.ForecastComparison.better_at_peaks:type_name -> heimdraht.v1.ForecastMethod
-	28, // 44: heimdraht.v1.ListProductsResponse.at:type_name -> google.protobuf.Timestamp
-	26, // 45: heimdraht.v1.ListProductsResponse.products:type_name -> heimdraht.v1.ProductUse
-	6,  // 46: heimdraht.v1.ProductUse.sessions:type_name -> heimdraht.v1.Count
-	6,  // 47: heimdraht.v1.ProductUse.highest_today:type_name -> heimdraht.v1.Count
-	6,  // 48: heimdraht.v1.ProductUse.highest_30_days:type_name -> heimdraht.v1.Count
-	27, // 49: heimdraht.v1.ProductUse.versions:type_name -> heimdraht.v1.ProductVersionUse
-	6,  // 50: heimdraht.v1.ProductVersionUse.sessions:type_name -> heimdraht.v1.Count
-	6,  // 51: heimdraht.v1.ProductVersionUse.highest_30_days:type_name -> heimdraht.v1.Count
-	4,  // 52: heimdraht.v1.CapacityService.GetConcurrency:input_type -> heimdraht.v1.GetConcurrencyRequest
-	10, // 53: heimdraht.v1.CapacityService.GetUsage:input_type -> heimdraht.v1.GetUsageRequest
-	16, // 54: heimdraht.v1.CapacityService.GetForecast:input_type -> heimdraht.v1.GetForecastRequest
-	24, // 55: heimdraht.v1.CapacityService.ListProducts:input_type -> heimdraht.v1.ListProductsRequest
-	29, // 56: heimdraht.v1.CapacityService.Plan:input_type -> heimdraht.v1.PlanRequest
-	5,  // 57: heimdraht.v1.CapacityService.GetConcurrency:output_type -> heimdraht.v1.GetConcurrencyResponse
-	11, // 58: heimdraht.v1.CapacityService.GetUsage:output_type -> heimdraht.v1.GetUsageResponse
-	17, // 59: heimdraht.v1.CapacityService.GetForecast:output_type -> heimdraht.v1.GetForecastResponse
-	25, // 60: heimdraht.v1.CapacityService.ListProducts:output_type -> heimdraht.v1.ListProductsResponse
-	30, // 61: heimdraht.v1.CapacityService.Plan:output_type -> heimdraht.v1.PlanResponse
-	57, // [57:62] is the sub-list for method output_type
-	52, // [52:57] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	28, // 5: heimdraht.v1.TenantConcurrency.until:type_name -> google.protobuf.Timestamp
+	6,  // 6: heimdraht.v1.PoolUsage.held:type_name -> heimdraht.v1.Count
+	28, // 7: heimdraht.v1.PoolUsage.until:type_name -> google.protobuf.Timestamp
+	6,  // 8: heimdraht.v1.GatewayConcurrency.sessions:type_name -> heimdraht.v1.Count
+	0,  // 9: heimdraht.v1.GetUsageRequest.by:type_name -> heimdraht.v1.UsageBy
+	28, // 10: heimdraht.v1.GetUsageRequest.from:type_name -> google.protobuf.Timestamp
+	28, // 11: heimdraht.v1.GetUsageRequest.to:type_name -> google.protobuf.Timestamp
+	1,  // 12: heimdraht.v1.GetUsageRequest.measures:type_name -> heimdraht.v1.UsageMeasure
+	28, // 13: heimdraht.v1.GetUsageResponse.from:type_name -> google.protobuf.Timestamp
+	28, // 14: heimdraht.v1.GetUsageResponse.to:type_name -> google.protobuf.Timestamp
+	12, // 15: heimdraht.v1.GetUsageResponse.series:type_name -> heimdraht.v1.UsageSeries
+	0,  // 16: heimdraht.v1.UsageSeries.by:type_name -> heimdraht.v1.UsageBy
+	13, // 17: heimdraht.v1.UsageSeries.points:type_name -> heimdraht.v1.UsagePoint
+	28, // 18: heimdraht.v1.UsagePoint.at:type_name -> google.protobuf.Timestamp
+	14, // 19: heimdraht.v1.UsagePoint.sessions:type_name -> heimdraht.v1.UsageGauge
+	14, // 20: heimdraht.v1.UsagePoint.queue:type_name -> heimdraht.v1.UsageGauge
+	6,  // 21: heimdraht.v1.UsagePoint.opened:type_name -> heimdraht.v1.Count
+	6,  // 22: heimdraht.v1.UsagePoint.received_bytes:type_name -> heimdraht.v1.Count
+	6,  // 23: heimdraht.v1.UsagePoint.sent_bytes:type_name -> heimdraht.v1.Count
+	15, // 24: heimdraht.v1.UsagePoint.refused:type_name -> heimdraht.v1.UsageRefused
+	2,  // 25: heimdraht.v1.UsageRefused.reason:type_name -> heimdraht.v1.RefusalReason
+	6,  // 26: heimdraht.v1.UsageRefused.attempts:type_name -> heimdraht.v1.Count
+	0,  // 27: heimdraht.v1.GetForecastRequest.by:type_name -> heimdraht.v1.UsageBy
+	0,  // 28: heimdraht.v1.GetForecastResponse.by:type_name -> heimdraht.v1.UsageBy
+	28, // 29: heimdraht.v1.GetForecastResponse.since:type_name -> google.protobuf.Timestamp
+	18, // 30: heimdraht.v1.GetForecastResponse.hours:type_name -> heimdraht.v1.ForecastHour
+	19, // 31: heimdraht.v1.GetForecastResponse.weeks:type_name -> heimdraht.v1.ForecastPeak
+	20, // 32: heimdraht.v1.GetForecastResponse.exhausted:type_name -> heimdraht.v1.ForecastExhaustion
+	21, // 33: heimdraht.v1.GetForecastResponse.changes:type_name -> heimdraht.v1.ForecastChange
+	22, // 34: heimdraht.v1.GetForecastResponse.backtest:type_name -> heimdraht.v1.ForecastComparison
+	28, // 35: heimdraht.v1.ForecastHour.at:type_name -> google.protobuf.Timestamp
+	3,  // 36: heimdraht.v1.ForecastHour.method:type_name -> heimdraht.v1.ForecastMethod
+	28, // 37: heimdraht.v1.ForecastPeak.from:type_name -> google.protobuf.Timestamp
+	28, // 38: heimdraht.v1.ForecastPeak.until:type_name -> google.protobuf.Timestamp
+	3,  // 39: heimdraht.v1.ForecastPeak.method:type_name -> heimdraht.v1.ForecastMethod
+	28, // 40: heimdraht.v1.ForecastExhaustion.at:type_name -> google.protobuf.Timestamp
+	28, // 41: heimdraht.v1.ForecastChange.at:type_name -> google.protobuf.Timestamp
+	23, // 42: heimdraht.v1.ForecastComparison.profile:type_name -> heimdraht.v1.ForecastScore
+	23, // 43: heimdraht.v1.ForecastComparison.naive:type_name -> heimdraht.v1.ForecastScore
+	3,  // 44: heimdraht.v1.ForecastComparison.better:type_name -> heimdraht.v1.ForecastMethod
+	3,  // 45: heimdraht.v1.ForecastComparison.better_at_peaks:type_name -> heimdraht.v1.ForecastMethod
+	28, // 46: heimdraht.v1.ListProductsResponse.at:type_name -> google.protobuf.Timestamp
+	26, // 47: heimdraht.v1.ListProductsResponse.products:type_name -> heimdraht.v1.ProductUse
+	6,  // 48: heimdraht.v1.ProductUse.sessions:type_name -> heimdraht.v1.Count
+	6,  // 49: heimdraht.v1.ProductUse.highest_today:type_name -> heimdraht.v1.Count
+	6,  // 50: heimdraht.v1.ProductUse.highest_30_days:type_name -> heimdraht.v1.Count
+	27, // 51: heimdraht.v1.ProductUse.versions:type_name -> heimdraht.v1.ProductVersionUse
+	6,  // 52: heimdraht.v1.ProductVersionUse.sessions:type_name -> heimdraht.v1.Count
+	6,  // 53: heimdraht.v1.ProductVersionUse.highest_30_days:type_name -> heimdraht.v1.Count
+	4,  // 54: heimdraht.v1.CapacityService.GetConcurrency:input_type -> heimdraht.v1.GetConcurrencyRequest
+	10, // 55: heimdraht.v1.CapacityService.GetUsage:input_type -> heimdraht.v1.GetUsageRequest
+	16, // 56: heimdraht.v1.CapacityService.GetForecast:input_type -> heimdraht.v1.GetForecastRequest
+	24, // 57: heimdraht.v1.CapacityService.ListProducts:input_type -> heimdraht.v1.ListProductsRequest
+	29, // 58: heimdraht.v1.CapacityService.Plan:input_type -> heimdraht.v1.PlanRequest
+	5,  // 59: heimdraht.v1.CapacityService.GetConcurrency:output_type -> heimdraht.v1.GetConcurrencyResponse
+	11, // 60: heimdraht.v1.CapacityService.GetUsage:output_type -> heimdraht.v1.GetUsageResponse
+	17, // 61: heimdraht.v1.CapacityService.GetForecast:output_type -> heimdraht.v1.GetForecastResponse
+	25, // 62: heimdraht.v1.CapacityService.ListProducts:output_type -> heimdraht.v1.ListProductsResponse
+	30, // 63: heimdraht.v1.CapacityService.Plan:output_type -> heimdraht.v1.PlanResponse
+	59, // [59:64] is the sub-list for method output_type
+	54, // [54:59] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_capacity_proto_init() }

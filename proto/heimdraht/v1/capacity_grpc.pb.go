@@ -33,7 +33,8 @@ const (
 // CapacityService answers in numbers. None of its messages can carry an
 // identifier of a person or a device.
 type CapacityServiceClient interface {
-	// GetConcurrency counts the sessions and seats in use now.
+	// GetConcurrency counts the sessions and seats in use now; those who may not list the
+	// sessions of a tenant are told a quarter of an hour that is over.
 	GetConcurrency(ctx context.Context, in *GetConcurrencyRequest, opts ...grpc.CallOption) (*GetConcurrencyResponse, error)
 	// GetUsage tells how much was used: by tenant and licence pool in steps of 15
 	// minutes and more, as far as that speaks of nobody; by gateway and of all
@@ -114,7 +115,8 @@ func (c *capacityServiceClient) Plan(ctx context.Context, in *PlanRequest, opts 
 // CapacityService answers in numbers. None of its messages can carry an
 // identifier of a person or a device.
 type CapacityServiceServer interface {
-	// GetConcurrency counts the sessions and seats in use now.
+	// GetConcurrency counts the sessions and seats in use now; those who may not list the
+	// sessions of a tenant are told a quarter of an hour that is over.
 	GetConcurrency(context.Context, *GetConcurrencyRequest) (*GetConcurrencyResponse, error)
 	// GetUsage tells how much was used: by tenant and licence pool in steps of 15
 	// minutes and more, as far as that speaks of nobody; by gateway and of all

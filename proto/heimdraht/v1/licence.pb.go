@@ -134,6 +134,10 @@ type SeatPool struct {
 	// It is a product's: sessions take none of its seats. CapacityService.ListProducts says how
 	// much of it is in use; of a named one in_use is how many seats are assigned.
 	OfProduct bool `protobuf:"varint,17,opt,name=of_product,json=ofProduct,proto3" json:"of_product,omitempty"`
+	// Set for those who may not list the sessions: in_use, and warning with it, is the most at one
+	// time in the quarter of an hour that ended then, and highest_today that in the full hours of
+	// today, as GetUsage tells it. Not set: now.
+	Until *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=until,proto3" json:"until,omitempty"`
 	// Of the tenants that are asked about; over the tenants of a pool they add up. A seat
 	// out of a class's reserve is in use, and neither of a guarantee nor borrowed.
 	InUse            *Count `protobuf:"bytes,6,opt,name=in_use,json=inUse,proto3" json:"in_use,omitempty"`
@@ -228,6 +232,13 @@ func (x *SeatPool) GetOfProduct() bool {
 		return x.OfProduct
 	}
 	return false
+}
+
+func (x *SeatPool) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
 }
 
 func (x *SeatPool) GetInUse() *Count {
@@ -1319,7 +1330,7 @@ const file_heimdraht_v1_licence_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"m\n" +
 	"\x11ListSeatsResponse\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12,\n" +
-	"\x05pools\x18\x02 \x03(\v2\x16.heimdraht.v1.SeatPoolR\x05pools\"\xd1\x05\n" +
+	"\x05pools\x18\x02 \x03(\v2\x16.heimdraht.v1.SeatPoolR\x05pools\"\x83\x06\n" +
 	"\bSeatPool\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x14\n" +
@@ -1327,7 +1338,8 @@ const file_heimdraht_v1_licence_proto_rawDesc = "" +
 	"\x05burst\x18\x04 \x01(\x03R\x05burst\x125\n" +
 	"\bnext_end\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\anextEnd\x12\x1d\n" +
 	"\n" +
-	"of_product\x18\x11 \x01(\bR\tofProduct\x12*\n" +
+	"of_product\x18\x11 \x01(\bR\tofProduct\x120\n" +
+	"\x05until\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12*\n" +
 	"\x06in_use\x18\x06 \x01(\v2\x13.heimdraht.v1.CountR\x05inUse\x12@\n" +
 	"\x11guaranteed_unused\x18\a \x01(\v2\x13.heimdraht.v1.CountR\x10guaranteedUnused\x12/\n" +
 	"\bborrowed\x18\b \x01(\v2\x13.heimdraht.v1.CountR\bborrowed\x12-\n" +
@@ -1466,43 +1478,44 @@ var file_heimdraht_v1_licence_proto_depIdxs = []int32{
 	17, // 0: heimdraht.v1.ListSeatsResponse.at:type_name -> google.protobuf.Timestamp
 	2,  // 1: heimdraht.v1.ListSeatsResponse.pools:type_name -> heimdraht.v1.SeatPool
 	17, // 2: heimdraht.v1.SeatPool.next_end:type_name -> google.protobuf.Timestamp
-	18, // 3: heimdraht.v1.SeatPool.in_use:type_name -> heimdraht.v1.Count
-	18, // 4: heimdraht.v1.SeatPool.guaranteed_unused:type_name -> heimdraht.v1.Count
-	18, // 5: heimdraht.v1.SeatPool.borrowed:type_name -> heimdraht.v1.Count
-	18, // 6: heimdraht.v1.SeatPool.waiting:type_name -> heimdraht.v1.Count
-	18, // 7: heimdraht.v1.SeatPool.lent:type_name -> heimdraht.v1.Count
-	3,  // 8: heimdraht.v1.SeatPool.reserved:type_name -> heimdraht.v1.SeatReserve
-	18, // 9: heimdraht.v1.SeatPool.highest_today:type_name -> heimdraht.v1.Count
-	17, // 10: heimdraht.v1.SeatPool.highest_at:type_name -> google.protobuf.Timestamp
-	4,  // 11: heimdraht.v1.SeatPool.tenants:type_name -> heimdraht.v1.SeatShare
-	18, // 12: heimdraht.v1.SeatReserve.unused:type_name -> heimdraht.v1.Count
-	17, // 13: heimdraht.v1.ListLicencesResponse.at:type_name -> google.protobuf.Timestamp
-	7,  // 14: heimdraht.v1.ListLicencesResponse.licences:type_name -> heimdraht.v1.Licence
-	8,  // 15: heimdraht.v1.ListLicencesResponse.warnings:type_name -> heimdraht.v1.LicenceWarning
-	9,  // 16: heimdraht.v1.ListLicencesResponse.unused:type_name -> heimdraht.v1.UnusedSeats
-	17, // 17: heimdraht.v1.Licence.from:type_name -> google.protobuf.Timestamp
-	17, // 18: heimdraht.v1.Licence.until:type_name -> google.protobuf.Timestamp
-	17, // 19: heimdraht.v1.Licence.notice_by:type_name -> google.protobuf.Timestamp
-	17, // 20: heimdraht.v1.LicenceWarning.at:type_name -> google.protobuf.Timestamp
-	18, // 21: heimdraht.v1.UnusedSeats.seats:type_name -> heimdraht.v1.Count
-	18, // 22: heimdraht.v1.UnusedSeats.highest:type_name -> heimdraht.v1.Count
-	12, // 23: heimdraht.v1.ExplainSeatResponse.steps:type_name -> heimdraht.v1.SeatStep
-	17, // 24: heimdraht.v1.TakeBackSeatResponse.bound_until:type_name -> google.protobuf.Timestamp
-	0,  // 25: heimdraht.v1.LicenceService.ListSeats:input_type -> heimdraht.v1.ListSeatsRequest
-	5,  // 26: heimdraht.v1.LicenceService.ListLicences:input_type -> heimdraht.v1.ListLicencesRequest
-	10, // 27: heimdraht.v1.LicenceService.ExplainSeat:input_type -> heimdraht.v1.ExplainSeatRequest
-	13, // 28: heimdraht.v1.LicenceService.AssignSeat:input_type -> heimdraht.v1.AssignSeatRequest
-	15, // 29: heimdraht.v1.LicenceService.TakeBackSeat:input_type -> heimdraht.v1.TakeBackSeatRequest
-	1,  // 30: heimdraht.v1.LicenceService.ListSeats:output_type -> heimdraht.v1.ListSeatsResponse
-	6,  // 31: heimdraht.v1.LicenceService.ListLicences:output_type -> heimdraht.v1.ListLicencesResponse
-	11, // 32: heimdraht.v1.LicenceService.ExplainSeat:output_type -> heimdraht.v1.ExplainSeatResponse
-	14, // 33: heimdraht.v1.LicenceService.AssignSeat:output_type -> heimdraht.v1.AssignSeatResponse
-	16, // 34: heimdraht.v1.LicenceService.TakeBackSeat:output_type -> heimdraht.v1.TakeBackSeatResponse
-	30, // [30:35] is the sub-list for method output_type
-	25, // [25:30] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	17, // 3: heimdraht.v1.SeatPool.until:type_name -> google.protobuf.Timestamp
+	18, // 4: heimdraht.v1.SeatPool.in_use:type_name -> heimdraht.v1.Count
+	18, // 5: heimdraht.v1.SeatPool.guaranteed_unused:type_name -> heimdraht.v1.Count
+	18, // 6: heimdraht.v1.SeatPool.borrowed:type_name -> heimdraht.v1.Count
+	18, // 7: heimdraht.v1.SeatPool.waiting:type_name -> heimdraht.v1.Count
+	18, // 8: heimdraht.v1.SeatPool.lent:type_name -> heimdraht.v1.Count
+	3,  // 9: heimdraht.v1.SeatPool.reserved:type_name -> heimdraht.v1.SeatReserve
+	18, // 10: heimdraht.v1.SeatPool.highest_today:type_name -> heimdraht.v1.Count
+	17, // 11: heimdraht.v1.SeatPool.highest_at:type_name -> google.protobuf.Timestamp
+	4,  // 12: heimdraht.v1.SeatPool.tenants:type_name -> heimdraht.v1.SeatShare
+	18, // 13: heimdraht.v1.SeatReserve.unused:type_name -> heimdraht.v1.Count
+	17, // 14: heimdraht.v1.ListLicencesResponse.at:type_name -> google.protobuf.Timestamp
+	7,  // 15: heimdraht.v1.ListLicencesResponse.licences:type_name -> heimdraht.v1.Licence
+	8,  // 16: heimdraht.v1.ListLicencesResponse.warnings:type_name -> heimdraht.v1.LicenceWarning
+	9,  // 17: heimdraht.v1.ListLicencesResponse.unused:type_name -> heimdraht.v1.UnusedSeats
+	17, // 18: heimdraht.v1.Licence.from:type_name -> google.protobuf.Timestamp
+	17, // 19: heimdraht.v1.Licence.until:type_name -> google.protobuf.Timestamp
+	17, // 20: heimdraht.v1.Licence.notice_by:type_name -> google.protobuf.Timestamp
+	17, // 21: heimdraht.v1.LicenceWarning.at:type_name -> google.protobuf.Timestamp
+	18, // 22: heimdraht.v1.UnusedSeats.seats:type_name -> heimdraht.v1.Count
+	18, // 23: heimdraht.v1.UnusedSeats.highest:type_name -> heimdraht.v1.Count
+	12, // 24: heimdraht.v1.ExplainSeatResponse.steps:type_name -> heimdraht.v1.SeatStep
+	17, // 25: heimdraht.v1.TakeBackSeatResponse.bound_until:type_name -> google.protobuf.Timestamp
+	0,  // 26: heimdraht.v1.LicenceService.ListSeats:input_type -> heimdraht.v1.ListSeatsRequest
+	5,  // 27: heimdraht.v1.LicenceService.ListLicences:input_type -> heimdraht.v1.ListLicencesRequest
+	10, // 28: heimdraht.v1.LicenceService.ExplainSeat:input_type -> heimdraht.v1.ExplainSeatRequest
+	13, // 29: heimdraht.v1.LicenceService.AssignSeat:input_type -> heimdraht.v1.AssignSeatRequest
+	15, // 30: heimdraht.v1.LicenceService.TakeBackSeat:input_type -> heimdraht.v1.TakeBackSeatRequest
+	1,  // 31: heimdraht.v1.LicenceService.ListSeats:output_type -> heimdraht.v1.ListSeatsResponse
+	6,  // 32: heimdraht.v1.LicenceService.ListLicences:output_type -> heimdraht.v1.ListLicencesResponse
+	11, // 33: heimdraht.v1.LicenceService.ExplainSeat:output_type -> heimdraht.v1.ExplainSeatResponse
+	14, // 34: heimdraht.v1.LicenceService.AssignSeat:output_type -> heimdraht.v1.AssignSeatResponse
+	16, // 35: heimdraht.v1.LicenceService.TakeBackSeat:output_type -> heimdraht.v1.TakeBackSeatResponse
+	31, // [31:36] is the sub-list for method output_type
+	26, // [26:31] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_licence_proto_init() }
