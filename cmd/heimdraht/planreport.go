@@ -59,10 +59,11 @@ func (v *planView) page() page {
 			"offers": v.offerSheet(), "tenants": v.tenantSheet(),
 		},
 	}
+	unbroken := strings.NewReplacer(" €", "\u00a0€", " %", "\u00a0%") // a unit stays on its number's line
 	for _, s := range p.Tables {
-		for _, row := range append(s.Rows, s.Heads) {
+		for _, row := range append(s.Rows, s.Heads, s.Foot) {
 			for i := range row {
-				row[i] = terminal.Harmless(row[i])
+				row[i] = unbroken.Replace(terminal.Harmless(row[i]))
 			}
 		}
 	}

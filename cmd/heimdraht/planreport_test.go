@@ -126,7 +126,7 @@ func TestTheReportCanBeReadByEverybody(t *testing.T) {
 		t.Errorf("%d of %d figures are derived", n, len(answer.GetFigures()))
 	}
 	for _, said := range []string{"11.01.2027", "60 %", "1.000 Versuchen", "282.000,00 €", "bis 30.09.2028"} {
-		if !strings.Contains(string(text), said) {
+		if !strings.Contains(strings.ReplaceAll(string(text), "\u00a0", " "), said) {
 			t.Errorf("the report does not say %q", said)
 		}
 	}
