@@ -81,7 +81,7 @@ func TestWithTheControlPlane(t *testing.T) {
 	}
 }
 
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
