@@ -123,34 +123,43 @@ func New(o Options) (*Gateway, error) {
 	if g.key, err = loadKey(o.State); err != nil {
 		return nil, control.StateUnusable(o.State.Path(), err)
 	}
+	joined, err := loadJoined(o.State)
+	if err != nil {
+		return nil, control.StateUnusable(o.State.Path(), err)
+	}
 	if len(o.Servers) == 0 {
-		joined, err := loadJoined(o.State)
-		if err != nil {
-			return nil, control.StateUnusable(o.State.Path(), err)
-		}
 		if g.o.Servers, err = control.ParseServers([]string{joined.Server}); err != nil {
 			return nil, control.StateUnusable(o.State.Path(), err)
 		}
 	}
-	if err := g.remember(); err != nil {
+	if err := g.remember(joined.Gateway); err != nil {
 		return nil, err
 	}
 	return g, nil
 }
 
-// remember replays the journal. One that cannot be read is set aside: without
-// it the gateway carries nobody until the control plane has told it anew,
-// which is safe.
-func (g *Gateway) remember() error {
+// remember replays the journal of the gateway of that name. One that cannot be
+// read, or is another's, is set aside: without it the gateway carries nobody
+// until the control plane has told it anew, which is safe.
+func (g *Gateway) remember(name string) error {
 	m := newMemory()
-	journal, err := g.o.State.OpenJournal(journalName, m.replay)
+	replay := func(record []byte) error {
+		if err := m.replay(record); err != nil {
+			return err
+		}
+		if c := m.configuration; c != nil && c.GetName() != name {
+			return fmt.Errorf("it is of the gateway %q, and this one is %q", c.GetName(), name)
+		}
+		return nil
+	}
+	journal, err := g.o.State.OpenJournal(journalName, replay)
 	if err != nil {
 		g.log.Error("the journal of peers cannot be used and is set aside; tunnels come back when the control plane answers", "error", err)
 		if err := g.o.State.SetAside(journalName); err != nil {
 			return control.StateUnusable(g.o.State.Path(), err)
 		}
 		m = newMemory()
-		if journal, err = g.o.State.OpenJournal(journalName, m.replay); err != nil {
+		if journal, err = g.o.State.OpenJournal(journalName, replay); err != nil {
 			return control.StateUnusable(g.o.State.Path(), err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/state"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
@@ -310,6 +311,33 @@ func TestDamagedJournalIsSetAside(t *testing.T) {
 		synctest.Wait()
 		w.exact() // from a snapshot
 		if _, err := os.Stat(path + ".damaged"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A journal that was copied from another gateway lets nobody in, though this one is cut off.
+func TestJournalOfAnotherGatewayIsSetAside(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.plane.change(nil, peer(1, 1))
+		synctest.Wait()
+		w.halt()
+		dir, err := state.Open(w.dir)
+		check(t, err)
+		own, err := loadJoined(dir)
+		check(t, err)
+		check(t, dir.Save(joinedName, Joined{Gateway: "another", Server: own.Server}))
+		check(t, dir.Close())
+		w.plane.with(func() { w.plane.hold = true })
+		check(t, w.pipes.Close()) // nobody answers any more
+		w.plane.disconnect()
+		w.start()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := len(w.device.holds()); n != 0 {
+			t.Errorf("%d peers of another gateway", n)
+		}
+		if _, err := os.Stat(filepath.Join(w.dir, journalName+".journal.damaged")); err != nil {
 			t.Error(err)
 		}
 	})
