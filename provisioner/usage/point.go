@@ -10,11 +10,12 @@ import (
 // each hour, or of its quarters, what was decided on it, and nothing else.
 func (r *reading) points(known, decided intervals) []Point {
 	var list []Point
+	var parts []capacity.Interval
 	base := r.base()
-	for begins := r.From; begins.Before(r.To); begins = next(begins, r.Step) {
-		var parts []capacity.Interval
-		for at := begins; at.Before(next(begins, r.Step)); at = at.Add(base) {
-			parts = append(parts, known[at.UnixMilli()])
+	for begins, ends := r.From, r.From; begins.Before(r.To); begins = ends {
+		ends, parts = next(begins, r.Step), parts[:0]
+		for at := begins.UnixMilli(); at < ends.UnixMilli(); at += base.Milliseconds() {
+			parts = append(parts, known[at])
 		}
 		switch {
 		case r.exact:
