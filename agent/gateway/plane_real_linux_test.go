@@ -83,7 +83,7 @@ func TestWithTheControlPlane(t *testing.T) {
 
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	poll := time.NewTicker(10 * time.Millisecond)
+	poll := time.NewTicker(2 * time.Millisecond)
 	defer poll.Stop()
 	for end := time.Now().Add(20 * time.Second); !ok(); <-poll.C {
 		if time.Now().After(end) {

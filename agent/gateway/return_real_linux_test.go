@@ -197,13 +197,9 @@ func BenchmarkReturn(b *testing.B) {
 			}
 		}
 		g.wire.set(false)
-		for !g.Status().Connected {
-			time.Sleep(time.Millisecond)
-		}
+		until(b, "it is back", func() bool { return g.Status().Connected })
 		start := time.Now()
-		for len(g.device.holds()) > 0 || !g.connected() {
-			time.Sleep(time.Millisecond)
-		}
+		until(b, "it is exact", func() bool { return len(g.device.holds()) == 0 && g.connected() })
 		took += time.Since(start)
 	}
 	b.ReportMetric(float64(took.Milliseconds())/float64(b.N), "ms-exact/op")

@@ -1,0 +1,14 @@
+// Package page is a laptop's window: pages on a loopback address, for the people who sit at it, in German or English
+// and without a word of how it is done.
+//
+// What always holds:
+//
+//   - Only who was let in by Invite sees anything: with a token that is good once and for a minute, told to a caller whose
+//     account the kernel has named. What a page does, it does in that account's name.
+//   - No other website can drive it or look into it: the name in the request must be the page's own address, what changes
+//     something must come from the page itself, and nothing may frame it.
+//   - What a person types is passed on and kept nowhere; a password is never shown again, not even to her.
+//   - It works without scripts. The one there is looks whether something has changed.
+//
+// Not its business: what a laptop is and does (package endpoint), and who may ask for a token.
+package page

@@ -1,0 +1,148 @@
+package page
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// tokenLasts is how long a token is good, once: the time in which a browser starts.
+	tokenLasts = time.Minute
+	// seatLasts is how long a page may be left alone, and mostLasts how long it may be used at all.
+	seatLasts = 30 * time.Minute
+	mostLasts = 12 * time.Hour
+	// mostTokens and mostSeats bound what is remembered; the oldest go first.
+	mostTokens = 8
+	mostSeats  = 16
+
+	cookieName = "heimdraht"
+)
+
+// digest is what is remembered of a secret.
+type digest [sha256.Size]byte
+
+// seat is a browser that was let in.
+type seat struct {
+	account string
+	since   time.Time
+	seen    time.Time
+}
+
+// guard knows who was let in. The zero value has let in nobody.
+type guard struct {
+	mu     sync.Mutex
+	tokens map[digest]seat
+	seats  map[digest]seat
+}
+
+func secret() (text string, d digest) {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails
+	text = base64.RawURLEncoding.EncodeToString(b[:])
+	return text, sha256.Sum256([]byte(text))
+}
+
+// invite makes a token for an account.
+func (g *guard) invite(account string, now time.Time) string {
+	text, d := secret()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tidy(now)
+	if g.tokens == nil {
+		g.tokens = make(map[digest]seat)
+	}
+	g.tokens[d] = seat{account: account, since: now, seen: now}
+	crowd(g.tokens, mostTokens)
+	return text
+}
+
+var errNoToken = errors.New("it is no token, was used, or is too old")
+
+// enter trades a token for a cookie.
+func (g *guard) enter(token string, now time.Time) (*http.Cookie, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tidy(now)
+	d := digest(sha256.Sum256([]byte(token)))
+	s, known := g.tokens[d]
+	if !known {
+		return nil, errNoToken
+	}
+	delete(g.tokens, d)
+	text, d := secret()
+	if g.seats == nil {
+		g.seats = make(map[digest]seat)
+	}
+	g.seats[d] = seat{account: s.account, since: now, seen: now}
+	crowd(g.seats, mostSeats)
+	//nolint:gosec // a loopback address has no certificate, and nobody between
+	return &http.Cookie{Name: cookieName, Value: text, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode}, nil
+}
+
+// account is whose browser a request comes from; false: nobody's that was let in.
+func (g *guard) account(r *http.Request, now time.Time) (string, bool) {
+	cookie, err := r.Cookie(cookieName)
+	if err != nil {
+		return "", false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tidy(now)
+	d := digest(sha256.Sum256([]byte(cookie.Value)))
+	s, known := g.seats[d]
+	if known {
+		s.seen = now
+		g.seats[d] = s
+	}
+	return s.account, known
+}
+
+// leave forgets a browser.
+func (g *guard) leave(r *http.Request) {
+	if cookie, err := r.Cookie(cookieName); err == nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.seats, sha256.Sum256([]byte(cookie.Value)))
+	}
+}
+
+// busy says whether anybody is in, or about to come.
+func (g *guard) busy(now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tidy(now)
+	return len(g.tokens)+len(g.seats) > 0
+}
+
+// tidy forgets whoever is too old.
+func (g *guard) tidy(now time.Time) {
+	for d, s := range g.tokens {
+		if now.Sub(s.since) >= tokenLasts {
+			delete(g.tokens, d)
+		}
+	}
+	for d, s := range g.seats {
+		if now.Sub(s.seen) >= seatLasts || now.Sub(s.since) >= mostLasts {
+			delete(g.seats, d)
+		}
+	}
+}
+
+// crowd forgets the ones longest unseen, so that no more than so many are left.
+func crowd(seats map[digest]seat, most int) {
+	for len(seats) > most {
+		var oldest digest
+		var when time.Time
+		for d, s := range seats {
+			if when.IsZero() || s.seen.Before(when) {
+				oldest, when = d, s.seen
+			}
+		}
+		delete(seats, oldest)
+	}
+}

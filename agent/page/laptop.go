@@ -1,0 +1,25 @@
+package page
+
+import (
+	"context"
+	"time"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/endpoint"
+)
+
+// Laptop is what the page shows and drives, in the name of one account of this machine, with sentences in one language,
+// "de" or "en". Errors are a *control.Problem where a person can do something.
+type Laptop interface {
+	Status(ctx context.Context) (endpoint.Status, error)
+	// Why is Status with the chain of what a connection needs. It may take some seconds.
+	Why(ctx context.Context) (endpoint.Status, error)
+	Up(ctx context.Context) error
+	Down(ctx context.Context) error
+	Enrol(ctx context.Context, r endpoint.EnrolRequest) (endpoint.Enrolled, error)
+	SignInAgain(ctx context.Context, p control.Proof) (goodFor time.Duration, err error)
+	HouseRules(ctx context.Context) (endpoint.HouseRules, error)
+	Acknowledge(ctx context.Context, version string) error
+	// Reported is nil if nothing was reported yet.
+	Reported(ctx context.Context) (*endpoint.Reported, error)
+}

@@ -1,0 +1,388 @@
+package page
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/endpoint"
+)
+
+// played is a laptop that a test plays.
+type played struct {
+	mu       sync.Mutex
+	account  string
+	language string
+	status   endpoint.Status
+	problem  error // what every call comes to
+	rules    endpoint.HouseRules
+	did      []string
+	enrolled endpoint.EnrolRequest
+	proof    control.Proof
+	links    []endpoint.Link
+	report   *endpoint.Reported
+}
+
+func (p *played) note(what string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.did = append(p.did, p.account+" "+what)
+	return p.problem
+}
+
+func (p *played) Status(context.Context) (endpoint.Status, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.status, nil
+}
+
+func (p *played) Why(context.Context) (endpoint.Status, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.status
+	s.Links = p.links
+	return s, nil
+}
+func (p *played) Up(context.Context) error   { return p.note("up") }
+func (p *played) Down(context.Context) error { return p.note("down") }
+func (p *played) Enrol(_ context.Context, r endpoint.EnrolRequest) (endpoint.Enrolled, error) {
+	p.enrolled = r
+	return endpoint.Enrolled{}, p.note("enrol")
+}
+
+func (p *played) SignInAgain(_ context.Context, proof control.Proof) (time.Duration, error) {
+	p.proof = proof
+	return time.Hour, p.note("sign-in")
+}
+func (p *played) HouseRules(context.Context) (endpoint.HouseRules, error) { return p.rules, nil }
+func (p *played) Acknowledge(_ context.Context, version string) error {
+	return p.note("acknowledge " + version)
+}
+func (p *played) Reported(context.Context) (*endpoint.Reported, error) { return p.report, nil }
+
+// window is a server with a browser that was let in.
+type window struct {
+	*http.Client
+	laptop *played
+	server *Server
+	url    string
+}
+
+func open(t *testing.T, laptop *played) *window {
+	t.Helper()
+	server, err := New(Options{
+		Open: func(account, language string) Laptop {
+			laptop.account, laptop.language = account, language
+			return laptop
+		},
+		Version: "test", Logger: slog.New(slog.DiscardHandler),
+	})
+	check(t, err)
+	w := &window{laptop: laptop, server: server}
+	w.enter(t)
+	return w
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// enter comes in with a new browser.
+func (w *window) enter(t *testing.T) {
+	t.Helper()
+	invited, err := w.server.Invite(t.Context(), "eva")
+	check(t, err)
+	jar, err := cookiejar.New(nil)
+	check(t, err)
+	w.Client, w.url = &http.Client{Jar: jar}, strings.TrimSuffix(invited.URL, "/")
+	code, text := w.send(t, http.MethodPost, "/enter", url.Values{"token": {invited.Token}}, nil)
+	if code != http.StatusOK || !strings.Contains(text, `url=/`) {
+		t.Fatalf("entering: %d\n%s", code, text)
+	}
+}
+
+// send sends a request as the page itself would, but for some headers.
+func (w *window) send(t *testing.T, method, path string, form url.Values, headers map[string]string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, w.url+path, strings.NewReader(form.Encode()))
+	check(t, err)
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Origin", w.url)
+	}
+	for name, value := range headers {
+		if name == "Host" {
+			r.Host = value
+			continue
+		}
+		r.Header.Set(name, value)
+	}
+	answer, err := w.Do(r)
+	check(t, err)
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	check(t, err)
+	return answer.StatusCode, string(body)
+}
+
+func (w *window) get(t *testing.T, path string) string {
+	t.Helper()
+	code, text := w.send(t, http.MethodGet, path, nil, nil)
+	if code != http.StatusOK {
+		t.Fatalf("%s: %d\n%s", path, code, text)
+	}
+	return text
+}
+
+func says(t *testing.T, text string, wanted ...string) {
+	t.Helper()
+	for _, s := range wanted {
+		if !strings.Contains(text, s) {
+			t.Errorf("it does not say %q:\n%s", s, text)
+		}
+	}
+}
+
+func connected() endpoint.Status {
+	return endpoint.Status{
+		State: endpoint.Connected, Sentence: "Sie sind verbunden.", Person: "Eva Müller", Tenant: "stadt", DeviceID: "d-1", Gateway: "gw1",
+		Addresses: []netip.Addr{netip.MustParseAddr("10.80.0.2")}, Notes: []endpoint.Note{{Code: "clock-off", Sentence: "Die Uhr geht falsch.", Next: "Stellen Sie sie."}},
+	}
+}
+
+func unknownLaptop() *played {
+	return &played{status: endpoint.Status{State: endpoint.NotEnrolled, Code: "not-enrolled", Sentence: "Dieser Laptop ist noch nicht angemeldet.", Next: "Melden Sie ihn an."}}
+}
+
+func TestWhatSheSeesAndDoes(t *testing.T) {
+	w := open(t, &played{status: connected()})
+	text := w.get(t, "/")
+	says(t, text, "<h1>Sie sind verbunden.</h1>", "Die Uhr geht falsch.", `action="/disconnect"`, "Eva Müller", `lang="de"`)
+	if strings.Contains(text, `action="/connect"`) {
+		t.Error("who is connected is asked to connect")
+	}
+	w.send(t, http.MethodPost, "/disconnect", nil, nil)
+	w.send(t, http.MethodPost, "/connect", nil, nil)
+	w.laptop.status = endpoint.Status{State: endpoint.Connecting, Sentence: "Es ist gerade kein Platz frei.", Code: "seat-awaited", QueuePosition: 7, ExpectedWait: new(int64(130))}
+	says(t, w.get(t, "/"), "<strong>7</strong>, voraussichtlich noch 3 Minuten")
+	if got := strings.Join(w.laptop.did, ", "); got != "eva down, eva up" {
+		t.Errorf("done: %s", got)
+	}
+	_, english := w.send(t, http.MethodGet, "/", nil, map[string]string{"Accept-Language": "en-GB,en;q=0.9,de;q=0.5"})
+	says(t, english, "Your place in the queue:", `lang="en"`)
+	if w.laptop.language != "en" {
+		t.Error("the laptop is asked in another language than the browser wants")
+	}
+	w.laptop.links = []endpoint.Link{{Name: "gateway", State: endpoint.LinkWrong, Title: "Zugangsserver", Figure: "antwortet nicht"}}
+	says(t, w.get(t, "/why"), "Zugangsserver", "nicht in Ordnung", "antwortet nicht", "seat-awaited")
+	says(t, w.get(t, "/reported"), "noch nichts gemeldet")
+	w.laptop.report = &endpoint.Reported{At: time.Now(), Message: json.RawMessage(`{"sessionId":"s-1"}`), Agreement: &endpoint.Agreement{Reference: "DV 12", Date: "2026-01-02"}}
+	says(t, w.get(t, "/reported"), `&#34;sessionId&#34;: &#34;s-1&#34;`, "DV 12")
+	says(t, w.get(t, "/report"), "seat-awaited", "agent_version")
+	if file := w.get(t, "/report/file"); !json.Valid([]byte(file)) {
+		t.Errorf("no JSON: %s", file)
+	}
+	says(t, w.get(t, "/lost"), "Rufen Sie sofort Ihren Helpdesk an")
+}
+
+func TestEnrolling(t *testing.T) {
+	w := open(t, unknownLaptop())
+	form := w.get(t, "/")
+	says(t, form, `name="login"`, `name="password"`, "Ich habe eine Einladung")
+	if strings.Contains(form, `name="address"`) {
+		t.Error("an address is asked for that the machine knows")
+	}
+	w.server.AsksServer = true
+	says(t, w.get(t, "/"), `name="address"`)
+	rules := &control.HouseRules{Version: "v3", Text: "Bildschirm sperren <b>immer</b>"}
+	w.laptop.problem = &control.Problem{Code: "house-rules-open", German: control.Text{Sentence: "Bestätigen Sie die Hausregeln."}, HouseRules: rules}
+	typed := url.Values{"login": {" eva "}, "password": {" geheim "}, "address": {"vpn.example#ab"}}
+	_, text := w.send(t, http.MethodPost, "/enrol", typed, nil)
+	says(t, text, "Bestätigen Sie die Hausregeln.", `value="v3"`, "&lt;b&gt;immer", `value="eva"`, `value="vpn.example#ab"`)
+	if strings.Contains(text, "geheim") {
+		t.Error("the password comes back")
+	}
+	w.laptop.problem = nil
+	typed.Set("rules", "v3")
+	w.send(t, http.MethodPost, "/enrol", typed, nil)
+	if r := w.laptop.enrolled; r.Login != "eva" || r.Password != " geheim " || r.Address != "vpn.example#ab" || r.HouseRules != "v3" {
+		t.Errorf("enrolled with %q %q %q", r.Login, r.Address, r.HouseRules)
+	}
+	w.send(t, http.MethodPost, "/enrol", url.Values{"invitation": {"token"}, "login": {"eva"}, "password": {"x"}}, nil)
+	if r := w.laptop.enrolled; r.Invitation != "token" || r.Login != "" || r.Password != "" {
+		t.Errorf("by invitation with %q %q", r.Invitation, r.Login)
+	}
+	w.laptop.problem = errors.New("dial unix: secret details")
+	if _, text = w.send(t, http.MethodPost, "/enrol", typed, nil); strings.Contains(text, "secret details") || !strings.Contains(text, "Das hat nicht geklappt.") {
+		t.Errorf("a fault is told so:\n%s", text)
+	}
+}
+
+func TestSigningInAgainAndHouseRules(t *testing.T) {
+	w := open(t, &played{status: endpoint.Status{State: endpoint.Refused, Code: "sign-in-needed", Sentence: "Bitte melden Sie sich wieder an."}})
+	says(t, w.get(t, "/"), "<details open>", `action="/sign-in"`)
+	w.send(t, http.MethodPost, "/sign-in", url.Values{"password": {"geheim"}, "code": {"123456"}}, nil)
+	if p := w.laptop.proof; p.Password != "geheim" || p.Code != "123456" || strings.Join(w.laptop.did, " ") != "eva sign-in eva up" {
+		t.Errorf("%s", w.laptop.did)
+	}
+	says(t, w.get(t, "/rules"), "keine hinterlegt")
+	w.laptop.rules = endpoint.HouseRules{HouseRules: &control.HouseRules{Version: "v4", Text: "Sperren."}}
+	says(t, w.get(t, "/rules"), "v4", "Bestätigen")
+	w.send(t, http.MethodPost, "/rules", url.Values{"version": {"v4"}}, nil)
+	if w.laptop.did[2] != "eva acknowledge v4" {
+		t.Errorf("%s", w.laptop.did)
+	}
+	w.laptop.rules.AcknowledgedAt = time.Now()
+	if text := w.get(t, "/rules"); strings.Contains(text, `name="version"`) || !strings.Contains(text, "bestätigt am") {
+		t.Errorf("what is acknowledged is asked for again:\n%s", text)
+	}
+}
+
+// No other website, no other account of the machine and no old token gets in, or has anything done.
+func TestNobodyElseComesIn(t *testing.T) {
+	w := open(t, &played{status: connected()})
+	stranger := &window{Client: &http.Client{}, laptop: w.laptop, server: w.server, url: w.url}
+	for _, path := range []string{"/", "/state", "/reported", "/report/file", "/why"} {
+		if code, text := stranger.send(t, http.MethodGet, path, nil, nil); code != http.StatusForbidden || strings.Contains(text, "Eva") || strings.Contains(text, "gw1") {
+			t.Errorf("%s: %d\n%s", path, code, text)
+		}
+	}
+	host := strings.TrimPrefix(w.url, "http://")
+	_, port, _ := strings.Cut(host, ":")
+	for _, c := range []struct {
+		why     string
+		headers map[string]string
+		want    int
+	}{
+		{"another site's form", map[string]string{"Origin": "https://evil.example"}, http.StatusForbidden},
+		{"a form without a site", map[string]string{"Origin": "null"}, http.StatusForbidden},
+		{"no origin", map[string]string{"Origin": ""}, http.StatusForbidden},
+		{"another port of this machine", map[string]string{"Origin": "http://127.0.0.1:1"}, http.StatusForbidden},
+		{"the same name by TLS", map[string]string{"Origin": "https://" + host}, http.StatusForbidden},
+		{"an origin that only begins so", map[string]string{"Origin": w.url + ".evil.example"}, http.StatusForbidden},
+		{"the browser says it is another's", map[string]string{"Sec-Fetch-Site": "cross-site"}, http.StatusForbidden},
+		{"another subdomain's", map[string]string{"Sec-Fetch-Site": "same-site"}, http.StatusForbidden},
+		{"a name that was made to point here", map[string]string{"Host": "evil.example:" + port, "Origin": "http://evil.example:" + port}, http.StatusMisdirectedRequest},
+		{"localhost by name", map[string]string{"Host": "localhost:" + port, "Origin": "http://localhost:" + port}, http.StatusMisdirectedRequest},
+	} {
+		for _, path := range []string{"/disconnect", "/connect", "/enrol", "/sign-in", "/rules", "/close"} {
+			if code, _ := w.send(t, http.MethodPost, path, nil, c.headers); code != c.want {
+				t.Errorf("%s: %s: %d", c.why, path, code)
+			}
+		}
+	}
+	if code, text := w.send(t, http.MethodGet, "/", nil, map[string]string{"Host": "evil.example:" + port}); code != http.StatusMisdirectedRequest || strings.Contains(text, "Eva") {
+		t.Errorf("read under another name: %d", code)
+	}
+	if code, _ := w.send(t, http.MethodPost, "/disconnect", url.Values{"x": {strings.Repeat("x", maxBody)}}, nil); code == http.StatusOK {
+		t.Log("a long body is read no further")
+	}
+	w.laptop.did = nil
+	// A token is good once, and a guessed one never.
+	invited, err := w.server.Invite(t.Context(), "eva")
+	check(t, err)
+	for i, want := range []int{http.StatusOK, http.StatusForbidden} {
+		if code, _ := stranger.send(t, http.MethodPost, "/enter", url.Values{"token": {invited.Token}}, map[string]string{"Origin": "null"}); code != want {
+			t.Errorf("use %d of a token: %d", i+1, code)
+		}
+	}
+	for _, token := range []string{"", "x", strings.Repeat("A", 43)} {
+		if code, _ := stranger.send(t, http.MethodPost, "/enter", url.Values{"token": {token}}, nil); code != http.StatusForbidden {
+			t.Errorf("token %q: %d", token, code)
+		}
+	}
+	if len(w.laptop.did) != 0 {
+		t.Errorf("done: %s", w.laptop.did)
+	}
+	// Whoever closes the page has to be let in again.
+	w.send(t, http.MethodPost, "/close", nil, nil)
+	if code, _ := w.send(t, http.MethodGet, "/", nil, nil); code != http.StatusForbidden {
+		t.Errorf("after closing: %d", code)
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	w := open(t, &played{status: connected()})
+	answer, err := w.Get(w.url + "/")
+	check(t, err)
+	check(t, answer.Body.Close())
+	for name, want := range map[string]string{
+		"Content-Security-Policy": "default-src 'none'", "X-Frame-Options": "DENY", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
+		"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin",
+	} {
+		if !strings.HasPrefix(answer.Header.Get(name), want) {
+			t.Errorf("%s: %q", name, answer.Header.Get(name))
+		}
+	}
+	invited, err := w.server.Invite(t.Context(), "eva")
+	check(t, err)
+	if text := slogged(invited); strings.Contains(text, invited.Token) {
+		t.Errorf("an invitation prints its token: %s", text)
+	}
+}
+
+func slogged(v any) string {
+	var b strings.Builder
+	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "v", v)
+	return b.String()
+}
+
+func TestWhoIsLetInForHowLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g guard
+		begin := time.Now()
+		request := func(c *http.Cookie) *http.Request {
+			r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+			r.AddCookie(c)
+			return r
+		}
+		token := g.invite("eva", begin)
+		if _, err := g.enter(token, begin.Add(tokenLasts)); !errors.Is(err, errNoToken) {
+			t.Error("an old token is good")
+		}
+		cookie, err := g.enter(g.invite("eva", begin), begin.Add(tokenLasts-1))
+		check(t, err)
+		if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Domain != "" {
+			t.Errorf("the cookie goes where it should not: %v", cookie)
+		}
+		now := begin
+		for ; now.Sub(begin) < mostLasts; now = now.Add(seatLasts - time.Minute) {
+			if account, in := g.account(request(cookie), now); !in || account != "eva" {
+				t.Fatalf("out after %v", now.Sub(begin))
+			}
+		}
+		if _, in := g.account(request(cookie), now.Add(tokenLasts)); in {
+			t.Error("in for ever")
+		}
+		cookie, err = g.enter(g.invite("eva", now), now)
+		check(t, err)
+		if _, in := g.account(request(cookie), now.Add(seatLasts)); in || g.busy(now.Add(seatLasts)) {
+			t.Error("left alone, and still in")
+		}
+		for range 3 * mostSeats {
+			_, err = g.enter(g.invite("eva", now), now)
+			check(t, err)
+		}
+		for range 3 * mostTokens {
+			g.invite("eva", now)
+		}
+		if len(g.seats) > mostSeats || len(g.tokens) > mostTokens {
+			t.Errorf("%d in, %d invited", len(g.seats), len(g.tokens))
+		}
+	})
+}
