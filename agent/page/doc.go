@@ -3,8 +3,8 @@
 //
 // What always holds:
 //
-//   - Only who was let in by Invite sees anything: with a token that is good once and for a minute, told to a caller whose
-//     account the kernel has named. What a page does, it does in that account's name.
+//   - Only who was let in by Invite sees anything: with a token that is good once and for a minute. What a page
+//     does, it does as that account of the machine for which the token was made.
 //   - No other website can drive it or look into it: the name in the request must be the page's own address, what changes
 //     something must come from the page itself, and nothing may frame it.
 //   - What a person types is passed on and kept nowhere; a password is never shown again, not even to her.

@@ -26,11 +26,11 @@ const (
 // digest is what is remembered of a secret.
 type digest [sha256.Size]byte
 
-// seat is a browser that was let in.
+// seat is a browser that was let in, or may be.
 type seat struct {
-	account string
-	since   time.Time
-	seen    time.Time
+	as    As
+	since time.Time
+	seen  time.Time
 }
 
 // guard knows who was let in. The zero value has let in nobody.
@@ -47,8 +47,8 @@ func secret() (text string, d digest) {
 	return text, sha256.Sum256([]byte(text))
 }
 
-// invite makes a token for an account.
-func (g *guard) invite(account string, now time.Time) string {
+// invite makes a token for somebody.
+func (g *guard) invite(as As, now time.Time) string {
 	text, d := secret()
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -56,7 +56,7 @@ func (g *guard) invite(account string, now time.Time) string {
 	if g.tokens == nil {
 		g.tokens = make(map[digest]seat)
 	}
-	g.tokens[d] = seat{account: account, since: now, seen: now}
+	g.tokens[d] = seat{as: as, since: now, seen: now}
 	crowd(g.tokens, mostTokens)
 	return text
 }
@@ -78,17 +78,17 @@ func (g *guard) enter(token string, now time.Time) (*http.Cookie, error) {
 	if g.seats == nil {
 		g.seats = make(map[digest]seat)
 	}
-	g.seats[d] = seat{account: s.account, since: now, seen: now}
+	g.seats[d] = seat{as: s.as, since: now, seen: now}
 	crowd(g.seats, mostSeats)
 	//nolint:gosec // a loopback address has no certificate, and nobody between
 	return &http.Cookie{Name: cookieName, Value: text, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode}, nil
 }
 
-// account is whose browser a request comes from; false: nobody's that was let in.
-func (g *guard) account(r *http.Request, now time.Time) (string, bool) {
+// whose is in whose name a request comes; nil: in nobody's that was let in.
+func (g *guard) whose(r *http.Request, now time.Time) As {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil {
-		return "", false
+		return nil
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -99,7 +99,7 @@ func (g *guard) account(r *http.Request, now time.Time) (string, bool) {
 		s.seen = now
 		g.seats[d] = s
 	}
-	return s.account, known
+	return s.as
 }
 
 // leave forgets a browser.

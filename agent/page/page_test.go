@@ -35,6 +35,11 @@ type played struct {
 	report   *endpoint.Reported
 }
 
+func (p *played) as(language string) Laptop {
+	p.account, p.language = "eva", language
+	return p
+}
+
 func (p *played) note(what string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,10 +88,6 @@ type window struct {
 func open(t *testing.T, laptop *played) *window {
 	t.Helper()
 	server, err := New(Options{
-		Open: func(account, language string) Laptop {
-			laptop.account, laptop.language = account, language
-			return laptop
-		},
 		Version: "test", Logger: slog.New(slog.DiscardHandler),
 	})
 	check(t, err)
@@ -105,7 +106,7 @@ func check(t *testing.T, err error) {
 // enter comes in with a new browser.
 func (w *window) enter(t *testing.T) {
 	t.Helper()
-	invited, err := w.server.Invite(t.Context(), "eva")
+	invited, err := w.server.Invite(t.Context(), w.laptop.as)
 	check(t, err)
 	jar, err := cookiejar.New(nil)
 	check(t, err)
@@ -294,7 +295,7 @@ func TestNobodyElseComesIn(t *testing.T) {
 	}
 	w.laptop.did = nil
 	// A token is good once, and a guessed one never.
-	invited, err := w.server.Invite(t.Context(), "eva")
+	invited, err := w.server.Invite(t.Context(), w.laptop.as)
 	check(t, err)
 	for i, want := range []int{http.StatusOK, http.StatusForbidden} {
 		if code, _ := stranger.send(t, http.MethodPost, "/enter", url.Values{"token": {invited.Token}}, map[string]string{"Origin": "null"}); code != want {
@@ -329,7 +330,7 @@ func TestHeaders(t *testing.T) {
 			t.Errorf("%s: %q", name, answer.Header.Get(name))
 		}
 	}
-	invited, err := w.server.Invite(t.Context(), "eva")
+	invited, err := w.server.Invite(t.Context(), w.laptop.as)
 	check(t, err)
 	if text := slogged(invited); strings.Contains(text, invited.Token) {
 		t.Errorf("an invitation prints its token: %s", text)
@@ -351,35 +352,35 @@ func TestWhoIsLetInForHowLong(t *testing.T) {
 			r.AddCookie(c)
 			return r
 		}
-		token := g.invite("eva", begin)
+		token := g.invite(new(played).as, begin)
 		if _, err := g.enter(token, begin.Add(tokenLasts)); !errors.Is(err, errNoToken) {
 			t.Error("an old token is good")
 		}
-		cookie, err := g.enter(g.invite("eva", begin), begin.Add(tokenLasts-1))
+		cookie, err := g.enter(g.invite(new(played).as, begin), begin.Add(tokenLasts-1))
 		check(t, err)
 		if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Domain != "" {
 			t.Errorf("the cookie goes where it should not: %v", cookie)
 		}
 		now := begin
 		for ; now.Sub(begin) < mostLasts; now = now.Add(seatLasts - time.Minute) {
-			if account, in := g.account(request(cookie), now); !in || account != "eva" {
+			if g.whose(request(cookie), now) == nil {
 				t.Fatalf("out after %v", now.Sub(begin))
 			}
 		}
-		if _, in := g.account(request(cookie), now.Add(tokenLasts)); in {
+		if g.whose(request(cookie), now.Add(tokenLasts)) != nil {
 			t.Error("in for ever")
 		}
-		cookie, err = g.enter(g.invite("eva", now), now)
+		cookie, err = g.enter(g.invite(new(played).as, now), now)
 		check(t, err)
-		if _, in := g.account(request(cookie), now.Add(seatLasts)); in || g.busy(now.Add(seatLasts)) {
+		if g.whose(request(cookie), now.Add(seatLasts)) != nil || g.busy(now.Add(seatLasts)) {
 			t.Error("left alone, and still in")
 		}
 		for range 3 * mostSeats {
-			_, err = g.enter(g.invite("eva", now), now)
+			_, err = g.enter(g.invite(new(played).as, now), now)
 			check(t, err)
 		}
 		for range 3 * mostTokens {
-			g.invite("eva", now)
+			g.invite(new(played).as, now)
 		}
 		if len(g.seats) > mostSeats || len(g.tokens) > mostTokens {
 			t.Errorf("%d in, %d invited", len(g.seats), len(g.tokens))

@@ -22,8 +22,6 @@ const (
 
 // Options are what a Server needs.
 type Options struct {
-	// Open gives the laptop as an account of this machine may use it, speaking a language.
-	Open func(account, language string) Laptop
 	// AsksServer: the person must type whom to enrol with, because this machine was not told.
 	AsksServer bool
 	Version    string
@@ -63,11 +61,14 @@ func (i Invitation) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "an invit
 // LogValue leaves the token out.
 func (i Invitation) LogValue() slog.Value { return slog.StringValue("an invitation to " + i.URL) }
 
-// Invite lets an account of this machine in. It starts to listen if need be, until ctx ends or nobody is in any more.
-func (s *Server) Invite(ctx context.Context, account string) (Invitation, error) {
+// As gives the laptop as one account of this machine may use it, speaking a language.
+type As func(language string) Laptop
+
+// Invite lets somebody in. It starts to listen if need be, until ctx ends or nobody is in any more.
+func (s *Server) Invite(ctx context.Context, as As) (Invitation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	token := s.guard.invite(account, time.Now()) // first, so that the server does not think that nobody comes
+	token := s.guard.invite(as, time.Now()) // first, so that the server does not think that nobody comes
 	if s.address == "" {
 		if err := s.listen(ctx); err != nil {
 			return Invitation{}, err
@@ -197,12 +198,12 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) visit(w http.ResponseWriter, r *http.Request, do func(*visit) error) {
 	language := languageOf(r)
-	account, in := s.guard.account(r, time.Now())
-	if !in {
+	as := s.guard.whose(r, time.Now())
+	if as == nil {
 		s.render(w, http.StatusForbidden, "outside", view{Language: language})
 		return
 	}
-	v := &visit{Server: s, Laptop: s.Open(account, language), w: w, r: r, language: language}
+	v := &visit{Server: s, Laptop: as(language), w: w, r: r, language: language}
 	if err := do(v); err != nil {
 		s.Logger.Warn("a page for the browser", "page", r.Pattern, "error", err)
 		v.show("home", view{Problem: v.said(err)})
