@@ -23,7 +23,7 @@ import (
 // (testdata/axe.min.js, Mozilla Public License 2.0) can tell, in a real browser.
 func TestEverybodyCanUseThePages(t *testing.T) {
 	t.Parallel()
-	browser := testneed.Program(t, "chromium")
+	testneed.Program(t, "chromium")
 	pages := everyPage(t)
 	axe, err := os.ReadFile("testdata/axe.min.js")
 	check(t, err)
@@ -57,12 +57,7 @@ const pages = ` + string(list) + `, css = ` + string(css) + `;
 			dir := t.TempDir()
 			file := filepath.Join(dir, "pages.html")
 			check(t, os.WriteFile(file, []byte(harness), 0o600))
-			// Without a sandbox, which root cannot have; the file is ours.
-			command := exec.CommandContext(t.Context(), browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-				"--user-data-dir="+filepath.Join(dir, "profile"), "--virtual-time-budget=120000", "--dump-dom", "file://"+file)
-			command.WaitDelay = 5 * time.Second
-			out, err := command.Output()
-			check(t, err)
+			out := shows(t, file, "--virtual-time-budget=120000")
 			text := regexp.MustCompile(`(?s)<pre id="found">(.*?)</pre>`).FindSubmatch(out)
 			if text == nil {
 				t.Fatalf("the browser shows something else:\n%.2000s", out)
@@ -82,6 +77,35 @@ const pages = ` + string(list) + `, css = ` + string(css) + `;
 				t.Errorf("%d of %d pages", len(found), len(pages))
 			}
 		})
+	}
+}
+
+// shows gives what a browser makes of a file in the end.
+func shows(t *testing.T, file string, flags ...string) []byte {
+	t.Helper()
+	// Without a sandbox, which root cannot have; the file is ours.
+	flags = append(flags, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--user-data-dir="+t.TempDir(), "--dump-dom", "file://"+file)
+	command := exec.CommandContext(t.Context(), testneed.Program(t, "chromium"), flags...)
+	command.WaitDelay = 5 * time.Second
+	out, err := command.Output()
+	check(t, err)
+	return out
+}
+
+// A browser that opens the file is led in, and shows the laptop; once.
+func TestABrowserIsLedIn(t *testing.T) {
+	t.Parallel()
+	w := open(t, &played{status: connected()})
+	invited, err := w.server.Invite(t.Context(), w.laptop.as)
+	check(t, err)
+	file, err := invited.Lead(t.TempDir())
+	check(t, err)
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file: %v, %v", info.Mode(), err)
+	}
+	says(t, string(shows(t, file, "--virtual-time-budget=5000", "--lang=de")), "Sie sind verbunden.", `action="/disconnect"`)
+	if text := string(shows(t, file, "--virtual-time-budget=5000")); strings.Contains(text, "Sie sind verbunden.") || !strings.Contains(text, "heimdraht-agent open") {
+		t.Errorf("led in again:\n%s", text)
 	}
 }
 
