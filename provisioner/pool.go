@@ -90,6 +90,14 @@ func (p Price) CentsAYear() int64 {
 	return p.NetCents
 }
 
+// Thresholds are those of the pool, or DefaultWarnings.
+func (p LicencePool) Thresholds() []int64 {
+	if len(p.WarnAt) == 0 {
+		return DefaultWarnings()
+	}
+	return p.WarnAt
+}
+
 // DefaultWarnings are the thresholds of a pool that names none, in percent.
 func DefaultWarnings() []int64 { return []int64{80, 95} }
 

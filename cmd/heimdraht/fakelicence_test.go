@@ -31,7 +31,7 @@ func (f *fake) ListSeats(_ context.Context, r *heimdrahtv1.ListSeatsRequest) (*h
 	return &heimdrahtv1.ListSeatsResponse{At: at("2026-11-22T09:30:00Z"), Pools: []*heimdrahtv1.SeatPool{{
 		Pool: "citrix", Model: "concurrent", Seats: 400, OfProduct: true, InUse: of(0), GuaranteedUnused: of(0), Borrowed: of(0), Waiting: of(0), Lent: of(0), HighestToday: of(0),
 	}, names, {
-		Pool: "vpn", Model: "concurrent", Seats: 1200, Burst: 50, InUse: of(1180), GuaranteedUnused: of(30), Borrowed: of(210), Lent: of(12), Waiting: of(2),
+		Pool: "vpn", Model: "concurrent", Seats: 1200, Burst: 50, WarnAt: []int64{70, 90}, InUse: of(1180), GuaranteedUnused: of(30), Borrowed: of(210), Lent: of(12), Waiting: of(2),
 		HighestToday: of(1190), HighestAt: at("2026-11-22T08:15:00Z"), Warning: 95,
 		Reserved: []*heimdrahtv1.SeatReserve{{Class: "crisis", Seats: 10, Unused: of(7)}, {Class: "control", Seats: 5, Unused: hidden}},
 		Tenants:  []*heimdrahtv1.SeatShare{{Tenant: "dorf", Guarantee: 30}, {Tenant: "stadt", Guarantee: 970, InUse: 1180, Borrowed: 210, Waiting: 2}},

@@ -99,15 +99,15 @@ func (c *capacitySimulateCommand) breakOf2020(a *app) (s capacity.Series, err er
 }
 
 // seats is how many may be held today, of one pool or of all, and when somebody is warned.
-func (c *capacitySimulateCommand) seats(ctx context.Context, a *app) (seats int64, warn []int64, err error) {
+func (c *capacitySimulateCommand) seats(ctx context.Context, a *app) (seats replay.Seats, warn []int64, err error) {
 	warn = provisioner.DefaultWarnings()
 	switch {
 	case c.Seats != -1 && c.Pool != "":
-		return 0, nil, c.wrong(a, "--pool oder --seats, nicht beides", "--pool or --seats, not both")
+		return seats, nil, c.wrong(a, "--pool oder --seats, nicht beides", "--pool or --seats, not both")
 	case c.Seats < -1 || c.Seats > 10_000_000:
-		return 0, nil, c.wrong(a, "--seats: von 0 bis 10000000", "--seats: from 0 to 10000000")
+		return seats, nil, c.wrong(a, "--seats: von 0 bis 10000000", "--seats: from 0 to 10000000")
 	case c.Seats >= 0:
-		return c.Seats, warn, nil
+		return replay.Seats{Owned: c.Seats}, warn, nil
 	}
 	found := false
 	err = a.withClient(ctx, func(ctx context.Context, k *client) error {
@@ -117,7 +117,10 @@ func (c *capacitySimulateCommand) seats(ctx context.Context, a *app) (seats int6
 		}
 		for _, p := range r.GetPools() {
 			if p.GetModel() == string(provisioner.PoolConcurrent) && !p.GetOfProduct() && (c.Pool == "" || c.Pool == p.GetPool()) {
-				seats, found = seats+p.GetSeats()+p.GetBurst(), true
+				seats.Owned, seats.Burst, found = seats.Owned+p.GetSeats(), seats.Burst+p.GetBurst(), true
+				if c.Pool != "" && len(p.GetWarnAt()) > 0 {
+					warn = p.GetWarnAt()
+				}
 			}
 		}
 		return nil
@@ -130,17 +133,20 @@ func (c *capacitySimulateCommand) seats(ctx context.Context, a *app) (seats int6
 }
 
 // showReplay says what would have been.
-func (a *app) showReplay(r replay.Result, seats int64) error {
+func (a *app) showReplay(r replay.Result, seats replay.Seats) error {
 	switch a.form {
 	case formCSV:
 		return writeCSV(a.out, refusedColumns(), r.Days)
 	case formJSON:
 		return a.json(orderedObject{
-			{"seats", seats}, {"hours", int64(r.Hours)}, {"gaps", int64(r.Gaps)}, {"highest", r.Highest}, {"highest_at", forPrograms(r.HighestAt)},
+			{"seats", seats.Most()}, {"seats_owned", seats.Owned}, {"hours", int64(r.Hours)}, {"gaps", int64(r.Gaps)}, {"highest", r.Highest}, {"highest_at", forPrograms(r.HighestAt)},
 			{"exhausted_at", forPrograms(r.Exhausted)}, {"refused", r.Refused()}, {"days", objects(refusedColumns(), r.Days)}, {"warnings", objects(warningColumns()[1:], r.Warnings)},
 		})
 	}
-	a.say(words{"Plätze: %d. Höchstens gebraucht: %d, am %s.", "Seats: %d. Needed at the most: %d, at %s."}, seats, r.Highest, a.time(r.HighestAt))
+	a.say(words{"Plätze: %d. Höchstens gebraucht: %d, am %s.", "Seats: %d. Needed at the most: %d, at %s."}, seats.Most(), r.Highest, a.time(r.HighestAt))
+	if seats.Burst > 0 {
+		a.say(words{"Davon sind %d gekauft; auf sie beziehen sich die Warnungen.", "Of them %d are owned; the warnings are of those."}, seats.Owned)
+	}
 	if r.Gaps > 0 {
 		a.say(words{"Von %d der %d Stunden ist nichts bekannt.", "Of %d of the %d hours nothing is known."}, r.Gaps, r.Hours)
 	}

@@ -94,12 +94,14 @@ func (s Series) Forecast(land string, hours int) (*Forecast, error) {
 	return r.forecast(s, hours), nil
 }
 
+// LookBack is how many hours of the past a forecast looks at.
+const LookBack = 78 * week
+
 // trimmed is the series without what was before it began, and without what is
 // so old that it tells nothing.
 func (s Series) trimmed() Series {
-	const told = 78 * week
-	if n := len(s.Values); n > told {
-		s = Series{Start: s.at(n - told), Step: s.Step, Values: s.Values[n-told:]}
+	if n := len(s.Values); n > LookBack {
+		s = Series{Start: s.at(n - LookBack), Step: s.Step, Values: s.Values[n-LookBack:]}
 	}
 	first := slices.IndexFunc(s.Values, func(v float64) bool { return !math.IsNaN(v) })
 	if first < 0 {

@@ -37,6 +37,8 @@ type Pool struct {
 	// most at one time in the quarter of an hour that ended then, and Highest that in the full
 	// hours of today. Zero: now.
 	Until time.Time
+
+	Thresholds []int64 // in percent
 }
 
 // Share is a tenant's part of a pool.
@@ -123,6 +125,7 @@ func (v view) used(actor provisioner.Actor, waiting queues, now time.Time) Pool 
 
 // addAll says what there is to say of the whole pool.
 func (v view) addAll(p *Pool, peak store.Peak, classes []store.PoolClass) {
+	p.Thresholds = v.Pool.Thresholds()
 	p.Lent, p.Highest, p.Warning = v.of(v.lent(classes)), v.of(max(peak.Seats, v.Held)), v.of(v.warning(v.Held))
 	if !p.Highest.Withheld {
 		p.HighestAt = peak.At
@@ -149,11 +152,7 @@ func (v view) lent(classes []store.PoolClass) int64 {
 
 // warning is the highest threshold that so many held seats pass.
 func (v view) warning(held int64) (passed int64) {
-	thresholds := v.Pool.WarnAt
-	if len(thresholds) == 0 {
-		thresholds = provisioner.DefaultWarnings()
-	}
-	for _, percent := range thresholds {
+	for _, percent := range v.Pool.Thresholds() {
 		if held > 0 && held*100 >= percent*v.quantity.Seats {
 			passed = percent
 		}

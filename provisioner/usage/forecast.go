@@ -20,7 +20,7 @@ import (
 const MostDays = capacity.Furthest / 24
 
 // lookBack is what a forecast is made from: as much as its method looks at.
-const lookBack = 78 * 7 * day
+const lookBack = capacity.LookBack * Hour
 
 // ForecastQuery asks what is to be expected.
 type ForecastQuery struct {

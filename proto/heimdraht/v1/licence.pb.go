@@ -156,6 +156,8 @@ type SeatPool struct {
 	// The threshold that is passed, in percent; zero: none is, or it is withheld.
 	Warning         int64 `protobuf:"varint,14,opt,name=warning,proto3" json:"warning,omitempty"`
 	WarningWithheld bool  `protobuf:"varint,16,opt,name=warning_withheld,json=warningWithheld,proto3" json:"warning_withheld,omitempty"`
+	// The thresholds, in percent.
+	WarnAt []int64 `protobuf:"varint,19,rep,packed,name=warn_at,json=warnAt,proto3" json:"warn_at,omitempty"`
 	// One for each tenant that the caller sees; a planner is told none of them.
 	Tenants       []*SeatShare `protobuf:"bytes,15,rep,name=tenants,proto3" json:"tenants,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -309,6 +311,13 @@ func (x *SeatPool) GetWarningWithheld() bool {
 		return x.WarningWithheld
 	}
 	return false
+}
+
+func (x *SeatPool) GetWarnAt() []int64 {
+	if x != nil {
+		return x.WarnAt
+	}
+	return nil
 }
 
 func (x *SeatPool) GetTenants() []*SeatShare {
@@ -1330,7 +1339,7 @@ const file_heimdraht_v1_licence_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"m\n" +
 	"\x11ListSeatsResponse\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12,\n" +
-	"\x05pools\x18\x02 \x03(\v2\x16.heimdraht.v1.SeatPoolR\x05pools\"\x83\x06\n" +
+	"\x05pools\x18\x02 \x03(\v2\x16.heimdraht.v1.SeatPoolR\x05pools\"\x9c\x06\n" +
 	"\bSeatPool\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x14\n" +
@@ -1351,7 +1360,8 @@ const file_heimdraht_v1_licence_proto_rawDesc = "" +
 	"\n" +
 	"highest_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\thighestAt\x12\x18\n" +
 	"\awarning\x18\x0e \x01(\x03R\awarning\x12)\n" +
-	"\x10warning_withheld\x18\x10 \x01(\bR\x0fwarningWithheld\x121\n" +
+	"\x10warning_withheld\x18\x10 \x01(\bR\x0fwarningWithheld\x12\x17\n" +
+	"\awarn_at\x18\x13 \x03(\x03R\x06warnAt\x121\n" +
 	"\atenants\x18\x0f \x03(\v2\x17.heimdraht.v1.SeatShareR\atenants\"f\n" +
 	"\vSeatReserve\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12\x14\n" +

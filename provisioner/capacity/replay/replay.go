@@ -2,7 +2,8 @@
 // refused, when, and how early a warning would have come.
 //
 // What always holds here: it is pure, and knows of no person. A warning of the past knows
-// only what was before it. What cannot be played is an error that says why.
+// only what was before it, and comes by the same rule as today's (warn). What cannot be
+// played is an error that says why.
 //
 // Not its business: where the seats come from.
 package replay
@@ -15,17 +16,11 @@ import (
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/capacity"
+	"github.com/heimdraht/heimdraht/provisioner/capacity/warn"
 )
 
 // ErrBad is wrapped by the error for what cannot be played.
 var ErrBad = errors.New("not what can be played")
-
-const (
-	// ahead is how far a forecast looks, and so how early it can warn.
-	ahead = 28 * 24 * time.Hour
-	// known is how much of the past a forecast is given: half a year says all of a break.
-	known = 26 * 7 * 24
-)
 
 // Result is what would have been.
 type Result struct {
@@ -48,12 +43,22 @@ type Day struct {
 	WorstAt time.Time
 }
 
-// Warning is when one would have come. Of those before seats ran out, WorkingDays is how many
+// Seats are those against which is played.
+type Seats struct {
+	Owned int64 // of which a warning is told
+	Burst int64 // and may be held beyond them, before somebody is refused
+}
+
+// Most is how many may be held.
+func (s Seats) Most() int64 { return s.Owned + s.Burst }
+
+// Warning is when one would have come, the last before seats ran out; what ended before does
+// not count if they did. Of those before seats ran out, WorkingDays is how many
 // days of work there were to do something, from that day on and without the one on which they
 // ran out.
 type Warning struct {
 	Percent     int64     // of the seats in use: it would have come by a threshold; zero: by forecast
-	Probable    int64     // by forecast: that they run out within 28 days, in percent
+	Probable    int64     // by forecast: that those owned run out within 28 days, in percent
 	At          time.Time // zero: none would have come
 	WorkingDays int
 }
@@ -66,20 +71,23 @@ func (r Result) Refused() (sum int64) {
 	return sum
 }
 
-// Replay plays hours against seats. Thresholds are in percent; land gives the public
+// Replay plays hours against seats. Thresholds are in percent of those owned; land gives the public
 // holidays, as in capacity.Holidays.
-func Replay(s capacity.Series, seats int64, thresholds []int64, land string) (Result, error) {
+func Replay(s capacity.Series, seats Seats, thresholds []int64, land string) (Result, error) {
 	r := Result{Hours: len(s.Values)}
 	switch {
-	case seats < 0 || seats > 1e9:
-		return r, fmt.Errorf("%w: %d seats, must be from 0 to 1000000000", ErrBad, seats)
+	case seats.Owned < 0 || seats.Burst < 0 || seats.Owned > 1e9 || seats.Burst > 1e9-seats.Owned:
+		return r, fmt.Errorf("%w: %d seats and %d beyond them, must be from 0 to 1000000000 together", ErrBad, seats.Owned, seats.Burst)
 	case s.Step != time.Hour || len(s.Values) == 0:
 		return r, fmt.Errorf("%w: a series of %d values, one each %v; must be hours", ErrBad, len(s.Values), s.Step)
 	}
 	if _, err := capacity.Holidays(land, s.Start.Year()); land != "" && err != nil {
 		return r, fmt.Errorf("%w: %w", ErrBad, err)
 	}
-	over := make([]time.Time, len(thresholds))
+	tracks := make([]track, len(thresholds))
+	for _, percent := range thresholds {
+		r.Warnings = append(r.Warnings, Warning{Percent: percent})
+	}
 	for i, v := range s.Values {
 		at := s.Start.Add(time.Duration(i) * time.Hour)
 		switch {
@@ -89,20 +97,26 @@ func Replay(s capacity.Series, seats int64, thresholds []int64, land string) (Re
 		case v < 0 || v > 1e9:
 			return r, fmt.Errorf("%w: %v at %s, must be from 0 to 1000000000", ErrBad, v, at.UTC().Format(time.RFC3339))
 		}
-		r.count(at, int64(math.Round(v)), seats)
-		for k, percent := range thresholds {
-			if over[k].IsZero() && seats > 0 && math.Round(v)*100 >= float64(percent*seats) {
-				over[k] = at
+		n := int64(math.Round(v))
+		for k := range r.Warnings {
+			if w := &r.Warnings[k]; r.Exhausted.IsZero() && tracks[k].judge(at, time.Hour, warn.Share(n, seats.Owned, w.Percent)) == warn.Raised {
+				w.At = at
 			}
 		}
-	}
-	for k, percent := range thresholds {
-		r.Warnings = append(r.Warnings, Warning{Percent: percent, At: over[k]})
+		r.count(at, n, seats.Most())
 	}
 	if err := r.forecasts(s, seats, land); err != nil {
 		return r, err
 	}
 	return r, r.lead(land)
+}
+
+// track is one that keeps itself.
+type track struct{ warn.Track }
+
+func (t *track) judge(at time.Time, lasts time.Duration, s warn.Sign) (change warn.Change) {
+	t.Track, change = t.Next(at, lasts, s)
+	return change
 }
 
 func (r *Result) count(at time.Time, n, seats int64) {
@@ -131,13 +145,17 @@ func sameDay(a, b time.Time) bool {
 }
 
 // forecasts are made each midnight before seats ran out, as a control plane would have.
-func (r *Result) forecasts(s capacity.Series, seats int64, land string) error {
+func (r *Result) forecasts(s capacity.Series, seats Seats, land string) error {
 	if r.Exhausted.IsZero() {
 		return nil
 	}
-	unlikely, likely := Warning{Probable: 5}, Warning{Probable: 50}
+	probable := warn.Probabilities()
+	tracks, warnings := make([]track, len(probable)), make([]Warning, len(probable))
+	for i, percent := range probable {
+		warnings[i].Probable = percent
+	}
 	r.Short = "nothing was known before"
-	first := r.Exhausted.Add(-ahead)
+	first := r.Exhausted.Add(-warn.Ahead)
 	if first.Before(s.Start) {
 		first = s.Start
 	}
@@ -151,9 +169,9 @@ func (r *Result) forecasts(s capacity.Series, seats int64, land string) error {
 		if n < 1 {
 			continue
 		}
-		from := max(0, n-known)
+		from := max(0, n-capacity.LookBack)
 		past := capacity.Hours(s.Start.Add(time.Duration(from)*time.Hour), s.Values[from:n]...)
-		f, err := past.Forecast(land, int(ahead/time.Hour))
+		f, err := past.Forecast(land, int(warn.QuietAhead/time.Hour))
 		if errors.Is(err, capacity.ErrTooShort) {
 			r.Short = err.Error()
 			continue
@@ -162,15 +180,20 @@ func (r *Result) forecasts(s capacity.Series, seats int64, land string) error {
 			return fmt.Errorf("%w: %w", ErrBad, err)
 		}
 		r.Short = ""
-		for _, w := range []*Warning{&unlikely, &likely} {
-			if _, runsOut, err := f.Exhausted(float64(seats), float64(w.Probable)/100); err != nil {
+		for i, percent := range probable {
+			sign, _, err := warn.Expected(f, seats.Owned, percent, midnight)
+			if err != nil {
 				return err
-			} else if runsOut && w.At.IsZero() {
-				w.At = midnight
+			}
+			switch tracks[i].judge(midnight, provisioner.DayBegins(y, m, d+1).Sub(midnight), sign) {
+			case warn.Raised:
+				warnings[i].At = midnight
+			case warn.Ended:
+				warnings[i].At = time.Time{}
 			}
 		}
 	}
-	r.Warnings = append(r.Warnings, unlikely, likely)
+	r.Warnings = append(r.Warnings, warnings...)
 	return nil
 }
 
