@@ -154,6 +154,9 @@ func TestSuspensionsOfManyBefore(t *testing.T) {
 // backOverRest takes a database back over 00019_rest.sql.
 func backOverRest() []string {
 	return []string{
+		`drop table warning`, // 00027_warnings.sql
+		`drop table warning_message`,
+		`drop table warning_state`,
 		`drop table usage_series`, // 00026_usage.sql
 		`drop table usage_interval`,
 		`drop table usage_day`,
