@@ -111,6 +111,7 @@ const (
 	ActionTakeBackSeat        Action = "take back seat"
 	ActionExplainSeat         Action = "explain seat"
 	ActionReadGatewayLoad     Action = "read gateway load"
+	ActionTestWarnings        Action = "test warnings"
 	ActionDiff                Action = "diff"
 	ActionApply               Action = "apply"
 	ActionSwitchCrisis        Action = "switch crisis mode"
@@ -222,7 +223,7 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleTenantAdmin, RoleOperator}
 	case ActionIssueRoleToken:
 		return []Role{RoleTenantAdmin, RoleOperator}
-	case ActionReadGatewayLoad, ActionApplyInfrastructure, ActionCreateGatewayToken, ActionListGateways, ActionReflect, ActionTakeEverywhere:
+	case ActionReadGatewayLoad, ActionTestWarnings, ActionApplyInfrastructure, ActionCreateGatewayToken, ActionListGateways, ActionReflect, ActionTakeEverywhere:
 		return []Role{RoleOperator}
 	case ActionReadHistory, ActionReportLost, ActionListUnused:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}

@@ -52,6 +52,8 @@ const (
 	CodeNotAllowed           Code = "not-allowed"
 	CodeNotFound             Code = "not-found"
 	CodeHistoryTooShort      Code = "history-too-short"
+	CodeWebhookMissing       Code = "webhook-missing"
+	CodeWebhookFailed        Code = "webhook-failed"
 	CodeAmbiguous            Code = "ambiguous"
 	CodeTenantMissing        Code = "tenant-missing"
 	CodeInvalid              Code = "invalid"
@@ -226,6 +228,12 @@ func Catalogue() []Entry {
 		{CodeHistoryTooShort, KindInvalid,
 			Text{"Für eine Vorhersage ist zu wenig bekannt: {known} Stunden.", "Sie braucht zwei Wochen, von denen zusammen eine gemessen ist, und Zahlen aus den letzten vier Wochen. Verdeckte Stunden zählen nicht: heimdraht capacity usage zeigt sie."},
 			Text{"Too little is known for a forecast: {known} hours.", "It needs two weeks, of which one is measured in all, and numbers from the last four weeks. Withheld hours do not count: heimdraht capacity usage shows them."}},
+		{CodeWebhookMissing, KindInvalid,
+			Text{"Auf diesem Server ist nicht eingerichtet, wohin Warnungen gehen.", "Tragen Sie warnings.webhook in heimdrahtd.yaml ein und starten Sie heimdrahtd neu."},
+			Text{"On this server it is not configured where warnings go.", "Put warnings.webhook into heimdrahtd.yaml and restart heimdrahtd."}},
+		{CodeWebhookFailed, KindUnavailable,
+			Text{"Der Empfänger hat die Nachricht nicht angenommen: {why}.", "Prüfen Sie Adresse, Zertifikat und Geheimnis unter warnings.webhook in heimdrahtd.yaml, und ob der Empfänger läuft."},
+			Text{"The receiver has not taken the message: {why}.", "Check the address, the certificate and the secret under warnings.webhook in heimdrahtd.yaml, and that the receiver runs."}},
 		{CodeAmbiguous, KindInvalid,
 			Text{"{name} passt auf mehrere {what}.", "Geben Sie mehr Zeichen an, oder die ganze Nummer, die heimdraht find zeigt."},
 			Text{"{name} matches more than one {what}.", "Give more characters, or the whole id that heimdraht find shows."}},

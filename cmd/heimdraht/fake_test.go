@@ -60,6 +60,7 @@ type fake struct {
 
 	mu       sync.Mutex
 	requests []string
+	tests    int // of warnings
 }
 
 func startFake(t testing.TB) (*fake, func()) {

@@ -40,6 +40,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/store"
 	"github.com/heimdraht/heimdraht/provisioner/tenancy"
 	"github.com/heimdraht/heimdraht/provisioner/usage"
+	"github.com/heimdraht/heimdraht/provisioner/warning"
 	"github.com/heimdraht/heimdraht/provisioner/watch"
 )
 
@@ -80,6 +81,7 @@ type App struct {
 	auditing *auditing.Service
 	metering *metering.Service
 	usage    *usage.Service
+	warning  *warning.Service
 	server   *rpc.Server
 	listener net.Listener
 	metrics  net.Listener
@@ -165,6 +167,11 @@ func (a *App) wire(o Options) error {
 	if err != nil {
 		return err
 	}
+	receiver, err := receiverOf(a.config)
+	if err != nil {
+		return err
+	}
+	a.warning = warning.New(warning.Options{Store: a.store, Usage: a.usage, Webhook: receiver, Logger: a.log})
 	a.auditing = auditing.New(auditing.Options{Store: a.store, Keys: a.keys, Collector: collector, Logger: a.log})
 	a.desk = helpdesk.New(helpdesk.Options{Store: a.store, Confirmations: a.contacts, Journal: a.journal, Version: versionOf(o), Logger: a.log})
 	a.metering = metering.New(metering.Options{Store: a.store, Logger: a.log})
@@ -179,7 +186,7 @@ func (a *App) wire(o Options) error {
 		}),
 		Sessions: a.sessions,
 		Tenancy:  tenancy.New(tenancy.Options{Store: a.store, Directories: a.registry, Certificates: a.keys, Journal: a.journal, Declared: a.rights.Declared, Logger: a.log}),
-		Helpdesk: a.desk, Entitlement: a.rights, Metering: a.metering, Usage: a.usage,
+		Helpdesk: a.desk, Entitlement: a.rights, Metering: a.metering, Usage: a.usage, Warning: a.warning,
 		Privacy: privacy.New(privacy.Options{
 			Store: a.store, Confirmations: a.contacts, Journal: a.journal, SecurityDays: a.config.Audit.SecurityDays,
 		}),
@@ -232,7 +239,7 @@ func (a *App) Run(ctx context.Context) error {
 		func(ctx context.Context) error { return a.hub.Run(ctx, a.store) },
 		a.contacts.Run, a.rights.Run, a.sessions.RunExpiry, a.sessions.RunQueue, a.sessions.RunLine, a.signIn.RunForgetting, a.desk.RunTakings, a.tidy, a.keys.run, a.journal.Run,
 		a.auditing.RunCheckpoints, a.auditing.RunCollecting, a.metering.RunCounts, a.metering.RunPeaks,
-		a.usage.RunRollups, a.usage.RunRefusals,
+		a.usage.RunRollups, a.usage.RunRefusals, a.warning.RunJudging, a.warning.RunDelivering,
 	} {
 		group.Go(func() error { return duty(duties) })
 	}
@@ -301,6 +308,12 @@ func (a *App) tidyOnce(ctx context.Context, duty *store.Duty) error {
 		},
 		func(tx *store.Writer) (int64, error) {
 			return tx.ForgetProductPeaks(tx.Now.Add(-metering.Keep), tidySlice)
+		},
+		func(tx *store.Writer) (int64, error) {
+			return tx.ForgetWarnings(tx.Now.Add(-warning.Keep), tidySlice)
+		},
+		func(tx *store.Writer) (int64, error) {
+			return tx.ForgetWarningMessages(tx.Now.Add(-warning.KeepGivenUp), tidySlice)
 		},
 		func(tx *store.Writer) (int64, error) { return tx.TrimChanges(tx.Revision()-keepChanges, tidySlice) },
 	}...) {

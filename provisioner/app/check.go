@@ -50,6 +50,7 @@ func Check(ctx context.Context, c config.ControlPlane, say func(Finding)) {
 		}
 		say(clock)
 		say(lookAtJournal(c, position))
+		checkFiles(c, say)
 		if master != nil {
 			k, err := openKeys(ctx, s, master)
 			sayOf(say, "keys", err, "the master key opens them")
@@ -61,6 +62,13 @@ func Check(ctx context.Context, c config.ControlPlane, say func(Finding)) {
 	})
 	if err != nil {
 		sayOf(say, "database", err, "")
+	}
+}
+
+// checkFiles looks at those that only a part of the control planes needs.
+func checkFiles(c config.ControlPlane, say func(Finding)) {
+	if r, err := receiverOf(c); r != nil || err != nil {
+		sayOf(say, "webhook", err, "warnings can be signed")
 	}
 }
 

@@ -45,6 +45,8 @@ func SetupCatalogue() []SetupEntry {
 
 		{"audit-collector-files", "The files for the audit log's collector cannot be used.", "Correct audit.collector in the configuration, and see that the user that runs heimdrahtd may read the files."},
 
+		{"webhook-files", "The secret of the webhook, or who vouches for its receiver, cannot be used.", "Correct warnings.webhook in the configuration: the secret's file belongs to the user that runs heimdrahtd, with mode 0600, and holds a line whsec_… (docs/operation.md says how to make one)."},
+
 		{"master-key-missing", "There is no master key.", "Copy it from another replica or from where its copy is kept. A new one opens nothing that is in the database."},
 		{"master-key-exposed", "Others may read the master key.", "Run chmod 600 on it."},
 		{"master-key-unusable", "The master key is unusable.", "Copy it again from another replica or from where its copy is kept."},

@@ -20,7 +20,7 @@ import (
 func (a *App) serveMetrics(ctx context.Context) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newCollector(a),
-		newDoorCollector(a.server.Door), newPoolCollector(a), newDirectoryCollector(a), newAuditCollector(a), newProductCollector(a), newUsageCollector(a))
+		newDoorCollector(a.server.Door), newPoolCollector(a), newDirectoryCollector(a), newAuditCollector(a), newProductCollector(a), newUsageCollector(a), newWarningCollector(a))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", a.healthz)

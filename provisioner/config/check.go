@@ -127,6 +127,21 @@ func hostPort(port uint16) func(value, string) (string, bool) {
 	}
 }
 
+// overHTTPS is an address of the web that is reached over TLS. It may be a secret, so what is
+// wrong with it does not repeat it.
+func overHTTPS(v value, s string) (string, bool) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme != "https" || u.Hostname() == "" || u.Fragment != "" || len(s) > 2000:
+		v.failf("is not an address such as https://warn.stadt.example/heimdraht")
+	case u.User != nil:
+		v.failf("holds a password: whoever receives it knows us by secret_file")
+	default:
+		return s, true
+	}
+	return "", false
+}
+
 func portNumber(s string) (uint16, bool) {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return uint16(n), err == nil && strconv.FormatUint(n, 10) == s

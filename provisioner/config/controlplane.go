@@ -27,6 +27,14 @@ type ControlPlane struct {
 	// Days for which the journal is kept: older backups cannot be held against it.
 	RevocationJournalDays int64
 	Audit                 Audit
+	Webhook               Webhook
+}
+
+// Webhook is where warnings of capacity are told to.
+type Webhook struct {
+	URL        string // https; empty: nowhere
+	SecretFile string
+	CAFile     string // PEM, of who may issue its certificate; empty: the system's authorities
 }
 
 // Audit is about the audit log.
@@ -112,6 +120,11 @@ func parseControlPlane(m *mapping) ControlPlane {
 			parseAudit(a, &c.Audit)
 		}
 	}
+	if v, ok := m.ask("warnings"); ok {
+		if w := v.mapping("warnings").under("warnings."); w != nil {
+			parseWarnings(w, &c.Webhook)
+		}
+	}
 	m.text("log_level", &c.LogLevel, oneOf("debug", "info", "warn", "error"))
 	m.done()
 	return c
@@ -132,6 +145,18 @@ func parseAudit(m *mapping, a *Audit) {
 			if (a.Collector.CertificateFile == "") != (a.Collector.KeyFile == "") {
 				v.failf("certificate_file and key_file belong together")
 			}
+			c.done()
+		}
+	}
+	m.done()
+}
+
+func parseWarnings(m *mapping, w *Webhook) {
+	if v, ok := m.need("webhook"); ok {
+		if c := v.mapping("warnings.webhook").under("warnings.webhook."); c != nil {
+			c.needText("url", &w.URL, overHTTPS)
+			c.needText("secret_file", &w.SecretFile, absolute)
+			c.text("ca_file", &w.CAFile, absolute)
 			c.done()
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/metering"
 	"github.com/heimdraht/heimdraht/provisioner/planning"
 	"github.com/heimdraht/heimdraht/provisioner/usage"
+	"github.com/heimdraht/heimdraht/provisioner/warning"
 )
 
 type capacityHandler struct {
@@ -15,6 +16,7 @@ type capacityHandler struct {
 	metering *metering.Service
 	planning *planning.Service
 	usage    *usage.Service
+	warning  *warning.Service
 }
 
 func (h *capacityHandler) GetConcurrency(ctx context.Context, r *heimdrahtv1.GetConcurrencyRequest) (*heimdrahtv1.GetConcurrencyResponse, error) {

@@ -78,8 +78,11 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionExplainSeat, true
 	case heimdrahtv1.CapacityService_GetConcurrency_FullMethodName, heimdrahtv1.CapacityService_GetUsage_FullMethodName,
 		heimdrahtv1.CapacityService_GetForecast_FullMethodName, heimdrahtv1.CapacityService_ListProducts_FullMethodName,
+		heimdrahtv1.CapacityService_ListWarnings_FullMethodName,
 		heimdrahtv1.LicenceService_ListSeats_FullMethodName, heimdrahtv1.LicenceService_ListLicences_FullMethodName:
 		return provisioner.ActionReadConcurrency, true
+	case heimdrahtv1.CapacityService_TestWarnings_FullMethodName:
+		return provisioner.ActionTestWarnings, true
 	case heimdrahtv1.CapacityService_Plan_FullMethodName:
 		return provisioner.ActionPlan, true
 	case heimdrahtv1.AdminService_Diff_FullMethodName:

@@ -31,6 +31,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/signin"
 	"github.com/heimdraht/heimdraht/provisioner/tenancy"
 	"github.com/heimdraht/heimdraht/provisioner/usage"
+	"github.com/heimdraht/heimdraht/provisioner/warning"
 	"github.com/heimdraht/heimdraht/provisioner/watch"
 )
 
@@ -45,6 +46,7 @@ type Options struct {
 	Helpdesk     *helpdesk.Service
 	Metering     *metering.Service
 	Usage        *usage.Service
+	Warning      *warning.Service
 	Entitlement  *entitlement.Service
 	Auditing     *auditing.Service
 	Privacy      *privacy.Service
@@ -121,7 +123,7 @@ func New(o Options) *Server {
 	heimdrahtv1.RegisterInvitationServiceServer(services, &invitationHandler{helpdeskHandler: desk})
 	heimdrahtv1.RegisterStaticServiceServer(services, &staticHandler{sessions: o.Sessions})
 	heimdrahtv1.RegisterExternalServiceServer(services, &externalHandler{enrolment: o.Enrolment})
-	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{metering: o.Metering, planning: o.Planning, usage: o.Usage})
+	heimdrahtv1.RegisterCapacityServiceServer(services, &capacityHandler{metering: o.Metering, planning: o.Planning, usage: o.Usage, warning: o.Warning})
 	heimdrahtv1.RegisterLicenceServiceServer(services, &licenceHandler{licensing: o.Licensing})
 	heimdrahtv1.RegisterAdminServiceServer(services, &adminHandler{tenancy: o.Tenancy})
 	heimdrahtv1.RegisterDirectoryServiceServer(services, &directoryHandler{entitlement: o.Entitlement})

@@ -18,6 +18,7 @@ import (
 func TestCapacityCanNamePeopleNowhere(t *testing.T) {
 	texts := []string{
 		"tenant", "pool", "gateway", "product", "licence_pool", "GetUsageRequest.name", "UsageSeries.name", "GetForecastRequest.name", "GetForecastResponse.name", "GetForecastResponse.land",
+		"CapacityWarning.id", "CapacityWarning.name", "CapacityWarning.sentence", "TestWarningsResponse.message_id",
 		"agreement_reference", "agreement_date", "version",
 		// Of plans: days, what a caller put in of his offers, names of figures and the tenants or pools that they are of.
 		"PlanRequest.from", "PlanOffer.name", "PlanOffer.kind", "PlanOffer.from", "PlanOffer.until", "PlanPrice.period", "PlanFigure.name", "PlanFigure.of",

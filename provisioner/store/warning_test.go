@@ -74,7 +74,9 @@ func TestWarnings(t *testing.T) {
 		if got := view(t, s, (*store.Reader).WarningState); !got.HoursTo.IsZero() {
 			t.Errorf("before: %+v", got)
 		}
-		update(t, s, func(tx *store.Writer) error { return errors.Join(tx.PutWarningState(store.WarningState{}), tx.PutWarningState(state)) })
+		update(t, s, func(tx *store.Writer) error {
+			return errors.Join(tx.PutWarningState(store.WarningState{}), tx.PutWarningState(state))
+		})
 		if got := view(t, s, (*store.Reader).WarningState); got != state {
 			t.Errorf("%+v, want %+v", got, state)
 		}

@@ -65,6 +65,20 @@ func (s *Service) Forecast(ctx context.Context, actor provisioner.Actor, q Forec
 	if err != nil {
 		return Forecast{}, err
 	}
+	return s.forecast(ctx, q, u)
+}
+
+// Expect is Forecast as everybody is told it who may see a pool, made at a time from what was
+// before, for the control plane itself.
+func (s *Service) Expect(ctx context.Context, pool string, at time.Time, days int) (Forecast, error) {
+	u, err := s.Told(ctx, Query{From: at.Add(-lookBack), To: at, By: Pools, Name: pool, Step: Hour})
+	if err != nil {
+		return Forecast{}, err
+	}
+	return s.forecast(ctx, ForecastQuery{By: Pools, Name: pool, Days: days}, u)
+}
+
+func (s *Service) forecast(ctx context.Context, q ForecastQuery, u Usage) (_ Forecast, err error) {
 	f := Forecast{Name: q.Name, Since: u.From}
 	if f.Land, err = s.land(ctx, q); err != nil {
 		return Forecast{}, err

@@ -80,6 +80,16 @@ func (s *Service) Usage(ctx context.Context, actor provisioner.Actor, q Query) (
 	if err := q.check(now); err != nil {
 		return u, err
 	}
+	return s.tell(ctx, provisioner.ScopeOf(actor, provisioner.ActionReadConcurrency), q, now)
+}
+
+// Told is what Usage tells who may see all of it, for the control plane itself: of tenants
+// and pools it is the same that everybody is told.
+func (s *Service) Told(ctx context.Context, q Query) (Usage, error) {
+	return s.tell(ctx, provisioner.Everywhere(), q, time.Now())
+}
+
+func (s *Service) tell(ctx context.Context, scope provisioner.Scope, q Query, now time.Time) (u Usage, err error) {
 	err = s.Store.View(ctx, func(tx *store.Reader) error {
 		state, err := tx.UsageState()
 		if err != nil {
@@ -87,7 +97,7 @@ func (s *Service) Usage(ctx context.Context, actor provisioner.Actor, q Query) (
 		}
 		rd := &reading{tx: tx, Query: q, exact: q.exact(), state: state}
 		rd.bounds(now)
-		if err := rd.find(actor); err != nil {
+		if err := rd.find(scope); err != nil {
 			return err
 		}
 		if err := rd.affordable(); err != nil {
@@ -209,8 +219,7 @@ func next(begins time.Time, step time.Duration) time.Time {
 }
 
 // find looks up what the caller may see.
-func (r *reading) find(actor provisioner.Actor) error {
-	scope := provisioner.ScopeOf(actor, provisioner.ActionReadConcurrency)
+func (r *reading) find(scope provisioner.Scope) error {
 	visible, err := r.visible(scope)
 	if err != nil {
 		return err

@@ -2006,7 +2006,7 @@ var File_heimdraht_v1_capacity_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_capacity_proto_rawDesc = "" +
 	"\n" +
-	"\x1bheimdraht/v1/capacity.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\x1a heimdraht/v1/capacity_plan.proto\"/\n" +
+	"\x1bheimdraht/v1/capacity.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\x1a heimdraht/v1/capacity_plan.proto\x1a#heimdraht/v1/capacity_warning.proto\"/\n" +
 	"\x15GetConcurrencyRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"\xec\x01\n" +
 	"\x16GetConcurrencyResponse\x12*\n" +
@@ -2173,13 +2173,15 @@ const file_heimdraht_v1_capacity_proto_rawDesc = "" +
 	"\x0eForecastMethod\x12\x1f\n" +
 	"\x1bFORECAST_METHOD_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17FORECAST_METHOD_PROFILE\x10\x01\x12\x19\n" +
-	"\x15FORECAST_METHOD_NAIVE\x10\x022\xcf\x03\n" +
+	"\x15FORECAST_METHOD_NAIVE\x10\x022\x8d\x05\n" +
 	"\x0fCapacityService\x12d\n" +
 	"\x0eGetConcurrency\x12#.heimdraht.v1.GetConcurrencyRequest\x1a$.heimdraht.v1.GetConcurrencyResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12R\n" +
 	"\bGetUsage\x12\x1d.heimdraht.v1.GetUsageRequest\x1a\x1e.heimdraht.v1.GetUsageResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12[\n" +
 	"\vGetForecast\x12 .heimdraht.v1.GetForecastRequest\x1a!.heimdraht.v1.GetForecastResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12^\n" +
 	"\fListProducts\x12!.heimdraht.v1.ListProductsRequest\x1a\".heimdraht.v1.ListProductsResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12E\n" +
-	"\x04Plan\x12\x19.heimdraht.v1.PlanRequest\x1a\x1a.heimdraht.v1.PlanResponse\"\x06\xea\xdd\x19\x02\x06\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
+	"\x04Plan\x12\x19.heimdraht.v1.PlanRequest\x1a\x1a.heimdraht.v1.PlanResponse\"\x06\xea\xdd\x19\x02\x06\b\x12^\n" +
+	"\fListWarnings\x12!.heimdraht.v1.ListWarningsRequest\x1a\".heimdraht.v1.ListWarningsResponse\"\a\xea\xdd\x19\x03\x06\a\b\x12\\\n" +
+	"\fTestWarnings\x12!.heimdraht.v1.TestWarningsRequest\x1a\".heimdraht.v1.TestWarningsResponse\"\x05\xea\xdd\x19\x01\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
 var (
 	file_heimdraht_v1_capacity_proto_rawDescOnce sync.Once
@@ -2226,7 +2228,11 @@ var file_heimdraht_v1_capacity_proto_goTypes = []any{
 	(*ProductVersionUse)(nil),      // 27: heimdraht.v1.ProductVersionUse
 	(*timestamppb.Timestamp)(nil),  // 28: google.protobuf.Timestamp
 	(*PlanRequest)(nil),            // 29: heimdraht.v1.PlanRequest
-	(*PlanResponse)(nil),           // 30: heimdraht.v1.PlanResponse
+	(*ListWarningsRequest)(nil),    // 30: heimdraht.v1.ListWarningsRequest
+	(*TestWarningsRequest)(nil),    // 31: heimdraht.v1.TestWarningsRequest
+	(*PlanResponse)(nil),           // 32: heimdraht.v1.PlanResponse
+	(*ListWarningsResponse)(nil),   // 33: heimdraht.v1.ListWarningsResponse
+	(*TestWarningsResponse)(nil),   // 34: heimdraht.v1.TestWarningsResponse
 }
 var file_heimdraht_v1_capacity_proto_depIdxs = []int32{
 	28, // 0: heimdraht.v1.GetConcurrencyResponse.at:type_name -> google.protobuf.Timestamp
@@ -2288,13 +2294,17 @@ var file_heimdraht_v1_capacity_proto_depIdxs = []int32{
 	16, // 56: heimdraht.v1.CapacityService.GetForecast:input_type -> heimdraht.v1.GetForecastRequest
 	24, // 57: heimdraht.v1.CapacityService.ListProducts:input_type -> heimdraht.v1.ListProductsRequest
 	29, // 58: heimdraht.v1.CapacityService.Plan:input_type -> heimdraht.v1.PlanRequest
-	5,  // 59: heimdraht.v1.CapacityService.GetConcurrency:output_type -> heimdraht.v1.GetConcurrencyResponse
-	11, // 60: heimdraht.v1.CapacityService.GetUsage:output_type -> heimdraht.v1.GetUsageResponse
-	17, // 61: heimdraht.v1.CapacityService.GetForecast:output_type -> heimdraht.v1.GetForecastResponse
-	25, // 62: heimdraht.v1.CapacityService.ListProducts:output_type -> heimdraht.v1.ListProductsResponse
-	30, // 63: heimdraht.v1.CapacityService.Plan:output_type -> heimdraht.v1.PlanResponse
-	59, // [59:64] is the sub-list for method output_type
-	54, // [54:59] is the sub-list for method input_type
+	30, // 59: heimdraht.v1.CapacityService.ListWarnings:input_type -> heimdraht.v1.ListWarningsRequest
+	31, // 60: heimdraht.v1.CapacityService.TestWarnings:input_type -> heimdraht.v1.TestWarningsRequest
+	5,  // 61: heimdraht.v1.CapacityService.GetConcurrency:output_type -> heimdraht.v1.GetConcurrencyResponse
+	11, // 62: heimdraht.v1.CapacityService.GetUsage:output_type -> heimdraht.v1.GetUsageResponse
+	17, // 63: heimdraht.v1.CapacityService.GetForecast:output_type -> heimdraht.v1.GetForecastResponse
+	25, // 64: heimdraht.v1.CapacityService.ListProducts:output_type -> heimdraht.v1.ListProductsResponse
+	32, // 65: heimdraht.v1.CapacityService.Plan:output_type -> heimdraht.v1.PlanResponse
+	33, // 66: heimdraht.v1.CapacityService.ListWarnings:output_type -> heimdraht.v1.ListWarningsResponse
+	34, // 67: heimdraht.v1.CapacityService.TestWarnings:output_type -> heimdraht.v1.TestWarningsResponse
+	61, // [61:68] is the sub-list for method output_type
+	54, // [54:61] is the sub-list for method input_type
 	54, // [54:54] is the sub-list for extension type_name
 	54, // [54:54] is the sub-list for extension extendee
 	0,  // [0:54] is the sub-list for field type_name
@@ -2307,6 +2317,7 @@ func file_heimdraht_v1_capacity_proto_init() {
 	}
 	file_heimdraht_v1_access_proto_init()
 	file_heimdraht_v1_capacity_plan_proto_init()
+	file_heimdraht_v1_capacity_warning_proto_init()
 	file_heimdraht_v1_capacity_proto_msgTypes[10].OneofWrappers = []any{}
 	file_heimdraht_v1_capacity_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}

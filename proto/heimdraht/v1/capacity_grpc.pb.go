@@ -24,6 +24,8 @@ const (
 	CapacityService_GetForecast_FullMethodName    = "/heimdraht.v1.CapacityService/GetForecast"
 	CapacityService_ListProducts_FullMethodName   = "/heimdraht.v1.CapacityService/ListProducts"
 	CapacityService_Plan_FullMethodName           = "/heimdraht.v1.CapacityService/Plan"
+	CapacityService_ListWarnings_FullMethodName   = "/heimdraht.v1.CapacityService/ListWarnings"
+	CapacityService_TestWarnings_FullMethodName   = "/heimdraht.v1.CapacityService/TestWarnings"
 )
 
 // CapacityServiceClient is the client API for CapacityService service.
@@ -48,6 +50,13 @@ type CapacityServiceClient interface {
 	// Plan says what has to be bought for a share of people at home. A planner is
 	// told no number below 5, nor anything of gateways.
 	Plan(ctx context.Context, in *PlanRequest, opts ...grpc.CallOption) (*PlanResponse, error)
+	// ListWarnings lists what is warned of. Warnings are raised and ended by what GetUsage and
+	// GetForecast tell, so they tell nothing else: of tenants and pools after full hours, of
+	// gateways and of all together to operators only.
+	ListWarnings(ctx context.Context, in *ListWarningsRequest, opts ...grpc.CallOption) (*ListWarningsResponse, error)
+	// TestWarnings sends a message to the webhook's receiver, from the control plane that is
+	// asked, and answers when the receiver has taken it.
+	TestWarnings(ctx context.Context, in *TestWarningsRequest, opts ...grpc.CallOption) (*TestWarningsResponse, error)
 }
 
 type capacityServiceClient struct {
@@ -108,6 +117,26 @@ func (c *capacityServiceClient) Plan(ctx context.Context, in *PlanRequest, opts 
 	return out, nil
 }
 
+func (c *capacityServiceClient) ListWarnings(ctx context.Context, in *ListWarningsRequest, opts ...grpc.CallOption) (*ListWarningsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListWarningsResponse)
+	err := c.cc.Invoke(ctx, CapacityService_ListWarnings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *capacityServiceClient) TestWarnings(ctx context.Context, in *TestWarningsRequest, opts ...grpc.CallOption) (*TestWarningsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TestWarningsResponse)
+	err := c.cc.Invoke(ctx, CapacityService_TestWarnings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CapacityServiceServer is the server API for CapacityService service.
 // All implementations must embed UnimplementedCapacityServiceServer
 // for forward compatibility.
@@ -130,6 +159,13 @@ type CapacityServiceServer interface {
 	// Plan says what has to be bought for a share of people at home. A planner is
 	// told no number below 5, nor anything of gateways.
 	Plan(context.Context, *PlanRequest) (*PlanResponse, error)
+	// ListWarnings lists what is warned of. Warnings are raised and ended by what GetUsage and
+	// GetForecast tell, so they tell nothing else: of tenants and pools after full hours, of
+	// gateways and of all together to operators only.
+	ListWarnings(context.Context, *ListWarningsRequest) (*ListWarningsResponse, error)
+	// TestWarnings sends a message to the webhook's receiver, from the control plane that is
+	// asked, and answers when the receiver has taken it.
+	TestWarnings(context.Context, *TestWarningsRequest) (*TestWarningsResponse, error)
 	mustEmbedUnimplementedCapacityServiceServer()
 }
 
@@ -154,6 +190,12 @@ func (UnimplementedCapacityServiceServer) ListProducts(context.Context, *ListPro
 }
 func (UnimplementedCapacityServiceServer) Plan(context.Context, *PlanRequest) (*PlanResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Plan not implemented")
+}
+func (UnimplementedCapacityServiceServer) ListWarnings(context.Context, *ListWarningsRequest) (*ListWarningsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListWarnings not implemented")
+}
+func (UnimplementedCapacityServiceServer) TestWarnings(context.Context, *TestWarningsRequest) (*TestWarningsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TestWarnings not implemented")
 }
 func (UnimplementedCapacityServiceServer) mustEmbedUnimplementedCapacityServiceServer() {}
 func (UnimplementedCapacityServiceServer) testEmbeddedByValue()                         {}
@@ -266,6 +308,42 @@ func _CapacityService_Plan_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CapacityService_ListWarnings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListWarningsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CapacityServiceServer).ListWarnings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CapacityService_ListWarnings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CapacityServiceServer).ListWarnings(ctx, req.(*ListWarningsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CapacityService_TestWarnings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TestWarningsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CapacityServiceServer).TestWarnings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CapacityService_TestWarnings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CapacityServiceServer).TestWarnings(ctx, req.(*TestWarningsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // CapacityService_ServiceDesc is the grpc.ServiceDesc for CapacityService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -292,6 +370,14 @@ var CapacityService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Plan",
 			Handler:    _CapacityService_Plan_Handler,
+		},
+		{
+			MethodName: "ListWarnings",
+			Handler:    _CapacityService_ListWarnings_Handler,
+		},
+		{
+			MethodName: "TestWarnings",
+			Handler:    _CapacityService_TestWarnings_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -24,9 +24,10 @@ const (
 	// nights are withheld there are the working hours.
 	leastOfDay = 6 * time.Hour
 
-	// Ahead is how near the end of the seats must be for a forecast to warn, and QuietAhead how
-	// far for the day to be quiet: a forecast that moves by a week changes nothing.
-	Ahead      = 28 * 24 * time.Hour
+	// Ahead is how near the end of the seats must be for a forecast to warn.
+	Ahead = 28 * 24 * time.Hour
+	// QuietAhead is how far it must be for the day to be quiet: a forecast that moves by a
+	// week changes nothing.
 	QuietAhead = 42 * 24 * time.Hour
 )
 
