@@ -1,0 +1,244 @@
+package warning_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
+	"github.com/heimdraht/heimdraht/provisioner/webhook"
+)
+
+func days(n int, h hour) (list []hour) {
+	for range n * 24 {
+		list = append(list, h)
+	}
+	return list
+}
+
+// From the first quarter above a threshold to two quiet weeks, over restarts.
+func TestAWarningFromBeginToEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 40, nil)
+	w.measure(t, hour{seats: 79, sessions: 100})
+	if w.judge(t); w.open(t) != "" {
+		t.Fatalf("too early: %s", w.open(t))
+	}
+	w.measure(t, hour{seats: 81, sessions: 165, queue: 5, refused: 12})
+	const loud = "queue vpn, refused, refused stadt, seats vpn 80, sessions gw1 80"
+	for range 3 { // the same hour, by others who go on
+		w.judge(t)
+		w.replica(nil)
+	}
+	if got := w.open(t); got != loud {
+		t.Fatalf("%s, want %s", got, loud)
+	}
+	first := view(t, w.store, (*store.Reader).OpenWarnings)
+	for _, v := range first {
+		if v.Kind == "seats" && (v.Value != 81 || v.Capacity != 100 || !v.SeenAt.Equal(w.hours.Add(-45*time.Minute))) {
+			t.Errorf("%+v", v)
+		}
+	}
+	// Nights and weekends are quiet, and it comes back: nobody is told again.
+	for range 8 {
+		w.measure(t, days(1, hour{})...)
+		w.measure(t, hour{seats: 85, sessions: 170, queue: 7, refused: 9})
+	}
+	w.measure(t, hour{seats: 97})
+	w.judge(t)
+	if got := w.open(t); got != "queue vpn, refused, refused stadt, seats vpn 80, seats vpn 95, sessions gw1 80" {
+		t.Errorf("after a while: %s", got)
+	}
+	if n := w.log.count("capacity runs short"); n != 5 { // nothing of a tenant
+		t.Errorf("the log was told %d times", n)
+	}
+	w.measure(t, days(16, hour{})...)
+	w.judge(t)
+	if w.open(t) != "" || w.ended(t) != "queue vpn quiet, refused quiet, refused stadt quiet, seats vpn 80 quiet, seats vpn 95 quiet, sessions gw1 80 quiet" {
+		t.Errorf("in the end: %s; %s", w.open(t), w.ended(t))
+	}
+	if n := w.log.count("a warning of capacity has ended"); n != 5 {
+		t.Errorf("the log was told of %d ends", n)
+	}
+}
+
+func TestGapsAndWhatIsWithheld(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 50, nil)
+	w.measure(t, hour{seats: 99, queue: 9, refused: 9, withheld: true}, hour{gap: true})
+	if w.judge(t); w.open(t) != "refused" { // of all together only operators are told
+		t.Errorf("of what is withheld: %s", w.open(t))
+	}
+	w.measure(t, hour{seats: 85})
+	w.measure(t, days(30, hour{gap: true})...)
+	if w.judge(t); w.open(t) != "refused, seats vpn 80" {
+		t.Errorf("after a month of nothing: %s", w.open(t))
+	}
+}
+
+// What is not there any more ends its warnings, and says so.
+func TestWhatIsGoneEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3, nil)
+	w.measure(t, hour{seats: 99})
+	w.judge(t)
+	if got := w.open(t); got != "seats vpn 80, seats vpn 95" {
+		t.Fatal(got)
+	}
+	w.update(t, func(tx *store.Writer) error { return tx.PutPool(pool(80, 99)) })
+	w.measure(t, hour{seats: 50})
+	if w.judge(t); w.open(t) != "seats vpn 80" || w.ended(t) != "seats vpn 95 threshold" {
+		t.Errorf("another threshold: %s; %s", w.open(t), w.ended(t))
+	}
+	// From now on it is a product's, and gives sessions no seats.
+	w.update(t, func(tx *store.Writer) error {
+		return tx.PutTenant(provisioner.Tenant{Name: "dorf", Directory: "ad", Policy: provisioner.DefaultPolicy(), Products: []provisioner.Product{{Name: "citrix", LicencePool: "vpn"}}})
+	})
+	w.measure(t, hour{})
+	if w.judge(t); w.open(t) != "" || w.ended(t) != "seats vpn 80 gone, seats vpn 95 threshold" {
+		t.Errorf("no pool: %s; %s", w.open(t), w.ended(t))
+	}
+}
+
+// A forecast warns once, weeks before, and goes on standing while it moves.
+func TestAForecastWarns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 35, nil)
+	for d := range 35 {
+		for h := range 24 {
+			v := hour{seats: 6}
+			if h >= 7 && h < 17 {
+				v.seats = int64(30 + 3*d/2) // 100 within two weeks
+			}
+			w.measure(t, v)
+		}
+		if d > 20 {
+			w.judge(t)
+		}
+	}
+	if got := w.open(t); !strings.HasPrefix(got, "forecast vpn 5") || strings.Count(got, "forecast") > 2 || strings.Contains(got, "95") {
+		t.Errorf("%s", got)
+	}
+	for _, v := range view(t, w.store, (*store.Reader).OpenWarnings) {
+		if v.Kind == "seats" {
+			continue
+		}
+		if v.Expected.IsZero() || v.Expected.Before(v.RaisedAt.Add(-35*24*time.Hour)) || v.Capacity != 100 {
+			t.Errorf("%+v", v)
+		}
+	}
+	if w.ended(t) != "" {
+		t.Errorf("ended: %s", w.ended(t))
+	}
+}
+
+// Wherever a replica stops in the middle, the next one raises and tells nothing twice.
+func TestAReplicaThatStopsInBetween(t *testing.T) {
+	t.Parallel()
+	stopped := errors.New("stopped")
+	for stop := range 12 {
+		w := newWorld(t, 2, new(webhook.Receiver))
+		var list []hour
+		for range 3 {
+			list = append(list, hour{seats: 97, sessions: 195, queue: 5, refused: 5})
+		}
+		w.measure(t, list...)
+		writes := 0
+		err := w.JudgeAll(t.Context(), func(ctx context.Context, do func(*store.Writer) error) error {
+			if writes++; writes > stop {
+				return stopped
+			}
+			return w.store.Update(ctx, do)
+		})
+		if err != nil && !errors.Is(err, stopped) {
+			t.Fatal(err)
+		}
+		w.replica(new(webhook.Receiver))
+		w.judge(t)
+		if got := w.open(t); got != "queue vpn, refused, refused stadt, seats vpn 80, seats vpn 95, sessions gw1 80, sessions gw1 95" {
+			t.Errorf("stopped after %d: %s", stop, got)
+		}
+		if r := view(t, w.store, (*store.Reader).Receiving); r.Waiting != 6 || w.ended(t) != "" {
+			t.Errorf("stopped after %d: %d messages; ended %s", stop, r.Waiting, w.ended(t))
+		}
+	}
+}
+
+// Of two replicas on one database one judges, and the other goes on when that one is gone.
+func TestTwoReplicas(t *testing.T) {
+	t.Parallel()
+	database := postgrestest.New(t)
+	first := newWorldOn(t, openStore(t, store.Options{Database: database.DSN, Password: database.Password}), 2, new(webhook.Receiver))
+	second := &world{store: openStore(t, store.Options{Database: database.DSN, Password: database.Password}), log: new(log)}
+	second.replica(new(webhook.Receiver))
+	first.measure(t, hour{seats: 85})
+	run := func(w *world) (stop func()) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- w.RunJudging(ctx) }()
+		return func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	until := func(want string) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); first.open(t) != want; {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s, want %s", first.open(t), want)
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+	stop := run(first)
+	until("seats vpn 80")
+	stopSecond := run(second)
+	first.measure(t, hour{seats: 96})
+	stop()
+	until("seats vpn 80, seats vpn 95")
+	stopSecond()
+	if r := view(t, first.store, (*store.Reader).Receiving); r.Waiting != 2 || first.log.count("capacity runs short")+second.log.count("capacity runs short") != 2 {
+		t.Errorf("%d messages, and the log was told %d and %d times", r.Waiting, first.log.count("capacity runs short"), second.log.count("capacity runs short"))
+	}
+}
+
+// Planners see what Usage would tell them, and nobody's else.
+func TestWhoSeesWhat(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 2, nil)
+	w.measure(t, hour{seats: 85, sessions: 165, refused: 7})
+	w.judge(t)
+	operator := provisioner.Actor{ID: "o", Grants: []provisioner.Grant{{Role: provisioner.RoleOperator}}}
+	for _, c := range []struct {
+		who   provisioner.Actor
+		want  string
+		codes provisioner.Code
+	}{
+		{as(provisioner.RolePlanner, "stadt"), "refused stadt", ""},
+		{as(provisioner.RolePlanner, "dorf"), "", ""},
+		{as(provisioner.RoleTenantAdmin, "stadt", "dorf"), "refused stadt, seats vpn 80", ""},
+		{operator, "refused, refused stadt, seats vpn 80, sessions gw1 80", ""},
+		{as(provisioner.RoleHelpdesk, "stadt"), "", provisioner.CodeNotAllowed},
+	} {
+		l, err := w.List(t.Context(), c.who, true)
+		refusal, _ := provisioner.AsRefusal(err)
+		if named(l.Warnings) != c.want || (refusal == nil) != (c.codes == "") || refusal != nil && refusal.Code != c.codes || l.Receiving != nil {
+			t.Errorf("%+v: %s, %v, want %s", c.who.Grants, named(l.Warnings), err, c.want)
+		}
+	}
+	// In metrics, tenants have no name.
+	counts, err := w.Standing(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := fmt.Sprint(counts); strings.Contains(text, "stadt") || !strings.Contains(text, "vpn") || len(counts) != 4 {
+		t.Errorf("%s", text)
+	}
+}
