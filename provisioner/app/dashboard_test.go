@@ -92,7 +92,11 @@ func busyHour(tx *store.Writer, hour time.Time) error {
 	few, withheld := busy, busy
 	few.Disclosed |= capacity.Rounded
 	withheld.Disclosed = 0
-	return errors.Join(err,
+	warned := func(id, of, name string) store.Warning {
+		return store.Warning{ID: id, Kind: "seats", Of: of, Name: name, Percent: 80, RaisedAt: hour, SeenAt: hour}
+	}
+	return errors.Join(err, tx.PutWarnings([]store.Warning{warned("1", "pool", "vpn"), warned("2", "pool", "klein"), warned("3", "tenant", "dorf"), warned("4", "tenant", "stadt")}),
+		tx.PutWarningState(store.WarningState{HoursTo: hour, DaysTo: hour.Add(48 * time.Hour)}),
 		tx.AddUsageSeries([]store.UsageSeries{{Kind: "tenant", Name: "stadt"}, {Kind: "tenant", Name: "dorf"}, {Kind: "tenant", Name: "markt"}, {Kind: "pool", Name: "vpn"}}),
 		tx.PutUsageInterval(time.Hour, hour.Add(-time.Hour), "tenant", capacity.PackIntervals([]int64{1, 2, 3}, []capacity.Interval{busy, few, withheld})),
 		tx.PutUsageInterval(time.Hour, hour.Add(-time.Hour), "pool", capacity.PackIntervals([]int64{4}, []capacity.Interval{busy})),
@@ -104,6 +108,8 @@ func TestDashboardAsksForWhatThereIs(t *testing.T) {
 	text, labels := exposed(t)
 	for _, line := range []string{
 		`heimdraht_tenant_sessions_highest{tenant="stadt"} 37`, `heimdraht_licence_pool_sessions_highest{pool="vpn"} 37`, `heimdraht_licence_pool_seats_held{pool="vpn"} 0`,
+		`heimdraht_capacity_warnings{kind="seats",name="vpn",of="pool",percent="80"} 1`, `heimdraht_capacity_warnings{kind="seats",name="",of="pool",percent="80"} 1`,
+		`heimdraht_capacity_warnings{kind="seats",name="",of="tenant",percent="80"} 2`,
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("no metric %s", line)

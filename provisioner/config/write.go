@@ -141,6 +141,21 @@ audit:
   #   certificate_file: "/etc/heimdraht/collector.crt"
   #   key_file: "/etc/heimdraht/collector.key"{{end}}{{end}}
 
+# Where warnings are told to that seats, gateways or addresses run short, if anywhere: the
+# secret's file, with mode 0600, holds a line whsec_ and 32 bytes in base64.
+{{- with .Webhook}}{{if or .URL .SecretFile .CAFile}}
+warnings:
+  webhook:
+    url: {{quote .URL}}
+    secret_file: {{quote .SecretFile}}
+    {{- if .CAFile}}
+    ca_file: {{quote .CAFile}}{{end}}{{else}}
+# warnings:
+#   webhook:
+#     url: "https://warn.stadt.example/heimdraht"
+#     secret_file: "/etc/heimdraht/webhook.secret"
+#     ca_file: "/etc/heimdraht/webhook-ca.pem"{{end}}{{end}}
+
 # debug, info, warn or error
 log_level: {{quote .LogLevel}}
 `

@@ -81,6 +81,9 @@ func TestWhatIsWrittenLoadsEqual(t *testing.T) {
 				c.Audit.Collector.CertificateFile, c.Audit.Collector.KeyFile = paths.Draw(t, "client certificate"), paths.Draw(t, "client key")
 			}
 		}
+		if rapid.Bool().Draw(t, "webhook") {
+			c.Webhook = Webhook{mix("https://warn.stadt.example/a b?k=1", "https://[::1]:8/").Draw(t, "url"), paths.Draw(t, "secret"), mix("", "/ca").Draw(t, "webhook CA")}
+		}
 		if rapid.Bool().Draw(t, "tls") {
 			c.TLS = TLS{paths.Draw(t, "cert"), paths.Draw(t, "key file")}
 		}

@@ -65,14 +65,14 @@ func (s *Service) deliver(ctx context.Context, write update, now time.Time) (mor
 		return false, fmt.Errorf("reading which message is due: %w", err)
 	}
 	failed := s.Webhook.Deliver(ctx, m.ID, []byte(m.Body))
-	switch {
-	case failed == nil:
+	if failed == nil {
 		if s.setFailing(false) {
 			s.Logger.Info("the receiver gets warnings again")
 		}
 		return true, write(ctx, func(tx *store.Writer) error { return tx.WarningMessageTaken(m.Number) })
-	case ctx.Err() != nil:
-		return false, nil // it is not the receiver's fault
+	}
+	if err := ctx.Err(); err != nil {
+		return false, err // it is not the receiver's fault
 	}
 	if !s.setFailing(true) {
 		s.Logger.Warn("the receiver does not get warnings; they are tried again for three days", "message", m.ID, "error", failed)

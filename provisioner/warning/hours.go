@@ -58,11 +58,11 @@ func readDeclared(tx *store.Reader) (d declared, err error) {
 	return d, nil
 }
 
-// told are the points of an hour, by name.
+// told are points, by name.
 type told map[string][]usage.Point
 
-func (s *Service) told(ctx context.Context, by usage.Kind, hour time.Time, step time.Duration) (told, error) {
-	u, err := s.Usage.Told(ctx, usage.Query{From: hour, To: hour.Add(usage.Hour), By: by, Step: step})
+func (s *Service) told(ctx context.Context, by usage.Kind, from, to time.Time, step time.Duration) (told, error) {
+	u, err := s.Usage.Told(ctx, usage.Query{From: from, To: to, By: by, Step: step})
 	if err != nil {
 		return nil, fmt.Errorf("reading how much was used by %s: %w", by, err)
 	}
@@ -76,9 +76,9 @@ func (s *Service) told(ctx context.Context, by usage.Kind, hour time.Time, step 
 // hourly are the kinds that are judged by the hour.
 func hourly() []Kind { return []Kind{Seats, Queue, Refused, Sessions, Addresses} }
 
-// ofHour gives the rules with what was so in an hour. Addresses are known of the present only:
-// of the last hour.
-func (s *Service) ofHour(ctx context.Context, hour time.Time, last bool) ([]rule, error) {
+// ofHours gives the rules with what was so in some hours. Addresses are known of the present
+// only, so if the last hour is that they are its.
+func (s *Service) ofHours(ctx context.Context, from, to time.Time, present bool) ([]rule, error) {
 	d, err := store.Read(ctx, s.Store, readDeclared)
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (s *Service) ofHour(ctx context.Context, hour time.Time, last bool) ([]rule
 		{&gateways, usage.Gateways, usage.Quarter},
 		{&all, usage.Provider, usage.Hour},
 	} {
-		if *v.into, err = s.told(ctx, v.by, hour, v.step); err != nil {
+		if *v.into, err = s.told(ctx, v.by, from, to, v.step); err != nil {
 			return nil, err
 		}
 	}
@@ -114,8 +114,8 @@ func (s *Service) ofHour(ctx context.Context, hour time.Time, last bool) ([]rule
 		for _, percent := range provisioner.DefaultWarnings() {
 			rules = append(rules, rule{key{Sessions, Gateway, g.Name, percent}, shares(gateways[g.Name], percent, func(time.Time) int64 { return g.Sessions })})
 			of := rule{key: key{Addresses, Gateway, g.Name, percent}}
-			if last {
-				of.steps = []step{given(d.addresses[g.Name], g.AggregateV4, g.AggregateV6, percent, hour)}
+			if present {
+				of.steps = []step{given(d.addresses[g.Name], g.AggregateV4, g.AggregateV6, percent, to.Add(-usage.Hour))}
 			}
 			rules = append(rules, of)
 		}

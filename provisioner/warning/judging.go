@@ -34,14 +34,16 @@ func (s *Service) judgeAll(ctx context.Context, write update) error {
 		judged.HoursTo = first
 	}
 	for judged.HoursTo.Before(until) {
-		hour := judged.HoursTo
-		judged.HoursTo = hour.Add(usage.Hour)
-		rules, err := s.ofHour(ctx, hour, judged.HoursTo.Equal(until))
+		from := judged.HoursTo
+		if judged.HoursTo = from.Add(atOnce); judged.HoursTo.After(until) {
+			judged.HoursTo = until
+		}
+		rules, err := s.ofHours(ctx, from, judged.HoursTo, judged.HoursTo.Equal(until))
 		if err != nil {
 			return err
 		}
 		if err := s.apply(ctx, write, rules, hourly()); err != nil {
-			return fmt.Errorf("the hour of %s: %w", hour.Format(time.RFC3339), err)
+			return fmt.Errorf("the hours from %s: %w", from.Format(time.RFC3339), err)
 		}
 		if err := write(ctx, func(tx *store.Writer) error { return tx.PutWarningState(judged) }); err != nil {
 			return err

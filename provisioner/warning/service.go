@@ -43,6 +43,9 @@ const (
 	lookEvery = time.Minute
 	// oldest is how far back is judged after nobody did: five minutes are kept as long.
 	oldest = usage.KeepFiveMinutes - usage.Day
+	// atOnce is how much is judged together, where nobody did for a while: more points would be
+	// too many for an answer of usage.
+	atOnce = 6 * usage.Hour
 	// slice is how many warnings are written in one transaction.
 	slice = 50
 )

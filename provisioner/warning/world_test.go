@@ -36,13 +36,17 @@ type world struct {
 
 // log can be read while it is written.
 type log struct {
-	mu  sync.Mutex
-	all bytes.Buffer
+	mu    sync.Mutex
+	all   bytes.Buffer
+	short chan struct{} // each time it is told that capacity runs short; nil: nobody waits for that
 }
 
 func (l *log) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.short != nil && bytes.Contains(b, []byte("capacity runs short")) {
+		l.short <- struct{}{}
+	}
 	return l.all.Write(b)
 }
 
@@ -155,14 +159,14 @@ func (w *world) write(tx *store.Writer, h hour) error {
 	}
 	// The most of the hour stands in its second quarter.
 	var err error
-	for i := range 12 {
+	for i := range 4 {
 		most, on := h.seats/2, h.sessions/2
-		if i == 4 {
+		if i == 1 {
 			most, on = h.seats, h.sessions
 		}
-		at := w.hours.Add(time.Duration(i) * usage.FiveMinutes)
-		err = errors.Join(err, tx.PutUsageInterval(usage.FiveMinutes, at, "pool", capacity.PackIntervals([]int64{1}, []capacity.Interval{interval(5, most)})),
-			tx.PutUsageInterval(usage.FiveMinutes, at, "gateway", capacity.PackIntervals([]int64{4}, []capacity.Interval{interval(5, on)})))
+		at := w.hours.Add(time.Duration(i) * usage.Quarter) // and its ten minutes more
+		err = errors.Join(err, tx.PutUsageInterval(usage.FiveMinutes, at, "pool", capacity.PackIntervals([]int64{1}, []capacity.Interval{interval(15, most)})),
+			tx.PutUsageInterval(usage.FiveMinutes, at, "gateway", capacity.PackIntervals([]int64{4}, []capacity.Interval{interval(15, on)})))
 	}
 	for id, kind := range map[int64]string{1: "pool", 2: "tenant", 5: "provider"} {
 		err = errors.Join(err, tx.PutUsageInterval(usage.Hour, w.hours, kind, capacity.PackIntervals([]int64{id}, []capacity.Interval{interval(60, h.seats)})))
