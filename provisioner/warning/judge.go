@@ -1,6 +1,7 @@
 package warning
 
 import (
+	"slices"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -89,7 +90,7 @@ func judge(rules []rule, open []store.Warning, kinds []Kind, now time.Time) (lis
 		list = append(list, r.judge(standing[r.key], now)...)
 	}
 	for _, w := range open {
-		if known[keyOf(w)] || !has(kinds, Kind(w.Kind)) {
+		if known[keyOf(w)] || !slices.Contains(kinds, Kind(w.Kind)) {
 			continue
 		}
 		why := EndThreshold
@@ -99,15 +100,6 @@ func judge(rules []rule, open []store.Warning, kinds []Kind, now time.Time) (lis
 		list = append(list, ended(w, why, now))
 	}
 	return list
-}
-
-func has(kinds []Kind, k Kind) bool {
-	for _, one := range kinds {
-		if one == k {
-			return true
-		}
-	}
-	return false
 }
 
 // judge gives what becomes of a warning; the zero Warning does not stand.

@@ -56,7 +56,7 @@ func (l *log) count(text string) int {
 	return strings.Count(l.all.String(), text)
 }
 
-func openStore(t *testing.T, o store.Options) *store.Store {
+func openStore(t testing.TB, o store.Options) *store.Store {
 	t.Helper()
 	o.Logger = slog.New(slog.DiscardHandler)
 	s, err := store.Open(t.Context(), o)
@@ -116,7 +116,7 @@ func (w *world) replica(r *webhook.Receiver) {
 	w.Service = warning.New(warning.Options{Store: w.store, Usage: usage.New(usage.Options{Store: w.store, Logger: logger}), Webhook: r, Logger: logger})
 }
 
-func (w *world) update(t *testing.T, do func(*store.Writer) error) {
+func (w *world) update(t testing.TB, do func(*store.Writer) error) {
 	t.Helper()
 	if err := w.store.Update(t.Context(), do); err != nil {
 		t.Fatal(err)
@@ -174,7 +174,7 @@ func (w *world) write(tx *store.Writer, h hour) error {
 	return err
 }
 
-func (w *world) judge(t *testing.T) {
+func (w *world) judge(t testing.TB) {
 	t.Helper()
 	if err := w.JudgeAll(t.Context(), w.store.Update); err != nil {
 		t.Fatal(err)
@@ -206,7 +206,7 @@ func named(list []store.Warning) string {
 	return strings.ReplaceAll(strings.Join(names, ", "), "  ", " ")
 }
 
-func view[T any](t *testing.T, s *store.Store, read func(*store.Reader) (T, error)) T {
+func view[T any](t testing.TB, s *store.Store, read func(*store.Reader) (T, error)) T {
 	t.Helper()
 	v, err := store.Read(context.Background(), s, read)
 	if err != nil {
