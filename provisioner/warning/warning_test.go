@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/capacity"
+	"github.com/heimdraht/heimdraht/provisioner/capacity/replay"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
 	"github.com/heimdraht/heimdraht/provisioner/webhook"
@@ -102,6 +104,39 @@ func TestWhatIsGoneEnds(t *testing.T) {
 	w.measure(t, hour{})
 	if w.judge(t); w.open(t) != "" || w.ended(t) != "seats vpn 80 gone, seats vpn 95 threshold" {
 		t.Errorf("no pool: %s; %s", w.open(t), w.ended(t))
+	}
+}
+
+// What a simulation promises is what comes.
+func TestItComesAsSimulated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 25, nil)
+	begins := w.hours
+	list := days(24, hour{seats: 40})
+	list[33].seats, list[20*24].seats, list[22*24+3].seats, list[23*24].seats = 83, 81, 96, 160 // the first has ended by then
+	values := make([]float64, len(list))
+	for i, h := range list {
+		values[i] = float64(h.seats)
+	}
+	r, err := replay.Replay(capacity.Hours(begins, values...), replay.Seats{Owned: 100, Burst: 50}, provisioner.DefaultWarnings(), "")
+	if err != nil || r.Exhausted.IsZero() {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	w.measure(t, list...)
+	w.judge(t)
+	got := make(map[int64]time.Time)
+	for _, v := range view(t, w.store, (*store.Reader).OpenWarnings) {
+		if v.Kind == "seats" {
+			got[v.Percent] = v.SeenAt.Truncate(time.Hour).Add(time.Hour)
+		}
+	}
+	for _, v := range r.Warnings {
+		if v.Percent > 0 && !v.At.Equal(got[v.Percent]) {
+			t.Errorf("%d %%: simulated at %v, came at %v", v.Percent, v.At, got[v.Percent])
+		}
+	}
+	if w.ended(t) != "seats vpn 80 quiet" {
+		t.Errorf("ended: %s", w.ended(t))
 	}
 }
 

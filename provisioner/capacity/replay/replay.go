@@ -100,7 +100,7 @@ func Replay(s capacity.Series, seats Seats, thresholds []int64, land string) (Re
 		n := int64(math.Round(v))
 		for k := range r.Warnings {
 			if w := &r.Warnings[k]; r.Exhausted.IsZero() && tracks[k].judge(at, time.Hour, warn.Share(n, seats.Owned, w.Percent)) == warn.Raised {
-				w.At = at
+				w.At = at.Add(time.Hour) // it comes when the hour is over
 			}
 		}
 		r.count(at, n, seats.Most())
