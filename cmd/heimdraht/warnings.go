@@ -147,8 +147,13 @@ func warningEnd(e heimdrahtv1.WarningEnd) any {
 
 type warningsTestCommand struct{}
 
+// testTime is longer than a receiver may take, and a message before it.
+const testTime = 75 * time.Second
+
 // Run sends a message to the receiver.
 func (c *warningsTestCommand) Run(ctx context.Context, a *app) error {
+	ctx, cancel := context.WithTimeout(ctx, testTime)
+	defer cancel()
 	return a.withClient(ctx, func(ctx context.Context, k *client) error {
 		r, err := k.plan.TestWarnings(ctx, &heimdrahtv1.TestWarningsRequest{})
 		if err != nil {
