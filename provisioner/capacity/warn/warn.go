@@ -92,9 +92,10 @@ func Expected(f *capacity.Forecast, seats, percent int64, at time.Time) (Sign, t
 type Track struct {
 	Open   bool
 	Until  time.Time // up to which it was judged
-	Quiet  int64     // days in a row that are over
+	Quiet  int64     // quiet days in a row that are over
+	// Of the day of Until: how much is known to have been quiet, and whether something was not.
 	Known  time.Duration
-	Spoilt bool // the day of Until was not quiet; Known is how much of it was
+	Spoilt bool
 }
 
 // Change is what a step does to a warning.
