@@ -150,7 +150,7 @@ func TestAForecastWarns(t *testing.T) {
 			list[h].seats = int64(30 + 3*d/2) // 100 within two weeks
 		}
 		w.measure(t, list...)
-		if d > 20 {
+		if d > 29 {
 			w.judge(t)
 		}
 	}

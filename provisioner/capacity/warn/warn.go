@@ -90,9 +90,9 @@ func Expected(f *capacity.Forecast, seats, percent int64, at time.Time) (Sign, t
 
 // Track is what is remembered of a warning. The zero Track is not raised.
 type Track struct {
-	Open   bool
-	Until  time.Time // up to which it was judged
-	Quiet  int64     // quiet days in a row that are over
+	Open  bool
+	Until time.Time // up to which it was judged
+	Quiet int64     // quiet days in a row that are over
 	// Of the day of Until: how much is known to have been quiet, and whether something was not.
 	Known  time.Duration
 	Spoilt bool
