@@ -12,8 +12,9 @@ func (r *reading) points(known, decided intervals) []Point {
 	var list []Point
 	var parts []capacity.Interval
 	base := r.base()
-	for begins, ends := r.From, r.From; begins.Before(r.To); begins = ends {
-		ends, parts = next(begins, r.Step), parts[:0]
+	for begins := r.From; begins.Before(r.To); begins = next(begins, r.Step) {
+		ends := next(begins, r.Step)
+		parts = parts[:0]
 		for at := begins.UnixMilli(); at < ends.UnixMilli(); at += base.Milliseconds() {
 			parts = append(parts, known[at])
 		}
