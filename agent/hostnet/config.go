@@ -64,8 +64,9 @@ type DNS struct {
 	Servers []netip.Addr
 	// Domains are the ones to ask of these servers, and to search for short names. None: all names.
 	//
-	// Only systemd-resolved can ask different servers for different domains. Where there is only a resolv.conf, all
-	// names are asked of these servers first, and of the host's former ones only if these do not answer.
+	// systemd-resolved, Windows and macOS can ask different servers for different domains. Where there is only a
+	// resolv.conf, all names are asked of these servers first, and of the host's former ones only if these do not
+	// answer.
 	Domains []string
 }
 
@@ -97,8 +98,8 @@ func (c Config) validate() error {
 		}
 	}
 	for _, domain := range c.DNS.Domains {
-		// The domain ends up in a file of lines and words.
-		if strings.Trim(domain, ".") == "" || strings.ContainsFunc(domain, func(r rune) bool { return r <= ' ' || r == '#' || r == ';' || r == 0x7f }) {
+		// The domain ends up in files of lines and words, and in commands.
+		if strings.Trim(domain, ".") == "" || strings.ContainsFunc(domain, func(r rune) bool { return r <= ' ' || strings.ContainsRune("#;,*\"\\\x7f", r) }) {
 			return fmt.Errorf("%q is no domain", domain)
 		}
 	}

@@ -10,9 +10,13 @@
 //     carry this package's protocol number, a packet filter's table of its name, a resolv.conf with its mark.
 //     Routes of others are never replaced; a conflict is an error that names it.
 //   - What carries the FirewallMark goes around the tunnel, whatever goes through it, in a split tunnel as in a
-//     full one: the tunnel's own encrypted packets and the connection to the control plane.
+//     full one: the tunnel's own encrypted packets and the connection to the control plane. Windows and macOS have no
+//     marks: there a socket is bound to the interface that Outside names.
 //   - A full tunnel closes a family that has no address inside the tunnel, so that nothing slips past.
 //
-// Not its business: making the interface (package wireguard), packet filters beyond what the mark needs. It works on
-// Linux; on other systems Set says that it does not.
+// On Linux rules and a table of their own hold the tunnel's routes. Windows and macOS have one table, so what is to be
+// done there is found by comparing (plan.go), by the same code for both, which every system tests; a system itself
+// looks and does, and decides nothing.
+//
+// Not its business: making the interface (package wireguard), packet filters beyond what the mark needs.
 package hostnet

@@ -13,10 +13,7 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// journalName is the file in the state directory that says what was changed.
-const journalName = "hostnet.json"
-
-// journal is what must be undone. It is on the disk before anything is done.
+// journal is what must be undone, as it stands in journalName. It is on the disk before anything is done.
 type journal struct {
 	Interface string `json:"interface"`
 	// Routed says that there are routes, rules and the filter for the mark.

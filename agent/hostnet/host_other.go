@@ -1,28 +1,15 @@
-//go:build !linux
+//go:build windows || darwin
 
 package hostnet
 
-import (
-	"context"
-	"errors"
-	"fmt"
-	"runtime"
-	"syscall"
-)
+// Host is the network of this machine, as far as one interface is concerned. It is safe for concurrent use.
+type Host struct{ *planned }
 
-// Host is the network of this machine.
-type Host struct{}
-
-// Open succeeds: that nothing can be set is said when it is tried.
-func Open(Options) (*Host, error) { return &Host{}, nil }
-
-// Set fails: it works on Linux only.
-func (*Host) Set(context.Context, Config) error {
-	return fmt.Errorf("setting addresses, routes and name servers on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+// Open reads the journal. What a killed process left is then known: Set goes on from there, Clear undoes it.
+func Open(options Options) (*Host, error) {
+	p, err := openPlanned(options, newSystem())
+	if err != nil {
+		return nil, err
+	}
+	return &Host{p}, nil
 }
-
-// Clear does nothing: there is nothing to undo.
-func (*Host) Clear(context.Context) error { return nil }
-
-// Around does nothing: there is no full tunnel to go around.
-func Around(_, _ string, _ syscall.RawConn) error { return nil }

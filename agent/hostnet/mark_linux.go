@@ -1,6 +1,7 @@
 package hostnet
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -122,3 +123,11 @@ func onlyFromInside(inside string, address netip.Addr) []expr.Any {
 func clearFilter() error {
 	return firewall.ReplaceTable(filterTable, func(*nftables.Conn, *nftables.Table) {})
 }
+
+// Around is a net.Dialer.ControlContext that lets a connection go around the tunnel: by its mark.
+func (*Host) Around(_ context.Context, network, address string, conn syscall.RawConn) error {
+	return Around(network, address, conn)
+}
+
+// Outside is zero: what goes around the tunnel is told by its mark, not by an interface.
+func (*Host) Outside(context.Context, netip.Addr) (uint32, error) { return 0, nil }

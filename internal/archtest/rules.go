@@ -79,7 +79,14 @@ func Rules() []Rule {
 			Text:   "wgctrl, wireguard-go and its netstack only in agent/wireguard",
 			Reason: "kernel, userspace and netstack look alike from outside, and only one place has to know what each gets wrong",
 			Never:  []string{"golang.zx2c4.com/...", "gvisor.dev/..."},
-			Except: []Exception{{By: []string{"./agent/wireguard/..."}}},
+			Except: []Exception{
+				{By: []string{"./agent/wireguard/..."}},
+				{
+					By:     []string{"./agent/hostnet/..."},
+					What:   []string{"golang.zx2c4.com/wireguard/windows/tunnel/winipcfg/..."},
+					Reason: "it is Windows' network settings and knows nothing of WireGuard but the address of its module",
+				},
+			},
 		},
 		{
 			Text:   "rpc and web never import store",
