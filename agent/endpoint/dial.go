@@ -31,17 +31,19 @@ type dialer struct {
 func newDialer(o Options) *dialer {
 	d := &dialer{resolve: o.Resolve, known: make(map[string]netip.Addr)}
 	if o.Network != nil {
-		d.net.Control = around
+		d.net.ControlContext = around(o.Network)
 	}
 	return d
 }
 
-// around marks the connection, so that it does not go through the tunnel. Whoever may not mark has no tunnel either.
-func around(network, address string, conn syscall.RawConn) error {
-	if err := hostnet.Around(network, address, conn); !errors.Is(err, fs.ErrPermission) {
-		return err
+// around keeps the connection from going through the tunnel. Whoever lacks the rights for that has no tunnel either.
+func around(host *hostnet.Host) func(ctx context.Context, network, address string, conn syscall.RawConn) error {
+	return func(ctx context.Context, network, address string, conn syscall.RawConn) error {
+		if err := host.Around(ctx, network, address, conn); !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+		return nil
 	}
-	return nil
 }
 
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {

@@ -272,10 +272,27 @@ func (t *hostTunnel) connect(ctx context.Context, former *settings) error {
 		changes = append([]wireguard.Change{gone}, changes...)
 	}
 	t.triedAt = time.Now()
+	t.lead(ctx)
 	if err := t.device.Apply(ctx, changes); err != nil {
 		return fmt.Errorf("installing the gateway: %w", err)
 	}
 	return nil
+}
+
+// lead has the encrypted packets leave past the tunnel on systems where no mark does. Without a way to the gateway there
+// is nothing to lead, and the next network tries again. The caller holds the lock.
+func (t *hostTunnel) lead(ctx context.Context) {
+	if t.network == nil || t.device == nil || len(t.gateways) == 0 {
+		return
+	}
+	gateway := t.gateways[t.turn%len(t.gateways)]
+	index, err := t.network.Outside(ctx, gateway)
+	if err == nil && index != 0 {
+		err = t.device.LeaveBy(gateway, index)
+	}
+	if err != nil && ctx.Err() == nil {
+		t.log.Warn("could not lead the tunnel's own packets around it", "error", err)
+	}
 }
 
 // locate finds the gateway's addresses. None is no error: the network may be away, and tend goes on looking.
@@ -367,6 +384,7 @@ func (t *hostTunnel) settle(ctx context.Context) {
 	if err := t.setHost(ctx, t.now); err != nil && ctx.Err() == nil {
 		t.log.Warn("could not set up the tunnel's place in the new network", "error", err)
 	}
+	t.lead(ctx)
 }
 
 // putBack opens the interface again, which somebody took away. The caller holds the lock.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"syscall"
 
@@ -150,9 +151,9 @@ func (b *smallBind) closeLocked() error {
 	return errors.Join(errs...)
 }
 
-// SetMark is refused: Options do not allow a mark together with this socket.
+// SetMark is refused on Linux: Options do not allow a mark together with this socket. Elsewhere there are no marks.
 func (b *smallBind) SetMark(mark uint32) error {
-	if mark != 0 {
+	if mark != 0 && runtime.GOOS == "linux" {
 		return errors.New("this socket has no firewall mark")
 	}
 	return nil

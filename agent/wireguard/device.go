@@ -257,6 +257,24 @@ func (d *Device) usable(ctx context.Context) error {
 	}
 }
 
+// LeaveBy has the encrypted packets to a gateway leave by the interface of that number, on Windows and macOS, which
+// have no firewall marks: those to other addresses of its family leave by it too. Other systems are content with the
+// mark.
+func (d *Device) LeaveBy(gateway netip.Addr, index uint32) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	bound, ok := d.backend.(interface {
+		leaveBy(ipv4 bool, index uint32) error
+	})
+	if d.closed || !ok {
+		return nil
+	}
+	if err := bound.leaveBy(gateway.Unmap().Is4(), index); err != nil {
+		return fmt.Errorf("leading encrypted packets by interface %d: %w", index, err)
+	}
+	return nil
+}
+
 // Close stops the device and removes its interface, and with it all its traffic. It may be called more than
 // once.
 func (d *Device) Close() error {

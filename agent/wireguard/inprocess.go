@@ -21,11 +21,12 @@ const inProcessPeers = 128
 // of the host, whatever the network namespace, and would let others with root rights change the peers.
 type inProcess struct {
 	device *device.Device
+	bind   conn.Bind
 }
 
 // openUserspace opens wireguard-go on a TUN device.
 func openUserspace(o Options) (backend, facts, error) {
-	link, err := tun.CreateTUN(tunName(o.Name), o.MTU)
+	link, err := createTUN(o)
 	if err != nil {
 		return nil, facts{}, fmt.Errorf("making a TUN device: %w", err)
 	}
@@ -52,13 +53,8 @@ func openNetstack(o Options) (backend, facts, error) {
 
 // startInProcess starts wireguard-go. It owns the TUN device from here on.
 func startInProcess(o Options, link tun.Device) (backend, uint16, error) {
-	var bind conn.Bind
-	if o.SmallFootprint || o.Source.IsValid() {
-		bind = newSmallBind(o.Source)
-	} else {
-		bind = conn.NewDefaultBind()
-	}
-	p := &inProcess{device: device.NewDevice(link, bind, quietLogger(o.Logger))}
+	bind := newBind(o)
+	p := &inProcess{device: device.NewDevice(link, bind, quietLogger(o.Logger)), bind: bind}
 
 	config := appendKey(nil, "private_key=", o.PrivateKey)
 	config = fmt.Appendf(config, "listen_port=%d\nfwmark=%d\n", o.ListenPort, o.FirewallMark)
@@ -96,6 +92,18 @@ func (p *inProcess) get() (uint16, []PeerStatus, error) {
 		return 0, nil, fmt.Errorf("asking wireguard-go: %w", err)
 	}
 	return parseDump(dump.Bytes())
+}
+
+// leaveBy has packets of a family leave by one interface, if the socket can be bound to one.
+func (p *inProcess) leaveBy(ipv4 bool, index uint32) error {
+	socket, ok := p.bind.(conn.BindSocketToInterface)
+	switch {
+	case !ok:
+		return nil
+	case ipv4:
+		return socket.BindSocketToInterface4(index, false)
+	}
+	return socket.BindSocketToInterface6(index, false)
 }
 
 func (p *inProcess) limits() (peers, allowedIPs int) { return inProcessPeers, math.MaxInt }
