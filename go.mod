@@ -3,6 +3,7 @@ module github.com/heimdraht/heimdraht
 go 1.26.0
 
 require (
+	github.com/Microsoft/go-winio v0.6.3
 	github.com/alecthomas/kong v1.17.0
 	github.com/anishathalye/porcupine v1.3.1
 	github.com/boombuler/barcode v1.1.0

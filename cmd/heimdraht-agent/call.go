@@ -11,7 +11,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/endpoint"
 )
 
-// Daemon and commands speak HTTP with JSON over a Unix socket: the standard library has both ends, with limits
+// Daemon and commands speak HTTP with JSON over a Unix socket, on Windows over a named pipe: the standard library has both ends, with limits
 // and deadlines, and any tool can look at it.
 const (
 	statusPath = "/v1/status"
@@ -59,8 +59,8 @@ type enrolCall struct {
 	Invitation string `json:"invitation,omitempty"`
 	// HouseRules is the version that the person acknowledges. Empty: none.
 	HouseRules string `json:"house_rules,omitempty"`
-	// ForUID is whose laptop it is to be. Only root may say that; nil: the caller's.
-	ForUID *int `json:"for_uid,omitempty"`
+	// ForUID is whose laptop it is to be. Only an administrator may say that; nil: the caller's.
+	ForUID *account `json:"for_uid,omitempty"`
 }
 
 // Format leaves the password out, whatever the verb.
@@ -71,10 +71,10 @@ func (c enrolCall) LogValue() slog.Value { return slog.StringValue("a call to en
 
 // codeCall asks for a code, or whether it was approved. Its fields are those of enrolCall.
 type codeCall struct {
-	Language string `json:"language,omitempty"`
-	Address  string `json:"address,omitempty"`
-	Tenant   string `json:"tenant,omitempty"`
-	ForUID   *int   `json:"for_uid,omitempty"`
+	Language string   `json:"language,omitempty"`
+	Address  string   `json:"address,omitempty"`
+	Tenant   string   `json:"tenant,omitempty"`
+	ForUID   *account `json:"for_uid,omitempty"`
 }
 
 // againCall asks to sign in again. It does not print what was typed.

@@ -23,10 +23,10 @@ const callWithin = 90 * time.Second
 // caller is a command's side of the socket.
 type caller struct {
 	socket string
-	uid    int
+	self   peer
 }
 
-func (a *app) daemon() *caller { return &caller{socket: a.socketPath(), uid: a.uid} }
+func (a *app) daemon() *caller { return &caller{socket: a.socketPath(), self: a.self} }
 
 func (c *caller) status(ctx context.Context, l speech.Language) (*answer, error) {
 	return c.call(ctx, http.MethodGet, statusPath+"?language="+string(l), nil)
@@ -167,12 +167,12 @@ func (c *caller) exchange(ctx context.Context, method, path string, call any) (*
 
 // dial connects, and looks who listens before anything is sent: the call may carry a password.
 func (c *caller) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", c.socket)
+	conn, err := dialDaemon(ctx, c.socket)
 	if err != nil {
 		return nil, err
 	}
-	uid, err := peerUID(conn)
-	if err == nil && uid != 0 && uid != c.uid {
+	daemon, err := daemonOf(conn)
+	if err == nil && !daemon.admin && (daemon.account == "" || daemon.account != c.self.account) {
 		err = daemonForeign()
 	}
 	if err != nil {

@@ -121,17 +121,6 @@ func (c *enrolCommand) prove(ctx context.Context, a *app, call *enrolCall) (err 
 	return err
 }
 
-// sudoer is the user behind sudo: the laptop is to be that user's, not root's.
-func (a *app) sudoer() *int {
-	if a.uid != 0 {
-		return nil
-	}
-	if uid, err := strconv.Atoi(a.env("SUDO_UID")); err == nil && uid > 0 {
-		return &uid
-	}
-	return nil
-}
-
 func greeting(e endpoint.Enrolled) words {
 	name := e.Person
 	if name == "" {

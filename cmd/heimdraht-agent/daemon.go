@@ -7,9 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"os/user"
 	"runtime"
-	"strconv"
 
 	"golang.org/x/sync/errgroup"
 
@@ -42,6 +40,9 @@ func (c *runCommand) Run(ctx context.Context, a *app) (err error) {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
+	if a.handler != nil {
+		log = slog.New(a.handler(level))
+	}
 
 	dir, err := openState(a.statePath(c.State, settings))
 	if err != nil {
@@ -61,7 +62,7 @@ func (c *runCommand) Run(ctx context.Context, a *app) (err error) {
 func (c *runCommand) settings() (config.Agent, error) {
 	file := c.Config
 	if file == "" {
-		file = systemConfig
+		file = systemPlaces().config
 	}
 	settings, err := config.LoadAgent(file)
 	switch {
@@ -96,8 +97,9 @@ type daemon struct {
 	laptop  *endpoint.Endpoint
 	door    *door
 	calls   net.Listener
-	logins  string        // where to look who is signed in; empty: it is of no matter
-	proxy   *proxy.Server // nil: none
+	logins  func(account) bool // whether somebody is signed in; nil: it is of no matter
+	poked   <-chan struct{}    // that may have changed; nil: nobody says so
+	proxy   *proxy.Server      // nil: none
 	clients net.Listener
 }
 
@@ -106,7 +108,7 @@ func (c *runCommand) assemble(ctx context.Context, a *app, settings config.Agent
 	if err != nil {
 		return nil, err
 	}
-	owner, err := loadOwnership(dir, a.uid, fixed)
+	owner, err := loadOwnership(dir, a.self, fixed)
 	if err != nil {
 		return nil, endpoint.StateDamaged(dir.Path(), err)
 	}
@@ -120,18 +122,18 @@ func (c *runCommand) assemble(ctx context.Context, a *app, settings config.Agent
 			return nil, proxyPort(settings.UserspaceProxy, err)
 		}
 	}
-	options.NetworkChanged = endpoint.WatchNetwork(ctx, settings.Interface, log)
+	options.NetworkChanged = either(ctx, endpoint.WatchNetwork(ctx, settings.Interface, log), a.resumed)
 	if d.laptop, err = endpoint.New(options); err != nil {
 		return nil, errors.Join(err, closeListener(d.clients))
 	}
 	d.door = &door{laptop: d.laptop, owner: owner, socket: a.listenPath(settings), log: log}
 	if settings.Start == config.StartLogin {
-		d.logins = loginsDir
+		d.logins, d.poked = signedIn, a.logins
 	}
 	if d.clients != nil {
 		d.proxy = &proxy.Server{Dial: d.laptop.DialContext, Logger: log}
 		if runtime.GOOS == "linux" { // elsewhere nobody tells whose a program is
-			d.proxy.May = func(uid int) bool { return owner.may(uid, false) }
+			d.proxy.May = func(uid int) bool { return owner.may(unixPeer(uid), false) }
 		}
 		d.door.proxy = d.clients.Addr().String()
 	}
@@ -148,20 +150,42 @@ func closeListener(l net.Listener) error {
 	return l.Close()
 }
 
-// fixedUser is the number of the account that agent.yaml names, or -1.
-func fixedUser(name string) (int, error) {
+// either hands on what comes on one of two channels, of which either may be nil.
+func either(ctx context.Context, a, b <-chan struct{}) <-chan struct{} {
+	if a == nil || b == nil {
+		if a == nil {
+			return b
+		}
+		return a
+	}
+	both := make(chan struct{}, 1)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-a:
+			case <-b:
+			}
+			select {
+			case both <- struct{}{}:
+			default: // it is known already
+			}
+		}
+	}()
+	return both
+}
+
+// fixedUser is the account that agent.yaml names. Empty: it names none.
+func fixedUser(name string) (account, error) {
 	if name == "" {
-		return -1, nil
+		return "", nil
 	}
-	account, err := user.Lookup(name)
+	fixed, err := accountOf(name)
 	if err != nil {
-		return 0, noAccount(name).Because(err)
+		return "", noAccount(name).Because(err)
 	}
-	uid, err := strconv.Atoi(account.Uid)
-	if err != nil {
-		return 0, noAccount(name).Because(err)
-	}
-	return uid, nil
+	return fixed, nil
 }
 
 // options say what kind of laptop this is.
@@ -203,7 +227,7 @@ func (d *daemon) run(ctx context.Context) error {
 		return d.laptop.Run(ctx)
 	})
 	g.Go(func() error { return d.door.serve(open, d.calls) })
-	if d.logins != "" {
+	if d.logins != nil {
 		g.Go(func() error { return d.followLogins(ctx, lookEvery) })
 	}
 	if d.proxy != nil {

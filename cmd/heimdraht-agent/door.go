@@ -10,10 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/heimdraht/heimdraht/agent/control"
@@ -47,115 +44,69 @@ type door struct {
 	enrolling sync.Mutex // one enrolment at a time, until it is noted whose laptop it is
 	// Whose code the laptop waits with, and until when; guarded by enrolling. What is
 	// approved for one must not become the laptop of another who asks in between.
-	coder      int
+	coder      account
 	codedUntil time.Time
 }
 
 // ownership is whose laptop this is.
 type ownership struct {
 	store control.Store
-	self  int // the daemon's own user
-	fixed int // the user whom the configuration names; -1: none
+	self  peer    // the daemon itself
+	fixed account // whom the configuration names; empty: nobody
 
 	mu    sync.Mutex
-	owner int // who enrolled; -1: nobody yet
+	owner account // who enrolled; empty: nobody yet
 }
 
-// savedOwner is the file.
-type savedOwner struct {
-	UID int `json:"uid"`
-}
-
-func loadOwnership(store control.Store, self, fixed int) (*ownership, error) {
-	o := &ownership{store: store, self: self, fixed: fixed, owner: -1}
-	var saved savedOwner
-	err := store.Load(ownerFile, &saved)
+func loadOwnership(store control.Store, self peer, fixed account) (*ownership, error) {
+	o := &ownership{store: store, self: self, fixed: fixed}
+	var kept savedOwner
+	err := store.Load(ownerFile, &kept)
 	if errors.Is(err, fs.ErrNotExist) {
 		return o, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading whose laptop this is: %w", err)
 	}
-	o.owner = saved.UID
+	o.owner = kept.account()
 	return o, nil
 }
 
-// user is the one besides root, or -1 as long as nobody is. The configuration goes before all else; a daemon
-// without root's rights is its own user's.
-func (o *ownership) user() int {
+// user is the one besides administrators, or empty as long as nobody is. The configuration goes before all else; a daemon
+// without an administrator's rights is its own user's.
+func (o *ownership) user() account {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
-	case o.fixed >= 0:
+	case o.fixed != "":
 		return o.fixed
-	case o.self > 0:
-		return o.self
+	case !o.self.admin:
+		return o.self.account
 	}
 	return o.owner
 }
 
 // may says whether a user may talk to the daemon. A laptop that is nobody's yet may be enrolled by anybody who
 // sits at it; what the person may do, the password proves.
-func (o *ownership) may(uid int, enrolling bool) bool {
+func (o *ownership) may(who peer, enrolling bool) bool {
 	user := o.user()
-	return uid == 0 || uid == user || user < 0 && enrolling
+	return who.account != "" && (who.admin || who.account == user || user == "" && enrolling)
 }
 
 // take makes the laptop that of the user who has enrolled it: in this process even if it cannot be kept.
-func (o *ownership) take(uid int) error {
+func (o *ownership) take(who account) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.owner = uid
-	if err := o.store.Save(ownerFile, savedOwner{UID: uid}); err != nil {
+	o.owner = who
+	if err := o.store.Save(ownerFile, saved(who)); err != nil {
 		return fmt.Errorf("keeping whose laptop this is: %w", err)
-	}
-	return nil
-}
-
-// listen opens the socket. What an earlier daemon left behind is removed; one that still runs is not disturbed.
-func listen(ctx context.Context, path string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, socketUnusable(path, err)
-	}
-	if info, err := os.Lstat(path); err == nil {
-		if info.Mode()&fs.ModeSocket == 0 {
-			return nil, socketUnusable(path, errors.New("it is another file"))
-		}
-		if conn, err := (&net.Dialer{Timeout: dialWithin}).DialContext(ctx, "unix", path); err == nil {
-			return nil, errors.Join(daemonRunning(path), conn.Close())
-		} else if !errors.Is(err, syscall.ECONNREFUSED) {
-			return nil, socketUnusable(path, err)
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, socketUnusable(path, err)
-		}
-	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
-	if err != nil {
-		return nil, socketUnusable(path, err)
-	}
-	return l, nil
-}
-
-// admit sets the socket's rights: for the user, or for everybody as long as the laptop is nobody's.
-func (d *door) admit() error {
-	user, mode := d.owner.user(), fs.FileMode(0o600)
-	if user < 0 {
-		mode = 0o666
-	} else if user != d.owner.self {
-		if err := os.Chown(d.socket, user, -1); err != nil {
-			return fmt.Errorf("giving the socket to the laptop's user: %w", err)
-		}
-	}
-	if err := os.Chmod(d.socket, mode); err != nil {
-		return fmt.Errorf("setting the socket's rights: %w", err)
 	}
 	return nil
 }
 
 // serve answers calls until the context ends.
 func (d *door) serve(ctx context.Context, l net.Listener) error {
-	if err := d.admit(); err != nil {
+	if err := admit(d.socket, d.owner); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	server := &http.Server{
@@ -168,12 +119,15 @@ func (d *door) serve(ctx context.Context, l net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			uid, err := peerUID(conn)
-			if err != nil {
-				d.log.Warn("could not tell who calls", "error", err)
-				uid = -1
-			}
-			return context.WithValue(ctx, callerKey{}, uid)
+			// Windows tells who calls only when something was read, as it is when a call is looked at.
+			return context.WithValue(ctx, callerKey{}, sync.OnceValue(func() peer {
+				who, err := callerOf(conn)
+				if err != nil {
+					d.log.Warn("could not tell who calls", "error", err)
+					return peer{}
+				}
+				return who
+			}))
 		},
 	}
 	closed := make(chan struct{})
@@ -191,24 +145,25 @@ func (d *door) serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
+// callerKey is that of a func() peer.
 type callerKey struct{}
 
 func (d *door) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, r *http.Request) {
 		language := r.URL.Query().Get("language")
-		d.answer(w, r, language, true, func(int, *answer) error { return nil })
+		d.answer(w, r, language, true, func(peer, *answer) error { return nil })
 	})
 	mux.HandleFunc("GET "+whyPath, func(w http.ResponseWriter, r *http.Request) {
 		language := r.URL.Query().Get("language")
-		d.answer(w, r, language, true, func(_ int, a *answer) error { //nolint:contextcheck // the laptop remembers its own
+		d.answer(w, r, language, true, func(_ peer, a *answer) error { //nolint:contextcheck // the laptop remembers its own
 			status := d.laptop.Explain(r.Context(), language)
 			a.Status = &status
 			return nil
 		})
 	})
 	mux.HandleFunc("GET "+reportedPath, func(w http.ResponseWriter, r *http.Request) {
-		d.answer(w, r, r.URL.Query().Get("language"), true, func(_ int, a *answer) error {
+		d.answer(w, r, r.URL.Query().Get("language"), true, func(_ peer, a *answer) error {
 			a.Reported = d.laptop.Reported()
 			return nil
 		})
@@ -236,7 +191,7 @@ func (d *door) wish(w http.ResponseWriter, r *http.Request, within time.Duration
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, false, func(int, *answer) error {
+	d.answer(w, r, call.Language, false, func(peer, *answer) error {
 		ctx, cancel := context.WithTimeout(r.Context(), within)
 		defer cancel()
 		d.speak(call.Language)
@@ -249,7 +204,7 @@ func (d *door) signInAgain(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, false, func(_ int, a *answer) error { //nolint:contextcheck // what runs in its name outlives the call
+	d.answer(w, r, call.Language, false, func(_ peer, a *answer) error { //nolint:contextcheck // what runs in its name outlives the call
 		d.speak(call.Language)
 		goodFor, err := d.laptop.SignInAgain(r.Context(), control.Proof{Login: call.Login, Password: call.Password, Code: call.Code})
 		if err == nil {
@@ -266,7 +221,7 @@ func (d *door) factor(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, true, func(_ int, a *answer) (err error) { //nolint:contextcheck // as above
+	d.answer(w, r, call.Language, true, func(_ peer, a *answer) (err error) { //nolint:contextcheck // as above
 		d.speak(call.Language)
 		request := endpoint.FactorRequest{Token: call.Token, EnrolRequest: endpoint.EnrolRequest{
 			Address: call.Address, Tenant: call.Tenant, Login: call.Login, Password: call.Password, Code: call.Code,
@@ -289,7 +244,7 @@ func (d *door) rules(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, false, func(_ int, a *answer) error { //nolint:contextcheck // a connection that is wanted outlives the call
+	d.answer(w, r, call.Language, false, func(_ peer, a *answer) error { //nolint:contextcheck // a connection that is wanted outlives the call
 		d.speak(call.Language)
 		if call.Accept != "" {
 			if err := d.laptop.Acknowledge(r.Context(), call.Accept); err != nil {
@@ -307,8 +262,8 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, true, func(uid int, a *answer) error { //nolint:contextcheck // what runs in its name outlives the call
-		leave, err := d.enrols(uid, call.Language)
+	d.answer(w, r, call.Language, true, func(who peer, a *answer) error { //nolint:contextcheck // what runs in its name outlives the call
+		leave, err := d.enrols(who, call.Language)
 		if err != nil {
 			return err
 		}
@@ -321,14 +276,14 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		a.Enrolled = &got
-		return d.give(uid, call.ForUID)
+		return d.give(who, call.ForUID)
 	})
 }
 
 // enrols lets one enrol at a time, who then calls leave.
-func (d *door) enrols(uid int, language string) (leave func(), err error) {
+func (d *door) enrols(who peer, language string) (leave func(), err error) {
 	d.enrolling.Lock()
-	if !d.owner.may(uid, true) { // somebody else was faster
+	if !d.owner.may(who, true) { // somebody else was faster
 		d.enrolling.Unlock()
 		return nil, notYours()
 	}
@@ -336,12 +291,13 @@ func (d *door) enrols(uid int, language string) (leave func(), err error) {
 	return d.enrolling.Unlock, nil
 }
 
-// give makes the laptop that of the user who has enrolled it, or for whom root has.
-func (d *door) give(uid int, to *int) error {
-	if uid == 0 && to != nil && *to >= 0 {
-		uid = *to
+// give makes the laptop that of the user who has enrolled it, or for whom an administrator has.
+func (d *door) give(who peer, to *account) error {
+	owner := who.account
+	if who.admin && to != nil && *to != "" {
+		owner = *to
 	}
-	return errors.Join(d.owner.take(uid), d.admit())
+	return errors.Join(d.owner.take(owner), admit(d.socket, d.owner))
 }
 
 // code begins an enrolment by code.
@@ -350,27 +306,27 @@ func (d *door) code(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, true, func(uid int, a *answer) error { //nolint:contextcheck // the language is for all calls
-		leave, err := d.enrols(uid, call.Language)
+	d.answer(w, r, call.Language, true, func(who peer, a *answer) error { //nolint:contextcheck // the language is for all calls
+		leave, err := d.enrols(who, call.Language)
 		if err != nil {
 			return err
 		}
 		defer leave()
-		if err := d.mayAwait(uid); err != nil {
+		if err := d.mayAwait(who); err != nil {
 			return err
 		}
 		waiting, err := d.laptop.BeginByCode(r.Context(), endpoint.CodeRequest{Address: call.Address, Tenant: call.Tenant})
 		if err == nil {
 			a.Waiting = &waiting
-			d.coder, d.codedUntil = uid, waiting.Until
+			d.coder, d.codedUntil = who.account, waiting.Until
 		}
 		return err
 	})
 }
 
-// mayAwait refuses who is neither root nor the one whose code the laptop waits with.
-func (d *door) mayAwait(uid int) error {
-	if uid != 0 && uid != d.coder && time.Now().Before(d.codedUntil) {
+// mayAwait refuses who is neither an administrator nor the one whose code the laptop waits with.
+func (d *door) mayAwait(who peer) error {
+	if !who.admin && who.account != d.coder && time.Now().Before(d.codedUntil) {
 		return notYours()
 	}
 	return nil
@@ -382,13 +338,13 @@ func (d *door) await(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, true, func(uid int, a *answer) (err error) { //nolint:contextcheck // what runs in its name outlives the call
-		leave, err := d.enrols(uid, call.Language)
+	d.answer(w, r, call.Language, true, func(who peer, a *answer) (err error) { //nolint:contextcheck // what runs in its name outlives the call
+		leave, err := d.enrols(who, call.Language)
 		if err != nil {
 			return err
 		}
 		defer leave()
-		if err := d.mayAwait(uid); err != nil {
+		if err := d.mayAwait(who); err != nil {
 			return err
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), awaitWithin)
@@ -396,7 +352,7 @@ func (d *door) await(w http.ResponseWriter, r *http.Request) {
 		if a.Enrolled, err = d.laptop.AwaitByCode(ctx); err != nil || a.Enrolled == nil {
 			return err
 		}
-		return d.give(uid, call.ForUID)
+		return d.give(who, call.ForUID)
 	})
 }
 
@@ -418,14 +374,18 @@ func (d *door) read(w http.ResponseWriter, r *http.Request, call any) bool {
 }
 
 // answer does what was asked if the caller may, and says how the laptop stands then.
-func (d *door) answer(w http.ResponseWriter, r *http.Request, language string, enrolling bool, do func(uid int, a *answer) error) {
-	uid, ok := r.Context().Value(callerKey{}).(int)
-	if !ok || uid < 0 || !d.owner.may(uid, enrolling) {
+func (d *door) answer(w http.ResponseWriter, r *http.Request, language string, enrolling bool, do func(who peer, a *answer) error) {
+	ask, ok := r.Context().Value(callerKey{}).(func() peer)
+	var who peer
+	if ok {
+		who = ask()
+	}
+	if !d.owner.may(who, enrolling) {
 		d.write(w, http.StatusForbidden, answer{Problem: inLanguage(notYours(), language)})
 		return
 	}
 	a := answer{Proxy: d.proxy}
-	err := do(uid, &a)
+	err := do(who, &a)
 	if a.Status == nil {
 		status := d.laptop.Status(language)
 		a.Status = &status

@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -33,19 +31,15 @@ func check(t testing.TB, err error) {
 // openDoor runs a laptop and its door. fixed is the user whom the configuration names, or -1.
 func openDoor(t *testing.T, plane *endpointtest.Plane, store control.Store, fixed int) *door {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "hd")
-	check(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	check(t, os.Chmod(dir, 0o755))
 	log := slog.New(slog.DiscardHandler)
 	laptop, err := endpoint.New(endpoint.Options{
 		Store: store, Servers: []control.Server{plane.Server}, Pin: plane.Pin(),
 		Device: wireguard.Options{Mode: wireguard.Netstack, SmallFootprint: true}, Logger: log,
 	})
 	check(t, err)
-	owner, err := loadOwnership(store, os.Geteuid(), fixed)
+	owner, err := loadOwnership(store, self(), unixPeer(fixed).account)
 	check(t, err)
-	d := &door{laptop: laptop, owner: owner, socket: filepath.Join(dir, "agent.sock"), log: log}
+	d := &door{laptop: laptop, owner: owner, socket: freeSocket(t), log: log}
 	l, err := listen(t.Context(), d.socket)
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -66,7 +60,7 @@ func openDoor(t *testing.T, plane *endpointtest.Plane, store control.Store, fixe
 	return d
 }
 
-func (d *door) ask() *caller { return &caller{socket: d.socket, uid: os.Geteuid()} }
+func (d *door) ask() *caller { return &caller{socket: d.socket, self: self()} }
 
 func enrolment() enrolCall {
 	return enrolCall{Language: "en", Login: "erika", Password: endpointtest.Password}
@@ -114,7 +108,7 @@ func TestTwoEnrolAtOnce(t *testing.T) {
 	plane := endpointtest.New(t)
 	store := &control.MemoryStore{}
 	d := openDoor(t, plane, store, -1)
-	d.owner.self = 0 // as a daemon of root's, which is nobody's yet
+	d.owner.self = unixPeer(0) // as a daemon of root's, which is nobody's yet
 	arrived, goOn := make(chan struct{}, 2), make(chan struct{})
 	plane.Script(func(x *endpointtest.Script) {
 		x.OnEnrol = func(*heimdrahtv1.EnrolRequest) error { arrived <- struct{}{}; <-goOn; return nil }
@@ -124,7 +118,7 @@ func TestTwoEnrolAtOnce(t *testing.T) {
 		check(t, err)
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodPost, enrolPath, bytes.NewReader(body))
-		d.handler().ServeHTTP(w, r.WithContext(context.WithValue(t.Context(), callerKey{}, uid)))
+		d.handler().ServeHTTP(w, r.WithContext(context.WithValue(t.Context(), callerKey{}, func() peer { return unixPeer(uid) })))
 		return w
 	}
 	first, second := make(chan *httptest.ResponseRecorder, 1), make(chan *httptest.ResponseRecorder, 1)
@@ -139,8 +133,8 @@ func TestTwoEnrolAtOnce(t *testing.T) {
 	if got := (<-first).Body.String(); strings.Contains(got, "problem") {
 		t.Errorf("the first one: %s", got)
 	}
-	if n := len(plane.Seen().Enrolments); n != 1 || d.owner.user() != 1234 {
-		t.Errorf("%d enrolments, the laptop is that of %d", n, d.owner.user())
+	if n := len(plane.Seen().Enrolments); n != 1 || d.owner.user() != "1234" {
+		t.Errorf("%d enrolments, the laptop is that of %s", n, d.owner.user())
 	}
 }
 
@@ -148,13 +142,13 @@ func TestTwoEnrolAtOnce(t *testing.T) {
 func TestOneAwaitsACode(t *testing.T) {
 	plane := endpointtest.New(t)
 	d := openDoor(t, plane, &control.MemoryStore{}, -1)
-	d.owner.self = 0 // as a daemon of root's, which is nobody's yet
+	d.owner.self = unixPeer(0) // as a daemon of root's, which is nobody's yet
 	ask := func(uid int, path string) string {
 		body, err := json.Marshal(codeCall{})
 		check(t, err)
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodPost, path, bytes.NewReader(body))
-		d.handler().ServeHTTP(w, r.WithContext(context.WithValue(t.Context(), callerKey{}, uid)))
+		d.handler().ServeHTTP(w, r.WithContext(context.WithValue(t.Context(), callerKey{}, func() peer { return unixPeer(uid) })))
 		return w.Body.String()
 	}
 	if got := ask(1234, codePath); strings.Contains(got, "problem") {
@@ -166,8 +160,8 @@ func TestOneAwaitsACode(t *testing.T) {
 			t.Errorf("another one at %s: %s", path, got)
 		}
 	}
-	if got := ask(1234, awaitPath); strings.Contains(got, "problem") || d.owner.user() != 1234 {
-		t.Errorf("the laptop is that of %d: %s", d.owner.user(), got)
+	if got := ask(1234, awaitPath); strings.Contains(got, "problem") || d.owner.user() != "1234" {
+		t.Errorf("the laptop is that of %s: %s", d.owner.user(), got)
 	}
 }
 
@@ -183,18 +177,18 @@ func (s *brokenStore) Save(name string, value any) error {
 
 // TestOwnerNotKept: on a full disk, the one who has enrolled hears of it, and the laptop is hers all the same.
 func TestOwnerNotKept(t *testing.T) {
-	o, err := loadOwnership(&brokenStore{}, 0, -1)
+	o, err := loadOwnership(&brokenStore{}, unixPeer(0), "")
 	check(t, err)
-	if err := o.take(1234); err == nil || !strings.Contains(err.Error(), "keeping whose laptop this is: no space left on device") {
+	if err := o.take("1234"); err == nil || !strings.Contains(err.Error(), "keeping whose laptop this is: no space left on device") {
 		t.Errorf("got %v", err)
 	}
-	if !o.may(1234, false) || o.may(5678, true) {
+	if !o.may(unixPeer(1234), false) || o.may(unixPeer(5678), true) || o.may(peer{}, true) {
 		t.Error("the laptop is still anybody's")
 	}
 }
 
 func FuzzDecodeCall(f *testing.F) {
-	f.Add([]byte(`{"language":"de","login":"erika","password":"geheim","for_uid":0}`))
+	f.Add([]byte(`{"language":"de","login":"erika","password":"geheim","for_uid":"0"}`))
 	f.Add([]byte(`{"login":null}`))
 	f.Add([]byte(`{}{}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -24,8 +25,11 @@ const (
 )
 
 func main() {
+	if status, isService := runService(os.Args[1:]); isService {
+		os.Exit(status)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := run(ctx, os.Args[1:], world{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv, uid: os.Geteuid()})
+	status := run(ctx, os.Args[1:], standardWorld())
 	stop()
 	os.Exit(status)
 }
@@ -35,7 +39,11 @@ type world struct {
 	in       *os.File
 	out, err io.Writer
 	env      func(string) string
-	uid      int // -1 where there are none
+	self     peer
+	// handler of the log, as from a level. Nil: text to err.
+	handler func(slog.Level) slog.Handler
+	// resumed says that the machine was asleep, and logins that somebody has signed in or out. Nil: nobody says so.
+	resumed, logins <-chan struct{}
 }
 
 // commands is the grammar. The help stands in help.go, in both languages.

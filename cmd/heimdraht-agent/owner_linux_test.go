@@ -58,7 +58,7 @@ func TestCallAsAnother(t *testing.T) {
 	if socket == "" {
 		return
 	}
-	c, ctx := &caller{socket: socket, uid: os.Geteuid()}, t.Context()
+	c, ctx := &caller{socket: socket, self: self()}, t.Context()
 	var err error
 	switch os.Getenv("CALL") {
 	case "listen":
@@ -146,8 +146,8 @@ func TestWhoMayCall(t *testing.T) {
 	})
 	t.Run("whom root enrols it for", func(t *testing.T) {
 		d := openDoor(t, endpointtest.New(t), &control.MemoryStore{}, -1)
-		call, uid := enrolment(), owner
-		call.ForUID = &uid
+		call, her := enrolment(), unixPeer(owner).account
+		call.ForUID = &her
 		_, err := d.ask().enrol(t.Context(), call)
 		check(t, err)
 		expect(t, d, owner, "up", "done")
@@ -166,10 +166,10 @@ func TestWhoMayUseTheProxy(t *testing.T) {
 	check(t, err)
 	settings := config.DefaultAgent()
 	settings.UserspaceProxy, settings.Socket = "127.0.0.1:0", filepath.Join(dir, "agent.sock")
-	a := &app{world: world{env: func(string) string { return "" }, uid: os.Geteuid()}, language: speech.English}
+	a := &app{world: world{env: func(string) string { return "" }, self: self()}, language: speech.English}
 	d, err := (&runCommand{}).assemble(t.Context(), a, settings, store, slog.New(slog.DiscardHandler))
 	check(t, err)
-	check(t, d.door.owner.take(1234))
+	check(t, d.door.owner.take("1234"))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- d.run(ctx) }()
@@ -195,7 +195,7 @@ func TestForeignDaemon(t *testing.T) {
 	socket := filepath.Join(dir, "agent.sock")
 	heard := make(chan string, 1)
 	go func() { heard <- as(t, stranger, socket, "listen") }()
-	c := &caller{socket: socket, uid: os.Geteuid()}
+	c := &caller{socket: socket, self: self()}
 	for {
 		_, err = c.enrol(t.Context(), enrolment())
 		if !errors.Is(err, daemonMissing()) {

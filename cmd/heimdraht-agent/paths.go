@@ -7,11 +7,8 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/config"
 )
 
-const (
-	systemConfig = "/etc/heimdraht/agent.yaml"
-	systemState  = "/var/lib/heimdraht-agent"
-	systemSocket = "/run/heimdraht/agent.sock"
-)
+// places are where the system's daemon has its things.
+type places struct{ config, state, socket string }
 
 // socketPath is where a command looks for the daemon: where it was told, where agent.yaml says, where the
 // person's own daemon listens, where the system's does.
@@ -20,7 +17,7 @@ func (a *app) socketPath() string {
 		return a.socket
 	}
 	// A file that cannot be read or is wrong is the daemon's to complain about.
-	if c, err := config.LoadAgent(systemConfig); err == nil && c.Socket != "" {
+	if c, err := config.LoadAgent(systemPlaces().config); err == nil && c.Socket != "" {
 		return c.Socket
 	}
 	if own := a.ownSocket(); own != "" {
@@ -28,12 +25,12 @@ func (a *app) socketPath() string {
 			return own
 		}
 	}
-	return systemSocket
+	return systemPlaces().socket
 }
 
 // ownSocket is where a daemon without root's rights listens. Empty: there is no such place.
 func (a *app) ownSocket() string {
-	if dir := a.env("XDG_RUNTIME_DIR"); a.uid > 0 && filepath.IsAbs(dir) {
+	if dir := a.env("XDG_RUNTIME_DIR"); !a.self.admin && filepath.IsAbs(dir) {
 		return filepath.Join(dir, "heimdraht", "agent.sock")
 	}
 	return ""
@@ -50,7 +47,7 @@ func (a *app) listenPath(c config.Agent) string {
 	if own := a.ownSocket(); own != "" {
 		return own
 	}
-	return systemSocket
+	return systemPlaces().socket
 }
 
 // statePath is where this daemon keeps keys and certificate (XDG Base Directory Specification, without root).
@@ -60,8 +57,8 @@ func (a *app) statePath(flag string, c config.Agent) string {
 		return flag
 	case c.StateDir != "":
 		return c.StateDir
-	case a.uid == 0:
-		return systemState
+	case a.self.admin:
+		return systemPlaces().state
 	}
 	if dir := a.env("XDG_STATE_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "heimdraht-agent")
@@ -69,5 +66,5 @@ func (a *app) statePath(flag string, c config.Agent) string {
 	if home := a.env("HOME"); filepath.IsAbs(home) {
 		return filepath.Join(home, ".local", "state", "heimdraht-agent")
 	}
-	return systemState
+	return systemPlaces().state
 }

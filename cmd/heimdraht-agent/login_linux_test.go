@@ -21,9 +21,9 @@ func TestSignedIn(t *testing.T) {
 	} {
 		check(t, os.WriteFile(filepath.Join(logins, name), []byte(note), 0o644))
 	}
-	for user, want := range map[int]bool{-1: false, 0: false, 1000: true, 1001: true, 1002: false, 1003: false, 1004: false, 1005: false, 1006: false} {
-		if got := signedIn(logins, user); got != want {
-			t.Errorf("user %d: %v, want %v", user, got, want)
+	for user, want := range map[account]bool{"": false, "0": false, "1000": true, "1001": true, "1002": false, "1003": false, "1004": false, "1005": false, "1006": false} {
+		if got := signedInBy(logins, user); got != want {
+			t.Errorf("user %s: %v, want %v", user, got, want)
 		}
 	}
 }
@@ -38,7 +38,7 @@ func TestStartAtLogin(t *testing.T) {
 		check(t, os.Rename(file+".new", file))
 	}
 	door := openDoor(t, endpointtest.New(t), &control.MemoryStore{}, person)
-	d := &daemon{laptop: door.laptop, door: door, logins: logins}
+	d := &daemon{laptop: door.laptop, door: door, logins: func(user account) bool { return signedInBy(logins, user) }}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- d.followLogins(ctx, often) }()
