@@ -61,7 +61,7 @@ type path struct {
 type verb string
 
 const (
-	adjustLink       verb = "set MTU and rank" // step.mtu, step.first
+	adjustLink    verb = "set MTU and rank" // step.mtu, step.first
 	addAddress    verb = "add address"
 	removeAddress verb = "remove address"
 	addWay        verb = "add route"

@@ -167,8 +167,8 @@ func TestPlan(t *testing.T) {
 		},
 		{
 			world: "killed in a full tunnel: the interface went with the process, what refuses stayed", traits: macosTraits(), want: Config{Interface: "utun4"},
-			have: sight{ways: slices.Concat(atHome(), refused("::/1", "8000::/1")), named: true, names: office().DNS},
-			left: laid{Interface: "utun4", Refused: prefixes("::/1", "8000::/1")},
+			have:  sight{ways: slices.Concat(atHome(), refused("::/1", "8000::/1")), named: true, names: office().DNS},
+			left:  laid{Interface: "utun4", Refused: prefixes("::/1", "8000::/1")},
 			steps: []string{"clear name servers", "refuse no more ::/1", "refuse no more 8000::/1"},
 		},
 		{

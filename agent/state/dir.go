@@ -21,12 +21,26 @@ type Dir struct {
 	lock *os.File
 }
 
+// notPrivate is the error of a directory into which others can look.
+type notPrivate struct{ path, why, mend string }
+
+// Error says what is wrong, and how to put it right.
+func (e *notPrivate) Error() string {
+	return "the state directory " + e.path + " is " + ErrNotPrivate.Error() + ": " + e.why + "; run: " + e.mend
+}
+
+// Unwrap makes it ErrNotPrivate.
+func (*notPrivate) Unwrap() error { return ErrNotPrivate }
+
+// Mend is the command that puts it right, for messages in other languages.
+func (e *notPrivate) Mend() string { return e.mend }
+
 // Open opens the directory, makes it with mode 0700 if it is not there, and
 // takes it for this process. Its errors wrap ErrInUse, ErrUnwritable and
 // ErrNotPrivate, and say what to do.
 func Open(path string) (*Dir, error) {
 	d := &Dir{path: path}
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if err := makeDir(path); err != nil {
 		return nil, unwritable(path, err)
 	}
 	if err := private(path); err != nil {

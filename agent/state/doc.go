@@ -13,8 +13,8 @@
 //     as if it were shorter.
 //   - One process at a time has the directory open.
 //
-// On Windows the directory's access list stands in for the modes; whoever
-// makes the directory sets it.
+// On Windows the directory's access list stands in for the modes: the system,
+// administrators and, where it is none of both, the agent's own user.
 //
 // What the values and records mean is not its business.
 package state

@@ -65,6 +65,11 @@ func (c *runCommand) settings() (config.Agent, error) {
 		file = systemPlaces().config
 	}
 	settings, err := config.LoadAgent(file)
+	if err == nil {
+		if foreign := state.Trusted(file); foreign != nil {
+			return config.Agent{}, fileUnusable(file, words{"sie gehört keinem Administrator", "it belongs to no administrator"}).Because(foreign)
+		}
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && c.Config == "":
 		settings = config.DefaultAgent()
