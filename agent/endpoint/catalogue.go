@@ -22,6 +22,8 @@ func Catalogue() []*control.Problem {
 		notConnected(), gatewaySilent(), insideSilent(), gatewayNotFound("{gateway}"), clockOff(phrase{"{off}", "{off}"}), controlPlaneAway(nil),
 		serverErratic(), serverSilent(), otherTunnel("{name}"), conflict, tunnelLeft(fill), tunnelFailed(fill),
 		tunnelFailed(wireguard.ErrKernelUnsupported), tunnelFailed(fs.ErrPermission), tunnelFailed(syscall.EEXIST), tunnelFailed(errors.ErrUnsupported),
+		driverProblem(&wireguard.DriverError{Problem: wireguard.DriverMissing, Path: "{file}"}), driverProblem(&wireguard.DriverError{Problem: wireguard.DriverMisplaced}),
+		driverProblem(&wireguard.DriverError{Problem: wireguard.DriverRefused, Path: "{file}"}), driverProblem(&wireguard.DriverError{Problem: wireguard.DriverForeign, Path: "{file}"}),
 		StateDamaged("{folder}", fill),
 		seatAwaited(phrase{" an Stelle {position}", " at place {position}"}, phrase{", voraussichtlich noch {wait}", ", probably for another {wait}"}, 3*time.Minute),
 	}

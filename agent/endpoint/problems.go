@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -20,6 +21,10 @@ const (
 	CodeNotConnected    = "not-connected"
 	CodeNoRights        = "no-rights"
 	CodeNoTunnelDevice  = "no-tunnel-device"
+	CodeDriverMissing   = "driver-missing"
+	CodeDriverMisplaced = "driver-misplaced"
+	CodeDriverUnusable  = "driver-unusable"
+	CodeDriverUntrusted = "driver-untrusted"
 	CodeInterfaceTaken  = "interface-taken"
 	CodeOtherTunnel     = "other-tunnel"
 	CodeTunnelFailed    = "tunnel-failed"
@@ -81,6 +86,7 @@ func tunnelFailed(err error) *control.Problem {
 	var p *control.Problem
 	var r *rejection
 	var taken *hostnet.TakenError
+	var driver *wireguard.DriverError
 	switch {
 	case errors.As(err, &p):
 		return p
@@ -88,12 +94,14 @@ func tunnelFailed(err error) *control.Problem {
 		p = otherTunnel(taken.Interface)
 	case errors.As(err, &r):
 		return configurationRefused(err)
+	case errors.As(err, &driver):
+		p = driverProblem(driver)
 	case errors.Is(err, fs.ErrPermission):
 		p = &control.Problem{Code: CodeNoRights, Who: control.Helpdesk,
 			German: control.Text{Sentence: "Das Programm darf auf diesem Laptop keine Netzverbindung einrichten.",
-				Next: "Starten Sie den Dienst: systemctl start heimdraht-agent. Ohne Administratorrechte: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."},
+				Next: "Starten Sie den Dienst: " + control.StartService() + ". Ohne Administratorrechte: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."},
 			English: control.Text{Sentence: "The program may not set up a network connection on this laptop.",
-				Next: "Start the service: systemctl start heimdraht-agent. Without administrator rights: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."}}
+				Next: "Start the service: " + control.StartService() + ". Without administrator rights: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."}}
 	case errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.EBUSY):
 		p = &control.Problem{Code: CodeInterfaceTaken, Who: control.Employee,
 			German: control.Text{Sentence: "Die Netzverbindung wird schon von einem anderen Programm benutzt.",
@@ -101,11 +109,7 @@ func tunnelFailed(err error) *control.Problem {
 			English: control.Text{Sentence: "The network connection is already used by another program.",
 				Next: "If the agent runs twice, stop one. Else restart the laptop."}}
 	case errors.Is(err, wireguard.ErrKernelUnsupported), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENODEV):
-		p = &control.Problem{Code: CodeNoTunnelDevice, Who: control.Helpdesk,
-			German: control.Text{Sentence: "Diesem Laptop fehlt, was er für die Verbindung braucht (/dev/net/tun).",
-				Next: "Laden Sie das Modul: modprobe tun. Geht das nicht: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."},
-			English: control.Text{Sentence: "This laptop lacks what the connection needs (/dev/net/tun).",
-				Next: "Load the module: modprobe tun. If that is impossible: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."}}
+		p = noTunnelDevice(runtime.GOOS)
 	case errors.Is(err, errors.ErrUnsupported):
 		p = &control.Problem{Code: CodeUnsupported, Who: control.Helpdesk,
 			German: control.Text{Sentence: "Auf diesem Betriebssystem kann das Programm noch keine Netzverbindung einrichten.",

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -93,7 +94,7 @@ func isOnline(own string) func() bool {
 			return true
 		}
 		for _, i := range list {
-			if i.Name == own || i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 {
+			if isTunnel(i.Name, own) || i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 {
 				continue
 			}
 			addrs, err := i.Addrs()
@@ -103,6 +104,12 @@ func isOnline(own string) func() bool {
 		}
 		return false
 	}
+}
+
+// isTunnel says whether an interface is that of the tunnel. On macOS all tunnels are called utun with a number, which the
+// system chooses.
+func isTunnel(name, own string) bool {
+	return name == own || runtime.GOOS == "darwin" && strings.HasPrefix(name, "utun")
 }
 
 func isGlobal(a net.Addr) bool {

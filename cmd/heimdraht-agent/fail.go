@@ -51,8 +51,8 @@ func problem(code string, sentence, next words) *control.Problem {
 func daemonMissing() *control.Problem {
 	return problem(codeDaemonMissing,
 		words{"Der Dienst läuft nicht.", "The service is not running."},
-		words{"Starten Sie ihn: systemctl start heimdraht-agent. Ohne Administratorrechte: heimdraht-agent run --userspace-proxy 127.0.0.1:1080.",
-			"Start it: systemctl start heimdraht-agent. Without administrator rights: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."})
+		words{"Starten Sie ihn: " + control.StartService() + ". Ohne Administratorrechte: heimdraht-agent run --userspace-proxy 127.0.0.1:1080.",
+			"Start it: " + control.StartService() + ". Without administrator rights: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."})
 }
 
 func daemonRunning(socket string) *control.Problem {
@@ -71,14 +71,14 @@ func daemonForeign() *control.Problem {
 func daemonSilent(err error) *control.Problem {
 	return problem(codeDaemonSilent,
 		words{"Der Dienst antwortet nicht.", "The service does not answer."},
-		words{"Starten Sie ihn neu: systemctl restart heimdraht-agent.", "Restart it: systemctl restart heimdraht-agent."}).Because(err)
+		words{"Starten Sie ihn neu: " + control.RestartService() + ".", "Restart it: " + control.RestartService() + "."}).Because(err)
 }
 
 func noSuchCall() *control.Problem {
 	return problem(codeNoSuchCall,
 		words{"Das ist keine Anfrage, die dieser Dienst versteht.", "That is no call that this service understands."},
-		words{"Befehl und Dienst müssen von derselben Version sein: systemctl restart heimdraht-agent.",
-			"Command and service must be of the same version: systemctl restart heimdraht-agent."})
+		words{"Befehl und Dienst müssen von derselben Version sein: " + control.RestartService() + ".",
+			"Command and service must be of the same version: " + control.RestartService() + "."})
 }
 
 func notYours() *control.Problem {
