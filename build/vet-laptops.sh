@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# go vet, tests included, of what runs on laptops, for the systems that laptops have. Without cgo, as it is built.
+# go vet, tests included, of what runs on laptops, for the systems that laptops have, and a build for the processors
+# beside. Without cgo, as it is built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,4 +13,8 @@ done
 for system in windows/amd64 darwin/arm64; do
 	echo "go vet for $system: ${packages[*]}"
 	CGO_ENABLED=0 GOOS=${system%/*} GOARCH=${system#*/} "${GO:-go}" vet "${packages[@]}"
+done
+for system in windows/arm64 darwin/amd64; do
+	echo "go build for $system: ./cmd/heimdraht-agent"
+	CGO_ENABLED=0 GOOS=${system%/*} GOARCH=${system#*/} "${GO:-go}" build -o /dev/null ./cmd/heimdraht-agent
 done
