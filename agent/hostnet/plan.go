@@ -104,6 +104,7 @@ func plan(t traits, want Config, have sight, left laid) ([]step, []*ConflictErro
 		}
 		through, closed = slices.DeleteFunc(through, taken), slices.DeleteFunc(closed, taken)
 	}
+	have.addresses = asWanted(have.addresses, want.Addresses)
 	var steps []step
 	names := want.DNS.normal()
 	if len(names.Servers) == 0 && have.named {
@@ -148,6 +149,18 @@ func missing(do verb, of, among []netip.Prefix) []step {
 		}
 	}
 	return steps
+}
+
+// asWanted writes the addresses that are there with the mask that they are wanted with: alone in a tunnel it means nothing,
+// and a system may show another one.
+func asWanted(have, want []netip.Prefix) []netip.Prefix {
+	shown := slices.Clone(have)
+	for i, p := range shown {
+		if j := slices.IndexFunc(want, func(w netip.Prefix) bool { return w.Addr() == p.Addr() }); j >= 0 {
+			shown[i] = want[j]
+		}
+	}
+	return shown
 }
 
 // parted are the steps for these networks, and the others.

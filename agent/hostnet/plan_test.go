@@ -160,6 +160,12 @@ func TestPlan(t *testing.T) {
 			steps: []string{"add address 10.80.0.5/32", "add route 10.1.0.0/16", "remove route 10.2.0.0/16", "remove address 10.80.0.9/32"},
 		},
 		{
+			world: "a system that shows the address with another mask", traits: macosTraits(), want: officeV4(false),
+			have: sight{there: true, mtu: 1380, addresses: prefixes("10.80.0.5/8"), ways: slices.Concat(atHome(), through("hd0", true, "10.1.0.0/16"), refused("fd00:1::/48")),
+				named: true, names: office().DNS},
+			left: laid{Interface: "hd0", Refused: prefixes("fd00:1::/48")},
+		},
+		{
 			world: "taking it all back: names go before the way to their servers", traits: windowsTraits(), want: Config{Interface: "hd0"}, have: stands,
 			left: laid{Interface: "hd0"},
 			steps: []string{"clear name servers", "remove route 10.1.0.0/16", "remove route fd00:1::/48",

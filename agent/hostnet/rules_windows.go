@@ -92,7 +92,8 @@ func writeRules(names DNS) error {
 	} else {
 		errs = append(errs, replaceRules(registry.LOCAL_MACHINE, rulesPolicy, nil, have.policy))
 	}
-	return errors.Join(append(errs, rereadRules())...)
+	rereadRules()
+	return errors.Join(errs...)
 }
 
 // replaceRules writes those that are wanted, and removes ours that are not.
@@ -135,22 +136,26 @@ func writeRule(root registry.Key, path string, r rule) error {
 	return nil
 }
 
-// rereadRules tells the DNS client that its parameters have changed, at which it also forgets what it had looked up.
-func rereadRules() error {
+// rereadRules has the DNS client forget what it had looked up, and tells it that its parameters have changed. It watches
+// the table by itself, so nothing depends on being told.
+func rereadRules() {
+	if flush := windows.NewLazySystemDLL("dnsapi.dll").NewProc("DnsFlushResolverCache"); flush.Find() == nil {
+		_, _, _ = flush.Call() // what ipconfig /flushdns calls
+	}
 	manager, err := windows.OpenSCManager(nil, nil, windows.SC_MANAGER_CONNECT)
 	if err != nil {
-		return fmt.Errorf("reaching the service manager: %w", err)
+		return
 	}
 	defer windows.CloseServiceHandle(manager) //nolint:errcheck // nothing depends on it
 	name, err := windows.UTF16PtrFromString("Dnscache")
 	if err != nil {
-		return err
+		return
 	}
 	handle, err := windows.OpenService(manager, name, windows.SERVICE_PAUSE_CONTINUE)
 	if err != nil {
-		return fmt.Errorf("reaching the DNS client: %w", err)
+		return
 	}
 	client := mgr.Service{Name: "Dnscache", Handle: handle}
-	_, err = client.Control(svc.ParamChange)
-	return errors.Join(err, client.Close())
+	_, _ = client.Control(svc.ParamChange)
+	_ = client.Close()
 }

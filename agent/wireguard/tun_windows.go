@@ -3,9 +3,12 @@ package wireguard
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
+	"time"
 
 	"golang.org/x/sys/windows"
 	"golang.zx2c4.com/wireguard/tun"
+	"golang.zx2c4.com/wireguard/windows/tunnel/winipcfg"
 )
 
 // createTUN makes the interface, after the driver's library has been looked at. Its GUID is always the same for a name:
@@ -20,5 +23,23 @@ func createTUN(o Options) (tun.Device, error) {
 		Data4: [8]byte(sum[8:16]),
 	}
 	id.Data4[0] = id.Data4[0]&0x3f | 0x80 // RFC 9562, version 8
-	return tun.CreateTUNWithRequestedGUID(o.Name, &id, o.MTU)
+	link, err := tun.CreateTUNWithRequestedGUID(o.Name, &id, o.MTU)
+	if err != nil {
+		return nil, err
+	}
+	awaitInterface(link)
+	return link, nil
+}
+
+// awaitInterface waits until Windows has made what belongs to a new adapter: addresses and routes have no place before. If
+// it never does, giving the address fails, and says so.
+func awaitInterface(link tun.Device) {
+	const pause, tries = 100 * time.Millisecond, 100
+	native, ok := link.(*tun.NativeTun)
+	for try := 0; ok && try < tries; try++ {
+		if _, err := winipcfg.LUID(native.LUID()).IPInterface(windows.AF_INET); !errors.Is(err, windows.ERROR_NOT_FOUND) {
+			return
+		}
+		time.Sleep(pause)
+	}
 }
