@@ -20,6 +20,8 @@ type Options struct {
 	StateDir string
 	// ResolvConf zero: /etc/resolv.conf.
 	ResolvConf string
+	// Resolvconf is the program resolvconf. Zero: /sbin/resolvconf or /usr/sbin/resolvconf, if there is one.
+	Resolvconf string
 	// Bus is the address of the D-Bus system bus. Zero: the usual one.
 	Bus string
 	// Logger zero: slog.Default.

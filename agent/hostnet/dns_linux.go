@@ -16,6 +16,8 @@ type dnsManager string
 const (
 	// byResolved is systemd-resolved, which keeps servers and domains for each interface.
 	byResolved dnsManager = "systemd-resolved"
+	// byResolvconf is resolvconf(8), Debian's or openresolv, which makes the file of what it is told by each interface.
+	byResolvconf dnsManager = "resolvconf"
 	// byFile is the file resolv.conf itself.
 	byFile dnsManager = "resolv.conf"
 )
@@ -28,6 +30,8 @@ type world struct {
 	ours bool
 	// servers are the ones in resolv.conf.
 	servers []netip.Addr
+	// resolvconf says that there is a program of that name, and that it has written resolv.conf.
+	resolvconf bool
 	// resolvedRuns says that systemd-resolved answers on the bus.
 	resolvedRuns bool
 }
@@ -35,7 +39,12 @@ type world struct {
 // manager decides who is told. resolved is told only if programs ask it: it may well run while resolv.conf names other
 // servers, and nothing would come of telling it then.
 func (w world) manager() dnsManager {
-	if !w.resolvedRuns || w.ours {
+	switch {
+	case w.ours:
+		return byFile
+	case w.resolvconf:
+		return byResolvconf
+	case !w.resolvedRuns:
 		return byFile
 	}
 	// The links are /run/systemd/resolve/stub-resolv.conf, resolv.conf beside it, in which resolved lists the servers
@@ -72,6 +81,7 @@ func (h *Host) look(ctx context.Context) (world, error) {
 	}
 	return world{
 		target: now.Link, ours: isOurs([]byte(now.Content)), servers: parseResolvConf([]byte(now.Content)).servers,
+		resolvconf:   h.resolvconf() != "" && writtenByResolvconf(now),
 		resolvedRuns: resolvedRuns(ctx, h.options.Bus),
 	}, nil
 }
@@ -101,9 +111,12 @@ func (h *Host) setDNS(ctx context.Context, link netlink.Link, want DNS) error {
 	if err := h.record(next); err != nil {
 		return err
 	}
-	if manager == byResolved {
+	switch manager {
+	case byResolved:
 		err = tellResolved(ctx, h.options.Bus, link.Attrs().Index, want, h.options.Logger)
-	} else {
+	case byResolvconf:
+		err = h.tellResolvconf(ctx, link.Attrs().Name, want)
+	default:
 		err = h.writeResolvConf(want)
 	}
 	if err != nil {
@@ -135,6 +148,8 @@ func (h *Host) undoDNS(ctx context.Context, link netlink.Link) (err error) {
 		if link != nil { // it forgets an interface that is gone by itself
 			err = revertResolved(ctx, h.options.Bus, link.Attrs().Index)
 		}
+	case byResolvconf:
+		err = h.revertResolvconf(ctx, h.done.Interface)
 	case byFile:
 		err = h.restoreResolvConf()
 	default:
