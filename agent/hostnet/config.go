@@ -108,9 +108,6 @@ func (c Config) validate() error {
 	return nil
 }
 
-// routed says whether anything is to go through the interface that the kernel does not know from its addresses.
-func (c Config) routed() bool { return c.FullTunnel || len(c.Routes) > 0 }
-
 // hasFamily says whether one of the interface's addresses is of the family of like.
 func (c Config) hasFamily(like netip.Addr) bool {
 	for _, address := range c.Addresses {

@@ -209,3 +209,6 @@ func (h *Host) clear(ctx context.Context) error {
 	}
 	return h.forget()
 }
+
+// routed says whether anything is to go through the interface that the kernel does not know from its addresses.
+func (c Config) routed() bool { return c.FullTunnel || len(c.Routes) > 0 }

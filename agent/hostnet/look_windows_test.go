@@ -7,13 +7,15 @@ import (
 	"testing"
 
 	"golang.org/x/sys/windows"
+
+	"github.com/heimdraht/heimdraht/internal/testneed"
 )
 
 // TestLookAtThisMachine changes nothing: it only looks whether Windows' answers are understood.
 func TestLookAtThisMachine(t *testing.T) {
 	have, err := newSystem().look(t.Context(), "no such interface")
 	if errors.Is(err, windows.ERROR_NOT_SUPPORTED) {
-		t.Skip("it is a Windows that was built anew (Wine), and lacks a part:", err)
+		testneed.Missing(t, "needs Windows itself: Wine lacks "+err.Error())
 	}
 	check(t, err)
 	if have.there {

@@ -98,11 +98,6 @@ func scutilSet(names DNS) string {
 // noSuchKey is what scutil says of a key that is not there. Its exit status is 0 all the same.
 const noSuchKey = "No such key"
 
-// scutilShow asks for them.
-func scutilShow() command {
-	return command{program: scutilTool, input: "show " + namesKey + "\nquit\n"}
-}
-
 // parseScutil reads what `show` prints:
 //
 //	<dictionary> {

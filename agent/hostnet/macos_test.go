@@ -48,7 +48,7 @@ func TestMacosCommands(t *testing.T) {
 func TestComplaint(t *testing.T) {
 	failed := errors.New("exit status 1")
 	add, _ := macosCommand("utun4", step{verb: refuse, prefix: netip.MustParsePrefix("::/1")})
-	lead, _ := macosCommand("utun4", step{verb: addWay, prefix: netip.MustParsePrefix("10.1.0.0/16")})
+	lead, _ := macosCommand("utun7", step{verb: addWay, prefix: netip.MustParsePrefix("10.1.0.0/16")})
 	forget, _ := macosCommand("utun4", step{verb: clearNames})
 	tell, _ := macosCommand("utun4", step{verb: setNames})
 	for _, test := range []struct {

@@ -134,7 +134,7 @@ func plan(t traits, want Config, have sight, left laid) ([]step, []*ConflictErro
 	if have.there {
 		steps = append(steps, missing(removeAddress, have.addresses, want.Addresses)...)
 	}
-	if len(names.Servers) > 0 && !(have.named && names.equal(have.names.normal())) {
+	if told := have.named && names.equal(have.names.normal()); len(names.Servers) > 0 && !told {
 		steps = append(steps, step{verb: setNames, names: names})
 	}
 	return steps, conflicts

@@ -67,7 +67,7 @@ func (h *Host) revertResolvconf(ctx context.Context, name string) error {
 func (h *Host) callResolvconf(ctx context.Context, input *bytes.Buffer, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, resolvconfTime)
 	defer cancel()
-	command := exec.CommandContext(ctx, h.resolvconf(), args...)
+	command := exec.CommandContext(ctx, h.resolvconf(), args...) //nolint:gosec // the host's own program
 	command.Stdin, command.Dir, command.WaitDelay = input, "/", time.Second
 	command.Env = []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	if output, err := command.CombinedOutput(); err != nil {

@@ -42,7 +42,7 @@ func readStore(root registry.Key, path string) ([]rule, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the rules of name resolution: %w", err)
 	}
-	defer store.Close()
+	defer store.Close() //nolint:errcheck // it was read only
 	keys, err := store.ReadSubKeyNames(-1)
 	if err != nil {
 		return nil, fmt.Errorf("reading the rules of name resolution: %w", err)
@@ -67,7 +67,7 @@ func readRule(store registry.Key, key string) (rule, error) {
 	if err != nil {
 		return rule{}, err
 	}
-	defer k.Close()
+	defer k.Close() //nolint:errcheck // it was read only
 	r := rule{key: key}
 	r.names, _, _ = k.GetStringsValue("Name")
 	r.servers, _, _ = k.GetStringValue("GenericDNSServers")
@@ -121,7 +121,7 @@ func writeRule(root registry.Key, path string, r rule) error {
 	if err != nil {
 		return err
 	}
-	defer k.Close()
+	defer k.Close() //nolint:errcheck // each value was written when it was set
 	for _, set := range []func() error{
 		func() error { return k.SetStringValue("Comment", r.comment) },
 		func() error { return k.SetStringsValue("Name", r.names) },

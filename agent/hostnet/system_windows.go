@@ -249,3 +249,7 @@ func (ipHelper) lead(fd uintptr, ipv4 bool, index uint32) error {
 	}
 	return windows.SetsockoptInt(windows.Handle(fd), windows.IPPROTO_IPV6, unicastInterface, int(index))
 }
+
+// routeCost lets a route of the host to the same network go before: that of its own network has 256, and an
+// interface up to some thousands.
+const routeCost = 9000

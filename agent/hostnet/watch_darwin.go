@@ -22,7 +22,7 @@ func Watch(ctx context.Context, _ string) (<-chan struct{}, error) {
 	// Closing it would not end a read that waits; shutting it down does.
 	context.AfterFunc(ctx, func() { _ = unix.Shutdown(socket, unix.SHUT_RDWR) })
 	go func() {
-		defer unix.Close(socket)
+		defer unix.Close(socket) //nolint:errcheck // it was read only
 		buffer := make([]byte, 64<<10)
 		for ctx.Err() == nil {
 			n, err := unix.Read(socket, buffer)
@@ -50,7 +50,7 @@ func matters(raw []byte) bool {
 		return true
 	}
 	for _, message := range messages {
-		index := 0
+		var index int
 		switch m := message.(type) {
 		case *route.RouteMessage:
 			// What the kernel remembers of destinations comes and goes all the time.

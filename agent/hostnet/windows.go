@@ -26,10 +26,6 @@ const (
 	ruleNames = 50
 )
 
-// routeCost lets a route of the host to the same network go before: that of its own network has 256, and an
-// interface up to some thousands.
-const routeCost = 9000
-
 // windowsTraits: see there.
 func windowsTraits() traits { return traits{first: true} }
 

@@ -34,7 +34,7 @@ func TestAccessLists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }()
 	self, _, err := myself()
 	if err != nil {
 		t.Fatal(err)

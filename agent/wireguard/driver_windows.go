@@ -63,7 +63,7 @@ func loadWintrust() wintrust {
 
 // providerCertificate is the beginning of CRYPT_PROVIDER_CERT (wintrust.h).
 type providerCertificate struct {
-	size        uint32
+	_           uint32 // its size
 	certificate *windows.CertContext
 }
 

@@ -6,9 +6,6 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// tunName returns the name to ask the system for.
-func tunName(name string) string { return name }
-
 // linkUp switches the interface on.
 func linkUp(name string) error {
 	link, err := netlink.LinkByName(name)

@@ -40,6 +40,6 @@ func awaitInterface(link tun.Device) {
 		if _, err := winipcfg.LUID(native.LUID()).IPInterface(windows.AF_INET); !errors.Is(err, windows.ERROR_NOT_FOUND) {
 			return
 		}
-		time.Sleep(pause)
+		<-time.After(pause)
 	}
 }

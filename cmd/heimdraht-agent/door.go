@@ -24,8 +24,6 @@ const (
 	downWithin = 20 * time.Second
 	// awaitWithin is how long one call waits for an approval; then the command calls again.
 	awaitWithin = 20 * time.Second
-	// dialWithin bounds the look for another daemon on the socket.
-	dialWithin = 2 * time.Second
 	// ownerFile is the name under which the store keeps whose laptop this is.
 	ownerFile = "owner"
 )

@@ -41,14 +41,6 @@ func newsOf(control, event uint32) news {
 	return noNews
 }
 
-// poke tells that something has happened, to whom that was not told already.
-func poke(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
 // events is a log in which each entry has a level of the system's own, as Windows' event log has.
 type events interface {
 	Info(id uint32, text string) error

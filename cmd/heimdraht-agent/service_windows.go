@@ -48,7 +48,7 @@ func (s *service) Execute(_ []string, requests <-chan svc.ChangeRequest, changes
 		write(s.log, slog.LevelError, fmt.Sprintf("running as a service: %v", err))
 		return true, exitFailed
 	}
-	defer nothing.Close() //nolint:errcheck // nothing was written
+	defer nothing.Close()
 	w := world{
 		in: nothing, out: io.Discard, err: faultWriter{s.log}, env: os.Getenv, self: self(), resumed: asleep, logins: signed,
 		handler: func(level slog.Level) slog.Handler { return newEventHandler(s.log, level) },
@@ -83,5 +83,13 @@ func (s *service) Execute(_ []string, requests <-chan svc.ChangeRequest, changes
 			case noNews:
 			}
 		}
+	}
+}
+
+// poke tells that something has happened, to whom that was not told already.
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }

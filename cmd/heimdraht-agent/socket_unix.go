@@ -12,7 +12,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 )
+
+// dialWithin bounds the look for another daemon on the socket.
+const dialWithin = 2 * time.Second
 
 // self is who this process is.
 func self() peer { return unixPeer(os.Geteuid()) }

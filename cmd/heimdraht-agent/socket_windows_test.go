@@ -83,11 +83,11 @@ func TestTokensTell(t *testing.T) {
 	attributes := &windows.SecurityAttributes{Length: uint32(unsafe.Sizeof(windows.SecurityAttributes{})), SecurityDescriptor: descriptor}
 	server, err := windows.CreateNamedPipe(path, windows.PIPE_ACCESS_DUPLEX, windows.PIPE_TYPE_BYTE|windows.PIPE_REJECT_REMOTE_CLIENTS, 1, 512, 512, 0, attributes)
 	check(t, err)
-	defer windows.CloseHandle(server)
+	defer func() { _ = windows.CloseHandle(server) }()
 	const identification = 0x00010000 // SECURITY_IDENTIFICATION
 	client, err := windows.CreateFile(path, 0x12019b, 0, nil, windows.OPEN_EXISTING, windows.SECURITY_SQOS_PRESENT|identification, 0)
 	check(t, err)
-	defer windows.CloseHandle(client)
+	defer func() { _ = windows.CloseHandle(client) }()
 	var n uint32
 	check(t, windows.WriteFile(client, []byte("x"), &n, nil))
 	check(t, windows.ReadFile(server, make([]byte, 1), &n, nil))
