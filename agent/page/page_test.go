@@ -91,6 +91,7 @@ func open(t *testing.T, laptop *played) *window {
 		Version: "test", Logger: slog.New(slog.DiscardHandler),
 	})
 	check(t, err)
+	t.Cleanup(func() { check(t, server.Close()) })
 	w := &window{laptop: laptop, server: server}
 	w.enter(t)
 	return w

@@ -16,8 +16,8 @@ import (
 const (
 	// maxBody is far more than anybody types.
 	maxBody = 32 << 10
-	// closeAfter is how often is looked whether anybody is still in.
-	closeAfter = time.Minute
+	// lookEvery is how often is looked whether anybody is still in.
+	lookEvery = time.Minute
 )
 
 // Options are what a Server needs.
@@ -35,7 +35,9 @@ type Server struct {
 	pages *template.Template
 
 	mu      sync.Mutex
-	address string // empty: it does not listen
+	address string       // empty: it does not listen
+	server  *http.Server // that listens; nil: none
+	closed  chan struct{}
 }
 
 // New makes a server that listens to nobody yet.
@@ -44,12 +46,12 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Options: o, pages: pages}, nil
+	return &Server{Options: o, pages: pages, closed: make(chan struct{})}, nil
 }
 
 // Invitation is how a browser comes in.
 type Invitation struct {
-	// URL is the pages' address, without the token: an address stands in lists of processes and in histories.
+	// URL is the pages' address, without the token.
 	URL string `json:"url"`
 	// Token is good once, for a minute. It does not print itself.
 	Token string `json:"token"`
@@ -64,17 +66,50 @@ func (i Invitation) LogValue() slog.Value { return slog.StringValue("an invitati
 // As gives the laptop as one account of this machine may use it, speaking a language.
 type As func(language string) Laptop
 
-// Invite lets somebody in. It starts to listen if need be, until ctx ends or nobody is in any more.
+// errClosed says that the server is no more.
+var errClosed = errors.New("the pages for the browser are closed")
+
+// Invite lets somebody in. It starts to listen if need be, until Close, or until nobody is in any more.
 func (s *Server) Invite(ctx context.Context, as As) (Invitation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	token := s.guard.invite(as, time.Now()) // first, so that the server does not think that nobody comes
-	if s.address == "" {
+	select {
+	case <-s.closed:
+		return Invitation{}, errClosed
+	default:
+	}
+	if s.server == nil {
 		if err := s.listen(ctx); err != nil {
 			return Invitation{}, err
 		}
 	}
-	return Invitation{URL: "http://" + s.address + "/", Token: token}, nil
+	return Invitation{URL: "http://" + s.address + "/", Token: s.guard.invite(as, time.Now())}, nil
+}
+
+// Close ends it: nobody is in any more. Idempotent.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.closed:
+		return nil
+	default:
+	}
+	close(s.closed)
+	return s.shut()
+}
+
+// shut ends listening.
+func (s *Server) shut() error {
+	if s.server == nil {
+		return nil
+	}
+	server := s.server
+	s.server, s.address = nil, ""
+	if err := server.Close(); err != nil {
+		return fmt.Errorf("closing the pages for the browser: %w", err)
+	}
+	return nil
 }
 
 // listen starts to, on a port that the system chooses.
@@ -83,42 +118,41 @@ func (s *Server) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listening for the browser: %w", err)
 	}
-	server := &http.Server{
-		Handler: s.handler(l.Addr().String()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 90 * time.Second,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
-		BaseContext: func(net.Listener) context.Context { return ctx },
-	}
 	s.address = l.Addr().String()
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-	go func() {
+	s.server = &http.Server{
+		Handler: s.handler(s.address), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 90 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(s.Logger.Handler(), slog.LevelDebug),
+	}
+	go func(server *http.Server) {
 		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			s.Logger.Error("the pages for the browser ended", "error", err)
 		}
-		stop()
-	}()
-	go s.closeWhenIdle(ctx, server)
+	}(s.server)
+	go s.shutWhenIdle()
 	return nil
 }
 
-// closeWhenIdle closes the server when nobody is in any more.
-func (s *Server) closeWhenIdle(ctx context.Context, server *http.Server) {
-	ticker := time.NewTicker(closeAfter)
+// shutWhenIdle ends listening when nobody is in any more.
+func (s *Server) shutWhenIdle() {
+	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-s.closed:
 			return
 		case <-ticker.C:
 		}
 		s.mu.Lock()
-		if s.guard.busy(time.Now()) {
-			s.mu.Unlock()
-			continue
+		idle := !s.guard.busy(time.Now())
+		if idle {
+			if err := s.shut(); err != nil {
+				s.Logger.Warn("nobody has the pages open any more", "error", err)
+			}
 		}
-		s.address = ""
 		s.mu.Unlock()
-		_ = server.Close()
-		return
+		if idle {
+			return
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint"
+	"github.com/heimdraht/heimdraht/agent/page"
 )
 
 // Daemon and commands speak HTTP with JSON over a Unix socket, on Windows over a named pipe: the standard library has both ends, with limits
@@ -28,6 +29,7 @@ const (
 	rulesPath  = "/v1/rules"
 
 	reportedPath = "/v1/reported"
+	openPath     = "/v1/open"
 	// maxCall and maxAnswer bound what either end reads.
 	maxCall   = 16 << 10
 	maxAnswer = 256 << 10
@@ -128,6 +130,8 @@ type answer struct {
 	Rules *endpoint.HouseRules `json:"rules,omitempty"`
 	// Reported nil: that was not asked for, or nothing was reported yet.
 	Reported *endpoint.Reported `json:"reported,omitempty"`
+	// Invitation leads a browser to the pages. Nil: that was not asked for.
+	Invitation *page.Invitation `json:"invitation,omitempty"`
 	// Proxy is where the SOCKS5 proxy listens. Empty: there is none.
 	Proxy string `json:"proxy,omitempty"`
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/heimdraht/heimdraht/agent/endpoint"
+	"github.com/heimdraht/heimdraht/agent/page"
 	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
@@ -24,6 +25,8 @@ const callWithin = 90 * time.Second
 type caller struct {
 	socket string
 	self   peer
+	// transport is the way to the daemon. Nil: the socket.
+	transport http.RoundTripper
 }
 
 func (a *app) daemon() *caller { return &caller{socket: a.socketPath(), self: a.self} }
@@ -39,6 +42,18 @@ func (c *caller) why(ctx context.Context, l speech.Language) (*answer, error) {
 
 func (c *caller) reported(ctx context.Context, l speech.Language) (*answer, error) {
 	return c.call(ctx, http.MethodGet, reportedPath+"?language="+string(l), nil)
+}
+
+// open asks for a way into the pages.
+func (c *caller) open(ctx context.Context, l speech.Language) (page.Invitation, error) {
+	got, err := c.call(ctx, http.MethodPost, openPath, wishCall{Language: string(l)})
+	if err == nil && got.Invitation == nil {
+		err = daemonSilent(errors.New("the answer leads to no page"))
+	}
+	if err != nil {
+		return page.Invitation{}, err
+	}
+	return *got.Invitation, nil
 }
 
 func (c *caller) up(ctx context.Context, l speech.Language) (*answer, error) {
@@ -142,7 +157,10 @@ func (c *caller) exchange(ctx context.Context, method, path string, call any) (*
 	if err != nil {
 		return nil, fmt.Errorf("writing the call: %w", err)
 	}
-	client := &http.Client{Transport: &http.Transport{DialContext: c.dial, DisableKeepAlives: true}}
+	client := &http.Client{Transport: c.transport}
+	if c.transport == nil {
+		client.Transport = &http.Transport{DialContext: c.dial, DisableKeepAlives: true}
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		var p interface{ Is(error) bool }

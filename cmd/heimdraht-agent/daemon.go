@@ -14,6 +14,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/agent/hostnet"
+	"github.com/heimdraht/heimdraht/agent/page"
 	"github.com/heimdraht/heimdraht/agent/proxy"
 	"github.com/heimdraht/heimdraht/agent/state"
 	"github.com/heimdraht/heimdraht/agent/usage"
@@ -131,7 +132,11 @@ func (c *runCommand) assemble(ctx context.Context, a *app, settings config.Agent
 	if d.laptop, err = endpoint.New(options); err != nil {
 		return nil, errors.Join(err, closeListener(d.clients))
 	}
-	d.door = &door{laptop: d.laptop, owner: owner, socket: a.listenPath(settings), log: log}
+	pages, err := page.New(page.Options{AsksServer: len(settings.Servers) == 0, Version: version(), Logger: log})
+	if err != nil {
+		return nil, errors.Join(err, closeListener(d.clients))
+	}
+	d.door = &door{laptop: d.laptop, owner: owner, socket: a.listenPath(settings), pages: pages, log: log}
 	if settings.Start == config.StartLogin {
 		d.logins, d.poked = signedIn, a.logins
 	}
@@ -238,7 +243,7 @@ func (d *daemon) run(ctx context.Context) error {
 	if d.proxy != nil {
 		g.Go(func() error { return d.proxy.Serve(ctx, d.clients) })
 	}
-	if err := g.Wait(); err != nil {
+	if err := errors.Join(g.Wait(), d.door.pages.Close()); err != nil {
 		return fmt.Errorf("running the laptop's agent: %w", err)
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint"
+	"github.com/heimdraht/heimdraht/agent/page"
 	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
@@ -37,6 +38,7 @@ type door struct {
 	owner  *ownership
 	socket string
 	proxy  string // where the SOCKS5 proxy listens; empty: nowhere
+	pages  *page.Server
 	log    *slog.Logger
 
 	enrolling sync.Mutex // one enrolment at a time, until it is noted whose laptop it is
@@ -180,6 +182,7 @@ func (d *door) handler() http.Handler {
 	mux.HandleFunc("POST "+beginPath, d.factor)
 	mux.HandleFunc("POST "+factorPath, d.factor)
 	mux.HandleFunc("POST "+rulesPath, d.rules)
+	mux.HandleFunc("POST "+openPath, d.open)
 	return mux
 }
 

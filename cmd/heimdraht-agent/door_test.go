@@ -16,6 +16,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
+	"github.com/heimdraht/heimdraht/agent/page"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
@@ -39,7 +40,10 @@ func openDoor(t *testing.T, plane *endpointtest.Plane, store control.Store, fixe
 	check(t, err)
 	owner, err := loadOwnership(store, self(), unixPeer(fixed).account)
 	check(t, err)
-	d := &door{laptop: laptop, owner: owner, socket: freeSocket(t), log: log}
+	pages, err := page.New(page.Options{Version: "test", Logger: log})
+	check(t, err)
+	t.Cleanup(func() { check(t, pages.Close()) })
+	d := &door{laptop: laptop, owner: owner, socket: freeSocket(t), pages: pages, log: log}
 	l, err := listen(t.Context(), d.socket)
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

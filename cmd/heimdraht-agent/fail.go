@@ -30,6 +30,7 @@ const (
 	codeProxyPort      = "proxy-port"
 	codeNoAccount      = "no-such-account"
 	codeHouseRules     = "house-rules"
+	codeNoBrowser      = "no-browser"
 )
 
 // usageError says that the command line cannot be right.
@@ -46,6 +47,12 @@ func problem(code string, sentence, next words) *control.Problem {
 		German:  control.Text{Sentence: sentence.de, Next: next.de},
 		English: control.Text{Sentence: sentence.en, Next: next.en},
 	}
+}
+
+func noBrowser() *control.Problem {
+	return problem(codeNoBrowser,
+		words{"Der Browser lässt sich von hier aus nicht öffnen.", "The browser cannot be opened from here."},
+		words{"Öffnen Sie ihn selbst, mit: heimdraht-agent open --print.", "Open it yourself, with: heimdraht-agent open --print."})
 }
 
 func daemonMissing() *control.Problem {

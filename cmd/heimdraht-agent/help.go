@@ -35,6 +35,8 @@ func helpTexts(l speech.Language) kong.Vars {
 		"rules":        {"Die Hausregeln lesen und bestätigen.", "Read and acknowledge the house rules."},
 		"rules_accept": {"Genau diese Fassung bestätigen, ohne gefragt zu werden.", "Acknowledge exactly this version, without being asked."},
 
+		"open":       {"All das im Browser, ohne Befehle.", "All this in the browser, without commands."},
+		"open_print": {"Adresse und Zugangscode zeigen, statt den Browser zu öffnen.", "Show address and code in place of opening the browser."},
 		"up":         {"Verbinden.", "Connect."},
 		"down":       {"Trennen.", "Disconnect."},
 		"status":     {"Sagen, wie es steht und was zu tun ist.", "Say how things stand and what to do."},

@@ -50,6 +50,7 @@ type world struct {
 type commands struct {
 	Enrol   enrolCommand   `cmd:"" help:"${enrol}"`
 	Up      upCommand      `cmd:"" help:"${up}"`
+	Open    openCommand    `cmd:"" help:"${open}"`
 	Down    downCommand    `cmd:"" help:"${down}"`
 	Status  statusCommand  `cmd:"" help:"${status}"`
 	SignIn  signInCommand  `cmd:"" help:"${sign_in}"`
