@@ -47,6 +47,9 @@ type Device interface {
 	Done() <-chan struct{}
 	// Close takes the interface away, and with it all tunnels. Idempotent.
 	Close() error
+	// Leave is Close, but tunnels that the kernel carries stay, with their addresses and the packet filter, for the next
+	// one that opens the device.
+	Leave() error
 }
 
 // Facts are what people want to know of a device.

@@ -34,6 +34,9 @@ type Options struct {
 	State *state.Dir
 	// Open makes the device: Host.Open or Netstack.Open.
 	Open func(context.Context, Setup) (Device, error)
+	// LeaveTunnels has Run leave what the kernel carries when it ends, for the next one: somebody else takes it away if there
+	// is none (Host.Clear).
+	LeaveTunnels bool
 	// ListenPort zero: as the control plane says.
 	ListenPort uint16
 	// Version stands in the control plane's list of gateways.
@@ -56,6 +59,9 @@ type Gateway struct {
 
 	// wakeInstaller and wakeSender hold at most one call each.
 	wakeInstaller, wakeSender chan struct{}
+
+	// turned is offered each turn of the installing loop.
+	turned chan struct{}
 
 	mu sync.Mutex
 	book
@@ -109,7 +115,7 @@ type installed struct {
 func New(o Options) (*Gateway, error) {
 	g := &Gateway{
 		o: o, log: o.Logger,
-		wakeInstaller: make(chan struct{}, 1), wakeSender: make(chan struct{}, 1),
+		wakeInstaller: make(chan struct{}, 1), wakeSender: make(chan struct{}, 1), turned: make(chan struct{}),
 	}
 	if g.log == nil {
 		g.log = slog.Default()
@@ -127,10 +133,8 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, control.StateUnusable(o.State.Path(), err)
 	}
-	if len(o.Servers) == 0 {
-		if g.o.Servers, err = control.ParseServers([]string{joined.Server}); err != nil {
-			return nil, control.StateUnusable(o.State.Path(), err)
-		}
+	if g.o.Servers, err = g.serversOr(o.Servers); err != nil {
+		return nil, err
 	}
 	if err := g.remember(joined.Gateway); err != nil {
 		return nil, err
@@ -191,7 +195,8 @@ func (g *Gateway) remember(name string) error {
 }
 
 // Run works until the context ends, and then closes the device, so that no
-// tunnel stands that nobody watches. It returns the context's error.
+// tunnel stands that nobody watches, unless it is to leave them to the next
+// one. It returns the context's error.
 func (g *Gateway) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return g.install(ctx) })
@@ -200,6 +205,43 @@ func (g *Gateway) Run(ctx context.Context) error {
 	group.Go(func() error { return g.identity.KeepRenewed(ctx, g.log, g.connect) })
 	err := group.Wait()
 	return errors.Join(err, g.journal.Close())
+}
+
+// Alive returns when the loop that installs peers has had a turn, which it has each second, and all along while there is
+// much to install.
+func (g *Gateway) Alive(ctx context.Context) error {
+	select {
+	case <-g.turned:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for a turn of the installer: %w", ctx.Err())
+	}
+}
+
+// SetServers has the next connection made to one of these; one that stands stays. None: the one that the gateway joined.
+func (g *Gateway) SetServers(servers []control.Server) error {
+	servers, err := g.serversOr(servers)
+	if err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.o.Servers = servers
+	return nil
+}
+
+func (g *Gateway) serversOr(servers []control.Server) ([]control.Server, error) {
+	if len(servers) > 0 {
+		return servers, nil
+	}
+	joined, err := loadJoined(g.o.State)
+	if err == nil {
+		servers, err = control.ParseServers([]string{joined.Server})
+	}
+	if err != nil {
+		return nil, control.StateUnusable(g.o.State.Path(), err)
+	}
+	return servers, nil
 }
 
 // Status is what is known now. Safe for concurrent use, also with Run.

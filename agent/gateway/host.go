@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 
 	"github.com/heimdraht/heimdraht/agent/firewall"
@@ -77,6 +78,28 @@ func (d *hostDevice) Configure(ctx context.Context, setup Setup) error {
 
 // Facts implements Device.
 func (d *hostDevice) Facts() Facts { return factsOf(d.Device) }
+
+// Clear takes away what a gateway has left on the host: the kernel's interface and the packet filter. That there is nothing
+// is no error. Forwarding stays on, as after Close.
+func (h Host) Clear() error {
+	err := wireguard.RemoveKernel(h.Interface)
+	// A host that has no packet filter to ask has no table.
+	if clearing := firewall.Clear(); errors.Is(clearing, fs.ErrPermission) {
+		err = errors.Join(err, clearing)
+	}
+	if err != nil {
+		return fmt.Errorf("taking away what the gateway has left: %w", err)
+	}
+	return nil
+}
+
+// Leave implements Device.
+func (d *hostDevice) Leave() error {
+	if d.Mode() != wireguard.Kernel {
+		return d.Close()
+	}
+	return d.Device.Leave()
+}
 
 // Close implements Device.
 func (d *hostDevice) Close() error {

@@ -33,8 +33,8 @@ func TestHostKernel(t *testing.T) {
 	kerneltest.Run(t, []string{"ip", "nft"}, kerneltest.Test{Name: "host", Run: func(t *testing.T) { testHost(t, wireguard.Kernel) }})
 }
 
-// testHost runs in a process of its own, in a network namespace of its own.
-func testHost(t *testing.T, mode wireguard.Mode) {
+// inNamespace runs a test in a process of its own, in a network namespace of its own.
+func inNamespace(t *testing.T, test func(*testing.T)) {
 	const inside = "HEIMDRAHT_TEST_IN_NAMESPACE"
 	if os.Getenv(inside) == "" {
 		testneed.Program(t, "ip")
@@ -48,6 +48,14 @@ func testHost(t *testing.T, mode wireguard.Mode) {
 		return
 	}
 	command(t, "ip", "link", "set", "lo", "up")
+	test(t)
+}
+
+func testHost(t *testing.T, mode wireguard.Mode) {
+	inNamespace(t, func(t *testing.T) { placeOnHost(t, mode) })
+}
+
+func placeOnHost(t *testing.T, mode wireguard.Mode) {
 	private, err := wireguard.GeneratePrivateKey()
 	check(t, err)
 	setup := Setup{PrivateKey: private, ListenPort: 51820, MTU: 1420, Masquerade: true, Addresses: []netip.Prefix{

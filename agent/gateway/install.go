@@ -68,7 +68,7 @@ type installer struct {
 // until the context ends.
 func (g *Gateway) install(ctx context.Context) error {
 	defer func() {
-		if err := errors.Join(g.leave(context.WithoutCancel(ctx)), g.closeDevice()); err != nil {
+		if err := errors.Join(g.leave(context.WithoutCancel(ctx)), g.letGo()); err != nil {
 			g.log.Error("leaving", "error", err)
 		}
 	}()
@@ -97,10 +97,20 @@ func (g *Gateway) install(ctx context.Context) error {
 				g.pauseUntil = time.Now().Add(control.Jitter(retryRound, 0.2))
 			}
 			if err == nil && more {
+				g.tellTurn()
 				continue
 			}
 		}
+		g.tellTurn()
 		g.rest(ctx)
+	}
+}
+
+// tellTurn tells who waits in Alive.
+func (g *Gateway) tellTurn() {
+	select {
+	case g.turned <- struct{}{}:
+	default:
 	}
 }
 

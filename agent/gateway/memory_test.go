@@ -163,6 +163,16 @@ func (d *memoryDevice) Close() error {
 	return nil
 }
 
+// Leave implements Device as the kernel's: the peers stay.
+func (d *memoryDevice) Leave() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.isClosed() {
+		close(d.closed)
+	}
+	return nil
+}
+
 // meddle changes the device behind everybody's back.
 func (d *memoryDevice) meddle(f func(peers map[wireguard.Key]wireguard.PeerStatus)) {
 	d.mu.Lock()

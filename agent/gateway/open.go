@@ -139,12 +139,22 @@ func (g *Gateway) setAbsent(key wireguard.Key) {
 	delete(g.installed, key)
 }
 
-func (g *Gateway) closeDevice() error {
+// letGo is the last that is done with the device.
+func (g *Gateway) letGo() error {
+	if g.o.LeaveTunnels && !g.lost {
+		return g.endDevice(Device.Leave)
+	}
+	return g.closeDevice()
+}
+
+func (g *Gateway) closeDevice() error { return g.endDevice(Device.Close) }
+
+func (g *Gateway) endDevice(how func(Device) error) error {
 	g.lost = false
 	if g.device == nil {
 		return nil
 	}
-	err := g.device.Close()
+	err := how(g.device)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.device, g.facts = nil, Facts{}

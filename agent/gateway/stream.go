@@ -59,8 +59,11 @@ type link struct {
 }
 
 func (g *Gateway) connect(ctx context.Context) (*control.Conn, error) {
+	g.mu.Lock()
+	servers := g.o.Servers
+	g.mu.Unlock()
 	return control.Connect(ctx, control.Options{
-		Servers: g.o.Servers, Identity: g.identity, First: true, Agent: "heimdraht-gateway/" + g.o.Version,
+		Servers: servers, Identity: g.identity, First: true, Agent: "heimdraht-gateway/" + g.o.Version,
 		Language: g.o.Language, Dial: g.o.Dial, Logger: g.log,
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/heimdraht/heimdraht/agent/control"
@@ -87,6 +88,46 @@ func TestRestartTakesOverAnInterface(t *testing.T) {
 			if c.Peer.PublicKey == wireguard.Key(keyOf(1)) {
 				t.Errorf("a peer that was right was touched: %+v", c)
 			}
+		}
+	})
+}
+
+// What the kernel carries is left to the next process where that is wanted, which touches nothing that is right.
+func TestRestartLeavesTunnels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t.Context(), t, t.TempDir()+"/state")
+		w.prepare = func(g *Gateway) { g.o.LeaveTunnels = true }
+		w.start()
+		defer w.end()
+		if err := w.gateway.Alive(t.Context()); err != nil {
+			t.Error(err)
+		}
+		w.plane.change(nil, peer(1, 1), peer(2, 2))
+		synctest.Wait()
+		before := len(w.device.trace)
+		w.halt()
+		w.exact()
+		w.start()
+		synctest.Wait()
+		w.exact()
+		if touched := w.device.trace[before:]; len(touched) > 0 {
+			t.Errorf("the restart touched %+v", touched)
+		}
+	})
+}
+
+// Other servers are for the next connection.
+func TestOtherServers(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		first := w.gateway.o.Servers
+		check(t, w.gateway.SetServers([]control.Server{{Host: "other", Port: 8443}}))
+		synctest.Wait()
+		if s := w.gateway.Status(); !s.Connected || s.Server != first[0].String() {
+			t.Errorf("the connection that stood does not any more: %+v", s)
+		}
+		check(t, w.gateway.SetServers(nil))
+		if diff := cmp.Diff(first, w.gateway.o.Servers); diff != "" {
+			t.Errorf("without any, not the one that was joined:\n%s", diff)
 		}
 	})
 }

@@ -47,6 +47,7 @@ func (b *brittle) dump() ([]PeerStatus, error)     { return nil, nil }
 func (b *brittle) limits() (peers, allowedIPs int) { return 3, 6 }
 func (b *brittle) done() <-chan struct{}           { return b.stopped }
 func (b *brittle) close() error                    { return nil }
+func (b *brittle) leave() error                    { return nil }
 
 func deviceOn(b backend) *Device {
 	return &Device{backend: b, publicKey: key(200), table: newAddressTable(), log: slog.New(slog.DiscardHandler)}

@@ -132,6 +132,9 @@ type backend interface {
 	done() <-chan struct{}
 	// close stops the device and takes its interface away.
 	close() error
+	// leave lets go of the device, and leaves interface and peers where the system carries them by itself; elsewhere it
+	// is close.
+	leave() error
 }
 
 // facts are what a backend knows once it is open.
@@ -278,14 +281,24 @@ func (d *Device) LeaveBy(gateway netip.Addr, index uint32) error {
 // Close stops the device and removes its interface, and with it all its traffic. It may be called more than
 // once.
 func (d *Device) Close() error {
+	return d.end("closing the WireGuard device", func() error { return d.backend.close() })
+}
+
+// Leave lets go of the device as Close does, but a Kernel device stays with its peers and goes on carrying their traffic,
+// for the next Open to take over. Somebody must: nobody looks after it until then.
+func (d *Device) Leave() error {
+	return d.end("leaving the WireGuard device", func() error { return d.backend.leave() })
+}
+
+func (d *Device) end(what string, how func() error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
 		return nil
 	}
 	d.closed = true
-	if err := d.backend.close(); err != nil {
-		return fmt.Errorf("closing the WireGuard device: %w", err)
+	if err := how(); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }

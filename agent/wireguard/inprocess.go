@@ -110,6 +110,9 @@ func (p *inProcess) limits() (peers, allowedIPs int) { return inProcessPeers, ma
 
 func (p *inProcess) done() <-chan struct{} { return p.device.Wait() }
 
+// leave is close: the tunnels are this process's.
+func (p *inProcess) leave() error { return p.close() }
+
 func (p *inProcess) close() error {
 	p.device.Close()
 	return nil

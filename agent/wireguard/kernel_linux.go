@@ -196,11 +196,28 @@ func (k *kernelDevice) limits() (peers, allowedIPs int) { return kernelPeers, ke
 
 func (k *kernelDevice) done() <-chan struct{} { return k.stopped }
 
-func (k *kernelDevice) close() error {
+func (k *kernelDevice) close() error { return errors.Join(removeLink(k.name), k.leave()) }
+
+func (k *kernelDevice) leave() error {
 	close(k.stopped)
-	err := removeLink(k.name)
-	if closing := k.client.Close(); closing != nil {
-		err = errors.Join(err, fmt.Errorf("closing the connection to the kernel: %w", closing))
+	if err := k.client.Close(); err != nil {
+		return fmt.Errorf("closing the connection to the kernel: %w", err)
 	}
-	return err
+	return nil
+}
+
+// RemoveKernel takes away the kernel's WireGuard interface of that name, which a process has left. An interface of another
+// kind, or none, is left alone.
+func RemoveKernel(name string) error {
+	link, err := netlink.LinkByName(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("finding the interface %s: %w", name, err)
+	}
+	if link.Type() != "wireguard" {
+		return nil
+	}
+	return removeLink(name)
 }

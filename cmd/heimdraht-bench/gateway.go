@@ -224,6 +224,9 @@ func (p *paper) Facts() gateway.Facts {
 // Done implements gateway.Device.
 func (p *paper) Done() <-chan struct{} { return p.done }
 
+// Leave implements gateway.Device: paper carries nothing.
+func (p *paper) Leave() error { return p.Close() }
+
 // Close implements gateway.Device.
 func (p *paper) Close() error {
 	p.close()
