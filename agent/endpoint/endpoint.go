@@ -108,6 +108,7 @@ type Endpoint struct {
 	clockOff time.Duration
 	language string
 	changed  chan struct{} // closed and replaced whenever something above changed
+	turned   chan struct{} // is offered each turn of the loop that looks after the tunnel
 }
 
 // New makes a laptop and reads who it is from the store. The error is a *control.Problem if a person can do
@@ -136,7 +137,7 @@ func New(o Options) (*Endpoint, error) {
 	}
 	e := &Endpoint{
 		options: o, log: o.Logger, language: o.Language, wanted: o.Connect,
-		nudged: make(chan struct{}, 1), changed: make(chan struct{}),
+		nudged: make(chan struct{}, 1), changed: make(chan struct{}), turned: make(chan struct{}),
 	}
 	if err := e.load(); err != nil {
 		return nil, err
@@ -168,6 +169,16 @@ func (e *Endpoint) Run(ctx context.Context) error {
 		return fmt.Errorf("running the laptop's agent: %w", err)
 	}
 	return nil
+}
+
+// Alive returns when the loop that looks after the tunnel has had a turn, which it has each half minute.
+func (e *Endpoint) Alive(ctx context.Context) error {
+	select {
+	case <-e.turned:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for a turn of the tunnel's keeper: %w", ctx.Err())
+	}
 }
 
 func (e *Endpoint) start(ctx context.Context) error {

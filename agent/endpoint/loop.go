@@ -238,6 +238,10 @@ func (e *Endpoint) keepTended(ctx context.Context) error {
 				pause = tendSoon
 			}
 		}
+		select {
+		case e.turned <- struct{}{}:
+		default:
+		}
 		e.mu.Lock()
 		changed, held := e.changed, e.held
 		e.mu.Unlock()

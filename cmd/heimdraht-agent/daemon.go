@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/state"
 	"github.com/heimdraht/heimdraht/agent/usage"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
+	"github.com/heimdraht/heimdraht/cmd/internal/service"
 	"github.com/heimdraht/heimdraht/provisioner/config"
 )
 
@@ -36,14 +38,15 @@ func (c *runCommand) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	level := slog.LevelInfo
-	if c.Verbose {
-		level = slog.LevelDebug
+	var level slog.LevelVar
+	if err := c.setLevel(&level, settings); err != nil {
+		return err
 	}
-	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: level}))
+	log := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: &level}))
 	if a.handler != nil {
-		log = slog.New(a.handler(level))
+		log = slog.New(a.handler(&level))
 	}
+	manager := service.New(a.env, log)
 
 	dir, err := openState(a.statePath(c.State, settings))
 	if err != nil {
@@ -56,7 +59,54 @@ func (c *runCommand) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	log.Info("the laptop's agent runs", "version", version(), "socket", parts.door.socket, "proxy", parts.door.proxy)
-	return parts.run(ctx)
+	return parts.run(ctx, manager, func() error { return c.reload(settings, &level) })
+}
+
+// reload takes up how much is logged. Everything else is read at the start: a restart interrupts one person for a second, and
+// device management brings one along.
+func (c *runCommand) reload(before config.Agent, level *slog.LevelVar) error {
+	now, err := c.settings()
+	if err != nil {
+		return err
+	}
+	if err := service.NeedsRestart(restartKeys(before, now)...); err != nil {
+		return err
+	}
+	return c.setLevel(level, now)
+}
+
+// restartKeys are the keys of agent.yaml that differ and are read at the start only.
+func restartKeys(before, after config.Agent) (keys []string) {
+	for _, k := range []struct {
+		key  string
+		same bool
+	}{
+		{"server", slices.Equal(before.Servers, after.Servers)},
+		{"ca_sha256", before.CASHA256 == after.CASHA256},
+		{"tenant", before.Tenant == after.Tenant},
+		{"start", before.Start == after.Start},
+		{"state_dir", before.StateDir == after.StateDir},
+		{"socket", before.Socket == after.Socket},
+		{"interface", before.Interface == after.Interface},
+		{"user", before.User == after.User},
+		{"userspace_proxy", before.UserspaceProxy == after.UserspaceProxy},
+	} {
+		if !k.same {
+			keys = append(keys, k.key)
+		}
+	}
+	return keys
+}
+
+func (c *runCommand) setLevel(level *slog.LevelVar, settings config.Agent) error {
+	if c.Verbose {
+		level.Set(slog.LevelDebug)
+		return nil
+	}
+	if err := level.UnmarshalText([]byte(settings.LogLevel)); err != nil {
+		return fmt.Errorf("reading log_level: %w", err)
+	}
+	return nil
 }
 
 // settings reads agent.yaml. Where none is asked for by name, none need be there.
@@ -228,15 +278,18 @@ func (c *runCommand) options(a *app, settings config.Agent, dir *state.Dir, log 
 	return o, nil
 }
 
-func (d *daemon) run(ctx context.Context) error {
+func (d *daemon) run(ctx context.Context, manager *service.Manager, reload func() error) error {
 	g, ctx := errgroup.WithContext(ctx)
+	context.AfterFunc(ctx, manager.Stopping)
+	g.Go(func() error { return manager.Watch(ctx, d.laptop.Alive) })
+	g.Go(func() error { return manager.Reloads(ctx, reload) })
 	// The commands are answered until the tunnel is gone, so that nobody is told of a tunnel that is not there.
 	open, shut := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error {
 		defer shut()
 		return d.laptop.Run(ctx)
 	})
-	g.Go(func() error { return d.door.serve(open, d.calls) })
+	g.Go(func() error { return d.door.serve(open, d.calls, manager.Ready) })
 	if d.logins != nil {
 		g.Go(func() error { return d.followLogins(ctx, lookEvery) })
 	}

@@ -104,11 +104,12 @@ func (o *ownership) take(who account) error {
 	return nil
 }
 
-// serve answers calls until the context ends.
-func (d *door) serve(ctx context.Context, l net.Listener) error {
+// serve answers calls until the context ends, and says when it begins to.
+func (d *door) serve(ctx context.Context, l net.Listener, begun func()) error {
 	if err := admit(d.socket, d.owner); err != nil {
 		return errors.Join(err, l.Close())
 	}
+	begun()
 	server := &http.Server{
 		Handler:           d.handler(),
 		ReadHeaderTimeout: 5 * time.Second,

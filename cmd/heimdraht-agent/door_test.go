@@ -49,7 +49,7 @@ func openDoor(t *testing.T, plane *endpointtest.Plane, store control.Store, fixe
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 2)
 	go func() { done <- laptop.Run(ctx) }()
-	go func() { done <- d.serve(ctx, l) }()
+	go func() { done <- d.serve(ctx, l, func() {}) }()
 	t.Cleanup(func() {
 		cancel()
 		for range 2 {

@@ -50,6 +50,7 @@ func helpTexts(l speech.Language) kong.Vars {
 		"run_state":   {"Ordner für Schlüssel und Zertifikat.", "Folder for keys and certificate."},
 		"run_proxy":   {"Ohne Administratorrechte: kein Netz für alle Programme, sondern ein SOCKS5-Proxy auf dieser Adresse.", "Without administrator rights: no network for all programs, but a SOCKS5 proxy on this address."},
 		"run_serial":  {"Seriennummer des Geräts; sonst sagt sie das Gerät.", "The machine's serial number; else the machine says it."},
+		"clear":       {"Zurückstellen, was ein abgebrochener Dienst an diesem Rechner geändert hat.", "Put back what a service that was killed has changed on this machine."},
 		"run_verbose": {"Mehr ins Protokoll schreiben.", "Write more to the log."},
 
 		"version": {"Version zeigen.", "Show the version."},

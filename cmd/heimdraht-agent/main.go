@@ -41,7 +41,7 @@ type world struct {
 	env      func(string) string
 	self     peer
 	// handler of the log, as from a level. Nil: text to err.
-	handler func(slog.Level) slog.Handler
+	handler func(slog.Leveler) slog.Handler
 	// resumed says that the machine was asleep, and logins that somebody has signed in or out. Nil: nobody says so.
 	resumed, logins <-chan struct{}
 }
@@ -57,6 +57,7 @@ type commands struct {
 	Factor  factorCommands `cmd:"" help:"${factor}"`
 	Rules   rulesCommand   `cmd:"" help:"${rules}"`
 	Run     runCommand     `cmd:"" help:"${run}"`
+	Clear   clearCommand   `cmd:"" help:"${clear}"`
 	Version versionCommand `cmd:"" help:"${version}"`
 
 	Socket string `placeholder:"FILE" help:"${socket}"`

@@ -18,6 +18,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
 	"github.com/heimdraht/heimdraht/agent/state"
+	"github.com/heimdraht/heimdraht/cmd/internal/service"
 	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 	"github.com/heimdraht/heimdraht/internal/testneed"
 	"github.com/heimdraht/heimdraht/provisioner/config"
@@ -172,7 +173,9 @@ func TestWhoMayUseTheProxy(t *testing.T) {
 	check(t, d.door.owner.take("1234"))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- d.run(ctx) }()
+	go func() {
+		done <- d.run(ctx, service.New(func(string) string { return "" }, slog.New(slog.DiscardHandler)), nil)
+	}()
 	t.Cleanup(func() {
 		cancel()
 		check(t, errors.Join(<-done, store.Close()))

@@ -71,7 +71,7 @@ type eventHandler struct {
 	line *bytes.Buffer // in which Handler writes
 }
 
-func newEventHandler(to events, level slog.Level) *eventHandler {
+func newEventHandler(to events, level slog.Leveler) *eventHandler {
 	line := new(bytes.Buffer)
 	return &eventHandler{Handler: slog.NewTextHandler(line, &slog.HandlerOptions{Level: level}), to: to, mu: new(sync.Mutex), line: line}
 }

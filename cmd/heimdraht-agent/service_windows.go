@@ -23,7 +23,7 @@ func runService(args []string) (status int, isService bool) {
 		return exitFailed, true // there is nobody to tell
 	}
 	defer log.Close() //nolint:errcheck // each entry was written when it was made
-	s := &service{args: args, log: log}
+	s := &windowsService{args: args, log: log}
 	if err := svc.Run(serviceName, s); err != nil {
 		write(log, slog.LevelError, fmt.Sprintf("running as a service: %v", err))
 		return exitFailed, true
@@ -31,7 +31,7 @@ func runService(args []string) (status int, isService bool) {
 	return s.status, true
 }
 
-type service struct {
+type windowsService struct {
 	args   []string
 	log    *eventlog.Log
 	status int
@@ -39,7 +39,7 @@ type service struct {
 
 // Execute runs the daemon until it ends or is to end. A daemon that ends by itself has failed, so that Windows starts it
 // again as it was told to.
-func (s *service) Execute(_ []string, requests <-chan svc.ChangeRequest, changes chan<- svc.Status) (specific bool, code uint32) {
+func (s *windowsService) Execute(_ []string, requests <-chan svc.ChangeRequest, changes chan<- svc.Status) (specific bool, code uint32) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	asleep, signed := make(chan struct{}, 1), make(chan struct{}, 1)
@@ -51,7 +51,7 @@ func (s *service) Execute(_ []string, requests <-chan svc.ChangeRequest, changes
 	defer nothing.Close()
 	w := world{
 		in: nothing, out: io.Discard, err: faultWriter{s.log}, env: os.Getenv, self: self(), resumed: asleep, logins: signed,
-		handler: func(level slog.Level) slog.Handler { return newEventHandler(s.log, level) },
+		handler: func(level slog.Leveler) slog.Handler { return newEventHandler(s.log, level) },
 	}
 	ended := make(chan int, 1)
 	go func() { ended <- run(ctx, s.args, w) }()

@@ -50,18 +50,26 @@ func listen(ctx context.Context, path string) (net.Listener, error) {
 func admit(socket string, o *ownership) error {
 	user, mode := o.user(), fs.FileMode(0o600)
 	if user == "" {
-		mode = 0o666
-	} else if user != o.self.account {
-		uid, err := strconv.Atoi(string(user))
-		if err == nil {
-			err = os.Chown(socket, uid, -1)
-		}
-		if err != nil {
-			return fmt.Errorf("giving the socket to the laptop's user: %w", err)
+		user, mode = o.self.account, 0o666
+	}
+	// The mode of what is another's takes a capability more, so it is ours meanwhile.
+	if os.Geteuid() == 0 {
+		if err := os.Chown(socket, 0, -1); err != nil {
+			return fmt.Errorf("taking the socket back: %w", err)
 		}
 	}
 	if err := os.Chmod(socket, mode); err != nil {
 		return fmt.Errorf("setting the socket's rights: %w", err)
+	}
+	if user == o.self.account {
+		return nil
+	}
+	uid, err := strconv.Atoi(string(user))
+	if err == nil {
+		err = os.Chown(socket, uid, -1)
+	}
+	if err != nil {
+		return fmt.Errorf("giving the socket to the laptop's user: %w", err)
 	}
 	return nil
 }

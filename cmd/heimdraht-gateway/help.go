@@ -22,6 +22,9 @@ func helpTexts(l speech.Language) kong.Vars {
 		"run":           {"Arbeiten, bis das Programm beendet wird.", "Work until the program is ended."},
 		"run_userspace": {"WireGuard im Programm selbst statt im Kern des Systems.", "WireGuard in the program itself instead of the kernel."},
 		"run_verbose":   {"Mehr ins Protokoll schreiben.", "Log more."},
+		"run_leave":     {"Am Ende die Tunnel stehen lassen, die der Kern des Systems trägt: der nächste Start übernimmt sie, clear entfernt sie.", "Leave the tunnels standing that the kernel carries: the next start takes them over, clear removes them."},
+
+		"clear": {"Entfernen, was ein beendeter Dienst auf diesem Rechner stehen ließ.", "Remove what a service that has ended left standing on this machine."},
 
 		"status":        {"Zeigen, wie es steht.", "Show how things are."},
 		"status_output": {"Form der Ausgabe: Text, oder JSON für Programme.", "Form of the answer: text, or JSON for programs."},

@@ -38,7 +38,7 @@ func (c *joinCommand) Run(ctx context.Context, a *app) (err error) {
 			return err
 		}
 	}
-	dir, err := openState(settings.StateDir)
+	dir, err := openAsOwner(settings.StateDir)
 	if err != nil {
 		return err
 	}
@@ -47,8 +47,12 @@ func (c *joinCommand) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	joined, err := gateway.Join(ctx, gateway.JoinOptions{
-		Address: address, Token: token, State: dir, Again: c.Again, Version: version(), Language: string(a.language),
+	var joined gateway.Joined
+	err = asOwner(settings.StateDir, func() (err error) {
+		joined, err = gateway.Join(ctx, gateway.JoinOptions{
+			Address: address, Token: token, State: dir, Again: c.Again, Version: version(), Language: string(a.language),
+		})
+		return err
 	})
 	if err != nil {
 		return err

@@ -34,6 +34,7 @@ type commands struct {
 	Join    joinCommand    `cmd:"" help:"${join}"`
 	Run     runCommand     `cmd:"" help:"${run}"`
 	Status  statusCommand  `cmd:"" help:"${status}"`
+	Clear   clearCommand   `cmd:"" help:"${clear}"`
 	Version versionCommand `cmd:"" help:"${version}"`
 
 	Config string `placeholder:"FILE" default:"/etc/heimdraht/gateway.yaml" help:"${config}"`

@@ -27,7 +27,9 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/sync/errgroup"
 
+	"github.com/heimdraht/heimdraht/cmd/internal/service"
 	"github.com/heimdraht/heimdraht/provisioner/app"
 	"github.com/heimdraht/heimdraht/provisioner/config"
 )
@@ -126,16 +128,56 @@ func (runCommand) Run(ctx context.Context, grammar *commands, s streams) error {
 	if err != nil {
 		return err
 	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		return fmt.Errorf("reading log_level: %w", err)
+	var level slog.LevelVar
+	if err := setLevel(&level, c); err != nil {
+		return err
 	}
-	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: level, ReplaceAttr: inUTC}))
+	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: &level, ReplaceAttr: inUTC}))
+	manager := service.New(os.Getenv, log)
 	a, err := app.New(ctx, app.Options{Config: c, Logger: log})
 	if err != nil {
 		return err
 	}
-	return a.Run(ctx)
+	return serve(ctx, a, manager, func() error { return reload(grammar, a, &level) })
+}
+
+// serve runs the control plane, and tells the service manager how it is.
+func serve(ctx context.Context, a *app.App, manager *service.Manager, reload func() error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	context.AfterFunc(ctx, manager.Stopping)
+	beside, end := context.WithCancel(ctx)
+	group.Go(func() error {
+		defer end()
+		return a.Run(ctx)
+	})
+	group.Go(func() error {
+		if err := a.Alive(beside); err != nil {
+			return nil //nolint:nilerr // it ends already, and Run says why
+		}
+		manager.Ready()
+		return manager.Watch(beside, a.Alive)
+	})
+	group.Go(func() error { return manager.Reloads(beside, reload) })
+	return group.Wait()
+}
+
+// reload reads the configuration anew, and takes up all of it or nothing.
+func reload(grammar *commands, a *app.App, level *slog.LevelVar) error {
+	c, err := grammar.load()
+	if err == nil {
+		err = a.Reload(c)
+	}
+	if err != nil {
+		return err
+	}
+	return setLevel(level, c)
+}
+
+func setLevel(level *slog.LevelVar, c config.ControlPlane) error {
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return fmt.Errorf("reading log_level: %w", err)
+	}
+	return nil
 }
 
 // inUTC prints the time of log lines in UTC, so that those of several machines

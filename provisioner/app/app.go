@@ -10,6 +10,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -82,6 +84,7 @@ type App struct {
 	metering *metering.Service
 	usage    *usage.Service
 	warning  *warning.Service
+	shown    atomic.Pointer[certificateOf] // changed by Reload
 	server   *rpc.Server
 	listener net.Listener
 	metrics  net.Listener
@@ -175,12 +178,13 @@ func (a *App) wire(o Options) error {
 	a.auditing = auditing.New(auditing.Options{Store: a.store, Keys: a.keys, Collector: collector, Logger: a.log})
 	a.desk = helpdesk.New(helpdesk.Options{Store: a.store, Confirmations: a.contacts, Journal: a.journal, Version: versionOf(o), Logger: a.log})
 	a.metering = metering.New(metering.Options{Store: a.store, Logger: a.log})
-	tls, err := a.keys.serverTLS(a.config)
+	certificate, err := a.keys.serverCertificate(a.config)
 	if err != nil {
 		return err
 	}
+	a.shown.Store(&certificate)
 	a.server = rpc.New(rpc.Options{
-		TLS: tls, Certificates: a.keys, SignIn: a.signIn,
+		TLS: &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: a.certificate}, Certificates: a.keys, SignIn: a.signIn,
 		Enrolment: enrolment.New(enrolment.Options{
 			Store: a.store, SignIn: a.signIn, Certificates: a.keys, Confirmations: a.contacts, Journal: a.journal, Logger: a.log,
 		}),

@@ -12,15 +12,18 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/config"
 )
 
-// serverTLS is how the control plane shows itself: with the certificate of a
-// public authority if one is configured, else with one of its own authority.
-func (k *liveKeys) serverTLS(c config.ControlPlane) (*tls.Config, error) {
+// certificateOf gives the server's certificate at each handshake.
+type certificateOf func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+// serverCertificate is how the control plane shows itself: with the certificate
+// of a public authority if one is configured, else with one of its own authority.
+func (k *liveKeys) serverCertificate(c config.ControlPlane) (certificateOf, error) {
 	if c.TLS.CertFile != "" {
 		f := &fileCertificate{certFile: c.TLS.CertFile, keyFile: c.TLS.KeyFile}
 		if _, err := f.get(nil); err != nil {
 			return nil, &SetupError{Code: "certificate-unusable", What: "cannot use the certificate in `tls`", Next: "See that both files are there, readable, PEM, and belong together.", Err: err}
 		}
-		return &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: f.get}, nil
+		return f.get, nil
 	}
 	names := c.Names
 	if len(names) == 0 {
@@ -38,7 +41,7 @@ func (k *liveKeys) serverTLS(c config.ControlPlane) (*tls.Config, error) {
 		}
 		return nil, e
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: o.get}, nil
+	return o.get, nil
 }
 
 // ownCertificate issues the server's certificate anew when two thirds of its

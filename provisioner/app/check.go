@@ -110,12 +110,12 @@ func lookAtClock(ctx context.Context, s *store.Store) (Finding, error) {
 func checkCertificate(c config.ControlPlane, k *keys, say func(Finding)) {
 	live := new(liveKeys)
 	live.current.Store(k)
-	config, err := live.serverTLS(c)
+	get, err := live.serverCertificate(c)
 	if err != nil {
 		sayOf(say, "certificate", err, "")
 		return
 	}
-	certificate, err := config.GetCertificate(&tls.ClientHelloInfo{})
+	certificate, err := get(&tls.ClientHelloInfo{})
 	if err != nil {
 		sayOf(say, "certificate", err, "")
 		return

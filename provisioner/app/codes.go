@@ -71,6 +71,7 @@ func SetupCatalogue() []SetupEntry {
 		{"rollover-unfinished", "A rollover of the CA is under way already.", "Look how far it is: heimdrahtd rollover ca status."},
 		{"rollover-too-early", "Somebody would be lost.", "Wait as it says, or say --now."},
 
+		{"restart-needed", "What was changed in the configuration is read at the start only.", "Restart heimdrahtd: tunnels that stand do not notice."},
 		{"certificate-unusable", "The server's certificate cannot be used.", "See that both files in tls are there, readable, PEM, and belong together."},
 		{"certificate-not-issued", "The server's certificate cannot be issued.", "Check names in the configuration."},
 		{"server-certificate-names", "The server's certificate does not name all names of the server.", "Have it issued for every one, or take out those that nobody uses."},

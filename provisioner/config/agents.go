@@ -16,6 +16,7 @@ type Gateway struct {
 	Interface  string
 	ListenPort uint16 // UDP; zero: the port of the endpoint that the control plane tells
 	Mode       Mode
+	LogLevel   string // debug, info, warn or error
 }
 
 // Mode says which WireGuard a gateway uses.
@@ -33,7 +34,7 @@ const ControlPlanePort = 8443
 
 // DefaultGateway is what holds where gateway.yaml is silent.
 func DefaultGateway() Gateway {
-	return Gateway{StateDir: "/var/lib/heimdraht-gateway", Interface: "hd0", ListenPort: 51820, Mode: ModeAuto}
+	return Gateway{StateDir: "/var/lib/heimdraht-gateway", Interface: "hd0", ListenPort: 51820, Mode: ModeAuto, LogLevel: "info"}
 }
 
 // LoadGateway reads gateway.yaml. A file that is wrong gives Problems; one
@@ -52,6 +53,7 @@ func parseGatewayFile(m *mapping) Gateway {
 	mode := string(g.Mode)
 	m.text("mode", &mode, oneOf(string(ModeAuto), string(ModeKernel), string(ModeUserspace)))
 	g.Mode = Mode(mode)
+	m.logLevel(&g.LogLevel)
 	m.done()
 	return g
 }
@@ -68,6 +70,7 @@ type Agent struct {
 	Interface      string
 	User           string // who may use the socket besides root; empty: who enrolled
 	UserspaceProxy string // host:port of a SOCKS5 proxy to offer instead of an interface; empty: an interface
+	LogLevel       string // debug, info, warn or error
 }
 
 // Start says when the laptop connects by itself.
@@ -82,7 +85,7 @@ const (
 
 // DefaultAgent is what holds where agent.yaml is silent.
 func DefaultAgent() Agent {
-	return Agent{Start: StartLogin, Interface: "hd0"}
+	return Agent{Start: StartLogin, Interface: "hd0", LogLevel: "info"}
 }
 
 // LoadAgent reads agent.yaml. A file that is wrong gives Problems; one that
@@ -104,8 +107,14 @@ func parseAgentFile(m *mapping) Agent {
 	m.text("interface", &a.Interface, interfaceName)
 	m.text("user", &a.User, atMost(64), userName)
 	m.text("userspace_proxy", &a.UserspaceProxy, loopback)
+	m.logLevel(&a.LogLevel)
 	m.done()
 	return a
+}
+
+// logLevel reads how much is logged.
+func (m *mapping) logLevel(into *string) {
+	m.text("log_level", into, oneOf("debug", "info", "warn", "error"))
 }
 
 // servers reads one server or a list of them.

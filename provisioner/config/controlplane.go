@@ -125,7 +125,7 @@ func parseControlPlane(m *mapping) ControlPlane {
 			parseWarnings(w, &c.Webhook)
 		}
 	}
-	m.text("log_level", &c.LogLevel, oneOf("debug", "info", "warn", "error"))
+	m.logLevel(&c.LogLevel)
 	m.done()
 	return c
 }

@@ -179,6 +179,9 @@ listen_port: {{.ListenPort}}
 
 # auto: the kernel's WireGuard if it has one, else the embedded; kernel; userspace
 mode: {{quote (print .Mode)}}
+
+# debug, info, warn or error
+log_level: {{quote .LogLevel}}
 `
 
 const agentTemplate = `# The laptop agent of Heimdraht, usually laid down by device management.
@@ -208,4 +211,7 @@ interface: {{quote .Interface}}
 
 # A SOCKS5 proxy to offer instead of an interface; needs no rights.
 {{if .UserspaceProxy}}userspace_proxy: {{quote .UserspaceProxy}}{{else}}# userspace_proxy: "127.0.0.1:1080"{{end}}
+
+# debug, info, warn or error
+log_level: {{quote .LogLevel}}
 `
