@@ -19,7 +19,7 @@ VERSION = $(shell git describe --tags --always --dirty)
 # translated from C, is left alone: it guards itself, and watched it takes more time than all of ours.
 RACE ?= -race -gcflags=modernc.org/sqlite/lib=-race=false
 # Packages whose tests start programs and watch them from outside.
-WITHOUT_RACE := /cmd/(internal/(crash|e2e)|heimdraht(d|-agent|-bench|-gateway)?)$$
+WITHOUT_RACE := /cmd/(internal/(crash|e2e|packaged)|heimdraht(d|-agent|-bench|-gateway)?)$$
 # What `make test` and `make bench` look at, and how long one package may take.
 PKG          ?= ./...
 TEST_TIMEOUT ?= 12m
@@ -43,8 +43,8 @@ build: ## the programs, static, into bin/
 demo: ## the whole thing on this machine, without root: enrol, connect, revoke (Ctrl-C ends it)
 	$(GO) run ./cmd/heimdraht-demo
 
-package: ## static programs for Linux on amd64 and arm64, as archives with checksums, into dist/
-	VERSION='$(VERSION)' build/package.sh
+package: $(BIN)/nfpm ## static programs for Linux on amd64 and arm64, as packages (deb, rpm) and archives with checksums, into dist/
+	NFPM=$(BIN)/nfpm VERSION='$(VERSION)' build/package.sh
 
 clean: ## remove bin/ and dist/ (the tools in .bin/ stay: they take minutes)
 	rm -rf bin dist
@@ -81,6 +81,7 @@ benchstat: $(BIN)/benchstat
 test-packages:
 	build/test-packages.sh
 	build/test-kernel.sh
+	build/test-tree.sh
 
 ## Checks
 
@@ -138,6 +139,11 @@ $(BIN)/golangci-lint: tools/golangci-lint.mod
 	@echo 'building golangci-lint (some minutes, once)'
 	@mkdir -p $(BIN)
 	@GOFLAGS=-buildvcs=false $(GO) build -modfile=tools/golangci-lint.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(BIN)/nfpm: tools/nfpm.mod
+	@echo 'building nfpm (once)'
+	@mkdir -p $(BIN)
+	@GOFLAGS=-buildvcs=false $(GO) build -modfile=tools/nfpm.mod -o $@ github.com/goreleaser/nfpm/v2/cmd/nfpm
 
 TOOL = @echo 'building $(@F) (once)'; mkdir -p $(BIN); GOFLAGS=-buildvcs=false $(GO) build -modfile=tools/go.mod -o $@
 

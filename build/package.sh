@@ -1,33 +1,100 @@
 #!/usr/bin/env bash
-# dist/heimdraht_VERSION_linux_ARCH.tar.gz with the static programs, the licence and the example files, and
-# dist/SHA256SUMS. Two runs on one commit give the same bytes: no paths, no times of the build, sorted names.
+# For each architecture: dist/heimdraht_VERSION_linux_ARCH.tar.gz with the static programs, the licence and the example
+# files; the packages for Debian and RPM, one a program; and dist/SHA256SUMS. Two runs on one commit give the same bytes: no
+# paths, no times of the build, sorted names.
+#
+# VERSION names what is built, ARCHES the architectures, FORMATS of tar.gz, deb and rpm, DIST the directory. Tests bring
+# PROGRAMS that are built already, DEPLOY in the place of deploy/, and have no time to compress (QUICK).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 version=${VERSION:-$(git describe --tags --always --dirty)}
-at=$(git log -1 --format=%ct)
+at=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+dist=${DIST:-dist}
+deploy=${DEPLOY:-deploy}
+deb=gzip rpm=gzip
+[ -z "${QUICK:-}" ] || deb=none rpm=gzip:1
+nfpm=${NFPM:?names the program that makes packages: make package}
 
 # What is installed. The demo and the load generator are for people who have the source.
-programs=()
-for program in heimdrahtd heimdraht-gateway heimdraht-agent heimdraht; do
-	[ ! -d "cmd/$program" ] || programs+=("./cmd/$program")
-done
-if [ ${#programs[@]} -eq 0 ]; then
-	echo 'there is no program to package in cmd/' >&2
-	exit 1
-fi
+programs=(heimdrahtd heimdraht-gateway heimdraht-agent heimdraht)
 
-rm -rf dist
-mkdir -p dist
-for arch in amd64 arm64; do
+# Packages are compared by version: without a tag it is the commit's time that grows. A hyphen would begin a revision.
+case $version in
+v[0-9]* | [0-9]*.*) number=${version#v} ;;
+*) number=0~$(date -u -d "@$at" +%Y%m%d.%H%M%S).$version ;;
+esac
+number=${number//-/+}
+
+# scripts fills in what maintainer scripts of one package have of their own: what the first installation does, what stops
+# with it, and what must be put back before the program goes.
+scripts() {
+	local unit=$1 first=$2 stop=$3 last=$4
+	for script in postinst prerm; do
+		sed -e "s%@UNIT@%$unit%g" -e "s%@FIRST@%$first%" -e "s%@STOP@%$stop%g" -e "s%@LAST@%$last%" \
+			"deploy/package/$script" >"$stage/scripts/$unit.$script"
+	done
+	cp "deploy/package/$unit.postrm" "$stage/scripts/"
+}
+
+# documents are what Debian's policy asks of each package.
+documents() {
+	{
+		cat deploy/package/copyright
+		sed -e 's/^$/./' -e 's/^/ /' LICENSE
+	} >"$stage/doc/copyright"
+	for program in "${programs[@]}"; do
+		printf '%s (%s-1) stable; urgency=medium\n\n  * Version %s.\n\n -- Heimdraht maintainers <maintainers@heimdraht.example>  %s\n' \
+			"$program" "$number" "$version" "$(date -u -R -d "@$at")" | gzip -9n >"$stage/doc/$program.changelog.gz"
+	done
+}
+
+# package makes one package of each program.
+package() {
+	local program
+	for program in "${programs[@]}"; do
+		sed -e "s%\${STAGE}%$stage%" -e "s%\${VERSION}%$number%" -e "s%\${ARCH}%$1%" -e "s%\${DEB}%$deb%" -e "s%\${RPM}%$rpm%" \
+			-e "s%\${DATE}%$(date -u -d "@$at" +%Y-%m-%dT%H:%M:%SZ)%" "deploy/package/$program.yaml" >"$stage/nfpm.yaml"
+		SOURCE_DATE_EPOCH=$at "$nfpm" package --config "$stage/nfpm.yaml" --packager "$2" --target "$dist/" |
+			sed -n 's/^created package: //p'
+	done
+}
+
+rm -rf "$dist"
+mkdir -p "$dist"
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
+mkdir "$stage/doc" "$stage/scripts"
+cp -r "$deploy" "$stage/deploy"
+documents
+scripts heimdrahtd 'echo "heimdrahtd is to be set up: heimdrahtd init (as the user heimdraht), then systemctl enable --now heimdrahtd"' \
+	'heimdrahtd.service heimdraht-backup.timer heimdraht-backup.service' ':'
+scripts heimdraht-gateway 'echo "heimdraht-gateway is to join its control plane: heimdraht-gateway join, then systemctl enable --now heimdraht-gateway"' \
+	'heimdraht-gateway.service heimdraht-gateway-tunnels.service' 'heimdraht-gateway clear || true'
+scripts heimdraht-agent 'systemctl enable --quiet heimdraht-agent.service; [ ! -d /run/systemd/system ] || act start heimdraht-agent.service' \
+	'heimdraht-agent.service' 'heimdraht-agent clear || true'
+
+for arch in ${ARCHES:-amd64 arm64}; do
 	name="heimdraht_${version}_linux_$arch"
-	echo "dist/$name.tar.gz"
-	mkdir "dist/$name"
-	CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -buildvcs=auto -trimpath -ldflags='-s -w' -o "dist/$name/" "${programs[@]}"
-	cp LICENSE "dist/$name/"
-	[ ! -d deploy ] || cp -r deploy "dist/$name/"
-	tar --sort=name --mtime="@$at" --owner=0 --group=0 --numeric-owner --mode='u=rwX,go=rX' \
-		-C dist -cf - "$name" | gzip -9n >"dist/$name.tar.gz"
-	rm -r "dist/${name:?}"
+	rm -rf "$stage/bin"
+	if [ -n "${PROGRAMS:-}" ]; then # built already
+		mkdir "$stage/bin"
+		cp "${programs[@]/#/$PROGRAMS/}" "$stage/bin/"
+	else
+		CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -buildvcs=auto -trimpath -ldflags='-s -w' -o "$stage/bin/" "${programs[@]/#/./cmd/}"
+	fi
+	find "$stage" -exec touch -h -d "@$at" {} +
+	for format in ${FORMATS:-tar.gz deb rpm}; do
+		case $format in
+		tar.gz)
+			mkdir "$stage/$name"
+			cp -r "$stage"/bin/* LICENSE "$stage/deploy" "$stage/$name/"
+			tar --sort=name --mtime="@$at" --owner=0 --group=0 --numeric-owner --mode='u=rwX,go=rX' \
+				-C "$stage" -cf - "$name" | gzip -9n >"$dist/$name.tar.gz"
+			echo "$dist/$name.tar.gz"
+			;;
+		*) package "$arch" "$format" ;;
+		esac
+	done
 done
-(cd dist && sha256sum -- *.tar.gz >SHA256SUMS)
+(cd "$dist" && sha256sum -- heimdraht* >SHA256SUMS)
