@@ -119,6 +119,10 @@ const (
 	ActionApplyInfrastructure Action = "apply infrastructure"
 	ActionCreateGatewayToken  Action = "create gateway token"
 	ActionListGateways        Action = "list gateways"
+	ActionDrainGateway        Action = "drain gateway"
+	ActionUndrainGateway      Action = "undrain gateway"
+	ActionAnnounceMaintenance Action = "announce maintenance"
+	ActionWithdrawMaintenance Action = "withdraw maintenance"
 	ActionSignIn              Action = "sign in"
 	ActionSignOut             Action = "sign out"
 	ActionWhoAmI              Action = "who am i"
@@ -223,7 +227,8 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleTenantAdmin, RoleOperator}
 	case ActionIssueRoleToken:
 		return []Role{RoleTenantAdmin, RoleOperator}
-	case ActionReadGatewayLoad, ActionTestWarnings, ActionApplyInfrastructure, ActionCreateGatewayToken, ActionListGateways, ActionReflect, ActionTakeEverywhere:
+	case ActionReadGatewayLoad, ActionTestWarnings, ActionApplyInfrastructure, ActionCreateGatewayToken, ActionListGateways, ActionDrainGateway, ActionUndrainGateway,
+		ActionAnnounceMaintenance, ActionWithdrawMaintenance, ActionReflect, ActionTakeEverywhere:
 		return []Role{RoleOperator}
 	case ActionReadHistory, ActionReportLost, ActionListUnused:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}

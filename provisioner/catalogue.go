@@ -92,6 +92,12 @@ const (
 	CodeGatewayKeyChanged    Code = "gateway-key-changed"
 	CodeGatewayReplaced      Code = "gateway-replaced"
 	CodeGatewayMoved         Code = "gateway-moved"
+	CodeGatewayDraining      Code = "gateway-draining"
+	CodeGatewayMaintenance   Code = "gateway-maintenance"
+	CodeGatewayLost          Code = "gateway-lost"
+	CodeGatewayHome          Code = "gateway-home"
+	CodeGatewaysResting      Code = "gateways-resting"
+	CodeMaintenanceInvalid   Code = "maintenance-invalid"
 	CodeAccessChanged        Code = "access-changed"
 	CodePendingChanged       Code = "pending-changed"
 	CodePendingConfirmed     Code = "pending-confirmed"
@@ -348,6 +354,24 @@ func Catalogue() []Entry {
 		{CodeGatewayMoved, KindConflict,
 			Text{"Der Zugangsserver wurde neu eingerichtet; die Verbindung wird neu aufgebaut.", "Nichts zu tun."},
 			Text{"The gateway was set up anew; the connection is being opened again.", "Nothing to do."}},
+		{CodeGatewayDraining, KindConflict,
+			Text{"Ihr Zugangsserver wird abgeschaltet; die Verbindung zieht auf einen anderen um.", "Nichts zu tun."},
+			Text{"Your gateway is being switched off; the connection moves to another one.", "Nothing to do."}},
+		{CodeGatewayMaintenance, KindConflict,
+			Text{"Ihr Zugangsserver wird gewartet; die Verbindung zieht auf einen anderen um.", "Nichts zu tun."},
+			Text{"Your gateway is under maintenance; the connection moves to another one.", "Nothing to do."}},
+		{CodeGatewayLost, KindConflict,
+			Text{"Ihr Zugangsserver ist ausgefallen; die Verbindung wird über einen anderen neu aufgebaut.", "Nichts zu tun."},
+			Text{"Your gateway has failed; the connection is being opened again through another one.", "Nothing to do."}},
+		{CodeGatewayHome, KindConflict,
+			Text{"Auf einem anderen Zugangsserver ist wieder mehr Platz; die Verbindung zieht dorthin um, sobald Sie eine Pause machen.", "Nichts zu tun."},
+			Text{"There is more room on another gateway again; the connection moves there as soon as you take a break.", "Nothing to do."}},
+		{CodeGatewaysResting, KindUnavailable,
+			Text{"Die Zugangsserver Ihrer Verwaltung werden gerade gewartet, {until}.", "Nichts zu tun: Der Laptop verbindet sich danach von selbst."},
+			Text{"Your administration's gateways are under maintenance, {until}.", "Nothing to do: the laptop connects by itself afterwards."}},
+		{CodeMaintenanceInvalid, KindInvalid,
+			Text{"Diese Wartung ist nicht möglich: {why}.", "Prüfen Sie Beginn und Ende: heimdraht gateway maintenance --help."},
+			Text{"This maintenance is not possible: {why}.", "Check its beginning and end: heimdraht gateway maintenance --help."}},
 		{CodeAccessChanged, KindConflict,
 			Text{"Was Sie von zu Hause aus erreichen, hat sich geändert; die Verbindung wird neu aufgebaut.", "Nichts zu tun."},
 			Text{"What you can reach from home has changed; the connection is being opened again.", "Nothing to do."}},

@@ -35,3 +35,10 @@ func lastSunday(year int, month time.Month) time.Time {
 	last := time.Date(year, month, 31, 1, 0, 0, 0, time.UTC)
 	return last.AddDate(0, 0, -int(last.Weekday()))
 }
+
+// ClockText writes a time as it is told in Germany.
+func ClockText(t time.Time) (german, english string) {
+	t = t.UTC()
+	t = t.Add(germanOffset(t))
+	return t.Format("2.1., 15:04") + " Uhr", t.Format("2 January, 15:04")
+}

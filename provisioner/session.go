@@ -128,7 +128,7 @@ func (s Session) Expired(e ExpiryEvidence) bool {
 func (s Session) WhyClosed() *Refusal {
 	r := Refuse(s.ClosedWhy)
 	switch s.ClosedWhy {
-	case CodeSessionExpired, CodeGatewayMoved, CodeGatewayNotReady, CodeAccessChanged, CodeSessionAged:
+	case CodeSessionExpired, CodeGatewayMoved, CodeGatewayNotReady, CodeGatewayDraining, CodeGatewayMaintenance, CodeGatewayLost, CodeAccessChanged, CodeSessionAged:
 		return r.After(time.Second)
 	case CodeOutsideHours: // it asks when that is, and is told
 		return r.With("when", "wieder, sobald Ihre Zeit beginnt", "again when your time begins").After(10 * time.Second)
@@ -141,7 +141,7 @@ func (s Session) WhyClosed() *Refusal {
 // which works and opens the next one at once.
 func KeepsSeat(why Code) bool {
 	switch why {
-	case CodeGatewayMoved, CodeGatewayNotReady, CodeAccessChanged, CodeSessionAged:
+	case CodeGatewayMoved, CodeGatewayNotReady, CodeGatewayDraining, CodeGatewayMaintenance, CodeGatewayLost, CodeAccessChanged, CodeSessionAged:
 		return true
 	default:
 		return false
@@ -157,6 +157,12 @@ type Gateway struct {
 	AggregateV6 netip.Prefix
 	Tenants     []string
 	Masquerade  bool
+	Weight      int64  // of what is free in the fleet it gets so much more than others
+	Site        string // where it stands; empty: nowhere in particular
+	Throughput  int64  // at most, in bits a second in both directions together; zero: whatever it can
+
+	Drain       Drain
+	Maintenance Maintenance
 
 	PublicKey           Key   // zero: has not joined
 	Generation          int64 // rises with each join; certificates name it

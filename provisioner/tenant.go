@@ -12,6 +12,7 @@ type Tenant struct {
 	Name        string
 	DisplayName string
 	Land        string // of the Federal Republic, two letters; empty: none
+	Site        string `json:",omitempty"` // whose gateways its people go to first; empty: any
 	Directory   string // name of the Directory it uses
 	Base        string // where its people are; empty: the directory's base
 	MailDomains []string

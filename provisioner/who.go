@@ -25,7 +25,7 @@ func (r *Refusal) Who() Who {
 		return WhoHelpdesk
 	case CodeDatabaseUnavailable, CodeDirectoryUnreadable, CodeGatewayKeyChanged, CodeGatewayReplaced, CodeGatewayExpired:
 		return WhoOperator
-	case CodeSessionElsewhere, CodeGatewayMoved, CodeAccessChanged, CodeNoSeat, CodeGatewayFull, CodeOutsideHours, CodeFactorThrottled, CodeCrisisMode:
+	case CodeSessionElsewhere, CodeGatewayMoved, CodeGatewayDraining, CodeGatewayMaintenance, CodeGatewayLost, CodeGatewaysResting, CodeGatewayHome, CodeAccessChanged, CodeNoSeat, CodeGatewayFull, CodeOutsideHours, CodeFactorThrottled, CodeCrisisMode:
 		return WhoNobody
 	}
 	switch r.Kind() {

@@ -241,7 +241,7 @@ func (a *App) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, duty := range []func(context.Context) error{
 		func(ctx context.Context) error { return a.hub.Run(ctx, a.store) },
-		a.contacts.Run, a.rights.Run, a.sessions.RunExpiry, a.sessions.RunQueue, a.sessions.RunLine, a.signIn.RunForgetting, a.desk.RunTakings, a.tidy, a.keys.run, a.journal.Run,
+		a.contacts.Run, a.rights.Run, a.sessions.RunExpiry, a.sessions.RunFleet, a.sessions.RunQueue, a.sessions.RunLine, a.signIn.RunForgetting, a.desk.RunTakings, a.tidy, a.keys.run, a.journal.Run,
 		a.auditing.RunCheckpoints, a.auditing.RunCollecting, a.metering.RunCounts, a.metering.RunPeaks,
 		a.usage.RunRollups, a.usage.RunRefusals, a.warning.RunJudging, a.warning.RunDelivering,
 	} {

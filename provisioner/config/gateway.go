@@ -34,6 +34,9 @@ func (l *loader) gateway(m *mapping) provisioner.Gateway {
 	}
 	m.list("tenants", "names of tenants", &g.Tenants, name)
 	m.flag("masquerade", &g.Masquerade)
+	m.whole("weight", &g.Weight, 1, provisioner.MostWeight)
+	m.text("site", &g.Site, name)
+	m.bitRate("throughput", &g.Throughput)
 	return g
 }
 

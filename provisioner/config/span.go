@@ -36,6 +36,20 @@ func (m *mapping) span(key string, into *time.Duration, most int64) {
 	*into = time.Duration(n) * unit
 }
 
+// bitRate reads how much a line carries: 2Gbit, 500Mbit.
+func (m *mapping) bitRate(key string, into *int64) {
+	v, s, ok := m.askText(key)
+	if !ok {
+		return
+	}
+	rate, ok := provisioner.ParseBitRate(s)
+	if !ok {
+		v.failf("%q is no rate such as 2Gbit or 500Mbit", quoted(s))
+		return
+	}
+	*into = rate
+}
+
 // askText gives the text of a key that may be missing.
 func (m *mapping) askText(key string) (v value, s string, ok bool) {
 	if v, ok = m.ask(key); ok {

@@ -19,6 +19,7 @@ func (l *loader) tenant(m *mapping, dir string) provisioner.Tenant {
 	t.DisplayName = t.Name
 	m.text("display_name", &t.DisplayName, atMost(120))
 	m.text("land", &t.Land, oneOf(laender()...))
+	m.text("site", &t.Site, name)
 	m.needText("directory", &t.Directory, name)
 	m.text("base", &t.Base, distinguishedName)
 	m.list("mail_domains", "domains", &t.MailDomains, func(v value, s string) (string, bool) {

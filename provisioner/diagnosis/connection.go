@@ -162,7 +162,7 @@ func (f Facts) outside() *provisioner.Refusal {
 func (r Refusal) isToldElsewhere() bool {
 	switch r.Code {
 	case provisioner.CodeNoLicence, provisioner.CodeNoSeat, provisioner.CodeNoGateway, provisioner.CodeGatewayFull, provisioner.CodeGatewayNotReady,
-		provisioner.CodeDirectoryUnavailable, provisioner.CodeDeviceSuspended, provisioner.CodeTenantSuspended, provisioner.CodeDeviceRevoked, provisioner.CodeDeviceReplaced,
+		provisioner.CodeGatewaysResting, provisioner.CodeDirectoryUnavailable, provisioner.CodeDeviceSuspended, provisioner.CodeTenantSuspended, provisioner.CodeDeviceRevoked, provisioner.CodeDeviceReplaced,
 		provisioner.CodeTryLater, provisioner.CodeDatabaseUnavailable, provisioner.CodeOutsideHours,
 		provisioner.CodeApprovalAwaited, provisioner.CodeHouseRules, provisioner.CodeSignInNeeded:
 		return true
@@ -176,6 +176,7 @@ func isOwn(why provisioner.Code) bool {
 	switch why {
 	case provisioner.CodeDeviceRevoked, provisioner.CodeDeviceSuspended, provisioner.CodeTenantSuspended, provisioner.CodeDeviceReplaced, provisioner.CodeSessionElsewhere,
 		provisioner.CodeGatewayMoved, provisioner.CodeGatewayNotReady, provisioner.CodeAccessChanged,
+		provisioner.CodeGatewayDraining, provisioner.CodeGatewayMaintenance, provisioner.CodeGatewayLost,
 		provisioner.CodeAccessEnded, provisioner.CodeNotInGroup, provisioner.CodePasswordExpired,
 		provisioner.CodeExternalEnded, provisioner.CodeOutsideHours, provisioner.CodeHouseRules, provisioner.CodeSignInNeeded:
 		return true

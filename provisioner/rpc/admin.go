@@ -54,23 +54,6 @@ func (h *adminHandler) CreateGatewayToken(ctx context.Context, r *heimdrahtv1.Cr
 	return &heimdrahtv1.CreateGatewayTokenResponse{Token: token, ExpiresAt: timestamppb.New(expires)}, nil
 }
 
-func (h *adminHandler) ListGateways(ctx context.Context, _ *heimdrahtv1.ListGatewaysRequest) (*heimdrahtv1.ListGatewaysResponse, error) {
-	list, revision, err := h.tenancy.Gateways(ctx, actorOf(ctx))
-	if err != nil {
-		return nil, err
-	}
-	answer := new(heimdrahtv1.ListGatewaysResponse)
-	now := time.Now()
-	for _, g := range list {
-		answer.Gateways = append(answer.Gateways, &heimdrahtv1.Gateway{
-			Name: g.Name, Endpoint: g.Endpoint, Joined: !g.PublicKey.IsZero(), Connected: g.Reachable(now),
-			Sessions: g.Open, Capacity: g.Sessions, AcknowledgedRevision: g.Revision, Revision: revision,
-			LastContact: stamp(g.ContactAt), CertificateNotAfter: stamp(g.CertificateNotAfter), AgentVersion: g.AgentVersion, Tenants: g.Tenants,
-		})
-	}
-	return answer, nil
-}
-
 // Join lets a gateway in.
 func (h *gatewayHandler) Join(ctx context.Context, r *heimdrahtv1.JoinRequest) (*heimdrahtv1.JoinResponse, error) {
 	joined, err := h.tenancy.JoinGateway(ctx, actorOf(ctx), tenancy.JoinRequest{
@@ -114,7 +97,8 @@ func toDeclaration(m *heimdrahtv1.Declaration) (d tenancy.Declaration, err error
 		d.Pools = append(d.Pools, p)
 	}
 	for _, v := range m.GetGateways() {
-		g := provisioner.Gateway{Name: v.GetName(), Endpoint: v.GetEndpoint(), Sessions: v.GetSessions(), Tenants: v.GetTenants(), Masquerade: v.GetMasquerade()}
+		g := provisioner.Gateway{Name: v.GetName(), Endpoint: v.GetEndpoint(), Sessions: v.GetSessions(), Tenants: v.GetTenants(), Masquerade: v.GetMasquerade(),
+			Weight: v.GetWeight(), Site: v.GetSite(), Throughput: v.GetThroughputBits()}
 		if g.AggregateV4, err = toPrefix(v.GetAggregateV4()); err == nil {
 			g.AggregateV6, err = toPrefix(v.GetAggregateV6())
 		}
@@ -133,7 +117,7 @@ func unreadable(kind, name string, err error) error {
 
 func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 	t := provisioner.Tenant{
-		Name: m.GetName(), DisplayName: m.GetDisplayName(), Land: m.GetLand(), Directory: m.GetDirectory(), Base: m.GetBase(),
+		Name: m.GetName(), DisplayName: m.GetDisplayName(), Land: m.GetLand(), Site: m.GetSite(), Directory: m.GetDirectory(), Base: m.GetBase(),
 		MailDomains: m.GetMailDomains(), StaffGroup: m.GetStaffGroup(),
 		Roles: provisioner.RoleGroups{
 			Helpdesk: m.GetRoles().GetHelpdesk(), Planner: m.GetRoles().GetPlanner(), TenantAdmin: m.GetRoles().GetTenantAdmin(),

@@ -131,8 +131,19 @@ func (h *hearer) acknowledged(a *heimdrahtv1.SyncAcknowledgement) error {
 			return provisioner.Refuse(provisioner.CodeProtocol).With("why", "die Bestätigung von etwas, das keine Verbindung ist", "an acknowledgement of something that is no session")
 		}
 	}
+	if l := a.GetLoad(); l != nil {
+		h.contact.Loaded(loadOf(l))
+	}
 	h.contact.Acknowledged(a.GetEpoch(), a.GetRevision(), a.GetRemovedSessions())
 	return nil
+}
+
+// loadOf bounds what a gateway says of itself: a sum that overflowed would make the
+// busiest one look idle.
+func loadOf(l *heimdrahtv1.GatewayLoad) provisioner.GatewayLoad {
+	const most = provisioner.MostThroughput / 8
+	bytes := min(l.GetReceivedBytesPerSecond(), most) + min(l.GetSentBytesPerSecond(), most)
+	return provisioner.GatewayLoad{Rate: int64(bytes) * 8, CPU: int64(min(l.GetCpuPermille(), 1000))}
 }
 
 func (h *hearer) observe(ctx context.Context, o observation) {

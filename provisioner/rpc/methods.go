@@ -97,6 +97,14 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionCreateGatewayToken, true
 	case heimdrahtv1.AdminService_ListGateways_FullMethodName:
 		return provisioner.ActionListGateways, true
+	case heimdrahtv1.AdminService_DrainGateway_FullMethodName:
+		return provisioner.ActionDrainGateway, true
+	case heimdrahtv1.AdminService_UndrainGateway_FullMethodName:
+		return provisioner.ActionUndrainGateway, true
+	case heimdrahtv1.AdminService_AnnounceMaintenance_FullMethodName:
+		return provisioner.ActionAnnounceMaintenance, true
+	case heimdrahtv1.AdminService_WithdrawMaintenance_FullMethodName:
+		return provisioner.ActionWithdrawMaintenance, true
 	case heimdrahtv1.DirectoryService_Status_FullMethodName, heimdrahtv1.DirectoryService_ListPending_FullMethodName:
 		return provisioner.ActionReadPending, true
 	case heimdrahtv1.DirectoryService_ConfirmPending_FullMethodName:

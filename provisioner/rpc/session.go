@@ -44,7 +44,8 @@ type attachment struct {
 	ending  provisioner.Ending // of that session, as far as is known here
 	told    provisioner.Ending // what the laptop was told of it; zero: nothing
 	reports reports
-	waiting *waiting  // for a seat; nil: it does not
+	waiting *waiting // for a seat; nil: it does not
+	gateway gatewayNews
 	idle    time.Time // when that session ends for idleness, as it was told; zero: nothing
 }
 
@@ -81,6 +82,10 @@ func (a *attachment) serve(ctx context.Context, listener *watch.Listener) error 
 			return err
 		case <-listener.C:
 			if err := aside(func() error { return a.check(ctx) }); err != nil {
+				return err
+			}
+		case <-a.gateway.changed:
+			if err := aside(func() error { return a.tellGateway(ctx) }); err != nil {
 				return err
 			}
 		case <-a.waiting.moved():
@@ -167,6 +172,7 @@ func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error
 	}
 	return a.openAs(ctx, session.OpenRequest{
 		Stream: a.id, Resume: e.GetResume(), AgentVersion: printable(e.GetAgentVersion()), Clock: toTime(e.GetClock()), Wait: e.GetWaits(),
+		GatewaySilent: e.GetGatewaySilent(),
 	})
 }
 
@@ -184,6 +190,7 @@ func (a *attachment) openAs(ctx context.Context, r session.OpenRequest) error {
 	a.waiting.end()
 	a.waiting = nil
 	a.session, a.ending, a.told, a.idle = opened.Session.ID, opened.Session.Ending, provisioner.Ending{}, time.Time{}
+	a.gateway = gatewayNews{session: opened.Session, site: opened.Site}
 	a.reports.begin(ctx, a.metering, opened.Session)
 	// What happened between the transaction and now rang the listener.
 	if err := a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Opened{Opened: &heimdrahtv1.SessionOpened{
@@ -200,7 +207,7 @@ func (a *attachment) openAs(ctx context.Context, r session.OpenRequest) error {
 	if err := a.tellIdle(opened.Session.IdleAt); err != nil {
 		return err
 	}
-	return a.tellEnding(ctx)
+	return a.tellGateway(ctx)
 }
 
 // tellIdle tells the laptop that its session ends because nobody works in it, or goes on
@@ -218,31 +225,43 @@ func (a *attachment) tellIdle(at time.Time) error {
 	return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Idle{Idle: order}})
 }
 
-// tellEnding tells the laptop that policy ends its session before long, once on
-// each stream and when that has changed. Each renewal asks; only what is due is
-// looked up.
+// tellEnding tells the laptop that its session ends before long, once on each stream and
+// when that has changed. Each renewal asks; only what is due is looked up.
 func (a *attachment) tellEnding(ctx context.Context) error {
-	if a.session == "" || !a.ending.IsDue(time.Now()) {
+	if a.session == "" {
 		return nil
 	}
-	// Since it became due, its person may have signed in again.
-	ending, err := a.sessions.Ending(ctx, a.actor, a.session)
-	if err != nil {
+	ending, err := a.present(ctx)
+	if err != nil || ending == a.told {
 		return err
 	}
-	a.ending = ending
+	a.told = ending
 	order := &heimdrahtv1.SessionEnding{SessionId: a.session}
-	if !ending.IsDue(time.Now()) {
-		ending = provisioner.Ending{}
-	} else {
+	if ending != (provisioner.Ending{}) {
 		order.Why = fromRefusal(provisioner.Refuse(ending.Why), a.actor.Language)
 		order.WithinMs = max(time.Until(ending.EndsAt).Milliseconds(), 0)
 	}
-	if ending == a.told {
-		return nil
-	}
-	a.told = ending
 	return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Ending{Ending: order}})
+}
+
+// present is what ends the session before long: policy, or its gateway, whatever is
+// first. The zero Ending: nothing.
+func (a *attachment) present(ctx context.Context) (provisioner.Ending, error) {
+	var ending provisioner.Ending
+	if a.ending.IsDue(time.Now()) {
+		// Since it became due, its person may have signed in again.
+		var err error
+		if a.ending, err = a.sessions.Ending(ctx, a.actor, a.session); err != nil {
+			return ending, err
+		}
+		if a.ending.IsDue(time.Now()) {
+			ending = a.ending
+		}
+	}
+	if moves := a.gateway.moves; moves.Why != "" && (ending.Why == "" || moves.EndsAt.Before(ending.EndsAt)) {
+		return moves, nil
+	}
+	return ending, nil
 }
 
 func tooLong() *provisioner.Refusal {
@@ -278,7 +297,7 @@ func (a *attachment) renew(ctx context.Context, e *heimdrahtv1.RenewSession) err
 	if err := a.tellIdle(renewed.IdleAt); err != nil {
 		return err
 	}
-	return a.tellEnding(ctx)
+	return a.tellGateway(ctx)
 }
 
 func (a *attachment) close(ctx context.Context, id string) error {
@@ -331,7 +350,7 @@ func (a *attachment) closed(id string, why *provisioner.Refusal) error {
 // leave lets go of a session that is no more.
 func (a *attachment) leave(id string) {
 	if a.session == id {
-		a.session = ""
+		a.session, a.gateway = "", gatewayNews{}
 		a.reports.end()
 	}
 }
@@ -369,6 +388,7 @@ func fromTunnel(t session.Tunnel) *heimdrahtv1.TunnelConfiguration {
 		DnsDomains:           t.DNSDomains,
 		Mtu:                  uint32(t.MTU),
 		PersistentKeepaliveS: uint32(t.Keepalive / time.Second),
+		GatewayAddresses:     texts(t.Probes),
 	}
 }
 

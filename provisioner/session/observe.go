@@ -111,6 +111,9 @@ func (s *Service) runExpiry(ctx context.Context, duty *store.Duty) error {
 		if err := s.lookAgain(ctx, duty, now); err != nil && ctx.Err() == nil {
 			s.Logger.Error("ending sessions as policy says", "error", err)
 		}
+		if err := s.endLeft(ctx, duty, now); err != nil && ctx.Err() == nil {
+			s.Logger.Error("moving sessions off gateways that are to be empty", "error", err)
+		}
 		if err := s.followIdle(ctx, duty, idle); err != nil && ctx.Err() == nil {
 			s.Logger.Error("looking at sessions after a policy became stricter", "error", err)
 		}

@@ -9,33 +9,41 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/address"
 	"github.com/heimdraht/heimdraht/provisioner/audit"
+	"github.com/heimdraht/heimdraht/provisioner/placement"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
-// place finds a gateway for the device and takes an address there: gateways
-// that can be reached and have room, the device's former one first (its
-// address may still be free), then the least loaded. only names the one that it
-// must be; empty: any.
-func place(tx *store.Writer, device provisioner.Device, tried []string, only string) (store.GatewayState, int64, error) {
+// wanted is which gateway somebody may go to.
+type wanted struct {
+	site  string
+	tried []string // gateways that have just failed
+	lost  string   // the one that has died with the present session; empty: none
+	only  string   // the one that it must be; empty: any
+}
+
+// place finds the best gateway for the device, and takes an address there: its
+// former one if that is free.
+func place(tx *store.Writer, device provisioner.Device, w wanted) (store.GatewayState, int64, error) {
 	gateways, err := tx.GatewaysOf(device.Tenant)
 	if err != nil {
 		return store.GatewayState{}, 0, fmt.Errorf("reading the gateways: %w", err)
 	}
-	if only != "" {
-		gateways = slices.DeleteFunc(gateways, func(g store.GatewayState) bool { return g.Name != only })
+	if w.only != "" {
+		gateways = slices.DeleteFunc(gateways, func(g store.GatewayState) bool { return g.Name != w.only })
 		if len(gateways) == 0 {
-			return store.GatewayState{}, 0, provisioner.Refuse(provisioner.CodeNotFound, "name", audit.CleanText(only, 64)).With("what", "Diesen Zugangsserver", "gateway")
+			return store.GatewayState{}, 0, provisioner.Refuse(provisioner.CodeNotFound, "name", audit.CleanText(w.only, 64)).With("what", "Diesen Zugangsserver", "gateway")
 		}
 	}
 	former, err := tx.FormerGateway(device.ID)
 	if err != nil && !errors.Is(err, store.ErrNone) {
 		return store.GatewayState{}, 0, fmt.Errorf("reading the former gateway: %w", err)
 	}
-	candidates, full := rank(gateways, former, tried, tx.Now)
-	for _, g := range candidates {
+	verdict := placement.Choose(candidates(gateways, tx.Now), placement.Asker{Site: w.site, Former: former, Avoid: append(slices.Clone(w.tried), w.lost)})
+	for _, name := range verdict.Order {
+		g := gateways[slices.IndexFunc(gateways, func(g store.GatewayState) bool { return g.Name == name })]
 		index, err := tx.TakeAddress(g.Name, device.Tenant, device.ID, aggregateOf(g.Gateway))
 		if errors.Is(err, store.ErrNoAddress) {
-			full = true
+			verdict.Full = true
 			continue
 		}
 		if err != nil {
@@ -43,39 +51,55 @@ func place(tx *store.Writer, device provisioner.Device, tried []string, only str
 		}
 		return g, index, nil
 	}
+	return store.GatewayState{}, 0, nowhere(verdict, gateways, w, tx.Now)
+}
+
+// nowhere says why there is no gateway.
+func nowhere(v placement.Verdict, gateways []store.GatewayState, w wanted, now time.Time) *provisioner.Refusal {
 	switch {
-	case len(tried) > 0:
-		return store.GatewayState{}, 0, provisioner.Refuse(provisioner.CodeGatewayNotReady).After(2 * time.Second)
-	case full:
-		return store.GatewayState{}, 0, provisioner.Refuse(provisioner.CodeGatewayFull).After(30 * time.Second)
+	case len(w.tried) > 0:
+		return provisioner.Refuse(provisioner.CodeGatewayNotReady).After(2 * time.Second)
+	case v.Full:
+		return provisioner.Refuse(provisioner.CodeGatewayFull).After(30 * time.Second)
+	case v.Leaving:
+		return resting(gateways, now)
 	default:
-		return store.GatewayState{}, 0, provisioner.Refuse(provisioner.CodeNoGateway).After(10 * time.Second)
+		return provisioner.Refuse(provisioner.CodeNoGateway).After(10 * time.Second)
 	}
 }
 
-// rank orders the gateways that may take a session; full tells whether one
-// that can be reached has no room.
-func rank(gateways []store.GatewayState, former string, tried []string, now time.Time) (usable []store.GatewayState, full bool) {
+// mostRest is how long a laptop stays away at the most whose gateways are all being left.
+const mostRest = 5 * time.Minute
+
+// resting says until when all gateways are being left: until the first takes sessions
+// again, as far as is known.
+func resting(gateways []store.GatewayState, now time.Time) *provisioner.Refusal {
+	var first time.Time
 	for _, g := range gateways {
-		switch {
-		case g.PublicKey.IsZero() || !g.Reachable(now) || slices.Contains(tried, g.Name):
-		case g.Open >= g.Sessions:
-			full = true
-		default:
-			usable = append(usable, g)
+		if l, ok := g.Leaving(now); ok && !l.Until.IsZero() && (first.IsZero() || l.Until.Before(first)) {
+			first = l.Until
 		}
 	}
-	slices.SortStableFunc(usable, func(a, b store.GatewayState) int {
-		if fa, fb := a.Name == former, b.Name == former; fa != fb {
-			if fa {
-				return -1
-			}
-			return 1
+	german, english, wait := "wie lange, steht noch nicht fest", "for how long is not known yet", time.Minute
+	if !first.IsZero() {
+		german, english = provisioner.ClockText(first)
+		german, english = "voraussichtlich bis "+german, "until "+english+" as far as is known"
+		wait = min(max(first.Sub(now), time.Second), mostRest)
+	}
+	return provisioner.Refuse(provisioner.CodeGatewaysResting).With("until", german, english).After(wait)
+}
+
+func candidates(gateways []store.GatewayState, now time.Time) []placement.Candidate {
+	list := make([]placement.Candidate, len(gateways))
+	for i, g := range gateways {
+		_, leaving := g.Leaving(now)
+		list[i] = placement.Candidate{
+			Name: g.Name, Site: g.Site, Weight: g.Weight, Open: g.Open, Sessions: g.Sessions,
+			Rate: g.Load.Rate, Throughput: g.Throughput, CPU: g.Load.CPU,
+			Joined: !g.PublicKey.IsZero(), Reachable: g.Reachable(now), Heard: g.Heard(now), Leaving: leaving,
 		}
-		// a.Open/a.Sessions against b.Open/b.Sessions, without dividing
-		return int(min(1, max(-1, a.Open*b.Sessions-b.Open*a.Sessions)))
-	})
-	return usable, full
+	}
+	return list
 }
 
 func aggregateOf(g provisioner.Gateway) address.Aggregate {

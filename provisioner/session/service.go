@@ -78,10 +78,13 @@ type Service struct {
 	again        again     // how often they took their places
 
 	refused atomic.Uint64 // openings, for want of a seat
+	fleet   *fleet
 }
 
 // New makes the service; the time it is made is when serving resumed.
-func New(o Options) *Service { return &Service{Options: o, servingSince: time.Now(), line: newLine()} }
+func New(o Options) *Service {
+	return &Service{Options: o, servingSince: time.Now(), line: newLine(), fleet: newFleet(o.Logger)}
+}
 
 // RefusedForSeats counts the openings that were refused for want of a seat.
 func (s *Service) RefusedForSeats() uint64 { return s.refused.Load() }
@@ -96,6 +99,10 @@ type OpenRequest struct {
 	AgentVersion string
 	Clock        time.Time // what the laptop's shows; zero: it did not say
 	Wait         bool      // for a seat, if there is none
+	// GatewaySilent: the gateway of the session to resume answers no probe.
+	GatewaySilent bool
+
+	lost string // the gateway that is silent here as well; empty: none
 }
 
 // Opened is a session with what the laptop must install.
@@ -103,6 +110,7 @@ type Opened struct {
 	Session provisioner.Session
 	Tunnel  Tunnel
 	Resumed bool
+	Site    string // the tenant's
 	// Waits: there is no session yet; the device has a place in the queue for a seat.
 	Waits bool
 
@@ -115,7 +123,11 @@ func (s *Service) Open(ctx context.Context, actor provisioner.Actor, r OpenReque
 	if refusal := provisioner.Allow(actor, provisioner.ActionAttach, provisioner.Object{Device: actor.ID}); refusal != nil {
 		return Opened{}, refusal
 	}
-	if r.Resume != "" {
+	var err error
+	if r.lost, err = s.lost(ctx, actor, r); err != nil {
+		return Opened{}, err
+	}
+	if r.Resume != "" && r.lost == "" {
 		opened, err := s.resume(ctx, actor, r)
 		if err != nil || opened.Session.ID != "" {
 			return opened, err
@@ -258,8 +270,11 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		}
 		// Its own, and those of others on the same laptop: one is open at a time.
 		why := provisioner.CodeSessionElsewhere
-		if len(tried) > 0 {
+		switch {
+		case len(tried) > 0:
 			why = provisioner.CodeGatewayNotReady
+		case r.lost != "":
+			why = provisioner.CodeGatewayLost
 		}
 		var own string // the pool of which its own had a seat
 		for _, id := range append([]string{device.ID}, a.Beside...) {
@@ -280,7 +295,7 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		if err != nil {
 			return err
 		}
-		gateway, index, err := place(tx, device, tried, "")
+		gateway, index, err := place(tx, device, wanted{site: tenant.Site, tried: tried, lost: r.lost})
 		if err != nil {
 			return err
 		}
@@ -307,6 +322,7 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		if err := tx.NoteAgent(device.ID, r.AgentVersion); err != nil {
 			return fmt.Errorf("noting the agent's version: %w", err)
 		}
+		opened.Site = tenant.Site
 		opened.Tunnel, err = s.tunnel(opened.Session, gateway.Gateway, tenant, standing)
 		return err
 	})
@@ -398,7 +414,7 @@ func (s *Service) resume(ctx context.Context, actor provisioner.Actor, r OpenReq
 			return err
 		}
 		tunnel, err := s.tunnel(session, gateway.Gateway, tenant, standing)
-		opened = Opened{Session: session, Tunnel: tunnel, Resumed: true}
+		opened = Opened{Session: session, Tunnel: tunnel, Resumed: true, Site: tenant.Site}
 		return err
 	})
 	return opened, err

@@ -180,7 +180,7 @@ func TestOpenGivesAConfigurationThatWorks(t *testing.T) {
 	opened := w.open(actor, session.OpenRequest{Stream: "a"})
 	want := session.Tunnel{
 		Addresses: []netip.Prefix{netip.MustParsePrefix("10.80.0.2/32")},
-		Gateway:   "gw1", Endpoint: "gw1.stadt.example:51820", PublicKey: sha256.Sum256([]byte("gw1")),
+		Gateway:   "gw1", Probes: []netip.Addr{netip.MustParseAddr("10.80.0.1")}, Endpoint: "gw1.stadt.example:51820", PublicKey: sha256.Sum256([]byte("gw1")),
 		AllowedIPs: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("10.80.0.1/32")},
 		DNSServers: []netip.Addr{netip.MustParseAddr("10.1.0.53")},
 		MTU:        1420, Keepalive: 25 * time.Second,

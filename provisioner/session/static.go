@@ -214,7 +214,7 @@ func (s *Service) writeStatic(tx *store.Writer, actor provisioner.Actor, r Stati
 	if err != nil {
 		return session, gateway, err
 	}
-	g, index, err := place(tx, *d, nil, r.Gateway)
+	g, index, err := place(tx, *d, wanted{only: r.Gateway})
 	if err != nil {
 		return session, gateway, err
 	}

@@ -14,7 +14,8 @@ import (
 type Tunnel struct {
 	Addresses    []netip.Prefix // at most one a family
 	Gateway      string
-	Endpoint     string // host and UDP port
+	Probes       []netip.Addr // the gateway's inside addresses, which answer probes
+	Endpoint     string       // host and UDP port
 	PublicKey    provisioner.Key
 	PresharedKey [32]byte
 	AllowedIPs   []netip.Prefix
@@ -71,10 +72,22 @@ func (s *Service) tunnel(session provisioner.Session, gateway provisioner.Gatewa
 		Addresses: peer.AllowedIPs, Gateway: gateway.Name, Endpoint: gateway.Endpoint, PublicKey: gateway.PublicKey,
 		PresharedKey: peer.PresharedKey, Full: tenant.Policy.Tunnel == provisioner.TunnelFull && !tenant.PasswordOnly(standing),
 		DNSServers: tenant.Policy.DNSServers, DNSDomains: tenant.Policy.DNSDomains,
-		MTU: provisioner.TunnelMTU, Keepalive: provisioner.Keepalive,
+		Probes: probes(gateway, peer.AllowedIPs),
+		MTU:    provisioner.TunnelMTU, Keepalive: provisioner.Keepalive,
 	}
 	t.AllowedIPs = allowedIPs(t, gateway, tenant.Destinations(standing))
 	return t, nil
+}
+
+// probes are the gateway's inside addresses of the families that the laptop has.
+func probes(gateway provisioner.Gateway, own []netip.Prefix) (list []netip.Addr) {
+	v4, v6 := aggregateOf(gateway).GatewayAddresses()
+	for _, a := range []netip.Addr{v4, v6} {
+		if a.IsValid() && slices.ContainsFunc(own, func(p netip.Prefix) bool { return p.Addr().Is4() == a.Is4() }) {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 // allowedIPs is what goes through the tunnel: everything, or what the person

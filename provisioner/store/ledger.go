@@ -389,7 +389,7 @@ func (l *ledger) heard(c Contact) {
 		return
 	}
 	change(l, g)
-	g.state.Connected, g.state.ContactAt, g.state.Epoch, g.state.Revision = c.Connected, c.ContactAt, c.Epoch, c.Revision
+	g.state.Connected, g.state.ContactAt, g.state.Epoch, g.state.Revision, g.state.Load = c.Connected, c.ContactAt, c.Epoch, c.Revision, c.Load
 	if !c.ObservedAt.IsZero() {
 		g.state.ObservedAt = c.ObservedAt
 	}

@@ -146,9 +146,10 @@ func (r *Reader) SeatsFreed(now time.Time) (map[string]seat.Freed, error) {
 	list, err := all(r.aside(), func(s scanner) (v row, err error) { err = s.Scan(&v.pool, &v.Lately, &v.Known); return v, err },
 		`select v.pool, coalesce(sum(case when v.closed_at > $1 then 1 else 0 end), 0), count(*) from session v
 			join pool_share s on s.pool = v.pool and s.tenant = v.tenant and s.held - s.reserved >= s.protected
-			where v.closed_at > 0 and v.closed_at > $2 and v.key_of = '' and v.closed_why not in ($3, $4, $5) group by v.pool`,
+			where v.closed_at > 0 and v.closed_at > $2 and v.key_of = '' and v.closed_why not in ($3, $4, $5, $6, $7, $8) group by v.pool`,
 		ms(now.Add(-seat.RateOver)), ms(now.Add(-seat.RateKnown)),
-		string(provisioner.CodeSessionElsewhere), string(provisioner.CodeGatewayMoved), string(provisioner.CodeGatewayNotReady))
+		string(provisioner.CodeSessionElsewhere), string(provisioner.CodeGatewayMoved), string(provisioner.CodeGatewayNotReady),
+		string(provisioner.CodeGatewayDraining), string(provisioner.CodeGatewayMaintenance), string(provisioner.CodeGatewayLost))
 	freed := make(map[string]seat.Freed, len(list))
 	for _, v := range list {
 		freed[v.pool] = v.Freed

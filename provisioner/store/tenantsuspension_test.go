@@ -154,6 +154,17 @@ func TestSuspensionsOfManyBefore(t *testing.T) {
 // backOverRest takes a database back over 00019_rest.sql.
 func backOverRest() []string {
 	return []string{
+		`alter table gateway drop column weight`, // 00029_fleet.sql
+		`alter table gateway drop column site`,
+		`alter table gateway drop column throughput`,
+		`alter table gateway drop column drain_since`,
+		`alter table gateway drop column drain_by`,
+		`alter table gateway drop column drain_why`,
+		`alter table gateway drop column maintenance_from`,
+		`alter table gateway drop column maintenance_until`,
+		`alter table gateway drop column maintenance_why`,
+		`alter table gateway_contact drop column rate`,
+		`alter table gateway_contact drop column cpu`,
 		`drop table warning`, // 00027_warnings.sql
 		`drop table warning_message`,
 		`drop table warning_state`,

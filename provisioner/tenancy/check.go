@@ -122,6 +122,8 @@ func checkTenant(t provisioner.Tenant) *provisioner.Refusal {
 	switch {
 	case !isName(t.Name):
 		return invalid(kindTenant, t.Name, "ein Name besteht aus höchstens 63 Kleinbuchstaben, Ziffern und Bindestrichen", "a name has lower-case letters, digits and hyphens, at most 63")
+	case t.Site != "" && !isName(t.Site):
+		return invalid(kindTenant, t.Name, "site ist ein Name wie der eines Zugangsservers", "site is a name like that of a gateway")
 	case tooLong(t.DisplayName, t.Land, t.Directory, t.Base, t.StaffGroup, t.Roles.Helpdesk, t.Roles.Planner, t.Roles.TenantAdmin, t.Provider.Operator, t.Provider.Helpdesk, t.Policy.ExternalGroup, t.Priority.Crisis, t.Priority.Control) ||
 		tooLong(t.Provider.Tenants...) || tooLong(t.MailDomains...) || tooLong(t.Policy.DNSDomains...):
 		return invalid(kindTenant, t.Name, "ein Wert ist zu lang oder enthält einen Zeilenumbruch", "a value is too long, or has a line break")
@@ -368,6 +370,12 @@ func checkGateway(g provisioner.Gateway) *provisioner.Refusal {
 		return invalid(kindGateway, g.Name, "endpoint muss ein Rechner mit UDP-Port sein", "endpoint must be a host and a UDP port")
 	case g.Sessions < 1 || g.Sessions > maxSessions:
 		return invalid(kindGateway, g.Name, "sessions muss von 1 bis %d sein", "sessions must be from 1 to %d", maxSessions)
+	case g.Weight < 1 || g.Weight > provisioner.MostWeight:
+		return invalid(kindGateway, g.Name, "weight muss von 1 bis %d sein", "weight must be from 1 to %d", provisioner.MostWeight)
+	case g.Site != "" && !isName(g.Site):
+		return invalid(kindGateway, g.Name, "site ist ein Name wie der eines Zugangsservers", "site is a name like that of a gateway")
+	case g.Throughput < 0 || g.Throughput > provisioner.MostThroughput:
+		return invalid(kindGateway, g.Name, "throughput liegt außerhalb dessen, was ein Rechner kann", "throughput is beyond what a machine can do")
 	case len(g.Tenants) == 0:
 		return invalid(kindGateway, g.Name, "tenants fehlt: niemand könnte es benutzen", "tenants must be given: nobody could use it")
 	case len(slices.Compact(slices.Clone(g.Tenants))) != len(g.Tenants):

@@ -80,6 +80,7 @@ func tenantFields(t provisioner.Tenant) []field {
 	return []field{
 		{"display_name", t.DisplayName},
 		{"land", t.Land},
+		{"site", t.Site},
 		{"directory", t.Directory},
 		{"base", t.Base},
 		{"mail_domains", strings.Join(t.MailDomains, ", ")},
@@ -276,6 +277,9 @@ func gatewayFields(g provisioner.Gateway) []field {
 		{"aggregate.v6", prefixText(g.AggregateV6)},
 		{"tenants", strings.Join(g.Tenants, ", ")},
 		{"masquerade", strconv.FormatBool(g.Masquerade)},
+		{"weight", strconv.FormatInt(g.Weight, 10)},
+		{"site", g.Site},
+		{"throughput", provisioner.BitRateText(g.Throughput)},
 	}
 }
 
@@ -310,6 +314,7 @@ func normal(d Declaration) Declaration {
 		p.Shares = slices.SortedFunc(slices.Values(p.Shares), func(a, b provisioner.PoolShare) int { return strings.Compare(a.Tenant, b.Tenant) })
 	}
 	for i := range d.Gateways {
+		d.Gateways[i].Weight = cmp.Or(d.Gateways[i].Weight, provisioner.DefaultWeight)
 		d.Gateways[i].Tenants = slices.Sorted(slices.Values(d.Gateways[i].Tenants))
 	}
 	return d

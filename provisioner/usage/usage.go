@@ -121,7 +121,7 @@ func reasonOf(code provisioner.Code) capacity.Reason {
 	switch code {
 	case provisioner.CodeNoSeat, provisioner.CodeNoLicence:
 		return capacity.NoSeat
-	case provisioner.CodeNoGateway, provisioner.CodeGatewayFull, provisioner.CodeGatewayNotReady:
+	case provisioner.CodeNoGateway, provisioner.CodeGatewayFull, provisioner.CodeGatewayNotReady, provisioner.CodeGatewaysResting:
 		return capacity.NoGateway
 	case provisioner.CodeCrisisMode, provisioner.CodeOutsideHours:
 		return capacity.NotNow

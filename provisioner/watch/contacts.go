@@ -133,6 +133,13 @@ func (k *Contact) Acknowledged(epoch string, revision int64, removed []string) {
 	})
 }
 
+// Loaded says how busy the gateway is. It is written down with the next word.
+func (k *Contact) Loaded(l provisioner.GatewayLoad) {
+	k.contacts.mu.Lock()
+	defer k.contacts.mu.Unlock()
+	k.row.Load = l
+}
+
 // Observed says that by a time the gateway had told all it saw.
 func (k *Contact) Observed(at time.Time) {
 	k.note(func() { k.row.ContactAt, k.row.ObservedAt = time.Now(), at })

@@ -216,8 +216,10 @@ type TenantDeclaration struct {
 	Products       []*ProductDeclaration `protobuf:"bytes,13,rep,name=products,proto3" json:"products,omitempty"`
 	WorksAgreement *WorksAgreement       `protobuf:"bytes,14,opt,name=works_agreement,json=worksAgreement,proto3" json:"works_agreement,omitempty"`
 	Crisis         *CrisisPlan           `protobuf:"bytes,21,opt,name=crisis,proto3" json:"crisis,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Its people go first to gateways of this site.
+	Site          string `protobuf:"bytes,22,opt,name=site,proto3" json:"site,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TenantDeclaration) Reset() {
@@ -360,6 +362,13 @@ func (x *TenantDeclaration) GetCrisis() *CrisisPlan {
 		return x.Crisis
 	}
 	return nil
+}
+
+func (x *TenantDeclaration) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
 }
 
 // CrisisPlan is what holds in a tenant while its crisis mode is on. Unset: nothing
@@ -1866,12 +1875,18 @@ type GatewayDeclaration struct {
 	// At most this many sessions.
 	Sessions int64 `protobuf:"varint,3,opt,name=sessions,proto3" json:"sessions,omitempty"`
 	// CIDR; one may be empty.
-	AggregateV4   string   `protobuf:"bytes,4,opt,name=aggregate_v4,json=aggregateV4,proto3" json:"aggregate_v4,omitempty"`
-	AggregateV6   string   `protobuf:"bytes,5,opt,name=aggregate_v6,json=aggregateV6,proto3" json:"aggregate_v6,omitempty"`
-	Tenants       []string `protobuf:"bytes,6,rep,name=tenants,proto3" json:"tenants,omitempty"`
-	Masquerade    bool     `protobuf:"varint,7,opt,name=masquerade,proto3" json:"masquerade,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	AggregateV4 string   `protobuf:"bytes,4,opt,name=aggregate_v4,json=aggregateV4,proto3" json:"aggregate_v4,omitempty"`
+	AggregateV6 string   `protobuf:"bytes,5,opt,name=aggregate_v6,json=aggregateV6,proto3" json:"aggregate_v6,omitempty"`
+	Tenants     []string `protobuf:"bytes,6,rep,name=tenants,proto3" json:"tenants,omitempty"`
+	Masquerade  bool     `protobuf:"varint,7,opt,name=masquerade,proto3" json:"masquerade,omitempty"`
+	// Of what is free in the fleet it gets so much more than others. Zero: 100.
+	Weight int64 `protobuf:"varint,8,opt,name=weight,proto3" json:"weight,omitempty"`
+	// Where it stands. Tenants of the same site go there first.
+	Site string `protobuf:"bytes,9,opt,name=site,proto3" json:"site,omitempty"`
+	// What it may carry in both directions together, in bits a second. Zero: whatever it can.
+	ThroughputBits int64 `protobuf:"varint,10,opt,name=throughput_bits,json=throughputBits,proto3" json:"throughput_bits,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GatewayDeclaration) Reset() {
@@ -1951,6 +1966,27 @@ func (x *GatewayDeclaration) GetMasquerade() bool {
 		return x.Masquerade
 	}
 	return false
+}
+
+func (x *GatewayDeclaration) GetWeight() int64 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *GatewayDeclaration) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *GatewayDeclaration) GetThroughputBits() int64 {
+	if x != nil {
+		return x.ThroughputBits
+	}
+	return 0
 }
 
 type DiffRequest struct {
@@ -2407,8 +2443,27 @@ type Gateway struct {
 	CertificateNotAfter  *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=certificate_not_after,json=certificateNotAfter,proto3" json:"certificate_not_after,omitempty"`
 	AgentVersion         string                 `protobuf:"bytes,11,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
 	Tenants              []string               `protobuf:"bytes,12,rep,name=tenants,proto3" json:"tenants,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// Addresses that are taken, and how many there are.
+	AddressesTaken int64  `protobuf:"varint,13,opt,name=addresses_taken,json=addressesTaken,proto3" json:"addresses_taken,omitempty"`
+	Addresses      int64  `protobuf:"varint,14,opt,name=addresses,proto3" json:"addresses,omitempty"`
+	Weight         int64  `protobuf:"varint,15,opt,name=weight,proto3" json:"weight,omitempty"`
+	Site           string `protobuf:"bytes,16,opt,name=site,proto3" json:"site,omitempty"`
+	// In bits a second, both directions together; declared (zero: no limit) and measured.
+	ThroughputLimit int64  `protobuf:"varint,17,opt,name=throughput_limit,json=throughputLimit,proto3" json:"throughput_limit,omitempty"`
+	Throughput      int64  `protobuf:"varint,18,opt,name=throughput,proto3" json:"throughput,omitempty"`
+	CpuPermille     uint32 `protobuf:"varint,19,opt,name=cpu_permille,json=cpuPermille,proto3" json:"cpu_permille,omitempty"`
+	// Of the sessions, those of static peers, which do not move.
+	StaticSessions int64 `protobuf:"varint,20,opt,name=static_sessions,json=staticSessions,proto3" json:"static_sessions,omitempty"`
+	// Unset: it is not drained.
+	Drain *GatewayDrain `protobuf:"bytes,21,opt,name=drain,proto3" json:"drain,omitempty"`
+	// Unset: none is announced.
+	Maintenance *GatewayMaintenance `protobuf:"bytes,22,opt,name=maintenance,proto3" json:"maintenance,omitempty"`
+	// By a drain or a maintenance it takes no sessions now.
+	Leaving bool `protobuf:"varint,23,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	// Its last sign of life is as old as it should be.
+	Heard         bool `protobuf:"varint,24,opt,name=heard,proto3" json:"heard,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Gateway) Reset() {
@@ -2525,6 +2580,620 @@ func (x *Gateway) GetTenants() []string {
 	return nil
 }
 
+func (x *Gateway) GetAddressesTaken() int64 {
+	if x != nil {
+		return x.AddressesTaken
+	}
+	return 0
+}
+
+func (x *Gateway) GetAddresses() int64 {
+	if x != nil {
+		return x.Addresses
+	}
+	return 0
+}
+
+func (x *Gateway) GetWeight() int64 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *Gateway) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *Gateway) GetThroughputLimit() int64 {
+	if x != nil {
+		return x.ThroughputLimit
+	}
+	return 0
+}
+
+func (x *Gateway) GetThroughput() int64 {
+	if x != nil {
+		return x.Throughput
+	}
+	return 0
+}
+
+func (x *Gateway) GetCpuPermille() uint32 {
+	if x != nil {
+		return x.CpuPermille
+	}
+	return 0
+}
+
+func (x *Gateway) GetStaticSessions() int64 {
+	if x != nil {
+		return x.StaticSessions
+	}
+	return 0
+}
+
+func (x *Gateway) GetDrain() *GatewayDrain {
+	if x != nil {
+		return x.Drain
+	}
+	return nil
+}
+
+func (x *Gateway) GetMaintenance() *GatewayMaintenance {
+	if x != nil {
+		return x.Maintenance
+	}
+	return nil
+}
+
+func (x *Gateway) GetLeaving() bool {
+	if x != nil {
+		return x.Leaving
+	}
+	return false
+}
+
+func (x *Gateway) GetHeard() bool {
+	if x != nil {
+		return x.Heard
+	}
+	return false
+}
+
+type GatewayDrain struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Since *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"`
+	// Whoever is there then is moved.
+	Deadline      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GatewayDrain) Reset() {
+	*x = GatewayDrain{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GatewayDrain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GatewayDrain) ProtoMessage() {}
+
+func (x *GatewayDrain) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GatewayDrain.ProtoReflect.Descriptor instead.
+func (*GatewayDrain) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *GatewayDrain) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *GatewayDrain) GetDeadline() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Deadline
+	}
+	return nil
+}
+
+func (x *GatewayDrain) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type GatewayMaintenance struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	Until         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GatewayMaintenance) Reset() {
+	*x = GatewayMaintenance{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GatewayMaintenance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GatewayMaintenance) ProtoMessage() {}
+
+func (x *GatewayMaintenance) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GatewayMaintenance.ProtoReflect.Descriptor instead.
+func (*GatewayMaintenance) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *GatewayMaintenance) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *GatewayMaintenance) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *GatewayMaintenance) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type DrainGatewayRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Gateway string                 `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	// From now on. Zero: at once.
+	WithinMs      int64  `protobuf:"varint,2,opt,name=within_ms,json=withinMs,proto3" json:"within_ms,omitempty"`
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainGatewayRequest) Reset() {
+	*x = DrainGatewayRequest{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainGatewayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainGatewayRequest) ProtoMessage() {}
+
+func (x *DrainGatewayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainGatewayRequest.ProtoReflect.Descriptor instead.
+func (*DrainGatewayRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *DrainGatewayRequest) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *DrainGatewayRequest) GetWithinMs() int64 {
+	if x != nil {
+		return x.WithinMs
+	}
+	return 0
+}
+
+func (x *DrainGatewayRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type DrainGatewayResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gateway       *Gateway               `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainGatewayResponse) Reset() {
+	*x = DrainGatewayResponse{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainGatewayResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainGatewayResponse) ProtoMessage() {}
+
+func (x *DrainGatewayResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainGatewayResponse.ProtoReflect.Descriptor instead.
+func (*DrainGatewayResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *DrainGatewayResponse) GetGateway() *Gateway {
+	if x != nil {
+		return x.Gateway
+	}
+	return nil
+}
+
+type UndrainGatewayRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gateway       string                 `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UndrainGatewayRequest) Reset() {
+	*x = UndrainGatewayRequest{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UndrainGatewayRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UndrainGatewayRequest) ProtoMessage() {}
+
+func (x *UndrainGatewayRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UndrainGatewayRequest.ProtoReflect.Descriptor instead.
+func (*UndrainGatewayRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *UndrainGatewayRequest) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *UndrainGatewayRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type UndrainGatewayResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gateway       *Gateway               `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UndrainGatewayResponse) Reset() {
+	*x = UndrainGatewayResponse{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UndrainGatewayResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UndrainGatewayResponse) ProtoMessage() {}
+
+func (x *UndrainGatewayResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UndrainGatewayResponse.ProtoReflect.Descriptor instead.
+func (*UndrainGatewayResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *UndrainGatewayResponse) GetGateway() *Gateway {
+	if x != nil {
+		return x.Gateway
+	}
+	return nil
+}
+
+type AnnounceMaintenanceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gateway       string                 `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	From          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	Until         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnnounceMaintenanceRequest) Reset() {
+	*x = AnnounceMaintenanceRequest{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnnounceMaintenanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnnounceMaintenanceRequest) ProtoMessage() {}
+
+func (x *AnnounceMaintenanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnnounceMaintenanceRequest.ProtoReflect.Descriptor instead.
+func (*AnnounceMaintenanceRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *AnnounceMaintenanceRequest) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *AnnounceMaintenanceRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *AnnounceMaintenanceRequest) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+func (x *AnnounceMaintenanceRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type AnnounceMaintenanceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gateway       *Gateway               `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnnounceMaintenanceResponse) Reset() {
+	*x = AnnounceMaintenanceResponse{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnnounceMaintenanceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnnounceMaintenanceResponse) ProtoMessage() {}
+
+func (x *AnnounceMaintenanceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnnounceMaintenanceResponse.ProtoReflect.Descriptor instead.
+func (*AnnounceMaintenanceResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *AnnounceMaintenanceResponse) GetGateway() *Gateway {
+	if x != nil {
+		return x.Gateway
+	}
+	return nil
+}
+
+type WithdrawMaintenanceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gateway       string                 `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithdrawMaintenanceRequest) Reset() {
+	*x = WithdrawMaintenanceRequest{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawMaintenanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawMaintenanceRequest) ProtoMessage() {}
+
+func (x *WithdrawMaintenanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawMaintenanceRequest.ProtoReflect.Descriptor instead.
+func (*WithdrawMaintenanceRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *WithdrawMaintenanceRequest) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *WithdrawMaintenanceRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type WithdrawMaintenanceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gateway       *Gateway               `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithdrawMaintenanceResponse) Reset() {
+	*x = WithdrawMaintenanceResponse{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawMaintenanceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawMaintenanceResponse) ProtoMessage() {}
+
+func (x *WithdrawMaintenanceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawMaintenanceResponse.ProtoReflect.Descriptor instead.
+func (*WithdrawMaintenanceResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *WithdrawMaintenanceResponse) GetGateway() *Gateway {
+	if x != nil {
+		return x.Gateway
+	}
+	return nil
+}
+
 var File_heimdraht_v1_admin_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_admin_proto_rawDesc = "" +
@@ -2543,7 +3212,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x12bind_password_file\x18\x05 \x01(\tR\x10bindPasswordFile\x12\x12\n" +
 	"\x04base\x18\x06 \x01(\tR\x04base\x12\x18\n" +
 	"\aflavour\x18\a \x01(\tR\aflavour\x12\x14\n" +
-	"\x05plain\x18\b \x01(\bR\x05plain\"\xd5\x05\n" +
+	"\x05plain\x18\b \x01(\bR\x05plain\"\xe9\x05\n" +
 	"\x11TenantDeclaration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x12\n" +
@@ -2563,7 +3232,8 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\bpriority\x18\x14 \x01(\v2\x1c.heimdraht.v1.PriorityGroupsR\bpriority\x12<\n" +
 	"\bproducts\x18\r \x03(\v2 .heimdraht.v1.ProductDeclarationR\bproducts\x12E\n" +
 	"\x0fworks_agreement\x18\x0e \x01(\v2\x1c.heimdraht.v1.WorksAgreementR\x0eworksAgreement\x120\n" +
-	"\x06crisis\x18\x15 \x01(\v2\x18.heimdraht.v1.CrisisPlanR\x06crisis\"i\n" +
+	"\x06crisis\x18\x15 \x01(\v2\x18.heimdraht.v1.CrisisPlanR\x06crisis\x12\x12\n" +
+	"\x04site\x18\x16 \x01(\tR\x04site\"i\n" +
 	"\n" +
 	"CrisisPlan\x12\x15\n" +
 	"\x06idle_s\x18\x01 \x01(\x03R\x05idleS\x12\x1d\n" +
@@ -2680,7 +3350,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x05seats\x18\x02 \x01(\x03R\x05seats\"A\n" +
 	"\tPoolShare\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1c\n" +
-	"\tguarantee\x18\x02 \x01(\x03R\tguarantee\"\xe0\x01\n" +
+	"\tguarantee\x18\x02 \x01(\x03R\tguarantee\"\xb5\x02\n" +
 	"\x12GatewayDeclaration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12\x1a\n" +
@@ -2690,7 +3360,11 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\atenants\x18\x06 \x03(\tR\atenants\x12\x1e\n" +
 	"\n" +
 	"masquerade\x18\a \x01(\bR\n" +
-	"masquerade\"J\n" +
+	"masquerade\x12\x16\n" +
+	"\x06weight\x18\b \x01(\x03R\x06weight\x12\x12\n" +
+	"\x04site\x18\t \x01(\tR\x04site\x12'\n" +
+	"\x0fthroughput_bits\x18\n" +
+	" \x01(\x03R\x0ethroughputBits\"J\n" +
 	"\vDiffRequest\x12;\n" +
 	"\vdeclaration\x18\x01 \x01(\v2\x19.heimdraht.v1.DeclarationR\vdeclaration\"J\n" +
 	"\fDiffResponse\x12:\n" +
@@ -2715,7 +3389,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x15\n" +
 	"\x13ListGatewaysRequest\"I\n" +
 	"\x14ListGatewaysResponse\x121\n" +
-	"\bgateways\x18\x01 \x03(\v2\x15.heimdraht.v1.GatewayR\bgateways\"\xc6\x03\n" +
+	"\bgateways\x18\x01 \x03(\v2\x15.heimdraht.v1.GatewayR\bgateways\"\xf6\x06\n" +
 	"\aGateway\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12\x16\n" +
@@ -2729,12 +3403,61 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x15certificate_not_after\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x13certificateNotAfter\x12#\n" +
 	"\ragent_version\x18\v \x01(\tR\fagentVersion\x12\x18\n" +
-	"\atenants\x18\f \x03(\tR\atenants2\xa5\x04\n" +
+	"\atenants\x18\f \x03(\tR\atenants\x12'\n" +
+	"\x0faddresses_taken\x18\r \x01(\x03R\x0eaddressesTaken\x12\x1c\n" +
+	"\taddresses\x18\x0e \x01(\x03R\taddresses\x12\x16\n" +
+	"\x06weight\x18\x0f \x01(\x03R\x06weight\x12\x12\n" +
+	"\x04site\x18\x10 \x01(\tR\x04site\x12)\n" +
+	"\x10throughput_limit\x18\x11 \x01(\x03R\x0fthroughputLimit\x12\x1e\n" +
+	"\n" +
+	"throughput\x18\x12 \x01(\x03R\n" +
+	"throughput\x12!\n" +
+	"\fcpu_permille\x18\x13 \x01(\rR\vcpuPermille\x12'\n" +
+	"\x0fstatic_sessions\x18\x14 \x01(\x03R\x0estaticSessions\x120\n" +
+	"\x05drain\x18\x15 \x01(\v2\x1a.heimdraht.v1.GatewayDrainR\x05drain\x12B\n" +
+	"\vmaintenance\x18\x16 \x01(\v2 .heimdraht.v1.GatewayMaintenanceR\vmaintenance\x12\x18\n" +
+	"\aleaving\x18\x17 \x01(\bR\aleaving\x12\x14\n" +
+	"\x05heard\x18\x18 \x01(\bR\x05heard\"\x90\x01\n" +
+	"\fGatewayDrain\x120\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x126\n" +
+	"\bdeadline\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x8e\x01\n" +
+	"\x12GatewayMaintenance\x12.\n" +
+	"\x04from\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"d\n" +
+	"\x13DrainGatewayRequest\x12\x18\n" +
+	"\agateway\x18\x01 \x01(\tR\agateway\x12\x1b\n" +
+	"\twithin_ms\x18\x02 \x01(\x03R\bwithinMs\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"G\n" +
+	"\x14DrainGatewayResponse\x12/\n" +
+	"\agateway\x18\x01 \x01(\v2\x15.heimdraht.v1.GatewayR\agateway\"I\n" +
+	"\x15UndrainGatewayRequest\x12\x18\n" +
+	"\agateway\x18\x01 \x01(\tR\agateway\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"I\n" +
+	"\x16UndrainGatewayResponse\x12/\n" +
+	"\agateway\x18\x01 \x01(\v2\x15.heimdraht.v1.GatewayR\agateway\"\xb0\x01\n" +
+	"\x1aAnnounceMaintenanceRequest\x12\x18\n" +
+	"\agateway\x18\x01 \x01(\tR\agateway\x12.\n" +
+	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"N\n" +
+	"\x1bAnnounceMaintenanceResponse\x12/\n" +
+	"\agateway\x18\x01 \x01(\v2\x15.heimdraht.v1.GatewayR\agateway\"N\n" +
+	"\x1aWithdrawMaintenanceRequest\x12\x18\n" +
+	"\agateway\x18\x01 \x01(\tR\agateway\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"N\n" +
+	"\x1bWithdrawMaintenanceResponse\x12/\n" +
+	"\agateway\x18\x01 \x01(\v2\x15.heimdraht.v1.GatewayR\agateway2\xcd\a\n" +
 	"\fAdminService\x12E\n" +
 	"\x04Diff\x12\x19.heimdraht.v1.DiffRequest\x1a\x1a.heimdraht.v1.DiffResponse\"\x06\xea\xdd\x19\x02\a\b\x12H\n" +
 	"\x05Apply\x12\x1a.heimdraht.v1.ApplyRequest\x1a\x1b.heimdraht.v1.ApplyResponse\"\x06\xea\xdd\x19\x02\a\b\x12n\n" +
 	"\x12CreateGatewayToken\x12'.heimdraht.v1.CreateGatewayTokenRequest\x1a(.heimdraht.v1.CreateGatewayTokenResponse\"\x05\xea\xdd\x19\x01\b\x12\\\n" +
-	"\fListGateways\x12!.heimdraht.v1.ListGatewaysRequest\x1a\".heimdraht.v1.ListGatewaysResponse\"\x05\xea\xdd\x19\x01\b\x12]\n" +
+	"\fListGateways\x12!.heimdraht.v1.ListGatewaysRequest\x1a\".heimdraht.v1.ListGatewaysResponse\"\x05\xea\xdd\x19\x01\b\x12\\\n" +
+	"\fDrainGateway\x12!.heimdraht.v1.DrainGatewayRequest\x1a\".heimdraht.v1.DrainGatewayResponse\"\x05\xea\xdd\x19\x01\b\x12b\n" +
+	"\x0eUndrainGateway\x12#.heimdraht.v1.UndrainGatewayRequest\x1a$.heimdraht.v1.UndrainGatewayResponse\"\x05\xea\xdd\x19\x01\b\x12q\n" +
+	"\x13AnnounceMaintenance\x12(.heimdraht.v1.AnnounceMaintenanceRequest\x1a).heimdraht.v1.AnnounceMaintenanceResponse\"\x05\xea\xdd\x19\x01\b\x12q\n" +
+	"\x13WithdrawMaintenance\x12(.heimdraht.v1.WithdrawMaintenanceRequest\x1a).heimdraht.v1.WithdrawMaintenanceResponse\"\x05\xea\xdd\x19\x01\b\x12]\n" +
 	"\fSwitchCrisis\x12!.heimdraht.v1.SwitchCrisisRequest\x1a\".heimdraht.v1.SwitchCrisisResponse\"\x06\xea\xdd\x19\x02\a\b\x12W\n" +
 	"\n" +
 	"ListCrises\x12\x1f.heimdraht.v1.ListCrisesRequest\x1a .heimdraht.v1.ListCrisesResponse\"\x06\xea\xdd\x19\x02\a\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
@@ -2751,44 +3474,54 @@ func file_heimdraht_v1_admin_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_admin_proto_rawDescData
 }
 
-var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_heimdraht_v1_admin_proto_goTypes = []any{
-	(*Declaration)(nil),                // 0: heimdraht.v1.Declaration
-	(*DirectoryDeclaration)(nil),       // 1: heimdraht.v1.DirectoryDeclaration
-	(*TenantDeclaration)(nil),          // 2: heimdraht.v1.TenantDeclaration
-	(*CrisisPlan)(nil),                 // 3: heimdraht.v1.CrisisPlan
-	(*Crisis)(nil),                     // 4: heimdraht.v1.Crisis
-	(*SwitchCrisisRequest)(nil),        // 5: heimdraht.v1.SwitchCrisisRequest
-	(*SwitchCrisisResponse)(nil),       // 6: heimdraht.v1.SwitchCrisisResponse
-	(*ListCrisesRequest)(nil),          // 7: heimdraht.v1.ListCrisesRequest
-	(*ListCrisesResponse)(nil),         // 8: heimdraht.v1.ListCrisesResponse
-	(*PriorityGroups)(nil),             // 9: heimdraht.v1.PriorityGroups
-	(*ProductDeclaration)(nil),         // 10: heimdraht.v1.ProductDeclaration
-	(*WorksAgreement)(nil),             // 11: heimdraht.v1.WorksAgreement
-	(*HouseRulesDeclaration)(nil),      // 12: heimdraht.v1.HouseRulesDeclaration
-	(*Roles)(nil),                      // 13: heimdraht.v1.Roles
-	(*ProviderRoles)(nil),              // 14: heimdraht.v1.ProviderRoles
-	(*Policy)(nil),                     // 15: heimdraht.v1.Policy
-	(*IdlePolicy)(nil),                 // 16: heimdraht.v1.IdlePolicy
-	(*SecondFactorPolicy)(nil),         // 17: heimdraht.v1.SecondFactorPolicy
-	(*AccessTime)(nil),                 // 18: heimdraht.v1.AccessTime
-	(*NetworkGrant)(nil),               // 19: heimdraht.v1.NetworkGrant
-	(*LicencePoolDeclaration)(nil),     // 20: heimdraht.v1.LicencePoolDeclaration
-	(*ContractDeclaration)(nil),        // 21: heimdraht.v1.ContractDeclaration
-	(*Reserve)(nil),                    // 22: heimdraht.v1.Reserve
-	(*PoolShare)(nil),                  // 23: heimdraht.v1.PoolShare
-	(*GatewayDeclaration)(nil),         // 24: heimdraht.v1.GatewayDeclaration
-	(*DiffRequest)(nil),                // 25: heimdraht.v1.DiffRequest
-	(*DiffResponse)(nil),               // 26: heimdraht.v1.DiffResponse
-	(*Difference)(nil),                 // 27: heimdraht.v1.Difference
-	(*ApplyRequest)(nil),               // 28: heimdraht.v1.ApplyRequest
-	(*ApplyResponse)(nil),              // 29: heimdraht.v1.ApplyResponse
-	(*CreateGatewayTokenRequest)(nil),  // 30: heimdraht.v1.CreateGatewayTokenRequest
-	(*CreateGatewayTokenResponse)(nil), // 31: heimdraht.v1.CreateGatewayTokenResponse
-	(*ListGatewaysRequest)(nil),        // 32: heimdraht.v1.ListGatewaysRequest
-	(*ListGatewaysResponse)(nil),       // 33: heimdraht.v1.ListGatewaysResponse
-	(*Gateway)(nil),                    // 34: heimdraht.v1.Gateway
-	(*timestamppb.Timestamp)(nil),      // 35: google.protobuf.Timestamp
+	(*Declaration)(nil),                 // 0: heimdraht.v1.Declaration
+	(*DirectoryDeclaration)(nil),        // 1: heimdraht.v1.DirectoryDeclaration
+	(*TenantDeclaration)(nil),           // 2: heimdraht.v1.TenantDeclaration
+	(*CrisisPlan)(nil),                  // 3: heimdraht.v1.CrisisPlan
+	(*Crisis)(nil),                      // 4: heimdraht.v1.Crisis
+	(*SwitchCrisisRequest)(nil),         // 5: heimdraht.v1.SwitchCrisisRequest
+	(*SwitchCrisisResponse)(nil),        // 6: heimdraht.v1.SwitchCrisisResponse
+	(*ListCrisesRequest)(nil),           // 7: heimdraht.v1.ListCrisesRequest
+	(*ListCrisesResponse)(nil),          // 8: heimdraht.v1.ListCrisesResponse
+	(*PriorityGroups)(nil),              // 9: heimdraht.v1.PriorityGroups
+	(*ProductDeclaration)(nil),          // 10: heimdraht.v1.ProductDeclaration
+	(*WorksAgreement)(nil),              // 11: heimdraht.v1.WorksAgreement
+	(*HouseRulesDeclaration)(nil),       // 12: heimdraht.v1.HouseRulesDeclaration
+	(*Roles)(nil),                       // 13: heimdraht.v1.Roles
+	(*ProviderRoles)(nil),               // 14: heimdraht.v1.ProviderRoles
+	(*Policy)(nil),                      // 15: heimdraht.v1.Policy
+	(*IdlePolicy)(nil),                  // 16: heimdraht.v1.IdlePolicy
+	(*SecondFactorPolicy)(nil),          // 17: heimdraht.v1.SecondFactorPolicy
+	(*AccessTime)(nil),                  // 18: heimdraht.v1.AccessTime
+	(*NetworkGrant)(nil),                // 19: heimdraht.v1.NetworkGrant
+	(*LicencePoolDeclaration)(nil),      // 20: heimdraht.v1.LicencePoolDeclaration
+	(*ContractDeclaration)(nil),         // 21: heimdraht.v1.ContractDeclaration
+	(*Reserve)(nil),                     // 22: heimdraht.v1.Reserve
+	(*PoolShare)(nil),                   // 23: heimdraht.v1.PoolShare
+	(*GatewayDeclaration)(nil),          // 24: heimdraht.v1.GatewayDeclaration
+	(*DiffRequest)(nil),                 // 25: heimdraht.v1.DiffRequest
+	(*DiffResponse)(nil),                // 26: heimdraht.v1.DiffResponse
+	(*Difference)(nil),                  // 27: heimdraht.v1.Difference
+	(*ApplyRequest)(nil),                // 28: heimdraht.v1.ApplyRequest
+	(*ApplyResponse)(nil),               // 29: heimdraht.v1.ApplyResponse
+	(*CreateGatewayTokenRequest)(nil),   // 30: heimdraht.v1.CreateGatewayTokenRequest
+	(*CreateGatewayTokenResponse)(nil),  // 31: heimdraht.v1.CreateGatewayTokenResponse
+	(*ListGatewaysRequest)(nil),         // 32: heimdraht.v1.ListGatewaysRequest
+	(*ListGatewaysResponse)(nil),        // 33: heimdraht.v1.ListGatewaysResponse
+	(*Gateway)(nil),                     // 34: heimdraht.v1.Gateway
+	(*GatewayDrain)(nil),                // 35: heimdraht.v1.GatewayDrain
+	(*GatewayMaintenance)(nil),          // 36: heimdraht.v1.GatewayMaintenance
+	(*DrainGatewayRequest)(nil),         // 37: heimdraht.v1.DrainGatewayRequest
+	(*DrainGatewayResponse)(nil),        // 38: heimdraht.v1.DrainGatewayResponse
+	(*UndrainGatewayRequest)(nil),       // 39: heimdraht.v1.UndrainGatewayRequest
+	(*UndrainGatewayResponse)(nil),      // 40: heimdraht.v1.UndrainGatewayResponse
+	(*AnnounceMaintenanceRequest)(nil),  // 41: heimdraht.v1.AnnounceMaintenanceRequest
+	(*AnnounceMaintenanceResponse)(nil), // 42: heimdraht.v1.AnnounceMaintenanceResponse
+	(*WithdrawMaintenanceRequest)(nil),  // 43: heimdraht.v1.WithdrawMaintenanceRequest
+	(*WithdrawMaintenanceResponse)(nil), // 44: heimdraht.v1.WithdrawMaintenanceResponse
+	(*timestamppb.Timestamp)(nil),       // 45: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	1,  // 0: heimdraht.v1.Declaration.directories:type_name -> heimdraht.v1.DirectoryDeclaration
@@ -2805,7 +3538,7 @@ var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	11, // 11: heimdraht.v1.TenantDeclaration.works_agreement:type_name -> heimdraht.v1.WorksAgreement
 	3,  // 12: heimdraht.v1.TenantDeclaration.crisis:type_name -> heimdraht.v1.CrisisPlan
 	3,  // 13: heimdraht.v1.Crisis.plan:type_name -> heimdraht.v1.CrisisPlan
-	35, // 14: heimdraht.v1.Crisis.since:type_name -> google.protobuf.Timestamp
+	45, // 14: heimdraht.v1.Crisis.since:type_name -> google.protobuf.Timestamp
 	4,  // 15: heimdraht.v1.SwitchCrisisResponse.crisis:type_name -> heimdraht.v1.Crisis
 	4,  // 16: heimdraht.v1.ListCrisesResponse.crises:type_name -> heimdraht.v1.Crisis
 	17, // 17: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
@@ -2818,27 +3551,47 @@ var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	27, // 24: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
 	0,  // 25: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
 	27, // 26: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
-	35, // 27: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	45, // 27: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
 	34, // 28: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
-	35, // 29: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
-	35, // 30: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
-	25, // 31: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
-	28, // 32: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
-	30, // 33: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
-	32, // 34: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
-	5,  // 35: heimdraht.v1.AdminService.SwitchCrisis:input_type -> heimdraht.v1.SwitchCrisisRequest
-	7,  // 36: heimdraht.v1.AdminService.ListCrises:input_type -> heimdraht.v1.ListCrisesRequest
-	26, // 37: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
-	29, // 38: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
-	31, // 39: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
-	33, // 40: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
-	6,  // 41: heimdraht.v1.AdminService.SwitchCrisis:output_type -> heimdraht.v1.SwitchCrisisResponse
-	8,  // 42: heimdraht.v1.AdminService.ListCrises:output_type -> heimdraht.v1.ListCrisesResponse
-	37, // [37:43] is the sub-list for method output_type
-	31, // [31:37] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	45, // 29: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
+	45, // 30: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
+	35, // 31: heimdraht.v1.Gateway.drain:type_name -> heimdraht.v1.GatewayDrain
+	36, // 32: heimdraht.v1.Gateway.maintenance:type_name -> heimdraht.v1.GatewayMaintenance
+	45, // 33: heimdraht.v1.GatewayDrain.since:type_name -> google.protobuf.Timestamp
+	45, // 34: heimdraht.v1.GatewayDrain.deadline:type_name -> google.protobuf.Timestamp
+	45, // 35: heimdraht.v1.GatewayMaintenance.from:type_name -> google.protobuf.Timestamp
+	45, // 36: heimdraht.v1.GatewayMaintenance.until:type_name -> google.protobuf.Timestamp
+	34, // 37: heimdraht.v1.DrainGatewayResponse.gateway:type_name -> heimdraht.v1.Gateway
+	34, // 38: heimdraht.v1.UndrainGatewayResponse.gateway:type_name -> heimdraht.v1.Gateway
+	45, // 39: heimdraht.v1.AnnounceMaintenanceRequest.from:type_name -> google.protobuf.Timestamp
+	45, // 40: heimdraht.v1.AnnounceMaintenanceRequest.until:type_name -> google.protobuf.Timestamp
+	34, // 41: heimdraht.v1.AnnounceMaintenanceResponse.gateway:type_name -> heimdraht.v1.Gateway
+	34, // 42: heimdraht.v1.WithdrawMaintenanceResponse.gateway:type_name -> heimdraht.v1.Gateway
+	25, // 43: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
+	28, // 44: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
+	30, // 45: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
+	32, // 46: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
+	37, // 47: heimdraht.v1.AdminService.DrainGateway:input_type -> heimdraht.v1.DrainGatewayRequest
+	39, // 48: heimdraht.v1.AdminService.UndrainGateway:input_type -> heimdraht.v1.UndrainGatewayRequest
+	41, // 49: heimdraht.v1.AdminService.AnnounceMaintenance:input_type -> heimdraht.v1.AnnounceMaintenanceRequest
+	43, // 50: heimdraht.v1.AdminService.WithdrawMaintenance:input_type -> heimdraht.v1.WithdrawMaintenanceRequest
+	5,  // 51: heimdraht.v1.AdminService.SwitchCrisis:input_type -> heimdraht.v1.SwitchCrisisRequest
+	7,  // 52: heimdraht.v1.AdminService.ListCrises:input_type -> heimdraht.v1.ListCrisesRequest
+	26, // 53: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
+	29, // 54: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
+	31, // 55: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
+	33, // 56: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
+	38, // 57: heimdraht.v1.AdminService.DrainGateway:output_type -> heimdraht.v1.DrainGatewayResponse
+	40, // 58: heimdraht.v1.AdminService.UndrainGateway:output_type -> heimdraht.v1.UndrainGatewayResponse
+	42, // 59: heimdraht.v1.AdminService.AnnounceMaintenance:output_type -> heimdraht.v1.AnnounceMaintenanceResponse
+	44, // 60: heimdraht.v1.AdminService.WithdrawMaintenance:output_type -> heimdraht.v1.WithdrawMaintenanceResponse
+	6,  // 61: heimdraht.v1.AdminService.SwitchCrisis:output_type -> heimdraht.v1.SwitchCrisisResponse
+	8,  // 62: heimdraht.v1.AdminService.ListCrises:output_type -> heimdraht.v1.ListCrisesResponse
+	53, // [53:63] is the sub-list for method output_type
+	43, // [43:53] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_admin_proto_init() }
@@ -2855,7 +3608,7 @@ func file_heimdraht_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_admin_proto_rawDesc), len(file_heimdraht_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

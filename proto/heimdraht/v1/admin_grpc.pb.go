@@ -19,12 +19,16 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AdminService_Diff_FullMethodName               = "/heimdraht.v1.AdminService/Diff"
-	AdminService_Apply_FullMethodName              = "/heimdraht.v1.AdminService/Apply"
-	AdminService_CreateGatewayToken_FullMethodName = "/heimdraht.v1.AdminService/CreateGatewayToken"
-	AdminService_ListGateways_FullMethodName       = "/heimdraht.v1.AdminService/ListGateways"
-	AdminService_SwitchCrisis_FullMethodName       = "/heimdraht.v1.AdminService/SwitchCrisis"
-	AdminService_ListCrises_FullMethodName         = "/heimdraht.v1.AdminService/ListCrises"
+	AdminService_Diff_FullMethodName                = "/heimdraht.v1.AdminService/Diff"
+	AdminService_Apply_FullMethodName               = "/heimdraht.v1.AdminService/Apply"
+	AdminService_CreateGatewayToken_FullMethodName  = "/heimdraht.v1.AdminService/CreateGatewayToken"
+	AdminService_ListGateways_FullMethodName        = "/heimdraht.v1.AdminService/ListGateways"
+	AdminService_DrainGateway_FullMethodName        = "/heimdraht.v1.AdminService/DrainGateway"
+	AdminService_UndrainGateway_FullMethodName      = "/heimdraht.v1.AdminService/UndrainGateway"
+	AdminService_AnnounceMaintenance_FullMethodName = "/heimdraht.v1.AdminService/AnnounceMaintenance"
+	AdminService_WithdrawMaintenance_FullMethodName = "/heimdraht.v1.AdminService/WithdrawMaintenance"
+	AdminService_SwitchCrisis_FullMethodName        = "/heimdraht.v1.AdminService/SwitchCrisis"
+	AdminService_ListCrises_FullMethodName          = "/heimdraht.v1.AdminService/ListCrises"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -47,6 +51,18 @@ type AdminServiceClient interface {
 	// joins, or joins anew after a new installation.
 	CreateGatewayToken(ctx context.Context, in *CreateGatewayTokenRequest, opts ...grpc.CallOption) (*CreateGatewayTokenResponse, error)
 	ListGateways(ctx context.Context, in *ListGatewaysRequest, opts ...grpc.CallOption) (*ListGatewaysResponse, error)
+	// DrainGateway has a gateway's sessions move to others: no new ones come to it, its
+	// laptops move in a moment in which nobody works, and at the deadline whoever is
+	// left. Idempotent; another deadline takes the place of the former.
+	DrainGateway(ctx context.Context, in *DrainGatewayRequest, opts ...grpc.CallOption) (*DrainGatewayResponse, error)
+	// UndrainGateway has it take sessions again. Idempotent.
+	UndrainGateway(ctx context.Context, in *UndrainGatewayRequest, opts ...grpc.CallOption) (*UndrainGatewayResponse, error)
+	// AnnounceMaintenance says from when to when a gateway is not to be used. It is
+	// drained before, and takes sessions again afterwards. One window a gateway: another
+	// one takes its place.
+	AnnounceMaintenance(ctx context.Context, in *AnnounceMaintenanceRequest, opts ...grpc.CallOption) (*AnnounceMaintenanceResponse, error)
+	// WithdrawMaintenance takes that back. Idempotent.
+	WithdrawMaintenance(ctx context.Context, in *WithdrawMaintenanceRequest, opts ...grpc.CallOption) (*WithdrawMaintenanceResponse, error)
 	// SwitchCrisis switches the policy on that a tenant has prepared for a crisis, or
 	// off. Idempotent; it is recorded with the reason.
 	SwitchCrisis(ctx context.Context, in *SwitchCrisisRequest, opts ...grpc.CallOption) (*SwitchCrisisResponse, error)
@@ -102,6 +118,46 @@ func (c *adminServiceClient) ListGateways(ctx context.Context, in *ListGatewaysR
 	return out, nil
 }
 
+func (c *adminServiceClient) DrainGateway(ctx context.Context, in *DrainGatewayRequest, opts ...grpc.CallOption) (*DrainGatewayResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DrainGatewayResponse)
+	err := c.cc.Invoke(ctx, AdminService_DrainGateway_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) UndrainGateway(ctx context.Context, in *UndrainGatewayRequest, opts ...grpc.CallOption) (*UndrainGatewayResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UndrainGatewayResponse)
+	err := c.cc.Invoke(ctx, AdminService_UndrainGateway_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) AnnounceMaintenance(ctx context.Context, in *AnnounceMaintenanceRequest, opts ...grpc.CallOption) (*AnnounceMaintenanceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AnnounceMaintenanceResponse)
+	err := c.cc.Invoke(ctx, AdminService_AnnounceMaintenance_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) WithdrawMaintenance(ctx context.Context, in *WithdrawMaintenanceRequest, opts ...grpc.CallOption) (*WithdrawMaintenanceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WithdrawMaintenanceResponse)
+	err := c.cc.Invoke(ctx, AdminService_WithdrawMaintenance_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) SwitchCrisis(ctx context.Context, in *SwitchCrisisRequest, opts ...grpc.CallOption) (*SwitchCrisisResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SwitchCrisisResponse)
@@ -142,6 +198,18 @@ type AdminServiceServer interface {
 	// joins, or joins anew after a new installation.
 	CreateGatewayToken(context.Context, *CreateGatewayTokenRequest) (*CreateGatewayTokenResponse, error)
 	ListGateways(context.Context, *ListGatewaysRequest) (*ListGatewaysResponse, error)
+	// DrainGateway has a gateway's sessions move to others: no new ones come to it, its
+	// laptops move in a moment in which nobody works, and at the deadline whoever is
+	// left. Idempotent; another deadline takes the place of the former.
+	DrainGateway(context.Context, *DrainGatewayRequest) (*DrainGatewayResponse, error)
+	// UndrainGateway has it take sessions again. Idempotent.
+	UndrainGateway(context.Context, *UndrainGatewayRequest) (*UndrainGatewayResponse, error)
+	// AnnounceMaintenance says from when to when a gateway is not to be used. It is
+	// drained before, and takes sessions again afterwards. One window a gateway: another
+	// one takes its place.
+	AnnounceMaintenance(context.Context, *AnnounceMaintenanceRequest) (*AnnounceMaintenanceResponse, error)
+	// WithdrawMaintenance takes that back. Idempotent.
+	WithdrawMaintenance(context.Context, *WithdrawMaintenanceRequest) (*WithdrawMaintenanceResponse, error)
 	// SwitchCrisis switches the policy on that a tenant has prepared for a crisis, or
 	// off. Idempotent; it is recorded with the reason.
 	SwitchCrisis(context.Context, *SwitchCrisisRequest) (*SwitchCrisisResponse, error)
@@ -168,6 +236,18 @@ func (UnimplementedAdminServiceServer) CreateGatewayToken(context.Context, *Crea
 }
 func (UnimplementedAdminServiceServer) ListGateways(context.Context, *ListGatewaysRequest) (*ListGatewaysResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListGateways not implemented")
+}
+func (UnimplementedAdminServiceServer) DrainGateway(context.Context, *DrainGatewayRequest) (*DrainGatewayResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DrainGateway not implemented")
+}
+func (UnimplementedAdminServiceServer) UndrainGateway(context.Context, *UndrainGatewayRequest) (*UndrainGatewayResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UndrainGateway not implemented")
+}
+func (UnimplementedAdminServiceServer) AnnounceMaintenance(context.Context, *AnnounceMaintenanceRequest) (*AnnounceMaintenanceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AnnounceMaintenance not implemented")
+}
+func (UnimplementedAdminServiceServer) WithdrawMaintenance(context.Context, *WithdrawMaintenanceRequest) (*WithdrawMaintenanceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WithdrawMaintenance not implemented")
 }
 func (UnimplementedAdminServiceServer) SwitchCrisis(context.Context, *SwitchCrisisRequest) (*SwitchCrisisResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SwitchCrisis not implemented")
@@ -268,6 +348,78 @@ func _AdminService_ListGateways_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_DrainGateway_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DrainGatewayRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).DrainGateway(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_DrainGateway_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).DrainGateway(ctx, req.(*DrainGatewayRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_UndrainGateway_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UndrainGatewayRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).UndrainGateway(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_UndrainGateway_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).UndrainGateway(ctx, req.(*UndrainGatewayRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_AnnounceMaintenance_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AnnounceMaintenanceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).AnnounceMaintenance(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_AnnounceMaintenance_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).AnnounceMaintenance(ctx, req.(*AnnounceMaintenanceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_WithdrawMaintenance_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WithdrawMaintenanceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).WithdrawMaintenance(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_WithdrawMaintenance_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).WithdrawMaintenance(ctx, req.(*WithdrawMaintenanceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_SwitchCrisis_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SwitchCrisisRequest)
 	if err := dec(in); err != nil {
@@ -326,6 +478,22 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListGateways",
 			Handler:    _AdminService_ListGateways_Handler,
+		},
+		{
+			MethodName: "DrainGateway",
+			Handler:    _AdminService_DrainGateway_Handler,
+		},
+		{
+			MethodName: "UndrainGateway",
+			Handler:    _AdminService_UndrainGateway_Handler,
+		},
+		{
+			MethodName: "AnnounceMaintenance",
+			Handler:    _AdminService_AnnounceMaintenance_Handler,
+		},
+		{
+			MethodName: "WithdrawMaintenance",
+			Handler:    _AdminService_WithdrawMaintenance_Handler,
 		},
 		{
 			MethodName: "SwitchCrisis",

@@ -383,8 +383,10 @@ type SyncAcknowledgement struct {
 	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Sessions removed ahead of `revision` by a Removal.
 	RemovedSessions []string `protobuf:"bytes,3,rep,name=removed_sessions,json=removedSessions,proto3" json:"removed_sessions,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Unset: not measured yet.
+	Load          *GatewayLoad `protobuf:"bytes,4,opt,name=load,proto3" json:"load,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SyncAcknowledgement) Reset() {
@@ -438,6 +440,76 @@ func (x *SyncAcknowledgement) GetRemovedSessions() []string {
 	return nil
 }
 
+func (x *SyncAcknowledgement) GetLoad() *GatewayLoad {
+	if x != nil {
+		return x.Load
+	}
+	return nil
+}
+
+// GatewayLoad is how busy a gateway is, so that sessions go where there is room.
+type GatewayLoad struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the tunnels moved, over half a minute or so.
+	ReceivedBytesPerSecond uint64 `protobuf:"varint,1,opt,name=received_bytes_per_second,json=receivedBytesPerSecond,proto3" json:"received_bytes_per_second,omitempty"`
+	SentBytesPerSecond     uint64 `protobuf:"varint,2,opt,name=sent_bytes_per_second,json=sentBytesPerSecond,proto3" json:"sent_bytes_per_second,omitempty"`
+	// Of the machine's processors together, in thousandths. Zero: not known.
+	CpuPermille   uint32 `protobuf:"varint,3,opt,name=cpu_permille,json=cpuPermille,proto3" json:"cpu_permille,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GatewayLoad) Reset() {
+	*x = GatewayLoad{}
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GatewayLoad) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GatewayLoad) ProtoMessage() {}
+
+func (x *GatewayLoad) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GatewayLoad.ProtoReflect.Descriptor instead.
+func (*GatewayLoad) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GatewayLoad) GetReceivedBytesPerSecond() uint64 {
+	if x != nil {
+		return x.ReceivedBytesPerSecond
+	}
+	return 0
+}
+
+func (x *GatewayLoad) GetSentBytesPerSecond() uint64 {
+	if x != nil {
+		return x.SentBytesPerSecond
+	}
+	return 0
+}
+
+func (x *GatewayLoad) GetCpuPermille() uint32 {
+	if x != nil {
+		return x.CpuPermille
+	}
+	return 0
+}
+
 // SyncObservation reports what the device counted since the last pass. It
 // names only peers that moved. Times are ages, so that a gateway's wrong clock
 // does no harm.
@@ -452,7 +524,7 @@ type SyncObservation struct {
 
 func (x *SyncObservation) Reset() {
 	*x = SyncObservation{}
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -464,7 +536,7 @@ func (x *SyncObservation) String() string {
 func (*SyncObservation) ProtoMessage() {}
 
 func (x *SyncObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -477,7 +549,7 @@ func (x *SyncObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncObservation.ProtoReflect.Descriptor instead.
 func (*SyncObservation) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SyncObservation) GetPeers() []*PeerObservation {
@@ -508,7 +580,7 @@ type PeerObservation struct {
 
 func (x *PeerObservation) Reset() {
 	*x = PeerObservation{}
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -520,7 +592,7 @@ func (x *PeerObservation) String() string {
 func (*PeerObservation) ProtoMessage() {}
 
 func (x *PeerObservation) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -533,7 +605,7 @@ func (x *PeerObservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeerObservation.ProtoReflect.Descriptor instead.
 func (*PeerObservation) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PeerObservation) GetSessionId() string {
@@ -581,7 +653,7 @@ type SyncResponse struct {
 
 func (x *SyncResponse) Reset() {
 	*x = SyncResponse{}
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -593,7 +665,7 @@ func (x *SyncResponse) String() string {
 func (*SyncResponse) ProtoMessage() {}
 
 func (x *SyncResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -606,7 +678,7 @@ func (x *SyncResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SyncResponse.ProtoReflect.Descriptor instead.
 func (*SyncResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SyncResponse) GetOrder() isSyncResponse_Order {
@@ -729,7 +801,7 @@ type GatewayConfiguration struct {
 
 func (x *GatewayConfiguration) Reset() {
 	*x = GatewayConfiguration{}
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +813,7 @@ func (x *GatewayConfiguration) String() string {
 func (*GatewayConfiguration) ProtoMessage() {}
 
 func (x *GatewayConfiguration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +826,7 @@ func (x *GatewayConfiguration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayConfiguration.ProtoReflect.Descriptor instead.
 func (*GatewayConfiguration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GatewayConfiguration) GetName() string {
@@ -818,7 +890,7 @@ type SnapshotBegin struct {
 
 func (x *SnapshotBegin) Reset() {
 	*x = SnapshotBegin{}
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +902,7 @@ func (x *SnapshotBegin) String() string {
 func (*SnapshotBegin) ProtoMessage() {}
 
 func (x *SnapshotBegin) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +915,7 @@ func (x *SnapshotBegin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotBegin.ProtoReflect.Descriptor instead.
 func (*SnapshotBegin) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SnapshotBegin) GetEpoch() string {
@@ -870,7 +942,7 @@ type SnapshotPage struct {
 
 func (x *SnapshotPage) Reset() {
 	*x = SnapshotPage{}
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -882,7 +954,7 @@ func (x *SnapshotPage) String() string {
 func (*SnapshotPage) ProtoMessage() {}
 
 func (x *SnapshotPage) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -895,7 +967,7 @@ func (x *SnapshotPage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotPage.ProtoReflect.Descriptor instead.
 func (*SnapshotPage) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SnapshotPage) GetPeers() []*Peer {
@@ -917,7 +989,7 @@ type SnapshotEnd struct {
 
 func (x *SnapshotEnd) Reset() {
 	*x = SnapshotEnd{}
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -929,7 +1001,7 @@ func (x *SnapshotEnd) String() string {
 func (*SnapshotEnd) ProtoMessage() {}
 
 func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -942,7 +1014,7 @@ func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotEnd.ProtoReflect.Descriptor instead.
 func (*SnapshotEnd) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SnapshotEnd) GetEpoch() string {
@@ -980,7 +1052,7 @@ type Delta struct {
 
 func (x *Delta) Reset() {
 	*x = Delta{}
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -992,7 +1064,7 @@ func (x *Delta) String() string {
 func (*Delta) ProtoMessage() {}
 
 func (x *Delta) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1005,7 +1077,7 @@ func (x *Delta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delta.ProtoReflect.Descriptor instead.
 func (*Delta) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Delta) GetEpoch() string {
@@ -1058,7 +1130,7 @@ type Removal struct {
 
 func (x *Removal) Reset() {
 	*x = Removal{}
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1142,7 @@ func (x *Removal) String() string {
 func (*Removal) ProtoMessage() {}
 
 func (x *Removal) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1155,7 @@ func (x *Removal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Removal.ProtoReflect.Descriptor instead.
 func (*Removal) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Removal) GetEpoch() string {
@@ -1125,7 +1197,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1137,7 +1209,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1150,7 +1222,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Peer) GetSessionId() string {
@@ -1213,11 +1285,16 @@ const file_heimdraht_v1_gateway_proto_rawDesc = "" +
 	"\x14wireguard_public_key\x18\x03 \x01(\fR\x12wireguardPublicKey\x12#\n" +
 	"\ragent_version\x18\x04 \x01(\tR\fagentVersion\"(\n" +
 	"\x0eSnapshotWanted\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"r\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\"\xa1\x01\n" +
 	"\x13SyncAcknowledgement\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12)\n" +
-	"\x10removed_sessions\x18\x03 \x03(\tR\x0fremovedSessions\"b\n" +
+	"\x10removed_sessions\x18\x03 \x03(\tR\x0fremovedSessions\x12-\n" +
+	"\x04load\x18\x04 \x01(\v2\x19.heimdraht.v1.GatewayLoadR\x04load\"\x9e\x01\n" +
+	"\vGatewayLoad\x129\n" +
+	"\x19received_bytes_per_second\x18\x01 \x01(\x04R\x16receivedBytesPerSecond\x121\n" +
+	"\x15sent_bytes_per_second\x18\x02 \x01(\x04R\x12sentBytesPerSecond\x12!\n" +
+	"\fcpu_permille\x18\x03 \x01(\rR\vcpuPermille\"b\n" +
 	"\x0fSyncObservation\x123\n" +
 	"\x05peers\x18\x01 \x03(\v2\x1d.heimdraht.v1.PeerObservationR\x05peers\x12\x1a\n" +
 	"\bcomplete\x18\x02 \x01(\bR\bcomplete\"\xc8\x01\n" +
@@ -1293,7 +1370,7 @@ func file_heimdraht_v1_gateway_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_gateway_proto_rawDescData
 }
 
-var file_heimdraht_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_heimdraht_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_heimdraht_v1_gateway_proto_goTypes = []any{
 	(*JoinRequest)(nil),           // 0: heimdraht.v1.JoinRequest
 	(*JoinResponse)(nil),          // 1: heimdraht.v1.JoinResponse
@@ -1301,45 +1378,47 @@ var file_heimdraht_v1_gateway_proto_goTypes = []any{
 	(*SyncHello)(nil),             // 3: heimdraht.v1.SyncHello
 	(*SnapshotWanted)(nil),        // 4: heimdraht.v1.SnapshotWanted
 	(*SyncAcknowledgement)(nil),   // 5: heimdraht.v1.SyncAcknowledgement
-	(*SyncObservation)(nil),       // 6: heimdraht.v1.SyncObservation
-	(*PeerObservation)(nil),       // 7: heimdraht.v1.PeerObservation
-	(*SyncResponse)(nil),          // 8: heimdraht.v1.SyncResponse
-	(*GatewayConfiguration)(nil),  // 9: heimdraht.v1.GatewayConfiguration
-	(*SnapshotBegin)(nil),         // 10: heimdraht.v1.SnapshotBegin
-	(*SnapshotPage)(nil),          // 11: heimdraht.v1.SnapshotPage
-	(*SnapshotEnd)(nil),           // 12: heimdraht.v1.SnapshotEnd
-	(*Delta)(nil),                 // 13: heimdraht.v1.Delta
-	(*Removal)(nil),               // 14: heimdraht.v1.Removal
-	(*Peer)(nil),                  // 15: heimdraht.v1.Peer
-	(*Certificate)(nil),           // 16: heimdraht.v1.Certificate
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*GatewayLoad)(nil),           // 6: heimdraht.v1.GatewayLoad
+	(*SyncObservation)(nil),       // 7: heimdraht.v1.SyncObservation
+	(*PeerObservation)(nil),       // 8: heimdraht.v1.PeerObservation
+	(*SyncResponse)(nil),          // 9: heimdraht.v1.SyncResponse
+	(*GatewayConfiguration)(nil),  // 10: heimdraht.v1.GatewayConfiguration
+	(*SnapshotBegin)(nil),         // 11: heimdraht.v1.SnapshotBegin
+	(*SnapshotPage)(nil),          // 12: heimdraht.v1.SnapshotPage
+	(*SnapshotEnd)(nil),           // 13: heimdraht.v1.SnapshotEnd
+	(*Delta)(nil),                 // 14: heimdraht.v1.Delta
+	(*Removal)(nil),               // 15: heimdraht.v1.Removal
+	(*Peer)(nil),                  // 16: heimdraht.v1.Peer
+	(*Certificate)(nil),           // 17: heimdraht.v1.Certificate
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_gateway_proto_depIdxs = []int32{
-	16, // 0: heimdraht.v1.JoinResponse.certificate:type_name -> heimdraht.v1.Certificate
+	17, // 0: heimdraht.v1.JoinResponse.certificate:type_name -> heimdraht.v1.Certificate
 	3,  // 1: heimdraht.v1.SyncRequest.hello:type_name -> heimdraht.v1.SyncHello
 	5,  // 2: heimdraht.v1.SyncRequest.acknowledgement:type_name -> heimdraht.v1.SyncAcknowledgement
-	6,  // 3: heimdraht.v1.SyncRequest.observation:type_name -> heimdraht.v1.SyncObservation
+	7,  // 3: heimdraht.v1.SyncRequest.observation:type_name -> heimdraht.v1.SyncObservation
 	4,  // 4: heimdraht.v1.SyncRequest.snapshot_wanted:type_name -> heimdraht.v1.SnapshotWanted
-	7,  // 5: heimdraht.v1.SyncObservation.peers:type_name -> heimdraht.v1.PeerObservation
-	10, // 6: heimdraht.v1.SyncResponse.snapshot_begin:type_name -> heimdraht.v1.SnapshotBegin
-	11, // 7: heimdraht.v1.SyncResponse.snapshot_page:type_name -> heimdraht.v1.SnapshotPage
-	12, // 8: heimdraht.v1.SyncResponse.snapshot_end:type_name -> heimdraht.v1.SnapshotEnd
-	13, // 9: heimdraht.v1.SyncResponse.delta:type_name -> heimdraht.v1.Delta
-	14, // 10: heimdraht.v1.SyncResponse.removal:type_name -> heimdraht.v1.Removal
-	9,  // 11: heimdraht.v1.SyncResponse.configuration:type_name -> heimdraht.v1.GatewayConfiguration
-	17, // 12: heimdraht.v1.GatewayConfiguration.server_time:type_name -> google.protobuf.Timestamp
-	15, // 13: heimdraht.v1.SnapshotPage.peers:type_name -> heimdraht.v1.Peer
-	15, // 14: heimdraht.v1.Delta.peers:type_name -> heimdraht.v1.Peer
-	17, // 15: heimdraht.v1.Peer.not_after:type_name -> google.protobuf.Timestamp
-	0,  // 16: heimdraht.v1.GatewayService.Join:input_type -> heimdraht.v1.JoinRequest
-	2,  // 17: heimdraht.v1.GatewayService.Sync:input_type -> heimdraht.v1.SyncRequest
-	1,  // 18: heimdraht.v1.GatewayService.Join:output_type -> heimdraht.v1.JoinResponse
-	8,  // 19: heimdraht.v1.GatewayService.Sync:output_type -> heimdraht.v1.SyncResponse
-	18, // [18:20] is the sub-list for method output_type
-	16, // [16:18] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	6,  // 5: heimdraht.v1.SyncAcknowledgement.load:type_name -> heimdraht.v1.GatewayLoad
+	8,  // 6: heimdraht.v1.SyncObservation.peers:type_name -> heimdraht.v1.PeerObservation
+	11, // 7: heimdraht.v1.SyncResponse.snapshot_begin:type_name -> heimdraht.v1.SnapshotBegin
+	12, // 8: heimdraht.v1.SyncResponse.snapshot_page:type_name -> heimdraht.v1.SnapshotPage
+	13, // 9: heimdraht.v1.SyncResponse.snapshot_end:type_name -> heimdraht.v1.SnapshotEnd
+	14, // 10: heimdraht.v1.SyncResponse.delta:type_name -> heimdraht.v1.Delta
+	15, // 11: heimdraht.v1.SyncResponse.removal:type_name -> heimdraht.v1.Removal
+	10, // 12: heimdraht.v1.SyncResponse.configuration:type_name -> heimdraht.v1.GatewayConfiguration
+	18, // 13: heimdraht.v1.GatewayConfiguration.server_time:type_name -> google.protobuf.Timestamp
+	16, // 14: heimdraht.v1.SnapshotPage.peers:type_name -> heimdraht.v1.Peer
+	16, // 15: heimdraht.v1.Delta.peers:type_name -> heimdraht.v1.Peer
+	18, // 16: heimdraht.v1.Peer.not_after:type_name -> google.protobuf.Timestamp
+	0,  // 17: heimdraht.v1.GatewayService.Join:input_type -> heimdraht.v1.JoinRequest
+	2,  // 18: heimdraht.v1.GatewayService.Sync:input_type -> heimdraht.v1.SyncRequest
+	1,  // 19: heimdraht.v1.GatewayService.Join:output_type -> heimdraht.v1.JoinResponse
+	9,  // 20: heimdraht.v1.GatewayService.Sync:output_type -> heimdraht.v1.SyncResponse
+	19, // [19:21] is the sub-list for method output_type
+	17, // [17:19] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_gateway_proto_init() }
@@ -1355,8 +1434,8 @@ func file_heimdraht_v1_gateway_proto_init() {
 		(*SyncRequest_Observation)(nil),
 		(*SyncRequest_SnapshotWanted)(nil),
 	}
-	file_heimdraht_v1_gateway_proto_msgTypes[7].OneofWrappers = []any{}
-	file_heimdraht_v1_gateway_proto_msgTypes[8].OneofWrappers = []any{
+	file_heimdraht_v1_gateway_proto_msgTypes[8].OneofWrappers = []any{}
+	file_heimdraht_v1_gateway_proto_msgTypes[9].OneofWrappers = []any{
 		(*SyncResponse_SnapshotBegin)(nil),
 		(*SyncResponse_SnapshotPage)(nil),
 		(*SyncResponse_SnapshotEnd)(nil),
@@ -1370,7 +1449,7 @@ func file_heimdraht_v1_gateway_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_gateway_proto_rawDesc), len(file_heimdraht_v1_gateway_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

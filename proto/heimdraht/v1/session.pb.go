@@ -220,7 +220,10 @@ type OpenSession struct {
 	Clock *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=clock,proto3" json:"clock,omitempty"`
 	// Where there is no seat the laptop waits for one (SessionWaiting). Else it is
 	// refused with no-seat, as programs know it that do not know how to wait.
-	Waits         bool `protobuf:"varint,4,opt,name=waits,proto3" json:"waits,omitempty"`
+	Waits bool `protobuf:"varint,4,opt,name=waits,proto3" json:"waits,omitempty"`
+	// The gateway of the session named in `resume` answers no probe. If nothing is
+	// heard from it here either, another session is opened on another gateway.
+	GatewaySilent bool `protobuf:"varint,20,opt,name=gateway_silent,json=gatewaySilent,proto3" json:"gateway_silent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -279,6 +282,13 @@ func (x *OpenSession) GetClock() *timestamppb.Timestamp {
 func (x *OpenSession) GetWaits() bool {
 	if x != nil {
 		return x.Waits
+	}
+	return false
+}
+
+func (x *OpenSession) GetGatewaySilent() bool {
+	if x != nil {
+		return x.GatewaySilent
 	}
 	return false
 }
@@ -653,6 +663,7 @@ type AttachResponse struct {
 	//	*AttachResponse_Ending
 	//	*AttachResponse_Idle
 	//	*AttachResponse_Waiting
+	//	*AttachResponse_Unheard
 	Order         isAttachResponse_Order `protobuf_oneof:"order"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -758,6 +769,15 @@ func (x *AttachResponse) GetWaiting() *SessionWaiting {
 	return nil
 }
 
+func (x *AttachResponse) GetUnheard() *GatewayUnheard {
+	if x != nil {
+		if x, ok := x.Order.(*AttachResponse_Unheard); ok {
+			return x.Unheard
+		}
+	}
+	return nil
+}
+
 type isAttachResponse_Order interface {
 	isAttachResponse_Order()
 }
@@ -795,6 +815,10 @@ type AttachResponse_Waiting struct {
 	Waiting *SessionWaiting `protobuf:"bytes,7,opt,name=waiting,proto3,oneof"`
 }
 
+type AttachResponse_Unheard struct {
+	Unheard *GatewayUnheard `protobuf:"bytes,20,opt,name=unheard,proto3,oneof"`
+}
+
 func (*AttachResponse_Opened) isAttachResponse_Order() {}
 
 func (*AttachResponse_Renewed) isAttachResponse_Order() {}
@@ -808,6 +832,64 @@ func (*AttachResponse_Ending) isAttachResponse_Order() {}
 func (*AttachResponse_Idle) isAttachResponse_Order() {}
 
 func (*AttachResponse_Waiting) isAttachResponse_Order() {}
+
+func (*AttachResponse_Unheard) isAttachResponse_Order() {}
+
+// GatewayUnheard says that the control plane hears nothing from the gateway of a
+// session. The laptop probes it: one that answers is cut off, and carries on; of one
+// that does not the laptop says so (OpenSession.gateway_silent).
+type GatewayUnheard struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// Over so many milliseconds the laptops of this gateway spread what they do about it.
+	SpreadMs      int64 `protobuf:"varint,2,opt,name=spread_ms,json=spreadMs,proto3" json:"spread_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GatewayUnheard) Reset() {
+	*x = GatewayUnheard{}
+	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GatewayUnheard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GatewayUnheard) ProtoMessage() {}
+
+func (x *GatewayUnheard) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GatewayUnheard.ProtoReflect.Descriptor instead.
+func (*GatewayUnheard) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GatewayUnheard) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *GatewayUnheard) GetSpreadMs() int64 {
+	if x != nil {
+		return x.SpreadMs
+	}
+	return 0
+}
 
 // SessionWaiting answers an opening for which there is no seat: the laptop has a
 // place in the queue as long as it holds its stream, and gets SessionOpened when
@@ -829,7 +911,7 @@ type SessionWaiting struct {
 
 func (x *SessionWaiting) Reset() {
 	*x = SessionWaiting{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -841,7 +923,7 @@ func (x *SessionWaiting) String() string {
 func (*SessionWaiting) ProtoMessage() {}
 
 func (x *SessionWaiting) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -854,7 +936,7 @@ func (x *SessionWaiting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionWaiting.ProtoReflect.Descriptor instead.
 func (*SessionWaiting) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SessionWaiting) GetPosition() int64 {
@@ -903,7 +985,7 @@ type SessionEnding struct {
 
 func (x *SessionEnding) Reset() {
 	*x = SessionEnding{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -915,7 +997,7 @@ func (x *SessionEnding) String() string {
 func (*SessionEnding) ProtoMessage() {}
 
 func (x *SessionEnding) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -928,7 +1010,7 @@ func (x *SessionEnding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEnding.ProtoReflect.Descriptor instead.
 func (*SessionEnding) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SessionEnding) GetSessionId() string {
@@ -973,7 +1055,7 @@ type SessionOpened struct {
 
 func (x *SessionOpened) Reset() {
 	*x = SessionOpened{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -985,7 +1067,7 @@ func (x *SessionOpened) String() string {
 func (*SessionOpened) ProtoMessage() {}
 
 func (x *SessionOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -998,7 +1080,7 @@ func (x *SessionOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionOpened.ProtoReflect.Descriptor instead.
 func (*SessionOpened) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SessionOpened) GetSessionId() string {
@@ -1071,13 +1153,16 @@ type TunnelConfiguration struct {
 	DnsDomains           []string `protobuf:"bytes,9,rep,name=dns_domains,json=dnsDomains,proto3" json:"dns_domains,omitempty"`
 	Mtu                  uint32   `protobuf:"varint,10,opt,name=mtu,proto3" json:"mtu,omitempty"`
 	PersistentKeepaliveS uint32   `protobuf:"varint,11,opt,name=persistent_keepalive_s,json=persistentKeepaliveS,proto3" json:"persistent_keepalive_s,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// Inside addresses of the gateway, which answer a probe (an echo request). A laptop
+	// whose traffic gets no answer asks them whether the gateway is there.
+	GatewayAddresses []string `protobuf:"bytes,20,rep,name=gateway_addresses,json=gatewayAddresses,proto3" json:"gateway_addresses,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *TunnelConfiguration) Reset() {
 	*x = TunnelConfiguration{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1174,7 @@ func (x *TunnelConfiguration) String() string {
 func (*TunnelConfiguration) ProtoMessage() {}
 
 func (x *TunnelConfiguration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1102,7 +1187,7 @@ func (x *TunnelConfiguration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TunnelConfiguration.ProtoReflect.Descriptor instead.
 func (*TunnelConfiguration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TunnelConfiguration) GetAddresses() []string {
@@ -1182,6 +1267,13 @@ func (x *TunnelConfiguration) GetPersistentKeepaliveS() uint32 {
 	return 0
 }
 
+func (x *TunnelConfiguration) GetGatewayAddresses() []string {
+	if x != nil {
+		return x.GatewayAddresses
+	}
+	return nil
+}
+
 type SessionRenewed struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	SessionId  string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
@@ -1200,7 +1292,7 @@ type SessionRenewed struct {
 
 func (x *SessionRenewed) Reset() {
 	*x = SessionRenewed{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1212,7 +1304,7 @@ func (x *SessionRenewed) String() string {
 func (*SessionRenewed) ProtoMessage() {}
 
 func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1225,7 +1317,7 @@ func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRenewed.ProtoReflect.Descriptor instead.
 func (*SessionRenewed) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SessionRenewed) GetSessionId() string {
@@ -1280,7 +1372,7 @@ type SessionClosed struct {
 
 func (x *SessionClosed) Reset() {
 	*x = SessionClosed{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1292,7 +1384,7 @@ func (x *SessionClosed) String() string {
 func (*SessionClosed) ProtoMessage() {}
 
 func (x *SessionClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1305,7 +1397,7 @@ func (x *SessionClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionClosed.ProtoReflect.Descriptor instead.
 func (*SessionClosed) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SessionClosed) GetSessionId() string {
@@ -1335,12 +1427,13 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\x04open\x18\x01 \x01(\v2\x19.heimdraht.v1.OpenSessionH\x00R\x04open\x122\n" +
 	"\x05renew\x18\x02 \x01(\v2\x1a.heimdraht.v1.RenewSessionH\x00R\x05renew\x122\n" +
 	"\x05close\x18\x03 \x01(\v2\x1a.heimdraht.v1.CloseSessionH\x00R\x05closeB\a\n" +
-	"\x05event\"\x92\x01\n" +
+	"\x05event\"\xb9\x01\n" +
 	"\vOpenSession\x12\x16\n" +
 	"\x06resume\x18\x01 \x01(\tR\x06resume\x12#\n" +
 	"\ragent_version\x18\x02 \x01(\tR\fagentVersion\x120\n" +
 	"\x05clock\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05clock\x12\x14\n" +
-	"\x05waits\x18\x04 \x01(\bR\x05waits\"\x8a\x01\n" +
+	"\x05waits\x18\x04 \x01(\bR\x05waits\x12%\n" +
+	"\x0egateway_silent\x18\x14 \x01(\bR\rgatewaySilent\"\x8a\x01\n" +
 	"\fRenewSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12)\n" +
@@ -1367,7 +1460,7 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\tprocesses\x18\x02 \x03(\tR\tprocesses\"-\n" +
 	"\fCloseSession\x12\x1d\n" +
 	"\n" +
-	"session_id\x18\x01 \x01(\tR\tsessionId\"\x98\x03\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\"\xd2\x03\n" +
 	"\x0eAttachResponse\x125\n" +
 	"\x06opened\x18\x01 \x01(\v2\x1b.heimdraht.v1.SessionOpenedH\x00R\x06opened\x128\n" +
 	"\arenewed\x18\x02 \x01(\v2\x1c.heimdraht.v1.SessionRenewedH\x00R\arenewed\x125\n" +
@@ -1375,8 +1468,13 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\arefused\x18\x04 \x01(\v2\x15.heimdraht.v1.RefusalH\x00R\arefused\x125\n" +
 	"\x06ending\x18\x05 \x01(\v2\x1b.heimdraht.v1.SessionEndingH\x00R\x06ending\x121\n" +
 	"\x04idle\x18\x06 \x01(\v2\x1b.heimdraht.v1.SessionEndingH\x00R\x04idle\x128\n" +
-	"\awaiting\x18\a \x01(\v2\x1c.heimdraht.v1.SessionWaitingH\x00R\awaitingB\a\n" +
-	"\x05order\"\xba\x01\n" +
+	"\awaiting\x18\a \x01(\v2\x1c.heimdraht.v1.SessionWaitingH\x00R\awaiting\x128\n" +
+	"\aunheard\x18\x14 \x01(\v2\x1c.heimdraht.v1.GatewayUnheardH\x00R\aunheardB\a\n" +
+	"\x05order\"L\n" +
+	"\x0eGatewayUnheard\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n" +
+	"\tspread_ms\x18\x02 \x01(\x03R\bspreadMs\"\xba\x01\n" +
 	"\x0eSessionWaiting\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x03R\bposition\x12-\n" +
 	"\x10expected_wait_ms\x18\x02 \x01(\x03H\x00R\x0eexpectedWaitMs\x88\x01\x01\x12\x1e\n" +
@@ -1398,7 +1496,7 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\aresumed\x18\x05 \x01(\bR\aresumed\x12(\n" +
 	"\x10return_within_ms\x18\x06 \x01(\x03R\x0ereturnWithinMs\x122\n" +
 	"\bmetering\x18\n" +
-	" \x01(\v2\x16.heimdraht.v1.MeteringR\bmetering\"\xa0\x03\n" +
+	" \x01(\v2\x16.heimdraht.v1.MeteringR\bmetering\"\xcd\x03\n" +
 	"\x13TunnelConfiguration\x12\x1c\n" +
 	"\taddresses\x18\x01 \x03(\tR\taddresses\x12!\n" +
 	"\fgateway_name\x18\x02 \x01(\tR\vgatewayName\x12)\n" +
@@ -1415,7 +1513,8 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"dnsDomains\x12\x10\n" +
 	"\x03mtu\x18\n" +
 	" \x01(\rR\x03mtu\x124\n" +
-	"\x16persistent_keepalive_s\x18\v \x01(\rR\x14persistentKeepaliveS\"\xb8\x02\n" +
+	"\x16persistent_keepalive_s\x18\v \x01(\rR\x14persistentKeepaliveS\x12+\n" +
+	"\x11gateway_addresses\x18\x14 \x03(\tR\x10gatewayAddresses\"\xb8\x02\n" +
 	"\x0eSessionRenewed\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12;\n" +
@@ -1448,7 +1547,7 @@ func file_heimdraht_v1_session_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_session_proto_rawDescData
 }
 
-var file_heimdraht_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_heimdraht_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_heimdraht_v1_session_proto_goTypes = []any{
 	(*ExplainOwnRequest)(nil),     // 0: heimdraht.v1.ExplainOwnRequest
 	(*ExplainOwnResponse)(nil),    // 1: heimdraht.v1.ExplainOwnResponse
@@ -1461,53 +1560,55 @@ var file_heimdraht_v1_session_proto_goTypes = []any{
 	(*MeteredProduct)(nil),        // 8: heimdraht.v1.MeteredProduct
 	(*CloseSession)(nil),          // 9: heimdraht.v1.CloseSession
 	(*AttachResponse)(nil),        // 10: heimdraht.v1.AttachResponse
-	(*SessionWaiting)(nil),        // 11: heimdraht.v1.SessionWaiting
-	(*SessionEnding)(nil),         // 12: heimdraht.v1.SessionEnding
-	(*SessionOpened)(nil),         // 13: heimdraht.v1.SessionOpened
-	(*TunnelConfiguration)(nil),   // 14: heimdraht.v1.TunnelConfiguration
-	(*SessionRenewed)(nil),        // 15: heimdraht.v1.SessionRenewed
-	(*SessionClosed)(nil),         // 16: heimdraht.v1.SessionClosed
-	(*Link)(nil),                  // 17: heimdraht.v1.Link
-	(*Cause)(nil),                 // 18: heimdraht.v1.Cause
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*Refusal)(nil),               // 20: heimdraht.v1.Refusal
+	(*GatewayUnheard)(nil),        // 11: heimdraht.v1.GatewayUnheard
+	(*SessionWaiting)(nil),        // 12: heimdraht.v1.SessionWaiting
+	(*SessionEnding)(nil),         // 13: heimdraht.v1.SessionEnding
+	(*SessionOpened)(nil),         // 14: heimdraht.v1.SessionOpened
+	(*TunnelConfiguration)(nil),   // 15: heimdraht.v1.TunnelConfiguration
+	(*SessionRenewed)(nil),        // 16: heimdraht.v1.SessionRenewed
+	(*SessionClosed)(nil),         // 17: heimdraht.v1.SessionClosed
+	(*Link)(nil),                  // 18: heimdraht.v1.Link
+	(*Cause)(nil),                 // 19: heimdraht.v1.Cause
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(*Refusal)(nil),               // 21: heimdraht.v1.Refusal
 }
 var file_heimdraht_v1_session_proto_depIdxs = []int32{
-	17, // 0: heimdraht.v1.ExplainOwnResponse.links:type_name -> heimdraht.v1.Link
-	18, // 1: heimdraht.v1.ExplainOwnResponse.cause:type_name -> heimdraht.v1.Cause
+	18, // 0: heimdraht.v1.ExplainOwnResponse.links:type_name -> heimdraht.v1.Link
+	19, // 1: heimdraht.v1.ExplainOwnResponse.cause:type_name -> heimdraht.v1.Cause
 	3,  // 2: heimdraht.v1.AttachRequest.open:type_name -> heimdraht.v1.OpenSession
 	4,  // 3: heimdraht.v1.AttachRequest.renew:type_name -> heimdraht.v1.RenewSession
 	9,  // 4: heimdraht.v1.AttachRequest.close:type_name -> heimdraht.v1.CloseSession
-	19, // 5: heimdraht.v1.OpenSession.clock:type_name -> google.protobuf.Timestamp
+	20, // 5: heimdraht.v1.OpenSession.clock:type_name -> google.protobuf.Timestamp
 	5,  // 6: heimdraht.v1.RenewSession.usage:type_name -> heimdraht.v1.Usage
-	19, // 7: heimdraht.v1.RenewSession.clock:type_name -> google.protobuf.Timestamp
+	20, // 7: heimdraht.v1.RenewSession.clock:type_name -> google.protobuf.Timestamp
 	6,  // 8: heimdraht.v1.Usage.products:type_name -> heimdraht.v1.ProductInUse
 	8,  // 9: heimdraht.v1.Metering.products:type_name -> heimdraht.v1.MeteredProduct
-	13, // 10: heimdraht.v1.AttachResponse.opened:type_name -> heimdraht.v1.SessionOpened
-	15, // 11: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
-	16, // 12: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
-	20, // 13: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
-	12, // 14: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
-	12, // 15: heimdraht.v1.AttachResponse.idle:type_name -> heimdraht.v1.SessionEnding
-	11, // 16: heimdraht.v1.AttachResponse.waiting:type_name -> heimdraht.v1.SessionWaiting
-	20, // 17: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
-	14, // 18: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
-	19, // 19: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
-	7,  // 20: heimdraht.v1.SessionOpened.metering:type_name -> heimdraht.v1.Metering
-	19, // 21: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
-	19, // 22: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
-	7,  // 23: heimdraht.v1.SessionRenewed.metering:type_name -> heimdraht.v1.Metering
-	20, // 24: heimdraht.v1.SessionRenewed.clipped:type_name -> heimdraht.v1.Refusal
-	20, // 25: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
-	2,  // 26: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
-	0,  // 27: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
-	10, // 28: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
-	1,  // 29: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
-	28, // [28:30] is the sub-list for method output_type
-	26, // [26:28] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	14, // 10: heimdraht.v1.AttachResponse.opened:type_name -> heimdraht.v1.SessionOpened
+	16, // 11: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
+	17, // 12: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
+	21, // 13: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
+	13, // 14: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
+	13, // 15: heimdraht.v1.AttachResponse.idle:type_name -> heimdraht.v1.SessionEnding
+	12, // 16: heimdraht.v1.AttachResponse.waiting:type_name -> heimdraht.v1.SessionWaiting
+	11, // 17: heimdraht.v1.AttachResponse.unheard:type_name -> heimdraht.v1.GatewayUnheard
+	21, // 18: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
+	15, // 19: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
+	20, // 20: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
+	7,  // 21: heimdraht.v1.SessionOpened.metering:type_name -> heimdraht.v1.Metering
+	20, // 22: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
+	20, // 23: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
+	7,  // 24: heimdraht.v1.SessionRenewed.metering:type_name -> heimdraht.v1.Metering
+	21, // 25: heimdraht.v1.SessionRenewed.clipped:type_name -> heimdraht.v1.Refusal
+	21, // 26: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
+	2,  // 27: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
+	0,  // 28: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
+	10, // 29: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
+	1,  // 30: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
+	29, // [29:31] is the sub-list for method output_type
+	27, // [27:29] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_session_proto_init() }
@@ -1532,15 +1633,16 @@ func file_heimdraht_v1_session_proto_init() {
 		(*AttachResponse_Ending)(nil),
 		(*AttachResponse_Idle)(nil),
 		(*AttachResponse_Waiting)(nil),
+		(*AttachResponse_Unheard)(nil),
 	}
-	file_heimdraht_v1_session_proto_msgTypes[11].OneofWrappers = []any{}
+	file_heimdraht_v1_session_proto_msgTypes[12].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_session_proto_rawDesc), len(file_heimdraht_v1_session_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
