@@ -37,7 +37,8 @@ type observation struct {
 	dumpedAt time.Time
 	dumpTook time.Duration
 	// odd counts the passes in which a key was not as we left it.
-	odd map[wireguard.Key]int
+	odd   map[wireguard.Key]int
+	meter meter
 }
 
 // opened starts anew with a device: what it has counted is not ours to tell.
@@ -100,11 +101,15 @@ func (g *Gateway) observe(ctx context.Context, whole bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, d := range g.observer.Observe(dump) {
+		g.meter.add(d)
 		g.read(d)
 	}
 	if !whole {
 		g.reportBy = true
 		return
+	}
+	if load := g.meter.pass(g.dumpedAt, readCPU()); load != nil {
+		g.load = load
 	}
 	g.compare(dump)
 	blocked := make([]wireguard.Key, 0, len(g.blocked))

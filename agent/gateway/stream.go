@@ -48,6 +48,8 @@ type outbox struct {
 	readings map[string]reading // by session
 	passDone bool               // the readings are those of a whole pass
 	reportBy bool               // send the readings at once: sessions ended
+
+	load *heimdrahtv1.GatewayLoad // nil: not measured yet
 }
 
 // link is the connection's state. Guarded by Gateway.mu.
@@ -259,7 +261,7 @@ func (g *Gateway) letters() []*heimdrahtv1.SyncRequest {
 		n := min(len(g.gone), maxConfirm)
 		out = append(out, &heimdrahtv1.SyncRequest{Event: &heimdrahtv1.SyncRequest_Acknowledgement{
 			Acknowledgement: &heimdrahtv1.SyncAcknowledgement{
-				Epoch: g.acked.epoch, Revision: g.acked.revision, RemovedSessions: g.gone[:n:n]}}})
+				Epoch: g.acked.epoch, Revision: g.acked.revision, RemovedSessions: g.gone[:n:n], Load: g.load}}})
 		g.gone = g.gone[n:]
 		g.ackDue = false
 	}
