@@ -74,6 +74,9 @@ type attachment struct {
 	// waits: this laptop has a place in the queue for a seat, and no session.
 	waits bool
 	quiet quiet
+	// moving: another session was asked for in the place of the present one, which stays if there is none to be had.
+	moving bool
+	move   *time.Timer // the latest time for that has come
 }
 
 // serve opens a session on the stream, or goes on with the one that is held, and keeps it until the stream
@@ -82,8 +85,9 @@ type attachment struct {
 func (e *Endpoint) serve(wish context.Context, s stream, cancel context.CancelFunc) outcome {
 	a := &attachment{
 		endpoint: e, wish: wish, stream: s, orders: rate.NewLimiter(orderRate, orderBurst),
-		renew: stoppedTimer(), reopen: stoppedTimer(), answer: stoppedTimer(),
+		renew: stoppedTimer(), reopen: stoppedTimer(), answer: stoppedTimer(), move: stoppedTimer(),
 	}
+	defer a.move.Stop()
 	defer a.renew.Stop()
 	defer a.reopen.Stop()
 	defer a.answer.Stop()
@@ -122,6 +126,10 @@ func (e *Endpoint) serve(wish context.Context, s stream, cancel context.CancelFu
 			_ = a.open()
 		case <-e.nudged:
 			a.nudge()
+		case <-e.lost:
+			a.askForAnother()
+		case <-a.move.C:
+			a.moveOn()
 		}
 		if over {
 			return out
@@ -167,6 +175,7 @@ func (a *attachment) open() error {
 // openAs asks for a session, or with an id for that one.
 func (a *attachment) openAs(resume string) error {
 	request := &heimdrahtv1.OpenSession{AgentVersion: a.endpoint.options.Version, Resume: resume, Clock: timestamppb.Now(), Waits: true}
+	request.GatewaySilent = resume != "" && a.endpoint.silentSession() == resume
 	a.answer.Reset(openWithin)
 	select {
 	case <-a.endpoint.nudged: // this is the try that was hinted at
@@ -197,7 +206,12 @@ func (a *attachment) obey(ctx context.Context, m *heimdrahtv1.AttachResponse) (o
 		a.waiting(ctx, order.Waiting)
 	case *heimdrahtv1.AttachResponse_Idle:
 		a.idle(order.Idle)
+	case *heimdrahtv1.AttachResponse_Unheard:
+		a.hearUnheard(order.Unheard)
 	case *heimdrahtv1.AttachResponse_Refused:
+		if a.staysAfter(order.Refused.GetCode()) {
+			break
+		}
 		return a.ended(ctx, judgeRefused(control.FromRefusal(order.Refused)))
 	}
 	// An order that this version does not know is for a newer one.
@@ -208,7 +222,8 @@ func (a *attachment) obey(ctx context.Context, m *heimdrahtv1.AttachResponse) (o
 func (a *attachment) ended(ctx context.Context, out outcome) (outcome, bool) {
 	a.answer.Stop()
 	a.renew.Stop()
-	a.waits = false
+	a.waits, a.moving = false, false
+	a.move.Stop()
 	if out.drop {
 		a.endpoint.dropSession(ctx)
 	}
@@ -225,7 +240,7 @@ func (a *attachment) opened(ctx context.Context, m *heimdrahtv1.SessionOpened) (
 	e := a.endpoint
 	a.answer.Stop()
 	a.reopen.Stop()
-	a.waits = false
+	a.waits, a.moving = false, false
 	id := m.GetSessionId()
 	next, err := checkConfiguration(m.GetConfiguration(), e.ownKey())
 	if err == nil && !validID(id) {
@@ -238,6 +253,9 @@ func (a *attachment) opened(ctx context.Context, m *heimdrahtv1.SessionOpened) (
 	}
 	held := e.heldSession()
 	fresh := held == nil || held.id != id
+	if fresh {
+		a.move.Stop()
+	}
 	if fresh || !held.settings.equal(next) {
 		installing, cancel := context.WithTimeout(ctx, installWithin)
 		defer cancel()
@@ -292,9 +310,7 @@ func (a *attachment) sendRenewal(within time.Duration) {
 		return
 	}
 	if a.endpoint.isEnding() && a.quiet.look(time.Now(), reading) {
-		a.quiet = quiet{}
-		// The present one ends with it, or goes on if there is no other to be had just now.
-		_ = a.openAs("")
+		a.moveOn()
 		return
 	}
 	report := &heimdrahtv1.RenewSession{SessionId: held.id, Usage: usageOf(reading), Clock: timestamppb.Now()}

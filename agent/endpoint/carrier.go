@@ -65,6 +65,8 @@ func (c *carried) reading() reading {
 	return reading{installed: c.since, handshake: count.LastHandshake, received: count.Received, sent: count.Sent}
 }
 
+func (c *carried) probe(context.Context) error { return errNoProbe }
+
 func (c *carried) remove(context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -43,6 +43,8 @@ type settings struct {
 	// length of an address's prefix.
 	Addresses   []netip.Addr
 	GatewayName string
+	// Probes are the gateway's own addresses inside. Empty: nothing there answers probes.
+	Probes []netip.Addr
 	// Host is a name or an address.
 	Host         string
 	Port         uint16
@@ -60,7 +62,7 @@ type settings struct {
 // equal says whether the two would be installed alike.
 func (s *settings) equal(other *settings) bool {
 	return s != nil && other != nil &&
-		slices.Equal(s.Addresses, other.Addresses) && s.GatewayName == other.GatewayName &&
+		slices.Equal(s.Addresses, other.Addresses) && s.GatewayName == other.GatewayName && slices.Equal(s.Probes, other.Probes) &&
 		s.Host == other.Host && s.Port == other.Port &&
 		s.PublicKey == other.PublicKey && s.PresharedKey == other.PresharedKey &&
 		slices.Equal(s.AllowedIPs, other.AllowedIPs) && s.FullTunnel == other.FullTunnel &&
@@ -90,7 +92,7 @@ func checkConfiguration(c *heimdrahtv1.TunnelConfiguration, own wireguard.Key) (
 			"the gateway's name contains characters that are not allowed, or is too long")
 	}
 	for _, step := range []func(*heimdrahtv1.TunnelConfiguration, *settings) error{
-		takeAddresses, takeEndpoint, takeKeys, takeAllowedIPs, takeDNS, takeNumbers,
+		takeAddresses, takeEndpoint, takeKeys, takeAllowedIPs, takeProbes, takeDNS, takeNumbers,
 	} {
 		if err := step(c, s); err != nil {
 			return nil, err
@@ -196,6 +198,22 @@ func takeAllowedIPs(c *heimdrahtv1.TunnelConfiguration, s *settings) error {
 	if share4, share6 := shares(s.AllowedIPs); !s.FullTunnel && (share4 >= maxShare4 || share6 >= maxShare6) {
 		return reject("ihre Netze umfassen zusammen fast das ganze Internet",
 			"their networks together are most of the internet")
+	}
+	return nil
+}
+
+// takeProbes takes the addresses by which the gateway is asked whether it is there. They lie inside: who asked outside
+// would be told by somebody else.
+func takeProbes(c *heimdrahtv1.TunnelConfiguration, s *settings) error {
+	if n := len(c.GetGatewayAddresses()); n > 2 {
+		return reject("sie nennen %d Adressen des Zugangsservers statt höchstens zwei", "they name %d addresses of the gateway, not two at most", n)
+	}
+	for _, raw := range c.GetGatewayAddresses() {
+		addr, err := netip.ParseAddr(raw)
+		if err != nil || !hostAddress(addr) || !covered(addr, s.AllowedIPs) {
+			return reject("die Adresse %s des Zugangsservers ist unbrauchbar", "the gateway's address %s is unusable", quote(raw))
+		}
+		s.Probes = append(s.Probes, addr)
 	}
 	return nil
 }

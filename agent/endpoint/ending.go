@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/heimdraht/heimdraht/agent/control"
@@ -32,7 +33,45 @@ func (a *attachment) ending(m *heimdrahtv1.SessionEnding) {
 	if m.GetWhy() == nil {
 		a.quiet = quiet{}
 	}
-	a.endpoint.expectEnd(endingOf(m))
+	end := endingOf(m)
+	a.endpoint.expectEnd(end)
+	a.move.Stop()
+	if end != nil && end.movesAnyway() {
+		// In time, and not all at once: what the control plane ends is gone for a moment.
+		within := time.Until(end.by)
+		a.move.Reset(within - rand.N(min(within/2, moveBefore)+1))
+	}
+}
+
+// moveBefore is how long before the end laptops begin to move whose person works on and on.
+const moveBefore = time.Minute
+
+// movesAnyway says whether the session moves to another gateway at its end even if its person works: hers ends, and the
+// next one is there at once.
+func (n *ending) movesAnyway() bool {
+	return n.why.Code == codeGatewayDraining || n.why.Code == codeGatewayMaintenance
+}
+
+// moveOn asks for another session. The present one ends with it, or goes on if there is no other to be had just now.
+func (a *attachment) moveOn() {
+	if a.endpoint.heldSession() == nil {
+		return
+	}
+	a.quiet, a.moving = quiet{}, true
+	_ = a.openAs("") // a failure to send shows on receiving, with its cause
+}
+
+// staysAfter says whether the present session goes on after a refusal: another one was asked for in its place, and no
+// gateway can take it now. What has become of the present one a renewal finds out.
+func (a *attachment) staysAfter(code string) bool {
+	held := a.endpoint.heldSession()
+	if !a.moving || held == nil || !isNoPlace(code) {
+		return false
+	}
+	a.moving = false
+	a.answer.Stop()
+	a.renew.Reset(control.Jitter(soonest, 0.5))
+	return true
 }
 
 // idle takes note that the session ends because nothing is transferred, or goes on after all. There is nothing to do about
@@ -107,6 +146,12 @@ func (n *ending) asNote() *control.Problem {
 				Next: "heimdraht-agent sign-in"},
 			English: control.Text{Sentence: "Please sign in again. Else the connection ends as soon as you take a break, at " + by + " at the latest.",
 				Next: "heimdraht-agent sign-in"}}
+	case codeGatewayDraining, codeGatewayMaintenance:
+		return &control.Problem{Code: n.why.Code,
+			German: control.Text{Sentence: "Ihr Zugangsserver wird gewartet. Die Verbindung zieht auf einen anderen um, sobald Sie eine Pause machen, spätestens um " + by + " Uhr.",
+				Next: "Nichts zu tun. Was dann gerade übertragen wird, müssen Sie vielleicht noch einmal beginnen."},
+			English: control.Text{Sentence: "Your gateway is going under maintenance. The connection moves to another one as soon as you take a break, at " + by + " at the latest.",
+				Next: "Nothing to do. What is being transferred then you may have to begin again."}}
 	case codeSessionIdle:
 		return &control.Problem{Code: codeSessionIdle,
 			German: control.Text{Sentence: "Die Verbindung endet um " + by + " Uhr, weil nichts übertragen wird.",

@@ -76,6 +76,10 @@ type Endpoint struct {
 	plane   plane
 	// nudged holds at most one hint that trying now may help.
 	nudged chan struct{}
+	// unheard holds at most one word of the control plane that it hears nothing from a gateway, and lost at most one
+	// hint that the gateway answers no probe.
+	unheard chan unheard
+	lost    chan struct{}
 	// backoff and returnWithin are used by the loop alone, and by serve, which it calls. returnWithin is over
 	// which time all laptops come back when the control plane is lost, as it said last.
 	backoff      control.Backoff
@@ -104,6 +108,7 @@ type Endpoint struct {
 	place    *place  // in the queue for a seat, as last told; nil: it does not wait
 	idle     *ending // the same, because nothing is transferred
 	attached bool
+	silent   string    // the session whose gateway answers no probe; empty: none
 	reported *Reported // nil: nothing yet
 	clockOff time.Duration
 	language string
@@ -138,6 +143,7 @@ func New(o Options) (*Endpoint, error) {
 	e := &Endpoint{
 		options: o, log: o.Logger, language: o.Language, wanted: o.Connect,
 		nudged: make(chan struct{}, 1), changed: make(chan struct{}), turned: make(chan struct{}),
+		unheard: make(chan unheard, 1), lost: make(chan struct{}, 1),
 	}
 	if err := e.load(); err != nil {
 		return nil, err
@@ -161,6 +167,7 @@ func (e *Endpoint) Run(ctx context.Context) error {
 	defer e.stop()
 	g.Go(func() error { return e.keepConnected(ctx) })
 	g.Go(func() error { return e.keepTended(ctx) })
+	g.Go(func() error { return e.keepProbed(ctx) })
 	g.Go(func() error { return e.keepRenewed(ctx) })
 	if e.options.NetworkChanged != nil {
 		g.Go(func() error { return e.followNetwork(ctx) })

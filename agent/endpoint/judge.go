@@ -39,7 +39,23 @@ const (
 	codeSignInNeeded         = "sign-in-needed"
 	codeSessionAged          = "session-aged"
 	codeSessionIdle          = "session-idle"
+	codeGatewayDraining      = "gateway-draining"
+	codeGatewayMaintenance   = "gateway-maintenance"
+	codeGatewayHome          = "gateway-home"
+	codeNoGateway            = "no-gateway"
+	codeGatewayFull          = "gateway-full"
+	codeGatewayNotReady      = "gateway-not-ready"
+	codeGatewaysResting      = "gateways-resting"
 )
+
+// isNoPlace names the refusals that say that no gateway can take a session now.
+func isNoPlace(code string) bool {
+	switch code {
+	case codeNoGateway, codeGatewayFull, codeGatewayNotReady, codeGatewaysResting:
+		return true
+	}
+	return false
+}
 
 // isFinal names the refusals after which only a new enrolment, or the person's own word, can change the
 // answer. To ask again because the network changed would be a storm of useless questions.

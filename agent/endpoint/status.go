@@ -225,7 +225,7 @@ func notes(s situation, main *control.Problem) []*control.Problem {
 	if s.session != nil && !s.attached && s.problem != nil && s.problem != main {
 		all = append(all, controlPlaneAway(s.problem))
 	}
-	if s.session != nil && s.end != nil && s.end.why.Code != codeSessionAged { // of which she notices nothing
+	if s.session != nil && s.end != nil && s.end.why.Code != codeSessionAged && s.end.why.Code != codeGatewayHome { // of which she notices nothing
 		all = append(all, s.end.asNote())
 	}
 	if s.session != nil && s.idle != nil {

@@ -82,6 +82,8 @@ type tunnel interface {
 	// settle makes the host's network right again, after the laptop has come into another one.
 	settle(ctx context.Context)
 	reading() reading
+	// probe asks the gateway for an answer and does not wait for it; errNoProbe if nothing there would give one.
+	probe(ctx context.Context) error
 	// remove takes the peer and the host's settings away; traffic is dead when it returns, whatever it returns.
 	remove(ctx context.Context) error
 	// close takes the interface away too.
@@ -480,4 +482,22 @@ func (t *hostTunnel) dial(ctx context.Context, network, address string) (net.Con
 		return nil, notConnected()
 	}
 	return inside.DialContext(ctx, network, address)
+}
+
+func (t *hostTunnel) probe(context.Context) error {
+	t.mu.Lock()
+	var inside *wireguard.Net
+	var to netip.Addr
+	if t.device != nil && t.now != nil && len(t.now.Probes) > 0 {
+		inside, to = t.device.Net(), t.now.Probes[0]
+	}
+	t.mu.Unlock()
+	switch {
+	case !to.IsValid():
+		return errNoProbe
+	case inside != nil:
+		return inside.Echo(to)
+	default:
+		return hostnet.Echo(to)
+	}
 }
