@@ -117,6 +117,7 @@ func declarationOf(d config.Declaration) *heimdrahtv1.Declaration {
 		out.Gateways = append(out.Gateways, &heimdrahtv1.GatewayDeclaration{
 			Name: x.Name, Endpoint: x.Endpoint, Sessions: x.Sessions, AggregateV4: prefixText(x.AggregateV4),
 			AggregateV6: prefixText(x.AggregateV6), Tenants: x.Tenants, Masquerade: x.Masquerade,
+			Weight: x.Weight, Site: x.Site, ThroughputBits: x.Throughput,
 		})
 	}
 	return &out
@@ -148,7 +149,7 @@ func crisisOf(p provisioner.CrisisPlan) *heimdrahtv1.CrisisPlan {
 
 func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 	out := &heimdrahtv1.TenantDeclaration{
-		Name: t.Name, DisplayName: t.DisplayName, Land: t.Land, Directory: t.Directory, Base: t.Base,
+		Name: t.Name, DisplayName: t.DisplayName, Land: t.Land, Site: t.Site, Directory: t.Directory, Base: t.Base,
 		MailDomains: t.MailDomains, StaffGroup: t.StaffGroup,
 		Roles:    &heimdrahtv1.Roles{Helpdesk: t.Roles.Helpdesk, Planner: t.Roles.Planner, TenantAdmin: t.Roles.TenantAdmin},
 		Provider: providerOf(t.Provider),

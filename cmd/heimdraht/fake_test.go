@@ -529,6 +529,11 @@ func (f *fake) ListGateways(context.Context, *heimdrahtv1.ListGatewaysRequest) (
 	return &heimdrahtv1.ListGatewaysResponse{Gateways: []*heimdrahtv1.Gateway{
 		{Name: "gw1", Endpoint: "vpn1.stadt.example:51820", Joined: true, Connected: true, Sessions: 731, Capacity: 1500, AcknowledgedRevision: 41, Revision: 43,
 			LastContact: at("2026-11-22T09:30:00Z"), CertificateNotAfter: at("2026-12-20T09:30:00Z"), AgentVersion: "1.0", Tenants: []string{"stadt", "dorf"}},
+		{Name: "gw4", Endpoint: "vpn4.stadt.example:51820", Joined: true, Connected: true, Heard: true, Sessions: 12, StaticSessions: 3, Capacity: 500, AcknowledgedRevision: 43, Revision: 43,
+			LastContact: at("2026-11-22T09:30:00Z"), CertificateNotAfter: at("2026-12-20T09:30:00Z"), AgentVersion: "1.0", Tenants: []string{"stadt"},
+			AddressesTaken: 13, Addresses: 65536, Weight: 50, Site: "mitte", Throughput: 412_345_678, ThroughputLimit: 2_000_000_000, CpuPermille: 127, Leaving: true,
+			Drain:       &heimdrahtv1.GatewayDrain{Since: at("2026-11-22T09:00:00Z"), Deadline: at("2026-11-22T11:00:00Z"), Reason: "new disks"},
+			Maintenance: &heimdrahtv1.GatewayMaintenance{From: at("2026-11-24T20:00:00Z"), Until: at("2026-11-24T22:00:00Z"), Reason: "new kernel"}},
 		{Name: "gw2", Endpoint: "vpn2.stadt.example:51820", Joined: true, Capacity: 500, Revision: 43, AcknowledgedRevision: 43, LastContact: at("2026-11-21T09:30:00Z")},
 		{Name: "gw3", Endpoint: "vpn3.stadt.example:51820", Capacity: 500, Revision: 43},
 	}}, nil

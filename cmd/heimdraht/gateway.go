@@ -7,8 +7,12 @@ import (
 )
 
 type gatewayCommands struct {
-	Token gatewayTokenCommand `cmd:"" help:"${gateway_token}"`
-	List  gatewayListCommand  `cmd:"" help:"${gateway_list}"`
+	Token       gatewayTokenCommand       `cmd:"" help:"${gateway_token}"`
+	List        gatewayListCommand        `cmd:"" help:"${gateway_list}"`
+	Show        gatewayShowCommand        `cmd:"" help:"${gateway_show}"`
+	Drain       gatewayDrainCommand       `cmd:"" help:"${gateway_drain}"`
+	Undrain     gatewayUndrainCommand     `cmd:"" help:"${gateway_undrain}"`
+	Maintenance gatewayMaintenanceCommand `cmd:"" help:"${gateway_maintenance}"`
 }
 
 type gatewayTokenCommand struct {
@@ -91,6 +95,10 @@ func gatewayColumns() []column[*heimdrahtv1.Gateway] {
 
 func gatewayState(g *heimdrahtv1.Gateway) shown {
 	switch {
+	case g.GetConnected() && g.GetLeaving() && isEmpty(g):
+		return shown{"empty", words{"leer", "empty"}}
+	case g.GetConnected() && g.GetLeaving():
+		return shown{"draining", words{"wird geleert", "draining"}}
 	case g.GetConnected():
 		return shown{"connected", words{"verbunden", "connected"}}
 	case g.GetJoined():

@@ -203,6 +203,16 @@ func helpTexts(l speech.Language) kong.Vars {
 		"gateway_list":  {"Zugangsserver zeigen.", "List the gateways."},
 		"gateway_name":  {"Name des Zugangsservers.", "The gateway's name."},
 
+		"gateway_show":        {"Alles über einen Zugangsserver zeigen, auch ob er leer ist.", "Show everything of a gateway, also whether it is empty."},
+		"gateway_drain":       {"Einen Zugangsserver leeren: Er nimmt niemanden mehr auf, und wer dort ist, zieht auf andere um.", "Drain a gateway: it takes nobody any more, and whoever is there moves to others."},
+		"gateway_undrain":     {"Einen Zugangsserver wieder benutzen.", "Use a gateway again."},
+		"gateway_deadline":    {"Nach so langer Zeit zieht um, wer bis dahin keine Pause gemacht hat; 0s: sofort.", "After so long whoever has taken no break moves; 0s: at once."},
+		"gateway_wait":        {"Warten, bis er leer ist.", "Wait until it is empty."},
+		"gateway_maintenance": {"Eine Wartung ankündigen: Davor wird geleert, danach wieder benutzt. Eine neue ersetzt die vorige.", "Announce a maintenance: the gateway is drained before and used again afterwards. Another one takes the place of the former."},
+		"gateway_from":        {"Beginn, nach der Uhr dieses Rechners.", "When it begins, by this machine's clock."},
+		"gateway_until":       {"Ende.", "When it ends."},
+		"gateway_withdraw":    {"Die Ankündigung zurücknehmen.", "Take the announcement back."},
+
 		"directory":         {"Ein Verzeichnis: woher bekannt ist, wer arbeitet und wer gegangen ist.", "A directory: it tells who works here and who has left."},
 		"directory_status":  {"Zeigen, wie es um die Verzeichnisse steht.", "Show how the directories are followed."},
 		"directory_pending": {"Zeigen, wer den Zugang verlieren würde und auf eine Entscheidung wartet.", "Show who would lose access and waits for a decision."},
