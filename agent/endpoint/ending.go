@@ -38,13 +38,17 @@ func (a *attachment) ending(m *heimdrahtv1.SessionEnding) {
 	a.move.Stop()
 	if end != nil && end.movesAnyway() {
 		// In time, and not all at once: what the control plane ends is gone for a moment.
-		within := time.Until(end.by)
-		a.move.Reset(within - rand.N(min(within/2, moveBefore)+1))
+		within := max(time.Until(end.by), 0)
+		a.move.Reset(within - rand.N(min(within/2, moveBefore)+1) + rand.N(moveSpread))
 	}
 }
 
-// moveBefore is how long before the end laptops begin to move whose person works on and on.
-const moveBefore = time.Minute
+const (
+	// moveBefore is how long before the end laptops begin to move whose person works on and on, and moveSpread by how
+	// much they spread in any case. The control plane lets them, and ends what is left a few seconds later.
+	moveBefore = time.Minute
+	moveSpread = 3 * time.Second
+)
 
 // movesAnyway says whether the session moves to another gateway at its end even if its person works: hers ends, and the
 // next one is there at once.

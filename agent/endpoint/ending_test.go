@@ -402,3 +402,74 @@ func TestSignInAgainOnTheWire(t *testing.T) {
 		t.Errorf("renewals %v, sign-ins %v", seen.Renewals, seen.SignIns)
 	}
 }
+
+// The gateway is to be empty: a laptop at which nobody works moves soon, one at which somebody does shortly before the
+// end, or at once if that is now; each to a session that is there before it lets go of its own.
+func TestALeftGateway(t *testing.T) {
+	for name, c := range map[string]struct {
+		within      time.Duration
+		people      func(*paperTunnel)
+		after, most time.Duration
+	}{
+		"nobody works":           {2 * time.Hour, resting, 5 * time.Minute, 10 * time.Minute},
+		"somebody works":         {2 * time.Hour, working, 2*time.Hour - moveBefore, 2*time.Hour + moveSpread},
+		"now":                    {0, working, 0, moveSpread + time.Second},
+		"it should be empty yet": {-time.Hour, working, 0, moveSpread + time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onAged(t, func(t *testing.T, e *Endpoint, p *paperPlane, a *agedPlane, tunnel *paperTunnel) {
+				c.people(tunnel)
+				began := time.Now()
+				p.order(endingOn("s-1", codeGatewayMaintenance, c.within))
+				pass(time.Second / 2)
+				if s := e.Status("de"); c.within > 0 && (len(s.Notes) != 1 || !strings.Contains(s.Notes[0].Sentence, "gewartet")) {
+					t.Errorf("she is told %+v", s.Notes)
+				}
+				for e.heldSession().id == "s-1" && time.Since(began) < 3*time.Hour {
+					pass(time.Second / 2)
+				}
+				if took := time.Since(began); took < c.after || took > c.most || tunnel.removals > 0 {
+					t.Errorf("it moved after %s, and let go %d times in between", took, tunnel.removals)
+				}
+				if s := e.Status("de"); len(s.Notes) != 0 {
+					t.Errorf("afterwards she is told %+v", s.Notes)
+				}
+			})
+		})
+	}
+}
+
+// No other gateway takes it: the present session goes on, and the laptop tries again at the next break.
+func TestALeftGatewayWithoutAnother(t *testing.T) {
+	onAged(t, func(t *testing.T, e *Endpoint, p *paperPlane, a *agedPlane, tunnel *paperTunnel) {
+		resting(tunnel)
+		a.refuse(endpointtest.Refused(codeGatewaysResting, time.Minute))
+		p.order(endingOn("s-1", codeGatewayDraining, 2*time.Hour))
+		pass(30 * time.Minute)
+		if held := e.heldSession(); held == nil || held.id != "s-1" || tunnel.removals > 0 || len(a.openings()) < 3 {
+			t.Fatalf("session %v, openings %q", held, a.openings())
+		}
+		a.refuse(nil)
+		pass(15 * time.Minute)
+		if e.heldSession().id != "s-2" {
+			t.Error("it tries no more")
+		}
+	})
+}
+
+// Nobody is told of the wish to go where there is more room.
+func TestGoingHome(t *testing.T) {
+	onAged(t, func(t *testing.T, e *Endpoint, p *paperPlane, _ *agedPlane, tunnel *paperTunnel) {
+		working(tunnel)
+		p.order(endingOn("s-1", codeGatewayHome, 24*time.Hour))
+		pass(3 * time.Hour)
+		if s := e.Status("de"); len(s.Notes) != 0 || e.heldSession().id != "s-1" {
+			t.Errorf("while she works: %+v", s)
+		}
+		resting(tunnel)
+		pass(10 * time.Minute)
+		if e.heldSession().id != "s-2" {
+			t.Error("it stays in a break")
+		}
+	})
+}
