@@ -13,6 +13,9 @@ const DefaultWeight = 100
 const (
 	MostWeight     = 1000
 	MostThroughput = 10_000_000_000_000 // bits a second
+	// MostPeers is how many sessions a gateway gets, whatever is declared: WireGuard
+	// takes 65,536 peers, and some are on their way out.
+	MostPeers = 65_000
 )
 
 // BitRateText writes a bit rate as a declaration does: 2Gbit, 500Mbit. Zero: none.

@@ -45,30 +45,42 @@ func (w *wanted) of(key wireguard.Key) *session { return w.byKey[key] }
 
 // applyDelta takes a delta that fits at exactly our place; else the error
 // wraps errUnfit and nothing has changed.
-func (w *wanted) applyDelta(d delta) ([]wireguard.Key, error) {
+func (w *wanted) applyDelta(d delta) (touched []wireguard.Key, over []badPeer, err error) {
 	if d.epoch != w.at.epoch || d.after != w.at.revision {
-		return nil, fmt.Errorf("a delta after %d in epoch %s %w at %d in epoch %s",
+		return nil, nil, fmt.Errorf("a delta after %d in epoch %s %w at %d in epoch %s",
 			d.after, d.epoch, errUnfit, w.at.revision, w.at.epoch)
 	}
-	if len(w.sessions)+len(d.added) > maxSessions+len(d.removed) {
-		return nil, fmt.Errorf("a delta makes more than %d peers", maxSessions)
+	touched, over = w.advance(d.upto, d.removed, d.added)
+	return touched, over, nil
+}
+
+// errOver is why peers are left out that WireGuard could not take: who is there stays.
+var errOver = fmt.Errorf("there are %d peers already, and WireGuard takes no more", maxSessions)
+
+// leftOut are sessions that are too many.
+func leftOut(sessions []*session) (over []badPeer) {
+	for _, s := range sessions {
+		over = append(over, badPeer{s.id, errOver})
 	}
-	return w.advance(d.upto, d.removed, d.added), nil
+	return over
 }
 
 // advance makes the changes of a delta: removals first, so that an address or
 // a key can go from one session to the next.
-func (w *wanted) advance(upto place, removed []string, added []*session) []wireguard.Key {
-	var touched []wireguard.Key
+func (w *wanted) advance(upto place, removed []string, added []*session) (touched []wireguard.Key, over []badPeer) {
 	for _, id := range removed {
 		touched = append(touched, w.drop(id)...)
 	}
 	for _, s := range added {
+		if len(w.sessions) >= maxSessions && w.sessions[s.id] == nil && w.byKey[s.peer.PublicKey] == nil {
+			over = append(over, leftOut([]*session{s})...)
+			continue
+		}
 		touched = append(touched, w.put(s)...)
 	}
 	w.at = upto
 	w.bury()
-	return touched
+	return touched, over
 }
 
 // applyRemoval takes sessions away at once, whatever our place is.
@@ -119,20 +131,18 @@ func (w *wanted) begin(at place) { w.collecting = &snapshot{at: at} }
 
 // page adds to the snapshot. size is how many peers it held, bad ones
 // included.
-func (w *wanted) page(sessions []*session, size int) error {
+func (w *wanted) page(sessions []*session, size int) (over []badPeer, err error) {
 	c := w.collecting
 	if c == nil {
-		return fmt.Errorf("a page without a snapshot %w", errUnfit)
+		return nil, fmt.Errorf("a page without a snapshot %w", errUnfit)
 	}
 	c.received += int64(size)
 	if size > maxPage {
-		return fmt.Errorf("a page of a snapshot holds %d peers, more than %d", size, maxPage)
+		return nil, fmt.Errorf("a page of a snapshot holds %d peers, more than %d", size, maxPage)
 	}
-	if c.received > maxSessions {
-		return fmt.Errorf("a snapshot holds more than %d peers", maxSessions)
-	}
-	c.sessions = append(c.sessions, sessions...)
-	return nil
+	room := min(maxSessions-len(c.sessions), len(sessions))
+	c.sessions = append(c.sessions, sessions[:room]...)
+	return leftOut(sessions[room:]), nil
 }
 
 // end makes the collected snapshot our state, if it is whole.
@@ -241,8 +251,8 @@ func (w *wanted) receive(m *heimdrahtv1.SyncResponse) (touched []wireguard.Key, 
 		if err != nil {
 			return nil, nil, err
 		}
-		touched, err = w.applyDelta(d)
-		return touched, d.bad, err
+		touched, over, err := w.applyDelta(d)
+		return touched, append(d.bad, over...), err
 	case *heimdrahtv1.SyncResponse_Removal:
 		r, err := parseRemoval(order.Removal)
 		if err != nil {
@@ -260,7 +270,8 @@ func (w *wanted) receive(m *heimdrahtv1.SyncResponse) (touched []wireguard.Key, 
 	case *heimdrahtv1.SyncResponse_SnapshotPage:
 		peers := order.SnapshotPage.GetPeers()
 		good, bad := parsePeers(peers)
-		return nil, bad, w.page(good, len(peers))
+		over, err := w.page(good, len(peers))
+		return nil, append(bad, over...), err
 	case *heimdrahtv1.SyncResponse_SnapshotEnd:
 		at, err := parsePlace(order.SnapshotEnd.GetEpoch(), order.SnapshotEnd.GetRevision())
 		if err != nil {

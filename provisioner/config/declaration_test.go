@@ -110,7 +110,7 @@ licence_pools:
   tenants: {a: {guarantee: 700}}
 - {name: names, model: named, seats: 40, take_back_unused: 90d, hold_at_least: 30d, tenants: {a: }}
 gateways:
-- {name: g, endpoint: "2001:DB8::1", sessions: 64, aggregate: {v6: "fd80::/122"}, masquerade: true}
+- {name: g, endpoint: "2001:DB8::1", sessions: 64, aggregate: {v6: "fd80::/122"}, masquerade: true, weight: 50, site: mitte, throughput: 2Gbit}
 `)
 	got, err := LoadDeclaration(one, two)
 	if err != nil {
@@ -143,7 +143,7 @@ gateways:
 			seatsOfMany(),
 			seatsOfNames(),
 		},
-		Gateways: []provisioner.Gateway{{Name: "g", Endpoint: "[2001:db8::1]:51820", Sessions: 64, AggregateV6: netip.MustParsePrefix("fd80::/122"), Masquerade: true}},
+		Gateways: []provisioner.Gateway{{Name: "g", Endpoint: "[2001:db8::1]:51820", Sessions: 64, AggregateV6: netip.MustParsePrefix("fd80::/122"), Masquerade: true, Weight: 50, Site: "mitte", Throughput: 2_000_000_000}},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
 		t.Error(diff)

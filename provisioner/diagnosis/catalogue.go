@@ -82,6 +82,7 @@ const (
 	NoGateway            provisioner.Code = "no-gateway-for-tenant"
 	GatewayAway          provisioner.Code = "gateway-away"
 	GatewayFull          provisioner.Code = "gateway-full"
+	GatewaysResting      provisioner.Code = "gateways-resting"
 	GatewayBehind        provisioner.Code = "gateway-behind"
 	LaptopSilent         provisioner.Code = "laptop-silent"
 	ServerAway           provisioner.Code = "server-away"
@@ -318,6 +319,9 @@ func catalogueOfPlace() []Entry {
 		{GatewayFull, provisioner.WhoNobody,
 			provisioner.Text{Sentence: "Die Zugangsserver dieser Verwaltung sind voll belegt ({sessions}).", Next: "Der Laptop versucht es von selbst weiter. Kommt das oft vor, braucht es einen weiteren Zugangsserver."},
 			provisioner.Text{Sentence: "This administration's gateways are full ({sessions}).", Next: "The laptop goes on trying by itself. If that happens often, it takes another gateway."}},
+		{GatewaysResting, provisioner.WhoNobody,
+			provisioner.Text{Sentence: "Alle Zugangsserver dieser Verwaltung werden gerade gewartet oder geleert ({gateways}).", Next: "Der Laptop verbindet sich danach von selbst. Bis wann, sieht der Betrieb mit heimdraht gateway show."},
+			provisioner.Text{Sentence: "All of this administration's gateways are under maintenance or being drained ({gateways}).", Next: "The laptop connects by itself afterwards. Until when, the operator sees with heimdraht gateway show."}},
 		{GatewayBehind, provisioner.WhoOperator,
 			provisioner.Text{Sentence: "Der Zugangsserver {gateway} hat noch nicht bestätigt, dass er diesen Laptop einlässt: Er hinkt hinterher.", Next: "Einen Augenblick warten. Bleibt es so, sieht der Betrieb mit heimdraht gateway list und im Log des Zugangsservers nach."},
 			provisioner.Text{Sentence: "The gateway {gateway} has not yet confirmed that it lets this laptop in: it lags behind.", Next: "Wait a moment. If it stays so, the operator looks with heimdraht gateway list and in the gateway's log."}},

@@ -65,15 +65,19 @@ func (f Facts) gateways() Link {
 	}
 	var names []string
 	var open, most int64
-	full := true
+	full, leaving := true, true
 	for _, g := range reachable {
 		names = append(names, g.Name)
 		open, most = open+g.Open, most+g.Sessions
-		full = full && g.Open >= g.Sessions
+		_, left := g.Leaving(f.Now)
+		full, leaving = full && (left || g.Open >= g.Sessions), leaving && left
 	}
 	figure := same(strings.Join(names, " "))
 	if !f.Own {
 		figure = figure.with(same(fmt.Sprintf(", %d/%d", open, most)))
+	}
+	if leaving {
+		return l.wrong(figure, GatewaysResting, fill{"gateways", same(strings.Join(names, " "))})
 	}
 	if full {
 		return l.wrong(figure, GatewayFull, fill{"sessions", same(strconv.FormatInt(most, 10))})

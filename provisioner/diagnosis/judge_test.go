@@ -115,6 +115,7 @@ func faults() []fault {
 		{"waits for a seat", func(f *diagnosis.Facts) { f.Waits, f.Position, f.Pools[0].Held = true, 3, 10 }, diagnosis.SeatAwaited, false},
 		{"no gateway", func(f *diagnosis.Facts) { f.Gateways = nil }, diagnosis.NoGateway, false},
 		{"gateway away", func(f *diagnosis.Facts) { f.Gateways[0].Reachable = false }, diagnosis.GatewayAway, false},
+		{"gateways left", func(f *diagnosis.Facts) { f.Gateways[0].Drain = provisioner.Drain{Since: f.Now, By: f.Now} }, diagnosis.GatewaysResting, false},
 		{"gateway full", func(f *diagnosis.Facts) { f.Gateways[0].Open = 100 }, diagnosis.GatewayFull, false},
 		{"turned away for a reason of tomorrow", refusal("of-tomorrow", "", "device-a", time.Minute), "of-tomorrow", false},
 		{"staff group missing", func(f *diagnosis.Facts) { f.Directory.StaffGroupMissing = true }, diagnosis.GroupMissing, true},
@@ -172,7 +173,7 @@ func excuses(first, second provisioner.Code) bool {
 		{diagnosis.AccountDeleted, diagnosis.AccountDisabled, diagnosis.AccountExpired, diagnosis.AccountLocked},
 		{diagnosis.PasswordCloses, diagnosis.PasswordLimits, diagnosis.PasswordExpired},
 		{diagnosis.WrongPassword, diagnosis.LockedByTries, diagnosis.DeviceLimit},
-		{diagnosis.NoLicence, diagnosis.LicenceOver, diagnosis.NoSeat, diagnosis.SeatAwaited}, {diagnosis.NoGateway, diagnosis.GatewayAway, diagnosis.GatewayFull},
+		{diagnosis.NoLicence, diagnosis.LicenceOver, diagnosis.NoSeat, diagnosis.SeatAwaited}, {diagnosis.NoGateway, diagnosis.GatewayAway, diagnosis.GatewayFull, diagnosis.GatewaysResting},
 		{diagnosis.NoDevice, diagnosis.DeviceRevoked, diagnosis.CertificateExpired},
 	}
 	return slices.ContainsFunc(same, func(c []provisioner.Code) bool { return slices.Contains(c, first) && slices.Contains(c, second) })

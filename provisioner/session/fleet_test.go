@@ -294,3 +294,40 @@ func TestThroughput(t *testing.T) {
 		expect(t, err, provisioner.CodeGatewayFull)
 	})
 }
+
+// A gateway whose stream another replica holds falls silent: each replica finds that out
+// by itself, and has its laptops move.
+func TestAnotherReplicaLosesAGateway(t *testing.T) {
+	onReplicas(t, 10, func(t *testing.T, w *world, list []replica) {
+		w.keepServing("gw2")
+		other := list[len(list)-1].sessions
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- other.RunFleet(ctx) }()
+		defer func() {
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}()
+		w.serve("gw1") // which keepServing has served until now: this one says no more
+		ada := w.laptop(1)
+		open := func(r session.OpenRequest) provisioner.Session {
+			o, err := other.Open(context.Background(), ada, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return o.Session
+		}
+		first := open(session.OpenRequest{Stream: "a"})
+		if first.Gateway != "gw1" {
+			t.Fatalf("on %s", first.Gateway)
+		}
+		for news := other.News("gw1"); !news.Unheard; news = other.News("gw1") {
+			<-news.Changed
+		}
+		if s := open(session.OpenRequest{Stream: "a", Resume: first.ID, GatewaySilent: true}); s.Gateway != "gw2" {
+			t.Errorf("moved to %s", s.Gateway)
+		}
+	})
+}

@@ -94,7 +94,7 @@ func candidates(gateways []store.GatewayState, now time.Time) []placement.Candid
 	for i, g := range gateways {
 		_, leaving := g.Leaving(now)
 		list[i] = placement.Candidate{
-			Name: g.Name, Site: g.Site, Weight: g.Weight, Open: g.Open, Sessions: g.Sessions,
+			Name: g.Name, Site: g.Site, Weight: g.Weight, Open: g.Open, Sessions: min(g.Sessions, provisioner.MostPeers),
 			Rate: g.Load.Rate, Throughput: g.Throughput, CPU: g.Load.CPU,
 			Joined: !g.PublicKey.IsZero(), Reachable: g.Reachable(now), Heard: g.Heard(now), Leaving: leaving,
 		}

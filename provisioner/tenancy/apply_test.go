@@ -114,6 +114,10 @@ func testEveryFieldIsCompared(t *testing.T, w *world) {
 		{func(d *tenancy.Declaration) { d.Gateways[0].AggregateV6 = netip.MustParsePrefix("fd80:1::/48") }, "gateway", "aggregate.v6", "", "fd80:1::/48"},
 		{func(d *tenancy.Declaration) { d.Gateways[0].Tenants = []string{"stadt"} }, "gateway", "tenants", "dorf, stadt", "stadt"},
 		{func(d *tenancy.Declaration) { d.Gateways[0].Masquerade = true }, "gateway", "masquerade", "false", "true"},
+		{func(d *tenancy.Declaration) { d.Gateways[0].Weight = 50 }, "gateway", "weight", "100", "50"},
+		{func(d *tenancy.Declaration) { d.Gateways[0].Site = "mitte" }, "gateway", "site", "", "mitte"},
+		{func(d *tenancy.Declaration) { d.Gateways[0].Throughput = 2e9 }, "gateway", "throughput", "", "2Gbit"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Site = "mitte" }, "tenant", "site", "", "mitte"},
 	} {
 		t.Run(c.kind+" "+c.field, func(t *testing.T) {
 			w.applies(t, region())
