@@ -17,7 +17,7 @@ func TestEcho(t *testing.T) {
 			to := netip.MustParseAddr(c.to)
 			listener, err := icmp.ListenPacket(c.network, c.to)
 			if err != nil {
-				t.Skip("this machine does not have the family: ", err)
+				testneed.Missing(t, "no "+c.to+": "+err.Error())
 			}
 			t.Cleanup(func() {
 				if err := listener.Close(); err != nil {

@@ -13,8 +13,7 @@ import (
 // Echo sends one echo request to an address, and does not wait for the answer: that
 // something came back shows in the counters of the peer.
 func (n *Net) Echo(to netip.Addr) error {
-	var network tcpip.NetworkProtocolNumber = header.IPv4ProtocolNumber
-	var transport tcpip.TransportProtocolNumber = header.ICMPv4ProtocolNumber
+	network, transport := header.IPv4ProtocolNumber, header.ICMPv4ProtocolNumber
 	if to.Is6() {
 		network, transport = header.IPv6ProtocolNumber, header.ICMPv6ProtocolNumber
 	}
