@@ -25,7 +25,7 @@ import (
 // and a directory that says what the test wants.
 type world struct {
 	*session.Service
-	t        *testing.T
+	t        testing.TB
 	store    *store.Store
 	contacts *watch.Contacts
 	standing func(provisioner.Person) (provisioner.Standing, error)
@@ -48,11 +48,11 @@ func (s standings) Lookup(_ context.Context, _ provisioner.Tenant, p provisioner
 	return s.w.standing(p)
 }
 
-func newWorld(t *testing.T, seats int64) *world {
+func newWorld(t testing.TB, seats int64) *world {
 	return newWorldOn(t, store.Options{Database: filepath.Join(t.TempDir(), "db")}, seats)
 }
 
-func newWorldOn(t *testing.T, o store.Options, seats int64) *world {
+func newWorldOn(t testing.TB, o store.Options, seats int64) *world {
 	s, err := store.Open(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)

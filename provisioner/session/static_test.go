@@ -22,7 +22,7 @@ func helpdeskOf(tenant string) provisioner.Actor {
 	return provisioner.Actor{ID: "hilde", Name: "Hilde", Grants: []provisioner.Grant{{Role: provisioner.RoleHelpdesk, Tenant: tenant}}}
 }
 
-func newKey(t *testing.T) []byte {
+func newKey(t testing.TB) []byte {
 	t.Helper()
 	key, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
