@@ -58,8 +58,8 @@ func (c *gatewayDrainCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	if c.Deadline < 0 || c.Deadline > 7*24*time.Hour {
-		return usageError{words{"--deadline geht von 0s (sofort) bis 168h", "--deadline goes from 0s (at once) to 168h"}.in(a.language), "heimdraht gateway drain"}
+	if c.Deadline < 0 || c.Deadline > 48*time.Hour {
+		return usageError{words{"--deadline geht von 0s (sofort) bis 48h", "--deadline goes from 0s (at once) to 48h"}.in(a.language), "heimdraht gateway drain"}
 	}
 	return a.withClient(ctx, func(ctx context.Context, k *client) error {
 		r, err := k.adm.DrainGateway(ctx, &heimdrahtv1.DrainGatewayRequest{Gateway: c.Name, WithinMs: c.Deadline.Milliseconds(), Reason: reason})

@@ -84,7 +84,7 @@ func (w *world) lose(actors []provisioner.Actor, held []session.Opened, spread t
 	var all sync.WaitGroup
 	for i, a := range actors {
 		all.Go(func() {
-			time.Sleep(rand.N(spread))
+			time.Sleep(rand.N(spread)) // real: it is the spread that is measured
 			began := time.Now()
 			o, err := w.Open(context.Background(), a, session.OpenRequest{Stream: "a", Resume: held[i].Session.ID, GatewaySilent: true})
 			waits[i] = time.Since(began)

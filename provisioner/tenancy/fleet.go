@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	// longestDrain is how long a drain may take at the most.
-	longestDrain = 7 * 24 * time.Hour
+	// longestDrain is how long a drain may take at the most: laptops believe in no end
+	// that is farther away.
+	longestDrain = 48 * time.Hour
 	// longestMaintenance is how long a maintenance may be, and farthestMaintenance how
 	// far ahead it is announced.
 	longestMaintenance  = 7 * 24 * time.Hour
