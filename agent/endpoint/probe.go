@@ -13,8 +13,8 @@ import (
 const (
 	// lookEvery is how often the laptop looks whether anything comes back through the tunnel.
 	lookEvery = time.Second
-	// unanswered is what must have gone out for an answer to be missed: more than the keepalives of some minutes,
-	// less than any handshake.
+	// unanswered is what must have gone out for an answer to be missed: more than the keepalives of a minute, less than a
+	// handshake.
 	unanswered = 100
 	// nothingFor is how long nothing may come back before the gateway is probed, and probes how often it is, probeEach
 	// apart.
@@ -103,7 +103,8 @@ func (e *Endpoint) keepProbed(ctx context.Context) error {
 		if !said || e.silentSession() != held.id || r.received != s.received {
 			if e.answers(ctx, r.received) {
 				e.setSilent("")
-				s = silence{received: e.tunnel.reading().received, sent: e.tunnel.reading().sent}
+				after := e.tunnel.reading()
+				s = silence{received: after.received, sent: after.sent}
 				pause.Reset()
 				notBefore = time.Now().Add(askLeast)
 				continue
