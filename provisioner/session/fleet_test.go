@@ -115,8 +115,9 @@ func TestALostGatewayWithoutAnother(t *testing.T) {
 			g.Sessions, g.Tenants = 0, []string{"stadt"}
 			return tx.PutGateway(g.Gateway)
 		})
+		news := w.News("gw1")
 		endOne()
-		time.Sleep(10 * time.Second)
+		<-news.Changed // when its stream still counts as up
 		_, err := w.Open(context.Background(), ada, session.OpenRequest{Stream: "a", Resume: first.ID, GatewaySilent: true})
 		expect(t, err, provisioner.CodeGatewayFull)
 		w.mayCheck(ada, "a", first.ID)

@@ -331,7 +331,8 @@ func TestWhoIsMovedKeepsHerSeat(t *testing.T) {
 			o.dispatch(time.Minute)
 			o.turn(ada, false)
 		}
-		for _, why := range []provisioner.Code{provisioner.CodeGatewayMoved, provisioner.CodeAccessChanged, provisioner.CodeSessionAged, provisioner.CodeGatewayNotReady} {
+		for _, why := range []provisioner.Code{provisioner.CodeGatewayMoved, provisioner.CodeAccessChanged, provisioner.CodeSessionAged, provisioner.CodeGatewayNotReady,
+			provisioner.CodeGatewayDraining, provisioner.CodeGatewayMaintenance, provisioner.CodeGatewayLost} {
 			moved(eva, why)
 			o.counted(2, 2, 1)
 			o.opens(eva)
