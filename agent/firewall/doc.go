@@ -1,10 +1,24 @@
-// Package firewall replaces tables in the host's packet filter. It has one of
-// its own, for gateways whose inside network has no route back to the laptops.
+// Package firewall holds laptops to what they may reach: a gateway's packet
+// filter, in one table of nftables of its own, "heimdraht".
 //
-// What always holds: only the table that is named is touched ("heimdraht" is
-// this package's own), and it is replaced in one step, so that no packet meets
-// half of it. Calls are idempotent.
+// What always holds:
 //
-// Rules of others, and whether packets are forwarded at all (package hostnet),
-// are not its business.
+//   - A packet that comes out of the tunnels is dropped unless it goes to
+//     where its session's access list lets it, or is an echo request to the
+//     gateway's own inside address. Nothing goes from laptop to laptop, and
+//     nobody inside begins a connection to a laptop.
+//   - Every packet of a connection is judged by the list that its session has
+//     now, in both directions: what is taken away ends at once, also for
+//     connections that stand.
+//   - An address of the tunnels is believed only on the tunnels' interface,
+//     and there only while it is a session's.
+//   - Rules grow with the lists, not with the sessions: a session is one
+//     element of a map for each of its addresses.
+//   - Only the own table is touched, and no packet meets half of a change. If
+//     somebody else changes or removes the table, Lost tells, and Restore
+//     makes it anew.
+//
+// Calls are idempotent. Rules of others, and whether packets are forwarded at
+// all (package hostnet), are not its business. ReplaceTable is for other
+// tables of ours.
 package firewall

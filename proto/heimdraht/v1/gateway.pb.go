@@ -792,9 +792,14 @@ type GatewayConfiguration struct {
 	ListenPort uint32   `protobuf:"varint,3,opt,name=listen_port,json=listenPort,proto3" json:"listen_port,omitempty"`
 	Mtu        uint32   `protobuf:"varint,4,opt,name=mtu,proto3" json:"mtu,omitempty"`
 	// How long peers are kept without contact.
-	GraceMs       int64                  `protobuf:"varint,5,opt,name=grace_ms,json=graceMs,proto3" json:"grace_ms,omitempty"`
-	Masquerade    bool                   `protobuf:"varint,6,opt,name=masquerade,proto3" json:"masquerade,omitempty"`
-	ServerTime    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	GraceMs    int64                  `protobuf:"varint,5,opt,name=grace_ms,json=graceMs,proto3" json:"grace_ms,omitempty"`
+	Masquerade bool                   `protobuf:"varint,6,opt,name=masquerade,proto3" json:"masquerade,omitempty"`
+	ServerTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
+	// Every peer names an access list. False: the control plane is of a version
+	// that tells none, and peers are held to nothing but their addresses.
+	AccessLists bool `protobuf:"varint,20,opt,name=access_lists,json=accessLists,proto3" json:"access_lists,omitempty"`
+	// Networks, in CIDR notation, that no access list with `world` reaches.
+	Inside        []string `protobuf:"bytes,21,rep,name=inside,proto3" json:"inside,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -878,6 +883,140 @@ func (x *GatewayConfiguration) GetServerTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *GatewayConfiguration) GetAccessLists() bool {
+	if x != nil {
+		return x.AccessLists
+	}
+	return false
+}
+
+func (x *GatewayConfiguration) GetInside() []string {
+	if x != nil {
+		return x.Inside
+	}
+	return nil
+}
+
+// AccessList says what sessions may reach. One id always means the same list.
+// A list comes with each message whose peers name it, so that none has to be
+// remembered for longer than there are sessions that name it.
+type AccessList struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Letters, digits, '.', '_' and '-'.
+	Id     string         `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Grants []*AccessGrant `protobuf:"bytes,2,rep,name=grants,proto3" json:"grants,omitempty"`
+	// Everything that is inside of nobody, too: a full tunnel.
+	World         bool `protobuf:"varint,3,opt,name=world,proto3" json:"world,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessList) Reset() {
+	*x = AccessList{}
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessList) ProtoMessage() {}
+
+func (x *AccessList) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessList.ProtoReflect.Descriptor instead.
+func (*AccessList) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *AccessList) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AccessList) GetGrants() []*AccessGrant {
+	if x != nil {
+		return x.Grants
+	}
+	return nil
+}
+
+func (x *AccessList) GetWorld() bool {
+	if x != nil {
+		return x.World
+	}
+	return false
+}
+
+type AccessGrant struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In CIDR notation. A network does not stand for the gateway's own addresses;
+	// one of these alone does.
+	Prefix string `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	// Zero: everything. Else this port over TCP and UDP, and nothing else.
+	Port          uint32 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessGrant) Reset() {
+	*x = AccessGrant{}
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessGrant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessGrant) ProtoMessage() {}
+
+func (x *AccessGrant) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessGrant.ProtoReflect.Descriptor instead.
+func (*AccessGrant) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *AccessGrant) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *AccessGrant) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
 // SnapshotBegin starts a whole state at `revision` of `epoch`. Nothing is
 // removed before the end mark.
 type SnapshotBegin struct {
@@ -890,7 +1029,7 @@ type SnapshotBegin struct {
 
 func (x *SnapshotBegin) Reset() {
 	*x = SnapshotBegin{}
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +1041,7 @@ func (x *SnapshotBegin) String() string {
 func (*SnapshotBegin) ProtoMessage() {}
 
 func (x *SnapshotBegin) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -915,7 +1054,7 @@ func (x *SnapshotBegin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotBegin.ProtoReflect.Descriptor instead.
 func (*SnapshotBegin) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SnapshotBegin) GetEpoch() string {
@@ -936,13 +1075,14 @@ func (x *SnapshotBegin) GetRevision() int64 {
 type SnapshotPage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Peers         []*Peer                `protobuf:"bytes,1,rep,name=peers,proto3" json:"peers,omitempty"`
+	AccessLists   []*AccessList          `protobuf:"bytes,20,rep,name=access_lists,json=accessLists,proto3" json:"access_lists,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SnapshotPage) Reset() {
 	*x = SnapshotPage{}
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -954,7 +1094,7 @@ func (x *SnapshotPage) String() string {
 func (*SnapshotPage) ProtoMessage() {}
 
 func (x *SnapshotPage) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -967,12 +1107,19 @@ func (x *SnapshotPage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotPage.ProtoReflect.Descriptor instead.
 func (*SnapshotPage) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SnapshotPage) GetPeers() []*Peer {
 	if x != nil {
 		return x.Peers
+	}
+	return nil
+}
+
+func (x *SnapshotPage) GetAccessLists() []*AccessList {
+	if x != nil {
+		return x.AccessLists
 	}
 	return nil
 }
@@ -989,7 +1136,7 @@ type SnapshotEnd struct {
 
 func (x *SnapshotEnd) Reset() {
 	*x = SnapshotEnd{}
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1001,7 +1148,7 @@ func (x *SnapshotEnd) String() string {
 func (*SnapshotEnd) ProtoMessage() {}
 
 func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1014,7 +1161,7 @@ func (x *SnapshotEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotEnd.ProtoReflect.Descriptor instead.
 func (*SnapshotEnd) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SnapshotEnd) GetEpoch() string {
@@ -1046,13 +1193,14 @@ type Delta struct {
 	Upto            int64                  `protobuf:"varint,3,opt,name=upto,proto3" json:"upto,omitempty"`
 	RemovedSessions []string               `protobuf:"bytes,4,rep,name=removed_sessions,json=removedSessions,proto3" json:"removed_sessions,omitempty"`
 	Peers           []*Peer                `protobuf:"bytes,5,rep,name=peers,proto3" json:"peers,omitempty"`
+	AccessLists     []*AccessList          `protobuf:"bytes,20,rep,name=access_lists,json=accessLists,proto3" json:"access_lists,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Delta) Reset() {
 	*x = Delta{}
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1064,7 +1212,7 @@ func (x *Delta) String() string {
 func (*Delta) ProtoMessage() {}
 
 func (x *Delta) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1077,7 +1225,7 @@ func (x *Delta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delta.ProtoReflect.Descriptor instead.
 func (*Delta) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Delta) GetEpoch() string {
@@ -1115,6 +1263,13 @@ func (x *Delta) GetPeers() []*Peer {
 	return nil
 }
 
+func (x *Delta) GetAccessLists() []*AccessList {
+	if x != nil {
+		return x.AccessLists
+	}
+	return nil
+}
+
 // Removal goes past everything that waits. The gateway keeps each session id
 // as a tombstone until its revision has passed `revision`, and acknowledges by
 // session id.
@@ -1130,7 +1285,7 @@ type Removal struct {
 
 func (x *Removal) Reset() {
 	*x = Removal{}
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1142,7 +1297,7 @@ func (x *Removal) String() string {
 func (*Removal) ProtoMessage() {}
 
 func (x *Removal) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1155,7 +1310,7 @@ func (x *Removal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Removal.ProtoReflect.Descriptor instead.
 func (*Removal) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Removal) GetEpoch() string {
@@ -1190,14 +1345,16 @@ type Peer struct {
 	// In CIDR notation.
 	AllowedIps []string `protobuf:"bytes,4,rep,name=allowed_ips,json=allowedIps,proto3" json:"allowed_ips,omitempty"`
 	// Unset: as long as the session.
-	NotAfter      *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	NotAfter *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`
+	// The id of an access list. Empty: as `access_lists` of the configuration says.
+	Access        string `protobuf:"bytes,20,opt,name=access,proto3" json:"access,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +1366,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_gateway_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_gateway_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +1379,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_gateway_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Peer) GetSessionId() string {
@@ -1258,6 +1415,13 @@ func (x *Peer) GetNotAfter() *timestamppb.Timestamp {
 		return x.NotAfter
 	}
 	return nil
+}
+
+func (x *Peer) GetAccess() string {
+	if x != nil {
+		return x.Access
+	}
+	return ""
 }
 
 var File_heimdraht_v1_gateway_proto protoreflect.FileDescriptor
@@ -1313,7 +1477,7 @@ const file_heimdraht_v1_gateway_proto_rawDesc = "" +
 	"\x05delta\x18\x04 \x01(\v2\x13.heimdraht.v1.DeltaH\x00R\x05delta\x121\n" +
 	"\aremoval\x18\x05 \x01(\v2\x15.heimdraht.v1.RemovalH\x00R\aremoval\x12J\n" +
 	"\rconfiguration\x18\x06 \x01(\v2\".heimdraht.v1.GatewayConfigurationH\x00R\rconfigurationB\a\n" +
-	"\x05order\"\xf3\x01\n" +
+	"\x05order\"\xae\x02\n" +
 	"\x14GatewayConfiguration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
 	"\taddresses\x18\x02 \x03(\tR\taddresses\x12\x1f\n" +
@@ -1325,26 +1489,38 @@ const file_heimdraht_v1_gateway_proto_rawDesc = "" +
 	"masquerade\x18\x06 \x01(\bR\n" +
 	"masquerade\x12;\n" +
 	"\vserver_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"serverTime\"A\n" +
+	"serverTime\x12!\n" +
+	"\faccess_lists\x18\x14 \x01(\bR\vaccessLists\x12\x16\n" +
+	"\x06inside\x18\x15 \x03(\tR\x06inside\"e\n" +
+	"\n" +
+	"AccessList\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x121\n" +
+	"\x06grants\x18\x02 \x03(\v2\x19.heimdraht.v1.AccessGrantR\x06grants\x12\x14\n" +
+	"\x05world\x18\x03 \x01(\bR\x05world\"9\n" +
+	"\vAccessGrant\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x12\n" +
+	"\x04port\x18\x02 \x01(\rR\x04port\"A\n" +
 	"\rSnapshotBegin\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\x03R\brevision\"8\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\"u\n" +
 	"\fSnapshotPage\x12(\n" +
-	"\x05peers\x18\x01 \x03(\v2\x12.heimdraht.v1.PeerR\x05peers\"U\n" +
+	"\x05peers\x18\x01 \x03(\v2\x12.heimdraht.v1.PeerR\x05peers\x12;\n" +
+	"\faccess_lists\x18\x14 \x03(\v2\x18.heimdraht.v1.AccessListR\vaccessLists\"U\n" +
 	"\vSnapshotEnd\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x14\n" +
-	"\x05peers\x18\x03 \x01(\x03R\x05peers\"\x9c\x01\n" +
+	"\x05peers\x18\x03 \x01(\x03R\x05peers\"\xd9\x01\n" +
 	"\x05Delta\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\x03R\x05after\x12\x12\n" +
 	"\x04upto\x18\x03 \x01(\x03R\x04upto\x12)\n" +
 	"\x10removed_sessions\x18\x04 \x03(\tR\x0fremovedSessions\x12(\n" +
-	"\x05peers\x18\x05 \x03(\v2\x12.heimdraht.v1.PeerR\x05peers\"W\n" +
+	"\x05peers\x18\x05 \x03(\v2\x12.heimdraht.v1.PeerR\x05peers\x12;\n" +
+	"\faccess_lists\x18\x14 \x03(\v2\x18.heimdraht.v1.AccessListR\vaccessLists\"W\n" +
 	"\aRemoval\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x1a\n" +
-	"\bsessions\x18\x03 \x03(\tR\bsessions\"\xc3\x01\n" +
+	"\bsessions\x18\x03 \x03(\tR\bsessions\"\xdb\x01\n" +
 	"\x04Peer\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x1d\n" +
@@ -1353,7 +1529,8 @@ const file_heimdraht_v1_gateway_proto_rawDesc = "" +
 	"\rpreshared_key\x18\x03 \x01(\fR\fpresharedKey\x12\x1f\n" +
 	"\vallowed_ips\x18\x04 \x03(\tR\n" +
 	"allowedIps\x127\n" +
-	"\tnot_after\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter2\xa0\x01\n" +
+	"\tnot_after\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bnotAfter\x12\x16\n" +
+	"\x06access\x18\x14 \x01(\tR\x06access2\xa0\x01\n" +
 	"\x0eGatewayService\x12D\n" +
 	"\x04Join\x12\x19.heimdraht.v1.JoinRequest\x1a\x1a.heimdraht.v1.JoinResponse\"\x05\xea\xdd\x19\x01\x01\x12H\n" +
 	"\x04Sync\x12\x19.heimdraht.v1.SyncRequest\x1a\x1a.heimdraht.v1.SyncResponse\"\x05\xea\xdd\x19\x01\x03(\x010\x01B?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
@@ -1370,7 +1547,7 @@ func file_heimdraht_v1_gateway_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_gateway_proto_rawDescData
 }
 
-var file_heimdraht_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_heimdraht_v1_gateway_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_heimdraht_v1_gateway_proto_goTypes = []any{
 	(*JoinRequest)(nil),           // 0: heimdraht.v1.JoinRequest
 	(*JoinResponse)(nil),          // 1: heimdraht.v1.JoinResponse
@@ -1383,42 +1560,47 @@ var file_heimdraht_v1_gateway_proto_goTypes = []any{
 	(*PeerObservation)(nil),       // 8: heimdraht.v1.PeerObservation
 	(*SyncResponse)(nil),          // 9: heimdraht.v1.SyncResponse
 	(*GatewayConfiguration)(nil),  // 10: heimdraht.v1.GatewayConfiguration
-	(*SnapshotBegin)(nil),         // 11: heimdraht.v1.SnapshotBegin
-	(*SnapshotPage)(nil),          // 12: heimdraht.v1.SnapshotPage
-	(*SnapshotEnd)(nil),           // 13: heimdraht.v1.SnapshotEnd
-	(*Delta)(nil),                 // 14: heimdraht.v1.Delta
-	(*Removal)(nil),               // 15: heimdraht.v1.Removal
-	(*Peer)(nil),                  // 16: heimdraht.v1.Peer
-	(*Certificate)(nil),           // 17: heimdraht.v1.Certificate
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*AccessList)(nil),            // 11: heimdraht.v1.AccessList
+	(*AccessGrant)(nil),           // 12: heimdraht.v1.AccessGrant
+	(*SnapshotBegin)(nil),         // 13: heimdraht.v1.SnapshotBegin
+	(*SnapshotPage)(nil),          // 14: heimdraht.v1.SnapshotPage
+	(*SnapshotEnd)(nil),           // 15: heimdraht.v1.SnapshotEnd
+	(*Delta)(nil),                 // 16: heimdraht.v1.Delta
+	(*Removal)(nil),               // 17: heimdraht.v1.Removal
+	(*Peer)(nil),                  // 18: heimdraht.v1.Peer
+	(*Certificate)(nil),           // 19: heimdraht.v1.Certificate
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_gateway_proto_depIdxs = []int32{
-	17, // 0: heimdraht.v1.JoinResponse.certificate:type_name -> heimdraht.v1.Certificate
+	19, // 0: heimdraht.v1.JoinResponse.certificate:type_name -> heimdraht.v1.Certificate
 	3,  // 1: heimdraht.v1.SyncRequest.hello:type_name -> heimdraht.v1.SyncHello
 	5,  // 2: heimdraht.v1.SyncRequest.acknowledgement:type_name -> heimdraht.v1.SyncAcknowledgement
 	7,  // 3: heimdraht.v1.SyncRequest.observation:type_name -> heimdraht.v1.SyncObservation
 	4,  // 4: heimdraht.v1.SyncRequest.snapshot_wanted:type_name -> heimdraht.v1.SnapshotWanted
 	6,  // 5: heimdraht.v1.SyncAcknowledgement.load:type_name -> heimdraht.v1.GatewayLoad
 	8,  // 6: heimdraht.v1.SyncObservation.peers:type_name -> heimdraht.v1.PeerObservation
-	11, // 7: heimdraht.v1.SyncResponse.snapshot_begin:type_name -> heimdraht.v1.SnapshotBegin
-	12, // 8: heimdraht.v1.SyncResponse.snapshot_page:type_name -> heimdraht.v1.SnapshotPage
-	13, // 9: heimdraht.v1.SyncResponse.snapshot_end:type_name -> heimdraht.v1.SnapshotEnd
-	14, // 10: heimdraht.v1.SyncResponse.delta:type_name -> heimdraht.v1.Delta
-	15, // 11: heimdraht.v1.SyncResponse.removal:type_name -> heimdraht.v1.Removal
+	13, // 7: heimdraht.v1.SyncResponse.snapshot_begin:type_name -> heimdraht.v1.SnapshotBegin
+	14, // 8: heimdraht.v1.SyncResponse.snapshot_page:type_name -> heimdraht.v1.SnapshotPage
+	15, // 9: heimdraht.v1.SyncResponse.snapshot_end:type_name -> heimdraht.v1.SnapshotEnd
+	16, // 10: heimdraht.v1.SyncResponse.delta:type_name -> heimdraht.v1.Delta
+	17, // 11: heimdraht.v1.SyncResponse.removal:type_name -> heimdraht.v1.Removal
 	10, // 12: heimdraht.v1.SyncResponse.configuration:type_name -> heimdraht.v1.GatewayConfiguration
-	18, // 13: heimdraht.v1.GatewayConfiguration.server_time:type_name -> google.protobuf.Timestamp
-	16, // 14: heimdraht.v1.SnapshotPage.peers:type_name -> heimdraht.v1.Peer
-	16, // 15: heimdraht.v1.Delta.peers:type_name -> heimdraht.v1.Peer
-	18, // 16: heimdraht.v1.Peer.not_after:type_name -> google.protobuf.Timestamp
-	0,  // 17: heimdraht.v1.GatewayService.Join:input_type -> heimdraht.v1.JoinRequest
-	2,  // 18: heimdraht.v1.GatewayService.Sync:input_type -> heimdraht.v1.SyncRequest
-	1,  // 19: heimdraht.v1.GatewayService.Join:output_type -> heimdraht.v1.JoinResponse
-	9,  // 20: heimdraht.v1.GatewayService.Sync:output_type -> heimdraht.v1.SyncResponse
-	19, // [19:21] is the sub-list for method output_type
-	17, // [17:19] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	20, // 13: heimdraht.v1.GatewayConfiguration.server_time:type_name -> google.protobuf.Timestamp
+	12, // 14: heimdraht.v1.AccessList.grants:type_name -> heimdraht.v1.AccessGrant
+	18, // 15: heimdraht.v1.SnapshotPage.peers:type_name -> heimdraht.v1.Peer
+	11, // 16: heimdraht.v1.SnapshotPage.access_lists:type_name -> heimdraht.v1.AccessList
+	18, // 17: heimdraht.v1.Delta.peers:type_name -> heimdraht.v1.Peer
+	11, // 18: heimdraht.v1.Delta.access_lists:type_name -> heimdraht.v1.AccessList
+	20, // 19: heimdraht.v1.Peer.not_after:type_name -> google.protobuf.Timestamp
+	0,  // 20: heimdraht.v1.GatewayService.Join:input_type -> heimdraht.v1.JoinRequest
+	2,  // 21: heimdraht.v1.GatewayService.Sync:input_type -> heimdraht.v1.SyncRequest
+	1,  // 22: heimdraht.v1.GatewayService.Join:output_type -> heimdraht.v1.JoinResponse
+	9,  // 23: heimdraht.v1.GatewayService.Sync:output_type -> heimdraht.v1.SyncResponse
+	22, // [22:24] is the sub-list for method output_type
+	20, // [20:22] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_gateway_proto_init() }
@@ -1449,7 +1631,7 @@ func file_heimdraht_v1_gateway_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_gateway_proto_rawDesc), len(file_heimdraht_v1_gateway_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,31 @@
+//go:build !linux
+
+package firewall
+
+import (
+	"fmt"
+	"runtime"
+)
+
+// Filter works on Linux only.
+type Filter struct{}
+
+// Open opens nothing.
+func Open(func()) (*Filter, error) {
+	return nil, fmt.Errorf("%w: there is none for gateways on %s", ErrUnusable, runtime.GOOS)
+}
+
+// Configure changes nothing.
+func (*Filter) Configure(Setup) error { return ErrUnusable }
+
+// Apply changes nothing.
+func (*Filter) Apply([]Change) error { return ErrUnusable }
+
+// Lost says nothing.
+func (*Filter) Lost() bool { return false }
+
+// Restore changes nothing.
+func (*Filter) Restore() error { return ErrUnusable }
+
+// Close does nothing.
+func (*Filter) Close() error { return nil }
