@@ -139,6 +139,16 @@ func (f *Filter) Close() error {
 	return err
 }
 
+// Leave is Close but for the table, which goes on holding what it holds.
+func (f *Filter) Leave() error {
+	if f.conn == nil {
+		return nil
+	}
+	err := errors.Join(f.conn.CloseLasting(), f.watch.close())
+	f.conn = nil
+	return err
+}
+
 // commit makes what was said so, all of it or nothing.
 func (f *Filter) commit(errs ...error) error {
 	err := errors.Join(append(errs, f.link.SetDeadline(time.Now().Add(answerTime)))...)

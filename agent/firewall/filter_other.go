@@ -27,5 +27,11 @@ func (*Filter) Lost() bool { return false }
 // Restore changes nothing.
 func (*Filter) Restore() error { return ErrUnusable }
 
+// Clear has nothing to remove.
+func Clear() error { return nil }
+
+// Leave does nothing.
+func (*Filter) Leave() error { return nil }
+
 // Close does nothing.
 func (*Filter) Close() error { return nil }

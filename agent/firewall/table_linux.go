@@ -23,6 +23,10 @@ func ReplaceTable(name string, f func(*nftables.Conn, *nftables.Table)) error {
 	return failed(c.Flush())
 }
 
+// Clear removes the gateway's table, whoever has left it. That there is none is
+// no error.
+func Clear() error { return ReplaceTable(table, func(*nftables.Conn, *nftables.Table) {}) }
+
 // anew removes a table within a transaction. The kernel refuses to remove what
 // is not there; after an addition, which may find it there, it always is.
 func anew(c *nftables.Conn, name string) *nftables.Table {
@@ -34,12 +38,18 @@ func anew(c *nftables.Conn, name string) *nftables.Table {
 
 // failed says what failed, and if it was for want of rights.
 func failed(err error) error {
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.Is(err, unix.EPERM):
-		return fmt.Errorf("changing the packet filter: %w: %w", fs.ErrPermission, err)
-	default:
-		return fmt.Errorf("changing the packet filter: %w", err)
 	}
+	var first unix.Errno // one of many, if one thing is missing that many rules need
+	if errors.As(err, &first) {
+		err = first
+	}
+	switch {
+	case errors.Is(err, unix.EPERM):
+		err = fmt.Errorf("%w: %w", fs.ErrPermission, err)
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EPROTONOSUPPORT):
+		err = fmt.Errorf("the kernel lacks a part of nftables: %w", err)
+	}
+	return fmt.Errorf("changing the packet filter: %w", err)
 }

@@ -151,8 +151,7 @@ func TestWithoutRights(t *testing.T) {
 // one takes it over.
 func TestTheFormerProcessesTable(t *testing.T) {
 	r, f := world(t)
-	check(t, errors.Join(f.conn.CloseLasting(), f.watch.close()))
-	f.conn = nil
+	check(t, f.Leave()) // as the kernel does for it
 	p := udp("10.80.1.1:7", "10.1.2.3:53").packet()
 	r.goes(t, "a packet after the process was killed", p, true)
 	f, err := Open(func() {})

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/heimdraht/heimdraht/agent/firewall"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 )
 
@@ -21,6 +22,11 @@ type Setup struct {
 	Addresses []netip.Prefix
 	// Masquerade hides the laptops behind the gateway's own address.
 	Masquerade bool
+	// Inside are the networks of all tenants.
+	Inside []netip.Prefix
+	// Disturbed is called when the device's Filter may have been lost. It does
+	// not block.
+	Disturbed func()
 }
 
 // sameDevice says whether the device can stay open; the rest is configured on
@@ -30,7 +36,7 @@ func (s Setup) sameDevice(t Setup) bool {
 }
 
 func (s Setup) equal(t Setup) bool {
-	return s.sameDevice(t) && s.Masquerade == t.Masquerade && slices.Equal(s.Addresses, t.Addresses)
+	return s.sameDevice(t) && s.Masquerade == t.Masquerade && slices.Equal(s.Addresses, t.Addresses) && slices.Equal(s.Inside, t.Inside)
 }
 
 // Device is what carries the tunnels. Apply and Peers are those of
@@ -41,6 +47,9 @@ type Device interface {
 	// Configure brings everything but key, port and MTU to what the setup says.
 	// Idempotent, and called once before the first Apply.
 	Configure(ctx context.Context, setup Setup) error
+	// Filter is what holds sessions to what they may reach. Nil: the device has
+	// none, and leads nowhere but into this process.
+	Filter() Filter
 	// Facts are for the status: they do not change while the device is open.
 	Facts() Facts
 	// Done is closed when the device has stopped by itself or by Close.
@@ -50,6 +59,13 @@ type Device interface {
 	// Leave is Close, but tunnels that the kernel carries stay, with their addresses and the packet filter, for the next
 	// one that opens the device.
 	Leave() error
+}
+
+// Filter is a firewall.Filter, or one of a test.
+type Filter interface {
+	Apply(changes []firewall.Change) error
+	Lost() bool
+	Restore() error
 }
 
 // Facts are what people want to know of a device.
@@ -114,6 +130,9 @@ func (d *netstackDevice) Configure(_ context.Context, setup Setup) error {
 	}
 	return nil
 }
+
+// Filter implements Device.
+func (d *netstackDevice) Filter() Filter { return nil }
 
 // Facts implements Device.
 func (d *netstackDevice) Facts() Facts { return factsOf(d.Device) }

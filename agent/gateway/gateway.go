@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -106,6 +107,7 @@ type book struct {
 // installed is a peer that the device holds, as far as we know.
 type installed struct {
 	session string // empty: none of ours
+	access  string // the name of the list that holds it; empty: none
 	peer    wireguard.Peer
 }
 
@@ -357,14 +359,15 @@ func (g *Gateway) forgetProgress() {
 	g.pending.forgetPlaces()
 }
 
-// loses says whether a key loses its peer, which goes before everything else.
+// loses says whether a key may lose its peer, or what it reaches, which goes
+// before everything else.
 func (g *Gateway) loses(key wireguard.Key) bool {
 	s := g.desired(key)
 	if s == nil {
 		return true
 	}
 	have, ok := g.installed[key]
-	return ok && have.session != s.id
+	return ok && (have.session != s.id || have.access != s.accessName())
 }
 
 // desired is the session that a key must carry now, or nil.
@@ -426,9 +429,15 @@ func (g *Gateway) receiveConfiguration(m *heimdrahtv1.GatewayConfiguration) erro
 			return err
 		}
 		g.log.Info("connected to the control plane", "server", g.server, "gateway", c.name)
+		if !c.accessLists {
+			g.log.Warn("the control plane is of a version that does not say what sessions may reach: whatever this gateway routes can be reached from laptops of all its tenants")
+		}
 	}
-	if g.suspended {
+	switch {
+	case g.suspended:
 		g.wantSnapshot("the grace time had run out")
+	case c.accessLists && g.wanted.unlisted():
+		g.wantSnapshot("what sessions may reach was not said before")
 	}
 	g.findNextExpiry()
 	wake(g.wakeInstaller)
@@ -437,7 +446,7 @@ func (g *Gateway) receiveConfiguration(m *heimdrahtv1.GatewayConfiguration) erro
 
 func (c configuration) equal(d configuration) bool {
 	return c.name == d.name && c.listenPort == d.listenPort && c.mtu == d.mtu && c.grace == d.grace &&
-		c.masquerade == d.masquerade && fmt.Sprint(c.addresses) == fmt.Sprint(d.addresses)
+		c.masquerade == d.masquerade && c.accessLists == d.accessLists && slices.Equal(c.inside, d.inside) && fmt.Sprint(c.addresses) == fmt.Sprint(d.addresses)
 }
 
 const (

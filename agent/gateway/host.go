@@ -36,45 +36,40 @@ func (h Host) Open(ctx context.Context, setup Setup) (Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := h.Logger
-	if log == nil {
-		log = slog.Default()
+	disturbed := setup.Disturbed
+	if disturbed == nil {
+		disturbed = func() {}
 	}
-	return &hostDevice{Device: device, network: network, log: log}, nil
+	filter, err := firewall.Open(disturbed)
+	if err != nil {
+		return nil, errors.Join(err, device.Close())
+	}
+	return &hostDevice{Device: device, network: network, filter: filter}, nil
 }
 
 // hostDevice is an interface with its place on the host.
 type hostDevice struct {
 	*wireguard.Device
-	network     *hostnet.Host
-	log         *slog.Logger
-	masqueraded bool
+	network *hostnet.Host
+	filter  *firewall.Filter
 }
 
 // Configure implements Device. Addresses carry the length of the aggregate, so
-// that the host routes it to the interface.
+// that the host routes it to the interface. Nothing is forwarded before the
+// filter stands, and without it nobody is let in.
 func (d *hostDevice) Configure(ctx context.Context, setup Setup) error {
-	err := d.network.Set(ctx, hostnet.Config{
-		Interface: d.Name(), Addresses: setup.Addresses, MTU: setup.MTU, Forward: true,
-	})
-	if err != nil {
+	if err := d.filter.Configure(firewall.Setup{
+		Interface: d.Name(), Addresses: setup.Addresses, Masquerade: setup.Masquerade, Inside: setup.Inside,
+	}); err != nil {
 		return err
 	}
-	if setup.Masquerade {
-		d.masqueraded = true
-		return firewall.Masquerade(d.Name(), setup.Addresses)
-	}
-	if !d.masqueraded {
-		// A killed process may have left the table; on a host that has no
-		// packet filter to ask, there is none.
-		if err := firewall.Clear(); err != nil {
-			d.log.Debug("no table of a former process is looked for", "error", err)
-		}
-		return nil
-	}
-	d.masqueraded = false
-	return firewall.Clear()
+	return d.network.Set(ctx, hostnet.Config{
+		Interface: d.Name(), Addresses: setup.Addresses, MTU: setup.MTU, Forward: true,
+	})
 }
+
+// Filter implements Device.
+func (d *hostDevice) Filter() Filter { return d.filter }
 
 // Facts implements Device.
 func (d *hostDevice) Facts() Facts { return factsOf(d.Device) }
@@ -98,15 +93,10 @@ func (d *hostDevice) Leave() error {
 	if d.Mode() != wireguard.Kernel {
 		return d.Close()
 	}
-	return d.Device.Leave()
+	return errors.Join(d.Device.Leave(), d.filter.Leave())
 }
 
 // Close implements Device.
 func (d *hostDevice) Close() error {
-	err := errors.Join(d.network.Clear(context.Background()), d.Device.Close())
-	if d.masqueraded {
-		d.masqueraded = false
-		err = errors.Join(err, firewall.Clear())
-	}
-	return err
+	return errors.Join(d.network.Clear(context.Background()), d.Device.Close(), d.filter.Close())
 }

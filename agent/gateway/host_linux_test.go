@@ -30,7 +30,9 @@ func TestHost(t *testing.T) {
 // TestHostKernel does the same with the kernel's WireGuard, which production
 // gateways use.
 func TestHostKernel(t *testing.T) {
-	kerneltest.Run(t, []string{"ip", "nft"}, kerneltest.Test{Name: "host", Run: func(t *testing.T) { testHost(t, wireguard.Kernel) }})
+	kerneltest.Run(t, []string{"ip", "nft"},
+		kerneltest.Test{Name: "host", Run: func(t *testing.T) { testHost(t, wireguard.Kernel) }},
+		kerneltest.Test{Name: "tenants", Run: func(t *testing.T) { testTenantsApart(t, wireguard.Kernel) }})
 }
 
 // inNamespace runs a test in a process of its own, in a network namespace of its own.
@@ -93,8 +95,8 @@ func placeOnHost(t *testing.T, mode wireguard.Mode) {
 	setup.Masquerade = false
 	setup.Addresses = setup.Addresses[:1]
 	check(t, device.Configure(ctx, setup))
-	if out := command(t, "nft", "list", "ruleset"); strings.Contains(out, "heimdraht") {
-		t.Errorf("still masquerading:\n%s", out)
+	if out := command(t, "nft", "list", "ruleset"); strings.Contains(out, "masquerade") || !strings.Contains(out, `iifname "hd0" goto from_laptops`) {
+		t.Errorf("still masquerading, or not filtering:\n%s", out)
 	}
 	if out := command(t, "ip", "-6", "addr", "show", "hd0"); strings.Contains(out, "fd80:1::1") {
 		t.Errorf("an address that is no longer wanted stays:\n%s", out)
@@ -104,6 +106,9 @@ func placeOnHost(t *testing.T, mode wireguard.Mode) {
 	}
 	if out := command(t, "ip", "link"); strings.Contains(out, "hd0") {
 		t.Errorf("the interface stays:\n%s", out)
+	}
+	if out := command(t, "nft", "list", "ruleset"); strings.Contains(out, "heimdraht") {
+		t.Errorf("the table stays:\n%s", out)
 	}
 }
 

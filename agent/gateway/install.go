@@ -89,6 +89,7 @@ func (g *Gateway) install(ctx context.Context) error {
 		}
 		if g.device != nil {
 			g.look(ctx, now)
+			g.restoreFilter()
 		}
 		if !now.Before(g.pauseUntil) {
 			more, err := g.round(ctx)
@@ -148,6 +149,7 @@ func (g *Gateway) round(ctx context.Context) (more bool, err error) {
 		steps = g.takeSteps()
 	}
 	changes, failed := g.plan(steps)
+	guards := guardsOf(steps, failed)
 	records, noted, rewrite := g.takeRecords()
 	g.mu.Unlock()
 
@@ -158,7 +160,12 @@ func (g *Gateway) round(ctx context.Context) (more bool, err error) {
 	if slices.ContainsFunc(changes, func(c wireguard.Change) bool { return c.Remove }) && g.cheapDump() {
 		g.observe(ctx, false)
 	}
-	err = g.apply(ctx, changes, failed)
+	held := g.hold(guards)
+	if held != nil {
+		// Nobody is let in whom nothing holds; whoever is to go goes all the same.
+		changes = slices.DeleteFunc(changes, func(c wireguard.Change) bool { return !c.Remove })
+	}
+	err = errors.Join(held, g.apply(ctx, changes, failed))
 	g.keep(records, noted, rewrite)
 	g.settle(steps, result{err: err, failed: failed})
 	return err == nil, err
@@ -346,6 +353,6 @@ func (g *Gateway) enter(key wireguard.Key, want *session, failure error) {
 		if before.session != want.id {
 			g.lookSoon(time.Now())
 		}
-		g.setInstalled(key, installed{session: want.id, peer: peer})
+		g.setInstalled(key, installed{session: want.id, access: want.accessName(), peer: peer})
 	}
 }

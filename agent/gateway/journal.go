@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -148,12 +149,18 @@ func (m *memory) compacted() (iter.Seq[[]byte], error) {
 			Epoch: w.at.epoch, Revision: w.at.revision}}})
 		endpoints := make(endpointRecord)
 		page := &heimdrahtv1.SnapshotPage{}
+		lists := make(map[string]*heimdrahtv1.AccessList)
 		flush := func() {
+			page.AccessLists = slices.Collect(maps.Values(lists))
+			clear(lists)
 			order(&heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_SnapshotPage{SnapshotPage: page}})
 			page = &heimdrahtv1.SnapshotPage{}
 		}
 		for _, s := range w.sessions {
 			page.Peers = append(page.Peers, s.message())
+			if name := s.accessName(); name != "" && lists[name] == nil {
+				lists[name] = accessMessage(s.access)
+			}
 			if s.peer.Endpoint.IsValid() {
 				endpoints[s.id] = s.peer.Endpoint
 			}
@@ -188,6 +195,7 @@ func (s *session) message() *heimdrahtv1.Peer {
 		SessionId:    s.id,
 		PublicKey:    slices.Clone(s.peer.PublicKey[:]),
 		PresharedKey: slices.Clone(s.peer.PresharedKey[:]),
+		Access:       s.accessName(),
 	}
 	for _, prefix := range s.peer.AllowedIPs {
 		m.AllowedIps = append(m.AllowedIps, prefix.String())

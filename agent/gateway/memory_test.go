@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/heimdraht/heimdraht/agent/firewall"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 )
 
@@ -28,6 +29,68 @@ type memoryDevice struct {
 	dumpTime time.Duration
 	dumps    []time.Time
 	short    bool // the next dump lacks a peer
+	filter   memoryFilter
+}
+
+// memoryFilter is a filter at the edge. What it holds can be lost, and it can fail.
+type memoryFilter struct {
+	mu       sync.Mutex
+	guards   map[string]*firewall.Guard
+	lost     bool
+	restored int
+	fail     error
+}
+
+func (f *memoryFilter) Apply(changes []firewall.Change) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail != nil {
+		return f.fail
+	}
+	if f.guards == nil {
+		f.guards = make(map[string]*firewall.Guard)
+	}
+	for _, c := range changes {
+		if f.guards[c.Session] = c.Guard; c.Guard == nil {
+			delete(f.guards, c.Session)
+		}
+	}
+	return nil
+}
+
+func (f *memoryFilter) Lost() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lost
+}
+
+func (f *memoryFilter) Restore() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost = false
+	f.restored++
+	return f.fail
+}
+
+// with changes how the filter behaves.
+func (f *memoryFilter) with(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+// holds is by which list which session's addresses are held.
+func (f *memoryFilter) holds() map[string]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make(map[string]string)
+	for key, g := range f.guards {
+		out[key] = fmt.Sprint(g.Addresses)
+		if g.List != nil {
+			out[key] += " " + g.List.Name
+		}
+	}
+	return out
 }
 
 func newMemoryDevice() *memoryDevice {
@@ -148,6 +211,8 @@ func (d *memoryDevice) Configure(_ context.Context, setup Setup) error {
 	return nil
 }
 
+func (d *memoryDevice) Filter() Filter { return &d.filter }
+
 func (d *memoryDevice) Facts() Facts { return Facts{Interface: "hd0", Mode: "memory"} }
 
 func (d *memoryDevice) Done() <-chan struct{} { return d.closed }
@@ -159,6 +224,7 @@ func (d *memoryDevice) Close() error {
 	if !d.isClosed() {
 		close(d.closed)
 		clear(d.peers)
+		d.filter.with(func() { clear(d.filter.guards) })
 	}
 	return nil
 }

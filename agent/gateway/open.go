@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/firewall"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 )
 
@@ -50,7 +51,8 @@ func (g *Gateway) wantedSetup() (Setup, bool) {
 	if c == nil {
 		return Setup{}, false
 	}
-	s := Setup{PrivateKey: g.key, ListenPort: c.listenPort, MTU: c.mtu, Addresses: c.addresses, Masquerade: c.masquerade}
+	s := Setup{PrivateKey: g.key, ListenPort: c.listenPort, MTU: c.mtu, Addresses: c.addresses, Masquerade: c.masquerade,
+		Inside: c.inside, Disturbed: func() { wake(g.wakeInstaller) }}
 	if g.o.ListenPort != 0 {
 		s.ListenPort = g.o.ListenPort
 	}
@@ -83,8 +85,29 @@ func (g *Gateway) adapt(ctx context.Context, setup Setup) error {
 		return errors.Join(err, device.Close())
 	}
 	g.dumpedAt, g.dumpTook = time.Now(), time.Since(start)
+	if err := g.guardAll(device); err != nil {
+		return errors.Join(err, device.Close())
+	}
 	g.opened(device, setup, dump)
 	return nil
+}
+
+// guardAll has the filter hold all sessions at once: peers of the process
+// before may be there, and wait for it.
+func (g *Gateway) guardAll(device Device) error {
+	filter := device.Filter()
+	if filter == nil {
+		return nil
+	}
+	g.mu.Lock()
+	var changes []firewall.Change
+	for key := range g.wanted.byKey {
+		if s := g.desired(key); s != nil {
+			changes = append(changes, firewall.Change{Session: key.String(), Guard: s.guard()})
+		}
+	}
+	g.mu.Unlock()
+	return filter.Apply(changes)
 }
 
 // opened takes stock of a device, which may have peers from before, and has
@@ -101,7 +124,7 @@ func (g *Gateway) opened(device Device, setup Setup, dump []wireguard.PeerStatus
 		// The preshared key is a session's own, so that it tells whether the
 		// peer is still that session's.
 		if s := g.wanted.of(peer.PublicKey); s != nil && s.peer.PresharedKey == peer.PresharedKey {
-			in.session = s.id
+			in.session, in.access = s.id, s.accessName()
 		}
 		g.setInstalled(peer.PublicKey, in)
 		if in.session != "" {

@@ -254,7 +254,7 @@ func (p *plane) snapshot() []*heimdrahtv1.SyncResponse {
 	all := slices.Collect(maps.Values(p.sessions))
 	for page := range slices.Chunk(all, p.pageSize) {
 		out = append(out, &heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_SnapshotPage{
-			SnapshotPage: &heimdrahtv1.SnapshotPage{Peers: page}}})
+			SnapshotPage: &heimdrahtv1.SnapshotPage{Peers: page, AccessLists: listsOf(page)}}})
 	}
 	return append(out, &heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_SnapshotEnd{SnapshotEnd: &heimdrahtv1.SnapshotEnd{
 		Epoch: p.epoch, Revision: p.revision, Peers: int64(len(all))}}})
@@ -282,7 +282,20 @@ func (p *plane) delta(after int64) *heimdrahtv1.SyncResponse {
 			d.RemovedSessions = append(d.RemovedSessions, id)
 		}
 	}
+	d.AccessLists = listsOf(d.GetPeers())
 	return &heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_Delta{Delta: d}}
+}
+
+// listsOf are the access lists that peers name.
+func listsOf(peers []*heimdrahtv1.Peer) (lists []*heimdrahtv1.AccessList) {
+	seen := map[string]bool{"": true}
+	for _, p := range peers {
+		if name := p.GetAccess(); !seen[name] {
+			seen[name] = true
+			lists = append(lists, &heimdrahtv1.AccessList{Id: name, Grants: []*heimdrahtv1.AccessGrant{{Prefix: "10.1.0.0/16", Port: uint32(len(name))}}})
+		}
+	}
+	return lists
 }
 
 // change moves the model by one revision.
@@ -294,6 +307,9 @@ func (p *plane) change(removed []string, added ...*heimdrahtv1.Peer) int64 {
 		delete(p.sessions, id)
 	}
 	for _, peer := range added {
+		if p.config.GetAccessLists() {
+			peer.Access = fmt.Sprint("list-", p.revision%3)
+		}
 		p.sessions[peer.GetSessionId()] = peer
 	}
 	p.log = append(p.log, change{p.revision, removed, added})

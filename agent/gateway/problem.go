@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/firewall"
 )
 
 // The codes of problems that only gateways have.
@@ -17,6 +18,7 @@ const (
 	CodePortInUse    = "port-in-use"
 	CodeNoRights     = "no-rights"
 	CodeInterface    = "interface-failed"
+	CodeFilter       = "filter-failed"
 	CodeStreamEnded  = "stream-ended"
 	codeTokenMissing = "token-missing"
 )
@@ -61,6 +63,10 @@ func deviceProblem(setup Setup, err error) *control.Problem {
 		return &control.Problem{Code: CodePortInUse, Cause: err, RetryAfter: retryDevice,
 			German:  control.Text{Sentence: fmt.Sprintf("Der UDP-Port %d ist belegt.", setup.ListenPort), Next: "Beenden Sie das andere Programm (ss -lunp zeigt es), oder geben Sie dem Zugangsserver einen anderen Port."},
 			English: control.Text{Sentence: fmt.Sprintf("UDP port %d is in use.", setup.ListenPort), Next: "Stop the other program (ss -lunp shows it), or give the gateway another port."}}
+	case errors.Is(err, firewall.ErrUnusable):
+		return &control.Problem{Code: CodeFilter, Cause: err, RetryAfter: retryDevice,
+			German:  control.Text{Sentence: fmt.Sprintf("Der Paketfilter lässt sich nicht einrichten, und ohne ihn wird niemand eingelassen: %v.", err), Next: "Der Kernel braucht nftables mit Verbindungsverfolgung (modprobe nf_tables nft_ct), das Programm CAP_NET_ADMIN. Es wird von selbst weiter versucht."},
+			English: control.Text{Sentence: fmt.Sprintf("The packet filter cannot be set up, and without it nobody is let in: %v.", err), Next: "The kernel needs nftables with connection tracking (modprobe nf_tables nft_ct), the program CAP_NET_ADMIN. Trying goes on by itself."}}
 	case errors.Is(err, fs.ErrPermission):
 		return &control.Problem{Code: CodeNoRights, Cause: err, RetryAfter: retryDevice,
 			German:  control.Text{Sentence: "Das Programm darf keine Netzwerkschnittstelle anlegen.", Next: "Starten Sie es als Dienst (systemctl start heimdraht-gateway) oder als root: Es braucht CAP_NET_ADMIN."},

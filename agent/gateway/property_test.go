@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
+	"github.com/heimdraht/heimdraht/agent/firewall"
 	"github.com/heimdraht/heimdraht/agent/state"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
@@ -31,12 +32,14 @@ func TestAlwaysEndsExact(t *testing.T) {
 			run++
 			w := newWorld(t.Context(), rt, filepath.Join(base, fmt.Sprint(run)))
 			w.plane.pageSize = 2
+			w.plane.config.AccessLists = true
 			w.start()
 			defer w.end()
 			m := &model{w: w, rt: rt, free: 1}
 			rt.Repeat(m.actions())
 			w.plane.with(func() { w.plane.hold = false })
 			w.device.with(func() { w.device.delay, w.device.refuse = 0, nil })
+			w.device.filter.with(func() { w.device.filter.fail = nil })
 			time.Sleep(3 * time.Minute)
 			synctest.Wait()
 			w.exact()
@@ -126,9 +129,18 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"forget changes": func(rt *rapid.T) {
 			w.plane.with(func() { w.plane.oldest, w.plane.log = w.plane.revision, nil })
 		},
-		"hold":  func(rt *rapid.T) { w.plane.with(func() { w.plane.hold = !w.plane.hold }) },
-		"slow":  func(rt *rapid.T) { w.device.with(func() { w.device.delay = time.Second }) },
-		"quick": func(rt *rapid.T) { w.device.with(func() { w.device.delay = 0 }) },
+		"other rights": func(rt *rapid.T) {
+			for _, p := range w.plane.sessions {
+				w.plane.change(nil, proto.Clone(p).(*heimdrahtv1.Peer))
+				return
+			}
+		},
+		"filter fails": func(rt *rapid.T) { w.device.filter.with(func() { w.device.filter.fail = firewall.ErrUnusable }) },
+		"filter works": func(rt *rapid.T) { w.device.filter.with(func() { w.device.filter.fail = nil }) },
+		"filter lost":  func(rt *rapid.T) { w.device.filter.with(func() { w.device.filter.lost = true }) },
+		"hold":         func(rt *rapid.T) { w.plane.with(func() { w.plane.hold = !w.plane.hold }) },
+		"slow":         func(rt *rapid.T) { w.device.with(func() { w.device.delay = time.Second }) },
+		"quick":        func(rt *rapid.T) { w.device.with(func() { w.device.delay = 0 }) },
 		"new port": func(rt *rapid.T) {
 			w.plane.with(func() {
 				w.plane.config = proto.Clone(w.plane.config).(*heimdrahtv1.GatewayConfiguration)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/heimdraht/heimdraht/agent/firewall"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
@@ -24,6 +25,14 @@ type wanted struct {
 	tombstones map[string][]place
 	// collecting is a snapshot whose end mark has not come. Nil: none.
 	collecting *snapshot
+	// lists are those that sessions name, with how many do: each stands in
+	// memory once, although it comes again and again.
+	lists map[string]*sharedList
+}
+
+type sharedList struct {
+	*firewall.List
+	uses int
 }
 
 type snapshot struct {
@@ -37,6 +46,7 @@ func newWanted() *wanted {
 		sessions:   make(map[string]*session),
 		byKey:      make(map[wireguard.Key]*session),
 		tombstones: make(map[string][]place),
+		lists:      make(map[string]*sharedList),
 	}
 }
 
@@ -169,6 +179,7 @@ func (w *wanted) replace(at place, sessions []*session) []wireguard.Key {
 	w.at = at
 	w.sessions = make(map[string]*session, len(sessions))
 	w.byKey = make(map[wireguard.Key]*session, len(sessions))
+	w.lists = make(map[string]*sharedList)
 	for _, s := range sessions {
 		w.put(s)
 	}
@@ -205,8 +216,9 @@ func (w *wanted) put(s *session) []wireguard.Key {
 		touched = w.drop(s.id)
 	}
 	if rival := w.byKey[s.peer.PublicKey]; rival != nil {
-		delete(w.sessions, rival.id)
+		w.drop(rival.id)
 	}
+	w.share(s)
 	w.sessions[s.id] = s
 	w.byKey[s.peer.PublicKey] = s
 	return append(touched, s.peer.PublicKey)
@@ -218,10 +230,47 @@ func (w *wanted) drop(id string) []wireguard.Key {
 		return nil
 	}
 	delete(w.sessions, id)
+	w.unshare(s)
 	if w.byKey[s.peer.PublicKey] == s {
 		delete(w.byKey, s.peer.PublicKey)
 	}
 	return []wireguard.Key{s.peer.PublicKey}
+}
+
+// share gives a session the list of that name that others have.
+func (w *wanted) share(s *session) {
+	if s.access == nil {
+		return
+	}
+	l := w.lists[s.access.Name]
+	if l == nil {
+		l = &sharedList{List: s.access}
+		w.lists[s.access.Name] = l
+	}
+	l.uses++
+	s.access = l.List
+}
+
+func (w *wanted) unshare(s *session) {
+	if s.access == nil {
+		return
+	}
+	if l := w.lists[s.access.Name]; l != nil {
+		if l.uses--; l.uses == 0 {
+			delete(w.lists, s.access.Name)
+		}
+	}
+}
+
+// unlisted says whether there is a session of which nobody has said what it may
+// reach.
+func (w *wanted) unlisted() bool {
+	for _, s := range w.sessions {
+		if s.access == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // bury forgets the tombstones that our revision has passed: no message that
@@ -238,7 +287,7 @@ func (w *wanted) ahead(of place) bool {
 // same says whether two sessions want the same of the device.
 func same(a, b *session) bool {
 	return a.id == b.id && a.peer.PublicKey == b.peer.PublicKey && a.peer.PresharedKey == b.peer.PresharedKey &&
-		a.notAfter.Equal(b.notAfter) && slices.Equal(a.peer.AllowedIPs, b.peer.AllowedIPs)
+		a.notAfter.Equal(b.notAfter) && a.accessName() == b.accessName() && slices.Equal(a.peer.AllowedIPs, b.peer.AllowedIPs)
 }
 
 // receive takes one message that concerns the peers. bad are the peers that
@@ -269,7 +318,7 @@ func (w *wanted) receive(m *heimdrahtv1.SyncResponse) (touched []wireguard.Key, 
 		return nil, nil, nil
 	case *heimdrahtv1.SyncResponse_SnapshotPage:
 		peers := order.SnapshotPage.GetPeers()
-		good, bad := parsePeers(peers)
+		good, bad := parsePeers(peers, order.SnapshotPage.GetAccessLists())
 		over, err := w.page(good, len(peers))
 		return nil, append(bad, over...), err
 	case *heimdrahtv1.SyncResponse_SnapshotEnd:

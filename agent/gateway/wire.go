@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
+	"github.com/heimdraht/heimdraht/agent/firewall"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
@@ -20,6 +22,8 @@ const (
 	// maxAllowedIPs is far more than a branch router needs.
 	maxAllowedIPs = 256
 	maxAddresses  = 16
+	maxInside     = 65_536
+	maxGrants     = 4_096
 	maxName       = 128
 
 	defaultMTU   = 1420
@@ -46,6 +50,28 @@ type session struct {
 	peer wireguard.Peer
 	// notAfter zero: as long as the session.
 	notAfter time.Time
+	// access nil: the control plane said nothing of what it may reach.
+	access *firewall.List
+}
+
+// guard is what holds the session. Networks behind a laptop have none: nothing
+// from there passes.
+func (s *session) guard() *firewall.Guard {
+	g := &firewall.Guard{List: s.access}
+	for _, prefix := range s.peer.AllowedIPs {
+		if prefix.IsSingleIP() {
+			g.Addresses = append(g.Addresses, prefix.Addr())
+		}
+	}
+	return g
+}
+
+// accessName names what the session may reach. Empty: nobody has said it.
+func (s *session) accessName() string {
+	if s.access == nil {
+		return ""
+	}
+	return s.access.Name
 }
 
 // badPeer is a peer that is left out, and why.
@@ -76,6 +102,9 @@ type configuration struct {
 	mtu        int
 	grace      time.Duration
 	masquerade bool
+	// accessLists: what a session may reach is said of each.
+	accessLists bool
+	inside      []netip.Prefix
 }
 
 func parsePlace(epoch string, revision int64) (place, error) {
@@ -110,7 +139,7 @@ func parseDelta(m *heimdrahtv1.Delta) (delta, error) {
 		return delta{}, fmt.Errorf("a delta goes from revision %d to %d", m.GetAfter(), m.GetUpto())
 	}
 	d := delta{epoch: upto.epoch, after: m.GetAfter(), upto: upto, removed: m.GetRemovedSessions()}
-	d.added, d.bad = parsePeers(m.GetPeers())
+	d.added, d.bad = parsePeers(m.GetPeers(), m.GetAccessLists())
 	return d, nil
 }
 
@@ -127,9 +156,27 @@ func parseRemoval(m *heimdrahtv1.Removal) (removal, error) {
 	return removal{at: at, sessions: m.GetSessions()}, nil
 }
 
-func parsePeers(list []*heimdrahtv1.Peer) (good []*session, bad []badPeer) {
+// parsePeers reads the peers of a message, with the access lists in it.
+func parsePeers(list []*heimdrahtv1.Peer, lists []*heimdrahtv1.AccessList) (good []*session, bad []badPeer) {
+	access := make(map[string]accessOrNot, len(lists))
+	for _, m := range lists {
+		var a accessOrNot
+		a.list, a.err = parseAccess(m)
+		access[m.GetId()] = a
+	}
 	for _, m := range list {
 		s, err := parsePeer(m)
+		if name := m.GetAccess(); err == nil && name != "" {
+			a, told := access[name]
+			switch {
+			case !told:
+				err = fmt.Errorf("its access list %.*q did not come with it", maxName, name)
+			case a.err != nil:
+				err = a.err
+			default:
+				s.access = a.list
+			}
+		}
 		if err != nil {
 			bad = append(bad, badPeer{session: fmt.Sprintf("%.*q", maxName, m.GetSessionId()), why: err})
 			continue
@@ -193,8 +240,52 @@ func parseAllowed(text string) (netip.Prefix, error) {
 	return prefix, nil
 }
 
+// accessOrNot is a list, or why it is none.
+type accessOrNot struct {
+	list *firewall.List
+	err  error
+}
+
+// parseAccess refuses a list as a whole: what is left of it is not what was
+// meant.
+func parseAccess(m *heimdrahtv1.AccessList) (*firewall.List, error) {
+	if !isChainName(m.GetId()) {
+		return nil, fmt.Errorf("the access list %.*q has a name that no chain can have", maxName, m.GetId())
+	}
+	if n := len(m.GetGrants()); n > maxGrants {
+		return nil, fmt.Errorf("the access list %s grants %d networks, more than %d", m.GetId(), n, maxGrants)
+	}
+	l := &firewall.List{Name: m.GetId(), World: m.GetWorld()}
+	for _, grant := range m.GetGrants() {
+		prefix, err := netip.ParsePrefix(grant.GetPrefix())
+		if err != nil || prefix.Addr().Is4In6() {
+			return nil, fmt.Errorf("the access list %s grants %.50q, which is no network", m.GetId(), grant.GetPrefix())
+		}
+		if grant.GetPort() > 65535 {
+			return nil, fmt.Errorf("the access list %s grants the port %d, which is none", m.GetId(), grant.GetPort())
+		}
+		l.Targets = append(l.Targets, firewall.Target{Prefix: prefix.Masked(), Port: uint16(grant.GetPort())})
+	}
+	return l, nil
+}
+
+func isChainName(s string) bool {
+	return isName(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-'
+	})
+}
+
+// accessMessage is a list as it came.
+func accessMessage(l *firewall.List) *heimdrahtv1.AccessList {
+	m := &heimdrahtv1.AccessList{Id: l.Name, World: l.World}
+	for _, t := range l.Targets {
+		m.Grants = append(m.Grants, &heimdrahtv1.AccessGrant{Prefix: t.Prefix.String(), Port: uint32(t.Port)})
+	}
+	return m
+}
+
 func parseConfiguration(m *heimdrahtv1.GatewayConfiguration) (configuration, error) {
-	c := configuration{name: m.GetName(), mtu: int(m.GetMtu()), masquerade: m.GetMasquerade()}
+	c := configuration{name: m.GetName(), mtu: int(m.GetMtu()), masquerade: m.GetMasquerade(), accessLists: m.GetAccessLists()}
 	if !isName(c.name) {
 		return c, fmt.Errorf("the gateway's name %.40q is no name", c.name)
 	}
@@ -213,6 +304,16 @@ func parseConfiguration(m *heimdrahtv1.GatewayConfiguration) (configuration, err
 		}
 		seen[prefix.Addr()] = true
 		c.addresses = append(c.addresses, prefix)
+	}
+	if n := len(m.GetInside()); n > maxInside {
+		return c, fmt.Errorf("the gateway has %d networks inside, more than %d", n, maxInside)
+	}
+	for _, text := range m.GetInside() {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil || prefix.Addr().Is4In6() {
+			return c, fmt.Errorf("the inside network %.50q is none", text)
+		}
+		c.inside = append(c.inside, prefix)
 	}
 	if m.GetListenPort() > 65535 {
 		return c, fmt.Errorf("the port %d is none", m.GetListenPort())

@@ -37,9 +37,33 @@ func TestPeersThatAreLeftOut(t *testing.T) {
 	} {
 		p := peer(1, 1)
 		c.change(p)
-		good, bad := parsePeers([]*heimdrahtv1.Peer{p, peer(2, 2)})
+		good, bad := parsePeers([]*heimdrahtv1.Peer{p, peer(2, 2)}, nil)
 		if len(good) != 1 || len(bad) != 1 || !strings.Contains(bad[0].why.Error(), c.want) {
 			t.Errorf("%v: left out %v, want %q", p, bad, c.want)
+		}
+	}
+}
+
+// A list that is no list holds nobody: its peers are left out.
+func TestAccessListsThatAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		want string
+		list *heimdrahtv1.AccessList
+	}{
+		{"did not come with it", &heimdrahtv1.AccessList{Id: "another"}},
+		{"no network", &heimdrahtv1.AccessList{Id: "list", Grants: []*heimdrahtv1.AccessGrant{{Prefix: "10.0.0.1"}}}},
+		{"no network", &heimdrahtv1.AccessList{Id: "list", Grants: []*heimdrahtv1.AccessGrant{{Prefix: "::ffff:10.0.0.1/128"}}}},
+		{"port 65536", &heimdrahtv1.AccessList{Id: "list", Grants: []*heimdrahtv1.AccessGrant{{Prefix: "10.0.0.0/8", Port: 65536}}}},
+		{"more than 4096", &heimdrahtv1.AccessList{Id: "list", Grants: make([]*heimdrahtv1.AccessGrant, 4097)}},
+		{"no chain", &heimdrahtv1.AccessList{Id: "li st"}},
+	} {
+		p, other := peer(1, 1), peer(2, 2)
+		if p.Access = "list"; c.list.GetId() == "li st" {
+			p.Access = "li st"
+		}
+		good, bad := parsePeers([]*heimdrahtv1.Peer{p, other}, []*heimdrahtv1.AccessList{c.list})
+		if len(good) != 1 || len(bad) != 1 || !strings.Contains(bad[0].why.Error(), c.want) {
+			t.Errorf("%v: left out %v, want %q", c.list, bad, c.want)
 		}
 	}
 }

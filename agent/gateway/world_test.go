@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -97,6 +98,24 @@ func (w *world) exact() {
 	if diff := cmp.Diff(w.plane.wants(), w.device.holds()); diff != "" {
 		w.t.Fatalf("the device is not as the control plane says (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff(w.plane.guards(), w.device.filter.holds()); diff != "" {
+		w.t.Fatalf("the filter is not as the control plane says (-want +got):\n%s", diff)
+	}
+}
+
+// guards is what the model wants the filter to hold, as text.
+func (p *plane) guards() map[string]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make(map[string]string)
+	for _, m := range p.sessions {
+		var addresses []netip.Addr
+		for _, s := range m.GetAllowedIps() {
+			addresses = append(addresses, netip.MustParsePrefix(s).Addr())
+		}
+		out[wireguard.Key(m.GetPublicKey()).String()] = strings.TrimSpace(fmt.Sprint(addresses) + " " + m.GetAccess())
+	}
+	return out
 }
 
 // wants is what the model wants installed, as text.

@@ -216,6 +216,9 @@ func (p *paper) Configure(_ context.Context, setup gateway.Setup) error {
 	return nil
 }
 
+// Filter implements gateway.Device.
+func (p *paper) Filter() gateway.Filter { return nil }
+
 // Facts implements gateway.Device.
 func (p *paper) Facts() gateway.Facts {
 	return gateway.Facts{Mode: "memory", ListenPort: p.setup.ListenPort}
