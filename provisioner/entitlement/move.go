@@ -371,7 +371,8 @@ func (s *Service) endMove(ctx context.Context, m store.TenantMove, update func(c
 			return err
 		}
 	}
-	if err := update(ctx, func(tx *store.Writer) error { return tx.EndTenantMove(m.Hash) }); err != nil {
+	// People are in the groups that the new directory has, and so are the networks: only now is it known who reaches what.
+	if err := update(ctx, func(tx *store.Writer) error { return errors.Join(tx.EndTenantMove(m.Hash), tx.RetellTenant(tenant)) }); err != nil {
 		return err
 	}
 	s.Logger.Info("a tenant uses another directory", "tenant", tenant, "former", m.Former, "directory", m.Declaration.Directory)

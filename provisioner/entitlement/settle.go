@@ -183,6 +183,11 @@ func apply(tx *store.Writer, tenant provisioner.Tenant, former provisioner.Stand
 			return err
 		}
 	}
+	if !slices.Equal(former.Groups, r.Standing.Groups) || former.Password != r.Standing.Password {
+		if err := retell(tx, tenant, r.Person); err != nil {
+			return err
+		}
+	}
 	if r.Lost {
 		if r.Sponsored, err = review(tx, tenant, r.Person); err != nil {
 			return err
@@ -248,6 +253,28 @@ func reconnect(tx *store.Writer, tenant provisioner.Tenant, person provisioner.P
 		}
 		if _, err := tx.CloseSessionOf(d.ID, provisioner.CodeAccessChanged); err != nil && !errors.Is(err, store.ErrNone) {
 			return fmt.Errorf("closing the session: %w", err)
+		}
+	}
+	return nil
+}
+
+// retell has the gateways of a person's open sessions told what they may reach now. Whether that is other than before
+// is not asked: the tenant's networks may just have become other ones than who settles has read.
+func retell(tx *store.Writer, tenant provisioner.Tenant, person provisioner.Person) error {
+	devices, err := tx.DevicesOf(person.ID, tenant.Name)
+	if err != nil {
+		return fmt.Errorf("reading the person's devices: %w", err)
+	}
+	for _, d := range devices {
+		session, err := tx.OpenSessionOf(d.ID)
+		if errors.Is(err, store.ErrNone) {
+			continue
+		}
+		if err == nil {
+			err = tx.RetellSession(session)
+		}
+		if err != nil {
+			return fmt.Errorf("telling what the session may reach: %w", err)
 		}
 	}
 	return nil

@@ -155,9 +155,7 @@ func (s *syncer) catchUp(ctx context.Context, idle bool) error {
 			}
 		}
 		s.contact.Told(d.Epoch, d.Upto)
-		if err := s.stream.Send(&heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_Delta{Delta: &heimdrahtv1.Delta{
-			Epoch: d.Epoch, After: d.After, Upto: d.Upto, RemovedSessions: d.Removed, Peers: fromPeers(d.Peers),
-		}}}); err != nil {
+		if err := s.delta(d); err != nil {
 			return err
 		}
 		s.revision = d.Upto
@@ -165,6 +163,23 @@ func (s *syncer) catchUp(ctx context.Context, idle bool) error {
 		if err := s.removeAhead(ctx); err != nil {
 			return err
 		}
+	}
+}
+
+// delta sends one, in parts if it is large: the place moves on with the last one.
+func (s *syncer) delta(d session.Delta) error {
+	for {
+		n := min(len(d.Peers), pageSize)
+		part := &heimdrahtv1.Delta{Epoch: d.Epoch, After: d.After, Upto: d.After, RemovedSessions: d.Removed,
+			Peers: fromPeers(d.Peers[:n]), AccessLists: fromAccess(d.Peers[:n])}
+		last := n == len(d.Peers)
+		if last {
+			part.Upto = d.Upto
+		}
+		if err := s.stream.Send(&heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_Delta{Delta: part}}); err != nil || last {
+			return err
+		}
+		d.Peers, d.Removed = d.Peers[n:], nil
 	}
 }
 
@@ -184,7 +199,7 @@ func (s *syncer) snapshot(ctx context.Context) error {
 	}
 	for page := range slices.Chunk(snap.Peers, pageSize) {
 		if err := s.stream.Send(&heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_SnapshotPage{
-			SnapshotPage: &heimdrahtv1.SnapshotPage{Peers: fromPeers(page)},
+			SnapshotPage: &heimdrahtv1.SnapshotPage{Peers: fromPeers(page), AccessLists: fromAccess(page)},
 		}}); err != nil {
 			return err
 		}
@@ -223,6 +238,10 @@ func (s *syncer) configure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	inside, err := s.sessions.Inside(ctx, g.Name)
+	if err != nil {
+		return err
+	}
 	return s.stream.Send(&heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_Configuration{
 		Configuration: &heimdrahtv1.GatewayConfiguration{
 			Name:       g.Name,
@@ -232,6 +251,9 @@ func (s *syncer) configure(ctx context.Context) error {
 			GraceMs:    provisioner.GatewayGrace.Milliseconds(),
 			Masquerade: g.Masquerade,
 			ServerTime: timestamppb.Now(),
+
+			AccessLists: true,
+			Inside:      texts(inside),
 		},
 	}})
 }
@@ -241,7 +263,25 @@ func fromPeers(peers []session.Peer) []*heimdrahtv1.Peer {
 	for i, p := range peers {
 		list[i] = &heimdrahtv1.Peer{
 			SessionId: p.Session, PublicKey: p.PublicKey[:], PresharedKey: p.PresharedKey[:], AllowedIps: texts(p.AllowedIPs), NotAfter: stamp(p.NotAfter),
+			Access: p.Access.ID,
 		}
 	}
 	return list
+}
+
+// fromAccess gives the lists that peers name, each once.
+func fromAccess(peers []session.Peer) (lists []*heimdrahtv1.AccessList) {
+	seen := make(map[string]bool)
+	for _, p := range peers {
+		if seen[p.Access.ID] {
+			continue
+		}
+		seen[p.Access.ID] = true
+		list := &heimdrahtv1.AccessList{Id: p.Access.ID, World: p.Access.World}
+		for _, d := range p.Access.Grants {
+			list.Grants = append(list.Grants, &heimdrahtv1.AccessGrant{Prefix: d.Prefix.String(), Port: uint32(d.Port)})
+		}
+		lists = append(lists, list)
+	}
+	return lists
 }

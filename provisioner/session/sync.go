@@ -13,6 +13,9 @@ import (
 // meanwhile waits for little.
 const deltaSize = 500
 
+// mostSessions is more than a gateway holds.
+const mostSessions = 1 << 17
+
 // Delta is what a gateway must do to get from one revision to another.
 type Delta struct {
 	Epoch       string
@@ -20,7 +23,7 @@ type Delta struct {
 	Removed     []string // sessions; they go before the additions
 	Peers       []Peer
 	Concerns    bool // some of the changes are the gateway's
-	Declaration bool // its own declaration is among them
+	Declaration bool // its own declaration is among them, or a tenant's networks
 	// Unknown: the gateway's place cannot be reached by deltas, because it is
 	// of another epoch, ahead of us, or trimmed away. It needs a snapshot.
 	Unknown bool
@@ -124,21 +127,36 @@ func (s *Service) fill(tx *store.Reader, gateway string, changes []provisioner.C
 		return err
 	}
 	done := make(map[string]bool)
-	for _, session := range changed {
-		if !session.ClosedAt.IsZero() {
+	var open []provisioner.Session
+	add := func(list []provisioner.Session) {
+		for _, session := range list {
+			if session.ClosedAt.IsZero() && !done[session.ID] {
+				done[session.ID] = true
+				open = append(open, session)
+			}
+		}
+	}
+	add(changed)
+	retold := make(map[string]bool)
+	for _, c := range changes {
+		if c.Kind != provisioner.ChangeGateway {
 			continue
 		}
-		done[session.ID] = true
-		peer, err := s.Peer(session, g.Gateway)
+		d.Declaration = true
+		if c.Tenant == "" || retold[c.Tenant] {
+			continue
+		}
+		retold[c.Tenant] = true
+		list, err := tx.SessionsIn(provisioner.Within(c.Tenant), gateway, "", mostSessions)
 		if err != nil {
 			return err
 		}
-		d.Peers = append(d.Peers, peer)
+		add(list)
+	}
+	if d.Peers, err = s.peers(tx, g.Gateway, open, newReach()); err != nil {
+		return err
 	}
 	for _, c := range changes {
-		if c.Kind == provisioner.ChangeGateway {
-			d.Declaration = true
-		}
 		if c.Session != "" && !done[c.Session] {
 			done[c.Session] = true
 			d.Removed = append(d.Removed, c.Session)
@@ -161,18 +179,19 @@ func (s *Service) Snapshot(ctx context.Context, gateway string) (Snapshot, error
 		if err != nil {
 			return err
 		}
+		r := newReach()
 		for last := ""; ; {
 			list, err := tx.SessionsOnGateway(gateway, last, atOnce)
 			if err != nil {
 				return err
 			}
-			for _, session := range list {
-				peer, err := s.Peer(session, g.Gateway)
-				if err != nil {
-					return err
-				}
-				snap.Peers = append(snap.Peers, peer)
-				last = session.ID
+			peers, err := s.peers(tx, g.Gateway, list, r)
+			if err != nil {
+				return err
+			}
+			snap.Peers = append(snap.Peers, peers...)
+			if len(list) > 0 {
+				last = list[len(list)-1].ID
 			}
 			if len(list) < atOnce {
 				return nil

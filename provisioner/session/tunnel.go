@@ -32,7 +32,8 @@ type Peer struct {
 	PublicKey    provisioner.Key
 	PresharedKey [32]byte
 	AllowedIPs   []netip.Prefix
-	NotAfter     time.Time // zero: as long as the session
+	NotAfter     time.Time               // zero: as long as the session
+	Access       *provisioner.AccessList // nil: Peer does not say it
 }
 
 // Peer derives what the gateway must install for an open session.

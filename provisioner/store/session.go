@@ -293,6 +293,27 @@ func (w *Writer) MoveEnd(s provisioner.Session, ends time.Time) error {
 	return w.beside().run(`update session set ends_at = $1 where id = $2 and closed_revision = 0`, ms(ends), s.ID)
 }
 
+// RetellSession has the gateway of an open session told anew what it may reach.
+func (w *Writer) RetellSession(s provisioner.Session) error {
+	_, err := w.Record(provisioner.Change{Kind: provisioner.ChangeOpened, Tenant: s.Tenant, Gateway: s.Gateway, Device: s.Device, Session: s.ID})
+	return err
+}
+
+// RetellTenant has the gateways that serve a tenant told anew what its sessions may reach.
+// Each gateway is one change, however many sessions there are.
+func (w *Writer) RetellTenant(tenant string) error {
+	gateways, err := all(w.q, value[string], `select gateway from gateway_tenant where tenant = $1 order by gateway`, tenant)
+	if err != nil {
+		return err
+	}
+	for _, g := range gateways {
+		if _, err := w.Record(provisioner.Change{Kind: provisioner.ChangeGateway, Tenant: tenant, Gateway: g}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // ResumeSession gives an open session to a newer stream, whose laptop's clock
 // shows clock.
 func (w *Writer) ResumeSession(id, device, stream string, leaseUntil, clock time.Time) (bool, error) {

@@ -135,6 +135,49 @@ func openAndClose(t *testing.T, r *rapid.T, s *store.Store, devices []provisione
 	}
 }
 
+// How the people of sessions stand is read for many at once; that a tenant's networks have changed
+// is one change for each gateway that serves it.
+func TestWhatSessionsReach(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store.Store) {
+		town(t, s)
+		var list []provisioner.Session
+		update(t, s, func(tx *store.Writer) error {
+			for n := range 3 {
+				d, err := laptop(tx, n)
+				if err != nil {
+					return err
+				}
+				v, err := session(tx, d)
+				if err != nil {
+					return err
+				}
+				list = append(list, v)
+				if n == 0 {
+					continue // in no group
+				}
+				if err := tx.PutStanding(provisioner.Standing{Person: d.Person, Tenant: d.Tenant, Groups: []string{"cn=a", "cn=b"},
+					Password: provisioner.PasswordHasExpired, ReadAt: tx.Now}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		got := view(t, s, func(tx *store.Reader) (map[string]provisioner.Standing, error) { return tx.StandingsOf(list[:2]) })
+		if v := got[list[1].ID]; len(got) != 2 || !slices.Equal(v.Groups, []string{"cn=a", "cn=b"}) || v.Password != provisioner.PasswordHasExpired ||
+			len(got[list[0].ID].Groups) != 0 {
+			t.Errorf("standings %+v", got)
+		}
+		before := view(t, s, (*store.Reader).Position)
+		update(t, s, func(tx *store.Writer) error { return errors.Join(tx.RetellTenant("stadt"), tx.RetellSession(list[0])) })
+		changes := view(t, s, func(tx *store.Reader) ([]provisioner.Change, error) {
+			return tx.GatewayChanges("gw1", before.Revision, 10)
+		})
+		if len(changes) != 2 || changes[0].Tenant != "stadt" || changes[0].Kind != provisioner.ChangeGateway || changes[1].Session != list[0].ID {
+			t.Errorf("changes %+v", changes)
+		}
+	})
+}
+
 // What a machine reports is added up for as long as a session is open; a sum
 // that overflowed could not be read any more, and with it no session at all.
 func TestCountersOfASessionStayReadable(t *testing.T) {

@@ -34,6 +34,38 @@ func (r *Reader) Standing(person, tenant string) (provisioner.Standing, error) {
 	return one(r.q, scanStanding, selectStanding+`where s.person = $1 and s.tenant = $2`, person, tenant)
 }
 
+// StandingsOf reads how the people of open sessions stand, by session: groups and password, and nothing else.
+// Of whom nothing is known yet, there is none.
+func (r *Reader) StandingsOf(sessions []provisioner.Session) (map[string]provisioner.Standing, error) {
+	known := make(map[string]provisioner.Standing, len(sessions))
+	if len(sessions) == 0 {
+		return known, nil
+	}
+	a := new(args)
+	ids := make([]string, len(sessions))
+	for i, s := range sessions {
+		ids[i] = s.ID
+	}
+	type row struct{ session, groups, password string }
+	list, err := all(r.q, func(s scanner) (v row, err error) { err = s.Scan(&v.session, &v.groups, &v.password); return v, err },
+		`select s.id, t.groups, t.password from session s join standing t on t.person = s.person and t.tenant = s.tenant where s.id`+a.in(ids), a.list...)
+	if err != nil {
+		return nil, err
+	}
+	read := make(map[string][]string) // most are in the same groups
+	for _, v := range list {
+		groups, again := read[v.groups]
+		if !again {
+			if err := fromJSON(v.groups, &groups); err != nil {
+				return nil, err
+			}
+			read[v.groups] = groups
+		}
+		known[v.session] = provisioner.Standing{Groups: groups, Password: provisioner.PasswordState(v.password)}
+	}
+	return known, nil
+}
+
 // PutStanding keeps what the directory said. What the brake holds is not a part of it (PutHeldLoss).
 func (w *Writer) PutStanding(v provisioner.Standing) error {
 	row, err := standingRow(v)

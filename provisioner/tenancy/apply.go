@@ -291,7 +291,11 @@ func put(tx *store.Writer, v change) error {
 	case provisioner.Directory:
 		return tx.PutDirectory(now)
 	case provisioner.Tenant:
-		return tx.PutTenant(now, v.was.(provisioner.Tenant))
+		was := v.was.(provisioner.Tenant)
+		if err := tx.PutTenant(now, was); err != nil || v.isNew || now.SameAccess(was) {
+			return err
+		}
+		return tx.RetellTenant(now.Name)
 	case provisioner.LicencePool:
 		return tx.PutPool(now, v.was.(provisioner.LicencePool))
 	case provisioner.Gateway:

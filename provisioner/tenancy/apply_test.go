@@ -179,6 +179,58 @@ func TestPasswordHosts(t *testing.T) {
 	}
 }
 
+// Gateways let everybody ask the tenant's name servers, so that its administrator names none
+// beyond what the operator has granted.
+func TestNameServers(t *testing.T) {
+	w := newWorld(t)
+	w.applies(t, region())
+	for _, c := range []struct {
+		server string
+		who    provisioner.Actor
+		want   provisioner.Code
+	}{
+		{"10.1.0.53", as(provisioner.RoleTenantAdmin, "stadt"), ""}, {"10.4.0.53", as(provisioner.RoleTenantAdmin, "stadt"), provisioner.CodeDeclarationInvalid},
+		{"10.4.0.53", operator(), ""}, {"10.4.0.53", as(provisioner.RoleTenantAdmin, "stadt"), ""},
+	} {
+		d := tenancy.Declaration{Tenants: region().Tenants[:1]}
+		d.Tenants[0].Policy.DNSServers = []netip.Addr{netip.MustParseAddr(c.server)}
+		if _, err := w.Apply(t.Context(), c.who, d, "x"); codeOf(err) != c.want {
+			t.Errorf("%s by %s: %v", c.server, c.who.ID, err)
+		}
+	}
+}
+
+// What a tenant's people reach takes a revision for each gateway that serves it, and nothing else of its file does.
+func TestNetworksAreToldToGateways(t *testing.T) {
+	w := newWorld(t)
+	w.applies(t, region())
+	told := func(change func(*provisioner.Tenant)) (gateways []string) {
+		before := read(t, w, (*store.Reader).Position)
+		d := region()
+		change(&d.Tenants[0])
+		w.applies(t, d)
+		for _, c := range read(t, w, func(tx *store.Reader) ([]provisioner.Change, error) { return tx.Changes(before.Revision, 100) }) {
+			if c.Kind != provisioner.ChangeGateway || c.Tenant != d.Tenants[0].Name {
+				t.Errorf("another change: %+v", c)
+			}
+			gateways = append(gateways, c.Gateway)
+		}
+		return gateways
+	}
+	var serving []string
+	for _, g := range region().Gateways {
+		if slices.Contains(g.Tenants, region().Tenants[0].Name) {
+			serving = append(serving, g.Name)
+		}
+	}
+	if got := told(func(t *provisioner.Tenant) { t.DisplayName = "Anders" }); got != nil {
+		t.Errorf("another name is told to %v", got)
+	}
+	if got := told(func(t *provisioner.Tenant) { t.Networks[0].Allow[0].Port = 443 }); !slices.Equal(got, serving) || len(got) == 0 {
+		t.Errorf("other networks are told to %v, want %v", got, serving)
+	}
+}
+
 // Every declaration that is refused leaves everything as it was.
 func TestApplyRefuses(t *testing.T) {
 	for _, e := range engines {

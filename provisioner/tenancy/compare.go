@@ -137,12 +137,28 @@ func (c *comparison) allow(v change) error {
 		if !adminMayChange(d.Field) {
 			return provisioner.Refuse(provisioner.CodeNotAllowed).Because(fmt.Errorf("%s is the operator's to change", d.Field))
 		}
-		if t := v.now.(provisioner.Tenant); d.Field == fieldPasswordHosts && !t.GrantsAll(t.Policy.PasswordHosts) {
+		t := v.now.(provisioner.Tenant)
+		if d.Field == fieldPasswordHosts && !t.GrantsAll(t.Policy.PasswordHosts) {
 			return invalid(kindTenant, v.name, "policy.password_hosts liegt nicht ganz in networks; mehr kann nur der Betrieb freigeben",
 				"policy.password_hosts is not all within networks; only the operator can grant more")
 		}
+		// Gateways let everybody ask them: they would be a way to a neighbour's host.
+		if d.Field == fieldNameServers && !t.GrantsAll(newNameServers(v.was.(provisioner.Tenant), t)) {
+			return invalid(kindTenant, v.name, "policy.dns.servers liegt nicht ganz in networks; mehr kann nur der Betrieb freigeben",
+				"policy.dns.servers is not all within networks; only the operator can grant more")
+		}
 	}
 	return nil
+}
+
+// newNameServers are those that a declaration adds, as destinations.
+func newNameServers(was, now provisioner.Tenant) (list []provisioner.Destination) {
+	for _, d := range now.NameServers() {
+		if !slices.Contains(was.NameServers(), d) {
+			list = append(list, d)
+		}
+	}
+	return list
 }
 
 // knows refuses, before it is compared, what is shared by tenants none of which is the

@@ -33,6 +33,7 @@ const (
 
 const (
 	fieldPasswordHosts = "policy.password_hosts"
+	fieldNameServers   = "policy.dns.servers"
 	fieldExternalGroup = "policy.external_group"
 	fieldAccess        = "policy.access"
 	fieldNetworks      = "networks"
@@ -96,7 +97,7 @@ func tenantFields(t provisioner.Tenant) []field {
 		{fieldCrisis, crisisText(t.Crisis)},
 		{"policy.devices_per_person", strconv.Itoa(t.Policy.DevicesPerPerson)},
 		{"policy.tunnel", string(t.Policy.Tunnel)},
-		{"policy.dns.servers", join(t.Policy.DNSServers, netip.Addr.String)},
+		{fieldNameServers, join(t.Policy.DNSServers, netip.Addr.String)},
 		{"policy.dns.domains", strings.Join(t.Policy.DNSDomains, ", ")},
 		{"policy.password_expired", string(cmp.Or(t.Policy.PasswordExpired, provisioner.PasswordKeep))},
 		{"policy.approval", string(cmp.Or(t.Policy.Approval, provisioner.ApprovalNone))},

@@ -1,6 +1,8 @@
 package tenancy
 
 import (
+	"slices"
+
 	"github.com/heimdraht/heimdraht/provisioner"
 )
 
@@ -24,6 +26,20 @@ func (v change) rows() int {
 		return rows
 	}
 	return 2
+}
+
+// retold counts the gateways that are told anew what a tenant's sessions may reach.
+func (w world) retold(v change) (n int) {
+	now, ok := v.now.(provisioner.Tenant)
+	if !ok || v.isNew || now.SameAccess(v.was.(provisioner.Tenant)) {
+		return 0
+	}
+	for _, g := range w.gateways {
+		if slices.Contains(g.Tenants, now.Name) {
+			n++
+		}
+	}
+	return n
 }
 
 // different counts what is in one of two lists only.
@@ -54,8 +70,8 @@ func first(before world, changes []change) int {
 	rows := 0
 	for i, v := range changes[:len(changes)-1] {
 		after.put(v.now)
-		rows += v.rows()
-		if rows+changes[i+1].rows() <= sliceRows {
+		rows += v.rows() + before.retold(v)
+		if rows+changes[i+1].rows()+before.retold(changes[i+1]) <= sliceRows {
 			continue
 		}
 		if after.check(changes[:i+1]) == nil {

@@ -1,0 +1,65 @@
+package provisioner
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"reflect"
+)
+
+// AccessList is what a session may reach, as its gateway holds it to it. Sessions
+// that may reach the same share one.
+type AccessList struct {
+	// ID names tenant and content: another content is another list.
+	ID     string
+	Grants []Destination
+	// World: everything that is inside of nobody, too.
+	World bool
+}
+
+// dnsPort is where name servers answer.
+const dnsPort = 53
+
+// Access is what somebody with this standing may reach: what she is granted, the
+// tenant's name servers as such, and under a full tunnel the world.
+func (t Tenant) Access(s Standing) AccessList {
+	all := append(t.Destinations(s), t.NameServers()...)
+	var l AccessList
+	for i, d := range all {
+		d.Prefix = d.Prefix.Masked()
+		if !covered(all, i) {
+			l.Grants = append(l.Grants, d)
+		}
+	}
+	l.World = t.Policy.Tunnel == TunnelFull && !t.PasswordOnly(s)
+	sum := sha256.Sum256(fmt.Append(nil, l.World, l.Grants))
+	l.ID = t.Name + "_" + hex.EncodeToString(sum[:8])
+	return l
+}
+
+// NameServers lists the tenant's as destinations.
+func (t Tenant) NameServers() (list []Destination) {
+	for _, server := range t.Policy.DNSServers {
+		list = append(list, Destination{Prefix: netip.PrefixFrom(server, server.BitLen()), Port: dnsPort})
+	}
+	return list
+}
+
+// covered reports whether another destination contains one, or the same comes before it.
+func covered(all []Destination, i int) bool {
+	for j, other := range all {
+		if j != i && other.contains(all[i]) && (j < i || !all[i].contains(other)) {
+			return true
+		}
+	}
+	return false
+}
+
+// SameAccess reports whether both declarations of a tenant let everybody reach the same.
+func (t Tenant) SameAccess(u Tenant) bool {
+	reach := func(t Tenant) []any {
+		return []any{t.Networks, t.Policy.Tunnel, t.Policy.DNSServers, t.Policy.PasswordExpired, t.Policy.PasswordHosts}
+	}
+	return reflect.DeepEqual(reach(t), reach(u))
+}
