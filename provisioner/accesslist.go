@@ -16,13 +16,16 @@ type AccessList struct {
 	Grants []Destination
 	// World: everything that is inside of nobody, too.
 	World bool
+	// Callers may begin connections to the laptop; the port is the laptop's.
+	Callers []Destination
 }
 
 // dnsPort is where name servers answer.
 const dnsPort = 53
 
 // Access is what somebody with this standing may reach: what she is granted, the
-// tenant's name servers as such, and under a full tunnel the world.
+// tenant's name servers as such, and under a full tunnel the world. Whoever may call
+// laptops, for remote help, may call hers, whatever she may reach herself.
 func (t Tenant) Access(s Standing) AccessList {
 	all := append(t.Destinations(s), t.NameServers()...)
 	var l AccessList
@@ -33,7 +36,11 @@ func (t Tenant) Access(s Standing) AccessList {
 		}
 	}
 	l.World = t.Policy.Tunnel == TunnelFull && !t.PasswordOnly(s)
-	sum := sha256.Sum256(fmt.Append(nil, l.World, l.Grants))
+	for _, d := range t.Policy.Callers {
+		d.Prefix = d.Prefix.Masked()
+		l.Callers = append(l.Callers, d)
+	}
+	sum := sha256.Sum256(fmt.Append(nil, l.World, l.Grants, l.Callers))
 	l.ID = t.Name + "_" + hex.EncodeToString(sum[:8])
 	return l
 }
@@ -59,7 +66,7 @@ func covered(all []Destination, i int) bool {
 // SameAccess reports whether both declarations of a tenant let everybody reach the same.
 func (t Tenant) SameAccess(u Tenant) bool {
 	reach := func(t Tenant) []any {
-		return []any{t.Networks, t.Policy.Tunnel, t.Policy.DNSServers, t.Policy.PasswordExpired, t.Policy.PasswordHosts}
+		return []any{t.Networks, t.Policy.Tunnel, t.Policy.DNSServers, t.Policy.PasswordExpired, t.Policy.PasswordHosts, t.Policy.Callers}
 	}
 	return reflect.DeepEqual(reach(t), reach(u))
 }

@@ -65,6 +65,8 @@ type Policy struct {
 	PasswordExpired PasswordPolicy
 	// PasswordHosts is all that can be reached meanwhile under PasswordHostsOnly.
 	PasswordHosts []Destination
+	// Callers are who inside may begin connections to laptops, each to its port of the laptop; port zero: to every one.
+	Callers []Destination `json:",omitempty"`
 	// Approval is whose word a new device needs besides its person's. Empty: ApprovalNone.
 	Approval ApprovalPolicy
 	// SignInEvery is how old the last proof of a device's person may be when a session is opened. Zero: any age.

@@ -6,7 +6,7 @@
 //   - A packet that comes out of the tunnels is dropped unless it goes to
 //     where its session's access list lets it, or is an echo request to the
 //     gateway's own inside address. Nothing goes from laptop to laptop, and
-//     nobody inside begins a connection to a laptop.
+//     only the list's callers begin connections to a laptop.
 //   - Every packet of a connection is judged by the list that its session has
 //     now, in both directions: what is taken away ends at once, also for
 //     connections that stand.

@@ -45,6 +45,9 @@ type List struct {
 	Targets []Target
 	// World: everything that is inside of nobody, too.
 	World bool
+	// Callers may begin connections to the session, each to its port; port zero:
+	// to all.
+	Callers []Target
 }
 
 // Guard is what holds a session.

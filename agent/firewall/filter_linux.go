@@ -109,9 +109,7 @@ func (f *Filter) Apply(changes []Change) error {
 		errs = append(errs, f.conn.SetAddElements(list.set, list.elements))
 	}
 	for _, l := range s.oldLists {
-		errs = append(errs, f.conn.SetDeleteElements(t.lists, []nftables.SetElement{{Key: l.number.bytes()}}))
-		f.conn.FlushChain(t.chain(l.chain()))
-		f.conn.DelChain(t.chain(l.chain()))
+		errs = append(errs, f.removeList(t, l))
 	}
 	return f.commit(errs...)
 }

@@ -204,6 +204,37 @@ func TestWhatComesToALaptop(t *testing.T) {
 	}
 }
 
+// The list's callers begin connections, to the ports that are theirs; what they
+// may is taken away like everything else.
+func TestCallers(t *testing.T) {
+	r, f := world(t)
+	helped := list("hilfe", "10.3.0.0/16")
+	helped.Callers = list("", "10.1.0.40/32", "10.1.7.0/24|3389", "fd00:1::40/128").Targets
+	check(t, f.Apply([]Change{{"anna", guard(helped, "10.80.1.1", "fd80:1::1:1")}}))
+	for _, v := range []struct {
+		call flow
+		want bool
+	}{
+		{tcp("10.1.0.40:7", "10.80.1.1:5900"), true}, {udp("10.1.0.40:7", "10.80.1.1:5900"), true}, {tcp("[fd00:1::40]:7", "[fd80:1::1:1]:5900"), true},
+		{tcp("10.1.7.9:7", "10.80.1.1:3389"), true}, {tcp("10.1.7.9:8", "10.80.1.1:22"), false}, {tcp("10.1.0.41:7", "10.80.1.1:5900"), false},
+		{tcp("10.1.0.40:7", "10.80.1.2:5900"), false}, {tcp("10.1.0.40:7", "10.80.1.3:5900"), false}, {tcp("[fd00:1::41]:7", "[fd80:1::1:1]:5900"), false},
+	} {
+		name := v.call.from.String() + " calls " + v.call.to.String()
+		r.comes(t, name, v.call.packet(syn), v.want)
+		r.goes(t, "the answer when "+name, v.call.back().packet(syn|ack), v.want)
+	}
+	r.comes(t, "a ping", echo("10.1.0.40", "10.80.1.1"), true)
+	r.goes(t, "a call the other way", tcp("10.80.1.1:9", "10.1.0.40:5900").packet(syn), false)
+	call := tcp("10.1.0.40:9", "10.80.1.1:5900")
+	r.comes(t, "one more call", call.packet(syn), true)
+	check(t, f.Apply([]Change{{"anna", guard(list("keine", "10.3.0.0/16"), "10.80.1.1", "fd80:1::1:1")}}))
+	r.comes(t, "what goes on of it", call.packet(ack), false)
+	r.goes(t, "the answer to it", call.back().packet(syn|ack), false)
+	if got := r.rules(); strings.Contains(got, "hilfe") {
+		t.Errorf("the former list is left:\n%s", got)
+	}
+}
+
 // The gateway itself: an echo to its inside address, and what is granted by its
 // very address.
 func TestTheGatewayItself(t *testing.T) {

@@ -44,10 +44,14 @@ func load(family int, offset uint32) []expr.Any {
 	return append(is(family), &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: headerOf(family).size})
 }
 
-// called loads whom the first packet of the connection was for, before anybody
-// translated its address.
+// called loads whom the first packet of the connection was for, caller whose it
+// was, before anybody translated an address.
 func called(family int) []expr.Any {
 	return append(is(family), &expr.Ct{Key: expr.CtKeyDST, Register: 1, Direction: original})
+}
+
+func caller(family int) []expr.Any {
+	return append(is(family), &expr.Ct{Key: expr.CtKeySRC, Register: 1, Direction: original})
 }
 
 // within, equals and notIn compare what was loaded.

@@ -15,6 +15,7 @@ import (
 const (
 	chainUnlisted  = "unlisted"
 	prefixOfChains = "access-" // then the name of a list
+	prefixOfCalls  = "called-" // likewise
 )
 
 // objects are what rules and elements name. Those of a table that is there
@@ -23,6 +24,7 @@ type objects struct {
 	table    *nftables.Table
 	sessions [2]*nftables.Set // of IPv4 and of IPv6: address -> number of a list
 	lists    *nftables.Set    // number of a list -> its chain
+	callers  *nftables.Set    // number of a list that has callers -> the chain of these
 	inside   [2]*nftables.Set // what a list that reaches the world does not
 }
 
@@ -35,6 +37,7 @@ func (f *Filter) objects() *objects {
 		o.inside[i] = &nftables.Set{Table: t, Name: "inside" + digit, Interval: true, KeyType: types[i]}
 	}
 	o.lists = &nftables.Set{Table: t, Name: "lists", IsMap: true, KeyType: nftables.TypeMark, DataType: nftables.TypeVerdict}
+	o.callers = &nftables.Set{Table: t, Name: "callers", IsMap: true, KeyType: nftables.TypeMark, DataType: nftables.TypeVerdict}
 	return o
 }
 
@@ -43,6 +46,8 @@ func (o *objects) chain(name string) *nftables.Chain {
 }
 
 func (l *listed) chain() string { return prefixOfChains + l.Name }
+
+func (l *listed) calls() string { return prefixOfCalls + l.Name }
 
 // bytes is the number as both maps have it.
 func (n number) bytes() []byte { return binaryutil.NativeEndian.PutUint32(uint32(n)) }
@@ -86,6 +91,7 @@ func (f *Filter) addBase(o *objects) error {
 	f.conn.AddTable(o.table)
 	errs := []error{
 		f.conn.AddSet(o.sessions[0], nil), f.conn.AddSet(o.sessions[1], nil), f.conn.AddSet(o.lists, nil),
+		f.conn.AddSet(o.callers, nil),
 	}
 	inside := append(nobodys(), f.setup.Inside...)
 	for _, p := range f.setup.Addresses {
@@ -138,13 +144,7 @@ func (f *Filter) addList(o *objects, l *listed) error {
 		if !t.Prefix.IsSingleIP() {
 			where = slices.Concat(where, leaves())
 		}
-		if t.Port == 0 {
-			f.add(o, c, where, accept())
-			continue
-		}
-		for _, protocol := range []byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
-			f.add(o, c, where, port(protocol, t.Port), accept())
-		}
+		f.addTarget(o, c, where, t.Port)
 	}
 	if l.World {
 		for i := range o.inside {
@@ -152,7 +152,42 @@ func (f *Filter) addList(o *objects, l *listed) error {
 		}
 	}
 	f.add(o, c, verdict(expr.VerdictDrop, ""))
-	return f.conn.SetAddElements(o.lists, []nftables.SetElement{leadsTo(l.number, c.Name)})
+	err := f.conn.SetAddElements(o.lists, []nftables.SetElement{leadsTo(l.number, c.Name)})
+	if len(l.Callers) == 0 {
+		return err
+	}
+	c = f.conn.AddChain(o.chain(l.calls()))
+	for _, t := range l.Callers {
+		f.addTarget(o, c, slices.Concat(caller(family(t.Prefix.Addr())), within(t.Prefix.Masked()), leaves()), t.Port)
+	}
+	f.add(o, c, verdict(expr.VerdictDrop, ""))
+	return errors.Join(err, f.conn.SetAddElements(o.callers, []nftables.SetElement{leadsTo(l.number, c.Name)}))
+}
+
+// removeList removes the chains of a list that no element leads to.
+func (f *Filter) removeList(o *objects, l *listed) error {
+	err := f.conn.SetDeleteElements(o.lists, []nftables.SetElement{{Key: l.number.bytes()}})
+	chains := []string{l.chain()}
+	if len(l.Callers) > 0 {
+		err = errors.Join(err, f.conn.SetDeleteElements(o.callers, []nftables.SetElement{{Key: l.number.bytes()}}))
+		chains = append(chains, l.calls())
+	}
+	for _, name := range chains {
+		f.conn.FlushChain(o.chain(name))
+		f.conn.DelChain(o.chain(name))
+	}
+	return err
+}
+
+// addTarget lets through what matches, if it is for the port; zero: for any.
+func (f *Filter) addTarget(o *objects, c *nftables.Chain, where []expr.Any, to uint16) {
+	if to == 0 {
+		f.add(o, c, where, accept())
+		return
+	}
+	for _, protocol := range []byte{unix.IPPROTO_TCP, unix.IPPROTO_UDP} {
+		f.add(o, c, where, port(protocol, to), accept())
+	}
 }
 
 // add adds a rule.
@@ -204,10 +239,13 @@ func (f *Filter) addChains(o *objects) {
 	add(out, to(laptops), verdict(expr.VerdictDrop, ""))
 	add(out, state(expr.CtStateBitINVALID|expr.CtStateBitUNTRACKED), verdict(expr.VerdictDrop, ""))
 	number(out, source)
+	add(out, direction(reply), jumpByMark(o.callers))
+	add(out, direction(reply), verdict(expr.VerdictDrop, ""))
 	judge(out)
 	add(in, state(expr.CtStateBitINVALID|expr.CtStateBitUNTRACKED), verdict(expr.VerdictDrop, ""))
-	add(in, direction(original), verdict(expr.VerdictDrop, "")) // nobody calls a laptop
 	number(in, destination)
+	add(in, direction(original), jumpByMark(o.callers))
+	add(in, direction(original), verdict(expr.VerdictDrop, ""))
 	judge(in)
 
 	input, own := base("input", nftables.ChainHookInput, nftables.ChainPriorityRaw, nftables.ChainTypeFilter), plain("to_gateway")

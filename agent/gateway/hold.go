@@ -8,7 +8,7 @@ import (
 func guardsOf(steps []step, failed failures) []firewall.Change {
 	changes := make([]firewall.Change, 0, len(steps))
 	for _, s := range steps {
-		c := firewall.Change{Session: s.entry.key.String()}
+		c := firewall.Change{Session: string(s.entry.key[:])}
 		if s.want != nil && failed[s.entry.key] == nil {
 			c.Guard = s.want.guard()
 		}

@@ -84,7 +84,8 @@ func (f *memoryFilter) holds() map[string]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	out := make(map[string]string)
-	for key, g := range f.guards {
+	for session, g := range f.guards {
+		key := wireguard.Key([]byte(session)).String()
 		out[key] = fmt.Sprint(g.Addresses)
 		if g.List != nil {
 			out[key] += " " + g.List.Name

@@ -103,7 +103,7 @@ func (g *Gateway) guardAll(device Device) error {
 	var changes []firewall.Change
 	for key := range g.wanted.byKey {
 		if s := g.desired(key); s != nil {
-			changes = append(changes, firewall.Change{Session: key.String(), Guard: s.guard()})
+			changes = append(changes, firewall.Change{Session: string(key[:]), Guard: s.guard()})
 		}
 	}
 	g.mu.Unlock()

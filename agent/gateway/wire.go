@@ -252,21 +252,32 @@ func parseAccess(m *heimdrahtv1.AccessList) (*firewall.List, error) {
 	if !isChainName(m.GetId()) {
 		return nil, fmt.Errorf("the access list %.*q has a name that no chain can have", maxName, m.GetId())
 	}
-	if n := len(m.GetGrants()); n > maxGrants {
-		return nil, fmt.Errorf("the access list %s grants %d networks, more than %d", m.GetId(), n, maxGrants)
-	}
 	l := &firewall.List{Name: m.GetId(), World: m.GetWorld()}
-	for _, grant := range m.GetGrants() {
-		prefix, err := netip.ParsePrefix(grant.GetPrefix())
-		if err != nil || prefix.Addr().Is4In6() {
-			return nil, fmt.Errorf("the access list %s grants %.50q, which is no network", m.GetId(), grant.GetPrefix())
-		}
-		if grant.GetPort() > 65535 {
-			return nil, fmt.Errorf("the access list %s grants the port %d, which is none", m.GetId(), grant.GetPort())
-		}
-		l.Targets = append(l.Targets, firewall.Target{Prefix: prefix.Masked(), Port: uint16(grant.GetPort())})
+	var err error
+	if l.Targets, err = parseGrants(m.GetGrants()); err == nil {
+		l.Callers, err = parseGrants(m.GetCallers())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the access list %s %w", m.GetId(), err)
 	}
 	return l, nil
+}
+
+func parseGrants(list []*heimdrahtv1.AccessGrant) (targets []firewall.Target, err error) {
+	if len(list) > maxGrants {
+		return nil, fmt.Errorf("names %d networks, more than %d", len(list), maxGrants)
+	}
+	for _, grant := range list {
+		prefix, err := netip.ParsePrefix(grant.GetPrefix())
+		if err != nil || prefix.Addr().Is4In6() {
+			return nil, fmt.Errorf("names %.50q, which is no network", grant.GetPrefix())
+		}
+		if grant.GetPort() > 65535 {
+			return nil, fmt.Errorf("names the port %d, which is none", grant.GetPort())
+		}
+		targets = append(targets, firewall.Target{Prefix: prefix.Masked(), Port: uint16(grant.GetPort())})
+	}
+	return targets, nil
 }
 
 func isChainName(s string) bool {
@@ -277,11 +288,14 @@ func isChainName(s string) bool {
 
 // accessMessage is a list as it came.
 func accessMessage(l *firewall.List) *heimdrahtv1.AccessList {
-	m := &heimdrahtv1.AccessList{Id: l.Name, World: l.World}
-	for _, t := range l.Targets {
-		m.Grants = append(m.Grants, &heimdrahtv1.AccessGrant{Prefix: t.Prefix.String(), Port: uint32(t.Port)})
+	return &heimdrahtv1.AccessList{Id: l.Name, World: l.World, Grants: grantMessages(l.Targets), Callers: grantMessages(l.Callers)}
+}
+
+func grantMessages(targets []firewall.Target) (list []*heimdrahtv1.AccessGrant) {
+	for _, t := range targets {
+		list = append(list, &heimdrahtv1.AccessGrant{Prefix: t.Prefix.String(), Port: uint32(t.Port)})
 	}
-	return m
+	return list
 }
 
 func parseConfiguration(m *heimdrahtv1.GatewayConfiguration) (configuration, error) {

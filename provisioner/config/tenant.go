@@ -95,6 +95,9 @@ func policy(m *mapping, p *provisioner.Policy) {
 	if v, ok := m.ask("access"); ok {
 		p.Access = accessTimes(v)
 	}
+	if v, ok := m.ask("callers"); ok {
+		p.Callers = destinations(v)
+	}
 	v, ok := m.ask("dns")
 	if !ok {
 		return

@@ -151,6 +151,9 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 	if t.WorksAgreement.Date, err = toDay(m.GetWorksAgreement().GetDate(), 0); err != nil {
 		return t, unreadable("tenant", t.Name, err)
 	}
+	if t.Policy.Callers, err = toDestinations(m.GetPolicy().GetCallers()); err != nil {
+		return t, unreadable("tenant", t.Name, err)
+	}
 	if t.Policy.PasswordHosts, err = toDestinations(m.GetPolicy().GetPasswordHosts()); err != nil {
 		return t, unreadable("tenant", t.Name, err)
 	}

@@ -277,11 +277,16 @@ func fromAccess(peers []session.Peer) (lists []*heimdrahtv1.AccessList) {
 			continue
 		}
 		seen[p.Access.ID] = true
-		list := &heimdrahtv1.AccessList{Id: p.Access.ID, World: p.Access.World}
-		for _, d := range p.Access.Grants {
-			list.Grants = append(list.Grants, &heimdrahtv1.AccessGrant{Prefix: d.Prefix.String(), Port: uint32(d.Port)})
-		}
-		lists = append(lists, list)
+		lists = append(lists, &heimdrahtv1.AccessList{
+			Id: p.Access.ID, World: p.Access.World, Grants: fromDestinations(p.Access.Grants), Callers: fromDestinations(p.Access.Callers),
+		})
 	}
 	return lists
+}
+
+func fromDestinations(destinations []provisioner.Destination) (list []*heimdrahtv1.AccessGrant) {
+	for _, d := range destinations {
+		list = append(list, &heimdrahtv1.AccessGrant{Prefix: d.Prefix.String(), Port: uint32(d.Port)})
+	}
+	return list
 }

@@ -200,6 +200,26 @@ func TestNameServers(t *testing.T) {
 	}
 }
 
+// Nor does the administrator let in a neighbour to call laptops.
+func TestCallers(t *testing.T) {
+	w := newWorld(t)
+	w.applies(t, region())
+	for _, c := range []struct {
+		caller string
+		who    provisioner.Actor
+		want   provisioner.Code
+	}{
+		{"10.1.0.40/32", as(provisioner.RoleTenantAdmin, "stadt"), ""}, {"10.4.0.40/32", as(provisioner.RoleTenantAdmin, "stadt"), provisioner.CodeDeclarationInvalid},
+		{"10.4.0.40/32", operator(), ""}, {"0.0.0.0/0", operator(), provisioner.CodeDeclarationInvalid},
+	} {
+		d := tenancy.Declaration{Tenants: region().Tenants[:1]}
+		d.Tenants[0].Policy.Callers = []provisioner.Destination{{Prefix: netip.MustParsePrefix(c.caller), Port: 3389}}
+		if _, err := w.Apply(t.Context(), c.who, d, "x"); codeOf(err) != c.want {
+			t.Errorf("%s by %s: %v", c.caller, c.who.ID, err)
+		}
+	}
+}
+
 // What a tenant's people reach takes a revision for each gateway that serves it, and nothing else of its file does.
 func TestNetworksAreToldToGateways(t *testing.T) {
 	w := newWorld(t)

@@ -260,8 +260,11 @@ func checkPolicy(t provisioner.Tenant) *provisioner.Refusal {
 		return invalid(kindTenant, t.Name, "password_only braucht policy.password_hosts: wo man das Passwort ändert", "password_only needs policy.password_hosts: where people change their password")
 	case !only && len(hosts) > 0:
 		return invalid(kindTenant, t.Name, "policy.password_hosts gibt es nur mit password_expired: password_only", "policy.password_hosts is for password_expired: password_only only")
-	case len(hosts) > maxList:
+	case len(hosts) > maxList || len(t.Policy.Callers) > maxList:
 		return invalid(kindTenant, t.Name, "eine Liste ist zu lang", "a list is too long")
+	}
+	if refusal := checkDestinations(t.Name, t.Policy.Callers); refusal != nil {
+		return refusal
 	}
 	return checkDestinations(t.Name, hosts)
 }

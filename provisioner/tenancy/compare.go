@@ -138,6 +138,10 @@ func (c *comparison) allow(v change) error {
 			return provisioner.Refuse(provisioner.CodeNotAllowed).Because(fmt.Errorf("%s is the operator's to change", d.Field))
 		}
 		t := v.now.(provisioner.Tenant)
+		if d.Field == fieldCallers && !t.GrantsAll(t.Policy.Callers) {
+			return invalid(kindTenant, v.name, "policy.callers liegt nicht ganz in networks; mehr kann nur der Betrieb freigeben",
+				"policy.callers is not all within networks; only the operator can let in more")
+		}
 		if d.Field == fieldPasswordHosts && !t.GrantsAll(t.Policy.PasswordHosts) {
 			return invalid(kindTenant, v.name, "policy.password_hosts liegt nicht ganz in networks; mehr kann nur der Betrieb freigeben",
 				"policy.password_hosts is not all within networks; only the operator can grant more")

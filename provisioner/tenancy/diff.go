@@ -34,6 +34,7 @@ const (
 const (
 	fieldPasswordHosts = "policy.password_hosts"
 	fieldNameServers   = "policy.dns.servers"
+	fieldCallers       = "policy.callers"
 	fieldExternalGroup = "policy.external_group"
 	fieldAccess        = "policy.access"
 	fieldNetworks      = "networks"
@@ -101,6 +102,7 @@ func tenantFields(t provisioner.Tenant) []field {
 		{"policy.dns.domains", strings.Join(t.Policy.DNSDomains, ", ")},
 		{"policy.password_expired", string(cmp.Or(t.Policy.PasswordExpired, provisioner.PasswordKeep))},
 		{"policy.approval", string(cmp.Or(t.Policy.Approval, provisioner.ApprovalNone))},
+		{fieldCallers, join(t.Policy.Callers, destinationText)},
 		{fieldPasswordHosts, join(t.Policy.PasswordHosts, destinationText)},
 		{"policy.sign_in_every", provisioner.SpanText(t.Policy.SignInEvery)},
 		{"policy.longest_session", provisioner.SpanText(t.Policy.LongestSession)},

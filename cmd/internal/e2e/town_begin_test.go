@@ -85,7 +85,7 @@ tenants:
   mail_domains: [stadt.example]
   staff_group: %[4]q
   roles: {helpdesk: %[5]q}
-  policy: {devices_per_person: 2, tunnel: split, dns: {servers: ["10.1.0.53"], domains: [stadt.example]}}
+  policy: {devices_per_person: 2, tunnel: split, dns: {servers: ["10.1.0.53"], domains: [stadt.example]}, callers: ["10.1.0.53/32", "fd00:1::53/128"]}
   networks: [{group: all, allow: ["10.1.0.0/16", "fd00:1::/64"]}]
 licence_pools:
 - {name: vpn, model: concurrent, seats: 10, burst: 0, from: 2026-01-01, until: 2099-12-31, tenants: {stadt: {guarantee: 5}}}

@@ -85,7 +85,7 @@ func (w *town) carryTraffic(t *testing.T) {
 		}{{true, intranetV4}, {false, intranetV6}} {
 			// Out.
 			eventually(t, patience, l.name+" gets the page of "+family.inside, func() error { return page(t.Context(), l.machine, family.inside) })
-			// And in: the intranet finds the laptop, by ping and by TCP.
+			// And in: who is among the callers finds the laptop, by ping and by TCP.
 			own := s.address(t, family.v4).String()
 			w.intra.run(t, "ping", "-c", "2", "-i", "0.2", "-W", "5", own)
 			listener := l.listen(t, "tcp", net.JoinHostPort(own, "0"))

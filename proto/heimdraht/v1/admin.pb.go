@@ -1100,8 +1100,11 @@ type Policy struct {
 	// enrol a laptop. Empty: no group.
 	ExternalGroup string `protobuf:"bytes,9,opt,name=external_group,json=externalGroup,proto3" json:"external_group,omitempty"`
 	// When people may be connected. None: always.
-	Access        []*AccessTime `protobuf:"bytes,13,rep,name=access,proto3" json:"access,omitempty"`
-	Idle          *IdlePolicy   `protobuf:"bytes,20,opt,name=idle,proto3" json:"idle,omitempty"`
+	Access []*AccessTime `protobuf:"bytes,13,rep,name=access,proto3" json:"access,omitempty"`
+	Idle   *IdlePolicy   `protobuf:"bytes,20,opt,name=idle,proto3" json:"idle,omitempty"`
+	// Who inside may begin connections to laptops: prefixes, each optionally with
+	// ":port", which is the laptop's.
+	Callers       []string `protobuf:"bytes,30,rep,name=callers,proto3" json:"callers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1223,6 +1226,13 @@ func (x *Policy) GetAccess() []*AccessTime {
 func (x *Policy) GetIdle() *IdlePolicy {
 	if x != nil {
 		return x.Idle
+	}
+	return nil
+}
+
+func (x *Policy) GetCallers() []string {
+	if x != nil {
+		return x.Callers
 	}
 	return nil
 }
@@ -3277,7 +3287,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\rProviderRoles\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1a\n" +
 	"\bhelpdesk\x18\x02 \x01(\tR\bhelpdesk\x12\x18\n" +
-	"\atenants\x18\x03 \x03(\tR\atenants\"\xd3\x04\n" +
+	"\atenants\x18\x03 \x03(\tR\atenants\"\xed\x04\n" +
 	"\x06Policy\x12,\n" +
 	"\x12devices_per_person\x18\x01 \x01(\rR\x10devicesPerPerson\x12\x16\n" +
 	"\x06tunnel\x18\x02 \x01(\tR\x06tunnel\x12\x1f\n" +
@@ -3294,7 +3304,8 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\rsecond_factor\x18\f \x01(\v2 .heimdraht.v1.SecondFactorPolicyR\fsecondFactor\x12%\n" +
 	"\x0eexternal_group\x18\t \x01(\tR\rexternalGroup\x120\n" +
 	"\x06access\x18\r \x03(\v2\x18.heimdraht.v1.AccessTimeR\x06access\x12,\n" +
-	"\x04idle\x18\x14 \x01(\v2\x18.heimdraht.v1.IdlePolicyR\x04idleB\x12\n" +
+	"\x04idle\x18\x14 \x01(\v2\x18.heimdraht.v1.IdlePolicyR\x04idle\x12\x18\n" +
+	"\acallers\x18\x1e \x03(\tR\acallersB\x12\n" +
 	"\x10_sign_in_every_sB\x14\n" +
 	"\x12_longest_session_s\"L\n" +
 	"\n" +

@@ -906,7 +906,9 @@ type AccessList struct {
 	Id     string         `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Grants []*AccessGrant `protobuf:"bytes,2,rep,name=grants,proto3" json:"grants,omitempty"`
 	// Everything that is inside of nobody, too: a full tunnel.
-	World         bool `protobuf:"varint,3,opt,name=world,proto3" json:"world,omitempty"`
+	World bool `protobuf:"varint,3,opt,name=world,proto3" json:"world,omitempty"`
+	// Who may begin connections to the session; the port is the session's.
+	Callers       []*AccessGrant `protobuf:"bytes,4,rep,name=callers,proto3" json:"callers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -960,6 +962,13 @@ func (x *AccessList) GetWorld() bool {
 		return x.World
 	}
 	return false
+}
+
+func (x *AccessList) GetCallers() []*AccessGrant {
+	if x != nil {
+		return x.Callers
+	}
+	return nil
 }
 
 type AccessGrant struct {
@@ -1491,12 +1500,13 @@ const file_heimdraht_v1_gateway_proto_rawDesc = "" +
 	"\vserver_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"serverTime\x12!\n" +
 	"\faccess_lists\x18\x14 \x01(\bR\vaccessLists\x12\x16\n" +
-	"\x06inside\x18\x15 \x03(\tR\x06inside\"e\n" +
+	"\x06inside\x18\x15 \x03(\tR\x06inside\"\x9a\x01\n" +
 	"\n" +
 	"AccessList\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x121\n" +
 	"\x06grants\x18\x02 \x03(\v2\x19.heimdraht.v1.AccessGrantR\x06grants\x12\x14\n" +
-	"\x05world\x18\x03 \x01(\bR\x05world\"9\n" +
+	"\x05world\x18\x03 \x01(\bR\x05world\x123\n" +
+	"\acallers\x18\x04 \x03(\v2\x19.heimdraht.v1.AccessGrantR\acallers\"9\n" +
 	"\vAccessGrant\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\"A\n" +
@@ -1587,20 +1597,21 @@ var file_heimdraht_v1_gateway_proto_depIdxs = []int32{
 	10, // 12: heimdraht.v1.SyncResponse.configuration:type_name -> heimdraht.v1.GatewayConfiguration
 	20, // 13: heimdraht.v1.GatewayConfiguration.server_time:type_name -> google.protobuf.Timestamp
 	12, // 14: heimdraht.v1.AccessList.grants:type_name -> heimdraht.v1.AccessGrant
-	18, // 15: heimdraht.v1.SnapshotPage.peers:type_name -> heimdraht.v1.Peer
-	11, // 16: heimdraht.v1.SnapshotPage.access_lists:type_name -> heimdraht.v1.AccessList
-	18, // 17: heimdraht.v1.Delta.peers:type_name -> heimdraht.v1.Peer
-	11, // 18: heimdraht.v1.Delta.access_lists:type_name -> heimdraht.v1.AccessList
-	20, // 19: heimdraht.v1.Peer.not_after:type_name -> google.protobuf.Timestamp
-	0,  // 20: heimdraht.v1.GatewayService.Join:input_type -> heimdraht.v1.JoinRequest
-	2,  // 21: heimdraht.v1.GatewayService.Sync:input_type -> heimdraht.v1.SyncRequest
-	1,  // 22: heimdraht.v1.GatewayService.Join:output_type -> heimdraht.v1.JoinResponse
-	9,  // 23: heimdraht.v1.GatewayService.Sync:output_type -> heimdraht.v1.SyncResponse
-	22, // [22:24] is the sub-list for method output_type
-	20, // [20:22] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	12, // 15: heimdraht.v1.AccessList.callers:type_name -> heimdraht.v1.AccessGrant
+	18, // 16: heimdraht.v1.SnapshotPage.peers:type_name -> heimdraht.v1.Peer
+	11, // 17: heimdraht.v1.SnapshotPage.access_lists:type_name -> heimdraht.v1.AccessList
+	18, // 18: heimdraht.v1.Delta.peers:type_name -> heimdraht.v1.Peer
+	11, // 19: heimdraht.v1.Delta.access_lists:type_name -> heimdraht.v1.AccessList
+	20, // 20: heimdraht.v1.Peer.not_after:type_name -> google.protobuf.Timestamp
+	0,  // 21: heimdraht.v1.GatewayService.Join:input_type -> heimdraht.v1.JoinRequest
+	2,  // 22: heimdraht.v1.GatewayService.Sync:input_type -> heimdraht.v1.SyncRequest
+	1,  // 23: heimdraht.v1.GatewayService.Join:output_type -> heimdraht.v1.JoinResponse
+	9,  // 24: heimdraht.v1.GatewayService.Sync:output_type -> heimdraht.v1.SyncResponse
+	23, // [23:25] is the sub-list for method output_type
+	21, // [21:23] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_gateway_proto_init() }

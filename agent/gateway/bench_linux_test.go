@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/heimdraht/heimdraht/agent/firewall"
+	"github.com/heimdraht/heimdraht/agent/wireguard"
+	"github.com/heimdraht/heimdraht/internal/testneed"
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+)
+
+// full is a gateway with sessions on a real interface, held by a real packet
+// filter.
+func full(b *testing.B, sessions int) *Gateway {
+	b.Helper()
+	testneed.Root(b)
+	testneed.File(b, "/dev/net/tun")
+	runtime.LockOSThread() // the network ends with the benchmark's thread
+	check(b, unix.Unshare(unix.CLONE_NEWNET))
+	private, err := wireguard.GeneratePrivateKey()
+	check(b, err)
+	setup := Setup{PrivateKey: private, MTU: 1420, Addresses: []netip.Prefix{netip.MustParsePrefix("10.80.0.1/16"), netip.MustParsePrefix("fd80:1::1/48")}}
+	device, err := Host{Interface: "hd0", Mode: wireguard.Userspace}.Open(b.Context(), setup)
+	check(b, err)
+	b.Cleanup(func() { check(b, device.Close()) })
+	check(b, device.Configure(b.Context(), setup))
+	g := &Gateway{
+		log: slog.New(slog.DiscardHandler), wakeInstaller: make(chan struct{}, 1), wakeSender: make(chan struct{}, 1), journal: nothing{},
+		book: book{
+			wanted: newWanted(), pending: newPending(), installed: make(map[wireguard.Key]installed),
+			movedEndpoints: make(map[string]struct{}), traces: make(map[string]wireguard.Key),
+		},
+	}
+	g.confirmed, g.readings, g.blocked = make(map[string]struct{}), make(map[string]reading), make(map[wireguard.Key]struct{})
+	g.opened(device, setup, nil)
+	for n := range sessions {
+		g.wanted.put(benchSession(n))
+	}
+	g.touchAll()
+	g.settleRounds(b)
+	if len(g.installed) != sessions {
+		b.Fatalf("%d peers of %d", len(g.installed), sessions)
+	}
+	return g
+}
+
+func benchSession(n int) *session {
+	p := peer(n, n)
+	good, bad := parsePeers([]*heimdrahtv1.Peer{p}, nil)
+	if len(bad) > 0 {
+		panic(bad[0].why)
+	}
+	good[0].access = &firewall.List{Name: fmt.Sprint("stadt-", n%10), Targets: []firewall.Target{{Prefix: netip.MustParsePrefix("10.1.0.0/16")}}}
+	return good[0]
+}
+
+func (g *Gateway) settleRounds(b *testing.B) {
+	b.Helper()
+	for more := true; more; {
+		var err error
+		more, err = g.round(b.Context())
+		check(b, err)
+	}
+}
+
+// nothing is a journal that keeps nothing.
+type nothing struct{}
+
+func (nothing) Append(...[]byte) error         { return nil }
+func (nothing) Compact(iter.Seq[[]byte]) error { return nil }
+func (nothing) Size() int64                    { return 0 }
+func (nothing) Close() error                   { return nil }
+
+// BenchmarkChange is a session that opens, gets another access list, and ends,
+// beside others: device and packet filter.
+func BenchmarkChange(b *testing.B) {
+	for _, n := range []int{10, 10_000} {
+		b.Run(fmt.Sprintf("sessions=%d", n), func(b *testing.B) {
+			g := full(b, n)
+			step := func(keys []wireguard.Key) {
+				g.pending.touch(keys, g.loses)
+				g.settleRounds(b)
+			}
+			for b.Loop() {
+				step(g.wanted.put(benchSession(20_000)))
+				other := benchSession(20_000)
+				other.access = benchSession(20_001).access
+				step(g.wanted.put(other))
+				step(g.wanted.drop(other.id))
+			}
+		})
+	}
+}
+
+// BenchmarkReconcile is what a gateway on which nothing has changed costs: the
+// look at its device and filter every half minute, and the whole state held
+// against them, as after a lost connection.
+func BenchmarkReconcile(b *testing.B) {
+	g := full(b, 10_000)
+	for name, do := range map[string]func(){
+		"pass":  func() { g.observe(context.Background(), true); g.restoreFilter(); g.settleRounds(b) },
+		"whole": func() { g.touchAll(); g.settleRounds(b) },
+	} {
+		b.Run("peers=10000/"+name, func(b *testing.B) {
+			before := processorTime(b)
+			for b.Loop() {
+				do()
+			}
+			b.ReportMetric(float64((processorTime(b)-before).Microseconds())/1000/float64(b.N), "cpu-ms/op")
+		})
+	}
+}
+
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	check(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
