@@ -146,6 +146,9 @@ func (b *book) change(changes []Change) (s steps) {
 		}
 	}
 	for _, c := range changes {
+		if b.holds(c) {
+			continue
+		}
 		var next Guard
 		if c.Guard != nil {
 			next = *c.Guard
@@ -183,6 +186,18 @@ func (b *book) change(changes []Change) (s steps) {
 		}
 	}
 	return s
+}
+
+// holds says whether a change has been made already.
+func (b *book) holds(c Change) bool {
+	addresses, there := b.sessions[c.Session]
+	if c.Guard == nil || !there || !slices.Equal(addresses, c.Guard.Addresses) {
+		return c.Guard == nil && !there
+	}
+	return !slices.ContainsFunc(addresses, func(a netip.Addr) bool {
+		e := b.elements[a]
+		return e.session != c.Session || (e.list == nil) != (c.Guard.List == nil) || e.list != nil && e.list.Name != c.Guard.List.Name
+	})
 }
 
 // list is the one in the book; nil for nil. It enters what is new.
