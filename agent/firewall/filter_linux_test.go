@@ -298,7 +298,13 @@ func TestTheWorldAndOlderControlPlanes(t *testing.T) {
 		r.goes(t, "the world at "+to, udp(from, to).packet(), want)
 	}
 	r.goes(t, "unlisted", udp("10.80.1.2:7", "10.1.2.3:80").packet(), true)
-	r.goes(t, "unlisted, to a laptop", udp("10.80.1.2:7", "10.80.1.1:80").packet(), false)
+	if r.passes(r.laptops, r.laptops, udp("10.80.1.2:7", "10.80.1.1:80").packet()) {
+		t.Error("unlisted: a packet goes from laptop to laptop")
+	}
+	call := udp("10.1.2.3:7", "10.80.1.2:80")
+	r.comes(t, "unlisted, a call", call.packet(), false)
+	r.goes(t, "unlisted, the answer to a call", call.back().packet(), true) // a question of its own: nobody has called
+	r.comes(t, "unlisted, an answer", call.packet(), true)
 	if r.passes(r.laptops, r.laptops, tcp("10.80.1.2:7", "10.1.0.1:22").packet(syn)) {
 		t.Error("unlisted: the gateway itself answers")
 	}
