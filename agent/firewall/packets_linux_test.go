@@ -113,8 +113,8 @@ func (w wire) send(p []byte) {
 	}
 }
 
-// received reads what has come but for what the kernel says by itself
-// (multicast of IPv6).
+// received reads what has come but for what the kernel says by itself: which
+// multicast it listens to, and who its neighbours are.
 func (w wire) received() (list [][]byte) {
 	w.t.Helper()
 	b := make([]byte, 1<<16)
@@ -126,7 +126,9 @@ func (w wire) received() (list [][]byte) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if b[0]>>4 != 6 || b[24] != 0xff {
+		igmp := b[0]>>4 == 4 && b[9] == unix.IPPROTO_IGMP
+		local := b[0]>>4 == 6 && b[24] == 0xff && (b[8] == 0 || b[8] == 0xfe) // from no address, or a link's own
+		if !igmp && !local {
 			list = append(list, append([]byte(nil), b[:n]...))
 		}
 	}
