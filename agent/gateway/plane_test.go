@@ -49,7 +49,9 @@ type plane struct {
 	hold     bool // send nothing by itself
 	pageSize int
 	refuse   error // answers streams
-	token    string
+	// grants are those of each access list. Nil: a network, by a port of the list's own.
+	grants []*heimdrahtv1.AccessGrant
+	token  string
 
 	moved  chan struct{}                  // closed and renewed when the model moves
 	orders chan *heimdrahtv1.SyncResponse // sent as they are
@@ -254,7 +256,7 @@ func (p *plane) snapshot() []*heimdrahtv1.SyncResponse {
 	all := slices.Collect(maps.Values(p.sessions))
 	for page := range slices.Chunk(all, p.pageSize) {
 		out = append(out, &heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_SnapshotPage{
-			SnapshotPage: &heimdrahtv1.SnapshotPage{Peers: page, AccessLists: listsOf(page)}}})
+			SnapshotPage: &heimdrahtv1.SnapshotPage{Peers: page, AccessLists: p.listsOf(page)}}})
 	}
 	return append(out, &heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_SnapshotEnd{SnapshotEnd: &heimdrahtv1.SnapshotEnd{
 		Epoch: p.epoch, Revision: p.revision, Peers: int64(len(all))}}})
@@ -282,18 +284,24 @@ func (p *plane) delta(after int64) *heimdrahtv1.SyncResponse {
 			d.RemovedSessions = append(d.RemovedSessions, id)
 		}
 	}
-	d.AccessLists = listsOf(d.GetPeers())
+	d.AccessLists = p.listsOf(d.GetPeers())
 	return &heimdrahtv1.SyncResponse{Order: &heimdrahtv1.SyncResponse_Delta{Delta: d}}
 }
 
 // listsOf are the access lists that peers name.
-func listsOf(peers []*heimdrahtv1.Peer) (lists []*heimdrahtv1.AccessList) {
+func (p *plane) listsOf(peers []*heimdrahtv1.Peer) (lists []*heimdrahtv1.AccessList) {
 	seen := map[string]bool{"": true}
-	for _, p := range peers {
-		if name := p.GetAccess(); !seen[name] {
-			seen[name] = true
-			lists = append(lists, &heimdrahtv1.AccessList{Id: name, Grants: []*heimdrahtv1.AccessGrant{{Prefix: "10.1.0.0/16", Port: uint32(len(name))}}})
+	for _, peer := range peers {
+		name := peer.GetAccess()
+		if seen[name] {
+			continue
 		}
+		seen[name] = true
+		grants := p.grants
+		if grants == nil {
+			grants = []*heimdrahtv1.AccessGrant{{Prefix: "10.1.0.0/16", Port: uint32(len(name))}}
+		}
+		lists = append(lists, &heimdrahtv1.AccessList{Id: name, Grants: grants})
 	}
 	return lists
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/state"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 	"github.com/heimdraht/heimdraht/internal/kerneltest"
+	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
 
 // TestRestartKernel: a connection through the kernel's WireGuard does not notice that the gateway's process is replaced, and
@@ -26,7 +27,8 @@ func TestRestartKernel(t *testing.T) {
 
 func restartUnderTraffic(t *testing.T) {
 	plane := newPlane(t)
-	plane.config.ListenPort, plane.config.Masquerade = 51820, true
+	plane.config.ListenPort, plane.config.Masquerade, plane.config.AccessLists = 51820, true, true
+	plane.grants = []*heimdrahtv1.AccessGrant{{Prefix: "10.80.0.1/32", Port: 80}} // where it echoes
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	check(t, err)
 	stop := plane.serve(l)
