@@ -66,7 +66,7 @@ func newTown(t *testing.T) *town {
 	} {
 		dev := map[bool]string{true: "eth1", false: "eth0"}[m == w.gw]
 		for _, a := range addresses {
-			m.ip(t, "address", "add", a, "dev", dev)
+			m.ip(t, "address", "add", a, "dev", dev, "nodad") // a tentative address cannot be listened on
 		}
 	}
 	// The one route that the inside needs for each gateway and family.
