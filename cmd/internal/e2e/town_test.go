@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/heimdraht/heimdraht/provisioner/directory/slapdtest"
@@ -66,7 +67,11 @@ func newTown(t *testing.T) *town {
 	} {
 		dev := map[bool]string{true: "eth1", false: "eth0"}[m == w.gw]
 		for _, a := range addresses {
-			m.ip(t, "address", "add", a, "dev", dev, "nodad") // a tentative address cannot be listened on
+			add := []string{"address", "add", a, "dev", dev}
+			if strings.Contains(a, ":") {
+				add = append(add, "nodad") // a tentative address cannot be listened on
+			}
+			m.ip(t, add...)
 		}
 	}
 	// The one route that the inside needs for each gateway and family.
