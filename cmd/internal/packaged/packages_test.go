@@ -154,7 +154,7 @@ func (m *machine) connected() {
 
 func agent(_ *testing.T, m *machine) {
 	m.active("heimdraht-agent", "active")
-	m.holds("heimdraht-agent", "root", "0000000000081001")
+	m.holds("heimdraht-agent", "root", "0000000000083001")
 	m.says("stat -c '%a %U' /run/heimdraht /run/heimdraht/agent.sock /var/lib/heimdraht-agent", "755 root\n666 root\n700 root\n")
 	m.says("runuser -u nobody -- heimdraht-agent status || true", "not enrolled")
 	// Where it is, with what it may: resolv.conf can be replaced, nothing else of the system can, and people's programs are seen.
