@@ -180,6 +180,7 @@ func TestAReceiverThatHangs(t *testing.T) {
 		_, _ = io.Copy(io.Discard, q.Body) // else the end of the connection is not noticed
 		close(arrived)
 		<-q.Context().Done()
+		panic(http.ErrAbortHandler) // or its answer could be read between the client's farewell and its hanging up
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-arrived; cancel() }()
