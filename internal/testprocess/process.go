@@ -114,13 +114,3 @@ func (p *Process) WaitFor(ctx context.Context, addresses ...string) error {
 	}
 	return nil
 }
-
-// FreeAddress gives an address of 127.0.0.1 on which nobody listened just now.
-func FreeAddress(ctx context.Context) (string, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}

@@ -50,3 +50,6 @@ func (p *Process) stopped() bool {
 	}
 	return true
 }
+
+// shutdown takes a socket out of its state, in every process that has a copy.
+func shutdown(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_RDWR) }

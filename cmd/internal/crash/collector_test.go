@@ -27,8 +27,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/heimdraht/heimdraht/internal/testprocess"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/provisionertest"
@@ -99,12 +98,7 @@ func (c *collector) start(most int) {
 func (c *collector) stop() {
 	c.mu.Lock()
 	if c.listener != nil {
-		// A program that is being started has a copy of the socket until it runs, and a
-		// copy listens on: nobody could start it again meanwhile.
-		if raw, err := c.listener.(*net.TCPListener).SyscallConn(); err == nil {
-			_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
-		}
-		_ = c.listener.Close()
+		_ = testprocess.Unlisten(c.listener)
 		c.listener = nil
 	}
 	for conn := range c.conns {
