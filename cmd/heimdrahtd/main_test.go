@@ -14,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/heimdraht/heimdraht/internal/testneed"
+	"github.com/heimdraht/heimdraht/internal/testprocess"
 	"github.com/heimdraht/heimdraht/provisioner/directory/slapdtest"
 	"github.com/heimdraht/heimdraht/provisioner/provisionertest"
 	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
@@ -216,12 +217,12 @@ func (w *world) lay() error {
 
 // freeAddress is one where nobody listens.
 func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	t.Helper()
+	address, err := testprocess.FreeAddress(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return address
 }
 
 // stop ends what a script that failed left running.
