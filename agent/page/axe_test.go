@@ -128,7 +128,7 @@ func everyPage(t *testing.T) map[string]string {
 		}
 		laptop.status, laptop.problem = unknownLaptop().status, nil
 		take("enrol", http.MethodGet, "/", nil)
-		laptop.problem = &control.Problem{Code: "house-rules-open", German: control.Text{Sentence: "Erst die Hausregeln.", Next: "Bestätigen Sie sie."}, HouseRules: &control.HouseRules{Version: "v3", Text: "Sperren."}}
+		laptop.problem = &control.Problem{Code: "house-rules", German: control.Text{Sentence: "Erst die Hausregeln.", Next: "Bestätigen Sie sie."}, HouseRules: &control.HouseRules{Version: "v3", Text: "Sperren."}}
 		take("enrol with rules", http.MethodPost, "/enrol", url.Values{"login": {"eva"}})
 		laptop.status = connected()
 		laptop.links = []endpoint.Link{{State: endpoint.LinkOK, Title: "Konto"}, {State: endpoint.LinkWrong, Title: "Zugang", Figure: "antwortet nicht"}, {State: endpoint.LinkNoted, Title: "Uhr"}, {State: endpoint.LinkUnknown, Title: "Gerät"}}

@@ -10,6 +10,8 @@ import (
 	"net/http/cookiejar"
 	"net/netip"
 	"net/url"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -212,7 +214,7 @@ func TestEnrolling(t *testing.T) {
 	w.server.AsksServer = true
 	says(t, w.get(t, "/"), `name="address"`)
 	rules := &control.HouseRules{Version: "v3", Text: "Bildschirm sperren <b>immer</b>"}
-	w.laptop.problem = &control.Problem{Code: "house-rules-open", German: control.Text{Sentence: "Bestätigen Sie die Hausregeln."}, HouseRules: rules}
+	w.laptop.problem = &control.Problem{Code: "house-rules", German: control.Text{Sentence: "Bestätigen Sie die Hausregeln."}, HouseRules: rules}
 	typed := url.Values{"login": {" eva "}, "password": {" geheim "}, "address": {"vpn.example#ab"}}
 	_, text := w.send(t, http.MethodPost, "/enrol", typed, nil)
 	says(t, text, "Bestätigen Sie die Hausregeln.", `value="v3"`, "&lt;b&gt;immer", `value="eva"`, `value="vpn.example#ab"`)
@@ -243,6 +245,13 @@ func TestSigningInAgainAndHouseRules(t *testing.T) {
 		t.Errorf("%s", w.laptop.did)
 	}
 	says(t, w.get(t, "/rules"), "keine hinterlegt")
+	w.laptop.status.Code = "house-rules"
+	says(t, w.get(t, "/"), `<a href="/rules">Zu den Hausregeln`)
+	// Back from a long leave, or on a laptop that was revoked, she enrols again.
+	for _, code := range []string{"certificate-expired", "device-revoked"} {
+		w.laptop.status.Code = code
+		says(t, w.get(t, "/"), `action="/enrol"`)
+	}
 	w.laptop.rules = endpoint.HouseRules{HouseRules: &control.HouseRules{Version: "v4", Text: "Sperren."}}
 	says(t, w.get(t, "/rules"), "v4", "Bestätigen")
 	w.send(t, http.MethodPost, "/rules", url.Values{"version": {"v4"}}, nil)
@@ -387,4 +396,24 @@ func TestWhoIsLetInForHowLong(t *testing.T) {
 			t.Errorf("%d in, %d invited", len(g.seats), len(g.tokens))
 		}
 	})
+}
+
+// The codes that pages go by are codes that there are.
+func TestCodesThatThePagesGoBy(t *testing.T) {
+	catalogue, err := os.ReadFile("../../docs/refusals.md")
+	check(t, err)
+	page, err := files.ReadFile("pages.html")
+	check(t, err)
+	codes := enrolsAgain()
+	for _, m := range regexp.MustCompile(`eq \.Status\.Code "([^"]+)"`).FindAllStringSubmatch(string(page), -1) {
+		codes = append(codes, m[1])
+	}
+	for _, code := range codes {
+		if !strings.Contains(string(catalogue), "\n## "+code+"\n") {
+			t.Errorf("there is no code %s", code)
+		}
+	}
+	if len(codes) < 7 {
+		t.Errorf("only %v", codes)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"net/http"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -103,6 +104,17 @@ func (v view) In(german, english string) string {
 		return english
 	}
 	return german
+}
+
+// Enrols says that enrolling is what helps: the laptop is nobody's yet, or its enrolment is of no more use, as after a long
+// leave. An enrolment then renews or replaces it.
+func (v view) Enrols() bool {
+	return v.Status.State == endpoint.NotEnrolled || slices.Contains(enrolsAgain(), v.Status.Code)
+}
+
+// enrolsAgain are the codes of enrolments that are of no more use.
+func enrolsAgain() []string {
+	return []string{"certificate-expired", "certificate-foreign", "device-revoked", "device-replaced", "device-unknown"}
 }
 
 // said is a problem in the person's language.
