@@ -259,29 +259,29 @@ type Progress struct {
 	Confirmations []provisioner.Confirmation // once it is finished
 }
 
-// Follow tells how far a taking has come, as often as that changes, at last
-// which gateways have confirmed it: it waits for those until patience is over.
+// Follow tells how far a taking has come: at once, and as often as that changes. At
+// last it tells which gateways have confirmed, for whom it waits until patience is over.
 func (s *Service) Follow(ctx context.Context, actor provisioner.Actor, id string, patience time.Duration, tell func(Progress) error) error {
 	const look = 50 * time.Millisecond
-	said := Progress{Done: -1}
+	said := int64(-1)
 	for {
 		t, at, debts, err := s.taking(ctx, actor, id)
 		if err != nil {
 			return err
 		}
-		now := Progress{Done: t.Done, Total: t.Total, Finished: !t.FinishedAt.IsZero()}
-		if now.Finished {
-			if s.Journal != nil { // what was answered must not come back with a restored backup
-				s.Journal.Await(context.WithoutCancel(ctx), at.Revision)
-			}
-			now.Confirmations = s.confirmed(ctx, at.Epoch, debts, patience)
-			return tell(now)
-		}
-		if now.Done != said.Done {
-			said = now
+		now := Progress{Done: t.Done, Total: t.Total}
+		if now.Done != said {
+			said = now.Done
 			if err := tell(now); err != nil {
 				return err
 			}
+		}
+		if !t.FinishedAt.IsZero() {
+			if s.Journal != nil { // what was answered must not come back with a restored backup
+				s.Journal.Await(context.WithoutCancel(ctx), at.Revision)
+			}
+			now.Finished, now.Confirmations = true, s.confirmed(ctx, at.Epoch, debts, patience)
+			return tell(now)
 		}
 		select {
 		case <-ctx.Done():

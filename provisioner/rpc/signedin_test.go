@@ -1,6 +1,7 @@
 package rpc_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -70,6 +71,37 @@ func TestAStreamEndsWithItsToken(t *testing.T) {
 			}
 			expect(t, "the stream", <-ended, c.want)
 		})
+	}
+}
+
+// Who follows a taking that is done is told so at once, before every gateway has
+// confirmed it.
+func TestWhatIsDoneIsToldBeforeItIsConfirmed(t *testing.T) {
+	s := provisionertest.Start(t, nil)
+	token := s.Login(provisionertest.Tenant, provisionertest.Helpdesk)
+	following(t, s, token) // until its laptop is taken
+	desk, ctx := heimdrahtv1.NewHelpdeskServiceClient(s.Dial(nil)), provisionertest.As(t.Context(), token)
+	again, err := desk.Take(ctx, &heimdrahtv1.TakeRequest{Action: takeRevoke, PersonId: staffOf(t, s, provisionertest.Staff), Reason: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time it is done, as the first has been told
+		told, stop := context.WithTimeout(ctx, 30*time.Second) // of the minute that it waits for the gateway
+		defer stop()
+		stream, err := desk.FollowTaking(told, &heimdrahtv1.FollowTakingRequest{TakingId: again.GetTakingId(), WaitMs: time.Minute.Milliseconds()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for done := false; !done; {
+			r, err := stream.Recv()
+			if err != nil {
+				t.Fatal("before it was told to be done: ", err)
+			}
+			if r.GetFinished() {
+				t.Fatalf("a gateway that says nothing has confirmed: %v", r)
+			}
+			done = r.GetDone() == r.GetDevices()
+		}
 	}
 }
 
