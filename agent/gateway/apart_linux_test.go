@@ -36,32 +36,7 @@ func testTenantsApart(t *testing.T, mode wireguard.Mode) {
 
 func tenantsApart(t *testing.T, mode wireguard.Mode) {
 	intranet := newIntranet(t)
-	plane := newPlane(t)
-	plane.config.Addresses = []string{"10.80.0.1/16", "fd80:1::1/48"}
-	plane.config.ListenPort, plane.config.AccessLists = 51820, true
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer plane.serve(l)()
-	dir, err := state.Open(t.TempDir() + "/state")
-	check(t, err)
-	defer closing(t, dir)
-	server := control.Server{Host: "127.0.0.1", Port: uint16(l.Addr().(*net.TCPAddr).Port)}
-	_, err = Join(t.Context(), JoinOptions{Address: plane.address(server), Token: "token-1", State: dir, Version: "test"})
-	check(t, err)
-	g, err := New(Options{State: dir, Version: "test", Logger: slog.New(slog.DiscardHandler), Open: Host{Interface: "hd0", Mode: mode}.Open})
-	check(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- g.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Errorf("ended with %v", err)
-		}
-	}()
-
-	plane.await(t, "the gateway to be there", func() bool { return plane.ack.GetRevision() == plane.revision })
-	plane.with(func() { plane.hold = true })
+	plane, g := gatewayOfPackets(t, mode)
 	stadt, dorf := newTraveller(t, g, "s-stadt", "10.80.1.1", "fd80:1::1:1"), newTraveller(t, g, "s-dorf", "10.80.1.2", "fd80:1::1:2")
 	plane.grant(t, stadt, "stadt", "10.1.0.0/16", "fd00:1::/64")
 	plane.grant(t, dorf, "dorf", "10.2.0.0/16", "fd00:2::/64")
@@ -105,6 +80,38 @@ func tenantsApart(t *testing.T, mode wireguard.Mode) {
 	if stadt.says(t, "10.2.0.9", 250*time.Millisecond) == nil {
 		t.Error("after a flush tenants meet")
 	}
+}
+
+// gatewayOfPackets runs a gateway with a real device and a real packet filter, which holds
+// its peers to access lists.
+func gatewayOfPackets(t *testing.T, mode wireguard.Mode) (*plane, *Gateway) {
+	t.Helper()
+	plane := newPlane(t)
+	plane.config.Addresses = []string{"10.80.0.1/16", "fd80:1::1/48"}
+	plane.config.ListenPort, plane.config.AccessLists = 51820, true
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	t.Cleanup(plane.serve(l))
+	dir, err := state.Open(t.TempDir() + "/state")
+	check(t, err)
+	t.Cleanup(func() { closing(t, dir) })
+	server := control.Server{Host: "127.0.0.1", Port: uint16(l.Addr().(*net.TCPAddr).Port)}
+	_, err = Join(t.Context(), JoinOptions{Address: plane.address(server), Token: "token-1", State: dir, Version: "test"})
+	check(t, err)
+	g, err := New(Options{State: dir, Version: "test", Logger: slog.New(slog.DiscardHandler), Open: Host{Interface: "hd0", Mode: mode}.Open})
+	check(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- g.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("ended with %v", err)
+		}
+	})
+	plane.await(t, "the gateway to be there", func() bool { return plane.ack.GetRevision() == plane.revision })
+	plane.with(func() { plane.hold = true })
+	return plane, g
 }
 
 // grant gives a session an access list, and waits until the gateway has it.
