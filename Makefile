@@ -119,10 +119,11 @@ vuln: $(BIN)/govulncheck ## known vulnerabilities in what we call, where the dat
 PROTO_TOOLS := $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc
 
 .PHONY: generate generate-check proto-baseline
-generate: $(PROTO_TOOLS) ## Go from proto/, beside each .proto file, docs/refusals.md, and the tables of docs/data-protection.md
+generate: $(PROTO_TOOLS) ## Go from proto/, beside each .proto file, docs/refusals.md, the tables of docs/data-protection.md, pages for man and completions for bash
 	PATH=$(BIN):$$PATH $(BIN)/buf generate
 	$(GO) run ./build/refusals >docs/refusals.md
 	$(GO) run ./build/dataprotection
+	$(GO) test -vet=off -count=1 -run TestManual ./cmd/heimdraht ./cmd/heimdraht-agent ./cmd/heimdraht-gateway ./cmd/heimdrahtd -update >/dev/null
 	@find proto -name '*.pb.go' | while read -r f; do \
 		src="$${f%.pb.go}"; [ -e "$${src%_grpc}.proto" ] || rm -v "$$f"; done
 

@@ -49,6 +49,15 @@ documents() {
 	done
 }
 
+# manuals compresses the pages of the manual, as Debian's policy asks too.
+manuals() {
+	local page
+	for page in "$stage"/deploy/man/*.[18] "$stage"/deploy/man/de/*.[18]; do
+		mkdir -p "$stage/$(dirname "${page#"$stage/deploy/"}")"
+		gzip -9nc "$page" >"$stage/${page#"$stage/deploy/"}.gz"
+	done
+}
+
 # package makes one package of each program.
 package() {
 	local program
@@ -67,6 +76,7 @@ trap 'rm -rf "$stage"' EXIT
 mkdir "$stage/doc" "$stage/scripts"
 cp -r "$deploy" "$stage/deploy"
 documents
+manuals
 scripts heimdrahtd 'echo "heimdrahtd is to be set up: heimdrahtd init (as the user heimdraht), then systemctl enable --now heimdrahtd"' \
 	'heimdrahtd.service heimdraht-backup.timer heimdraht-backup.service' ':'
 scripts heimdraht-gateway 'echo "heimdraht-gateway is to join its control plane: heimdraht-gateway join, then systemctl enable --now heimdraht-gateway"' \

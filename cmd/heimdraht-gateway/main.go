@@ -57,7 +57,7 @@ func run(ctx context.Context, args []string, a *app) int {
 	helped := false
 	help := &strings.Builder{}
 	parser, err := kong.New(&a.grammar,
-		kong.Name("heimdraht-gateway"), kong.Description(helpTexts(a.language)["heimdraht-gateway"]), helpTexts(a.language),
+		grammarIn(a.language),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Writers(help, io.Discard),
 		kong.Exit(func(int) { helped = true }),

@@ -1,10 +1,20 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/alecthomas/kong"
 
 	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
+
+// grammarIn names the program and fills in its help, in a language.
+func grammarIn(l speech.Language) kong.Option {
+	texts := helpTexts(l)
+	return kong.OptionFunc(func(k *kong.Kong) error {
+		return errors.Join(kong.Name("heimdraht").Apply(k), kong.Description(texts["heimdraht"]).Apply(k), texts.Apply(k))
+	})
+}
 
 // helpTexts fill the ${names} in the grammar's tags.
 func helpTexts(l speech.Language) kong.Vars {

@@ -88,7 +88,7 @@ func run(ctx context.Context, args []string, w world) int {
 	helped := false
 	help := &strings.Builder{}
 	parser, err := kong.New(&grammar,
-		kong.Name("heimdraht"), kong.Description(helpTexts(l)["heimdraht"]), helpTexts(l),
+		grammarIn(l),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Writers(help, io.Discard),
 		kong.Exit(func(int) { helped = true }),

@@ -7,17 +7,32 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/heimdraht/heimdraht/cmd/internal/documented"
-	"github.com/heimdraht/heimdraht/provisioner/config"
+	"github.com/heimdraht/heimdraht/cmd/internal/manual"
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
 // What the documents tell people to type is understood.
 func TestDocumentedCommands(t *testing.T) {
-	parser, err := kong.New(&commands{}, kong.Name("heimdrahtd"), kong.Vars{"config": config.ControlPlaneFile})
+	parser, err := kong.New(&commands{}, called())
 	if err != nil {
 		t.Fatal(err)
 	}
 	wrong, err := documented.Wrong("../..", parser)
 	if err != nil || len(wrong) > 0 {
 		t.Error(strings.Join(wrong, "\n"), err)
+	}
+}
+
+// The page for man and the completion for bash are those of the grammar.
+func TestManual(t *testing.T) {
+	program := manual.Program{Section: 8, English: true, See: []string{"heimdraht(1)", "heimdraht-gateway(8)"}, Parser: func(speech.Language) *kong.Kong {
+		parser, err := kong.New(&commands{}, called())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return parser
+	}}
+	if differ, err := program.Kept("../../deploy", *update); err != nil || len(differ) > 0 {
+		t.Errorf("not as the grammar makes them (make generate): %q, %v", differ, err)
 	}
 }

@@ -71,8 +71,7 @@ func run(ctx context.Context, args []string, s streams) int {
 	var grammar commands
 	ended := -1
 	parser, err := kong.New(&grammar,
-		kong.Name("heimdrahtd"), kong.Description("The control plane of Heimdraht: VPN access for people who work from home."),
-		kong.Vars{"config": config.ControlPlaneFile},
+		called(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Writers(s.out, s.err), kong.Exit(func(status int) { ended = status }),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s),
@@ -89,6 +88,16 @@ func run(ctx context.Context, args []string, s streams) int {
 		return exitUsage
 	}
 	return fail(s.err, parsed.Run(&grammar))
+}
+
+// called names the program and fills in its help.
+func called() kong.Option {
+	return kong.OptionFunc(func(k *kong.Kong) error {
+		return errors.Join(
+			kong.Name("heimdrahtd").Apply(k), kong.Description("The control plane of Heimdraht: VPN access for people who work from home.").Apply(k),
+			kong.Vars{"config": config.ControlPlaneFile}.Apply(k),
+		)
+	})
 }
 
 // errSaid says that the command has failed and has already said why.

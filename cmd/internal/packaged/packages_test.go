@@ -83,7 +83,10 @@ func files(t *testing.T, m *machine) {
 			t.Errorf("%s is not as it was packed: %s", p, out)
 		}
 		m.run(p + " --help")
+		m.says("zcat /usr/share/man/man?/"+p+".?.gz", ".SH COMMANDS\n")
+		m.says("source /usr/share/bash-completion/completions/"+p+"; complete -p "+p, "complete ")
 	}
+	m.says("zcat /usr/share/man/de/man1/heimdraht.1.gz", ".SH BEFEHLE\n")
 	if out := m.run("systemd-analyze verify heimdrahtd.service heimdraht-gateway.service heimdraht-agent.service heimdraht-backup.service heimdraht-backup.timer 2>&1"); out != "" {
 		t.Errorf("systemd says of the units:\n%s", out)
 	}
