@@ -67,6 +67,10 @@ func (c *carried) reading() reading {
 
 func (c *carried) probe(context.Context) error { return errNoProbe }
 
+func (c *carried) keepFitting(context.Context) error { return nil }
+
+func (c *carried) refit() {}
+
 func (c *carried) remove(context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -30,19 +30,25 @@ type dialer struct {
 
 func newDialer(o Options) *dialer {
 	d := &dialer{resolve: o.Resolve, known: make(map[string]netip.Addr)}
+	d.net.ControlContext = small
 	if o.Network != nil {
 		d.net.ControlContext = around(o.Network)
 	}
 	return d
 }
 
+// small keeps a connection to packets that come through everywhere.
+func small(_ context.Context, network, _ string, conn syscall.RawConn) error {
+	return hostnet.SmallSegments(network, conn)
+}
+
 // around keeps the connection from going through the tunnel. Whoever lacks the rights for that has no tunnel either.
 func around(host *hostnet.Host) func(ctx context.Context, network, address string, conn syscall.RawConn) error {
 	return func(ctx context.Context, network, address string, conn syscall.RawConn) error {
-		if err := host.Around(ctx, network, address, conn); !errors.Is(err, fs.ErrPermission) {
+		if err := host.Around(ctx, network, address, conn); err != nil && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
-		return nil
+		return small(ctx, network, address, conn)
 	}
 }
 

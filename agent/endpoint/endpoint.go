@@ -168,6 +168,7 @@ func (e *Endpoint) Run(ctx context.Context) error {
 	g.Go(func() error { return e.keepConnected(ctx) })
 	g.Go(func() error { return e.keepTended(ctx) })
 	g.Go(func() error { return e.keepProbed(ctx) })
+	g.Go(func() error { return e.tunnel.keepFitting(ctx) })
 	g.Go(func() error { return e.keepRenewed(ctx) })
 	if e.options.NetworkChanged != nil {
 		g.Go(func() error { return e.followNetwork(ctx) })
@@ -290,6 +291,7 @@ func (e *Endpoint) SetLanguage(language string) {
 func (e *Endpoint) awaitConnected(ctx context.Context) error {
 	// The device does not tell of its first handshake; it has to be asked.
 	const look = 50 * time.Millisecond
+	var aliveSince time.Time
 	for {
 		e.mu.Lock()
 		held, halted, problem, wanted, changed := e.held != nil && e.held.wish == e.wish, e.halted != nil, e.problem, e.wanted, e.changed
@@ -297,7 +299,7 @@ func (e *Endpoint) awaitConnected(ctx context.Context) error {
 		switch {
 		case !wanted:
 			return notConnected()
-		case held && e.tunnel.reading().alive(time.Now()):
+		case held && answersAlready(e.tunnel.reading(), &aliveSince):
 			return nil
 		case halted || problem != nil && (problem.Refused || problem.RetryAfter == 0):
 			return problem
@@ -313,6 +315,18 @@ func (e *Endpoint) awaitConnected(ctx context.Context) error {
 			return e.inTheWay(ctx.Err())
 		}
 	}
+}
+
+// answersAlready says whether the gateway is there, and what fits on the way to it is known as far as it soon will be.
+func answersAlready(r reading, since *time.Time) bool {
+	now := time.Now()
+	if !r.alive(now) {
+		return false
+	}
+	if since.IsZero() {
+		*since = now
+	}
+	return !r.unfit || now.Sub(*since) >= fitAwaited
 }
 
 // inTheWay says why there is no connection yet.

@@ -103,6 +103,7 @@ func (e *Endpoint) keepProbed(ctx context.Context) error {
 		if !said || e.silentSession() != held.id || r.received != s.received {
 			if e.answers(ctx, r.received) {
 				e.setSilent("")
+				e.tunnel.refit()
 				after := e.tunnel.reading()
 				s = silence{received: after.received, sent: after.sent}
 				pause.Reset()

@@ -169,6 +169,9 @@ func (t *paperTunnel) install(_ context.Context, s *settings, fresh bool) error 
 func (t *paperTunnel) tend(context.Context)   {}
 func (t *paperTunnel) settle(context.Context) {}
 
+func (t *paperTunnel) keepFitting(context.Context) error { return nil }
+func (t *paperTunnel) refit()                            {}
+
 func (t *paperTunnel) reading() reading {
 	t.mu.Lock()
 	defer t.mu.Unlock()

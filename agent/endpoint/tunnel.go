@@ -46,6 +46,8 @@ type reading struct {
 	unresolved string
 	// elsewhere is another tunnel of this machine into which packets to a silent gateway go. Empty: none.
 	elsewhere string
+	// unfit: what fits on the way to the gateway is not known yet, and may be soon.
+	unfit bool
 	// conflicts are networks of the office that this laptop reaches in another way.
 	conflicts []*hostnet.ConflictError
 }
@@ -84,6 +86,10 @@ type tunnel interface {
 	reading() reading
 	// probe asks the gateway for an answer and does not wait for it; errNoProbe if nothing there would give one.
 	probe(ctx context.Context) error
+	// keepFitting finds the MTU of each new way to the gateway, until the context ends. refit has the present way
+	// measured again.
+	keepFitting(ctx context.Context) error
+	refit()
 	// remove takes the peer and the host's settings away; traffic is dead when it returns, whatever it returns.
 	remove(ctx context.Context) error
 	// close takes the interface away too.
@@ -111,6 +117,7 @@ type hostTunnel struct {
 	gateways []netip.Addr // of the gateway, in the order of trying
 	turn     int
 	triedAt  time.Time
+	fitting  fitting
 }
 
 func newHostTunnel(o Options) *hostTunnel {
@@ -124,7 +131,10 @@ func newHostTunnel(o Options) *hostTunnel {
 			d.FirewallMark = firewallMark
 		}
 	}
-	return &hostTunnel{options: d, network: o.Network, resolve: o.Resolve, log: o.Logger, always: context.Background()}
+	return &hostTunnel{
+		options: d, network: o.Network, resolve: o.Resolve, log: o.Logger, always: context.Background(),
+		fitting: fitting{unfit: make(chan struct{}, 1)},
+	}
 }
 
 func (t *hostTunnel) prepare(ctx context.Context, key wireguard.PrivateKey) error {
@@ -199,6 +209,7 @@ func (t *hostTunnel) install(ctx context.Context, s *settings, fresh bool) error
 	}
 	former := t.now
 	t.now, t.gateways, t.turn = s, gateways, 0
+	t.lookAtRoad(ctx)
 	if err := t.setHost(ctx, s); err != nil {
 		return fmt.Errorf("installing the tunnel: %w", err)
 	}
@@ -212,7 +223,7 @@ func (t *hostTunnel) setHost(ctx context.Context, s *settings) error {
 		return network.SetAddresses(s.Addresses)
 	}
 	config := hostnet.Config{
-		Interface: t.device.Name(), MTU: s.MTU, FullTunnel: s.FullTunnel,
+		Interface: t.device.Name(), MTU: t.fitting.mtu(s), FullTunnel: s.FullTunnel,
 		DNS: hostnet.DNS{Servers: s.DNSServers, Domains: s.DNSDomains},
 	}
 	for _, prefix := range s.AllowedIPs {
@@ -225,6 +236,9 @@ func (t *hostTunnel) setHost(ctx context.Context, s *settings) error {
 	}
 	conflicts, err := onlyConflicts(t.network.Set(ctx, config))
 	t.sum.conflicts = conflicts
+	if err == nil {
+		t.fitting.given = config.MTU
+	}
 	return err
 }
 
@@ -363,6 +377,7 @@ func (t *hostTunnel) tend(ctx context.Context) {
 	if len(again) > 0 {
 		t.gateways, t.turn = again, 0
 	}
+	t.lookAtRoad(ctx)
 	if err := t.connect(ctx, nil); err != nil && ctx.Err() == nil {
 		t.log.Warn("could not try another address of the gateway", "error", err)
 	}
@@ -383,6 +398,8 @@ func (t *hostTunnel) settle(ctx context.Context) {
 	if t.now == nil || t.device == nil {
 		return
 	}
+	t.lookAtRoad(ctx)
+	t.fitting.again()
 	if err := t.setHost(ctx, t.now); err != nil && ctx.Err() == nil {
 		t.log.Warn("could not set up the tunnel's place in the new network", "error", err)
 	}
@@ -435,7 +452,7 @@ func (t *hostTunnel) reading() reading {
 	// If it cannot be read, what was read last still holds; tend puts a missing interface back.
 	_ = t.observe(t.always)
 	r := t.sum
-	r.installed = t.since
+	r.installed, r.unfit = t.since, t.unfit()
 	switch {
 	case len(t.gateways) == 0:
 		r.unresolved = t.now.Host

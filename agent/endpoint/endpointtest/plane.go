@@ -20,6 +20,8 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -44,7 +46,7 @@ const (
 	Password = "Kaffee-und-Kuchen-7" //nolint:gosec // a password of nobody
 	// Inside is the gateway's address inside the tunnel. A page with the text Page lies there on port 80.
 	Inside = "10.80.0.1"
-	// Page is what the page says.
+	// Page is what the page says. What is sent to it is read to its end; it is followed by as many bytes as the path says.
 	Page = "the intranet"
 	// Laptop is the address that each laptop gets.
 	Laptop = "10.80.0.5"
@@ -176,8 +178,11 @@ func (p *Plane) openGateway() {
 	p.t.Cleanup(func() { check(p.t, p.gateway.Close()) })
 	l, err := p.gateway.Net().ListenTCP(netip.MustParseAddrPort(Inside + ":80"))
 	check(p.t, err)
-	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(w, Page)
+		more, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
+		_, _ = w.Write(make([]byte, more))
 	})}
 	served := make(chan struct{})
 	go func() { defer close(served); _ = server.Serve(l) }()

@@ -1,0 +1,23 @@
+package hostnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// Path is how packets around the tunnel leave for an address: from which address of this machine, and in which size at
+// most as far as is known here. Nothing is sent.
+func (h *Host) Path(ctx context.Context, to netip.AddrPort) (from netip.Addr, mtu int, err error) {
+	conn, err := (&net.Dialer{ControlContext: h.Around}).DialContext(ctx, "udp", to.String())
+	if err != nil {
+		return netip.Addr{}, 0, fmt.Errorf("looking for the way to %v: %w", to, err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if mtu, err = mtuOf(conn.(*net.UDPConn), to.Addr().Unmap().Is4()); err != nil {
+		return netip.Addr{}, 0, fmt.Errorf("looking what fits on the way to %v: %w", to, err)
+	}
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), mtu, nil
+}
