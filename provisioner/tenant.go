@@ -55,12 +55,23 @@ const (
 	TunnelFull  Tunnel = "full"  // everything
 )
 
+// LocalNetworks says whether a laptop in a full tunnel reaches what is in the same network: the printer at home.
+type LocalNetworks string
+
+// What a tenant can choose.
+const (
+	LocalAllowed LocalNetworks = "allow"
+	LocalDenied  LocalNetworks = "deny" // nothing but getting an address, the control plane and the gateway
+)
+
 // Policy is what a tenant decides for its people.
 type Policy struct {
 	DevicesPerPerson int // at least 1
 	Tunnel           Tunnel
-	DNSServers       []netip.Addr
-	DNSDomains       []string
+	// LocalNetworks under TunnelFull. Empty: LocalAllowed.
+	LocalNetworks LocalNetworks `json:",omitempty"`
+	DNSServers    []netip.Addr
+	DNSDomains    []string
 	// PasswordExpired is what holds while a password has expired or must be changed. Empty: PasswordKeep.
 	PasswordExpired PasswordPolicy
 	// PasswordHosts is all that can be reached meanwhile under PasswordHostsOnly.

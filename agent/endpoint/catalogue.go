@@ -18,7 +18,7 @@ func Catalogue() []*control.Problem {
 	fill := errors.New("{cause}")
 	conflict := networkConflict(&hostnet.ConflictError{Network: netip.MustParsePrefix("10.1.0.0/16")})
 	return []*control.Problem{
-		noNetwork(nil), captivePortal("{page}", nil), serverMissing(), addressInvalid(nil), loginMissing(), passwordMissing(), passwordLong(),
+		noNetwork(nil), captivePortal("{page}", false, nil), serverMissing(), addressInvalid(nil), loginMissing(), passwordMissing(), passwordLong(),
 		notConnected(), gatewaySilent(), insideSilent(), gatewayNotFound("{gateway}"), clockOff(phrase{"{off}", "{off}"}), controlPlaneAway(nil),
 		serverErratic(), serverSilent(), otherTunnel("{name}"), conflict, tunnelLeft(fill), tunnelFailed(fill),
 		tunnelFailed(wireguard.ErrKernelUnsupported), tunnelFailed(fs.ErrPermission), tunnelFailed(syscall.EEXIST), tunnelFailed(errors.ErrUnsupported),

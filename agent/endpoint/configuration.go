@@ -52,7 +52,9 @@ type settings struct {
 	PresharedKey wireguard.PresharedKey
 	AllowedIPs   []netip.Prefix
 	FullTunnel   bool
-	DNSServers   []netip.Addr
+	// LocalDenied, with FullTunnel: the network that the laptop is in is not reached either.
+	LocalDenied bool
+	DNSServers  []netip.Addr
 	// DNSDomains empty, with servers present: all names are asked there.
 	DNSDomains []string
 	MTU        int
@@ -65,7 +67,7 @@ func (s *settings) equal(other *settings) bool {
 		slices.Equal(s.Addresses, other.Addresses) && s.GatewayName == other.GatewayName && slices.Equal(s.Probes, other.Probes) &&
 		s.Host == other.Host && s.Port == other.Port &&
 		s.PublicKey == other.PublicKey && s.PresharedKey == other.PresharedKey &&
-		slices.Equal(s.AllowedIPs, other.AllowedIPs) && s.FullTunnel == other.FullTunnel &&
+		slices.Equal(s.AllowedIPs, other.AllowedIPs) && s.FullTunnel == other.FullTunnel && s.LocalDenied == other.LocalDenied &&
 		slices.Equal(s.DNSServers, other.DNSServers) && slices.Equal(s.DNSDomains, other.DNSDomains) &&
 		s.MTU == other.MTU && s.Keepalive == other.Keepalive
 }
@@ -86,7 +88,7 @@ func checkConfiguration(c *heimdrahtv1.TunnelConfiguration, own wireguard.Key) (
 	if c == nil {
 		return nil, reject("es sind keine", "there are none")
 	}
-	s := &settings{GatewayName: c.GetGatewayName(), FullTunnel: c.GetFullTunnel()}
+	s := &settings{GatewayName: c.GetGatewayName(), FullTunnel: c.GetFullTunnel(), LocalDenied: c.GetLocalNetworksDenied()}
 	if !plainText(s.GatewayName) {
 		return nil, reject("der Name des Zugangsservers enthält unzulässige Zeichen oder ist zu lang",
 			"the gateway's name contains characters that are not allowed, or is too long")
@@ -194,6 +196,10 @@ func takeAllowedIPs(c *heimdrahtv1.TunnelConfiguration, s *settings) error {
 	if s.FullTunnel && defaults == 0 {
 		return reject("sie kündigen an, allen Verkehr umzuleiten, nennen aber nur einzelne Netze",
 			"they say that they redirect all traffic, and name single networks only")
+	}
+	if s.LocalDenied && !s.FullTunnel {
+		return reject("sie sperren das Netz, in dem der Laptop ist, ohne allen Verkehr umzuleiten",
+			"they close the network that the laptop is in, and do not redirect all traffic")
 	}
 	if share4, share6 := shares(s.AllowedIPs); !s.FullTunnel && (share4 >= maxShare4 || share6 >= maxShare6) {
 		return reject("ihre Netze umfassen zusammen fast das ganze Internet",

@@ -101,6 +101,7 @@ func TestConfigurationLimits(t *testing.T) {
 		{"default route in two halves", func(c *c) { c.AllowedIps = []string{"0.0.0.0/1", "128.0.0.0/1"} }, "their networks together are most of the internet"},
 		{"all of IPv6 in use", func(c *c) { c.AllowedIps = []string{"2000::/3"} }, "their networks together are most of the internet"},
 		{"full tunnel without a default route", func(c *c) { c.FullTunnel = true }, "they say that they redirect all traffic, and name single networks only"},
+		{"local networks closed in a split tunnel", func(c *c) { c.LocalNetworksDenied = true }, "they close the network that the laptop is in, and do not redirect all traffic"},
 		{"loopback as network", func(c *c) { c.AllowedIps = []string{"127.0.0.0/8"} }, `the network "127.0.0.0/8" is the laptop's own`},
 		{"link-local as network", func(c *c) { c.AllowedIps = []string{"fe80::/10"} }, `the network "fe80::/10" is the laptop's own`},
 		{"too many name servers", func(c *c) { c.DnsServers = many(9, "10.1.%d.%d") }, "they name 9 name servers; 8 are allowed"},

@@ -247,13 +247,19 @@ func serverErratic() *control.Problem {
 }
 
 // captivePortal says that the network wants something of the person before it lets
-// anything through.
-func captivePortal(page string, cause error) *control.Problem {
-	return &control.Problem{Code: CodeCaptivePortal, Who: control.Employee, RetryAfter: slowly, Cause: cause,
+// anything through. closed: the browser does not reach it, because all goes through a
+// tunnel.
+func captivePortal(page string, closed bool, cause error) *control.Problem {
+	p := &control.Problem{Code: CodeCaptivePortal, Who: control.Employee, RetryAfter: slowly, Cause: cause,
 		German: control.Text{Sentence: "Das Netz, in dem der Laptop ist, will erst eine Anmeldung im Browser (" + page + "): Hotel, Gast-WLAN, Zug.",
 			Next: "Den Browser öffnen, eine beliebige Seite aufrufen und sich dort anmelden. Danach wird von selbst weiter versucht."},
 		English: control.Text{Sentence: "The network that the laptop is in wants a sign-in in the browser first (" + page + "): hotel, guest Wi-Fi, train.",
 			Next: "Open the browser, call up any page and sign in there. Trying then goes on by itself."}}
+	if closed {
+		p.German.Next = "Die Verbindung trennen (heimdraht-agent down), den Browser öffnen, eine beliebige Seite aufrufen und sich dort anmelden. Dann wieder verbinden: heimdraht-agent up."
+		p.English.Next = "Disconnect (heimdraht-agent down), open the browser, call up any page and sign in there. Then connect again: heimdraht-agent up."
+	}
+	return p
 }
 
 // noNetwork says that the laptop has no way out at all.

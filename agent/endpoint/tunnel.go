@@ -224,7 +224,10 @@ func (t *hostTunnel) setHost(ctx context.Context, s *settings) error {
 	}
 	config := hostnet.Config{
 		Interface: t.device.Name(), MTU: t.fitting.mtu(s), FullTunnel: s.FullTunnel,
-		DNS: hostnet.DNS{Servers: s.DNSServers, Domains: s.DNSDomains},
+		LocalDenied: s.LocalDenied, DNS: hostnet.DNS{Servers: s.DNSServers, Domains: s.DNSDomains},
+	}
+	if s.LocalDenied {
+		config.DNS.Domains = nil // whom else should it ask?
 	}
 	for _, prefix := range s.AllowedIPs {
 		if prefix.Bits() > 0 { // the rest is what FullTunnel says

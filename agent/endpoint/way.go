@@ -46,9 +46,15 @@ func (e *Endpoint) refine(ctx context.Context, out outcome) outcome {
 	e.portalAsked = time.Now()
 	if page := e.portal(ctx); page != "" {
 		e.portalAsked = time.Time{} // whoever has signed in wants to hear at once
-		return outcome{problem: captivePortal(page, p), after: slowly}
+		return outcome{problem: captivePortal(page, e.closesBrowser(), p), after: slowly}
 	}
 	return out
+}
+
+// closesBrowser says whether a tunnel keeps the browser from the network that the laptop is in.
+func (e *Endpoint) closesBrowser() bool {
+	held := e.heldSession()
+	return held != nil && held.settings.FullTunnel
 }
 
 // portal asks for a page of the control plane's own host, where there is none: a network that answers in its place,

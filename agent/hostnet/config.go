@@ -54,6 +54,9 @@ type Config struct {
 	// FullTunnel sends everything through the interface, except the host's own networks and packets with the
 	// FirewallMark.
 	FullTunnel bool
+	// LocalDenied, with FullTunnel: the host's own networks are reached through the interface too, so mostly not at all. What
+	// carries the FirewallMark, getting an address and finding neighbours excepted, nothing leaves or enters elsewhere.
+	LocalDenied bool
 	// Forward makes the host a router, as gateways are. It is not undone by Clear: others may rely on it by then.
 	Forward bool
 	// DNS are the name servers to ask. Zero: those of the host stay alone.
@@ -90,6 +93,9 @@ func (c Config) validate() error {
 		if route.Bits() == 0 {
 			return errors.New("a route to everything is a full tunnel")
 		}
+	}
+	if c.LocalDenied && !c.FullTunnel {
+		return errors.New("local networks are denied in a full tunnel only")
 	}
 	if len(c.DNS.Domains) > 0 && len(c.DNS.Servers) == 0 {
 		return errors.New("domains without a name server to ask for them")

@@ -151,7 +151,10 @@ func (h *Host) setTunnel(link netlink.Link, config Config) error {
 	if err := sysctl(validMark, "1"); err != nil {
 		return err
 	}
-	if err := setFilter(link.Attrs().Name, config.Addresses); err != nil {
+	switch err := setFilter(link.Attrs().Name, config); {
+	case err != nil && config.LocalDenied:
+		return fmt.Errorf("closing the local networks: %w", err)
+	case err != nil:
 		// Most hosts do without; those whose kernel checks strictly from where packets come do not.
 		h.options.Logger.Warn("no packet filter: if net.ipv4.conf.*.rp_filter is 1, answers of the gateway are dropped", "error", err)
 	}

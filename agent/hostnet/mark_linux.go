@@ -73,15 +73,16 @@ const filterTable = "heimdraht-tunnel"
 //	chain answers { type filter hook prerouting priority mangle; ct mark 51820 meta mark set ct mark }
 //	chain marked { type filter hook postrouting priority mangle; meta mark 51820 ct mark set meta mark }
 //
-// It takes the place of what an earlier call set, in one step.
-func setFilter(inside string, addresses []netip.Prefix) error {
+// Where local networks are denied, local_linux.go has two chains more. It takes the place of what an earlier call set, in
+// one step.
+func setFilter(inside string, config Config) error {
 	return firewall.ReplaceTable(filterTable, func(c *nftables.Conn, t *nftables.Table) {
 		c.AddTable(t)
 		chain := func(name string, hook *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {
 			return c.AddChain(&nftables.Chain{Name: name, Table: t, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: priority})
 		}
 		guard := chain("inside", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
-		for _, address := range addresses {
+		for _, address := range config.Addresses {
 			c.AddRule(&nftables.Rule{Table: t, Chain: guard, Exprs: onlyFromInside(inside, address.Addr())})
 		}
 		mark := binaryutil.NativeEndian.PutUint32(FirewallMark)
@@ -95,6 +96,9 @@ func setFilter(inside string, addresses []netip.Prefix) error {
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: mark},
 			&expr.Ct{Key: expr.CtKeyMARK, SourceRegister: true, Register: 1},
 		}})
+		if config.LocalDenied {
+			denyLocal(c, t, inside)
+		}
 	})
 }
 
@@ -104,11 +108,9 @@ func onlyFromInside(inside string, address netip.Addr) []expr.Any {
 	if address.Is6() {
 		family, offset = unix.NFPROTO_IPV6, 24 // RFC 8200, section 3
 	}
-	name := make([]byte, unix.IFNAMSIZ)
-	copy(name, inside)
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: name},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: interfaceName(inside)},
 		&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{family}},
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: uint32(address.BitLen() / 8)},

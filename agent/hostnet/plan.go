@@ -96,13 +96,16 @@ type laid struct {
 // What is new comes first and what goes comes last: there is no moment in which a network that is wanted before and
 // after goes past the tunnel. Names come after the way to their servers, and go before it.
 func plan(t traits, want Config, have sight, left laid) ([]step, []*ConflictError) {
-	through, closed := want.wantedWays(t)
+	through, closed := want.wantedWays(t, have.ways)
 	conflicts := want.foreign(slices.Concat(through, closed), have.ways)
 	if t.oneEach {
 		taken := func(p netip.Prefix) bool {
 			return slices.ContainsFunc(conflicts, func(c *ConflictError) bool { return c.Network == p })
 		}
 		through, closed = slices.DeleteFunc(through, taken), slices.DeleteFunc(closed, taken)
+	}
+	if want.LocalDenied {
+		conflicts = nil // the halves of such a network go through
 	}
 	have.addresses = asWanted(have.addresses, want.Addresses)
 	var steps []step
@@ -184,7 +187,7 @@ func (c Config) link(t traits, have sight) (step, bool) {
 
 // wantedWays are the networks that go through the interface, and those that are closed because it has no address of
 // their family.
-func (c Config) wantedWays(t traits) (through, closed []netip.Prefix) {
+func (c Config) wantedWays(t traits, ways []path) (through, closed []netip.Prefix) {
 	var all []netip.Prefix
 	for _, route := range c.Routes {
 		all = append(all, route.Masked())
@@ -193,6 +196,9 @@ func (c Config) wantedWays(t traits) (through, closed []netip.Prefix) {
 		for _, any := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
 			all = append(all, everythingOf(any, t.halves)...)
 		}
+	}
+	if c.LocalDenied {
+		all = append(all, c.shadows(ways)...)
 	}
 	slices.SortFunc(all, netip.Prefix.Compare)
 	for _, network := range slices.Compact(all) {
@@ -205,15 +211,35 @@ func (c Config) wantedWays(t traits) (through, closed []netip.Prefix) {
 	return through, closed
 }
 
-// everythingOf is all of a family, whose unspecified address is given, in one or in two halves.
-func everythingOf(unspecified netip.Addr, halves bool) []netip.Prefix {
-	if !halves {
-		return []netip.Prefix{netip.PrefixFrom(unspecified, 0)}
+// shadows are the halves of every network that the host reaches past the tunnel: they are more precise than the network
+// itself, so that it is reached through the tunnel. Single hosts have none, and what never leaves a link is left alone.
+func (c Config) shadows(ways []path) (all []netip.Prefix) {
+	for _, w := range ways {
+		at := w.to.Addr()
+		if w.by == c.Interface || !w.up || w.refuses || w.to.Bits() == 0 || w.to.IsSingleIP() ||
+			at.IsLoopback() || at.IsLinkLocalUnicast() || at.IsMulticast() {
+			continue
+		}
+		all = append(all, halves(w.to.Masked())...)
 	}
-	upper := unspecified.AsSlice()
-	upper[0] = 0x80
+	return all
+}
+
+// everythingOf is all of a family, whose unspecified address is given, in one or in two halves.
+func everythingOf(unspecified netip.Addr, inHalves bool) []netip.Prefix {
+	everything := netip.PrefixFrom(unspecified, 0)
+	if !inHalves {
+		return []netip.Prefix{everything}
+	}
+	return halves(everything)
+}
+
+// halves of a network that is more than one address.
+func halves(network netip.Prefix) []netip.Prefix {
+	upper := network.Addr().AsSlice()
+	upper[network.Bits()/8] |= 0x80 >> (network.Bits() % 8)
 	second, _ := netip.AddrFromSlice(upper) // of the length it had
-	return []netip.Prefix{netip.PrefixFrom(unspecified, 1), netip.PrefixFrom(second, 1)}
+	return []netip.Prefix{netip.PrefixFrom(network.Addr(), network.Bits()+1), netip.PrefixFrom(second, network.Bits()+1)}
 }
 
 // foreign are the networks that the host reaches in another way just as precisely: its own network at home goes

@@ -80,6 +80,11 @@ func steps(all []step) []string {
 	return list
 }
 
+func withoutLocal(c Config) Config {
+	c.LocalDenied = true
+	return c
+}
+
 func TestPlan(t *testing.T) {
 	bare := sight{there: true, mtu: 1420, ways: atHome()}
 	stands := sight{
@@ -128,6 +133,18 @@ func TestPlan(t *testing.T) {
 				named: true, names: DNS{Servers: office().DNS.Servers}},
 			left:  laid{Interface: "hd0"},
 			steps: []string{"set MTU and rank", "remove route 0.0.0.0/0", "remove route ::/0", "set name servers: stadt.example"},
+		},
+		{
+			world: "Windows, local networks are denied: that at home goes through the tunnel in halves, though the office has the same", traits: windowsTraits(),
+			want: withoutLocal(officeV4(true)), have: sight{there: true, ways: slices.Concat(atHome(), through("wifi", false, "10.1.0.0/16", "224.0.0.0/4", "192.168.178.255/32"))},
+			steps: []string{"set MTU and rank: first", "add address 10.80.0.5/32", "add route 0.0.0.0/0", "add route 10.1.0.0/16", "add route 10.1.0.0/17", "add route 10.1.128.0/17",
+				"add route 192.168.178.0/25", "add route 192.168.178.128/25", "add route ::/0", "add route fd00:1::/48", "set name servers: all names"},
+		},
+		{
+			world: "macOS, the same; an IPv6 network at home refuses", traits: macosTraits(),
+			want: withoutLocal(officeV4(true)), have: sight{there: true, ways: slices.Concat(atHome(), through("en0", false, "2001:db8::/64"))},
+			steps: []string{"set MTU and rank", "add address 10.80.0.5/32", "refuse ::/1", "refuse 2001:db8::/65", "refuse 2001:db8:0:0:8000::/65", "refuse 8000::/1", "refuse fd00:1::/48",
+				"add route 0.0.0.0/1", "add route 10.1.0.0/16", "add route 128.0.0.0/1", "add route 192.168.178.0/25", "add route 192.168.178.128/25", "set name servers: all names"},
 		},
 		{
 			world: "Windows, at home they use the addresses of the office: theirs goes before", traits: windowsTraits(), want: office(),

@@ -106,6 +106,7 @@ func drawConfig(t *rapid.T, label string) Config {
 	c.Addresses = some(" address ", "10.80.0.5/32", "10.80.0.9/32", "fd80:1::5/128")
 	c.Routes = some(" route ", "10.1.0.0/16", "10.1.2.0/24", "192.168.178.0/24", "fd00:1::/48")
 	c.FullTunnel = rapid.Bool().Draw(t, label+" full")
+	c.LocalDenied = c.FullTunnel && rapid.Bool().Draw(t, label+" denied")
 	if rapid.Bool().Draw(t, label+" names") {
 		c.DNS.Servers = []netip.Addr{netip.MustParseAddr("10.1.0.53")}
 		c.DNS.Domains = rapid.SampledFrom([][]string{nil, {"stadt.example"}, {"stadt.example", "kreis.example"}}).Draw(t, label+" domains")
@@ -154,6 +155,9 @@ func TestPlannedIsUndone(t *testing.T) {
 			if left, _ := plan(as, config, have, p.left); len(left) > 0 {
 				rt.Fatalf("left to do after setting %+v: %v", config, steps(left))
 			}
+			if config.LocalDenied && !shadowed(have.ways, netip.MustParseAddr("192.168.178.77")) {
+				rt.Fatalf("what is at home is reached after setting %+v: %+v", config, have.ways)
+			}
 		}
 		m.killedAt = 0
 		if killed {
@@ -173,6 +177,17 @@ func TestPlannedIsUndone(t *testing.T) {
 			rt.Fatalf("the journal is still there: %v", err)
 		}
 	})
+}
+
+// shadowed says whether the most precise way to an address leads through the tunnel, or refuses.
+func shadowed(ways []path, to netip.Addr) bool {
+	var best path
+	for _, w := range ways {
+		if w.up && w.to.Contains(to) && (!best.to.IsValid() || w.to.Bits() > best.to.Bits()) {
+			best = w
+		}
+	}
+	return best.by == tunnelName || best.refuses
 }
 
 // TestPlannedSurvivesKill: what would outlive the interface stands in the journal before it is done.

@@ -77,7 +77,10 @@ func setRoutes(link netlink.Link, config Config) error {
 			errs = append(errs, err)
 			continue
 		}
-		errs = append(errs, setRules(family, levels(want)), removeOtherRoutes(family, link, want, through), conflicts(family, link, want))
+		errs = append(errs, setRules(family, levels(want), !config.LocalDenied), removeOtherRoutes(family, link, want, through))
+		if !config.LocalDenied {
+			errs = append(errs, conflicts(family, link, want))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -171,7 +174,7 @@ func conflicts(family int, link netlink.Link, want []netip.Prefix) error {
 func clearRoutes(link netlink.Link) error {
 	var errs []error
 	for _, family := range families() {
-		err := setRules(family, nil)
+		err := setRules(family, nil, false)
 		if errors.Is(err, unix.EAFNOSUPPORT) {
 			continue
 		}

@@ -23,6 +23,8 @@ import (
 // table counts except for its default route, and what is not marked goes through the tunnel. So a network at home
 // inside one of the office stays at home, and one of the office inside a wide one at home is reached.
 //
+// Where local networks are denied there is no first rule: the tunnel's networks go through the tunnel, whatever is there at home.
+//
 // A route of the main table that refuses (blackhole, unreachable) ends the kernel's search, however short.
 
 const (
@@ -45,18 +47,21 @@ func levels(networks []netip.Prefix) []level {
 	return slices.Compact(list)
 }
 
-func (l level) rules(family int) []netlink.Rule {
+func (l level) rules(family int, atHome bool) []netlink.Rule {
 	priority := priorityFirst + 2*(longestPrefix-int(l))
 	main, tunnel := *netlink.NewRule(), *netlink.NewRule()
 	main.Family, main.Priority, main.Table, main.Protocol = family, priority, unix.RT_TABLE_MAIN, routeProtocol
 	main.SuppressPrefixlen = max(int(l)-1, 0)
 	tunnel.Family, tunnel.Priority, tunnel.Table, tunnel.Protocol = family, priority+1, tunnelTable, routeProtocol
 	tunnel.Mark, tunnel.Invert, tunnel.SuppressPrefixlen = FirewallMark, true, int(l)-1
+	if !atHome {
+		return []netlink.Rule{tunnel}
+	}
 	return []netlink.Rule{main, tunnel}
 }
 
-// setRules makes these our rules. New ones come first.
-func setRules(family int, want []level) error {
+// setRules makes these our rules. New ones come first. atHome: what the host reaches more precisely stays there.
+func setRules(family int, want []level, atHome bool) error {
 	have, err := settled(func() ([]netlink.Rule, error) { return netlink.RuleList(family) })
 	if err != nil {
 		return fmt.Errorf("listing the rules of routing: %w", err)
@@ -64,7 +69,7 @@ func setRules(family int, want []level) error {
 	have = slices.DeleteFunc(have, func(rule netlink.Rule) bool { return rule.Protocol != routeProtocol })
 	var errs []error
 	for _, l := range want {
-		for _, rule := range l.rules(family) {
+		for _, rule := range l.rules(family, atHome) {
 			i := slices.IndexFunc(have, func(other netlink.Rule) bool { return sameRule(rule, other) })
 			if i >= 0 {
 				have = slices.Delete(have, i, i+1)

@@ -158,7 +158,7 @@ func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 		Policy: &heimdrahtv1.Policy{
 			DevicesPerPerson: uint32(t.Policy.DevicesPerPerson), Tunnel: string(t.Policy.Tunnel), DnsDomains: t.Policy.DNSDomains,
 			PasswordExpired: string(t.Policy.PasswordExpired), PasswordHosts: destinationTexts(t.Policy.PasswordHosts),
-			Callers:      destinationTexts(t.Policy.Callers),
+			LocalNetworks: string(t.Policy.LocalNetworks), Callers: destinationTexts(t.Policy.Callers),
 			Approval:     string(t.Policy.Approval),
 			SignInEveryS: proto.Int64(int64(t.Policy.SignInEvery.Seconds())), LongestSessionS: proto.Int64(int64(t.Policy.LongestSession.Seconds())),
 			Idle: &heimdrahtv1.IdlePolicy{AfterS: proto.Int64(int64(t.Policy.Idle.After.Seconds())), Below: t.Policy.Idle.Below},

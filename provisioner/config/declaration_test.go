@@ -89,7 +89,7 @@ tenants:
   staff_group: "cn=a"
   priority: {crisis: "cn=b", control: "cn=c"}
   crisis: {idle: 2h, hours: lifted, ordinary: closed}
-  policy: {tunnel: full, dns: {servers: ["fd00::53"], domains: [intern]}, password_expired: password_only, password_hosts: ["fd00::5/128:88", "10.0.0.5/32"], callers: ["10.0.0.40/32:3389"], sign_in_every: 36h, longest_session: never, idle: {after: never, below: 500}, second_factor: {signing_in_again: true}}
+  policy: {tunnel: full, local_networks: deny, dns: {servers: ["fd00::53"], domains: [intern]}, password_expired: password_only, password_hosts: ["fd00::5/128:88", "10.0.0.5/32"], callers: ["10.0.0.40/32:3389"], sign_in_every: 36h, longest_session: never, idle: {after: never, below: 500}, second_factor: {signing_in_again: true}}
   networks: [{group: all, allow: ["fd00::/64:443", "0.0.0.0/0"]}]
   products: [{name: citrix, processes: [wfica, wfica32.exe, "Citrix Viewer"], licence_pool: p}, {name: phone, processes: [sipp]}]
   works_agreement: {reference: "DV 2026-03", date: 2026-03-01}
@@ -125,7 +125,7 @@ gateways:
 			Name: "t", DisplayName: "t", Directory: "d", MailDomains: []string{"stadt.example"}, StaffGroup: "cn=a",
 			Priority: provisioner.PriorityGroups{Crisis: "cn=b", Control: "cn=c"},
 			Crisis:   provisioner.CrisisPlan{Idle: 2 * time.Hour, LiftHours: true, CloseOrdinary: true},
-			Policy: provisioner.Policy{DevicesPerPerson: 2, Tunnel: provisioner.TunnelFull, DNSServers: []netip.Addr{netip.MustParseAddr("fd00::53")}, DNSDomains: []string{"intern"},
+			Policy: provisioner.Policy{DevicesPerPerson: 2, Tunnel: provisioner.TunnelFull, LocalNetworks: provisioner.LocalDenied, DNSServers: []netip.Addr{netip.MustParseAddr("fd00::53")}, DNSDomains: []string{"intern"},
 				SignInEvery: 36 * time.Hour, Idle: provisioner.IdlePolicy{Below: 500}, SecondFactor: provisioner.SecondFactorPolicy{SigningInAgain: true},
 				PasswordExpired: provisioner.PasswordHostsOnly, PasswordHosts: []provisioner.Destination{
 					{Prefix: netip.MustParsePrefix("fd00::5/128"), Port: 88}, {Prefix: netip.MustParsePrefix("10.0.0.5/32")}},

@@ -128,7 +128,8 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 		Priority: provisioner.PriorityGroups{Crisis: m.GetPriority().GetCrisis(), Control: m.GetPriority().GetControl()},
 		Policy: provisioner.Policy{
 			DevicesPerPerson: int(m.GetPolicy().GetDevicesPerPerson()), Tunnel: provisioner.Tunnel(m.GetPolicy().GetTunnel()),
-			DNSDomains: m.GetPolicy().GetDnsDomains(), PasswordExpired: provisioner.PasswordPolicy(m.GetPolicy().GetPasswordExpired()),
+			LocalNetworks: provisioner.LocalNetworks(m.GetPolicy().GetLocalNetworks()),
+			DNSDomains:    m.GetPolicy().GetDnsDomains(), PasswordExpired: provisioner.PasswordPolicy(m.GetPolicy().GetPasswordExpired()),
 			Approval:      provisioner.ApprovalPolicy(m.GetPolicy().GetApproval()),
 			ExternalGroup: m.GetPolicy().GetExternalGroup(),
 		},

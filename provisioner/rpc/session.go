@@ -384,6 +384,7 @@ func fromTunnel(t session.Tunnel) *heimdrahtv1.TunnelConfiguration {
 		PresharedKey:         t.PresharedKey[:],
 		AllowedIps:           texts(t.AllowedIPs),
 		FullTunnel:           t.Full,
+		LocalNetworksDenied:  t.LocalDenied,
 		DnsServers:           texts(t.DNSServers),
 		DnsDomains:           t.DNSDomains,
 		Mtu:                  uint32(t.MTU),

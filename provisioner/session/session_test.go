@@ -208,6 +208,33 @@ func TestGroupsDecideWhatIsReached(t *testing.T) {
 	}
 }
 
+// TestLocalNetworks: whether what is at home is reached is for the policy of a full tunnel to say; whose password has expired has no
+// full tunnel, and needs what is at home.
+func TestLocalNetworks(t *testing.T) {
+	for _, c := range []struct {
+		policy   provisioner.LocalNetworks
+		password provisioner.PasswordPolicy
+		denied   bool
+	}{
+		{"", provisioner.PasswordKeep, false}, {provisioner.LocalAllowed, provisioner.PasswordKeep, false},
+		{provisioner.LocalDenied, provisioner.PasswordKeep, true}, {provisioner.LocalDenied, provisioner.PasswordHostsOnly, false},
+	} {
+		w := newWorld(t, 10)
+		w.serve("gw1")
+		w.update(func(tx *store.Writer) error {
+			stadt, err := tx.Tenant("stadt")
+			stadt.Policy.Tunnel, stadt.Policy.LocalNetworks, stadt.Policy.PasswordExpired = provisioner.TunnelFull, c.policy, c.password
+			return errors.Join(err, tx.PutTenant(stadt))
+		})
+		w.standing = func(p provisioner.Person) (provisioner.Standing, error) {
+			return provisioner.Standing{Person: p.ID, Groups: []string{staff}, Password: provisioner.PasswordHasExpired}, nil
+		}
+		if tunnel := w.open(w.laptop(1), session.OpenRequest{}).Tunnel; tunnel.LocalDenied != c.denied {
+			t.Errorf("%q, %s: %+v", c.policy, c.password, tunnel)
+		}
+	}
+}
+
 func prefixes(list []netip.Prefix) (out []string) {
 	for _, p := range list {
 		out = append(out, p.String())

@@ -20,6 +20,7 @@ type Tunnel struct {
 	PresharedKey [32]byte
 	AllowedIPs   []netip.Prefix
 	Full         bool
+	LocalDenied  bool // what is in the laptop's own network is not reached; with Full only
 	DNSServers   []netip.Addr
 	DNSDomains   []string
 	MTU          int
@@ -76,6 +77,7 @@ func (s *Service) tunnel(session provisioner.Session, gateway provisioner.Gatewa
 		Probes: probes(gateway, peer.AllowedIPs),
 		MTU:    provisioner.TunnelMTU, Keepalive: provisioner.Keepalive,
 	}
+	t.LocalDenied = t.Full && tenant.Policy.LocalNetworks == provisioner.LocalDenied
 	t.AllowedIPs = allowedIPs(t, gateway, tenant.Destinations(standing))
 	return t, nil
 }

@@ -200,6 +200,33 @@ func TestNameServers(t *testing.T) {
 	}
 }
 
+// Local networks are denied in full tunnels only, and where there are name servers to ask instead of those at home.
+func TestLocalNetworks(t *testing.T) {
+	w := newWorld(t)
+	w.applies(t, region())
+	for _, c := range []struct {
+		policy  provisioner.LocalNetworks
+		tunnel  provisioner.Tunnel
+		servers int
+		want    provisioner.Code
+	}{
+		{provisioner.LocalDenied, provisioner.TunnelFull, 1, ""}, {provisioner.LocalAllowed, provisioner.TunnelFull, 0, ""}, {"", provisioner.TunnelSplit, 0, ""},
+		{provisioner.LocalDenied, provisioner.TunnelFull, 0, provisioner.CodeDeclarationInvalid},
+		{provisioner.LocalDenied, provisioner.TunnelSplit, 1, provisioner.CodeDeclarationInvalid},
+		{"sometimes", provisioner.TunnelFull, 1, provisioner.CodeDeclarationInvalid},
+	} {
+		d := tenancy.Declaration{Tenants: region().Tenants[:1]}
+		p := &d.Tenants[0].Policy
+		p.LocalNetworks, p.Tunnel, p.DNSServers = c.policy, c.tunnel, make([]netip.Addr, c.servers)
+		for i := range p.DNSServers {
+			p.DNSServers[i] = netip.MustParseAddr("10.1.0.53")
+		}
+		if _, err := w.Apply(t.Context(), operator(), d, "x"); codeOf(err) != c.want {
+			t.Errorf("%q, %s, %d name servers: %v", c.policy, c.tunnel, c.servers, err)
+		}
+	}
+}
+
 // Nor does the administrator let in a neighbour to call laptops.
 func TestCallers(t *testing.T) {
 	w := newWorld(t)

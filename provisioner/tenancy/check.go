@@ -133,6 +133,13 @@ func checkTenant(t provisioner.Tenant) *provisioner.Refusal {
 		return invalid(kindTenant, t.Name, "policy.devices_per_person muss von 1 bis %d sein", "policy.devices_per_person must be from 1 to %d", maxDevices)
 	case t.Policy.Tunnel != provisioner.TunnelSplit && t.Policy.Tunnel != provisioner.TunnelFull:
 		return invalid(kindTenant, t.Name, "policy.tunnel muss split oder full sein", "policy.tunnel must be split or full")
+	case !slices.Contains([]provisioner.LocalNetworks{"", provisioner.LocalAllowed, provisioner.LocalDenied}, t.Policy.LocalNetworks):
+		return invalid(kindTenant, t.Name, "policy.local_networks muss allow oder deny sein", "policy.local_networks must be allow or deny")
+	case t.Policy.LocalNetworks == provisioner.LocalDenied && t.Policy.Tunnel != provisioner.TunnelFull:
+		return invalid(kindTenant, t.Name, "policy.local_networks: deny gibt es nur mit tunnel: full", "policy.local_networks: deny is for tunnel: full only")
+	case t.Policy.LocalNetworks == provisioner.LocalDenied && len(t.Policy.DNSServers) == 0:
+		return invalid(kindTenant, t.Name, "policy.local_networks: deny braucht policy.dns.servers: die Namensserver zu Hause sind dann nicht erreichbar",
+			"policy.local_networks: deny needs policy.dns.servers: those at home cannot be reached then")
 	case (t.Provider.Helpdesk == "") != (len(t.Provider.Tenants) == 0):
 		return invalid(kindTenant, t.Name, "provider.helpdesk und provider.tenants gehören zusammen: wer hilft, und wem", "provider.helpdesk and provider.tenants belong together: who helps, and whom")
 	case len(t.Provider.Tenants) > maxList || len(t.MailDomains) > maxList || len(t.Networks) > maxList || len(t.Policy.Access) > maxList || len(t.Policy.DNSServers) > 8 || len(t.Policy.DNSDomains) > 64:

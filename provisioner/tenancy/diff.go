@@ -98,6 +98,7 @@ func tenantFields(t provisioner.Tenant) []field {
 		{fieldCrisis, crisisText(t.Crisis)},
 		{"policy.devices_per_person", strconv.Itoa(t.Policy.DevicesPerPerson)},
 		{"policy.tunnel", string(t.Policy.Tunnel)},
+		{"policy.local_networks", string(cmp.Or(t.Policy.LocalNetworks, provisioner.LocalAllowed))},
 		{fieldNameServers, join(t.Policy.DNSServers, netip.Addr.String)},
 		{"policy.dns.domains", strings.Join(t.Policy.DNSDomains, ", ")},
 		{"policy.password_expired", string(cmp.Or(t.Policy.PasswordExpired, provisioner.PasswordKeep))},

@@ -1104,7 +1104,10 @@ type Policy struct {
 	Idle   *IdlePolicy   `protobuf:"bytes,20,opt,name=idle,proto3" json:"idle,omitempty"`
 	// Who inside may begin connections to laptops: prefixes, each optionally with
 	// ":port", which is the laptop's.
-	Callers       []string `protobuf:"bytes,30,rep,name=callers,proto3" json:"callers,omitempty"`
+	Callers []string `protobuf:"bytes,30,rep,name=callers,proto3" json:"callers,omitempty"`
+	// Whether laptops in a full tunnel reach the network that they are in: "allow"
+	// or "deny". Empty: "allow".
+	LocalNetworks string `protobuf:"bytes,40,opt,name=local_networks,json=localNetworks,proto3" json:"local_networks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1235,6 +1238,13 @@ func (x *Policy) GetCallers() []string {
 		return x.Callers
 	}
 	return nil
+}
+
+func (x *Policy) GetLocalNetworks() string {
+	if x != nil {
+		return x.LocalNetworks
+	}
+	return ""
 }
 
 // IdlePolicy says when nobody works in a session.
@@ -3287,7 +3297,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\rProviderRoles\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1a\n" +
 	"\bhelpdesk\x18\x02 \x01(\tR\bhelpdesk\x12\x18\n" +
-	"\atenants\x18\x03 \x03(\tR\atenants\"\xed\x04\n" +
+	"\atenants\x18\x03 \x03(\tR\atenants\"\x94\x05\n" +
 	"\x06Policy\x12,\n" +
 	"\x12devices_per_person\x18\x01 \x01(\rR\x10devicesPerPerson\x12\x16\n" +
 	"\x06tunnel\x18\x02 \x01(\tR\x06tunnel\x12\x1f\n" +
@@ -3305,7 +3315,8 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x0eexternal_group\x18\t \x01(\tR\rexternalGroup\x120\n" +
 	"\x06access\x18\r \x03(\v2\x18.heimdraht.v1.AccessTimeR\x06access\x12,\n" +
 	"\x04idle\x18\x14 \x01(\v2\x18.heimdraht.v1.IdlePolicyR\x04idle\x12\x18\n" +
-	"\acallers\x18\x1e \x03(\tR\acallersB\x12\n" +
+	"\acallers\x18\x1e \x03(\tR\acallers\x12%\n" +
+	"\x0elocal_networks\x18( \x01(\tR\rlocalNetworksB\x12\n" +
 	"\x10_sign_in_every_sB\x14\n" +
 	"\x12_longest_session_s\"L\n" +
 	"\n" +

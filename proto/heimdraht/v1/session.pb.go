@@ -1153,6 +1153,8 @@ type TunnelConfiguration struct {
 	DnsDomains           []string `protobuf:"bytes,9,rep,name=dns_domains,json=dnsDomains,proto3" json:"dns_domains,omitempty"`
 	Mtu                  uint32   `protobuf:"varint,10,opt,name=mtu,proto3" json:"mtu,omitempty"`
 	PersistentKeepaliveS uint32   `protobuf:"varint,11,opt,name=persistent_keepalive_s,json=persistentKeepaliveS,proto3" json:"persistent_keepalive_s,omitempty"`
+	// With full_tunnel: the network that the laptop is in is not reached either.
+	LocalNetworksDenied bool `protobuf:"varint,30,opt,name=local_networks_denied,json=localNetworksDenied,proto3" json:"local_networks_denied,omitempty"`
 	// Inside addresses of the gateway, which answer a probe (an echo request). A laptop
 	// whose traffic gets no answer asks them whether the gateway is there.
 	GatewayAddresses []string `protobuf:"bytes,20,rep,name=gateway_addresses,json=gatewayAddresses,proto3" json:"gateway_addresses,omitempty"`
@@ -1265,6 +1267,13 @@ func (x *TunnelConfiguration) GetPersistentKeepaliveS() uint32 {
 		return x.PersistentKeepaliveS
 	}
 	return 0
+}
+
+func (x *TunnelConfiguration) GetLocalNetworksDenied() bool {
+	if x != nil {
+		return x.LocalNetworksDenied
+	}
+	return false
 }
 
 func (x *TunnelConfiguration) GetGatewayAddresses() []string {
@@ -1496,7 +1505,7 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\aresumed\x18\x05 \x01(\bR\aresumed\x12(\n" +
 	"\x10return_within_ms\x18\x06 \x01(\x03R\x0ereturnWithinMs\x122\n" +
 	"\bmetering\x18\n" +
-	" \x01(\v2\x16.heimdraht.v1.MeteringR\bmetering\"\xcd\x03\n" +
+	" \x01(\v2\x16.heimdraht.v1.MeteringR\bmetering\"\x81\x04\n" +
 	"\x13TunnelConfiguration\x12\x1c\n" +
 	"\taddresses\x18\x01 \x03(\tR\taddresses\x12!\n" +
 	"\fgateway_name\x18\x02 \x01(\tR\vgatewayName\x12)\n" +
@@ -1513,7 +1522,8 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"dnsDomains\x12\x10\n" +
 	"\x03mtu\x18\n" +
 	" \x01(\rR\x03mtu\x124\n" +
-	"\x16persistent_keepalive_s\x18\v \x01(\rR\x14persistentKeepaliveS\x12+\n" +
+	"\x16persistent_keepalive_s\x18\v \x01(\rR\x14persistentKeepaliveS\x122\n" +
+	"\x15local_networks_denied\x18\x1e \x01(\bR\x13localNetworksDenied\x12+\n" +
 	"\x11gateway_addresses\x18\x14 \x03(\tR\x10gatewayAddresses\"\xb8\x02\n" +
 	"\x0eSessionRenewed\x12\x1d\n" +
 	"\n" +
