@@ -99,6 +99,10 @@ func (e *Endpoint) serve(wish context.Context, s stream, cancel context.CancelFu
 	defer receiver.Wait()
 	defer cancel() // first of all: it ends the receiver
 
+	select {
+	case <-e.woken: // this stream is younger
+	default:
+	}
 	if err := a.open(); err != nil {
 		return e.judgeBroken(<-broken)
 	}
@@ -126,6 +130,8 @@ func (e *Endpoint) serve(wish context.Context, s stream, cancel context.CancelFu
 			_ = a.open()
 		case <-e.nudged:
 			a.nudge()
+		case <-e.woken:
+			return outcome{} // the stream may be dead without a word: another one is there sooner than that is found out
 		case <-e.lost:
 			a.askForAnother()
 		case <-a.move.C:

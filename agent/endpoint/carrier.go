@@ -53,6 +53,7 @@ func (c *carried) install(_ context.Context, s *settings, fresh bool) error {
 }
 
 func (c *carried) tend(context.Context)   {}
+func (c *carried) wake(context.Context)   {}
 func (c *carried) settle(context.Context) {}
 
 func (c *carried) reading() reading {

@@ -64,6 +64,8 @@ type Options struct {
 	Online func() bool
 	// NetworkChanged says, by each value, that the laptop is in another network now. Nil: nobody says so.
 	NetworkChanged <-chan struct{}
+	// Woke says, by each value, that the laptop was asleep and is awake now. Nil: nobody says so.
+	Woke <-chan struct{}
 	// Logger nil: slog.Default. Names of people are not logged, nor that a session was opened or closed.
 	Logger *slog.Logger
 }
@@ -80,6 +82,8 @@ type Endpoint struct {
 	// hint that the gateway answers no probe.
 	unheard chan unheard
 	lost    chan struct{}
+	// woken and stirred hold at most one hint that the machine was asleep: for the stream, and for the tunnel's keeper.
+	woken, stirred chan struct{}
 	// backoff and returnWithin are used by the loop alone, and by serve, which it calls. returnWithin is over
 	// which time all laptops come back when the control plane is lost, as it said last.
 	backoff      control.Backoff
@@ -144,6 +148,7 @@ func New(o Options) (*Endpoint, error) {
 		options: o, log: o.Logger, language: o.Language, wanted: o.Connect,
 		nudged: make(chan struct{}, 1), changed: make(chan struct{}), turned: make(chan struct{}),
 		unheard: make(chan unheard, 1), lost: make(chan struct{}, 1),
+		woken: make(chan struct{}, 1), stirred: make(chan struct{}, 1),
 	}
 	if err := e.load(); err != nil {
 		return nil, err
@@ -172,6 +177,9 @@ func (e *Endpoint) Run(ctx context.Context) error {
 	g.Go(func() error { return e.keepRenewed(ctx) })
 	if e.options.NetworkChanged != nil {
 		g.Go(func() error { return e.followNetwork(ctx) })
+	}
+	if e.options.Woke != nil {
+		g.Go(func() error { return e.followSleep(ctx) })
 	}
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("running the laptop's agent: %w", err)

@@ -234,7 +234,7 @@ func (e *Endpoint) keepTended(ctx context.Context) error {
 			switch now, reading := time.Now(), e.tunnel.reading(); {
 			case reading.setBack(now):
 				e.nudge() // a renewal would find out, perhaps too late
-			case !reading.alive(now):
+			case !reading.alive(now), reading.doubted:
 				pause = tendSoon
 			}
 		}
@@ -261,6 +261,8 @@ func (e *Endpoint) sleepUnlessOpened(ctx context.Context, d time.Duration, held 
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-e.stirred:
+			return nil
 		case <-changed:
 		}
 		e.mu.Lock()
@@ -312,12 +314,7 @@ func (e *Endpoint) followNetwork(ctx context.Context) error {
 		if err := control.Sleep(ctx, control.Jitter(settleAfter, 0.5)); err != nil {
 			return err
 		}
-		e.mu.Lock()
-		if e.halted != nil && e.halted.roam {
-			e.halted, e.problem = nil, nil
-			e.touch()
-		}
-		e.mu.Unlock()
+		e.roamed()
 		e.nudge()
 		e.tunnel.settle(ctx)
 		e.tunnel.tend(ctx)

@@ -104,16 +104,23 @@ type paperStream struct {
 	cancel context.CancelFunc
 	plane  *paperPlane
 	down   chan *heimdrahtv1.AttachResponse
+	deaf   bool // what is sent is lost
 }
 
 func (s *paperStream) Send(m *heimdrahtv1.AttachRequest) error {
 	if s.ctx.Err() != nil {
 		return io.EOF
 	}
-	if answer := s.plane.hear(m); answer != nil {
+	if answer := s.plane.hear(m); answer != nil && !s.isDeaf() {
 		s.down <- answer
 	}
 	return nil
+}
+
+func (s *paperStream) isDeaf() bool {
+	s.plane.mu.Lock()
+	defer s.plane.mu.Unlock()
+	return s.deaf
 }
 
 func (s *paperStream) Recv() (*heimdrahtv1.AttachResponse, error) {
@@ -167,6 +174,7 @@ func (t *paperTunnel) install(_ context.Context, s *settings, fresh bool) error 
 }
 
 func (t *paperTunnel) tend(context.Context)   {}
+func (t *paperTunnel) wake(context.Context)   {}
 func (t *paperTunnel) settle(context.Context) {}
 
 func (t *paperTunnel) keepFitting(context.Context) error { return nil }

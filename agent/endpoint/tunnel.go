@@ -46,6 +46,8 @@ type reading struct {
 	unresolved string
 	// elsewhere is another tunnel of this machine into which packets to a silent gateway go. Empty: none.
 	elsewhere string
+	// doubted: nothing was heard of the gateway since the machine woke up.
+	doubted bool
 	// unfit: what fits on the way to the gateway is not known yet, and may be soon.
 	unfit bool
 	// conflicts are networks of the office that this laptop reaches in another way.
@@ -81,6 +83,8 @@ type tunnel interface {
 	install(ctx context.Context, s *settings, fresh bool) error
 	// tend looks whether the gateway answers, and tries its other addresses if not.
 	tend(ctx context.Context)
+	// wake sets the tunnel up anew after a sleep, which may have outlived its keys.
+	wake(ctx context.Context)
 	// settle makes the host's network right again, after the laptop has come into another one.
 	settle(ctx context.Context)
 	reading() reading
@@ -117,6 +121,7 @@ type hostTunnel struct {
 	gateways []netip.Addr // of the gateway, in the order of trying
 	turn     int
 	triedAt  time.Time
+	wokeAt   time.Time // zero: it has not slept
 	fitting  fitting
 }
 
@@ -392,7 +397,7 @@ func (t *hostTunnel) silent(now time.Time) bool {
 	if len(t.gateways) > 1 {
 		patience = tryShort
 	}
-	return !t.sum.alive(now) && !t.sum.setBack(now) && (len(t.gateways) == 0 || now.Sub(t.triedAt) >= patience)
+	return (!t.sum.alive(now) || t.doubted()) && !t.sum.setBack(now) && (len(t.gateways) == 0 || now.Sub(t.triedAt) >= patience)
 }
 
 func (t *hostTunnel) settle(ctx context.Context) {
@@ -407,6 +412,7 @@ func (t *hostTunnel) settle(ctx context.Context) {
 		t.log.Warn("could not set up the tunnel's place in the new network", "error", err)
 	}
 	t.lead(ctx)
+	t.greet(ctx)
 }
 
 // putBack opens the interface again, which somebody took away. The caller holds the lock.
@@ -455,7 +461,7 @@ func (t *hostTunnel) reading() reading {
 	// If it cannot be read, what was read last still holds; tend puts a missing interface back.
 	_ = t.observe(t.always)
 	r := t.sum
-	r.installed, r.unfit = t.since, t.unfit()
+	r.installed, r.unfit, r.doubted = t.since, t.unfit(), t.doubted()
 	switch {
 	case len(t.gateways) == 0:
 		r.unresolved = t.now.Host

@@ -21,6 +21,9 @@ const (
 	portalWithin = 3 * time.Second
 	// portalEvery keeps laptops whose server is away from knocking at two doors instead of one.
 	portalEvery = time.Minute
+	// portalAgain is the pause while a network wants a sign-in: who has signed in waits for it, and nobody is bothered but
+	// the network.
+	portalAgain = 5 * time.Second
 	// longestPage is how much is shown of the name of a network's page.
 	longestPage = 100
 )
@@ -45,8 +48,9 @@ func (e *Endpoint) refine(ctx context.Context, out outcome) outcome {
 	}
 	e.portalAsked = time.Now()
 	if page := e.portal(ctx); page != "" {
-		e.portalAsked = time.Time{} // whoever has signed in wants to hear at once
-		return outcome{problem: captivePortal(page, e.closesBrowser(), p), after: slowly}
+		e.portalAsked = time.Time{}
+		e.backoff.Reset()
+		return outcome{problem: captivePortal(page, e.closesBrowser(), p), after: portalAgain}
 	}
 	return out
 }

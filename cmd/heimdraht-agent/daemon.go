@@ -178,7 +178,8 @@ func (c *runCommand) assemble(ctx context.Context, a *app, settings config.Agent
 			return nil, proxyPort(settings.UserspaceProxy, err)
 		}
 	}
-	options.NetworkChanged = either(ctx, endpoint.WatchNetwork(ctx, settings.Interface, log), a.resumed)
+	options.NetworkChanged = endpoint.WatchNetwork(ctx, settings.Interface, log)
+	options.Woke = either(ctx, endpoint.WatchSleep(ctx), a.resumed)
 	if d.laptop, err = endpoint.New(options); err != nil {
 		return nil, errors.Join(err, closeListener(d.clients))
 	}

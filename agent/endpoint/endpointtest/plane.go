@@ -530,6 +530,18 @@ func (p *Plane) removePeer() {
 	check(p.t, p.gateway.Apply(p.always, []wireguard.Change{{Remove: true, Peer: wireguard.Peer{PublicKey: p.laptopKey}}}))
 }
 
+// ForgetKeys has the gateway forget the keys of the session, as it does when nobody has used them for a while.
+func (p *Plane) ForgetKeys() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	peers, err := p.gateway.Peers(p.always)
+	check(p.t, err)
+	for _, peer := range peers {
+		peer.Endpoint = netip.AddrPort{}
+		check(p.t, p.gateway.Apply(p.always, wireguard.Readd(peer.Peer)))
+	}
+}
+
 // Order sends an order down the newest stream.
 func (p *Plane) Order(m *heimdrahtv1.AttachResponse) {
 	p.t.Helper()
