@@ -2,7 +2,6 @@ package endpoint
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,29 +102,6 @@ func TestOrdersWithoutEnd(t *testing.T) {
 		pass(time.Minute)
 		if st := e.Status("de"); !tunnel.standing() || tunnel.removals != 0 || st.State != Connected || !st.ControlPlane {
 			t.Errorf("afterwards: %+v", st)
-		}
-	})
-}
-
-// TestManyNetworks: a hundred thousand networks are refused with words, and nothing is installed.
-func TestManyNetworks(t *testing.T) {
-	script := func(p *paperPlane) {
-		p.answer = func(m *heimdrahtv1.AttachRequest) *heimdrahtv1.AttachResponse {
-			order := openedOnPaper("s-1", false)
-			for i := range 100_000 {
-				order.GetOpened().Configuration.AllowedIps = append(order.GetOpened().Configuration.AllowedIps, fmt.Sprintf("10.%d.%d.0/24", i/256%256, i%256))
-			}
-			return order
-		}
-	}
-	onPaper(t, script, func(t *testing.T, e *Endpoint, p *paperPlane, tunnel *paperTunnel) {
-		err := e.Up(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "they name 100002 networks, not 1 to 1000") || tunnel.installs != 0 {
-			t.Errorf("up: %v, %d installs", err, tunnel.installs)
-		}
-		pass(24 * time.Hour)
-		if len(p.openings) != 1 {
-			t.Errorf("asked %d times", len(p.openings))
 		}
 	})
 }

@@ -238,6 +238,44 @@ func TestTableTaken(t *testing.T) {
 	})
 }
 
+// TestDefaultTaken: another VPN leads everything in halves, as OpenVPN does. A full tunnel, which would lead nothing, names it and
+// touches nothing; a split one has its networks all the same, and one that denies local networks has everything.
+func TestDefaultTaken(t *testing.T) {
+	inNamespace(t, func(t *testing.T) {
+		home(t)
+		must(t, netlink.LinkAdd(&netlink.Tuntap{
+			LinkAttrs: netlink.LinkAttrs{Name: "tun7"}, Mode: netlink.TUNTAP_MODE_TUN, Flags: netlink.TUNTAP_DEFAULTS | netlink.TUNTAP_NO_PI,
+		}))
+		other := link(t, "tun7")
+		must(t, netlink.LinkSetUp(other))
+		for _, half := range []string{"0.0.0.0/1", "128.0.0.0/1"} {
+			must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: other.Attrs().Index, Dst: ipNetOf(netip.MustParsePrefix(half)), Scope: netlink.SCOPE_LINK}))
+		}
+		before := snapshot(t)
+		h := openHost(t, Options{StateDir: t.TempDir()})
+		full := split()
+		full.FullTunnel = true
+		var taken *TakenError
+		if err := h.Set(t.Context(), full); !errors.As(err, &taken) || !strings.Contains(err.Error(), "everything is led elsewhere by the interface tun7") {
+			t.Errorf("error %v", err)
+		}
+		must(t, h.Set(t.Context(), split()))
+		if got, rest := way(t, "10.1.0.1", 0), way(t, "198.51.100.1", 0); got != "hd0" || rest != "tun7" {
+			t.Errorf("the office over %s, the rest over %s", got, rest)
+		}
+		full.LocalDenied = true
+		must(t, h.Set(t.Context(), full))
+		if got, atHome := way(t, "198.51.100.1", 0), way(t, "192.168.178.77", 0); got != "hd0" || atHome != "hd0" {
+			t.Errorf("the rest over %s, what is at home over %s", got, atHome)
+		}
+		must(t, h.Clear(t.Context()))
+		must(t, netlink.LinkSetDown(link(t, "hd0")))
+		if diff := cmp.Diff(before, snapshot(t)); diff != "" {
+			t.Errorf("not as before:\n%s", diff)
+		}
+	})
+}
+
 // TestKilled: whatever a killed process leaves, with the interface or without, the next one takes it away.
 func TestKilled(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {

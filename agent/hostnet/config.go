@@ -137,10 +137,13 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("the network %v is already reached over %s", e.Network, e.Interface)
 }
 
-// TakenError says that somebody else uses the routing table of this package, most likely another WireGuard program.
+// TakenError says that somebody else uses the routing table of this package, most likely another WireGuard program, or
+// leads everything elsewhere.
 type TakenError struct {
 	// Interface is that of the other one. Empty: it cannot be told.
 	Interface string
+	// Everything: it is not the table that is taken, but the default route.
+	Everything bool
 }
 
 // Error names the table and the other interface.
@@ -148,6 +151,9 @@ func (e *TakenError) Error() string {
 	who := "somebody else"
 	if e.Interface != "" {
 		who = "the interface " + e.Interface
+	}
+	if e.Everything {
+		return "everything is led elsewhere by " + who
 	}
 	return fmt.Sprintf("the routing table %d is used by %s", FirewallMark, who)
 }

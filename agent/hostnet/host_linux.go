@@ -148,6 +148,9 @@ func (h *Host) setTunnel(link netlink.Link, config Config) error {
 	if err := checkTable(link); err != nil {
 		return err
 	}
+	if err := checkHalves(link, config); err != nil {
+		return err
+	}
 	if err := sysctl(validMark, "1"); err != nil {
 		return err
 	}

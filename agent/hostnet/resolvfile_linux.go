@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,6 +16,8 @@ type former struct {
 	Link    string      `json:"link,omitempty"`
 	Content string      `json:"content,omitempty"` // of a link: of what it points to
 	Mode    fs.FileMode `json:"mode,omitempty"`
+	UID     int         `json:"uid,omitempty"`
+	GID     int         `json:"gid,omitempty"`
 }
 
 // readFormer reads a file. A link into nowhere has no content.
@@ -27,6 +30,9 @@ func readFormer(path string) (former, error) {
 		return former{}, err
 	}
 	f := former{Mode: info.Mode().Perm()}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		f.UID, f.GID = int(stat.Uid), int(stat.Gid)
+	}
 	if info.Mode()&fs.ModeSymlink != 0 {
 		if f.Link, err = os.Readlink(path); err != nil {
 			return former{}, err
@@ -82,16 +88,28 @@ func (h *Host) restoreResolvConf() error {
 	if !isOurs([]byte(now.Content)) {
 		return nil
 	}
-	switch {
-	case before.Missing:
+	if before.Missing {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("removing %s: %w", path, err)
 		}
 		return nil
-	case before.Link != "":
-		return replaceByLink(path, before.Link)
 	}
-	return replaceOrRewrite(path, []byte(before.Content), before.Mode)
+	if before.Link != "" {
+		err = replaceByLink(path, before.Link)
+	} else {
+		err = replaceOrRewrite(path, []byte(before.Content), before.Mode)
+	}
+	if err != nil {
+		return err
+	}
+	if before.UID == os.Geteuid() && before.GID == os.Getegid() {
+		return nil
+	}
+	if err := os.Lchown(path, before.UID, before.GID); err != nil {
+		// It says what it said, and whoever may read it may still: no reason to leave all else as it is.
+		h.options.Logger.Warn("could not give resolv.conf back to its owner", "file", path, "error", err)
+	}
+	return nil
 }
 
 func replaceByLink(path, target string) error {

@@ -63,6 +63,31 @@ func checkTable(link netlink.Link) error {
 	return nil
 }
 
+// checkHalves fails where a full tunnel would lead nothing: other programs take over everything in two halves, which are
+// more precise than a default route, and what the host reaches more precisely stays the host's.
+func checkHalves(link netlink.Link, config Config) error {
+	if !config.FullTunnel || config.LocalDenied {
+		return nil
+	}
+	for _, family := range families() {
+		have, err := routes(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
+		if err != nil {
+			return err
+		}
+		for _, route := range have {
+			if prefixOf(route.Dst).Bits() != 1 || route.LinkIndex == link.Attrs().Index {
+				continue
+			}
+			taken := &TakenError{Everything: true}
+			if other, err := netlink.LinkByIndex(route.LinkIndex); err == nil {
+				taken.Interface = other.Attrs().Name
+			}
+			return taken
+		}
+	}
+	return nil
+}
+
 // setRoutes makes these networks, and no others, go through the interface. What is new comes first, and what goes
 // comes last: there is no moment in which a network that is wanted before and after goes past the tunnel.
 func setRoutes(link netlink.Link, config Config) error {
