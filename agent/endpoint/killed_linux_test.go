@@ -38,7 +38,9 @@ func TestKilledLaptop(t *testing.T) {
 		change func(*heimdrahtv1.TunnelConfiguration)
 	}{
 		{"split", false, func(*heimdrahtv1.TunnelConfiguration) {}},
-		{"full", true, func(c *heimdrahtv1.TunnelConfiguration) { c.FullTunnel, c.AllowedIps = true, []string{"0.0.0.0/0", "::/0"} }},
+		{"full", true, func(c *heimdrahtv1.TunnelConfiguration) {
+			c.FullTunnel, c.AllowedIps = true, []string{"0.0.0.0/0", "::/0"}
+		}},
 		{"without what is at home", false, func(c *heimdrahtv1.TunnelConfiguration) {
 			c.FullTunnel, c.AllowedIps, c.LocalNetworksDenied = true, []string{"0.0.0.0/0", "::/0"}, true
 		}},

@@ -133,7 +133,7 @@ func (s *scene) dial(context.Context, string, string) (net.Conn, error) {
 	}
 	near, far := net.Pipe()
 	go func() {
-		defer far.Close() //nolint:errcheck // a pipe
+		defer far.Close()
 		if _, err := http.ReadRequest(bufio.NewReader(far)); err == nil {
 			_, _ = fmt.Fprintf(far, "HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n", page)
 		}

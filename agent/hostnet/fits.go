@@ -78,7 +78,7 @@ func newEchoes(ctx context.Context, to netip.Addr) (*echoes, error) {
 		e.kind, e.answer, e.proto, e.header = ipv6.ICMPTypeEchoRequest, ipv6.ICMPTypeEchoReply, 58, echoHeader6
 		network, any = "ip6:ipv6-icmp", "::"
 	}
-	rand.Read(e.token[:]) //nolint:errcheck // it never fails
+	rand.Read(e.token[:]) // it never fails
 	var err error
 	e.conn, err = (&net.ListenConfig{Control: whole}).ListenPacket(ctx, network, any)
 	return e, err
