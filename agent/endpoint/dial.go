@@ -72,6 +72,15 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 		}
 		errs = append(errs, err)
 	}
+	if literal, err := netip.ParseAddr(host); err == nil && literal.Is4() && errors.Is(errors.Join(errs...), syscall.ENETUNREACH) {
+		for _, addr := range translated(ctx, d.resolve, literal) {
+			conn, err := d.dialOne(ctx, network, net.JoinHostPort(addr.String(), port), 1)
+			if err == nil {
+				return conn, nil
+			}
+			errs = append(errs, err)
+		}
+	}
 	return nil, errors.Join(errs...)
 }
 

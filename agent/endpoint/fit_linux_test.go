@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -243,4 +244,47 @@ func TestSizesThatAreTried(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestWithoutIPv4: gateway and control plane were given as addresses of IPv4, and the network has none: they are reached by
+// those that it translates.
+func TestWithoutIPv4(t *testing.T) {
+	t.Parallel() // it has a process and a network of its own
+	if !inNamespace(t) {
+		return
+	}
+	w := newElsewhere(t)
+	outside := netip.MustParseAddr("64:ff9b::198.51.100.10")
+	w.atHome(outside.String() + "/128")
+	own, err := netlink.LinkByName("lan0")
+	check(t, err)
+	check(t, netlink.AddrDel(own, address("192.168.178.2/24")))
+	s := &harness{t: t}
+	w.do(func() error { s.Plane = endpointtest.NewAt(t, outside); return nil })
+	s.Script(func(x *endpointtest.Script) {
+		x.Configure = func(c *heimdrahtv1.TunnelConfiguration) {
+			_, port, err := net.SplitHostPort(c.GatewayEndpoint)
+			check(t, err)
+			c.GatewayEndpoint = "198.51.100.10:" + port
+		}
+	})
+	resolvConf := filepath.Join(t.TempDir(), "resolv.conf")
+	check(t, os.WriteFile(resolvConf, nil, 0o644))
+	host, err := hostnet.Open(hostnet.Options{StateDir: t.TempDir(), ResolvConf: resolvConf, Bus: "unix:path=/nonexistent"})
+	check(t, err)
+	resolve := func(_ context.Context, _, name string) ([]netip.Addr, error) {
+		if name != knownName {
+			return nil, fmt.Errorf("asked for %s", name)
+		}
+		return []netip.Addr{embed(outside, 12, knownAddresses()[1])}, nil
+	}
+	e := s.laptop(func(o *Options) {
+		o.Device, o.Network, o.Resolve = wireguard.Options{Mode: wireguard.Userspace}, host, resolve
+	})
+	s.enrol(e)
+	s.up(e)
+	check(t, bulk())
+	conn, err := newDialer(Options{Network: host, Resolve: resolve}).dial(t.Context(), "tcp", fmt.Sprintf("198.51.100.10:%d", s.Server.Port))
+	check(t, err)
+	check(t, conn.Close())
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/heimdraht/heimdraht/agent/hostnet"
@@ -325,6 +326,13 @@ func (t *hostTunnel) locate(ctx context.Context, s *settings) ([]netip.Addr, err
 	var found []netip.Addr
 	if addr, err := netip.ParseAddr(s.Host); err == nil {
 		found = []netip.Addr{addr.Unmap()}
+		if t.unreached(ctx, addr.Unmap(), s.Port) {
+			ctx, cancel := context.WithTimeout(ctx, resolveWithin)
+			defer cancel()
+			if others := translated(ctx, t.resolve, addr.Unmap()); len(others) > 0 {
+				found = others
+			}
+		}
 	} else {
 		ctx, cancel := context.WithTimeout(ctx, resolveWithin)
 		defer cancel()
@@ -344,6 +352,15 @@ func (t *hostTunnel) locate(ctx context.Context, s *settings) ([]netip.Addr, err
 		return nil, gatewayInside(s.Host)
 	}
 	return outside, nil
+}
+
+// unreached says whether this network has no way to an address of IPv4.
+func (t *hostTunnel) unreached(ctx context.Context, addr netip.Addr, port uint16) bool {
+	if !addr.Is4() || t.network == nil {
+		return false
+	}
+	_, _, err := t.network.Path(ctx, netip.AddrPortFrom(addr, port))
+	return errors.Is(err, syscall.ENETUNREACH)
 }
 
 // aside says whether encrypted packets find their way around the tunnel whatever goes through it: by their mark, or
