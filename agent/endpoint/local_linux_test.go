@@ -65,9 +65,7 @@ func localNetworks(t *testing.T, denied bool) {
 	check(t, err)
 	e := s.laptop(func(o *Options) { o.Device, o.Network = wireguard.Options{Mode: wireguard.Userspace}, host })
 	s.enrol(e)
-	for _, to := range printers {
-		check(t, prints(t, to, ""))
-	}
+	awaitPrinters(t) // once the cable carries
 	before := whole(t, resolvConf)
 	s.up(e)
 	check(t, fetchAsAnybody(t))
@@ -96,6 +94,21 @@ func localNetworks(t *testing.T, denied bool) {
 	sameAsBefore(t, before, whole(t, resolvConf))
 	for _, to := range printers {
 		check(t, prints(t, to, ""))
+	}
+}
+
+// awaitPrinters waits until they are reached.
+func awaitPrinters(t *testing.T) {
+	t.Helper()
+	patience := time.After(10 * time.Second)
+	for _, to := range printers {
+		for err := prints(t, to, ""); err != nil; err = prints(t, to, "") {
+			select {
+			case <-patience:
+				t.Fatalf("the printer at %s: %v", to, err)
+			case <-time.After(20 * time.Millisecond): // real: the kernel says nothing
+			}
+		}
 	}
 }
 

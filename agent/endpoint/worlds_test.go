@@ -107,6 +107,20 @@ func (s *scene) well() { s.find(nil, true, true, "") }
 // offline is none.
 func (s *scene) offline() { s.find(unreachableOnPaper(), false, false, "") }
 
+// sets the laptop's clock, which is as far behind then.
+func (s *scene) sets(behind time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clock = behind
+}
+
+// removals are how often the tunnel was taken away.
+func (s *scene) removals() int {
+	s.tunnel.mu.Lock()
+	defer s.tunnel.mu.Unlock()
+	return s.tunnel.removals
+}
+
 // roams says that the machine's addresses have changed.
 func (s *scene) roams() { s.changed <- struct{}{} }
 
@@ -247,10 +261,10 @@ func situationsOnPaper() []situationOnPaper {
 			most: 10, ends: func(s *scene) { s.well(); s.roams() }, back: 2 * time.Second},
 		{name: "DNS lies: another server in its place", fresh: true, begins: func(s *scene) { s.find(untrustedOnPaper(), true, true, "") }, lasts: 10 * time.Minute, said: control.CodeServerUntrusted,
 			most: 45, ends: well, back: 46 * time.Second},
-		{name: "the clock is 3 h behind", begins: func(s *scene) { s.clock = 3 * time.Hour }, lasts: 5 * time.Minute, said: control.CodeClockWrong, most: 7,
-			ends: func(s *scene) { s.clock = 0 }, back: 75 * time.Second},
-		{name: "the clock is ten years off", begins: func(s *scene) { s.clock = -10 * 365 * 24 * time.Hour }, lasts: 5 * time.Minute, said: control.CodeClockWrong, most: 7,
-			ends: func(s *scene) { s.clock = 0 }, back: 75 * time.Second},
+		{name: "the clock is 3 h behind", begins: func(s *scene) { s.sets(3 * time.Hour) }, lasts: 5 * time.Minute, said: control.CodeClockWrong, most: 7,
+			ends: func(s *scene) { s.sets(0) }, back: 75 * time.Second},
+		{name: "the clock is ten years off", begins: func(s *scene) { s.sets(-10 * 365 * 24 * time.Hour) }, lasts: 5 * time.Minute, said: control.CodeClockWrong, most: 7,
+			ends: func(s *scene) { s.sets(0) }, back: 75 * time.Second},
 		{name: "the certificate expired over the holidays", fresh: true, begins: func(s *scene) {
 			s.find(refusedOnPaper(codeCertificateExpired), true, true, "")
 		}, lasts: 24 * time.Hour, said: codeCertificateExpired, most: 1, ends: func(s *scene) { s.well(); s.e.Want() }, back: time.Second},
@@ -340,7 +354,7 @@ func onScene(t *testing.T, line situationOnPaper) {
 		}
 	}
 
-	asked, removals := s.attempts(), s.tunnel.removals
+	asked, removals := s.attempts(), s.removals()
 	if line.begins != nil {
 		line.begins(s)
 	}
@@ -361,7 +375,7 @@ func onScene(t *testing.T, line situationOnPaper) {
 	if n := s.attempts() - asked; n > line.most {
 		t.Errorf("asked %d times, want %d at most", n, line.most)
 	}
-	if gone := s.tunnel.removals > removals; gone != line.cut {
+	if gone := s.removals() > removals; gone != line.cut {
 		t.Errorf("the tunnel was taken away: %v", gone)
 	}
 	if line.back == 0 {
