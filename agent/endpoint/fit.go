@@ -18,7 +18,7 @@ const (
 	overhead4, overhead6 = 60, 80
 	// fitStep: WireGuard pads to multiples of 16 bytes, so that sizes between them tell nothing.
 	fitStep = 16
-	// fitTries is how often a way is tried on which nobody answers, fitFirst apart and then twice as long each time.
+	// fitTries is how often a way is tried again on which nobody answers, fitFirst later and then twice as long each time.
 	fitTries = 5
 	fitFirst = time.Second
 	// fitSeldom keeps a way on which something else gets no answer from being measured all the time.
@@ -119,19 +119,19 @@ func (t *hostTunnel) lookAtRoad(ctx context.Context) {
 
 // keepFitting measures each new way, until the context ends.
 func (t *hostTunnel) keepFitting(ctx context.Context) error {
-	for {
+	var again <-chan time.Time // nil: nothing is left to do
+	for try := 0; ; {
 		select {
 		case <-t.fitting.unfit:
+			try = 0
+		case <-again:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		for try := range fitTries {
-			if t.fit(ctx) {
-				break
-			}
-			if err := control.Sleep(ctx, control.Jitter(fitFirst<<try, 0.2)); err != nil {
-				return err
-			}
+		again = nil
+		if done := t.fit(ctx); !done && try < fitTries {
+			again = time.After(control.Jitter(fitFirst<<try, 0.2))
+			try++
 		}
 	}
 }
