@@ -123,16 +123,17 @@ type Move struct{ At, By int64 }
 
 // Follow is the gauge of a number over an interval of some milliseconds that it began
 // with, given its moves in order of time. Of moves at one instant those down come
-// first: a laptop that opens its next session has one at a time.
+// first: a laptop that opens its next session has one at a time. Fewer than none is none:
+// a replica of an older version may have moved it without saying so.
 func Follow(begin int64, moves []Move, length int64) (g Gauge) {
 	slices.SortStableFunc(moves, func(a, b Move) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.By, b.By)) })
 	lasted := make(map[int64]int64, len(moves)+1)
 	n, at, area := begin, int64(0), int64(0)
-	g.Max = begin
+	g.Max = max(begin, 0)
 	stay := func(until int64) {
 		if until > at {
-			lasted[n] += until - at
-			area += n * (until - at)
+			lasted[max(n, 0)] += until - at
+			area += max(n, 0) * (until - at)
 			at = until
 		}
 	}

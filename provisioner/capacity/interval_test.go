@@ -24,6 +24,7 @@ func TestFollow(t *testing.T) {
 		{"for a moment", 10, moves{{100, 5}, {200, -5}}, capacity.Gauge{Max: 15, Mean: 1001, P95: 10}},
 		{"the next session at one instant", 3, moves{{500, 1}, {500, -1}}, capacity.Gauge{Max: 3, Mean: 300, P95: 3}},
 		{"at the very beginning", 0, moves{{0, 4}}, capacity.Gauge{Max: 4, Mean: 400, P95: 4}},
+		{"fewer than none", -5, moves{{30_000, 6}}, capacity.Gauge{Max: 1, Mean: 50, P95: 1}},
 		{"for 3 s of 60", 0, moves{{0, 4}, {3_000, -4}}, capacity.Gauge{Max: 4, Mean: 20, P95: 0}},
 		{"for 4 s of 60", 0, moves{{0, 4}, {4_000, -4}}, capacity.Gauge{Max: 4, Mean: 27, P95: 4}},
 	} {

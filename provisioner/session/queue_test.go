@@ -88,6 +88,16 @@ func (o *office) counted(held, queued, waiting int64) {
 	if p := offers[0]; p.Held != held || p.Queued != queued || p.Waiting != waiting {
 		o.t.Errorf("held %d, queued %d, waiting %d; want %d, %d, %d", p.Held, p.Queued, p.Waiting, held, queued, waiting)
 	}
+	// All moves of the queue, from when it was empty on, add up to who waits now.
+	for at, want := range map[time.Time]int64{{}: 0, time.Now().Add(time.Hour): waiting} {
+		waited, err := store.Read(context.Background(), o.store, func(tx *store.Reader) (map[string]int64, error) {
+			waited, _, err := tx.WaitedAt(at)
+			return waited, err
+		})
+		if err != nil || waited["stadt"] != want {
+			o.t.Errorf("at %v %v waited (%v), want %d", at, waited, err, want)
+		}
+	}
 }
 
 const crisisGroup = "cn=krisenstab,dc=stadt"

@@ -171,6 +171,7 @@ func ImpersonalTables() map[string]string {
 		"usage_day":           "series step day packed",
 		"usage_state":         "id seen_at minutes_to hours_to days_to revision counted_at bytes",
 		"usage_refused":       "replica minute tenant reason attempts people counted",
+		"queue_move":          "at tenant more",
 		// Numbers that planners are told, of what is declared.
 		"warning":         "id kind of_kind name percent raised_at seen_at value capacity expected_at ended_at ended_why judged_to quiet_days known_ms spoilt",
 		"warning_message": "number id warning body made_at attempts next_at failed_at given_up_at",

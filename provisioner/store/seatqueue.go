@@ -222,6 +222,9 @@ func (w *Writer) restQueue(tenant string) error {
 			}
 		}
 	}
+	if err := w.noteRest(tenant, closed); err != nil {
+		return err
+	}
 	n, err := changed(w.q, `update seat_queue set rank = $1 where tenant = $2 and rank = $3 and offered_until = 0`, to, tenant, from)
 	if err != nil || n == 0 {
 		return err
@@ -318,6 +321,9 @@ func (w *Writer) Dequeue(q Queued) error {
 	if err := w.beside().run(`delete from seat_queue where device = $1`, q.Device); err != nil {
 		return err
 	}
+	if err := w.noteWaits(q, Queued{}); err != nil {
+		return err
+	}
 	return w.ledger().moveQueue(q, -1)
 }
 
@@ -340,6 +346,9 @@ func (w *Writer) putQueued(was, is Queued) error {
 			since = excluded.since, stream = excluded.stream, heard_at = excluded.heard_at, lost_at = excluded.lost_at,
 			offered_pool = excluded.offered_pool, offered_class = excluded.offered_class, offered_until = excluded.offered_until`,
 		is.Device, is.Tenant, is.Person, string(is.Class), is.rank(), ms(is.Since), is.Stream, ms(is.HeardAt), ms(is.LostAt), is.Pool, string(is.Paid), ms(is.OfferedUntil)); err != nil {
+		return err
+	}
+	if err := w.noteWaits(was, is); err != nil {
 		return err
 	}
 	if was.Device != "" {

@@ -154,6 +154,7 @@ func TestSuspensionsOfManyBefore(t *testing.T) {
 // backOverRest takes a database back over 00019_rest.sql.
 func backOverRest() []string {
 	return []string{
+		`drop table queue_move`,                  // 00032_queue_move.sql
 		`alter table gateway drop column weight`, // 00029_fleet.sql
 		`alter table gateway drop column site`,
 		`alter table gateway drop column throughput`,

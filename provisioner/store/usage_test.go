@@ -69,7 +69,6 @@ func TestUsage(t *testing.T) {
 			t.Errorf("moved %+v, opened by %+v", moved, people)
 		}
 		for _, read := range []func(*store.Reader) error{
-			func(tx *store.Reader) error { _, err := tx.WaitingNow(); return err },
 			func(tx *store.Reader) error { _, err := tx.Headcounts(); return err },
 			func(tx *store.Reader) error { _, err := tx.ServedBy([]string{"gw1"}); return err },
 			func(tx *store.Reader) error { _, err := tx.UsageNames(begins); return err },

@@ -89,11 +89,6 @@ func (r *Reader) OpenedWithin(from, to time.Time) ([]PeopleCount, error) {
 		group by tenant, person) p group by tenant, pool order by tenant, pool`, ms(from), ms(to))
 }
 
-// WaitingNow counts the laptops that wait for a seat, by tenant.
-func (r *Reader) WaitingNow() ([]PeopleCount, error) {
-	return all(r.q, scanPeopleCount, `select tenant, '', count(*) from seat_queue where `+waits+` group by tenant order by tenant`)
-}
-
 // Headcounts counts the people of each tenant who have the right to access.
 func (r *Reader) Headcounts() ([]PeopleCount, error) {
 	return all(r.q, scanPeopleCount, `select tenant, '', count(*) from standing where entitled = 1 group by tenant order by tenant`)
@@ -149,8 +144,7 @@ func (w *Writer) ForgetRefused(before time.Time) error {
 // UsageName names something of which usage is measured.
 type UsageName struct {
 	Kind, Name string
-	Waiting    int64 // laptops, for a pool's seats
-	Reachable  bool  // a gateway
+	Reachable  bool // a gateway
 }
 
 // UsageNames lists what usage is measured of now. Gateways that have not joined carry
@@ -158,11 +152,11 @@ type UsageName struct {
 func (r *Reader) UsageNames(now time.Time) ([]UsageName, error) {
 	return all(r.q, func(s scanner) (v UsageName, err error) {
 		var connected, contact int64
-		err = s.Scan(&v.Kind, &v.Name, &v.Waiting, &connected, &contact)
+		err = s.Scan(&v.Kind, &v.Name, &connected, &contact)
 		v.Reachable = connected > 0 && now.Sub(at(contact)) < ContactFresh
 		return v, err
-	}, `select 'tenant', name, 0, 0, 0 from tenant union all select 'pool', name, waiting, 0, 0 from licence_pool union all
-		select 'gateway', g.name, 0, coalesce(c.connected, 0), coalesce(c.contact_at, 0) from gateway g
+	}, `select 'tenant', name, 0, 0 from tenant union all select 'pool', name, 0, 0 from licence_pool union all
+		select 'gateway', g.name, coalesce(c.connected, 0), coalesce(c.contact_at, 0) from gateway g
 			left join gateway_contact c on c.gateway = g.name where g.joined_at > 0`)
 }
 

@@ -83,6 +83,7 @@ func (r *roller) forget(ctx context.Context, now time.Time) error {
 			return tx.ForgetUsageDays(FiveMinutes, now.Add(-KeepFiveMinutes-day), slice)
 		},
 		func(tx *store.Writer) (int64, error) { return tx.ForgetUsageDays(Hour, now.Add(-KeepHours-day), slice) },
+		func(tx *store.Writer) (int64, error) { return tx.ForgetQueueMoves(r.state.MinutesTo, slice) },
 	} {
 		for n := int64(1); n > 0; {
 			if err := r.duty.Update(ctx, func(tx *store.Writer) (err error) { n, err = some(tx); return err }); err != nil {

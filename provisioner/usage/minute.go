@@ -24,10 +24,9 @@ type roller struct {
 
 // sample is what was so at a time and is written nowhere.
 type sample struct {
-	at      time.Time
-	names   []series // of all that there is
-	waiting map[series]int64
-	away    map[string]bool // gateways
+	at    time.Time
+	names []series        // of all that there is
+	away  map[string]bool // gateways
 }
 
 // look measures once, and writes what is over.
@@ -123,9 +122,9 @@ func (r *roller) leaveGap(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// sample looks at who waits and which gateways are there.
+// sample looks at which gateways are there.
 func (r *roller) sample(ctx context.Context, now time.Time) error {
-	v := sample{at: now, names: []series{{kind: Provider}}, waiting: make(map[series]int64), away: make(map[string]bool)}
+	v := sample{at: now, names: []series{{kind: Provider}}, away: make(map[string]bool)}
 	err := r.Store.View(ctx, func(tx *store.Reader) error {
 		list, err := tx.UsageNames(now)
 		if err != nil {
@@ -133,19 +132,11 @@ func (r *roller) sample(ctx context.Context, now time.Time) error {
 		}
 		for _, n := range list {
 			v.names = append(v.names, series{Kind(n.Kind), n.Name})
-			switch Kind(n.Kind) {
-			case Pools:
-				v.waiting[series{Pools, n.Name}] = n.Waiting
-			case Gateways:
+			if Kind(n.Kind) == Gateways {
 				v.away[n.Name] = !n.Reachable
 			}
 		}
-		waiting, err := tx.WaitingNow()
-		for _, w := range waiting {
-			v.waiting[series{Tenants, w.Tenant}] += w.People
-			v.waiting[series{kind: Provider}] += w.People
-		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return err
@@ -200,6 +191,8 @@ type measured struct {
 	begins   time.Time
 	present  map[series]int64           // sessions open when it begins
 	moves    map[series][]capacity.Move // of them
+	waited   map[series]int64           // laptops that wait for a seat when it begins
+	waits    map[series][]capacity.Move // of them
 	opened   map[series]int64
 	received map[series]int64
 	sent     map[series]int64
@@ -222,17 +215,17 @@ type part struct {
 // minute computes a minute that is over, and writes it.
 func (r *roller) minute(ctx context.Context, begins time.Time) error {
 	m := &measured{
-		begins: begins, present: make(map[series]int64), moves: make(map[series][]capacity.Move), opened: make(map[series]int64),
+		begins: begins, present: make(map[series]int64), moves: make(map[series][]capacity.Move),
+		waited: make(map[series]int64), waits: make(map[series][]capacity.Move), opened: make(map[series]int64),
 		received: make(map[series]int64), sent: make(map[series]int64), refused: make(map[series]*[capacity.Reasons]int64),
 		missing: make(map[series]bool), away: make(map[string]bool), parts: make(map[[2]string]*part), state: r.state,
 	}
-	samples := r.within(begins)
-	m.awayIn(samples)
+	m.awayIn(r.within(begins))
 	m.names = append(m.names, r.samples[len(r.samples)-1].names...)
 	awayBefore := &measured{away: make(map[string]bool)}
 	awayBefore.awayIn(r.within(begins.Add(-Minute)))
 	err := r.Store.View(ctx, func(tx *store.Reader) error {
-		return errors.Join(m.readSessions(tx), m.readMissing(tx, awayBefore.away), r.readBytes(tx, m, awayBefore.away), m.readRefused(tx))
+		return errors.Join(m.readSessions(tx), m.readQueue(tx), m.readMissing(tx, awayBefore.away), r.readBytes(tx, m, awayBefore.away), m.readRefused(tx))
 	})
 	if err != nil {
 		return err
@@ -246,7 +239,7 @@ func (r *roller) minute(ctx context.Context, begins time.Time) error {
 		if _, done := rows[name.kind][id]; done {
 			continue
 		}
-		if v, ok := m.interval(name, samples); ok {
+		if v, ok := m.interval(name); ok {
 			rows[name.kind][id] = v
 		}
 	}
@@ -419,13 +412,14 @@ func (m *measured) readRefused(tx *store.Reader) error {
 }
 
 // interval is the minute of a series; false: it is a gap.
-func (m *measured) interval(name series, samples []sample) (v capacity.Interval, ok bool) {
+func (m *measured) interval(name series) (v capacity.Interval, ok bool) {
 	if name.kind == Gateways && m.away[name.name] {
 		return v, false
 	}
 	v = capacity.Interval{
 		Minutes: 1, Complete: 1, Opened: m.opened[name], Received: m.received[name], Sent: m.sent[name],
 		Sessions: capacity.Follow(m.present[name], m.moves[name], Minute.Milliseconds()),
+		Queue:    capacity.Follow(m.waited[name], m.waits[name], Minute.Milliseconds()),
 	}
 	if m.missing[name] {
 		v.Complete = 0
@@ -433,11 +427,5 @@ func (m *measured) interval(name series, samples []sample) (v capacity.Interval,
 	if by := m.refused[name]; by != nil {
 		v.Refused = *by
 	}
-	queue := make([]capacity.Interval, len(samples))
-	for i, s := range samples {
-		n := s.waiting[name]
-		queue[i] = capacity.Interval{Minutes: 1, Queue: capacity.Gauge{Max: n, Mean: 100 * n, P95: n}}
-	}
-	v.Queue = capacity.Merge(queue).Queue
 	return v, true
 }

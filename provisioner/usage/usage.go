@@ -7,9 +7,10 @@
 //     few people nothing is kept for longer than two days.
 //   - A minute in which no control plane measured is a gap, never zero. So is one in
 //     which a gateway was away, of that gateway; totals that lack it say so.
-//   - Openings and closings stand in the sessions themselves, which are kept for a week:
-//     a minute is computed from them after it is over, so that maxima are exact, and
-//     nothing is counted twice by a restart, a failover or a second replica.
+//   - Openings and closings stand in the sessions themselves, which are kept for a week, and
+//     moves of the queue in rows of their own: a minute is computed from them after it is
+//     over, so that maxima are exact, and nothing is counted twice by a restart, a failover
+//     or a second replica.
 //   - What of an hour may be told is decided once, when it is over, for all who will ever
 //     ask.
 //
@@ -53,8 +54,8 @@ const (
 )
 
 const (
-	// sampleEvery is how often is looked at what is gone once it is over: who waits,
-	// and which gateways are there.
+	// sampleEvery is how often is looked at what is gone once it is over: which gateways
+	// are there.
 	sampleEvery = 10 * time.Second
 	// silence is how long nobody may have measured before that is a gap.
 	silence = 30 * time.Second

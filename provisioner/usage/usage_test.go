@@ -68,6 +68,58 @@ func TestMinutesAreExact(t *testing.T) {
 	})
 }
 
+// A queue that was longer between two looks is told as long as it was, of the tenant, of the
+// pools that may give it seats, and of all together.
+func TestTheQueueIsExact(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, dbFile(dir))
+		defer w.end(t)
+		w.staff(t, "stadt", 20)
+		w.staff(t, "markt", 20)
+		stop := w.start(t.Context())
+		until(2*time.Minute + 7*time.Second)
+		w.wait(t, "stadt", 9)
+		w.wait(t, "markt", 6)
+		time.Sleep(300 * time.Millisecond)
+		w.leave(t, "markt", 6)
+		w.leave(t, "stadt", 7) // of nine
+		until(4 * time.Minute)
+		w.leave(t, "stadt", 9)
+		w.wait(t, "markt", 5)
+		until(6 * time.Minute)
+		stop()
+		for _, c := range []struct {
+			kind usage.Kind
+			name string
+			want []capacity.Gauge
+		}{
+			{usage.Tenants, "stadt", []capacity.Gauge{{}, {Max: 9, Mean: 180, P95: 2}, {Max: 2, Mean: 200, P95: 2}, {Max: 2}}},
+			{usage.Tenants, "markt", []capacity.Gauge{{}, {Max: 6, Mean: 3}, {}, {Max: 5, Mean: 500, P95: 5}}},
+			{usage.Pools, "vpn", []capacity.Gauge{{}, {Max: 15, Mean: 183, P95: 2}, {Max: 2, Mean: 200, P95: 2}, {Max: 5, Mean: 500, P95: 5}}},
+			{usage.Provider, "", []capacity.Gauge{{}, {Max: 15, Mean: 183, P95: 2}, {Max: 2, Mean: 200, P95: 2}, {Max: 5, Mean: 500, P95: 5}}},
+			{usage.Gateways, "gw1", []capacity.Gauge{{}, {}, {}, {}}},
+		} {
+			var got []capacity.Gauge
+			for _, v := range w.minutes(t, c.kind, c.name, begin().Add(time.Minute), begin().Add(5*time.Minute)) {
+				got = append(got, v.Queue)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("%s %s:\n%s", c.kind, c.name, diff)
+			}
+		}
+		if moves := w.moves(t); moves == 0 {
+			t.Error("nothing is left to forget")
+		}
+		stop = w.start(t.Context())
+		until(20 * time.Minute)
+		stop()
+		if moves := w.moves(t); moves != 0 {
+			t.Errorf("%d moves are kept", moves)
+		}
+	})
+}
+
 // A restart, a failover and a second replica count nothing twice, and leave no gap.
 func TestNothingCountsTwice(t *testing.T) {
 	dir := t.TempDir()

@@ -8,11 +8,14 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/address"
+	"github.com/heimdraht/heimdraht/provisioner/capacity"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 	"github.com/heimdraht/heimdraht/provisioner/usage"
 )
@@ -146,6 +149,80 @@ func (w *world) close(t *testing.T, tenant string, n int) {
 		_, err := tx.CloseSessionOf(fmt.Sprintf("d%s%04d", tenant, n), provisioner.CodeSessionClosed)
 		return err
 	})
+}
+
+// wait has the first n of a tenant's people wait for a seat, and leave has them wait no more.
+func (w *world) wait(t *testing.T, tenant string, n int) {
+	t.Helper()
+	w.update(t, func(tx *store.Writer) error {
+		for i := range n {
+			if err := tx.Enqueue(fmt.Sprintf("d%s%04d", tenant, i), seat.Claim{Tenant: tenant, Person: "p", Class: provisioner.PriorityOrdinary}, "stream"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (w *world) leave(t *testing.T, tenant string, n int) {
+	t.Helper()
+	w.update(t, func(tx *store.Writer) error {
+		for i := range n {
+			switch q, err := tx.InQueue(fmt.Sprintf("d%s%04d", tenant, i)); {
+			case errors.Is(err, store.ErrNone):
+			case err != nil:
+				return err
+			default:
+				if err := tx.Dequeue(q); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// minutes reads the minutes that are kept of a series.
+func (w *world) minutes(t *testing.T, kind usage.Kind, name string, from, to time.Time) (list []capacity.Interval) {
+	t.Helper()
+	if err := w.store.View(t.Context(), func(tx *store.Reader) error {
+		all, err := tx.UsageSeries()
+		if err != nil {
+			return err
+		}
+		rows, err := tx.UsageIntervals(usage.Minute, string(kind), from, to)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			ids, of, err := capacity.UnpackIntervals(row.Packed)
+			if err != nil {
+				return err
+			}
+			for i, id := range ids {
+				if slices.Contains(all, store.UsageSeries{ID: id, Kind: string(kind), Name: name}) {
+					list = append(list, of[i])
+				}
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// moves counts the moves of the queue that are kept.
+func (w *world) moves(t *testing.T) (n int) {
+	t.Helper()
+	if err := w.store.View(t.Context(), func(tx *store.Reader) error {
+		_, list, err := tx.WaitedAt(begin())
+		n = len(list)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // carry has the gateway count bytes in somebody's session.
