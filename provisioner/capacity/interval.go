@@ -76,9 +76,9 @@ func (v *Interval) columns() (list [width]*int64) {
 // maxima are the highest, means go by the minutes known, and percentiles are those of
 // the parts. Gaps count for nothing; of gaps alone it gives one.
 func Merge(parts []Interval) (v Interval) {
-	var sessions, queue []Gauge
 	var mean [2]int64
-	for _, p := range parts {
+	for i := range parts {
+		p := &parts[i]
 		if p.Minutes == 0 {
 			continue
 		}
@@ -90,29 +90,31 @@ func Merge(parts []Interval) (v Interval) {
 		for i, n := range p.Refused {
 			v.Refused[i] += n
 		}
-		sessions, queue = append(sessions, p.Sessions), append(queue, p.Queue)
+		v.Sessions.Max, v.Queue.Max = max(v.Sessions.Max, p.Sessions.Max), max(v.Queue.Max, p.Queue.Max)
 		mean[0] += p.Sessions.Mean * p.Minutes
 		mean[1] += p.Queue.Mean * p.Minutes
 	}
 	if v.Minutes == 0 {
 		return v
 	}
-	v.Sessions, v.Queue = together(sessions), together(queue)
 	v.Sessions.Mean, v.Queue.Mean = rounded(mean[0], v.Minutes), rounded(mean[1], v.Minutes)
+	v.Sessions.P95 = percentile(parts, func(p *Interval) int64 { return p.Sessions.P95 })
+	v.Queue.P95 = percentile(parts, func(p *Interval) int64 { return p.Queue.P95 })
 	return v
 }
 
-// together gives maximum and percentile of gauges; of shorter ones than minutes nothing
-// is known, so the percentile is of their percentiles.
-func together(list []Gauge) (g Gauge) {
-	percentiles := make([]int64, len(list))
-	for i, one := range list {
-		g.Max = max(g.Max, one.Max)
-		percentiles[i] = one.P95
+// percentile is the 95th of those of parts that are known, of which there must be one: of
+// shorter ones than minutes nothing is known.
+func percentile(parts []Interval, of func(*Interval) int64) int64 {
+	var room [64]int64 // for the minutes of an hour and the hours of a day
+	list := room[:0]
+	for i := range parts {
+		if parts[i].Minutes > 0 {
+			list = append(list, of(&parts[i]))
+		}
 	}
-	slices.Sort(percentiles)
-	g.P95 = percentiles[(len(percentiles)*95+99)/100-1]
-	return g
+	slices.Sort(list)
+	return list[(len(list)*95+99)/100-1]
 }
 
 func rounded(sum, by int64) int64 { return (sum + by/2) / by }

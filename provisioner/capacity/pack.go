@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // ErrPacked is wrapped by the error for a text that Pack did not write.
@@ -64,10 +65,24 @@ func appendColumn(b []byte, column []int64) []byte {
 
 // Unpack reads what Pack wrote. Errors wrap ErrPacked.
 func Unpack(text string) (keys []int64, columns [][]int64, err error) {
-	b, err := base64.RawStdEncoding.DecodeString(text)
-	if err != nil {
+	return new(Unpacker).unpack(text)
+}
+
+// Unpacker reads one text after the other into the same room: a year of many series has
+// thousands. What it gave is overwritten by the next text.
+type Unpacker struct {
+	text, b []byte
+	numbers []int64
+	columns [][]int64
+	list    []Interval
+}
+
+func (p *Unpacker) unpack(text string) (keys []int64, columns [][]int64, err error) {
+	p.text = append(p.text[:0], text...)
+	if p.b, err = base64.RawStdEncoding.AppendDecode(p.b[:0], p.text); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrPacked, err)
 	}
+	b := p.b
 	if len(b) == 0 || b[0] != packedVersion {
 		return nil, nil, fmt.Errorf("%w: of an unknown version", ErrPacked)
 	}
@@ -76,20 +91,29 @@ func Unpack(text string) (keys []int64, columns [][]int64, err error) {
 	if rows*wide > 64*uint64(len(b))+1<<20 { // nothing that was packed is that small
 		return nil, nil, fmt.Errorf("%w: more numbers than it can hold", ErrPacked)
 	}
-	keys = u.column(rows)
+	p.numbers = slices.Grow(p.numbers[:0], int(rows*(wide+1)))[:rows*(wide+1)]
+	clear(p.numbers)
+	numbers := p.numbers
+	take := func() []int64 {
+		column := numbers[:rows:rows]
+		numbers = numbers[rows:]
+		u.column(column)
+		return column
+	}
+	keys = take()
 	for i := 1; i < len(keys); i++ {
 		if keys[i] <= keys[i-1] {
 			return nil, nil, fmt.Errorf("%w: keys out of order", ErrPacked)
 		}
 	}
-	columns = make([][]int64, wide)
-	for i := range columns {
-		columns[i] = u.column(rows)
+	p.columns = p.columns[:0]
+	for range wide {
+		p.columns = append(p.columns, take())
 	}
 	if u.bad || len(u.rest) > 0 {
 		return nil, nil, fmt.Errorf("%w: cut off, or more than there should be", ErrPacked)
 	}
-	return keys, columns, nil
+	return keys, p.columns, nil
 }
 
 // unpacking reads numbers one after the other; bad says that one of them was none.
@@ -118,11 +142,11 @@ func (u *unpacking) varint() int64 {
 	return n
 }
 
-func (u *unpacking) column(rows uint64) []int64 {
-	list := make([]int64, rows)
+// column reads into a list of zeros.
+func (u *unpacking) column(list []int64) {
 	if u.bad || len(u.rest) == 0 {
 		u.bad = true
-		return list
+		return
 	}
 	form := u.rest[0]
 	u.rest = u.rest[1:]
@@ -141,7 +165,7 @@ func (u *unpacking) column(rows uint64) []int64 {
 				u.bad = true
 			}
 			if u.bad {
-				return list
+				return
 			}
 			before += by
 			list[i] = before
@@ -149,7 +173,6 @@ func (u *unpacking) column(rows uint64) []int64 {
 	default:
 		u.bad = true
 	}
-	return list
 }
 
 // PackIntervals packs intervals by key, which must ascend.
@@ -168,7 +191,12 @@ func PackIntervals(keys []int64, list []Interval) string {
 
 // UnpackIntervals reads what PackIntervals wrote. Errors wrap ErrPacked.
 func UnpackIntervals(text string) (keys []int64, list []Interval, err error) {
-	keys, columns, err := Unpack(text)
+	return new(Unpacker).Intervals(text)
+}
+
+// Intervals reads what PackIntervals wrote. Errors wrap ErrPacked.
+func (p *Unpacker) Intervals(text string) (keys []int64, list []Interval, err error) {
+	keys, columns, err := p.unpack(text)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -182,13 +210,13 @@ func UnpackIntervals(text string) (keys []int64, list []Interval, err error) {
 			}
 		}
 	}
-	list = make([]Interval, len(keys))
-	for row := range list {
-		for i, n := range list[row].columns() {
+	p.list = slices.Grow(p.list[:0], len(keys))[:len(keys)]
+	for row := range p.list {
+		for i, n := range p.list[row].columns() { // which are all that an interval has
 			*n = columns[i][row]
 		}
 	}
-	return keys, list, nil
+	return keys, p.list, nil
 }
 
 // largestPacked is more than any number is: a day's bytes at 100 Gbit/s.

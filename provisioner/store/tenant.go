@@ -53,6 +53,11 @@ func (r *Reader) Tenants(scope provisioner.Scope) ([]provisioner.Tenant, error) 
 	return slices.DeleteFunc(list, func(t provisioner.Tenant) bool { return !scope.Includes(t.Name) }), err
 }
 
+// TenantNames lists all, by name, without reading their declarations.
+func (r *Reader) TenantNames() ([]string, error) {
+	return all(r.q, value[string], `select name from tenant order by name`)
+}
+
 // IdleTime is after how long without activity a tenant's sessions end now; zero: never.
 type IdleTime struct {
 	Tenant   string

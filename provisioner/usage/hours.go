@@ -21,7 +21,7 @@ const leastKnown = 30
 // for that.
 func (s *Service) Hours(ctx context.Context, by Kind, name string, from, to time.Time) (capacity.Series, error) {
 	from, to = from.UTC().Truncate(Hour), to.UTC().Truncate(Hour)
-	var known intervals
+	var known *intervals
 	err := s.Store.View(ctx, func(tx *store.Reader) error {
 		state, err := tx.UsageState()
 		if err != nil {
@@ -38,6 +38,7 @@ func (s *Service) Hours(ctx context.Context, by Kind, name string, from, to time
 			}
 		}
 		if len(r.names) == 0 {
+			known = r.room(Hour)
 			return nil
 		}
 		id := r.names[0].ID
@@ -46,8 +47,10 @@ func (s *Service) Hours(ctx context.Context, by Kind, name string, from, to time
 			return err
 		}
 		days, err := r.days(Hour, []int64{id})
-		add(days, id, tail[Hour][id])
-		known = days[id]
+		if err == nil {
+			known = days[id]
+			known.add(tail[Hour][id])
+		}
 		return err
 	})
 	if err != nil {
@@ -55,7 +58,7 @@ func (s *Service) Hours(ctx context.Context, by Kind, name string, from, to time
 	}
 	values := make([]float64, 0, to.Sub(from)/Hour)
 	for at := from; at.Before(to); at = at.Add(Hour) {
-		v, n := known[at.UnixMilli()], math.NaN()
+		v, n := known.at(at), math.NaN()
 		if v.Minutes >= leastKnown {
 			n = float64(v.Sessions.Max)
 		}

@@ -8,27 +8,24 @@ import (
 
 // points puts a series together in the steps that were asked for. Planners are told of
 // each hour, or of its quarters, what was decided on it, and nothing else.
-func (r *reading) points(known, decided intervals) []Point {
-	var list []Point
-	var parts []capacity.Interval
-	base := r.base()
-	for begins := r.From; begins.Before(r.To); begins = next(begins, r.Step) {
+func (r *reading) points(known, decided *intervals) []Point {
+	list := make([]Point, 0, r.To.Sub(r.From)/r.Step+1)
+	var t telling
+	for begins := r.From; begins.Before(r.To); {
 		ends := next(begins, r.Step)
-		parts = parts[:0]
-		for at := begins.UnixMilli(); at < ends.UnixMilli(); at += base.Milliseconds() {
-			parts = append(parts, known[at])
-		}
+		parts := known.between(begins, ends)
 		switch {
 		case r.exact:
 			list = append(list, exactly(begins, capacity.Merge(parts)))
 		case r.Step < Hour:
 			quarter := capacity.Merge(parts)
 			// What came and went is told by the hour: in a quarter it is few people's.
-			quarter.Disclosed = decided[begins.Truncate(Hour).UnixMilli()].Disclosed & (capacity.DiscloseSessions | capacity.Rounded)
-			list = append(list, asDecided(begins, []capacity.Interval{quarter}))
+			quarter.Disclosed = decided.at(begins.Truncate(Hour)).Disclosed & (capacity.DiscloseSessions | capacity.Rounded)
+			list = append(list, t.asDecided(begins, []capacity.Interval{quarter}))
 		default:
-			list = append(list, asDecided(begins, parts))
+			list = append(list, t.asDecided(begins, parts))
 		}
+		begins = ends
 	}
 	return list
 }
@@ -45,66 +42,66 @@ func exactly(at time.Time, v capacity.Interval) Point {
 	return p
 }
 
+// telling is room for what a point is put together of, used again for the next one.
+type telling struct{ sessions []capacity.Interval }
+
 // asDecided tells of some hours, or of a quarter of one, what may be told: it is put
 // together of nothing else, so that no difference of two answers tells more.
-func asDecided(at time.Time, hours []capacity.Interval) Point {
-	p := Point{At: at, Queue: Figures{OnlyMax: true}}
-	var sessions, bytes, opened, queue []capacity.Interval
-	var refused [capacity.Reasons][]capacity.Interval
-	for _, v := range hours {
+func (t *telling) asDecided(at time.Time, hours []capacity.Interval) Point {
+	p := Point{At: at, Queue: Figures{OnlyMax: true, Withheld: true}}
+	withhold(&p.Received, &p.Sent, &p.Opened)
+	for i := range p.Refused {
+		withhold(&p.Refused[i])
+	}
+	t.sessions = t.sessions[:0]
+	for i := range hours {
+		v := hours[i]
 		if v.Minutes == 0 {
 			continue
 		}
 		p.Minutes += v.Minutes
-		may := func(what capacity.Disclosure) bool {
-			if v.Disclosed&what == 0 {
-				p.Partly = true
-				return false
-			}
-			return true
-		}
 		rounded := v.Disclosed&capacity.Rounded != 0
 		if rounded {
 			v = v.Round()
 		}
-		if may(capacity.DiscloseSessions) {
-			sessions = append(sessions, v)
-			if !rounded { // bytes would tell of one more
-				bytes = append(bytes, v)
-			}
+		if v.Disclosed&capacity.DiscloseSessions == 0 {
+			p.Partly = true
+		} else {
+			t.sessions = append(t.sessions, v)
 			p.Incomplete = p.Incomplete || v.Complete < v.Minutes
+			if !rounded { // bytes would tell of one more
+				tell(&p.Received, v.Received)
+				tell(&p.Sent, v.Sent)
+			}
 		}
 		if v.Disclosed&capacity.DiscloseOpened != 0 {
-			opened = append(opened, v)
+			tell(&p.Opened, v.Opened)
 		}
 		if v.Disclosed&capacity.DiscloseQueue != 0 {
-			queue = append(queue, v)
+			p.Queue.Max, p.Queue.Withheld = max(p.Queue.Max, v.Queue.Max), false
 		}
-		for i := range refused {
+		for i := range p.Refused {
 			if v.Disclosed&capacity.DiscloseRefused(capacity.Reason(i)) != 0 {
-				refused[i] = append(refused[i], v)
+				tell(&p.Refused[i], v.Refused[i])
 			}
 		}
 	}
 	if p.Minutes == 0 {
-		return p
+		return Point{At: at, Queue: Figures{OnlyMax: true}}
 	}
-	told := capacity.Merge(sessions)
-	p.Sessions = Figures{Gauge: told.Sessions, Withheld: len(sessions) == 0}
-	carried := capacity.Merge(bytes)
-	p.Received, p.Sent = count(carried.Received, bytes), count(carried.Sent, bytes)
-	p.Opened = count(capacity.Merge(opened).Opened, opened)
-	p.Queue.Max, p.Queue.Withheld = capacity.Merge(queue).Queue.Max, len(queue) == 0
-	for i, of := range refused {
-		p.Refused[i] = count(capacity.Merge(of).Refused[i], of)
-	}
-	p.Partly = p.Partly && len(sessions) > 0
+	p.Sessions = Figures{Gauge: capacity.Merge(t.sessions).Sessions, Withheld: len(t.sessions) == 0}
+	p.Partly = p.Partly && len(t.sessions) > 0
 	return p
 }
 
-func count(n int64, of []capacity.Interval) capacity.Count {
-	if len(of) == 0 {
-		return capacity.Count{Withheld: true}
+func withhold(counts ...*capacity.Count) {
+	for _, c := range counts {
+		c.Withheld = true
 	}
-	return capacity.Count{Value: n}
+}
+
+// tell adds a number that may be told.
+func tell(to *capacity.Count, n int64) {
+	to.Value += n
+	to.Withheld = false
 }

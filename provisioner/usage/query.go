@@ -262,12 +262,14 @@ func (r *reading) visible(scope provisioner.Scope) (func(string) bool, error) {
 	r.of = make(map[string]int64)
 	switch r.By {
 	case Tenants:
-		tenants, err := r.tx.Tenants(scope.Narrow(r.Name))
+		tenants, err := r.tx.TenantNames()
 		if err != nil {
 			return nil, fmt.Errorf("reading tenants: %w", err)
 		}
-		for _, t := range tenants {
-			r.of[t.Name] = 0
+		for _, name := range tenants {
+			if scope.Includes(name) {
+				r.of[name] = 0
+			}
 		}
 		return scope.Includes, nil
 	case Pools:
@@ -292,7 +294,7 @@ func (r *reading) visible(scope provisioner.Scope) (func(string) bool, error) {
 		}
 		return func(name string) bool { return mine[name] || everywhere }, nil
 	case Gateways:
-		gateways, err := r.tx.Gateways()
+		gateways, err := r.tx.GatewayStates()
 		if err != nil {
 			return nil, fmt.Errorf("reading gateways: %w", err)
 		}

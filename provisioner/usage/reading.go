@@ -34,9 +34,9 @@ func (r *reading) series() ([]Series, error) {
 			}
 		}
 		for _, v := range part {
-			add(known, v.ID, tail[r.base()][v.ID])
+			known[v.ID].add(tail[r.base()][v.ID])
 			if r.base() < Hour && !r.exact {
-				add(decided, v.ID, tail[Hour][v.ID])
+				decided[v.ID].add(tail[Hour][v.ID])
 			}
 			result = append(result, Series{Name: v.Name, Of: r.of[v.Name], Points: r.points(known[v.ID], decided[v.ID])})
 		}
@@ -44,17 +44,49 @@ func (r *reading) series() ([]Series, error) {
 	return result, nil
 }
 
-// intervals are those of a series, by when they begin.
-type intervals map[int64]capacity.Interval
+// newest are intervals of a series by when they begin.
+type newest map[int64]capacity.Interval
 
-func add(to map[int64]intervals, id int64, more intervals) {
-	if to[id] == nil {
-		to[id] = more
-		return
+// intervals are those of a series, one after the other. What is not known is a gap in it.
+type intervals struct {
+	from, step int64 // when the first one begins, and how long one is; in milliseconds
+	list       []capacity.Interval
+}
+
+// room makes intervals that hold all that is asked for.
+func (r *reading) room(step time.Duration) *intervals {
+	from := r.From.UTC().Truncate(step)
+	return &intervals{from: from.UnixMilli(), step: step.Milliseconds(), list: make([]capacity.Interval, max(0, (r.To.Sub(from)+step-1)/step))}
+}
+
+// index is where an instant is, if it is after the beginning.
+func (v *intervals) index(at int64) int { return int((at - v.from) / v.step) }
+
+func (v *intervals) put(at int64, one capacity.Interval) {
+	if i := v.index(at); at >= v.from && i < len(v.list) {
+		v.list[i] = one
 	}
-	for at, v := range more {
-		to[id][at] = v
+}
+
+func (v *intervals) add(more newest) {
+	for at, one := range more {
+		v.put(at, one)
 	}
+}
+
+// at gives the one that begins at a time; else a gap.
+func (v *intervals) at(t time.Time) capacity.Interval {
+	if i := v.index(t.UnixMilli()); t.UnixMilli() >= v.from && i < len(v.list) {
+		return v.list[i]
+	}
+	return capacity.Interval{}
+}
+
+// between gives those that begin from a time on, which is not before the first one, and
+// before another.
+func (v *intervals) between(from, to time.Time) []capacity.Interval {
+	n := len(v.list)
+	return v.list[min(n, v.index(from.UnixMilli())):min(n, v.index(to.UnixMilli()))]
 }
 
 // base is the step in which what is asked for is kept.
@@ -69,9 +101,12 @@ func (r *reading) base() time.Duration {
 	}
 }
 
-// days reads what is packed by days.
-func (r *reading) days(step time.Duration, ids []int64) (map[int64]intervals, error) {
-	all := make(map[int64]intervals, len(ids))
+// days reads what is packed by days, into room for all that is asked for.
+func (r *reading) days(step time.Duration, ids []int64) (map[int64]*intervals, error) {
+	all := make(map[int64]*intervals, len(ids))
+	for _, id := range ids {
+		all[id] = r.room(step)
+	}
 	if step == Minute {
 		return all, nil
 	}
@@ -79,16 +114,14 @@ func (r *reading) days(step time.Duration, ids []int64) (map[int64]intervals, er
 	if err != nil {
 		return nil, fmt.Errorf("reading days: %w", err)
 	}
+	var unpacker capacity.Unpacker
 	for _, v := range list {
-		keys, of, err := capacity.UnpackIntervals(v.Packed)
+		keys, of, err := unpacker.Intervals(v.Packed)
 		if err != nil {
 			return nil, fmt.Errorf("reading the day %s: %w", v.At.Format(time.DateOnly), err)
 		}
-		if all[v.Series] == nil {
-			all[v.Series] = make(intervals, len(list)/len(ids)*len(keys))
-		}
 		for i, k := range keys {
-			all[v.Series][v.At.Add(time.Duration(k)*step).UnixMilli()] = of[i]
+			all[v.Series].put(v.At.UnixMilli()+k*step.Milliseconds(), of[i])
 		}
 	}
 	return all, nil
@@ -110,14 +143,14 @@ func after(a, b time.Time) time.Time {
 
 // tail reads what is newer than whole days, of all series, by step and series: hours and
 // five minutes, and for who is told all of it the minutes that make up the hour under way.
-func (r *reading) tail() (map[time.Duration]map[int64]intervals, error) {
+func (r *reading) tail() (map[time.Duration]map[int64]newest, error) {
 	steps := []time.Duration{r.base()}
 	if !r.exact && r.base() < Hour {
 		steps = append(steps, Hour)
 	}
-	all := make(map[time.Duration]map[int64]intervals)
+	all := make(map[time.Duration]map[int64]newest)
 	for _, step := range steps {
-		all[step] = make(map[int64]intervals)
+		all[step] = make(map[int64]newest)
 		from := r.From.UTC().Truncate(step)
 		if step != Minute {
 			from = after(from, r.state.DaysTo)
@@ -135,7 +168,7 @@ func (r *reading) tail() (map[time.Duration]map[int64]intervals, error) {
 }
 
 // rows reads rows of all series of one step, merged into another.
-func (r *reading) rows(step, into time.Duration, from, to time.Time, all map[int64]intervals) error {
+func (r *reading) rows(step, into time.Duration, from, to time.Time, all map[int64]newest) error {
 	wanted := make(map[int64]bool, len(r.names))
 	for _, v := range r.names {
 		wanted[v.ID] = true
@@ -163,7 +196,7 @@ func (r *reading) rows(step, into time.Duration, from, to time.Time, all map[int
 	}
 	for id, by := range parts {
 		if all[id] == nil {
-			all[id] = make(intervals, len(by))
+			all[id] = make(newest, len(by))
 		}
 		for at, list := range by {
 			if len(list) == 1 {
