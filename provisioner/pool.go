@@ -32,6 +32,9 @@ type LicencePool struct {
 
 	// WarnAt is from which percent of the seats in use somebody is to be warned, rising. Empty: DefaultWarnings.
 	WarnAt []int64
+	// WarnForecast is with which probability, in percent, seats must be expected to run out for somebody to be warned,
+	// rising. Of concurrent seats. Empty: DefaultForecastWarnings.
+	WarnForecast []int64
 }
 
 // PoolModel says who holds a seat of a pool.
@@ -98,8 +101,22 @@ func (p LicencePool) Thresholds() []int64 {
 	return p.WarnAt
 }
 
-// DefaultWarnings are the thresholds of a pool that names none, in percent.
+// ForecastThresholds are those of the pool, or DefaultForecastWarnings.
+func (p LicencePool) ForecastThresholds() []int64 {
+	if len(p.WarnForecast) == 0 {
+		return DefaultForecastWarnings()
+	}
+	return p.WarnForecast
+}
+
+// DefaultWarnings are the thresholds of a pool or a gateway that names none, in percent.
 func DefaultWarnings() []int64 { return []int64{80, 95} }
+
+// DefaultForecastWarnings are the probabilities, in percent, at which is warned of a pool that names none.
+func DefaultForecastWarnings() []int64 { return []int64{5, 50} }
+
+// MostProbable is the highest of them that can be named: no forecast is certain.
+const MostProbable = 99
 
 // RunsAt reports whether the contract runs at t.
 func (c Contract) RunsAt(t time.Time) bool {

@@ -160,6 +160,9 @@ type Gateway struct {
 	Weight      int64  // of what is free in the fleet it gets so much more than others
 	Site        string // where it stands; empty: nowhere in particular
 	Throughput  int64  // at most, in bits a second in both directions together; zero: whatever it can
+	// WarnAt is from which percent of its sessions and of its addresses on somebody is to be warned, rising. Empty:
+	// DefaultWarnings.
+	WarnAt []int64
 
 	Drain       Drain
 	Maintenance Maintenance
@@ -170,6 +173,14 @@ type Gateway struct {
 	CertificateNotAfter time.Time
 	AgentVersion        string
 	Open                int64 // sessions open now
+}
+
+// Thresholds are those of the gateway, or DefaultWarnings.
+func (g Gateway) Thresholds() []int64 {
+	if len(g.WarnAt) == 0 {
+		return DefaultWarnings()
+	}
+	return g.WarnAt
 }
 
 // Change tells streams what moved. Its revision is its place in commit order.

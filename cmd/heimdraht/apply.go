@@ -117,7 +117,7 @@ func declarationOf(d config.Declaration) *heimdrahtv1.Declaration {
 		out.Gateways = append(out.Gateways, &heimdrahtv1.GatewayDeclaration{
 			Name: x.Name, Endpoint: x.Endpoint, Sessions: x.Sessions, AggregateV4: prefixText(x.AggregateV4),
 			AggregateV6: prefixText(x.AggregateV6), Tenants: x.Tenants, Masquerade: x.Masquerade,
-			Weight: x.Weight, Site: x.Site, ThroughputBits: x.Throughput,
+			Weight: x.Weight, Site: x.Site, ThroughputBits: x.Throughput, WarnAt: x.WarnAt,
 		})
 	}
 	return &out
@@ -195,6 +195,7 @@ func poolOf(p provisioner.LicencePool) *heimdrahtv1.LicencePoolDeclaration {
 	out := &heimdrahtv1.LicencePoolDeclaration{
 		Name: p.Name, Model: string(p.Model), LendGuaranteed: p.LendGuaranteed, RecallS: int64(p.Recall / time.Second),
 		TakeBackUnusedS: int64(p.TakeBackUnused / time.Second), HoldAtLeastS: int64(p.HoldAtLeast / time.Second), WarnAt: p.WarnAt,
+		WarnForecast: p.WarnForecast,
 	}
 	for _, c := range p.Contracts {
 		m := &heimdrahtv1.ContractDeclaration{

@@ -99,13 +99,13 @@ func (c *capacitySimulateCommand) breakOf2020(a *app) (s capacity.Series, err er
 }
 
 // seats is how many may be held today, of one pool or of all, and when somebody is warned.
-func (c *capacitySimulateCommand) seats(ctx context.Context, a *app) (seats replay.Seats, warn []int64, err error) {
-	warn = provisioner.DefaultWarnings()
+func (c *capacitySimulateCommand) seats(ctx context.Context, a *app) (seats replay.Seats, warn replay.Thresholds, err error) {
+	warn = replay.Thresholds{Held: provisioner.DefaultWarnings(), Probable: provisioner.DefaultForecastWarnings()}
 	switch {
 	case c.Seats != -1 && c.Pool != "":
-		return seats, nil, c.wrong(a, "--pool oder --seats, nicht beides", "--pool or --seats, not both")
+		return seats, warn, c.wrong(a, "--pool oder --seats, nicht beides", "--pool or --seats, not both")
 	case c.Seats < -1 || c.Seats > 10_000_000:
-		return seats, nil, c.wrong(a, "--seats: von 0 bis 10000000", "--seats: from 0 to 10000000")
+		return seats, warn, c.wrong(a, "--seats: von 0 bis 10000000", "--seats: from 0 to 10000000")
 	case c.Seats >= 0:
 		return replay.Seats{Owned: c.Seats}, warn, nil
 	}
@@ -119,7 +119,10 @@ func (c *capacitySimulateCommand) seats(ctx context.Context, a *app) (seats repl
 			if p.GetModel() == string(provisioner.PoolConcurrent) && !p.GetOfProduct() && (c.Pool == "" || c.Pool == p.GetPool()) {
 				seats.Owned, seats.Burst, found = seats.Owned+p.GetSeats(), seats.Burst+p.GetBurst(), true
 				if c.Pool != "" && len(p.GetWarnAt()) > 0 {
-					warn = p.GetWarnAt()
+					warn.Held = p.GetWarnAt()
+				}
+				if c.Pool != "" && len(p.GetWarnForecast()) > 0 {
+					warn.Probable = p.GetWarnForecast()
 				}
 			}
 		}

@@ -107,10 +107,11 @@ licence_pools:
   recall: 30m
   reserved: {control: 10, crisis: 20}
   warn: [70, 90, 99]
+  warn_forecast: [10, 99]
   tenants: {a: {guarantee: 700}}
 - {name: names, model: named, seats: 40, take_back_unused: 90d, hold_at_least: 30d, tenants: {a: }}
 gateways:
-- {name: g, endpoint: "2001:DB8::1", sessions: 64, aggregate: {v6: "fd80::/122"}, masquerade: true, weight: 50, site: mitte, throughput: 2Gbit}
+- {name: g, endpoint: "2001:DB8::1", sessions: 64, aggregate: {v6: "fd80::/122"}, masquerade: true, weight: 50, site: mitte, throughput: 2Gbit, warn: [60]}
 `)
 	got, err := LoadDeclaration(one, two)
 	if err != nil {
@@ -144,7 +145,7 @@ gateways:
 			seatsOfMany(),
 			seatsOfNames(),
 		},
-		Gateways: []provisioner.Gateway{{Name: "g", Endpoint: "[2001:db8::1]:51820", Sessions: 64, AggregateV6: netip.MustParsePrefix("fd80::/122"), Masquerade: true, Weight: 50, Site: "mitte", Throughput: 2_000_000_000}},
+		Gateways: []provisioner.Gateway{{Name: "g", Endpoint: "[2001:db8::1]:51820", Sessions: 64, AggregateV6: netip.MustParsePrefix("fd80::/122"), Masquerade: true, Weight: 50, Site: "mitte", Throughput: 2_000_000_000, WarnAt: []int64{60}}},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
 		t.Error(diff)
@@ -153,7 +154,7 @@ gateways:
 
 func seatsOfMany() provisioner.LicencePool {
 	return provisioner.LicencePool{
-		Name: "many", Model: provisioner.PoolConcurrent, LendGuaranteed: 25, Recall: 30 * time.Minute, WarnAt: []int64{70, 90, 99},
+		Name: "many", Model: provisioner.PoolConcurrent, LendGuaranteed: 25, Recall: 30 * time.Minute, WarnAt: []int64{70, 90, 99}, WarnForecast: []int64{10, 99},
 		Contracts: []provisioner.Contract{
 			{
 				Reference: "R-1", Seats: 500, Burst: 5, Until: time.Date(2027, 12, 31, 23, 0, 0, 0, time.UTC), NoticeBy: time.Date(2027, 9, 30, 22, 0, 0, 0, time.UTC),

@@ -37,6 +37,7 @@ func (l *loader) gateway(m *mapping) provisioner.Gateway {
 	m.whole("weight", &g.Weight, 1, provisioner.MostWeight)
 	m.text("site", &g.Site, name)
 	m.bitRate("throughput", &g.Throughput)
+	m.percentages("warn", &g.WarnAt, 100)
 	return g
 }
 

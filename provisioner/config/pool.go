@@ -31,9 +31,7 @@ func (l *loader) pool(m *mapping) provisioner.LicencePool {
 	p.Model = provisioner.PoolModel(model)
 	p.Contracts = contracts(m)
 	rules(m, &p)
-	if v, ok := m.ask("warn"); ok {
-		p.WarnAt = percentages(v)
-	}
+	m.percentages("warn", &p.WarnAt, 100)
 	most := provisioner.MostSeats(p.Contracts)
 	var reserved int64
 	for _, r := range p.Reserved {
@@ -49,6 +47,7 @@ func (l *loader) pool(m *mapping) provisioner.LicencePool {
 func rules(m *mapping, p *provisioner.LicencePool) {
 	of := map[string]provisioner.PoolModel{
 		"lend_guaranteed": provisioner.PoolConcurrent, "recall": provisioner.PoolConcurrent, "reserved": provisioner.PoolConcurrent,
+		"warn_forecast":    provisioner.PoolConcurrent,
 		"take_back_unused": provisioner.PoolNamed, "hold_at_least": provisioner.PoolNamed,
 	}
 	for _, e := range m.keys {
@@ -57,6 +56,7 @@ func rules(m *mapping, p *provisioner.LicencePool) {
 			e.value.failf("is for pools of the model %s", model)
 		}
 	}
+	m.percentages("warn_forecast", &p.WarnForecast, provisioner.MostProbable)
 	m.whole("lend_guaranteed", &p.LendGuaranteed, 0, 100)
 	m.shortSpan("recall", &p.Recall, "never")
 	if v, ok := m.ask("recall"); ok && p.Recall > 0 && p.LendGuaranteed == 0 {
@@ -166,10 +166,14 @@ func price(v value, prefix string) provisioner.Price {
 }
 
 // percentages reads thresholds, which rise.
-func percentages(v value) []int64 {
+func (m *mapping) percentages(key string, into *[]int64, most int64) {
+	v, ok := m.ask(key)
+	if !ok {
+		return
+	}
 	var all []int64
 	for _, item := range v.list("percentages") {
-		n, ok := item.whole(1, 100)
+		n, ok := item.whole(1, most)
 		if ok && len(all) > 0 && n <= all[len(all)-1] {
 			item.failf("%d stands after %d: from the lowest to the highest", n, all[len(all)-1])
 		}
@@ -178,7 +182,7 @@ func percentages(v value) []int64 {
 			break
 		}
 	}
-	return all
+	*into = all
 }
 
 // shares reads name: {guarantee: seats}; a tenant without a guarantee may have

@@ -39,6 +39,7 @@ type Pool struct {
 	Until time.Time
 
 	Thresholds []int64 // in percent
+	Probable   []int64 // of which a forecast warns, in percent; of concurrent seats
 }
 
 // Share is a tenant's part of a pool.
@@ -126,6 +127,9 @@ func (v view) used(actor provisioner.Actor, waiting queues, now time.Time) Pool 
 // addAll says what there is to say of the whole pool.
 func (v view) addAll(p *Pool, peak store.Peak, classes []store.PoolClass) {
 	p.Thresholds = v.Pool.Thresholds()
+	if v.Pool.Model == provisioner.PoolConcurrent {
+		p.Probable = v.Pool.ForecastThresholds()
+	}
 	p.Lent, p.Highest, p.Warning = v.of(v.lent(classes)), v.of(max(peak.Seats, v.Held)), v.of(v.warning(v.Held))
 	if !p.Highest.Withheld {
 		p.HighestAt = peak.At

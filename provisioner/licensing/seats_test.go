@@ -30,7 +30,7 @@ func TestSeats(t *testing.T) {
 		at := p.HighestAt
 		want := licensing.Pool{
 			// The seat out of the reserve is neither of the guarantee nor borrowed.
-			Thresholds: []int64{80, 95}, Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 30, Burst: 5, NextEnd: p.NextEnd, InUse: of(26), GuaranteedUnused: of(6), Borrowed: of(9),
+			Thresholds: []int64{80, 95}, Probable: []int64{5, 50}, Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 30, Burst: 5, NextEnd: p.NextEnd, InUse: of(26), GuaranteedUnused: of(6), Borrowed: of(9),
 			Tenants: []licensing.Share{{"dorf", 12, 6, 0, 0}, {"stadt", 10, 20, 9, 0}},
 			// Of 35 seats 22 are guaranteed and three reserved: 9 are borrowed of 10 that are neither.
 			Lent: of(0), Highest: of(26), HighestAt: at, Warning: of(80), Reserved: []licensing.Reserve{{provisioner.PriorityCrisis, 3, of(2)}},
@@ -49,7 +49,7 @@ func TestSeats(t *testing.T) {
 		// One who sees one of two tenants is told its part; what is said of the whole is withheld.
 		p = w.pool(as(provisioner.RoleTenantAdmin, "dorf"), "", "vpn")
 		if diff := cmp.Diff(licensing.Pool{
-			Thresholds: []int64{80, 95}, Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 30, Burst: 5, NextEnd: p.NextEnd, InUse: of(6), GuaranteedUnused: of(6),
+			Thresholds: []int64{80, 95}, Probable: []int64{5, 50}, Name: "vpn", Model: provisioner.PoolConcurrent, Seats: 30, Burst: 5, NextEnd: p.NextEnd, InUse: of(6), GuaranteedUnused: of(6),
 			Tenants: []licensing.Share{{"dorf", 12, 6, 0, 0}}, Lent: hidden(), Highest: hidden(), Warning: hidden(), Reserved: []licensing.Reserve{{provisioner.PriorityCrisis, 3, hidden()}},
 		}, p); diff != "" {
 			t.Errorf("tenant admin (-want +got):\n%s", diff)

@@ -98,7 +98,7 @@ func toDeclaration(m *heimdrahtv1.Declaration) (d tenancy.Declaration, err error
 	}
 	for _, v := range m.GetGateways() {
 		g := provisioner.Gateway{Name: v.GetName(), Endpoint: v.GetEndpoint(), Sessions: v.GetSessions(), Tenants: v.GetTenants(), Masquerade: v.GetMasquerade(),
-			Weight: v.GetWeight(), Site: v.GetSite(), Throughput: v.GetThroughputBits()}
+			Weight: v.GetWeight(), Site: v.GetSite(), Throughput: v.GetThroughputBits(), WarnAt: v.GetWarnAt()}
 		if g.AggregateV4, err = toPrefix(v.GetAggregateV4()); err == nil {
 			g.AggregateV6, err = toPrefix(v.GetAggregateV6())
 		}
@@ -212,6 +212,7 @@ func toPool(m *heimdrahtv1.LicencePoolDeclaration) (provisioner.LicencePool, err
 	p := provisioner.LicencePool{
 		Name: m.GetName(), Model: provisioner.PoolModel(m.GetModel()), LendGuaranteed: m.GetLendGuaranteed(), Recall: seconds(m.GetRecallS()),
 		TakeBackUnused: seconds(m.GetTakeBackUnusedS()), HoldAtLeast: seconds(m.GetHoldAtLeastS()), WarnAt: m.GetWarnAt(),
+		WarnForecast: m.GetWarnForecast(),
 	}
 	for _, s := range m.GetTenants() {
 		p.Shares = append(p.Shares, provisioner.PoolShare{Tenant: s.GetTenant(), Guarantee: s.GetGuarantee()})

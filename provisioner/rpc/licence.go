@@ -31,6 +31,7 @@ func fromSeatPool(p licensing.Pool) *heimdrahtv1.SeatPool {
 		Pool: p.Name, Model: string(p.Model), Seats: p.Seats, Burst: p.Burst, NextEnd: stamp(p.NextEnd), OfProduct: p.Product, Until: stamp(p.Until),
 		InUse: fromSeats(p.InUse), GuaranteedUnused: fromSeats(p.GuaranteedUnused), Borrowed: fromSeats(p.Borrowed), Waiting: fromSeats(p.Waiting),
 		Lent: fromSeats(p.Lent), HighestToday: fromSeats(p.Highest), HighestAt: stamp(p.HighestAt), Warning: p.Warning.Value, WarningWithheld: p.Warning.Withheld, WarnAt: p.Thresholds,
+		WarnForecast: p.Probable,
 	}
 	for _, s := range p.Tenants {
 		m.Tenants = append(m.Tenants, &heimdrahtv1.SeatShare{Tenant: s.Tenant, Guarantee: s.Guarantee, InUse: s.InUse, Borrowed: s.Borrowed, Waiting: s.Waiting})

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -67,7 +69,7 @@ func (g GatewayState) Reachable(now time.Time) bool {
 
 const (
 	gatewayColumns = `g.name, g.endpoint, g.sessions, g.aggregate_v4, g.aggregate_v6, g.masquerade, g.public_key, g.generation,
-	g.joined_at, g.certificate_not_after, g.agent_version, g.open, g.weight, g.site, g.throughput,
+	g.joined_at, g.certificate_not_after, g.agent_version, g.open, g.weight, g.site, g.throughput, g.warn_at,
 	g.drain_since, g.drain_by, g.drain_why, g.maintenance_from, g.maintenance_until, g.maintenance_why,
 	coalesce(c.connected, 0), coalesce(c.contact_at, 0), coalesce(c.observed_at, 0), coalesce(c.epoch, ''), coalesce(c.revision, 0),
 	coalesce(c.rate, 0), coalesce(c.cpu, 0) `
@@ -92,10 +94,10 @@ func scanServing(s scanner) (v served, err error) {
 func scanGateway(s scanner) (GatewayState, error) { return scanGatewayAnd(s) }
 
 func scanGatewayAnd(s scanner, more ...any) (g GatewayState, err error) {
-	var v4, v6, key string
+	var v4, v6, key, warnAt string
 	var masquerade, joined, notAfter, connected, contact, observed, drained, drainBy, from, until int64
 	if err := s.Scan(append([]any{&g.Name, &g.Endpoint, &g.Sessions, &v4, &v6, &masquerade, &key, &g.Generation,
-		&joined, &notAfter, &g.AgentVersion, &g.Open, &g.Weight, &g.Site, &g.Throughput,
+		&joined, &notAfter, &g.AgentVersion, &g.Open, &g.Weight, &g.Site, &g.Throughput, &warnAt,
 		&drained, &drainBy, &g.Drain.Why, &from, &until, &g.Maintenance.Why,
 		&connected, &contact, &observed, &g.Epoch, &g.Revision, &g.Load.Rate, &g.Load.CPU}, more...)...); err != nil {
 		return g, err
@@ -110,8 +112,34 @@ func scanGatewayAnd(s scanner, more ...any) (g GatewayState, err error) {
 	if g.AggregateV6, err = prefixFromText(v6); err != nil {
 		return g, err
 	}
+	if g.WarnAt, err = percentsFromText(warnAt); err != nil {
+		return g, err
+	}
 	g.PublicKey, err = keyFromText(key)
 	return g, err
+}
+
+// percentsText writes thresholds, which percentsFromText reads.
+func percentsText(list []int64) string {
+	texts := make([]string, len(list))
+	for i, n := range list {
+		texts[i] = strconv.FormatInt(n, 10)
+	}
+	return strings.Join(texts, ",")
+}
+
+func percentsFromText(text string) (list []int64, err error) {
+	for part := range strings.SplitSeq(text, ",") {
+		if part == "" {
+			continue
+		}
+		n, err := strconv.ParseInt(part, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("reading thresholds: %w", err)
+		}
+		list = append(list, n)
+	}
+	return list, nil
 }
 
 // Gateway reads by name, without the list of its tenants, which may be some
@@ -173,13 +201,13 @@ func (r *Reader) GatewaysOf(tenant string) ([]GatewayState, error) {
 // anew.
 func (w *Writer) PutGateway(g provisioner.Gateway, was ...provisioner.Gateway) error {
 	if err := run(w.q, `insert into gateway (name, endpoint, sessions, aggregate_v4, aggregate_v6, masquerade,
-			public_key, generation, joined_at, certificate_not_after, agent_version, open, weight, site, throughput)
-		values ($1, $2, $3, $4, $5, $6, '', 0, 0, 0, '', 0, $7, $8, $9)
+			public_key, generation, joined_at, certificate_not_after, agent_version, open, weight, site, throughput, warn_at)
+		values ($1, $2, $3, $4, $5, $6, '', 0, 0, 0, '', 0, $7, $8, $9, $10)
 		on conflict (name) do update set endpoint = excluded.endpoint, sessions = excluded.sessions,
 			aggregate_v4 = excluded.aggregate_v4, aggregate_v6 = excluded.aggregate_v6, masquerade = excluded.masquerade,
-			weight = excluded.weight, site = excluded.site, throughput = excluded.throughput`,
+			weight = excluded.weight, site = excluded.site, throughput = excluded.throughput, warn_at = excluded.warn_at`,
 		g.Name, g.Endpoint, g.Sessions, prefixText(g.AggregateV4), prefixText(g.AggregateV6), boolInt(g.Masquerade),
-		cmp.Or(g.Weight, provisioner.DefaultWeight), g.Site, g.Throughput); err != nil {
+		cmp.Or(g.Weight, provisioner.DefaultWeight), g.Site, g.Throughput, percentsText(g.WarnAt)); err != nil {
 		return err
 	}
 	tenants := g.Tenants

@@ -149,7 +149,7 @@ func ImpersonalTables() map[string]string {
 		"pool_share":          "pool tenant guarantee protected reserved entitled held",
 		"pool_class":          "pool class reserve held",
 		"pool_day":            "pool day peak peak_at", // numbers of people
-		"gateway":             "name endpoint sessions aggregate_v4 aggregate_v6 masquerade public_key generation joined_at certificate_not_after agent_version open weight site throughput drain_since drain_by drain_why maintenance_from maintenance_until maintenance_why",
+		"gateway":             "name endpoint sessions aggregate_v4 aggregate_v6 masquerade public_key generation joined_at certificate_not_after agent_version open weight site throughput warn_at drain_since drain_by drain_why maintenance_from maintenance_until maintenance_why",
 		"gateway_tenant":      "gateway tenant",
 		"gateway_contact":     "gateway connected contact_at observed_at epoch revision replica removed rate cpu", // removed: ids of sessions, for seconds
 		"address_block":       "gateway block tenant used",

@@ -115,6 +115,8 @@ func testEveryFieldIsCompared(t *testing.T, w *world) {
 		{func(d *tenancy.Declaration) { d.Gateways[0].Tenants = []string{"stadt"} }, "gateway", "tenants", "dorf, stadt", "stadt"},
 		{func(d *tenancy.Declaration) { d.Gateways[0].Masquerade = true }, "gateway", "masquerade", "false", "true"},
 		{func(d *tenancy.Declaration) { d.Gateways[0].Weight = 50 }, "gateway", "weight", "100", "50"},
+		{func(d *tenancy.Declaration) { d.Gateways[0].WarnAt = []int64{70, 90} }, "gateway", "warn", "", "70, 90"},
+		{func(d *tenancy.Declaration) { d.Pools[0].WarnForecast = []int64{20} }, "licence pool", "warn_forecast", "", "20"},
 		{func(d *tenancy.Declaration) { d.Gateways[0].Site = "mitte" }, "gateway", "site", "", "mitte"},
 		{func(d *tenancy.Declaration) { d.Gateways[0].Throughput = 2e9 }, "gateway", "throughput", "", "2Gbit"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Site = "mitte" }, "tenant", "site", "", "mitte"},

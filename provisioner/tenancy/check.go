@@ -351,7 +351,9 @@ func checkRules(p provisioner.LicencePool) *provisioner.Refusal {
 		return invalid(kindPool, p.Name, "recall braucht lend_guaranteed über 0", "recall needs lend_guaranteed above 0")
 	case p.TakeBackUnused < 0 || p.HoldAtLeast < 0:
 		return invalid(kindPool, p.Name, "eine Zeit darf nicht negativ sein", "a time must not be negative")
-	case len(p.Reserved) > len(provisioner.PriorityClasses()) || len(p.WarnAt) > maxList:
+	case !concurrent && len(p.WarnForecast) > 0:
+		return invalid(kindPool, p.Name, "warn_forecast gibt es nur mit model: concurrent", "warn_forecast is for model: concurrent only")
+	case len(p.Reserved) > len(provisioner.PriorityClasses()) || len(p.WarnAt) > maxList || len(p.WarnForecast) > maxList:
 		return invalid(kindPool, p.Name, "eine Liste ist zu lang", "a list is too long")
 	}
 	for i, r := range p.Reserved {
@@ -362,12 +364,23 @@ func checkRules(p provisioner.LicencePool) *provisioner.Refusal {
 			return invalid(kindPool, p.Name, "reserved muss von 1 bis %d sein", "reserved must be from 1 to %d", maxSeats)
 		}
 	}
-	for i, n := range p.WarnAt {
-		if n < 1 || n > 100 || i > 0 && n <= p.WarnAt[i-1] {
-			return invalid(kindPool, p.Name, "warn nennt Prozente von 1 bis 100, steigend", "warn names percentages from 1 to 100, rising")
-		}
+	if !rises(p.WarnAt, 100) {
+		return invalid(kindPool, p.Name, "warn nennt Prozente von 1 bis 100, steigend", "warn names percentages from 1 to 100, rising")
+	}
+	if !rises(p.WarnForecast, provisioner.MostProbable) {
+		return invalid(kindPool, p.Name, "warn_forecast nennt Prozente von 1 bis 99, steigend", "warn_forecast names percentages from 1 to 99, rising")
 	}
 	return nil
+}
+
+// rises reports whether thresholds are percentages up to the highest possible, from the lowest to the highest.
+func rises(thresholds []int64, most int64) bool {
+	for i, n := range thresholds {
+		if n < 1 || n > most || i > 0 && n <= thresholds[i-1] {
+			return false
+		}
+	}
+	return true
 }
 
 func checkGateway(g provisioner.Gateway) *provisioner.Refusal {
@@ -386,6 +399,8 @@ func checkGateway(g provisioner.Gateway) *provisioner.Refusal {
 		return invalid(kindGateway, g.Name, "site ist ein Name wie der eines Zugangsservers", "site is a name like that of a gateway")
 	case g.Throughput < 0 || g.Throughput > provisioner.MostThroughput:
 		return invalid(kindGateway, g.Name, "throughput liegt außerhalb dessen, was ein Rechner kann", "throughput is beyond what a machine can do")
+	case len(g.WarnAt) > maxList || !rises(g.WarnAt, 100):
+		return invalid(kindGateway, g.Name, "warn nennt Prozente von 1 bis 100, steigend", "warn names percentages from 1 to 100, rising")
 	case len(g.Tenants) == 0:
 		return invalid(kindGateway, g.Name, "tenants fehlt: niemand könnte es benutzen", "tenants must be given: nobody could use it")
 	case len(slices.Compact(slices.Clone(g.Tenants))) != len(g.Tenants):

@@ -205,6 +205,7 @@ func poolFields(p provisioner.LicencePool) []field {
 		field{"take_back_unused", span(p.TakeBackUnused)},
 		field{"hold_at_least", span(p.HoldAtLeast)},
 		field{"warn", join(p.WarnAt, number)},
+		field{"warn_forecast", join(p.WarnForecast, number)},
 		field{"tenants", join(p.Shares, func(s provisioner.PoolShare) string { return s.Tenant + ": " + number(s.Guarantee) })},
 	)
 }
@@ -284,6 +285,7 @@ func gatewayFields(g provisioner.Gateway) []field {
 		{"weight", strconv.FormatInt(g.Weight, 10)},
 		{"site", g.Site},
 		{"throughput", provisioner.BitRateText(g.Throughput)},
+		{"warn", join(g.WarnAt, number)},
 	}
 }
 

@@ -104,6 +104,7 @@ func TestDrainsThatCannotBe(t *testing.T) {
 func TestGatewaysThatCannotBe(t *testing.T) {
 	w := newWorld(t)
 	for name, spoil := range map[string]func(*tenancy.Declaration){
+		"warn":       func(d *tenancy.Declaration) { d.Gateways[0].WarnAt = []int64{90, 80} },
 		"weight":     func(d *tenancy.Declaration) { d.Gateways[0].Weight = -1 },
 		"too heavy":  func(d *tenancy.Declaration) { d.Gateways[0].Weight = provisioner.MostWeight + 1 },
 		"site":       func(d *tenancy.Declaration) { d.Gateways[0].Site = "Mitte\n" },

@@ -111,7 +111,7 @@ func (s *Service) ofHours(ctx context.Context, from, to time.Time, present bool)
 	}
 	rules = append(rules, rule{key{Refused, Provider, "", 0}, counts(all[""], refused)})
 	for _, g := range d.gateways {
-		for _, percent := range provisioner.DefaultWarnings() {
+		for _, percent := range g.Thresholds() {
 			rules = append(rules, rule{key{Sessions, Gateway, g.Name, percent}, shares(gateways[g.Name], percent, func(time.Time) int64 { return g.Sessions })})
 			of := rule{key: key{Addresses, Gateway, g.Name, percent}}
 			if present {

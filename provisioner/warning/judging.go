@@ -67,7 +67,7 @@ func (s *Service) judgeDay(ctx context.Context, write update, judged store.Warni
 	// Those of pools that are gone end first; each forecast takes a while.
 	var rules []rule
 	for _, p := range d.pools {
-		rules = append(rules, expected(p.Name, nil)...)
+		rules = append(rules, expected(p, nil)...)
 	}
 	if err := s.apply(ctx, write, rules, []Kind{Forecast}); err != nil {
 		return err
@@ -77,7 +77,7 @@ func (s *Service) judgeDay(ctx context.Context, write update, judged store.Warni
 		if err != nil {
 			return fmt.Errorf("the forecast of %s: %w", p.Name, err)
 		}
-		if err := s.apply(ctx, write, expected(p.Name, steps), nil); err != nil {
+		if err := s.apply(ctx, write, expected(p, steps), nil); err != nil {
 			return fmt.Errorf("the forecast of %s: %w", p.Name, err)
 		}
 	}
@@ -86,9 +86,9 @@ func (s *Service) judgeDay(ctx context.Context, write update, judged store.Warni
 }
 
 // expected are the rules of a pool's forecast, by probability.
-func expected(pool string, steps map[int64]step) (rules []rule) {
-	for _, percent := range warn.Probabilities() {
-		r := rule{key: key{Forecast, Pool, pool, percent}}
+func expected(p provisioner.LicencePool, steps map[int64]step) (rules []rule) {
+	for _, percent := range p.ForecastThresholds() {
+		r := rule{key: key{Forecast, Pool, p.Name, percent}}
 		if v, ok := steps[percent]; ok {
 			r.steps = []step{v}
 		}
@@ -112,7 +112,7 @@ func (s *Service) ofDay(ctx context.Context, p provisioner.LicencePool, midnight
 		return nil, err
 	}
 	steps := make(map[int64]step)
-	for _, percent := range warn.Probabilities() {
+	for _, percent := range p.ForecastThresholds() {
 		sign, when, err := warn.Expected(f.Forecast, seats, percent, midnight)
 		if err != nil {
 			return nil, err

@@ -97,12 +97,21 @@ func TestWhatIsGoneEnds(t *testing.T) {
 	if w.judge(t); w.open(t) != "seats vpn 80" || w.ended(t) != "seats vpn 95 threshold" {
 		t.Errorf("another threshold: %s; %s", w.open(t), w.ended(t))
 	}
+	w.update(t, func(tx *store.Writer) error {
+		g, err := tx.Gateway("gw1")
+		g.WarnAt, g.Tenants = []int64{25, 60}, []string{"stadt", "dorf"}
+		return errors.Join(err, tx.PutGateway(g.Gateway))
+	})
+	w.measure(t, hour{sessions: 119})
+	if w.judge(t); w.open(t) != "seats vpn 80, sessions gw1 25" {
+		t.Errorf("a gateway's own thresholds: %s", w.open(t))
+	}
 	// From now on it is a product's, and gives sessions no seats.
 	w.update(t, func(tx *store.Writer) error {
 		return tx.PutTenant(provisioner.Tenant{Name: "dorf", Directory: "ad", Policy: provisioner.DefaultPolicy(), Products: []provisioner.Product{{Name: "citrix", LicencePool: "vpn"}}})
 	})
 	w.measure(t, hour{})
-	if w.judge(t); w.open(t) != "" || w.ended(t) != "seats vpn 80 gone, seats vpn 95 threshold" {
+	if w.judge(t); w.open(t) != "sessions gw1 25" || w.ended(t) != "seats vpn 80 gone, seats vpn 95 threshold" {
 		t.Errorf("no pool: %s; %s", w.open(t), w.ended(t))
 	}
 }
@@ -118,7 +127,7 @@ func TestItComesAsSimulated(t *testing.T) {
 	for i, h := range list {
 		values[i] = float64(h.seats)
 	}
-	r, err := replay.Replay(capacity.Hours(begins, values...), replay.Seats{Owned: 100, Burst: 50}, provisioner.DefaultWarnings(), "")
+	r, err := replay.Replay(capacity.Hours(begins, values...), replay.Seats{Owned: 100, Burst: 50}, replay.Thresholds{Held: provisioner.DefaultWarnings(), Probable: provisioner.DefaultForecastWarnings()}, "")
 	if err != nil || r.Exhausted.IsZero() {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -167,6 +176,15 @@ func TestAForecastWarns(t *testing.T) {
 	}
 	if w.ended(t) != "" {
 		t.Errorf("ended: %s", w.ended(t))
+	}
+	w.update(t, func(tx *store.Writer) error {
+		p := pool(80, 95)
+		p.WarnForecast = []int64{20, 90}
+		return tx.PutPool(p)
+	})
+	w.measure(t, days(1, hour{seats: 82})...)
+	if w.judge(t); !strings.HasPrefix(w.open(t), "forecast vpn 20") || !strings.Contains(w.ended(t), "forecast vpn 5 threshold") {
+		t.Errorf("with other probabilities: %s; ended: %s", w.open(t), w.ended(t))
 	}
 }
 

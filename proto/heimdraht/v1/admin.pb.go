@@ -1522,7 +1522,10 @@ type LicencePoolDeclaration struct {
 	// So long a named seat stays with a person at least.
 	HoldAtLeastS int64 `protobuf:"varint,15,opt,name=hold_at_least_s,json=holdAtLeastS,proto3" json:"hold_at_least_s,omitempty"`
 	// Percentages of the seats, rising; none: the default ones.
-	WarnAt        []int64 `protobuf:"varint,16,rep,packed,name=warn_at,json=warnAt,proto3" json:"warn_at,omitempty"`
+	WarnAt []int64 `protobuf:"varint,16,rep,packed,name=warn_at,json=warnAt,proto3" json:"warn_at,omitempty"`
+	// With which probabilities, in percent, seats must be expected to run out for
+	// somebody to be warned, rising; none: the default ones.
+	WarnForecast  []int64 `protobuf:"varint,17,rep,packed,name=warn_forecast,json=warnForecast,proto3" json:"warn_forecast,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1665,6 +1668,13 @@ func (x *LicencePoolDeclaration) GetHoldAtLeastS() int64 {
 func (x *LicencePoolDeclaration) GetWarnAt() []int64 {
 	if x != nil {
 		return x.WarnAt
+	}
+	return nil
+}
+
+func (x *LicencePoolDeclaration) GetWarnForecast() []int64 {
+	if x != nil {
+		return x.WarnForecast
 	}
 	return nil
 }
@@ -1905,8 +1915,11 @@ type GatewayDeclaration struct {
 	Site string `protobuf:"bytes,9,opt,name=site,proto3" json:"site,omitempty"`
 	// What it may carry in both directions together, in bits a second. Zero: whatever it can.
 	ThroughputBits int64 `protobuf:"varint,10,opt,name=throughput_bits,json=throughputBits,proto3" json:"throughput_bits,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Percentages of its sessions and of its addresses from which on somebody is
+	// warned, rising; none: the default ones.
+	WarnAt        []int64 `protobuf:"varint,11,rep,packed,name=warn_at,json=warnAt,proto3" json:"warn_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GatewayDeclaration) Reset() {
@@ -2007,6 +2020,13 @@ func (x *GatewayDeclaration) GetThroughputBits() int64 {
 		return x.ThroughputBits
 	}
 	return 0
+}
+
+func (x *GatewayDeclaration) GetWarnAt() []int64 {
+	if x != nil {
+		return x.WarnAt
+	}
+	return nil
 }
 
 type DiffRequest struct {
@@ -3337,7 +3357,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x05until\x18\x05 \x01(\tR\x05until\":\n" +
 	"\fNetworkGrant\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x14\n" +
-	"\x05allow\x18\x02 \x03(\tR\x05allow\"\xbb\x04\n" +
+	"\x05allow\x18\x02 \x03(\tR\x05allow\"\xe0\x04\n" +
 	"\x16LicencePoolDeclaration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x14\n" +
@@ -3355,7 +3375,8 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\breserved\x18\r \x03(\v2\x15.heimdraht.v1.ReserveR\breserved\x12+\n" +
 	"\x12take_back_unused_s\x18\x0e \x01(\x03R\x0ftakeBackUnusedS\x12%\n" +
 	"\x0fhold_at_least_s\x18\x0f \x01(\x03R\fholdAtLeastS\x12\x17\n" +
-	"\awarn_at\x18\x10 \x03(\x03R\x06warnAt\"\xf7\x01\n" +
+	"\awarn_at\x18\x10 \x03(\x03R\x06warnAt\x12#\n" +
+	"\rwarn_forecast\x18\x11 \x03(\x03R\fwarnForecast\"\xf7\x01\n" +
 	"\x13ContractDeclaration\x12\x1c\n" +
 	"\treference\x18\x01 \x01(\tR\treference\x12\x14\n" +
 	"\x05seats\x18\x02 \x01(\x03R\x05seats\x12\x14\n" +
@@ -3372,7 +3393,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x05seats\x18\x02 \x01(\x03R\x05seats\"A\n" +
 	"\tPoolShare\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1c\n" +
-	"\tguarantee\x18\x02 \x01(\x03R\tguarantee\"\xb5\x02\n" +
+	"\tguarantee\x18\x02 \x01(\x03R\tguarantee\"\xce\x02\n" +
 	"\x12GatewayDeclaration\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12\x1a\n" +
@@ -3386,7 +3407,8 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x06weight\x18\b \x01(\x03R\x06weight\x12\x12\n" +
 	"\x04site\x18\t \x01(\tR\x04site\x12'\n" +
 	"\x0fthroughput_bits\x18\n" +
-	" \x01(\x03R\x0ethroughputBits\"J\n" +
+	" \x01(\x03R\x0ethroughputBits\x12\x17\n" +
+	"\awarn_at\x18\v \x03(\x03R\x06warnAt\"J\n" +
 	"\vDiffRequest\x12;\n" +
 	"\vdeclaration\x18\x01 \x01(\v2\x19.heimdraht.v1.DeclarationR\vdeclaration\"J\n" +
 	"\fDiffResponse\x12:\n" +

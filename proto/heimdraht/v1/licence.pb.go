@@ -158,6 +158,9 @@ type SeatPool struct {
 	WarningWithheld bool  `protobuf:"varint,16,opt,name=warning_withheld,json=warningWithheld,proto3" json:"warning_withheld,omitempty"`
 	// The thresholds, in percent.
 	WarnAt []int64 `protobuf:"varint,19,rep,packed,name=warn_at,json=warnAt,proto3" json:"warn_at,omitempty"`
+	// With which probabilities, in percent, seats must be expected to run out for
+	// somebody to be warned. Of concurrent seats.
+	WarnForecast []int64 `protobuf:"varint,20,rep,packed,name=warn_forecast,json=warnForecast,proto3" json:"warn_forecast,omitempty"`
 	// One for each tenant that the caller sees; a planner is told none of them.
 	Tenants       []*SeatShare `protobuf:"bytes,15,rep,name=tenants,proto3" json:"tenants,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -316,6 +319,13 @@ func (x *SeatPool) GetWarningWithheld() bool {
 func (x *SeatPool) GetWarnAt() []int64 {
 	if x != nil {
 		return x.WarnAt
+	}
+	return nil
+}
+
+func (x *SeatPool) GetWarnForecast() []int64 {
+	if x != nil {
+		return x.WarnForecast
 	}
 	return nil
 }
@@ -1339,7 +1349,7 @@ const file_heimdraht_v1_licence_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"m\n" +
 	"\x11ListSeatsResponse\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12,\n" +
-	"\x05pools\x18\x02 \x03(\v2\x16.heimdraht.v1.SeatPoolR\x05pools\"\x9c\x06\n" +
+	"\x05pools\x18\x02 \x03(\v2\x16.heimdraht.v1.SeatPoolR\x05pools\"\xc1\x06\n" +
 	"\bSeatPool\x12\x12\n" +
 	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x14\n" +
 	"\x05model\x18\x02 \x01(\tR\x05model\x12\x14\n" +
@@ -1361,7 +1371,8 @@ const file_heimdraht_v1_licence_proto_rawDesc = "" +
 	"highest_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\thighestAt\x12\x18\n" +
 	"\awarning\x18\x0e \x01(\x03R\awarning\x12)\n" +
 	"\x10warning_withheld\x18\x10 \x01(\bR\x0fwarningWithheld\x12\x17\n" +
-	"\awarn_at\x18\x13 \x03(\x03R\x06warnAt\x121\n" +
+	"\awarn_at\x18\x13 \x03(\x03R\x06warnAt\x12#\n" +
+	"\rwarn_forecast\x18\x14 \x03(\x03R\fwarnForecast\x121\n" +
 	"\atenants\x18\x0f \x03(\v2\x17.heimdraht.v1.SeatShareR\atenants\"f\n" +
 	"\vSeatReserve\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12\x14\n" +

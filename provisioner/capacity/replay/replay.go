@@ -52,6 +52,12 @@ type Seats struct {
 // Most is how many may be held.
 func (s Seats) Most() int64 { return s.Owned + s.Burst }
 
+// Thresholds are at which is warned, rising.
+type Thresholds struct {
+	Held     []int64 // of the seats owned, in percent
+	Probable []int64 // that they run out, by forecast, in percent
+}
+
 // Warning is when one would have come, the last before seats ran out; what ended before does
 // not count if they did. Of those before seats ran out, WorkingDays is how many
 // days of work there were to do something, from that day on and without the one on which they
@@ -71,9 +77,8 @@ func (r Result) Refused() (sum int64) {
 	return sum
 }
 
-// Replay plays hours against seats. Thresholds are in percent of those owned; land gives the public
-// holidays, as in capacity.Holidays.
-func Replay(s capacity.Series, seats Seats, thresholds []int64, land string) (Result, error) {
+// Replay plays hours against seats; land gives the public holidays, as in capacity.Holidays.
+func Replay(s capacity.Series, seats Seats, thresholds Thresholds, land string) (Result, error) {
 	r := Result{Hours: len(s.Values)}
 	switch {
 	case seats.Owned < 0 || seats.Burst < 0 || seats.Owned > 1e9 || seats.Burst > 1e9-seats.Owned:
@@ -84,8 +89,8 @@ func Replay(s capacity.Series, seats Seats, thresholds []int64, land string) (Re
 	if _, err := capacity.Holidays(land, s.Start.Year()); land != "" && err != nil {
 		return r, fmt.Errorf("%w: %w", ErrBad, err)
 	}
-	tracks := make([]track, len(thresholds))
-	for _, percent := range thresholds {
+	tracks := make([]track, len(thresholds.Held))
+	for _, percent := range thresholds.Held {
 		r.Warnings = append(r.Warnings, Warning{Percent: percent})
 	}
 	for i, v := range s.Values {
@@ -105,7 +110,7 @@ func Replay(s capacity.Series, seats Seats, thresholds []int64, land string) (Re
 		}
 		r.count(at, n, seats.Most())
 	}
-	if err := r.forecasts(s, seats, land); err != nil {
+	if err := r.forecasts(s, seats, thresholds.Probable, land); err != nil {
 		return r, err
 	}
 	return r, r.lead(land)
@@ -145,11 +150,10 @@ func sameDay(a, b time.Time) bool {
 }
 
 // forecasts are made each midnight before seats ran out, as a control plane would have.
-func (r *Result) forecasts(s capacity.Series, seats Seats, land string) error {
+func (r *Result) forecasts(s capacity.Series, seats Seats, probable []int64, land string) error {
 	if r.Exhausted.IsZero() {
 		return nil
 	}
-	probable := warn.Probabilities()
 	tracks, warnings := make([]track, len(probable)), make([]Warning, len(probable))
 	for i, percent := range probable {
 		warnings[i].Probable = percent

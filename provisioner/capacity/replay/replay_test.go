@@ -28,13 +28,18 @@ func said(r replay.Result) string {
 	return b.String()
 }
 
+// held are thresholds, with the probabilities of which is warned by default.
+func held(percent ...int64) replay.Thresholds {
+	return replay.Thresholds{Held: percent, Probable: provisioner.DefaultForecastWarnings()}
+}
+
 // An office of 1,000 of whom one in ten was at home, with a seat for four in ten.
 func TestTheBreakOf2020(t *testing.T) {
 	s, err := replay.Office{People: 1000, Home: 100_000, Online: 1_000_000}.Break()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := replay.Replay(s, replay.Seats{Owned: 400}, provisioner.DefaultWarnings(), replay.BreakLand)
+	r, err := replay.Replay(s, replay.Seats{Owned: 400}, held(provisioner.DefaultWarnings()...), replay.BreakLand)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,25 +67,25 @@ func TestADay(t *testing.T) {
 	}
 	day[8], day[9], day[10], day[11] = 90, 120, 110, math.NaN()
 	s := capacity.Hours(time.Date(2027, 1, 11, 0, 0, 0, 0, time.UTC), day...)
-	r, err := replay.Replay(s, replay.Seats{Owned: 100}, []int64{80, 95}, "HE")
+	r, err := replay.Replay(s, replay.Seats{Owned: 100}, held(80, 95), "HE")
 	if err != nil || r.Gaps != 1 || len(r.Days) != 1 || r.Days[0].Hours != 2 || r.Days[0].Refused != 20 || r.Short == "" {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if want := "highest 120 at 2027-01-11 09, exhausted 2027-01-11 09, 20 on 1 days\n80/0 2027-01-11 09 0\n95/0 2027-01-11 10 0\n0/5 never 0\n0/50 never 0\n"; said(r) != want {
 		t.Errorf("%s", said(r))
 	}
-	if r, err = replay.Replay(s, replay.Seats{Owned: 120}, nil, ""); err != nil || !r.Exhausted.IsZero() || len(r.Days) > 0 {
+	if r, err = replay.Replay(s, replay.Seats{Owned: 120}, held(), ""); err != nil || !r.Exhausted.IsZero() || len(r.Days) > 0 {
 		t.Errorf("with a seat for each: %+v, %v", r, err)
 	}
-	if r, err = replay.Replay(s, replay.Seats{Owned: 0}, []int64{80}, ""); err != nil || len(r.Days) != 2 || !r.Warnings[0].At.IsZero() { // it is midnight in Germany before
+	if r, err = replay.Replay(s, replay.Seats{Owned: 0}, held(80), ""); err != nil || len(r.Days) != 2 || !r.Warnings[0].At.IsZero() { // it is midnight in Germany before
 		t.Errorf("without a seat: %+v, %v", r, err)
 	}
 	// Beyond those owned nobody is refused, and it is warned of all the same.
-	if r, err = replay.Replay(s, replay.Seats{Owned: 90, Burst: 30}, []int64{100}, ""); err != nil || !r.Exhausted.IsZero() || !r.Warnings[0].At.Equal(s.Start.Add(9*time.Hour)) {
+	if r, err = replay.Replay(s, replay.Seats{Owned: 90, Burst: 30}, held(100), ""); err != nil || !r.Exhausted.IsZero() || !r.Warnings[0].At.Equal(s.Start.Add(9*time.Hour)) {
 		t.Errorf("with a burst: %+v, %v", r, err)
 	}
 	gaps := capacity.Hours(s.Start, math.NaN(), math.NaN())
-	if r, err = replay.Replay(gaps, replay.Seats{Owned: 1}, []int64{80}, ""); err != nil || !r.HighestAt.IsZero() || r.Gaps != 2 {
+	if r, err = replay.Replay(gaps, replay.Seats{Owned: 1}, held(80), ""); err != nil || !r.HighestAt.IsZero() || r.Gaps != 2 {
 		t.Errorf("of gaps: %+v, %v", r, err)
 	}
 }
@@ -99,7 +104,7 @@ func TestWhatCannotBePlayed(t *testing.T) {
 		"a country": {capacity.Hours(hour, 1), 1, "XX"},
 		"minutes":   {capacity.Series{Start: hour, Step: time.Minute, Values: []float64{1}}, 1, ""},
 	} {
-		if _, err := replay.Replay(c.s, replay.Seats{Owned: c.seats}, nil, c.land); !errors.Is(err, replay.ErrBad) {
+		if _, err := replay.Replay(c.s, replay.Seats{Owned: c.seats}, held(), c.land); !errors.Is(err, replay.ErrBad) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -164,7 +169,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		r, err := replay.Replay(s, replay.Seats{Owned: seats}, []int64{80}, "HE")
+		r, err := replay.Replay(s, replay.Seats{Owned: seats}, held(80), "HE")
 		if (seats < 0 || seats > 1e9) != (err != nil) || r.Refused() < 0 {
 			t.Errorf("%v seats: %+v, %v", seats, r, err)
 		}
@@ -177,7 +182,7 @@ func TestTheWarningThatStoodCounts(t *testing.T) {
 	values := make([]float64, 60*24)
 	values[12], values[50*24+10], values[51*24+10] = 85, 81, 101
 	s := capacity.Hours(provisioner.DayBegins(2027, 1, 4), values...)
-	r, err := replay.Replay(s, replay.Seats{Owned: 100}, []int64{80}, "")
+	r, err := replay.Replay(s, replay.Seats{Owned: 100}, held(80), "")
 	if want := s.Start.Add((50*24 + 11) * time.Hour); err != nil || !r.Warnings[0].At.Equal(want) {
 		t.Errorf("%v, %v, want %v", r.Warnings[0].At, err, want)
 	}
@@ -192,7 +197,7 @@ func TestGrowthIsForeseen(t *testing.T) {
 			values[i] = math.Round(300 * math.Pow(1.02, float64(i)/168) * (1 + .02*math.Sin(float64(i))))
 		}
 	}
-	r, err := replay.Replay(capacity.Hours(start, values...), replay.Seats{Owned: 400}, []int64{95}, "")
+	r, err := replay.Replay(capacity.Hours(start, values...), replay.Seats{Owned: 400}, held(95), "")
 	if err != nil {
 		t.Fatal(err)
 	}

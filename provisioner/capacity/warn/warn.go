@@ -31,9 +31,6 @@ const (
 	QuietAhead = 42 * 24 * time.Hour
 )
 
-// Probabilities are those, in percent, at which a forecast warns.
-func Probabilities() []int64 { return []int64{5, 50} }
-
 // Sign is what a step says about a warning.
 type Sign int
 

@@ -8,3 +8,6 @@ create table queue_move (
     more   bigint not null,
     primary key (at, tenant)
 );
+
+-- At which percentages somebody is warned, such as '80,95'; empty: the default ones.
+alter table gateway add column warn_at text not null default '';
