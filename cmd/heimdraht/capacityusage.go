@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,7 +133,7 @@ func (c *capacityUsageCommand) show(a *app, r *heimdrahtv1.GetUsageResponse) err
 	}
 	a.say(words{})
 	if len(r.GetSeries()) == 1 {
-		if err := list(a.printer, "", pointColumns(), lines); err != nil {
+		if err := list(a.printer, "", pointColumns(lines), lines); err != nil {
 			return err
 		}
 	}
@@ -239,8 +240,9 @@ func seriesName(s *heimdrahtv1.UsageSeries) any {
 	return s.GetName()
 }
 
-func pointColumns() []column[usageLine] {
-	return []column[usageLine]{
+// pointColumns have, of the reasons for refusals that seldom come, those that did.
+func pointColumns(lines []usageLine) []column[usageLine] {
+	list := []column[usageLine]{
 		{"at", words{"wann", "when"}, func(l usageLine) any { return timeOf(l.GetAt()) }},
 		{"sessions_max", words{"höchstens", "highest"}, func(l usageLine) any { return highestOf(l.UsagePoint, l.GetSessions()) }},
 		{"sessions_mean", words{"Mittel", "mean"}, func(l usageLine) any { return meanOf(l.GetSessions()) }},
@@ -250,10 +252,26 @@ func pointColumns() []column[usageLine] {
 		{"refused_no_seat", words{"ohne Platz", "no seat"}, func(l usageLine) any {
 			return refusedFor(l.UsagePoint, heimdrahtv1.RefusalReason_REFUSAL_REASON_NO_SEAT)
 		}},
-		{"received_bytes", words{"empfangen", "received"}, func(l usageLine) any { return bytesOf(l.GetReceivedBytes()) }},
-		{"sent_bytes", words{"gesendet", "sent"}, func(l usageLine) any { return bytesOf(l.GetSentBytes()) }},
-		{"remarks", words{"!", "!"}, func(l usageLine) any { return remarksOf(l.UsagePoint) }},
 	}
+	for _, v := range []struct {
+		key     string
+		heading words
+		reason  heimdrahtv1.RefusalReason
+	}{
+		{"refused_no_gateway", words{"ohne Zugangsserver", "no gateway"}, heimdrahtv1.RefusalReason_REFUSAL_REASON_NO_GATEWAY},
+		{"refused_not_now", words{"jetzt nicht", "not now"}, heimdrahtv1.RefusalReason_REFUSAL_REASON_NOT_NOW},
+		{"refused_otherwise", words{"sonst abgewiesen", "else refused"}, heimdrahtv1.RefusalReason_REFUSAL_REASON_OTHERWISE},
+	} {
+		of := func(l usageLine) any { return refusedFor(l.UsagePoint, v.reason) }
+		if slices.ContainsFunc(lines, func(l usageLine) bool { n, is := of(l).(*heimdrahtv1.Count); return is && n.GetValue() > 0 }) {
+			list = append(list, column[usageLine]{v.key, v.heading, of})
+		}
+	}
+	return append(list,
+		column[usageLine]{"received_bytes", words{"empfangen", "received"}, func(l usageLine) any { return bytesOf(l.GetReceivedBytes()) }},
+		column[usageLine]{"sent_bytes", words{"gesendet", "sent"}, func(l usageLine) any { return bytesOf(l.GetSentBytes()) }},
+		column[usageLine]{"remarks", words{"!", "!"}, func(l usageLine) any { return remarksOf(l.UsagePoint) }},
+	)
 }
 
 func remarksOf(p *heimdrahtv1.UsagePoint) string {

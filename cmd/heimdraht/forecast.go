@@ -90,6 +90,13 @@ func (a *app) sayExhausted(r *heimdrahtv1.GetForecastResponse) {
 		a.say(words{"%d reichen ab %s mit %.0f %% Wahrscheinlichkeit nicht mehr.", "%d no longer suffice from %s on, with a probability of %.0f %%."},
 			r.GetOf(), a.time(timeOf(v.GetAt())), 100*v.GetProbability())
 	}
+	last := r.GetExhausted()[len(r.GetExhausted())-1].GetProbability()
+	for _, probable := range []float64{.5, .95} { // the lowest that is not reached
+		if last < probable {
+			a.say(words{"Mit %.0f %% Wahrscheinlichkeit: nicht in den Tagen dieser Vorhersage.", "With a probability of %.0f %%: not within the days of this forecast."}, 100*probable)
+			return
+		}
+	}
 }
 
 // explainForecast says what the forecast is made from, and how good it was on this series.

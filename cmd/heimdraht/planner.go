@@ -94,24 +94,41 @@ type usage struct {
 // Run counts what is in use now.
 func (c *concurrencyCommand) Run(ctx context.Context, a *app) error {
 	return a.withClient(ctx, func(ctx context.Context, k *client) error {
-		for {
+		show := func() error {
 			r, err := k.plan.GetConcurrency(ctx, &heimdrahtv1.GetConcurrencyRequest{Tenant: c.Tenant})
 			if err != nil {
 				return err
 			}
-			if err := a.showConcurrency(r); err != nil || !c.Watch {
-				return err
-			}
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(watchEvery):
-			}
+			return a.showConcurrency(r)
+		}
+		if !c.Watch {
+			return show()
+		}
+		return watch(ctx, show, func() {
 			if a.form == formTable {
 				a.say(words{})
 			}
-		}
+		})
 	})
+}
+
+// watch shows something until ctx ends, which is how people end it, and does something
+// between.
+func watch(ctx context.Context, show func() error, between func()) error {
+	for {
+		switch err := show(); {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(watchEvery):
+		}
+		between()
+	}
 }
 
 func (a *app) showConcurrency(r *heimdrahtv1.GetConcurrencyResponse) error {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -61,6 +62,32 @@ func office(at time.Time) (int64, bool) {
 	default:
 		return 300 + grown, true
 	}
+}
+
+// Days are those of Germany: of 23 hours and of 25 where the clock is changed, and one more in
+// a leap year.
+func TestDaysOfGermany(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(306 * 24 * time.Hour) // until November 2000
+		w := newWorld(t, dbFile(dir))
+		defer w.end(t)
+		w.past(t, usage.Tenants, "stadt", 306, func(time.Time) (int64, bool) { return 100, true })
+		u, err := w.Usage(t.Context(), planner("stadt"), usage.Query{By: usage.Tenants, Name: "stadt", Step: usage.Day, From: begin(), To: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make(map[string]int64)
+		for _, p := range u.Series[0].Points {
+			year, month, d := provisioner.DayOf(p.At)
+			got[time.Date(year, month, d, 0, 0, 0, 0, time.UTC).Format(time.DateOnly)] = p.Minutes / 60
+		}
+		for day, hours := range map[string]int64{"2000-02-28": 24, "2000-02-29": 24, "2000-03-01": 24, "2000-03-25": 24, "2000-03-26": 23, "2000-03-27": 24, "2000-10-28": 24, "2000-10-29": 25, "2000-10-30": 24} {
+			if got[day] != hours {
+				t.Errorf("%s has %d hours, want %d", day, got[day], hours)
+			}
+		}
+	})
 }
 
 func forecastOf(t *testing.T, w *world, a provisioner.Actor, q usage.ForecastQuery) usage.Forecast {
