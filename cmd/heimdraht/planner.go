@@ -118,7 +118,7 @@ func watch(ctx context.Context, show func() error, between func()) error {
 	for {
 		switch err := show(); {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // whoever ended it wanted that
 		case err != nil:
 			return err
 		}
