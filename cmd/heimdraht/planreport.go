@@ -87,8 +87,12 @@ func (v *planView) summary() []string {
 	at := func(n plan.Name) int64 { return v.value(n, "", "", year) }
 	said := []string{fmt.Sprintf(
 		"Ab %s sollen %s der %s Menschen von zu Hause arbeiten können, %s davon zugleich. Höchstens %s von 1.000 Versuchen sollen abgewiesen werden. Dafür sind %s Plätze nötig; vorhanden sind %s, es fehlen %s.",
-		dayIn(dayOfValue(v.value(plan.PlanFrom, "", "", 0))).de, percentOf(v.asked.GetHomeShare()).de, german(at(plan.PeoplePlanned)), percentOf(v.asked.GetOnlineAtPeak()).de,
-		ofThousand(v.asked.GetRefused()).de, german(at(plan.SeatsNeeded)), german(at(plan.SeatsOwned)), german(at(plan.SeatsToBuy)))}
+		dayIn(dayOfValue(v.value(plan.PlanFrom, "", "", 0))).de, percentOf(v.asked.GetHomeShare()).de, german(v.value(plan.PeoplePlanned, "", "", 1)), percentOf(v.asked.GetOnlineAtPeak()).de,
+		ofThousand(v.asked.GetRefused()).de, german(v.value(plan.SeatsNeeded, "", "", 1)), german(v.value(plan.SeatsOwned, "", "", 1)), german(v.value(plan.SeatsToBuy, "", "", 1)))}
+	if year > 1 {
+		said = append(said, fmt.Sprintf("Am meisten wird im Jahr %d gebraucht: Für dann %s Menschen sind %s Plätze nötig; vorhanden sind dann %s, es fehlen %s. Von diesem Jahr ist im Folgenden die Rede.",
+			year, german(at(plan.PeoplePlanned)), german(at(plan.SeatsNeeded)), german(at(plan.SeatsOwned)), german(at(plan.SeatsToBuy))))
+	}
 	if plan.Name(v.GetReason()) == plan.SeatsByPeak {
 		said = append(said, fmt.Sprintf("Entscheidend ist die gemessene Spitze: Hochgerechnet verlangt sie %s Plätze, die Formel allein nur %s.", german(at(plan.SeatsByPeak)), german(at(plan.SeatsByFormula))))
 	} else {

@@ -113,6 +113,9 @@ func (v *planView) needs() (list []need) {
 
 func (a *app) showNeeds(v *planView) error {
 	a.say(words{})
+	if len(v.years) > 1 { // else there is no other one; what is owned may have ended by then
+		a.say(words{"Im Jahr %d, in dem am meisten gebraucht wird:", "In year %d, in which most is needed:"}, v.GetDecisiveYear())
+	}
 	return list(a.printer, "", []column[need]{
 		{"", words{"was", "what"}, func(n need) any { return n.what.in(a.language) }},
 		{"", words{"um", "around"}, func(n need) any { return n.of }},
@@ -207,7 +210,7 @@ func (a *app) showCliff(v *planView) error {
 	bar := func(p point) string { return strings.Repeat("█", int(p.planned*36/1_000_000)) }
 	return list(a.printer, "", []column[point]{
 		{"", words{"zu Hause", "at home"}, func(p point) any { return percentOf(p.home).in(a.language) }},
-		{"", words{"von 1000 abgewiesen", "of 1000 refused"}, func(p point) any { return ofThousand(p.planned).in(a.language) }},
+		{"", words{"von 1000 abgewiesen, geplant", "of 1000 refused, as planned"}, func(p point) any { return ofThousand(p.planned).in(a.language) }},
 		{"", words{"mit heutigen Plätzen", "with today's seats"}, func(p point) any { return ofThousand(p.today).in(a.language) }},
 		{"", words{"geplant", "planned"}, func(p point) any { return bar(p) }},
 	}, v.cliff())
