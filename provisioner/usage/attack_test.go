@@ -100,7 +100,8 @@ func night(t *testing.T, does bool) answers {
 }
 
 // Whoever knows everything about all others and asks everything at any time is told the
-// same whether she works or not.
+// same whether she works or not. In her pool there are 38 or 39, which both are told as 40:
+// what is told where one more makes the step is in docs/capacity.md.
 func TestNobodyIsRecovered(t *testing.T) {
 	with, without := night(t, true), night(t, false)
 	if len(with) < 100 || !strings.Contains(strings.Join(values(with), ""), "Max:32") || !strings.Contains(strings.Join(values(with), ""), "Max:40") {
