@@ -50,8 +50,9 @@ type Offer struct {
 	Reserve, ClassHeld int64
 	// How many laptops wait that may take its seats.
 	Waiting int64
-	// Queued are those that have a place in the queue: those that wait, those that are
-	// offered a seat, and those that have lost their connection for a moment.
+	// Queued are laptops of her tenant that have a place in the queue: those that wait, those
+	// that are offered a seat, and those that have lost their connection for a moment. Of
+	// others who have one nothing has to be known but that they wait.
 	Queued int64
 	// TenantBefore and ClassBefore say that people of her tenant wait already, of her class
 	// or one before it, and of her class. What is owed to her tenant, or reserved for her

@@ -135,6 +135,9 @@ func (s *Service) RunQueue(ctx context.Context) error {
 }
 
 func (s *Service) runQueue(ctx context.Context, duty *store.Duty) error {
+	if err := countQueues(ctx, duty, s.Store); err != nil && ctx.Err() == nil {
+		s.Logger.Error("counting who waits for seats", "error", err)
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var recalled time.Time
@@ -162,6 +165,24 @@ func (s *Service) runQueue(ctx context.Context, duty *store.Duty) error {
 		}
 		timer.Reset(dispatchEvery)
 	}
+}
+
+// countedAtOnce is for how many pools it is counted anew who waits, in one transaction: each
+// time the whole queue is gone through.
+const countedAtOnce = 2
+
+// countQueues counts anew who waits, pool by pool.
+func countQueues(ctx context.Context, duty *store.Duty, db *store.Store) error {
+	pools, err := store.Read(ctx, db, (*store.Reader).QueuedPools)
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(pools, countedAtOnce) {
+		if err := duty.Update(ctx, func(tx *store.Writer) error { return tx.CountQueues(part) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dispatch does all that is to be done now, in slices.

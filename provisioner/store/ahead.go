@@ -106,30 +106,15 @@ func (l *ledger) tenantsAhead(p *postgresPen, devices []string) error {
 	if len(tenants) > 0 {
 		for _, t := range tenants {
 			l.rows.entitled[t], l.rows.serving[t] = []string{}, []string{}
-			l.rows.waits[t] = &waitingRow{}
 		}
 		questions = append(questions,
 			ask(scanEntitled, l.keepPool, selectEntitled+`where s.tenant = any($1) and `+forSessions+` order by s.tenant, p.name`, tenants),
 			ask(scanServing, func(s served) { l.keepGateway(s.tenant, s.gateway) },
 				selectServing+`where t.tenant = any($1) order by t.tenant, g.name`, tenants),
-			ask(scanRank, func(v tenantRank) { l.rows.waits[v.tenant][v.rank] = true }, `select t.tenant, r.rank from unnest($1::text[]) t (tenant)
-				cross join (values (0), (1), (2)) r (rank) where exists (select 1 from licence_pool p where p.waiting > 0)
-				and exists (select 1 from seat_queue q where q.tenant = t.tenant and q.rank = r.rank and q.lost_at = 0 and q.offered_until = 0)`, tenants),
 			// The lowest block with room of each tenant on each gateway.
 			ask(scanBlock, func(b blockRow) { l.keepBlock(b) }, selectBlock+`b where tenant = any($1) and used <> -1
 				and not exists (select 1 from address_block lower where lower.gateway = b.gateway and lower.tenant = b.tenant
 					and lower.used <> -1 and lower.block < b.block)`, tenants))
 	}
 	return p.ask(questions...)
-}
-
-// tenantRank is a class of which people of a tenant wait.
-type tenantRank struct {
-	tenant string
-	rank   int
-}
-
-func scanRank(s scanner) (v tenantRank, err error) {
-	err = s.Scan(&v.tenant, &v.rank)
-	return v, err
 }

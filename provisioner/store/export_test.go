@@ -98,6 +98,25 @@ func lines(t *testing.T, o Options, query string, args ...any) string {
 	return strings.Join(list, "\n")
 }
 
+// QueueCounts is what is counted of the queue, by tenant, with each of its pools: places, and of each
+// rank those that wait.
+func QueueCounts(t *testing.T, s *Store) map[string][][4]int64 {
+	t.Helper()
+	counts := make(map[string][][4]int64)
+	if err := s.View(context.Background(), func(tx *Reader) error {
+		_, err := all(tx.q, func(s scanner) (n [4]int64, err error) {
+			var tenant string
+			err = s.Scan(&tenant, &n[0], &n[1], &n[2], &n[3])
+			counts[tenant] = append(counts[tenant], n)
+			return n, err
+		}, `select tenant, queued, waiting_crisis, waiting_control, waiting_ordinary from pool_share order by tenant, pool`)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return counts
+}
+
 // AddAudit appends a record as the version before tenants' chains did.
 func AddAudit(t *testing.T, o Options, r audit.Record) {
 	t.Helper()

@@ -38,7 +38,6 @@ type ledgerRows struct {
 	sessions map[string]*sessionRow // the open one, by device
 	formers  map[string]*formerRow  // addresses, by device
 	places   map[string]*Queued     // in the queue, by device, as read ahead; zero: none
-	waits    map[string]*waitingRow // by tenant
 	entitled map[string][]string    // pools, by tenant
 	pools    map[string]*poolRow
 	shares   map[shareKey]*shareRow
@@ -78,11 +77,11 @@ type (
 		queued, waiting             int64
 		dirty                       bool
 	}
-	// waitingRow says of which classes people of a tenant wait, by rank.
-	waitingRow [3]bool
-	shareRow   struct {
+	shareRow struct {
 		guarantee, protected, held int64
-		reserved                   int64 // of the held ones, those out of reserves
+		reserved                   int64    // of the held ones, those out of reserves
+		queued                     int64    // the tenant's places in the queue
+		waiting                    [3]int64 // of those the ones that wait, by rank
 		dirty                      bool
 	}
 	classRow struct {
@@ -104,7 +103,6 @@ type (
 func newLedgerRows() *ledgerRows {
 	return &ledgerRows{
 		devices: make(map[string]*deviceRow), sessions: make(map[string]*sessionRow), formers: make(map[string]*formerRow), places: make(map[string]*Queued),
-		waits:    make(map[string]*waitingRow),
 		entitled: make(map[string][]string), pools: make(map[string]*poolRow), shares: make(map[shareKey]*shareRow),
 		classes: make(map[classKey]*classRow),
 		serving: make(map[string][]string), gateways: make(map[string]*gatewayRow),
@@ -113,7 +111,7 @@ func newLedgerRows() *ledgerRows {
 }
 
 func (r *ledgerRows) empty() bool {
-	return len(r.devices)+len(r.sessions)+len(r.formers)+len(r.places)+len(r.waits)+len(r.entitled)+len(r.pools)+len(r.shares)+len(r.classes)+
+	return len(r.devices)+len(r.sessions)+len(r.formers)+len(r.places)+len(r.entitled)+len(r.pools)+len(r.shares)+len(r.classes)+
 		len(r.serving)+len(r.gateways)+len(r.blocks)+len(r.partly) == 0
 }
 
@@ -231,7 +229,9 @@ func (l *ledger) flush() error {
 		if r.dirty {
 			change(l, r)
 			r.dirty = false
-			errs = append(errs, l.pen.run(`update pool_share set held = $1, reserved = $2 where pool = $3 and tenant = $4`, r.held, r.reserved, k.pool, k.tenant))
+			errs = append(errs, l.pen.run(`update pool_share set held = $1, reserved = $2, queued = $3,
+				waiting_crisis = $4, waiting_control = $5, waiting_ordinary = $6 where pool = $7 and tenant = $8`,
+				r.held, r.reserved, r.queued, r.waiting[0], r.waiting[1], r.waiting[2], k.pool, k.tenant))
 		}
 	}
 	for name, r := range l.rows.gateways {

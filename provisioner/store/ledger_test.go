@@ -48,7 +48,7 @@ func newQuarter(t *testing.T, s *store.Store) *quarter {
 	update(t, s, func(tx *store.Writer) error {
 		err := tx.PutDirectory(provisioner.Directory{Name: "stadt-ad"})
 		for _, name := range q.tenants {
-			err = errors.Join(err, tx.PutTenant(provisioner.Tenant{Name: name, Directory: "stadt-ad", Policy: provisioner.DefaultPolicy()}))
+			err = errors.Join(err, tx.PutTenant(provisioner.Tenant{Name: name, Directory: "stadt-ad", Policy: provisioner.DefaultPolicy(), Crisis: provisioner.CrisisPlan{CloseOrdinary: true}}))
 		}
 		for i := range q.gateways {
 			err = errors.Join(err, tx.PutGateway(q.gateways[i]), tx.PutPool(q.pools[i]))
@@ -75,7 +75,7 @@ var errOnPurpose = errors.New("fails on purpose")
 // what knows nothing of what openings count in; some of it fails in the end.
 func (q *quarter) step(s *store.Store, rnd *rand.Rand) error {
 	d := q.devices[rnd.IntN(len(q.devices))]
-	fails, detour := rnd.IntN(5) == 0, rnd.IntN(12)
+	fails, detour, queues := rnd.IntN(5) == 0, rnd.IntN(12), rnd.IntN(6)
 	gateway, pool := q.gateways[rnd.IntN(2)], q.pools[rnd.IntN(2)]
 	return s.UpdateAbout(context.Background(), d.ID, func(tx *store.Writer) error {
 		_, err := tx.CloseSessionOf(d.ID, provisioner.CodeSessionClosed)
@@ -126,6 +126,9 @@ func (q *quarter) step(s *store.Store, rnd *rand.Rand) error {
 				}
 			}
 		}
+		if err := queueUp(tx, d, queues); err != nil {
+			return err
+		}
 		if fails {
 			return errOnPurpose
 		}
@@ -133,12 +136,39 @@ func (q *quarter) step(s *store.Store, rnd *rand.Rand) error {
 	})
 }
 
+// queueUp does something about a device's place in the queue, whatever sessions it has.
+func queueUp(tx *store.Writer, d provisioner.Device, what int) error {
+	q, err := tx.InQueue(d.ID)
+	if err != nil && !errors.Is(err, store.ErrNone) {
+		return err
+	}
+	switch {
+	case what == 0:
+		return tx.Enqueue(d.ID, seat.Claim{Tenant: d.Tenant, Person: d.Person, Class: classOf(d)}, "stream")
+	case what == 1 && err == nil:
+		return tx.Dequeue(q)
+	case what == 2 && err == nil:
+		return tx.Lose(q)
+	case what == 3 && classOf(d) == provisioner.PriorityCrisis:
+		began, err := tx.BeginCrisis(d.Tenant, "flood")
+		if err == nil && !began {
+			_, err = tx.EndCrisis(d.Tenant)
+		}
+		return err
+	}
+	return nil
+}
+
+func classOf(d provisioner.Device) provisioner.PriorityClass {
+	return provisioner.PriorityClasses()[d.PublicKey[len(d.PublicKey)-1]%3]
+}
+
 func (*quarter) open(tx *store.Writer, d provisioner.Device, g provisioner.Gateway, pool provisioner.LicencePool) error {
 	index, err := tx.TakeAddress(g.Name, d.Tenant, d.ID, address.Aggregate{V4: g.AggregateV4, V6: g.AggregateV6})
 	if err != nil {
 		return err
 	}
-	class := provisioner.PriorityClasses()[d.PublicKey[0]%3]
+	class := classOf(d)
 	return errors.Join(tx.TakeSeat(pool.Name, d.Tenant, class), tx.NoteAgent(d.ID, fmt.Sprint(tx.Now.UnixNano())), tx.OpenSession(&provisioner.Session{
 		ID: provisioner.NewID(), Device: d.ID, Tenant: d.Tenant, Person: d.Person, Gateway: g.Name, Pool: pool.Name, Class: class,
 		AddressIndex: index, PublicKey: d.PublicKey, Stream: "stream", OpenedAt: tx.Now, RenewedAt: tx.Now, LeaseUntil: tx.Now.Add(provisioner.Lease),
@@ -166,6 +196,7 @@ func (q *quarter) agrees(t *testing.T, s *store.Store) {
 		}
 		used[address] = true
 	}
+	lines := q.lines(t, s)
 	for i, declared := range q.pools {
 		var unused int64
 		for _, v := range declared.Shares {
@@ -181,9 +212,18 @@ func (q *quarter) agrees(t *testing.T, s *store.Store) {
 				Pool: declared.Name, Model: declared.Model, Quantity: declared.At(time.Now()),
 				Held: held[p.Pool], UnusedGuarantee: unused, UnusedReserve: max(0, 4-crisis), Reserve: 4, ClassHeld: crisis,
 				Guarantee: share.Guarantee, Protected: declared.Protected(share.Guarantee), TenantHeld: held[p.Pool+" "+tenant] - held[p.Pool+" reserved "+tenant],
+				Waiting: lines[""].waiting(3), Queued: lines[tenant].queued, TenantBefore: lines[tenant].waiting(1) > 0, ClassBefore: lines[tenant].waiting(1) > 0,
 			}
 			if diff := cmp.Diff(want, p); diff != "" {
 				t.Errorf("%s of %s: %s", p.Pool, tenant, diff)
+			}
+		}
+	}
+	for tenant, counts := range store.QueueCounts(t, s) {
+		l := lines[tenant]
+		for _, n := range counts {
+			if want := [4]int64{l.queued, l.ofRank[0], l.ofRank[1], l.ofRank[2]}; n != want {
+				t.Errorf("of %s are counted %v in the queue, want %v", tenant, n, want)
 			}
 		}
 	}
@@ -197,6 +237,43 @@ func (q *quarter) agrees(t *testing.T, s *store.Store) {
 			t.Errorf("%s: %d addresses taken, want %d", g.Name, taken, want)
 		}
 	}
+}
+
+// lined is who of a tenant has a place in the queue.
+type lined struct {
+	queued int64
+	ofRank [3]int64 // that wait
+}
+
+func (l lined) waiting(ranks int) (n int64) {
+	for _, of := range l.ofRank[:ranks] {
+		n += of
+	}
+	return n
+}
+
+// lines counts places, by tenant; by "" all of them.
+func (q *quarter) lines(t *testing.T, s *store.Store) map[string]lined {
+	t.Helper()
+	lines := make(map[string]lined)
+	for _, d := range q.devices {
+		place, err := store.Read(context.Background(), s, func(tx *store.Reader) (store.Queued, error) { return tx.InQueue(d.ID) })
+		if errors.Is(err, store.ErrNone) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, of := range []string{"", d.Tenant} {
+			l := lines[of]
+			l.queued++
+			if place.Waits() {
+				l.ofRank[place.Class.Rank()]++
+			}
+			lines[of] = l
+		}
+	}
+	return lines
 }
 
 // isWhole holds that every revision has its change.
@@ -214,6 +291,39 @@ func isWhole(t *testing.T, s *store.Store) {
 			}
 			next++
 		}
+	}
+}
+
+// A program of the version before counts less in the queue than this one goes by. It
+// counts anew.
+func TestQueuesAreCountedAnew(t *testing.T) {
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			o := e.make(t)
+			s := open(t, o)
+			q := newQuarter(t, s)
+			for n, d := range q.devices {
+				update(t, s, func(tx *store.Writer) error {
+					if n < len(q.gateways) {
+						return q.open(tx, d, q.gateways[n], q.pools[n])
+					}
+					return queueUp(tx, d, 0)
+				})
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			store.Exec(t, o, `update pool_share set queued = 0, waiting_crisis = 7, waiting_ordinary = -1`)
+			store.Exec(t, o, `update licence_pool set queued = 0`)
+			s = open(t, o)
+			pools := view(t, s, (*store.Reader).QueuedPools)
+			if len(pools) != len(q.pools) {
+				t.Errorf("to be counted are %v", pools)
+			}
+			update(t, s, func(tx *store.Writer) error { return tx.CountQueues(pools) })
+			q.agrees(t, s)
+		})
 	}
 }
 
@@ -235,6 +345,9 @@ func TestTheLedgerAgreesWithTheTables(t *testing.T) {
 				})
 			}
 			group.Wait()
+			for n, d := range q.devices { // and with no pool that is counted anew after them
+				update(t, s, func(tx *store.Writer) error { return queueUp(tx, d, (n+round)%3) })
+			}
 			q.agrees(t, s)
 			isWhole(t, s)
 			if t.Failed() {

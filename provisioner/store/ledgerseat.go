@@ -33,35 +33,13 @@ func (l *ledger) offers(c seat.Claim, now time.Time) ([]seat.Offer, error) {
 	if err != nil {
 		return nil, err
 	}
+	rank := c.Class.Rank()
 	for i := range list {
-		if list[i].Waiting == 0 {
-			continue
-		}
-		waits, err := l.waitsOf(c.Tenant)
-		if err != nil {
-			return nil, err
-		}
-		rank := c.Class.Rank()
-		list[i].ClassBefore, list[i].TenantBefore = waits[rank], slices.Contains(waits[:rank+1], true)
+		waiting := l.rows.shares[shareKey{list[i].Pool, c.Tenant}].waiting
+		list[i].ClassBefore = waiting[rank] > 0
+		list[i].TenantBefore = slices.Max(waiting[:rank+1]) > 0
 	}
 	return list, l.named([]seat.Claim{c}, [][]seat.Offer{list})
-}
-
-// waitsOf says of which classes people of a tenant wait.
-func (l *ledger) waitsOf(tenant string) (*waitingRow, error) {
-	if r := l.rows.waits[tenant]; r != nil {
-		return r, nil
-	}
-	ranks, err := all(l.pen, value[int], `select r.rank from (select 0 as rank union all select 1 union all select 2) r
-		where exists (select 1 from seat_queue q where q.tenant = $1 and q.rank = r.rank and q.lost_at = 0 and q.offered_until = 0)`, tenant)
-	if err != nil {
-		return nil, err
-	}
-	r := read(l, l.rows.waits, tenant, &waitingRow{})
-	for _, rank := range ranks {
-		r[rank] = true
-	}
-	return r, nil
 }
 
 // unnamed is offers without what only matters to who comes now: the named seats that she
@@ -101,7 +79,7 @@ func (l *ledger) offer(pool string, c seat.Claim, now time.Time) (seat.Offer, er
 	return seat.Offer{
 		Pool: pool, Model: p.model, Quantity: p.quantity, Held: p.held, UnusedGuarantee: p.unused, UnusedReserve: p.unusedReserve,
 		Guarantee: s.guarantee, Protected: s.protected, TenantHeld: s.held - s.reserved, Reserve: class.reserve, ClassHeld: class.held,
-		Waiting: p.waiting, Queued: p.queued,
+		Waiting: p.waiting, Queued: s.queued,
 	}, nil
 }
 

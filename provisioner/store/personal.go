@@ -55,7 +55,7 @@ func PersonalTables() []Personal {
 				last_handshake received_bytes sent_bytes reported_handshake reported_received reported_sent reported_clock closed_at closed_why closed_revision key_of ends_at
 				due_at due_until due_why class counted_at counted_bytes active_at idle_at look_at recall`,
 			Whose: `device in ` + herDevices, Forget: `delete from session where device in ` + herDevices},
-		{Table: "seat_queue", Columns: "device tenant person class rank since stream heard_at lost_at offered_pool offered_class offered_until",
+		{Table: "seat_queue", Columns: "device tenant person class rank since stream heard_at lost_at offered_pool offered_class offered_until taken_since taken",
 			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from seat_queue where person = {person} and tenant = {tenant}`},
 		{Table: "static_peer", Columns: "device gateway pool address_index key_version gateway_key",
 			Whose: `device in ` + herDevices, Forget: `delete from static_peer where device in ` + herDevices},
@@ -146,7 +146,7 @@ func ImpersonalTables() map[string]string {
 		"mail_domain":         "domain tenant",
 		"house_rules":         "tenant version german english declared_at",
 		"licence_pool":        "name model seats burst running valid_from valid_until declaration held unused_guarantee unused_reserve queued waiting",
-		"pool_share":          "pool tenant guarantee protected reserved entitled held",
+		"pool_share":          "pool tenant guarantee protected reserved entitled held queued waiting_crisis waiting_control waiting_ordinary",
 		"pool_class":          "pool class reserve held",
 		"pool_day":            "pool day peak peak_at", // numbers of people
 		"gateway":             "name endpoint sessions aggregate_v4 aggregate_v6 masquerade public_key generation joined_at certificate_not_after agent_version open weight site throughput warn_at drain_since drain_by drain_why maintenance_from maintenance_until maintenance_why",

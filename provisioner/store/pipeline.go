@@ -17,6 +17,7 @@ import (
 type pipeline struct {
 	ctx     context.Context
 	conn    *pgx.Conn
+	asked   func(statement string)
 	pending []statement
 	mark    int   // index in pending of the savepoint; -1: it was sent, or there is none
 	lost    error // of a statement from before the savepoint
@@ -28,11 +29,13 @@ type statement struct {
 }
 
 func (p *pipeline) run(query string, args ...any) error {
+	p.asked(query)
 	p.pending = append(p.pending, statement{query, clean(args)})
 	return nil
 }
 
 func (p *pipeline) query(query string, args ...any) (rows, error) {
+	p.asked(query)
 	if len(p.pending) == 0 {
 		r, err := p.conn.Query(p.ctx, query, clean(args)...)
 		return &postgresRows{r, nil}, err
@@ -49,6 +52,7 @@ func (p *pipeline) query(query string, args ...any) (rows, error) {
 }
 
 func (p *pipeline) exec(query string, args ...any) (int64, error) {
+	p.asked(query)
 	if len(p.pending) == 0 {
 		tag, err := p.conn.Exec(p.ctx, query, clean(args)...)
 		return tag.RowsAffected(), err
@@ -93,6 +97,9 @@ func (p *pipeline) send(next statement, more ...question) (pgx.BatchResults, err
 
 // ask sends several queries together and reads their rows in turn.
 func (p *pipeline) ask(list ...question) error {
+	for _, q := range list {
+		p.asked(q.query)
+	}
 	results, err := p.send(statement{list[0].query, list[0].args}, list[1:]...)
 	if err != nil {
 		return err

@@ -98,7 +98,7 @@ type entitlement struct {
 }
 
 const selectEntitled = `select s.tenant, p.name, p.model, p.seats, p.burst, p.running, p.valid_from, p.valid_until, p.held, p.unused_guarantee, p.unused_reserve,
-	p.queued, p.waiting, s.guarantee, s.protected, s.held, s.reserved from pool_share s join licence_pool p on p.name = s.pool `
+	p.queued, p.waiting, s.guarantee, s.protected, s.held, s.reserved, s.queued, s.waiting_crisis, s.waiting_control, s.waiting_ordinary from pool_share s join licence_pool p on p.name = s.pool `
 
 // forSessions is the condition that a share s may give sessions of its tenant seats.
 const forSessions = `s.entitled = 1 and not exists (select 1 from product_pool x where x.tenant = s.tenant and x.pool = s.pool)`
@@ -107,7 +107,8 @@ func scanEntitled(s scanner) (e entitlement, err error) {
 	var from, until int64
 	q := &e.quantity
 	err = s.Scan(&e.tenant, &e.pool, &e.model, &q.Seats, &q.Burst, &q.Running, &from, &until, &e.poolRow.held, &e.unused, &e.unusedReserve,
-		&e.queued, &e.waiting, &e.guarantee, &e.protected, &e.shareRow.held, &e.reserved)
+		&e.poolRow.queued, &e.poolRow.waiting, &e.guarantee, &e.protected, &e.shareRow.held, &e.reserved,
+		&e.shareRow.queued, &e.shareRow.waiting[0], &e.shareRow.waiting[1], &e.shareRow.waiting[2])
 	q.From, q.Until = at(from), at(until)
 	return e, err
 }

@@ -50,6 +50,7 @@ const (
 type postgres struct {
 	config *pgx.ConnConfig
 	pool   *pgxpool.Pool // for views, and for telling
+	asked  func(statement string)
 }
 
 func openPostgres(ctx context.Context, o Options) (*postgres, error) {
@@ -79,7 +80,7 @@ func openPostgres(ctx context.Context, o Options) (*postgres, error) {
 	if err != nil {
 		return nil, withoutDSN(err)
 	}
-	return &postgres{config: c, pool: pool}, nil
+	return &postgres{config: c, pool: pool, asked: o.Asked}, nil
 }
 
 // encrypted has a DSN that says nothing of it demand TLS with a certificate that
@@ -183,7 +184,7 @@ func (e *postgres) view(ctx context.Context, read func(querier) error) error {
 		return fmt.Errorf("taking a connection to read: %w", err)
 	}
 	defer conn.Release() // one that is still in a transaction, or broken, is not used again
-	p := &pipeline{ctx: ctx, conn: conn.Conn(), mark: -1}
+	p := &pipeline{ctx: ctx, conn: conn.Conn(), asked: e.asked, mark: -1}
 	_ = p.run("begin isolation level repeatable read read only")
 	err = read(p)
 	if len(p.pending) > 0 {
@@ -209,7 +210,7 @@ func (e *postgres) pen(ctx context.Context) (pen, error) {
 	if err := shareDatabase(ctx, conn); err != nil {
 		return nil, errors.Join(err, conn.Close(ctx))
 	}
-	return &postgresPen{pipeline: pipeline{ctx: ctx, conn: conn, mark: -1}, cancel: func() {}}, nil
+	return &postgresPen{pipeline: pipeline{ctx: ctx, conn: conn, asked: e.asked, mark: -1}, cancel: func() {}}, nil
 }
 
 func (e *postgres) tell(ctx context.Context, text string) error {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -31,6 +32,7 @@ const (
 
 // sqlite is the engine within the process.
 type sqlite struct {
+	asked   func(statement string)
 	writers *sql.DB
 	readers *sql.DB
 	viewing chan struct{} // one place for each view; preparing needs a connection besides
@@ -45,7 +47,8 @@ type sqlite struct {
 	stmts map[string]*sql.Stmt // of the readers
 }
 
-func openSQLite(ctx context.Context, path string, patience time.Duration) (*sqlite, error) {
+func openSQLite(ctx context.Context, o Options) (*sqlite, error) {
+	path, patience := o.Database, cmp.Or(o.lockTime, lockTime)
 	// Made here, so that nobody else can read it; SQLite gives its other files
 	// the same mode.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -69,7 +72,7 @@ func openSQLite(ctx context.Context, path string, patience time.Duration) (*sqli
 		return nil, errors.Join(err, readers.Close(), writers.Close())
 	}
 	e := &sqlite{
-		writers: writers, readers: readers, checkpoints: checkpoints, viewing: make(chan struct{}, concurrentViews), stmts: make(map[string]*sql.Stmt),
+		asked: o.Asked, writers: writers, readers: readers, checkpoints: checkpoints, viewing: make(chan struct{}, concurrentViews), stmts: make(map[string]*sql.Stmt),
 		due: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -178,6 +181,7 @@ func (e *sqlite) view(ctx context.Context, read func(querier) error) error {
 // needs a connection of its own while those who view hold theirs and wait for
 // it: one at a time, so one more than there are views suffices.
 func (e *sqlite) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	e.asked(query)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if st, ok := e.stmts[query]; ok {
@@ -227,6 +231,7 @@ type pinned struct {
 }
 
 func (p *pinned) prepare(query string) (*sql.Stmt, error) {
+	p.engine.asked(query)
 	if st, ok := p.stmts[query]; ok {
 		return st, nil
 	}

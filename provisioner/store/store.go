@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +29,10 @@ type Options struct {
 	// process or of another one on the same database. It must not block. Nil:
 	// nobody is told.
 	Changed func(Commit)
+	// Asked is told each statement before it runs, of views and of the writer: what one
+	// asks tells how much something costs, whatever else the machine does. It must not
+	// block. Nil: nobody is told.
+	Asked func(statement string)
 	// Logger for what no caller can be told. Nil: slog.Default.
 	Logger *slog.Logger
 
@@ -94,10 +97,13 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func openEngine(ctx context.Context, o Options) (engine, error) {
+	if o.Asked == nil {
+		o.Asked = func(string) {}
+	}
 	if isPostgres(o.Database) {
 		return openPostgres(ctx, o)
 	}
-	return openSQLite(ctx, o.Database, cmp.Or(o.lockTime, lockTime))
+	return openSQLite(ctx, o)
 }
 
 // Close ends the writer after the transaction under way and closes the

@@ -191,6 +191,10 @@ func backOverRest() []string {
 		`alter table tenant drop column crisis_since`,
 		`alter table tenant drop column crisis_reason`,
 		`create index session_end on session (due_until) where closed_at = 0 and due_until > 0`,
+		`alter table pool_share drop column queued`, // 00031_queue_shares.sql
+		`alter table pool_share drop column waiting_crisis`,
+		`alter table pool_share drop column waiting_control`,
+		`alter table pool_share drop column waiting_ordinary`,
 		`drop table seat_queue`, // 00022_queue.sql
 		`alter table licence_pool drop column queued`,
 		`alter table licence_pool drop column waiting`,

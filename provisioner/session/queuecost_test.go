@@ -1,0 +1,103 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
+	"github.com/heimdraht/heimdraht/provisioner/session"
+	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
+)
+
+// asked keeps what is asked of a database.
+type asked struct {
+	mu         sync.Mutex
+	statements []string
+}
+
+func (a *asked) note(statement string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.statements = append(a.statements, statement)
+}
+
+// during gives what is asked while something is done, in an order that does not depend on
+// the one of a map.
+func (a *asked) during(do func()) []string {
+	a.mu.Lock()
+	a.statements = nil
+	a.mu.Unlock()
+	do()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Sorted(slices.Values(a.statements))
+}
+
+// An opening beside 10,000 people of another tenant who wait for seats of the same pool asks
+// the database exactly what one asks beside nobody, and nothing of the queue by itself: what
+// is known of the queue comes with the pool's row and the tenant's share. On PostgreSQL places
+// are read ahead for many openings at once, whether anybody waits or not.
+func TestAQueueCostsNothingToThoseWhoAreNotInIt(t *testing.T) {
+	for _, e := range []struct {
+		name string
+		make func() store.Options
+		most int // statements of an opening, its transaction and what is read before included
+	}{
+		{"sqlite", func() store.Options { return store.Options{Database: filepath.Join(t.TempDir(), "db")} }, 21},
+		{"postgres", func() store.Options {
+			d := postgrestest.New(t)
+			return store.Options{Database: d.DSN, Password: d.Password}
+		}, 22},
+	} {
+		t.Run(e.name, func(t *testing.T) {
+			var a asked
+			o := e.make()
+			o.Asked = a.note
+			w := newWorldOn(t, o, 1000)
+			w.only("10.80.0.0/16", provisioner.LicencePool{
+				Contracts: []provisioner.Contract{{Seats: 1000}},
+				Shares:    []provisioner.PoolShare{{Tenant: "stadt", Guarantee: 900}, {Tenant: "nachbar"}},
+			})
+			s := session.New(session.Options{Store: w.store, Standings: standings{w}, Confirmations: atOnce{}, Keys: keys{}, Logger: w.Logger})
+			w.update(func(tx *store.Writer) error {
+				_, err := tx.PutContact(store.Contact{Gateway: "gw1", Connected: true, ContactAt: time.Now().Add(time.Hour)}, true)
+				return err
+			})
+			opens := func(n int) []string {
+				actor := w.laptopOf("stadt", n)
+				return a.during(func() {
+					if opened, err := s.Open(context.Background(), actor, session.OpenRequest{Stream: "s", Wait: true}); err != nil || opened.Waits {
+						t.Fatal(opened.Waits, err)
+					}
+				})
+			}
+			opens(0) // its block of addresses is made
+			alone := opens(1)
+			w.update(func(tx *store.Writer) (err error) {
+				for n := range 10_000 {
+					err = errors.Join(err, tx.Enqueue(fmt.Sprintf("waits%06d", n), seat.Claim{Tenant: "nachbar"}, "stream"))
+				}
+				return err
+			})
+			beside := opens(2)
+			if !slices.Equal(alone, beside) {
+				t.Errorf("alone it asks\n%s\nbeside a queue\n%s", strings.Join(alone, "\n"), strings.Join(beside, "\n"))
+			}
+			if len(beside) > e.most || len(beside) == 0 {
+				t.Errorf("an opening asks %d statements, more than %d:\n%s", len(beside), e.most, strings.Join(beside, "\n"))
+			}
+			if slices.ContainsFunc(beside, func(q string) bool { return strings.Contains(q, "seat_queue") }) {
+				t.Errorf("it asks of the queue:\n%s", strings.Join(beside, "\n"))
+			}
+		})
+	}
+}
