@@ -51,7 +51,7 @@ func OnDuty(s *Service) (step, end func() error) {
 	}()
 	duty, idle := <-duties, &idleTimes{known: make(map[string]time.Duration)}
 	step = func() error {
-		return errors.Join(s.lookAgain(ctx, duty, time.Now()), s.followIdle(ctx, duty, idle), s.dispatch(ctx, duty), recallLent(ctx, duty, s.Store))
+		return errors.Join(s.lookAgain(ctx, duty, time.Now()), s.followIdle(ctx, duty, idle), s.dispatch(ctx, duty, lookAtQueue), recallLent(ctx, duty, s.Store))
 	}
 	return step, func() error {
 		stop()
@@ -62,34 +62,50 @@ func OnDuty(s *Service) (step, end func() error) {
 // DispatchAll does all that is to be done for who waits, and tells how long the longest of
 // its transactions took.
 func DispatchAll(ctx context.Context, db *store.Store, later time.Duration) (longest time.Duration, err error) {
-	for {
-		do, err := store.Read(ctx, db, func(tx *store.Reader) (step, error) { return nextStep(tx, time.Now().Add(later)) })
+	for again := true; again; {
+		do, err := store.Read(ctx, db, func(tx *store.Reader) (step, error) { return nextStep(tx, time.Now().Add(later), lookAtQueue) })
 		if err != nil || do == nil {
 			return longest, err
 		}
-		for more := true; more; {
-			if err := db.Update(ctx, func(tx *store.Writer) (err error) {
-				tx.Now = tx.Now.Add(later)
-				began := time.Now()
-				more, err = do(tx)
-				longest = max(longest, time.Since(began))
-				return err
-			}); err != nil {
-				return longest, err
-			}
+		if err := db.Update(ctx, func(tx *store.Writer) (err error) {
+			tx.Now = tx.Now.Add(later)
+			began := time.Now()
+			again, err = do(tx)
+			longest = max(longest, time.Since(began))
+			return err
+		}); err != nil {
+			return longest, err
 		}
 	}
+	return longest, nil
 }
 
 // Dispatch does a step of the duty that gives seats to who waits, as if it were so much
 // later, and then, in its transaction, something else.
 func Dispatch(ctx context.Context, db *store.Store, later time.Duration, then func(*store.Writer) error) error {
+	do, err := store.Read(ctx, db, func(tx *store.Reader) (step, error) { return nextStep(tx, time.Now().Add(later), lookAtQueue) })
+	if err != nil {
+		return err
+	}
 	return db.Update(ctx, func(tx *store.Writer) error {
 		tx.Now = tx.Now.Add(later)
-		do, err := nextStep(&tx.Reader, tx.Now)
-		if err == nil && do != nil {
+		var err error
+		if do != nil {
 			_, err = do(tx)
 		}
 		return errors.Join(err, then(tx))
+	})
+}
+
+// FreeIsSeen reports whether a look for free seats alone sees what one at the whole queue
+// does.
+func FreeIsSeen(ctx context.Context, db *store.Store) (bool, error) {
+	return store.Read(ctx, db, func(tx *store.Reader) (bool, error) {
+		whole, err := nextStep(tx, time.Now(), lookAtQueue)
+		if err != nil {
+			return false, err
+		}
+		free, err := nextStep(tx, time.Now(), lookForFree)
+		return (whole == nil) == (free == nil), err
 	})
 }

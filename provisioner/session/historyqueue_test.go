@@ -38,7 +38,9 @@ const (
 type queueState struct {
 	has    [queueDevices]held
 	place  [queueDevices]queuePlace
-	latest int64 // time of a place that was given
+	latest int64      // time of a place that was given
+	looked bool       // the duty has, and gives what it saw next
+	seen   [2][3]bool // of which tenants and ranks the duty, when it looked, saw somebody for whom there is a seat
 }
 
 // queuePlace orders places: by time, and of one millisecond by the laptops' ids.
@@ -99,11 +101,21 @@ func (s *queueState) grants(device int) bool {
 	return s.free(tenant) > 0 && (!waits || s.within(tenant) && !before)
 }
 
-// next is who is to be offered a seat.
+// look is how the duty sees the queue before it gives anything.
+func (s *queueState) look() {
+	s.seen = [2][3]bool{}
+	for d, h := range s.has {
+		if h == heldPlace && s.free(queueTenant(d)) > 0 {
+			s.seen[queueTenant(d)][queueRank(d)] = true
+		}
+	}
+}
+
+// next is who is to be offered a seat, of those whom the duty has seen.
 func (s *queueState) next() (device int, ok bool) {
 	device = -1
 	for d, h := range s.has {
-		if h == heldPlace && s.free(queueTenant(d)) > 0 && (device < 0 || s.before(d, device)) {
+		if h == heldPlace && s.seen[queueTenant(d)][queueRank(d)] && s.free(queueTenant(d)) > 0 && (device < 0 || s.before(d, device)) {
 			device = d
 		}
 	}
@@ -161,8 +173,13 @@ func stepQueue(before, input, output any) (bool, any) {
 		*has = heldNothing
 	case "move":
 		*has = heldOffer
-	case "dispatch":
-		return s.dispatch(out.offered), s
+	case "look":
+		s.look()
+		s.looked = true
+	case "dispatch": // after the look, in a transaction of its own
+		ok := s.looked && s.dispatch(out.offered)
+		s.looked = false
+		return ok, s
 	}
 	return true, s
 }
@@ -240,13 +257,7 @@ func TestHistoriesOfTheQueue(t *testing.T) {
 				if _, more := <-freed; !more {
 					return
 				}
-				h.do(queueDevices, askedQueue{0, "dispatch"}, func() any {
-					told, err := dispatched(list[n%len(list)].sessions, laptops)
-					if err != nil {
-						t.Errorf("giving seats: %v", err)
-					}
-					return told
-				})
+				dispatched(h, list[n%len(list)].sessions, laptops)
 			}
 		}()
 		clients(queueDevices, 40, func(n int, random *rand.Rand) {
@@ -265,9 +276,12 @@ func TestHistoriesOfTheQueue(t *testing.T) {
 	})
 }
 
-// dispatched runs the duty once.
-func dispatched(s *session.Service, laptops []queueing) (told toldQueue, err error) {
-	err = session.Dispatch(context.Background(), s.Store, 0, func(tx *store.Writer) error {
+// dispatched runs the duty once. To look and to give are two steps: who comes in between is
+// passed once by who was there.
+func dispatched(h *history, s *session.Service, laptops []queueing) {
+	var told toldQueue
+	call := time.Since(h.began)
+	err := session.Dispatch(context.Background(), s.Store, 0, func(tx *store.Writer) error {
 		told = toldQueue{}
 		for n := range laptops {
 			q, err := tx.InQueue(laptops[n].actor.ID)
@@ -278,7 +292,12 @@ func dispatched(s *session.Service, laptops []queueing) (told toldQueue, err err
 		}
 		return nil
 	})
-	return told, err
+	answered := time.Since(h.began)
+	if err != nil {
+		h.t.Errorf("giving seats: %v", err)
+	}
+	h.note(queueDevices, askedQueue{0, "look"}, toldQueue{}, call, answered)
+	h.note(queueDevices, askedQueue{0, "dispatch"}, told, call, answered)
 }
 
 // step does one thing that a laptop in its state can do.

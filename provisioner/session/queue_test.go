@@ -61,6 +61,9 @@ func (o *office) close(a provisioner.Actor, s session.Opened) {
 // dispatch does a step of the duty in some time, in whichever process it is.
 func (o *office) dispatch(in time.Duration) {
 	o.t.Helper()
+	if same, err := session.FreeIsSeen(context.Background(), o.at().Store); err != nil || !same {
+		o.t.Errorf("who looks for free seats alone sees what the whole queue shows: %v, %v", same, err)
+	}
 	for range 2 { // what is taken back, and then who gets it
 		if err := session.Dispatch(context.Background(), o.at().Store, in, func(*store.Writer) error { return nil }); err != nil {
 			o.t.Fatal(err)

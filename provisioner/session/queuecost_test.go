@@ -30,8 +30,7 @@ func (a *asked) note(statement string) {
 	a.statements = append(a.statements, statement)
 }
 
-// during gives what is asked while something is done, in an order that does not depend on
-// the one of a map.
+// during gives what is asked while something is done, one after the other.
 func (a *asked) during(do func()) []string {
 	a.mu.Lock()
 	a.statements = nil
@@ -39,7 +38,7 @@ func (a *asked) during(do func()) []string {
 	do()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.Sorted(slices.Values(a.statements))
+	return slices.Clone(a.statements)
 }
 
 // An opening beside 10,000 people of another tenant who wait for seats of the same pool asks
@@ -74,11 +73,12 @@ func TestAQueueCostsNothingToThoseWhoAreNotInIt(t *testing.T) {
 			})
 			opens := func(n int) []string {
 				actor := w.laptopOf("stadt", n)
-				return a.during(func() {
+				// In an order that does not depend on the one of a map.
+				return slices.Sorted(slices.Values(a.during(func() {
 					if opened, err := s.Open(context.Background(), actor, session.OpenRequest{Stream: "s", Wait: true}); err != nil || opened.Waits {
 						t.Fatal(opened.Waits, err)
 					}
-				})
+				})))
 			}
 			opens(0) // its block of addresses is made
 			alone := opens(1)
@@ -100,4 +100,38 @@ func TestAQueueCostsNothingToThoseWhoAreNotInIt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whoever gives a seat reads the whole queue before its transaction: in it, in which nobody
+// else can write, those alone who are next.
+func TestWhoGivesSeatsKeepsOthersWaitingForThoseAlone(t *testing.T) {
+	var a asked
+	w := newWorldOn(t, store.Options{Database: filepath.Join(t.TempDir(), "db"), Asked: a.note}, 1)
+	w.serve("gw1")
+	o := office{world: w, list: []replica{{sessions: w.Service}}}
+	eva := w.laptop(1)
+	evas := o.opens(eva)
+	for n := range 3 {
+		o.waits(w.laptop(2 + n))
+	}
+	o.close(eva, evas)
+	all := a.during(func() { o.dispatch(0) })
+	views, updates := 0, 0
+	writes := false
+	for _, q := range all {
+		switch {
+		case q == "begin immediate":
+			writes = true
+		case q == "commit":
+			writes = false
+		case strings.Contains(q, "with recursive line") && writes:
+			updates++
+		case strings.Contains(q, "with recursive line"):
+			views++
+		}
+	}
+	if views == 0 || updates > 0 {
+		t.Errorf("the whole queue is read %d times in views and %d times in transactions:\n%s", views, updates, strings.Join(all, "\n"))
+	}
+	o.counted(1, 3, 2)
 }

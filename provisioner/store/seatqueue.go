@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -95,6 +96,27 @@ func (r *Reader) QueueHeads() ([]Queued, error) {
 func (r *Reader) QueueHead(tenant string, class provisioner.PriorityClass) (Queued, error) {
 	return one(r.aside(), scanQueued, selectQueued+`where q.tenant = $1 and q.rank = $2 and q.lost_at = 0 and q.offered_until = 0
 		order by q.since, q.device limit 1`, tenant, class.Rank())
+}
+
+// HeadsLike is QueueHeads of the tenants and classes of some alone.
+func (r *Reader) HeadsLike(list []seat.Entry) ([]Queued, error) {
+	var a args
+	pairs := make([]string, len(list))
+	for i, e := range list {
+		pairs[i] = fmt.Sprintf(`(cast(%s as text), %d)`, a.add(e.Tenant), e.Class.Rank())
+	}
+	return all(r.aside(), scanQueued, `with line (tenant, rank) as (values `+strings.Join(pairs, ", ")+`)
+		`+selectQueued+`where q.device in (select (select w.device from seat_queue w
+			where w.tenant = line.tenant and w.rank = line.rank and w.lost_at = 0 and w.offered_until = 0 order by w.since, w.device limit 1) from line)`, a.list...)
+}
+
+// SeatsWaitedFor reports whether a pool for which somebody waits may have a seat to give: one
+// that nobody holds, or of a kind, or at a time, of which more has to be known. Who
+// waits for what is no pool's any more is not seen by it.
+func (r *Reader) SeatsWaitedFor(now time.Time) (bool, error) {
+	n, err := one(r.aside(), value[int64], `select count(*) from licence_pool where waiting > 0 and (held < seats + burst or model <> $1 or running = 0
+		or valid_from > $2 or valid_until > 0 and valid_until <= $3)`, string(provisioner.PoolConcurrent), ms(now), ms(now))
+	return n > 0, err
 }
 
 // QueuePositions numbers those who wait, by pool and device, from 1. Who is entitled to
