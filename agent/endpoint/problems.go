@@ -37,6 +37,7 @@ const (
 	CodeNoNetwork       = "no-network"
 	CodeGatewayNotFound = "gateway-not-found"
 	CodeSeatAwaited     = "seat-awaited"
+	CodePlaceRests      = "place-rests"
 	CodeServerSilent    = "server-silent"
 	CodeServerAway      = "server-away"
 	CodeServerErratic   = "server-erratic"

@@ -22,6 +22,7 @@ type place struct {
 	position int64         // from 1; zero: not counted yet
 	wait     time.Duration // zero: nobody can tell
 	kept     time.Duration // for how long the place is kept without a stream
+	rests    bool          // a crisis is closed to her: her turn comes after it
 }
 
 // placeOf reads an order, as far as it is believed.
@@ -33,6 +34,7 @@ func placeOf(m *heimdrahtv1.SessionWaiting) place {
 		position: min(max(m.GetPosition(), 0), maxPosition),
 		wait:     bounded(m.GetExpectedWaitMs(), maxWait),
 		kept:     bounded(m.GetKeptForMs(), maxKept),
+		rests:    m.GetRests(),
 	}
 }
 
@@ -62,6 +64,9 @@ func (e *Endpoint) await(p place) {
 
 // problem is what the person is told while she waits.
 func (p place) problem() *control.Problem {
+	if p.rests {
+		return placeRests(p.kept)
+	}
 	at, until := phrase{}, phrase{", wie lange noch, ist nicht abzusehen", ", and nobody can tell for how long"}
 	if p.position > 0 {
 		n := strconv.FormatInt(p.position, 10)
@@ -89,16 +94,33 @@ func about(d time.Duration) phrase {
 
 // seatAwaited says that all seats are taken and the laptop waits for one.
 func seatAwaited(at, until phrase, kept time.Duration) *control.Problem {
-	german, english := "Sie werden von selbst verbunden, sobald Sie an der Reihe sind.", "You are connected by itself as soon as it is your turn."
-	if kept > 0 {
-		span := about(kept)
-		if kept < 2*time.Minute {
-			span.english = "a " + span.english
-		}
-		german += " Verliert der Laptop das Netz, bleibt Ihre Stelle " + span.german + " erhalten."
-		english += " If the laptop loses its network, your place is kept for " + span.english + "."
-	}
+	hold := keptFor(kept)
 	return &control.Problem{Code: CodeSeatAwaited, Who: control.Nobody,
-		German:  control.Text{Sentence: "Alle Plätze sind belegt. Sie warten auf einen" + at.german + until.german + ".", Next: german},
-		English: control.Text{Sentence: "All seats are taken. You wait for one" + at.english + until.english + ".", Next: english}}
+		German: control.Text{Sentence: "Alle Plätze sind belegt. Sie warten auf einen" + at.german + until.german + ".",
+			Next: "Sie werden von selbst verbunden, sobald Sie an der Reihe sind." + hold.german},
+		English: control.Text{Sentence: "All seats are taken. You wait for one" + at.english + until.english + ".",
+			Next: "You are connected by itself as soon as it is your turn." + hold.english}}
+}
+
+// placeRests says that her place waits for the end of a crisis that is closed to her.
+func placeRests(kept time.Duration) *control.Problem {
+	hold := keptFor(kept)
+	return &control.Problem{Code: CodePlaceRests, Who: control.Nobody,
+		German: control.Text{Sentence: "Ihre Verwaltung arbeitet im Krisenbetrieb: Neue Verbindungen bekommen zurzeit nur Krisenstab und Leitstelle. Ihre Stelle in der Reihe bleibt Ihnen.",
+			Next: "Nichts zu tun: Endet der Krisenbetrieb, geht es an dieser Stelle weiter, und Sie werden von selbst verbunden, sobald Sie an der Reihe sind. Werden Sie jetzt gebraucht, wenden Sie sich an Ihre Vorgesetzten." + hold.german},
+		English: control.Text{Sentence: "Your administration is in crisis mode: only the crisis team and the control room get new connections now. Your place in the queue stays yours.",
+			Next: "Nothing to do: when the crisis mode ends the queue goes on with you in your place, and you are connected by itself as soon as it is your turn. If you are needed now, turn to your manager." + hold.english}}
+}
+
+// keptFor says for how long a place is kept without a network.
+func keptFor(kept time.Duration) phrase {
+	if kept <= 0 {
+		return phrase{}
+	}
+	span := about(kept)
+	if kept < 2*time.Minute {
+		span.english = "a " + span.english
+	}
+	return phrase{" Verliert der Laptop das Netz, bleibt Ihre Stelle " + span.german + " erhalten.",
+		" If the laptop loses its network, your place is kept for " + span.english + "."}
 }

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +45,16 @@ func TestWaitingForASeat(t *testing.T) {
 	eventually(t, e, "that the control plane is away", func(st Status) bool { return !st.ControlPlane && st.Code != CodeSeatAwaited && st.QueuePosition == 0 })
 	s.Restart()
 	eventually(t, e, "that it waits again", at(0))
+
+	resting := waitingOrder(0, 0)
+	resting.GetWaiting().Rests = true
+	s.Order(resting)
+	st = eventually(t, e, "that its place rests", func(st Status) bool { return st.Code == CodePlaceRests })
+	if st.QueuePosition != 0 || !strings.HasPrefix(st.Sentence, "Ihre Verwaltung arbeitet im Krisenbetrieb") || !strings.Contains(st.Next, "geht es an dieser Stelle weiter") {
+		t.Errorf("said %+v", st)
+	}
+	s.Order(waitingOrder(1, 0))
+	eventually(t, e, "its place after the crisis", at(1))
 
 	// A person who asks again loses nothing, and hears at once if the stream is dead.
 	before := len(s.Seen().Openings)

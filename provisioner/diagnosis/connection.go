@@ -35,6 +35,9 @@ func (f Facts) licence() Link {
 	if len(f.Pools) == 0 {
 		return l.wrong(words{"keine hinterlegt", "none on record"}, NoLicence)
 	}
+	if f.Rests {
+		return l.refused(words{"wartet auf einen Platz; die Stelle ruht im Krisenbetrieb", "waits for a seat; its place rests in the crisis mode"}, provisioner.Refuse(provisioner.CodeCrisisMode))
+	}
 	if f.Waits {
 		position := same(strconv.FormatInt(max(f.Position, 1), 10))
 		return l.wrong(words{"wartet auf einen Platz, an Stelle ", "waits for a seat, place "}.with(position), SeatAwaited, fill{"position", position})

@@ -36,6 +36,8 @@ type Facts struct {
 	Pools []seat.Offer
 	// Waits: the device is connected and waits for a seat.
 	Waits bool
+	// Rests: its place waits for the end of a crisis that is closed to her.
+	Rests bool
 	// Position is where it stands among those who wait, from 1; zero: a seat is held for it.
 	Position int64
 	// Gateways that serve the tenant, and the one of the session.

@@ -110,6 +110,7 @@ func faults() []fault {
 		{"certificate expired", func(f *diagnosis.Facts) { f.Device.CertificateNotAfter = f.Now }, diagnosis.CertificateExpired, false},
 		{"house rules unread", func(f *diagnosis.Facts) { f.Tenant.HouseRules.Version, f.RulesUnread = "2", true }, diagnosis.RulesUnread, false},
 		{"no licence", func(f *diagnosis.Facts) { f.Pools = nil }, diagnosis.NoLicence, false},
+		{"waits while a crisis is closed to her", func(f *diagnosis.Facts) { f.Waits, f.Rests, f.Pools[0].Held = true, true, 10 }, provisioner.CodeCrisisMode, false},
 		{"contract over", func(f *diagnosis.Facts) { f.Pools[0].Quantity = provisioner.Quantity{} }, diagnosis.LicenceOver, false},
 		{"no seat", func(f *diagnosis.Facts) { f.Pools[0].Held = 10 }, diagnosis.NoSeat, false},
 		{"waits for a seat", func(f *diagnosis.Facts) { f.Waits, f.Position, f.Pools[0].Held = true, 3, 10 }, diagnosis.SeatAwaited, false},

@@ -280,7 +280,8 @@ func readQueue(tx *store.Reader, f *diagnosis.Facts) error {
 	for i := range f.Pools {
 		f.Pools[i].Own = f.Pools[i].Pool == place.Pool // a seat of it is held for her
 	}
-	if f.Waits = place.Waits() || place.Rests; !f.Waits {
+	f.Rests = place.Rests && place.LostAt.IsZero()
+	if f.Waits = place.Waits() || f.Rests; !f.Waits || f.Rests {
 		return nil
 	}
 	positions, err := tx.QueuePositions()

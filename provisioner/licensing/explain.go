@@ -65,6 +65,11 @@ func (e *Explained) explain(tx *store.Reader, found store.FoundPerson, everywher
 		e.Steps = append(e.Steps, seat.Step{Against: true, German: "Sie hat zurzeit keinen Zugang; heimdraht why sagt, warum.", English: "She has no access at present; heimdraht why says why."})
 	}
 	claim := seat.Claim{Tenant: found.Tenant, Person: found.Person.ID, Class: tenant.ClassOf(standing.Groups)}
+	if tenant.ClosedTo(claim.Class) {
+		e.Steps = append(e.Steps, seat.Step{Against: true,
+			German:  "Ihre Verwaltung ist im Krisenbetrieb: Neue Verbindungen bekommen nur Krisenstab und Leitstelle, zu denen sie nicht gehört.",
+			English: "Her tenant is in crisis mode: only the crisis team and the control room, to which she does not belong, get new connections."})
+	}
 	offers, err := tx.Offers(claim, now)
 	if err != nil {
 		return fmt.Errorf("reading the licence pools: %w", err)
@@ -122,6 +127,8 @@ func (e *Explained) addHeld(tx *store.Reader, found store.FoundPerson, offers []
 			e.Pool = place.Pool
 			returned(place.Pool, place.Paid)
 			say(place.Pool, "Für %s ist ein Platz bereitgehalten.", "A seat is held for %s.", d.Name)
+		case place.LostAt.IsZero() && place.Rests:
+			say("", "%s wartet auf einen Platz; die Stelle ruht, bis der Krisenbetrieb endet, und bleibt ihr.", "%s waits for a seat; its place rests until the crisis mode ends, and stays hers.", d.Name)
 		case place.LostAt.IsZero():
 			for i := range offers {
 				offers[i].Waiting--

@@ -345,6 +345,15 @@ func TestExplainWhatSheHasAlready(t *testing.T) {
 		w.update(func(tx *store.Writer) error { return tx.Enqueue(d.ID, claim, "s") })
 		told("nb-1 waits for a seat.", "What is free yet is guaranteed to others or reserved for others.", "She gets no seat now")
 		w.update(func(tx *store.Writer) error {
+			tenant, err := tx.Tenant("dorf")
+			tenant.Crisis.CloseOrdinary = true
+			_, begun := tx.BeginCrisis("dorf", "flood")
+			return errors.Join(err, begun, tx.PutTenant(tenant))
+		})
+		told("Her tenant is in crisis mode", "nb-1 waits for a seat; its place rests until the crisis mode ends, and stays hers.")
+		w.update(func(tx *store.Writer) error { _, err := tx.EndCrisis("dorf"); return err })
+		told("nb-1 waits for a seat.")
+		w.update(func(tx *store.Writer) error {
 			q, err := tx.InQueue(d.ID)
 			return errors.Join(err, tx.FreeSeat("vpn", "stadt", provisioner.PriorityOrdinary), tx.OfferSeat(q, "vpn", tx.Now.Add(time.Minute)))
 		})

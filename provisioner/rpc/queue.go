@@ -30,12 +30,12 @@ func (w *waiting) end() {
 }
 
 // wait tells the laptop that it waits, and follows its place.
-func (a *attachment) wait(r session.OpenRequest) error {
+func (a *attachment) wait(r session.OpenRequest, place session.Place) error {
 	a.session = ""
 	a.reports.end() // of the one that it had
 	if a.waiting == nil {
 		r.Resume = ""
-		a.waiting = &waiting{Waiter: a.sessions.Await(a.actor.ID), request: r}
+		a.waiting = &waiting{Waiter: a.sessions.Await(a.actor.ID, place), request: r}
 	}
 	a.waiting.told = a.waiting.Place()
 	return a.tellPlace()
@@ -44,7 +44,7 @@ func (a *attachment) wait(r session.OpenRequest) error {
 func (a *attachment) tellPlace() error {
 	place := a.waiting.told
 	order := &heimdrahtv1.SessionWaiting{Position: place.Position, KeptForMs: session.PlaceKept.Milliseconds(),
-		ReturnWithinMs: a.streams.returnWithin().Milliseconds()}
+		ReturnWithinMs: a.streams.returnWithin().Milliseconds(), Rests: place.Rests}
 	if place.Wait > 0 {
 		wait := place.Wait.Milliseconds()
 		order.ExpectedWaitMs = &wait
@@ -62,7 +62,7 @@ func (a *attachment) lookAtQueue(ctx context.Context) error {
 		return a.openAs(ctx, a.waiting.request)
 	}
 	place := a.waiting.Place()
-	if place == a.waiting.told { // none: it is not counted, as while a crisis is closed to her
+	if place == a.waiting.told {
 		return nil
 	}
 	a.waiting.told = place

@@ -88,3 +88,41 @@ func TestALaptopWaitsForASeat(t *testing.T) {
 		}
 	}
 }
+
+// Who waits while a crisis begins that is closed to her is told so at once, also when she
+// asks again, and of her place when it is over.
+func TestACrisisIsToldToWhoWaits(t *testing.T) {
+	d := provisionertest.Declaration()
+	d.LicencePools[0].Contracts[0].Seats = 1
+	d.Tenants[0].Priority = &heimdrahtv1.PriorityGroups{Crisis: provisionertest.GroupDN("Helpdesk")}
+	d.Tenants[0].Crisis = &heimdrahtv1.CrisisPlan{CloseOrdinary: true}
+	s := provisionertest.StartWith(t, provisionertest.Options{Declaration: d, People: 2})
+	s.JoinGateway("gw1").Run()
+	has, second := s.Enrol(provisionertest.Login(0), "SN1"), s.Enrol(provisionertest.Login(1), "SN2")
+	open(t, s.Attach(t.Context(), has))
+	breaks, cut := context.WithCancel(t.Context())
+	seconds := waits(breaks, t, s, second)
+	told(t, seconds, "the place", at(1))
+
+	admin := provisionertest.As(t.Context(), s.Login(provisionertest.Tenant, provisionertest.Admin))
+	crisis := func(begin bool) {
+		t.Helper()
+		if _, err := heimdrahtv1.NewAdminServiceClient(s.Dial(nil)).SwitchCrisis(admin, &heimdrahtv1.SwitchCrisisRequest{Tenant: provisionertest.Tenant, On: begin, Reason: "flood"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rests := func(m *heimdrahtv1.AttachResponse) bool {
+		w := m.GetWaiting()
+		return w.GetRests() && w.GetPosition() == 0 && w.ExpectedWaitMs == nil
+	}
+	crisis(true)
+	told(t, seconds, "that the place rests", rests)
+	cut()
+	again := s.Attach(t.Context(), second)
+	answer, err := provisionertest.Open(again, "")
+	if err != nil || !rests(answer) {
+		t.Errorf("who comes back is told %v, %v", answer, err)
+	}
+	crisis(false)
+	told(t, again, "the place again", at(1))
+}

@@ -185,7 +185,7 @@ func (a *attachment) openAs(ctx context.Context, r session.OpenRequest) error {
 		return err
 	}
 	if opened.Waits {
-		return a.wait(r)
+		return a.wait(r, opened.Place)
 	}
 	a.waiting.end()
 	a.waiting = nil

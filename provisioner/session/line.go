@@ -23,6 +23,7 @@ const (
 type Place struct {
 	Position int64         // from 1; zero: not counted yet
 	Wait     time.Duration // until her turn, as seats came free lately; zero: nobody can tell
+	Rests    bool          // a crisis is closed to her: she goes on when it is over, and has no position until then
 }
 
 // line is the streams of this replica that wait for a seat.
@@ -45,11 +46,11 @@ type Waiter struct {
 	place  Place
 }
 
-// Await begins to follow the place of a device. Of several of one device the last one
-// is told.
-func (s *Service) Await(device string) *Waiter {
+// Await begins to follow the place of a device, from where it stands as far as is known. Of
+// several of one device the last one is told.
+func (s *Service) Await(device string, place Place) *Waiter {
 	c := make(chan struct{}, 1)
-	w := &Waiter{C: c, c: c, line: &s.line, device: device}
+	w := &Waiter{C: c, c: c, line: &s.line, device: device, place: place}
 	s.line.mu.Lock()
 	s.line.waiters[device] = w
 	s.line.mu.Unlock()
@@ -174,8 +175,15 @@ func (c *counter) places(ctx context.Context, now time.Time) (map[string]Place, 
 		}
 		for pool, list := range positions {
 			for device, position := range list {
-				places[device] = places[device].sooner(Place{position, c.freed[pool].Wait(position)})
+				places[device] = places[device].sooner(Place{Position: position, Wait: c.freed[pool].Wait(position)})
 			}
+		}
+		resting, err := tx.QueueResting()
+		if err != nil {
+			return fmt.Errorf("reading whose place rests: %w", err)
+		}
+		for _, device := range resting {
+			places[device] = Place{Rests: true}
 		}
 		return nil
 	})

@@ -78,6 +78,7 @@ func waitsOn(err error) bool {
 // one without a place that is refused for something else than a seat.
 func (s *Service) enqueue(ctx context.Context, actor provisioner.Actor, r OpenRequest, claim seat.Claim, refusal error) (Opened, error) {
 	s.again.note(actor.ID, time.Now())
+	var place Place
 	err := s.Store.UpdateAbout(ctx, actor.ID, func(tx *store.Writer) error {
 		device, err := tx.OwnDevice(actor)
 		if err != nil {
@@ -99,9 +100,14 @@ func (s *Service) enqueue(ctx context.Context, actor provisioner.Actor, r OpenRe
 		if err := tx.Enqueue(device.ID, claim, r.Stream); err != nil {
 			return fmt.Errorf("taking a place in the queue: %w", err)
 		}
+		q, err := tx.InQueue(device.ID)
+		if err != nil {
+			return fmt.Errorf("reading the place in the queue: %w", err)
+		}
+		place.Rests = q.Rests
 		return tx.NoteAgent(device.ID, r.AgentVersion)
 	})
-	return Opened{Waits: err == nil}, err
+	return Opened{Waits: err == nil, Place: place}, err
 }
 
 // Turn reports whether a stream that waits should ask for its session again: a seat is

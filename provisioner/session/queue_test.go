@@ -304,7 +304,7 @@ func TestTheQueueMoves(t *testing.T) {
 		o.waits(ada)
 		time.Sleep(time.Second)
 		o.waits(kurt)
-		adas, kurts := w.Await(ada.ID), w.Await(kurt.ID)
+		adas, kurts := w.Await(ada.ID, session.Place{}), w.Await(kurt.ID, session.Place{})
 		defer adas.Close()
 		defer kurts.Close()
 		<-kurts.C

@@ -113,6 +113,8 @@ type Opened struct {
 	Site    string // the tenant's
 	// Waits: there is no session yet; the device has a place in the queue for a seat.
 	Waits bool
+	// Place is that one as far as is known at once: without a position.
+	Place Place
 
 	epoch string // in which the session was opened
 }

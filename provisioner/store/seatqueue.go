@@ -135,6 +135,11 @@ func (r *Reader) QueuePositions() (map[string]map[string]int64, error) {
 	return seat.Positions(waiting, pools), err
 }
 
+// QueueResting lists the devices whose place rests: a crisis is closed to their people.
+func (r *Reader) QueueResting() ([]string, error) {
+	return all(r.aside(), value[string], `select device from seat_queue where `+waits+` and rank = $1`, rankRests)
+}
+
 // poolsWaited lists, of each tenant, the pools to which it is entitled and for whose
 // seats somebody waits.
 func (r *Reader) poolsWaited() (map[string][]seat.Entitled, error) {

@@ -905,8 +905,11 @@ type SessionWaiting struct {
 	KeptForMs int64 `protobuf:"varint,3,opt,name=kept_for_ms,json=keptForMs,proto3" json:"kept_for_ms,omitempty"`
 	// As in SessionOpened.
 	ReturnWithinMs int64 `protobuf:"varint,4,opt,name=return_within_ms,json=returnWithinMs,proto3" json:"return_within_ms,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The tenant is in a crisis mode that is closed to her (crisis-mode): the place rests
+	// until that is over, and goes on where it stood. Until then there is no position.
+	Rests         bool `protobuf:"varint,5,opt,name=rests,proto3" json:"rests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionWaiting) Reset() {
@@ -965,6 +968,13 @@ func (x *SessionWaiting) GetReturnWithinMs() int64 {
 		return x.ReturnWithinMs
 	}
 	return 0
+}
+
+func (x *SessionWaiting) GetRests() bool {
+	if x != nil {
+		return x.Rests
+	}
+	return false
 }
 
 // SessionEnding says that policy ends the session before long. As `ending`, the laptop opens
@@ -1483,12 +1493,13 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\x0eGatewayUnheard\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n" +
-	"\tspread_ms\x18\x02 \x01(\x03R\bspreadMs\"\xba\x01\n" +
+	"\tspread_ms\x18\x02 \x01(\x03R\bspreadMs\"\xd0\x01\n" +
 	"\x0eSessionWaiting\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x03R\bposition\x12-\n" +
 	"\x10expected_wait_ms\x18\x02 \x01(\x03H\x00R\x0eexpectedWaitMs\x88\x01\x01\x12\x1e\n" +
 	"\vkept_for_ms\x18\x03 \x01(\x03R\tkeptForMs\x12(\n" +
-	"\x10return_within_ms\x18\x04 \x01(\x03R\x0ereturnWithinMsB\x13\n" +
+	"\x10return_within_ms\x18\x04 \x01(\x03R\x0ereturnWithinMs\x12\x14\n" +
+	"\x05rests\x18\x05 \x01(\bR\x05restsB\x13\n" +
 	"\x11_expected_wait_ms\"t\n" +
 	"\rSessionEnding\x12\x1d\n" +
 	"\n" +
