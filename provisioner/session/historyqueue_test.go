@@ -156,12 +156,10 @@ func stepQueue(before, input, output any) (bool, any) {
 		ok := s.grants(in.device)
 		*has = heldSession
 		return ok, s
-	case "refused":
-		return !s.grants(in.device), s
-	case "wait": // after the refusal, in a transaction of its own
-		ok := out.place == s.place[in.device]
+	case "wait":
+		ok := !s.grants(in.device) && out.place == s.place[in.device]
 		if *has == heldNothing || *has == heldSession {
-			ok = out.place.since >= s.latest
+			ok = !s.grants(in.device) && out.place.since >= s.latest
 		}
 		*has, s.place[in.device], s.latest = heldPlace, out.place, max(s.latest, out.place.since)
 		return ok, s
@@ -344,8 +342,7 @@ func (l *queueing) tell(h *history, what string, do func() error) {
 	})
 }
 
-// ask asks for a session. To be refused and to take a place are two steps, each of
-// which may be before or after what others do.
+// ask asks for a session. To find no seat and to take a place is one step.
 func (l *queueing) ask(h *history, s *session.Service) {
 	call := time.Since(h.began)
 	opened, err := s.Open(h.t.Context(), l.actor, session.OpenRequest{Stream: l.actor.ID, Wait: true})
@@ -364,6 +361,5 @@ func (l *queueing) ask(h *history, s *session.Service) {
 	if err != nil {
 		h.t.Errorf("its place: %v", err)
 	}
-	h.note(l.n, askedQueue{l.n, "refused"}, toldQueue{}, call, answered)
 	h.note(l.n, askedQueue{l.n, "wait"}, toldQueue{place: queuePlace{place.Since.UnixMilli(), l.actor.ID}}, call, answered)
 }

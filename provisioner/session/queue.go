@@ -36,34 +36,60 @@ const (
 
 // takeTurn names the licence pool that gives a device its seat, and takes its place
 // out of the queue with the seat that is held for it. own is the pool of whose seats it
-// has just given one back; empty: none.
-func takeTurn(tx *store.Writer, claim seat.Claim, device, own string) (string, error) {
+// has just given one back; empty: none. Taken says that it has taken something back, which a
+// refusal has to undo.
+func takeTurn(tx *store.Writer, claim seat.Claim, device, own string) (pool string, taken bool, err error) {
 	offers, err := tx.Offers(claim, tx.Now)
 	if err != nil {
-		return "", fmt.Errorf("reading the licence pools: %w", err)
+		return "", false, fmt.Errorf("reading the licence pools: %w", err)
 	}
-	var offered string
+	var place store.Queued
 	if slices.ContainsFunc(offers, func(o seat.Offer) bool { return o.Queued > 0 }) {
 		switch q, err := tx.InQueue(device); {
 		case errors.Is(err, store.ErrNone):
 		case err != nil:
-			return "", fmt.Errorf("reading the queue: %w", err)
+			return "", false, fmt.Errorf("reading the queue: %w", err)
 		default:
-			offered = q.Pool
-			if err := tx.Dequeue(q); err != nil {
-				return "", fmt.Errorf("taking a place out of the queue: %w", err)
-			}
-			if offers, err = tx.Offers(claim, tx.Now); err != nil {
-				return "", fmt.Errorf("reading the licence pools: %w", err)
+			place, taken = q, q.Pool != ""
+			if offers, err = withoutPlace(tx, claim, place); err != nil {
+				return "", taken, err
 			}
 		}
 	}
 	for i := range offers {
 		o := &offers[i]
 		// A named seat is hers as long as it is assigned to her, whatever sessions she has.
-		o.Own = (o.Pool == own || o.Pool == offered) && o.Model != provisioner.PoolNamed
+		o.Own = (o.Pool == own || o.Pool == place.Pool) && o.Model != provisioner.PoolNamed
 	}
-	return chosen(offers)
+	pool, refusal := seat.Choose(offers)
+	if refusal != nil {
+		return "", taken, refusal
+	}
+	if place.Device != "" && !taken {
+		err = dequeue(tx, place)
+	}
+	return pool, taken, err
+}
+
+// withoutPlace is what is offered to who has a place in the queue: as if she had none. A seat
+// that is held for her goes back, to be taken.
+func withoutPlace(tx *store.Writer, claim seat.Claim, place store.Queued) (offers []seat.Offer, err error) {
+	if place.Pool == "" {
+		offers, err = tx.OffersBut(place, claim, tx.Now)
+	} else if err = dequeue(tx, place); err == nil {
+		offers, err = tx.Offers(claim, tx.Now)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the licence pools: %w", err)
+	}
+	return offers, nil
+}
+
+func dequeue(tx *store.Writer, place store.Queued) error {
+	if err := tx.Dequeue(place); err != nil {
+		return fmt.Errorf("taking a place out of the queue: %w", err)
+	}
+	return nil
 }
 
 // waitsOn reports whether who is refused so may wait for a seat: for want of one, or, if she
@@ -73,41 +99,59 @@ func waitsOn(err error) bool {
 	return ok && (refusal.Code == provisioner.CodeNoSeat || refusal.Code == provisioner.CodeCrisisMode)
 }
 
-// enqueue has the calling device wait. One that has a session still, which its laptop
-// may have forgotten, is refused as before: it must not lose that seat by asking. So is
-// one without a place that is refused for something else than a seat.
-func (s *Service) enqueue(ctx context.Context, actor provisioner.Actor, r OpenRequest, claim seat.Claim, refusal error) (Opened, error) {
-	s.again.note(actor.ID, time.Now())
-	var place Place
-	err := s.Store.UpdateAbout(ctx, actor.ID, func(tx *store.Writer) error {
+// enqueue has the calling device wait whose opening was refused when it had begun to take
+// something back, all of which is undone: the former sessions of its laptop, or a seat that was held
+// for it. In between a seat may have come free. Nobody loses by it: the duty gives it to who
+// is next, and she is among them.
+func (s *Service) enqueue(ctx context.Context, actor provisioner.Actor, r OpenRequest, claim seat.Claim, refusal error) (opened Opened, err error) {
+	err = s.Store.UpdateAbout(ctx, actor.ID, func(tx *store.Writer) error {
 		device, err := tx.OwnDevice(actor)
 		if err != nil {
 			return err
 		}
-		switch _, err := tx.OpenSessionOf(device.ID); {
-		case err == nil:
-			return refusal
-		case !errors.Is(err, store.ErrNone):
-			return err
-		}
-		if refused, _ := provisioner.AsRefusal(refusal); refused.Code != provisioner.CodeNoSeat {
-			if _, err := tx.InQueue(device.ID); errors.Is(err, store.ErrNone) {
-				return refusal
-			} else if err != nil {
-				return err
-			}
-		}
-		if err := tx.Enqueue(device.ID, claim, r.Stream); err != nil {
-			return fmt.Errorf("taking a place in the queue: %w", err)
-		}
-		q, err := tx.InQueue(device.ID)
-		if err != nil {
-			return fmt.Errorf("reading the place in the queue: %w", err)
-		}
-		place.Rests = q.Rests
-		return tx.NoteAgent(device.ID, r.AgentVersion)
+		opened, err = takePlace(tx, device, r, claim, refusal)
+		return err
 	})
-	return Opened{Waits: err == nil, Place: place}, err
+	return opened, err
+}
+
+// takePlace has a device wait. One that has a session still, which its laptop
+// may have forgotten, is refused as before: it must not lose that seat by asking. So is
+// one without a place that is refused for something else than a seat, and one that takes
+// its place again and again.
+func takePlace(tx *store.Writer, device provisioner.Device, r OpenRequest, claim seat.Claim, refusal error) (Opened, error) {
+	switch _, err := tx.OpenSessionOf(device.ID); {
+	case err == nil:
+		return Opened{}, refusal
+	case !errors.Is(err, store.ErrNone):
+		return Opened{}, err
+	}
+	had, err := tx.InQueue(device.ID)
+	switch refused, _ := provisioner.AsRefusal(refusal); {
+	case errors.Is(err, store.ErrNone) && refused.Code != provisioner.CodeNoSeat:
+		return Opened{}, refusal
+	case err != nil && !errors.Is(err, store.ErrNone):
+		return Opened{}, err
+	}
+	if again := refuseAgain(had.Taken, tx.Now); again != nil {
+		return Opened{}, again
+	}
+	if err := tx.Enqueue(device.ID, claim, r.Stream); err != nil {
+		return Opened{}, fmt.Errorf("taking a place in the queue: %w", err)
+	}
+	is, err := tx.InQueue(device.ID)
+	if err != nil {
+		return Opened{}, fmt.Errorf("reading the place in the queue: %w", err)
+	}
+	return Opened{Waits: true, Place: Place{Rests: is.Rests}}, tx.NoteAgent(device.ID, r.AgentVersion)
+}
+
+// refuseAgain says that a laptop has to wait before it takes its place again; nil: it need not.
+func refuseAgain(taken seat.Taken, now time.Time) *provisioner.Refusal {
+	if wait := taken.Wait(now); wait > 0 {
+		return provisioner.Refuse(provisioner.CodeTryLater).After(wait)
+	}
+	return nil
 }
 
 // Turn reports whether a stream that waits should ask for its session again: a seat is

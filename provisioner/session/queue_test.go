@@ -17,7 +17,8 @@ import (
 type office struct {
 	*world
 	list []replica
-	next int // the replica asked next
+	next int   // the replica asked next
+	last int64 // the millisecond in which somebody began to wait
 }
 
 // at is the next replica: whoever waits at one is served by any.
@@ -44,8 +45,13 @@ func (o *office) opens(a provisioner.Actor) session.Opened {
 	return opened
 }
 
+// waits has somebody wait, at a time of her own: of places of one millisecond ids decide.
 func (o *office) waits(a provisioner.Actor) {
 	o.t.Helper()
+	for time.Now().UnixMilli() <= o.last {
+		time.Sleep(time.Millisecond) // real: the clock alone tells of the next millisecond
+	}
+	defer func() { o.last = time.Now().UnixMilli() }()
 	if opened := o.ask(a); !opened.Waits {
 		o.t.Fatal("does not wait")
 	}

@@ -75,7 +75,6 @@ type Service struct {
 	servingSince time.Time // RunExpiry moves it on after an interruption
 	clockSet     time.Time // when it last saw that
 	line         line      // those who wait for a seat at this replica
-	again        again     // how often they took their places
 
 	refused atomic.Uint64 // openings, for want of a seat
 	fleet   *fleet
@@ -117,6 +116,7 @@ type Opened struct {
 	Place Place
 
 	epoch string // in which the session was opened
+	asked bool   // whether it may wait was decided with the opening
 }
 
 // Open opens a session for the calling device, or gives the one named in
@@ -135,12 +135,6 @@ func (s *Service) Open(ctx context.Context, actor provisioner.Actor, r OpenReque
 			return opened, err
 		}
 	}
-	if r.Wait {
-		// Before the directory is asked, and nothing is written down for it.
-		if refusal := s.again.refuse(actor.ID, time.Now()); refusal != nil {
-			return Opened{}, refusal
-		}
-	}
 	opened, err := s.open(ctx, actor, r)
 	// When a laptop was switched on outside of its hours is nobody's business.
 	if refusal, ok := provisioner.AsRefusal(err); ok && refusal.Code != provisioner.CodeOutsideHours {
@@ -157,7 +151,7 @@ func (s *Service) Open(ctx context.Context, actor provisioner.Actor, r OpenReque
 }
 
 func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenRequest) (Opened, error) {
-	applicant, standing, err := s.admit(ctx, actor)
+	applicant, standing, err := s.admit(ctx, actor, r.Wait)
 	if err != nil {
 		return Opened{}, err
 	}
@@ -168,7 +162,9 @@ func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenReque
 		switch {
 		case err != nil && len(tried) > 0:
 			return Opened{}, errors.Join(err, s.end(ctx, failed, provisioner.CodeGatewayNotReady))
-		case r.Wait && waitsOn(err):
+		case err == nil && opened.Waits:
+			return opened, nil
+		case r.Wait && waitsOn(err) && !opened.asked:
 			return s.enqueue(ctx, actor, r, claimOf(applicant, standing), err)
 		case err != nil:
 			return Opened{}, err
@@ -198,7 +194,7 @@ func claimOf(a store.Applicant, standing provisioner.Standing) seat.Claim {
 
 // admit asks the directory, outside of any transaction, and decides whether
 // the person may connect at all.
-func (s *Service) admit(ctx context.Context, actor provisioner.Actor) (store.Applicant, provisioner.Standing, error) {
+func (s *Service) admit(ctx context.Context, actor provisioner.Actor, waits bool) (store.Applicant, provisioner.Standing, error) {
 	a, err := store.Read(ctx, s.Store, func(tx *store.Reader) (store.Applicant, error) { return tx.Applicant(actor, closingsAllowed) })
 	if err != nil {
 		return a, provisioner.Standing{}, err
@@ -206,6 +202,9 @@ func (s *Service) admit(ctx context.Context, actor provisioner.Actor) (store.App
 	if wait := closingsWithin - time.Since(a.Closed); wait > 0 {
 		// Before the directory is asked.
 		return a, provisioner.Standing{}, provisioner.Refuse(provisioner.CodeTryLater).After(min(wait, closingsWithin))
+	}
+	if refusal := refuseAgain(a.Taken, time.Now()); refusal != nil && waits {
+		return a, provisioner.Standing{}, refusal // as early, and nothing is written down for it
 	}
 	standing, err := s.Standings.Lookup(ctx, a.Tenant, a.Person)
 	if err != nil {
@@ -255,6 +254,7 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 	standing provisioner.Standing, tried []string,
 ) (opened Opened, err error) {
 	tenant := a.Tenant
+	r.Wait = r.Wait && len(tried) == 0 // it has had a seat: that of the session whose gateway said nothing
 	err = s.Store.UpdateAbout(ctx, actor.ID, func(tx *store.Writer) error {
 		opened = Opened{epoch: tx.Epoch()}
 		ends, refusal := tenant.AdmitsAt(standing, tx.Now)
@@ -265,9 +265,12 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		if err != nil {
 			return err
 		}
+		claim := claimOf(a, standing)
 		if refusal := tenant.OpensInCrisis(standing.Groups); refusal != nil {
-			if connected, err := wasConnected(tx, device); err != nil || !connected {
-				return errors.Join(err, refusal.After(refusal.RetryAfter+spread(refusal)))
+			if connected, err := wasConnected(tx, device); err != nil {
+				return err
+			} else if !connected {
+				return opened.orWaits(tx, device, r, claim, refusal.After(refusal.RetryAfter+spread(refusal)))
 			}
 		}
 		// Its own, and those of others on the same laptop: one is open at a time.
@@ -279,21 +282,27 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 			why = provisioner.CodeGatewayLost
 		}
 		var own string // the pool of which its own had a seat
+		taken := false // something was, which a refusal undoes
 		for _, id := range append([]string{device.ID}, a.Beside...) {
 			former, err := tx.CloseSessionOf(id, why)
 			if err != nil && !errors.Is(err, store.ErrNone) {
 				return fmt.Errorf("closing the former session: %w", err)
 			}
+			taken = taken || err == nil
 			if id == device.ID {
 				own = former.Pool
 				continue
 			}
-			if err := leaveFor(tx, id); err != nil {
+			left, err := leaveFor(tx, id)
+			if err != nil {
 				return err
 			}
+			taken = taken || left
 		}
-		claim := claimOf(a, standing)
-		pool, err := takeTurn(tx, claim, device.ID, own)
+		pool, back, err := takeTurn(tx, claim, device.ID, own)
+		if err != nil && !taken && !back {
+			return opened.orWaits(tx, device, r, claim, err)
+		}
 		if err != nil {
 			return err
 		}
@@ -331,19 +340,30 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 	return opened, err
 }
 
-// leaveFor takes another device on the same laptop out of the queue.
-func leaveFor(tx *store.Writer, device string) error {
+// orWaits has a device wait that is refused before anything was written for its opening,
+// where it wants to and may.
+func (o *Opened) orWaits(tx *store.Writer, device provisioner.Device, r OpenRequest, claim seat.Claim, refusal error) error {
+	if !r.Wait || !waitsOn(refusal) {
+		return refusal
+	}
+	waits, err := takePlace(tx, device, r, claim, refusal)
+	o.Waits, o.Place, o.asked = waits.Waits, waits.Place, true
+	return err
+}
+
+// leaveFor takes another device on the same laptop out of the queue; false: it is in none.
+func leaveFor(tx *store.Writer, device string) (bool, error) {
 	q, err := tx.InQueue(device)
 	if errors.Is(err, store.ErrNone) {
-		return nil
+		return false, nil
 	}
 	if err == nil {
 		err = tx.Dequeue(q)
 	}
 	if err != nil {
-		return fmt.Errorf("taking another one on the laptop out of the queue: %w", err)
+		return false, fmt.Errorf("taking another one on the laptop out of the queue: %w", err)
 	}
-	return nil
+	return true, nil
 }
 
 // wasConnected reports whether a device has a session, or lost it a moment ago to an end
@@ -358,15 +378,6 @@ func wasConnected(tx *store.Writer, device provisioner.Device) (bool, error) {
 	}
 	goesOn := last[0].WhyClosed().RetryAfter > 0 && last[0].ClosedWhy != provisioner.CodeOutsideHours
 	return goesOn && tx.Now.Sub(last[0].ClosedAt) <= provisioner.Lease, nil
-}
-
-// chosen names the licence pool that gives the seat.
-func chosen(offers []seat.Offer) (string, error) {
-	pool, refusal := seat.Choose(offers)
-	if refusal != nil {
-		return "", refusal
-	}
-	return pool, nil
 }
 
 // installed waits for the gateway to say that it has the peer.

@@ -210,7 +210,7 @@ func (s *Service) writeStatic(tx *store.Writer, actor provisioner.Actor, r Stati
 		return session, gateway, err
 	}
 	claim := seat.Claim{Tenant: d.Tenant, Person: d.Person, Class: provisioner.PriorityOrdinary}
-	pool, err := takeTurn(tx, claim, d.ID, own)
+	pool, _, err := takeTurn(tx, claim, d.ID, own)
 	if err != nil {
 		return session, gateway, err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/seat"
 )
 
 const (
@@ -81,6 +82,8 @@ type Applicant struct {
 	// Acknowledged is the version of the tenant's house rules that the person has
 	// acknowledged last; empty: none.
 	Acknowledged string
+	// Taken is how often the device has taken its place in the queue; zero: it has none.
+	Taken seat.Taken
 	// Beside are other people's devices on the same laptop, by id; of those of which
 	// somebody vouches for the serial number, its own among them.
 	Beside []string
@@ -92,13 +95,13 @@ func (r *Reader) Applicant(actor provisioner.Actor, n int) (Applicant, error) {
 	var suspensions, beside int64
 	a, err := one(r.q, func(s scanner) (a Applicant, err error) {
 		var declaration string
-		var closed, crisis int64
+		var closed, crisis, taken int64
 		p := &a.Person
 		if a.Device, err = scanDeviceAnd(s, &suspensions, &p.ID, &p.Directory, &p.StableID, &p.Login, &p.DisplayName, &p.Mail,
-			&declaration, &crisis, &closed, &a.Acknowledged, &beside); err != nil {
+			&declaration, &crisis, &closed, &a.Acknowledged, &beside, &taken, &a.Taken.Times); err != nil {
 			return a, err
 		}
-		a.Closed, a.Tenant.CrisisSince = at(closed), at(crisis)
+		a.Closed, a.Tenant.CrisisSince, a.Taken.Since = at(closed), at(crisis), at(taken)
 		return a, fromJSON(declaration, &a.Tenant)
 	}, `select `+deviceColumns+`, (select count(*) from suspension where device = d.id),
 			p.id, p.directory, p.stable_id, p.login, p.display_name, p.mail, t.declaration, t.crisis_since,
@@ -106,8 +109,9 @@ func (r *Reader) Applicant(actor provisioner.Actor, n int) (Applicant, error) {
 				order by s.closed_revision desc limit 1 offset $1), 0),
 			coalesce((select k.version from acknowledgement k where k.person = d.person and k.tenant = d.tenant order by k.acknowledged_at desc limit 1), ''),
 			(select count(*) from device o where o.tenant = d.tenant and o.serial_number = d.serial_number and o.serial_number <> '' and o.revoked_at = 0
-				and o.serial_by <> '' and d.serial_by <> '')
-		from device d join person p on p.id = d.person join tenant t on t.name = d.tenant where d.id = $2`, n-1, actor.ID)
+				and o.serial_by <> '' and d.serial_by <> ''),
+			coalesce(q.taken_since, 0), coalesce(q.taken, 0)
+		from device d join person p on p.id = d.person join tenant t on t.name = d.tenant left join seat_queue q on q.device = d.id where d.id = $2`, n-1, actor.ID)
 	if err == nil && suspensions > 0 {
 		a.Device, err = withSuspensions(r.q, a.Device)
 	}

@@ -27,15 +27,20 @@ func (l *ledger) poolsOf(tenant string) ([]string, error) {
 	return l.rows.entitled[tenant], nil
 }
 
-// offers gives the pools that somebody is entitled to.
-func (l *ledger) offers(c seat.Claim, now time.Time) ([]seat.Offer, error) {
+// offers gives the pools that somebody is entitled to, as they are without a place of her
+// tenant's in the queue; zero: without none.
+func (l *ledger) offers(c seat.Claim, now time.Time, but Queued) ([]seat.Offer, error) {
 	list, err := l.unnamed(c, now)
 	if err != nil {
 		return nil, err
 	}
 	rank := c.Class.Rank()
 	for i := range list {
-		waiting := l.rows.shares[shareKey{list[i].Pool, c.Tenant}].waiting
+		waiting := l.rows.shares[shareKey{list[i].Pool, c.Tenant}].waiting // a copy
+		if but.Device != "" && but.Waits() && but.Tenant == c.Tenant {
+			waiting[but.Class.Rank()]--
+			list[i].Waiting--
+		}
 		list[i].ClassBefore = waiting[rank] > 0
 		list[i].TenantBefore = slices.Max(waiting[:rank+1]) > 0
 	}

@@ -48,7 +48,13 @@ func declaredPool(q querier, name string) (provisioner.LicencePool, error) {
 // Offers lists the pools that somebody is entitled to, by name, as she meets them
 // at now. Those from which her tenant only still holds seats are not among them.
 func (r *Reader) Offers(c seat.Claim, now time.Time) ([]seat.Offer, error) {
-	return r.anyLedger().offers(c, now)
+	return r.anyLedger().offers(c, now, Queued{})
+}
+
+// OffersBut is Offers as they would be if a place of her tenant were not there: her own,
+// which is not before her.
+func (r *Reader) OffersBut(q Queued, c seat.Claim, now time.Time) ([]seat.Offer, error) {
+	return r.anyLedger().offers(c, now, q)
 }
 
 // PoolOffer is one pool as somebody who is entitled to it meets it at now, whether it gives

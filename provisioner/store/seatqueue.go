@@ -22,6 +22,7 @@ type Queued struct {
 	Pool         string
 	Paid         provisioner.PriorityClass // out of whose reserve it is
 	OfferedUntil time.Time
+	Taken        seat.Taken // how often it was
 }
 
 // Waits reports whether it is one that is to be given a seat.
@@ -36,7 +37,7 @@ func (q Queued) rank() int {
 }
 
 const (
-	selectQueued = `select q.device, q.tenant, q.person, q.class, q.rank, q.since, q.stream, q.heard_at, q.lost_at, q.offered_pool, q.offered_class, q.offered_until from seat_queue q `
+	selectQueued = `select q.device, q.tenant, q.person, q.class, q.rank, q.since, q.stream, q.heard_at, q.lost_at, q.offered_pool, q.offered_class, q.offered_until, q.taken_since, q.taken from seat_queue q `
 	// waits is what an index of seat_queue is for; of those, the ones that are given
 	// seats have a rank below rankRests.
 	waits = `lost_at = 0 and offered_until = 0`
@@ -45,10 +46,10 @@ const (
 )
 
 func scanQueued(s scanner) (q Queued, err error) {
-	var rank, since, heard, lost, until int64
-	err = s.Scan(&q.Device, &q.Tenant, &q.Person, &q.Class, &rank, &since, &q.Stream, &heard, &lost, &q.Pool, &q.Paid, &until)
+	var rank, since, heard, lost, until, taken int64
+	err = s.Scan(&q.Device, &q.Tenant, &q.Person, &q.Class, &rank, &since, &q.Stream, &heard, &lost, &q.Pool, &q.Paid, &until, &taken, &q.Taken.Times)
 	q.Rests = rank == rankRests
-	q.Since, q.HeardAt, q.LostAt, q.OfferedUntil = at(since), at(heard), at(lost), at(until)
+	q.Since, q.HeardAt, q.LostAt, q.OfferedUntil, q.Taken.Since = at(since), at(heard), at(lost), at(until), at(taken)
 	return q, err
 }
 
@@ -199,14 +200,14 @@ func (r *Reader) QueueLost(since time.Time, limit int) ([]Queued, error) {
 	return all(r.aside(), scanQueued, selectQueued+`where q.lost_at > 0 and q.lost_at < $1 order by q.lost_at limit $2`, ms(since), limit)
 }
 
-// Enqueue has a laptop wait for a seat. Who has a place keeps it; a seat that was
-// offered goes back. While the tenant is closed to her in a crisis, her place rests.
+// Enqueue has a laptop wait for a seat, and counts that it takes a place. Who has one keeps it; a
+// seat that was offered goes back. While the tenant is closed to her in a crisis, her place rests.
 func (w *Writer) Enqueue(device string, c seat.Claim, stream string) error {
 	was, err := w.queuedOrNone(device)
 	if err != nil {
 		return err
 	}
-	q := Queued{Entry: seat.Entry{Device: device, Claim: c, Since: w.Now}, Stream: stream, HeardAt: w.Now}
+	q := Queued{Entry: seat.Entry{Device: device, Claim: c, Since: w.Now}, Stream: stream, HeardAt: w.Now, Taken: was.Taken.Again(w.Now)}
 	if was.Device != "" {
 		q.Since = was.Since
 	}
@@ -367,12 +368,14 @@ func (w *Writer) takeOfferBack(q Queued) error {
 // putQueued writes a place and counts it; was is as it was, zero if there was none.
 func (w *Writer) putQueued(was, is Queued) error {
 	touch(w.ledger(), w.ledger().rows.places, is.Device)
-	if err := w.beside().run(`insert into seat_queue (device, tenant, person, class, rank, since, stream, heard_at, lost_at, offered_pool, offered_class, offered_until)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+	if err := w.beside().run(`insert into seat_queue (device, tenant, person, class, rank, since, stream, heard_at, lost_at, offered_pool, offered_class, offered_until, taken_since, taken)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 		on conflict (device) do update set tenant = excluded.tenant, person = excluded.person, class = excluded.class, rank = excluded.rank,
 			since = excluded.since, stream = excluded.stream, heard_at = excluded.heard_at, lost_at = excluded.lost_at,
-			offered_pool = excluded.offered_pool, offered_class = excluded.offered_class, offered_until = excluded.offered_until`,
-		is.Device, is.Tenant, is.Person, string(is.Class), is.rank(), ms(is.Since), is.Stream, ms(is.HeardAt), ms(is.LostAt), is.Pool, string(is.Paid), ms(is.OfferedUntil)); err != nil {
+			offered_pool = excluded.offered_pool, offered_class = excluded.offered_class, offered_until = excluded.offered_until,
+			taken_since = excluded.taken_since, taken = excluded.taken`,
+		is.Device, is.Tenant, is.Person, string(is.Class), is.rank(), ms(is.Since), is.Stream, ms(is.HeardAt), ms(is.LostAt), is.Pool, string(is.Paid), ms(is.OfferedUntil),
+		ms(is.Taken.Since), is.Taken.Times); err != nil {
 		return err
 	}
 	if err := w.noteWaits(was, is); err != nil {

@@ -78,3 +78,23 @@ func TestALaptopThatComesAndGoes(t *testing.T) {
 		}
 	})
 }
+
+// Whichever control planes a laptop takes its place at, it is counted once.
+func TestPlacesAreCountedAtAllReplicas(t *testing.T) {
+	inOffice(t, func(o *office) {
+		o.opens(o.laptop(1))
+		o.opens(o.laptop(2))
+		loop := o.laptop(3)
+		for range 30 {
+			o.waits(loop)
+			if err := o.at().Leave(t.Context(), loop, loop.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, r := range o.list {
+			_, err := r.sessions.Open(t.Context(), loop, session.OpenRequest{Stream: loop.ID, Wait: true})
+			expect(t, err, provisioner.CodeTryLater)
+		}
+		o.counted(2, 1, 0)
+	})
+}
