@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,8 +48,20 @@ func TestGroupsThatNobodyHas(t *testing.T) {
 		return fields
 	}
 	d := region()
-	if list, err := w.Diff(t.Context(), operator(), d); err != nil || len(told(list))+len(has.asked) > 0 {
+	unasked := func(list []tenancy.Difference, why string) (tenants []string) {
+		for _, d := range list {
+			if d.Field == "directory" && strings.Contains(d.After, why) {
+				tenants = append(tenants, d.Kind+" "+d.Name+" "+d.Before)
+			}
+		}
+		return tenants
+	}
+	list, err := w.Diff(t.Context(), operator(), d)
+	if err != nil || len(told(list))+len(has.asked) > 0 {
 		t.Errorf("of a directory that is not declared yet is said %+v, %v", list, err)
+	}
+	if got := unasked(list, "is told by apply once this directory is applied"); len(got) != len(d.Tenants) {
+		t.Errorf("that it cannot be asked yet is said of %v", got)
 	}
 	if list := told(w.applies(t, d)); len(list) > 0 || len(has.asked) == 0 {
 		t.Errorf("all are there, and are told as unknown: %v", list)
@@ -70,8 +83,9 @@ func TestGroupsThatNobodyHas(t *testing.T) {
 		t.Errorf("before (-want +got):\n%s", diff)
 	}
 	has.down = true
-	if list, err := w.Diff(t.Context(), operator(), d); err != nil || len(told(list)) > 0 {
-		t.Errorf("of a directory that does not answer is said %v, %v", told(list), err)
+	if list, err := w.Diff(t.Context(), operator(), d); err != nil || len(told(list)) > 0 ||
+		!slices.Equal(unasked(list, "the directory did not answer"), []string{"tenant stadt " + stadt.Directory}) {
+		t.Errorf("of a directory that does not answer is said %v, %v", list, err)
 	}
 	has.down = false
 	german := operator()
