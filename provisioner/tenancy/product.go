@@ -47,6 +47,9 @@ func (w world) checkProductPools(changes []change) error {
 					return err
 				}
 			}
+			if err := w.checkSharing(v.was.(provisioner.Tenant), now); err != nil {
+				return err
+			}
 			if len(now.Products) > 0 && !w.hasSessionSeats(now) {
 				return invalid(kindTenant, now.Name, "products.licence_pool: ein Lizenzpool eines Produkts gibt keine Plätze für Verbindungen, und einen anderen hat die Verwaltung nicht",
 					"products.licence_pool: a product's licence pool gives sessions no seats, and the tenant has no other one")
@@ -77,6 +80,50 @@ func (w world) checkPoolOf(p provisioner.Product, tenant string) error {
 	return nil
 }
 
+// checkSharing sees that a product's pool is one to all who share it: sessions of a tenant that
+// does not list the product would take its seats. It judges what a change of a tenant makes of
+// that, and names nobody else.
+func (w world) checkSharing(was, now provisioner.Tenant) error {
+	for _, p := range now.Products {
+		if p.LicencePool != "" && !was.CountsPool(p.LicencePool) && w.sharesWithout(p.LicencePool) != "" {
+			return invalid(kindTenant, now.Name, "products.licence_pool: %s nennt %q, den auch Verwaltungen haben, die kein Produkt daraus führen; deren Verbindungen nähmen die Plätze. Alle nennen ihn in einer Datei, oder er ist nur für diese",
+				"products.licence_pool: %s names %q, which tenants share that list no product of it; their sessions would take its seats. Let all of them name it in one file, or share it with these alone", p.Name, p.LicencePool)
+		}
+	}
+	for _, p := range was.Products {
+		if p.LicencePool == "" || now.CountsPool(p.LicencePool) || !slices.Contains(sharers(w.pools[p.LicencePool]), now.Name) {
+			continue
+		}
+		if other, _ := w.productOf(p.LicencePool); other != "" {
+			return invalid(kindTenant, now.Name, "products: der Vorrat %q ist bei anderen Verwaltungen der eines Produkts; ohne %s nähmen Verbindungen seine Plätze. Zuerst ist diese Verwaltung aus dem Vorrat zu nehmen (licence_pools, tenants)",
+				"products: the pool %q is a product's to other tenants; without %s sessions would take its seats. First take this tenant out of the pool (licence_pools, tenants)", p.LicencePool, p.Name)
+		}
+	}
+	return nil
+}
+
+// productOf names a tenant, and its product, that has a pool for it; empty: none has.
+func (w world) productOf(pool string) (tenant, product string) {
+	for _, name := range slices.Sorted(maps.Keys(w.tenants)) {
+		for _, p := range w.tenants[name].Products {
+			if p.LicencePool == pool {
+				return name, p.Name
+			}
+		}
+	}
+	return "", ""
+}
+
+// sharesWithout names a tenant that shares a pool and lists no product of it; empty: none.
+func (w world) sharesWithout(pool string) string {
+	for _, name := range sharers(w.pools[pool]) {
+		if t, ok := w.tenants[name]; ok && !t.CountsPool(pool) {
+			return name
+		}
+	}
+	return ""
+}
+
 // checkPoolChange judges a pool as it is to be by the products of all tenants, of which
 // some shared it before.
 func (w world) checkPoolChange(pool provisioner.LicencePool, before []string) error {
@@ -94,6 +141,12 @@ func (w world) checkPoolChange(pool provisioner.LicencePool, before []string) er
 		case len(t.Products) > 0 && slices.Contains(before, name) && !w.hasSessionSeats(t):
 			return invalid(kindPool, pool.Name, "tenants: die Verwaltung %s hätte nur noch Vorräte für Produkte (products.licence_pool), und die geben keine Plätze für Verbindungen",
 				"tenants: the tenant %s would have pools for products only (products.licence_pool), and those give sessions no seats", name)
+		}
+	}
+	if owner, product := w.productOf(pool.Name); owner != "" {
+		if other := w.sharesWithout(pool.Name); other != "" && !slices.Contains(before, other) {
+			return invalid(kindPool, pool.Name, "tenants: das Produkt %s der Verwaltung %s nennt diesen Vorrat, und %s führt kein Produkt daraus; deren Verbindungen nähmen die Plätze",
+				"tenants: the product %s of the tenant %s names this pool, and %s lists no product of it; its sessions would take the seats", product, owner, other)
 		}
 	}
 	return nil

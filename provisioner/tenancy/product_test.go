@@ -62,7 +62,7 @@ func testAPoolThatAProductNames(t *testing.T, w *world) {
 	meter(&d, 1)
 	d.Tenants[0].Products[0].LicencePool = "citrix"
 	citrix := provisioner.LicencePool{
-		Name: "citrix", Model: provisioner.PoolNamed, Contracts: []provisioner.Contract{{Seats: 3}}, Shares: []provisioner.PoolShare{{Tenant: "dorf"}, {Tenant: "stadt"}},
+		Name: "citrix", Model: provisioner.PoolNamed, Contracts: []provisioner.Contract{{Seats: 3}}, Shares: []provisioner.PoolShare{{Tenant: "stadt"}},
 	}
 	d.Pools = append(d.Pools, citrix)
 	w.applies(t, d)
@@ -74,16 +74,28 @@ func testAPoolThatAProductNames(t *testing.T, w *world) {
 	unfit.TakeBackUnused = 30 * 24 * time.Hour
 	unfitLater.Pools[0].Name, unfitLater.Pools[0].TakeBackUnused = "office", unfit.TakeBackUnused
 	unfitLater.Tenants[0].Products = []provisioner.Product{{Name: "p0", Processes: []string{"writer"}, LicencePool: "office"}}
-	gone := tenancy.Declaration{Pools: []provisioner.LicencePool{without(citrix, "stadt")}}
+	gone := tenancy.Declaration{Pools: []provisioner.LicencePool{citrix}}
+	gone.Pools[0].Shares = []provisioner.PoolShare{{Tenant: "dorf"}}
+	// Shared with one that lists no product of it, whose sessions would take its seats.
+	shared := citrix
+	shared.Shares = []provisioner.PoolShare{{Tenant: "dorf"}, {Tenant: "stadt"}}
+	office := shared
+	office.Name = "office"
+	another := tenancy.Declaration{Tenants: slices.Clone(d.Tenants[:1]), Pools: []provisioner.LicencePool{office}}
+	another.Tenants[0].Products = append(slices.Clone(d.Tenants[0].Products), provisioner.Product{Name: "p1", Processes: []string{"writer"}, LicencePool: "office"})
+	both := tenancy.Declaration{Tenants: slices.Clone(d.Tenants[:2]), Pools: []provisioner.LicencePool{shared}}
+	both.Tenants[1].Products, both.Tenants[1].WorksAgreement = d.Tenants[0].Products, d.Tenants[0].WorksAgreement
 	for name, c := range map[string]struct {
 		d    tenancy.Declaration
 		want string // empty: it is applied
 	}{
+		"one comes that lists no product of it":   {tenancy.Declaration{Pools: []provisioner.LicencePool{shared}}, "licence pool citrix is not valid: tenants: the product p0 of the tenant stadt names this pool, and dorf lists no product of it"},
+		"one shares it that lists no product":     {another, `tenant stadt is not valid: products.licence_pool: p1 names "office", which tenants share that list no product of it`},
+		"both list it":                            {both, ""},
 		"it is for the tenant no longer":          {gone, "licence pool citrix is not valid: tenants: the product p0 of the tenant stadt names this pool"},
 		"its seats would go back unused":          {tenancy.Declaration{Pools: []provisioner.LicencePool{unfit}}, "licence pool citrix is not valid: take_back_unused: the product p0 of the tenant stadt names this pool"},
 		"one is named whose seats go back unused": {unfitLater, `tenant stadt is not valid: products.licence_pool: p0 names "office", whose seats go back`},
 		"the tenant's last other pool goes":       {tenancy.Declaration{Pools: []provisioner.LicencePool{without(d.Pools[0], "stadt")}}, "licence pool vpn is not valid: tenants: the tenant stadt would have pools for products only"},
-		"another tenant goes":                     {tenancy.Declaration{Pools: []provisioner.LicencePool{without(citrix, "dorf")}}, ""},
 	} {
 		_, err := w.Diff(t.Context(), operator(), c.d)
 		refusal, _ := provisioner.AsRefusal(err)
@@ -91,6 +103,15 @@ func testAPoolThatAProductNames(t *testing.T, w *world) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
+	// Who shares a product's pool lists the product as long as others do.
+	w.applies(t, both)
+	drops := tenancy.Declaration{Tenants: slices.Clone(d.Tenants[1:2])}
+	_, err := w.Diff(t.Context(), operator(), drops)
+	if refusal, _ := provisioner.AsRefusal(err); refusal == nil || !strings.Contains(refusal.Error(), `tenant dorf is not valid: products: the pool "citrix" is a product's to other tenants`) {
+		t.Errorf("one drops the product: %v", err)
+	}
+	drops.Pools = []provisioner.LicencePool{citrix}
+	w.applies(t, drops)
 	// Both together can be applied: product and pool.
 	gone.Tenants = slices.Clone(d.Tenants[:1])
 	gone.Tenants[0].Products, gone.Tenants[0].WorksAgreement = nil, provisioner.WorksAgreement{}
