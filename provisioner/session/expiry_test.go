@@ -121,3 +121,55 @@ func TestAPauseOfOursEndsNoSession(t *testing.T) {
 		}
 	})
 }
+
+// What a crash leaves behind holds no seat for longer than a lease after serving resumed: a
+// session whose laptop is gone, and a seat that was kept for a laptop that was moved, and does
+// not come. However long nobody served, nothing ends before that.
+func TestAfterACrashASeatIsFreeWithinALease(t *testing.T) {
+	for _, away := range []time.Duration{0, 30 * time.Second, 2 * time.Hour} {
+		t.Run(away.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 2)
+				w.idle(0)
+				w.serve("gw1")
+				gone, moved := w.laptop(1), w.laptop(2)
+				w.open(gone, session.OpenRequest{Stream: "a"})
+				w.open(moved, session.OpenRequest{Stream: "b"})
+				w.update(func(tx *store.Writer) error {
+					_, err := tx.CloseSessionOf(moved.ID, provisioner.CodeGatewayMoved)
+					return err
+				})
+				time.Sleep(away)
+
+				serving := session.New(session.Options{Store: w.store, Standings: standings{w}, Confirmations: w.contacts, Keys: keys{}, Logger: w.Logger})
+				resumed, gateway := time.Now(), w.serve("gw1")
+				ctx, stop := context.WithCancel(context.Background())
+				ended := make(chan error, 2)
+				go func() { ended <- serving.RunExpiry(ctx) }()
+				go func() { ended <- serving.RunQueue(ctx) }()
+				held := int64(2)
+				for held > 0 && time.Since(resumed) < provisioner.Lease+time.Hour {
+					time.Sleep(5 * time.Second)
+					gateway.Observed(time.Now())
+					var err error
+					if held, err = store.Read(ctx, w.store, func(tx *store.Reader) (int64, error) { return tx.SeatsHeld("vpn") }); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := store.Read(ctx, w.store, func(tx *store.Reader) (provisioner.Session, error) { return tx.OpenSessionOf(gone.ID) }); err != nil && time.Since(resumed) < provisioner.Lease {
+						t.Errorf("the session is gone after %v: %v", time.Since(resumed), err)
+					}
+				}
+				// Who looks does so each some seconds.
+				if took := time.Since(resumed); held > 0 || took > provisioner.Lease+time.Minute {
+					t.Errorf("%d seats are held %v after serving resumed", held, took)
+				}
+				stop()
+				for range 2 {
+					if err := <-ended; err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		})
+	}
+}

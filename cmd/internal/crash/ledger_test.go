@@ -167,6 +167,25 @@ func (c *checker) seats() {
 			c.errorf("%s counts %d seats of %s, and %d sessions and offers hold some", p.tenant, p.held, p.pool, n)
 		}
 	}
+	c.queue()
+}
+
+// queue is counted as it stands, with each pool of a tenant: places, and those that wait.
+func (c *checker) queue() {
+	c.t.Helper()
+	type line struct {
+		pool, tenant                   string
+		queued, waiting, places, waits int64
+	}
+	for _, l := range list(c.t, c.tx, func(r *sql.Rows) (l line, err error) {
+		err = r.Scan(&l.pool, &l.tenant, &l.queued, &l.waiting, &l.places, &l.waits)
+		return l, err
+	}, `select s.pool, s.tenant, s.queued, s.waiting_crisis + s.waiting_control + s.waiting_ordinary, (select count(*) from seat_queue q where q.tenant = s.tenant),
+		(select count(*) from seat_queue q where q.tenant = s.tenant and q.lost_at = 0 and q.offered_until = 0 and q.rank < 3) from pool_share s`) {
+		if l.queued != l.places || l.waiting != l.waits {
+			c.errorf("of %s are counted %d places for %s, of which %d wait; there are %d, and %d do", l.tenant, l.queued, l.pool, l.waiting, l.places, l.waits)
+		}
+	}
 }
 
 // gateways count the sessions that are open on them.
