@@ -26,6 +26,6 @@ func Catalogue() []*control.Problem {
 		driverProblem(&wireguard.DriverError{Problem: wireguard.DriverRefused, Path: "{file}"}), driverProblem(&wireguard.DriverError{Problem: wireguard.DriverForeign, Path: "{file}"}),
 		StateDamaged("{folder}", fill),
 		seatAwaited(phrase{" an Stelle {position}", " at place {position}"}, phrase{", voraussichtlich noch {wait}", ", probably for another {wait}"}, 3*time.Minute),
-		placeRests(3*time.Minute),
+		placeRests(3 * time.Minute),
 	}
 }
