@@ -56,8 +56,8 @@ func (s *Service) dispatch(ctx context.Context, duty *store.Duty, how look) erro
 	return nil
 }
 
-// step is one transaction of what is to be done for the queue. It begins nothing further
-// once it has done so for dispatchTime, and says whether to look again at once.
+// step is one transaction of what is to be done for the queue. It does one thing at least,
+// begins nothing further once it has taken dispatchTime, and says whether to look again at once.
 type step func(*store.Writer) (again bool, err error)
 
 // nextStep is what is to be done first; nil: nothing. To look at the whole queue takes longer
@@ -89,9 +89,13 @@ func nextStep(tx *store.Reader, now time.Time, how look) (step, error) {
 	if err != nil {
 		return nil, err
 	}
-	if hopeless := slices.DeleteFunc(slices.Clone(heads), func(q store.Queued) bool {
-		return !slices.ContainsFunc(waiting, func(w seat.Waiting) bool { return w.Device == q.Device && w.Hopeless() })
-	}); len(hopeless) > 0 {
+	var hopeless []store.Queued
+	for i := range waiting {
+		if waiting[i].Hopeless() {
+			hopeless = append(hopeless, heads[i])
+		}
+	}
+	if len(hopeless) > 0 {
 		return func(tx *store.Writer) (bool, error) { return endHopeless(tx, hopeless) }, nil
 	}
 	first, last := seat.First(waiting, offersAtOnce)
@@ -119,15 +123,12 @@ func takeBack(tx *store.Writer) (again bool, err error) {
 	}
 	lost := make(map[string]bool)
 	for _, q := range append(lapsed, unheard...) {
-		if late() {
-			return true, nil
-		}
 		if lost[q.Device] {
 			continue
 		}
 		lost[q.Device] = true
-		if err := errors.Join(tx.Lose(q), tx.Wake(q)); err != nil {
-			return false, err
+		if err := errors.Join(tx.Lose(q), tx.Wake(q)); err != nil || late() {
+			return err == nil, err
 		}
 	}
 	gone, err := tx.QueueLost(tx.Now.Add(-PlaceKept), takenAtOnce)
@@ -135,11 +136,8 @@ func takeBack(tx *store.Writer) (again bool, err error) {
 		return false, err
 	}
 	for _, q := range gone {
-		if late() {
-			return true, nil
-		}
-		if err := tx.Dequeue(q); err != nil {
-			return false, err
+		if err := tx.Dequeue(q); err != nil || late() {
+			return err == nil, err
 		}
 	}
 	return true, nil

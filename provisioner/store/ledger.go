@@ -74,7 +74,8 @@ type (
 		quantity provisioner.Quantity
 		// unused is what is left of guarantees, unusedReserve of reserves.
 		held, unused, unusedReserve int64
-		queued, waiting             int64
+		waiting                     int64
+		queued                      int64 // places of all; programs of the version before go by it
 		dirty                       bool
 	}
 	shareRow struct {

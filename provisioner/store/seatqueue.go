@@ -414,7 +414,7 @@ func (l *ledger) moveQueue(q Queued, by int64) error {
 // somebody with a place may have seats, by name.
 func (r *Reader) QueuedPools() ([]string, error) {
 	return all(r.q, value[string], `select name from licence_pool where queued <> 0 or waiting <> 0
-		or name in (select s.pool from pool_share s where s.queued <> 0 or s.tenant in (select q.tenant from seat_queue q)) order by name`)
+		or name in (select s.pool from pool_share s where s.queued <> 0 or s.waiting_crisis <> 0 or s.waiting_control <> 0 or s.waiting_ordinary <> 0 or s.tenant in (select q.tenant from seat_queue q)) order by name`)
 }
 
 // CountQueues counts anew who waits for seats of pools. A program of the version before,
@@ -435,7 +435,8 @@ func (w *Writer) countQueue(pool string) error {
 	if err := run(w.q, `update licence_pool set queued = `+places+`), waiting = `+places+` and q.lost_at = 0 and q.offered_until = 0 and q.rank < $1) where name = $2`, rankRests, pool); err != nil {
 		return err
 	}
-	if err := run(w.q, `update pool_share set queued = 0, waiting_crisis = 0, waiting_control = 0, waiting_ordinary = 0 where pool = $1 and queued <> 0`, pool); err != nil {
+	if err := run(w.q, `update pool_share set queued = 0, waiting_crisis = 0, waiting_control = 0, waiting_ordinary = 0
+		where pool = $1 and (queued <> 0 or waiting_crisis <> 0 or waiting_control <> 0 or waiting_ordinary <> 0)`, pool); err != nil {
 		return err
 	}
 	const ofRank = `sum(case when q.lost_at = 0 and q.offered_until = 0 and q.rank = `
