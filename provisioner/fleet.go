@@ -96,6 +96,28 @@ func (g Gateway) Leaving(now time.Time) (Leaving, bool) {
 	}
 }
 
+const (
+	// mostLeaving is how long a session may be left beside the next one at the most, so
+	// that place and address do not stay with a connection which never ends.
+	mostLeaving = 4 * time.Hour
+	// LeastLeaving is the shortest time for which a second session pays.
+	LeastLeaving = 5 * time.Second
+)
+
+// LeavesBy is until when a session may be open beside the next one of its device, on
+// another gateway: no longer than its own gateway is there, and no longer than it might
+// have been by policy. Not ok: there is no time for that.
+func (s Session) LeavesBy(g Gateway, now time.Time) (by time.Time, ok bool) {
+	by = now.Add(mostLeaving)
+	leaving, _ := g.Leaving(now)
+	for _, end := range []time.Time{leaving.By, s.Ending.EndsAt, s.EndsAt} {
+		if !end.IsZero() && end.Before(by) {
+			by = end
+		}
+	}
+	return by, by.Sub(now) >= LeastLeaving
+}
+
 // homeWithin is how long a laptop may take to move where there is more room: it is a
 // wish, after which nothing ends.
 const homeWithin = 24 * time.Hour

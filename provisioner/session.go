@@ -59,6 +59,11 @@ type Session struct {
 	Recall time.Duration
 	LookAt time.Time // when somebody has to look whether it goes on; zero: never
 
+	// LeftAt is since when its device has the next session, on another gateway. While this
+	// one is still open it is leaving: it holds no seat, its lease is not renewed, and
+	// it never outlives the other one. Zero: its device has none beside it.
+	LeftAt time.Time
+
 	ClosedAt       time.Time // zero: open
 	ClosedWhy      Code
 	ClosedRevision int64
@@ -77,6 +82,17 @@ type Usage struct {
 // Static reports whether the session is a static peer's. It has no lease: nobody
 // renews it, and it ends with its device.
 func (s Session) Static() bool { return s.KeyOf != "" }
+
+// Leaving reports whether the session is open beside the present one of its device.
+func (s Session) Leaving() bool { return !s.LeftAt.IsZero() && s.ClosedAt.IsZero() }
+
+// NotAfter is when its gateway drops it without being told; zero: never.
+func (s Session) NotAfter() time.Time {
+	if s.Leaving() && (s.EndsAt.IsZero() || s.LeaseUntil.Before(s.EndsAt)) {
+		return s.LeaseUntil
+	}
+	return s.EndsAt
+}
 
 // Over reports whether the session's own end has come.
 func (s Session) Over(now time.Time) bool { return !s.EndsAt.IsZero() && !now.Before(s.EndsAt) }
@@ -103,6 +119,9 @@ type ExpiryEvidence struct {
 func (s Session) Expired(e ExpiryEvidence) bool {
 	if s.Static() {
 		return false
+	}
+	if s.Leaving() {
+		return !e.Now.Before(s.LeaseUntil) // what its person works in is the other one
 	}
 	if s.Over(e.Now) {
 		return true

@@ -70,6 +70,7 @@ func sessionColumns() []column[*heimdrahtv1.Session] {
 		{"session_id", words{}, func(s *heimdrahtv1.Session) any { return s.GetSessionId() }},
 		{"person_id", words{}, func(s *heimdrahtv1.Session) any { return s.GetPersonId() }},
 		{"device_id", words{"Geräte-ID", "device id"}, func(s *heimdrahtv1.Session) any { return s.GetDeviceId() }},
+		{"leaving", words{}, func(s *heimdrahtv1.Session) any { return s.GetLeaving() }},
 	}
 }
 

@@ -60,7 +60,7 @@ func Keepings() map[string]Keeping {
 			Until: Words{"bis er zurückgegeben wird oder die Zeit um ist", "until it is given back or its time is over"}, Seen: desk, End: goes,
 		},
 		"session": {
-			What:  Words{"Verbindungen: Laptop, Zugangsserver, Adresse im Haus, von wann bis wann, bis wann längstens, warum beendet, letzte Lebenszeichen, Datenmengen, wann zuletzt gearbeitet wurde (nur solange sie offen ist), was die Uhr des Laptops zeigte", "sessions: laptop, gateway, inside address, from when to when, until when at most, why it ended, last signs of life, bytes, when somebody last worked (only while it is open), what the laptop's clock showed"},
+			What:  Words{"Verbindungen: Laptop, Zugangsserver, Adresse im Haus, von wann bis wann, seit wann der Laptop die nächste hat, bis wann längstens, warum beendet, letzte Lebenszeichen, Datenmengen, wann zuletzt gearbeitet wurde (nur solange sie offen ist), was die Uhr des Laptops zeigte", "sessions: laptop, gateway, inside address, from when to when, since when the laptop has the next one, until when at most, why it ended, last signs of life, bytes, when somebody last worked (only while it is open), what the laptop's clock showed"},
 			Why:   Words{"die Verbindung selbst; danach Störungssuche und Aufklärung von Vorfällen", "the connection itself; afterwards finding faults and clearing up incidents"},
 			Until: week,
 			Seen:  Words{"wer gerade verbunden ist: Helpdesk; vergangene: nur einzeln, mit Zweck und Grund, höchstens 20 am Tag, jeder Blick wird protokolliert; deren Mengen und Lebenszeichen: niemand", "who is connected now: helpdesk; past ones: one person at a time, with purpose and reason, 20 a day at most, each look is recorded; their bytes and signs of life: nobody"},

@@ -174,6 +174,9 @@ func fromSession(s *helpdesk.Session) *heimdrahtv1.Session {
 		SessionId: s.ID, DeviceId: s.Device, Tenant: s.Tenant, PersonId: s.Person, PersonName: s.PersonName, DeviceName: s.DeviceName,
 		Gateway: s.Gateway, LeaseUntil: stamp(s.LeaseUntil), Online: s.Online, LicencePool: s.Pool,
 	}
+	if s.Leaving() {
+		out.Leaving, out.LicencePool = true, ""
+	}
 	for _, a := range s.Addresses {
 		out.Addresses = append(out.Addresses, a.Addr().String())
 	}

@@ -46,6 +46,7 @@ type attachment struct {
 	reports reports
 	waiting *waiting // for a seat; nil: it does not
 	gateway gatewayNews
+	leaving string    // the session held besides, until its connections have ended; empty: none
 	idle    time.Time // when that session ends for idleness, as it was told; zero: nothing
 }
 
@@ -167,12 +168,12 @@ func (a *attachment) handle(ctx context.Context, event *heimdrahtv1.AttachReques
 }
 
 func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error {
-	if len(e.GetResume()) > maxID || len(e.GetAgentVersion()) > maxText {
+	if len(e.GetResume()) > maxID || len(e.GetLeaving()) > maxID || len(e.GetAgentVersion()) > maxText {
 		return tooLong()
 	}
 	return a.openAs(ctx, session.OpenRequest{
 		Stream: a.id, Resume: e.GetResume(), AgentVersion: printable(e.GetAgentVersion()), Clock: toTime(e.GetClock()), Wait: e.GetWaits(),
-		GatewaySilent: e.GetGatewaySilent(),
+		GatewaySilent: e.GetGatewaySilent(), Beside: e.GetBeside(), Leaving: e.GetLeaving(),
 	})
 }
 
@@ -189,6 +190,7 @@ func (a *attachment) openAs(ctx context.Context, r session.OpenRequest) error {
 	}
 	a.waiting.end()
 	a.waiting = nil
+	a.leaving = opened.Leaving.ID
 	a.session, a.ending, a.told, a.idle = opened.Session.ID, opened.Session.Ending, provisioner.Ending{}, time.Time{}
 	a.gateway = gatewayNews{session: opened.Session, site: opened.Site}
 	a.reports.begin(ctx, a.metering, opened.Session)
@@ -201,6 +203,7 @@ func (a *attachment) openAs(ctx context.Context, r session.OpenRequest) error {
 		Resumed:        opened.Resumed,
 		ReturnWithinMs: a.streams.returnWithin().Milliseconds(),
 		Metering:       a.reports.opening(),
+		Leaving:        fromLeaving(opened.Leaving),
 	}}}); err != nil {
 		return err
 	}
@@ -240,6 +243,7 @@ func (a *attachment) tellEnding(ctx context.Context) error {
 	if ending != (provisioner.Ending{}) {
 		order.Why = fromRefusal(provisioner.Refuse(ending.Why), a.actor.Language)
 		order.WithinMs = max(time.Until(ending.EndsAt).Milliseconds(), 0)
+		order.Beside = ending == a.gateway.moves && time.Until(ending.EndsAt) >= 2*provisioner.LeastLeaving
 	}
 	return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Ending{Ending: order}})
 }
@@ -317,10 +321,28 @@ func (a *attachment) check(ctx context.Context) error {
 	if refusal, ok := provisioner.AsRefusal(err); ok && !saysNothing(refusal) {
 		return a.closed(a.session, refusal)
 	}
+	if err == nil {
+		err = a.checkLeaving(ctx)
+	}
 	if err == nil && a.waiting != nil {
 		return a.lookAtQueue(ctx)
 	}
 	return err // where nothing could be looked up, the stream ends: the laptop comes back to hear
+}
+
+// checkLeaving looks whether the session that is held besides still stands.
+func (a *attachment) checkLeaving(ctx context.Context) error {
+	if a.leaving == "" {
+		return nil
+	}
+	err := a.sessions.CheckLeaving(ctx, a.actor, a.leaving)
+	refusal, ok := provisioner.AsRefusal(err)
+	if !ok || saysNothing(refusal) {
+		return err
+	}
+	id := a.leaving
+	a.leaving = ""
+	return a.send(closedOrder(id, refusal, a.actor.Language))
 }
 
 // saysNothing tells a refusal that says nothing of the session: it may be open
@@ -349,8 +371,11 @@ func (a *attachment) closed(id string, why *provisioner.Refusal) error {
 
 // leave lets go of a session that is no more.
 func (a *attachment) leave(id string) {
+	if a.leaving == id {
+		a.leaving = ""
+	}
 	if a.session == id {
-		a.session, a.gateway = "", gatewayNews{}
+		a.session, a.leaving, a.gateway = "", "", gatewayNews{}
 		a.reports.end()
 	}
 }
@@ -374,6 +399,13 @@ func endsStream(r *provisioner.Refusal) bool {
 }
 
 func (a *attachment) send(m *heimdrahtv1.AttachResponse) error { return a.stream.Send(m) }
+
+func fromLeaving(s provisioner.Session) *heimdrahtv1.LeavingSession {
+	if s.ID == "" {
+		return nil
+	}
+	return &heimdrahtv1.LeavingSession{SessionId: s.ID, WithinMs: max(time.Until(s.LeaseUntil).Milliseconds(), 0)}
+}
 
 func fromTunnel(t session.Tunnel) *heimdrahtv1.TunnelConfiguration {
 	return &heimdrahtv1.TunnelConfiguration{

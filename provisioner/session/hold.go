@@ -60,16 +60,24 @@ func moveEnd(tx *store.Writer, id string) (*provisioner.Refusal, error) {
 	if ends.Equal(session.EndsAt) {
 		return nil, nil //nolint:nilnil // it goes on as before
 	}
-	return nil, tx.MoveEnd(session, ends)
+	leaving, err := leavingOf(tx, session.Device)
+	if err == nil && leaving.ID != "" {
+		err = tx.MoveEnd(leaving, ends)
+	}
+	return nil, errors.Join(err, tx.MoveEnd(session, ends))
 }
 
-// Close ends a session at its owner's wish. Idempotent.
+// Close ends a session at its owner's wish; with the present one goes the one that it is
+// leaving, which can also end alone. Idempotent.
 func (s *Service) Close(ctx context.Context, actor provisioner.Actor, id string) error {
 	if refusal := provisioner.Allow(actor, provisioner.ActionAttach, provisioner.Object{Device: actor.ID}); refusal != nil {
 		return refusal
 	}
 	return s.Store.Update(ctx, func(tx *store.Writer) error {
 		session, err := tx.OpenSessionOf(actor.ID)
+		if err == nil && session.ID != id {
+			session, err = tx.LeavingSessionOf(actor.ID)
+		}
 		if errors.Is(err, store.ErrNone) || err == nil && session.ID != id {
 			return nil
 		}

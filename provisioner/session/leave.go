@@ -37,6 +37,19 @@ func (s *Service) endLeft(ctx context.Context, duty *store.Duty, now time.Time) 
 	return nil
 }
 
+// endLeftAlone ends sessions that are being left for none.
+func (s *Service) endLeftAlone(ctx context.Context, duty *store.Duty) error {
+	return duty.Update(ctx, func(tx *store.Writer) error {
+		list, err := tx.LeftAlone(closedAtOnce)
+		for _, v := range list {
+			if err == nil {
+				_, err = tx.CloseSession(v, provisioner.CodeSessionElsewhere)
+			}
+		}
+		return err
+	})
+}
+
 // everyRevision is above all there are.
 const everyRevision = 1<<63 - 1
 

@@ -62,6 +62,9 @@ func (s *Service) lookAt(tx *store.Writer, looked time.Time, list []provisioner.
 	}
 	l := looker{Service: s, tx: tx, tenants: make(map[string]provisioner.Tenant), silent: make(map[string]bool), gateways: make(map[string]store.GatewayState)}
 	for _, session := range list {
+		if session.Leaving() {
+			continue // it goes with the present one
+		}
 		tenant, err := known(l.tenants, session.Tenant, tx.Tenant)
 		if err != nil {
 			return fmt.Errorf("reading tenant %s: %w", session.Tenant, err)
@@ -102,6 +105,13 @@ func (l looker) endIdle(tenant provisioner.Tenant, session provisioner.Session) 
 	gateway, err := known(l.gateways, session.Gateway, l.tx.Gateway)
 	if err != nil {
 		return fmt.Errorf("reading gateway %s: %w", session.Gateway, err)
+	}
+	leaving, err := leavingOf(l.tx, session.Device)
+	if err != nil {
+		return err
+	}
+	if leaving.Traffic.ActiveAt.After(session.Traffic.ActiveAt) {
+		session.Traffic.ActiveAt = leaving.Traffic.ActiveAt // she works there still
 	}
 	evidence := provisioner.ExpiryEvidence{Now: l.tx.Now, ServingSince: l.servingSince, ClockSet: l.clockSet, GatewayConnected: gateway.Reachable(l.tx.Now)}
 	idle := session.Idleness(idlePolicy(tenant, session), evidence)

@@ -114,6 +114,9 @@ func (s *Service) runExpiry(ctx context.Context, duty *store.Duty) error {
 		if err := s.endLeft(ctx, duty, now); err != nil && ctx.Err() == nil {
 			s.Logger.Error("moving sessions off gateways that are to be empty", "error", err)
 		}
+		if err := s.endLeftAlone(ctx, duty); err != nil && ctx.Err() == nil {
+			s.Logger.Error("ending sessions that were left for none", "error", err)
+		}
 		if err := s.followIdle(ctx, duty, idle); err != nil && ctx.Err() == nil {
 			s.Logger.Error("looking at sessions after a policy became stricter", "error", err)
 		}
@@ -205,7 +208,10 @@ func (s *Service) expireSome(tx *store.Writer, looked time.Time, list []provisio
 			continue
 		}
 		why := provisioner.CodeSessionExpired
-		if session.Over(tx.Now) {
+		switch {
+		case session.Leaving():
+			why = provisioner.CodeSessionElsewhere
+		case session.Over(tx.Now):
 			why = provisioner.CodeOutsideHours
 		}
 		if _, err := tx.CloseSession(session, why); err != nil {

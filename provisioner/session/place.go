@@ -19,6 +19,8 @@ type wanted struct {
 	tried []string // gateways that have just failed
 	lost  string   // the one that has died with the present session; empty: none
 	only  string   // the one that it must be; empty: any
+	// besides is the one where the session is that it is leaving; empty: none.
+	besides string
 }
 
 // place finds the best gateway for the device, and takes an address there: its
@@ -38,7 +40,7 @@ func place(tx *store.Writer, device provisioner.Device, w wanted) (store.Gateway
 	if err != nil && !errors.Is(err, store.ErrNone) {
 		return store.GatewayState{}, 0, fmt.Errorf("reading the former gateway: %w", err)
 	}
-	verdict := placement.Choose(candidates(gateways, tx.Now), placement.Asker{Site: w.site, Former: former, Avoid: append(slices.Clone(w.tried), w.lost)})
+	verdict := placement.Choose(candidates(gateways, tx.Now), placement.Asker{Site: w.site, Former: former, Avoid: append(slices.Clone(w.tried), w.lost, w.besides)})
 	for _, name := range verdict.Order {
 		g := gateways[slices.IndexFunc(gateways, func(g store.GatewayState) bool { return g.Name == name })]
 		index, err := tx.TakeAddress(g.Name, device.Tenant, device.ID, aggregateOf(g.Gateway))

@@ -6,6 +6,8 @@
 //     row is locked, so that it and a revocation can never both win, no seat
 //     is granted twice and no address either.
 //   - The directory is asked before that, outside of any transaction.
+//   - A device has one session that holds a seat, and besides one at the most that it is
+//     leaving, on another gateway. Nothing is left of it when the other one is closed.
 //   - Of the devices on one laptop, as their serial number tells it, one has a
 //     session: the one that opened last.
 //   - A session is answered as open only when its gateway has said that the
@@ -100,6 +102,10 @@ type OpenRequest struct {
 	Wait         bool      // for a seat, if there is none
 	// GatewaySilent: the gateway of the session to resume answers no probe.
 	GatewaySilent bool
+	// Beside: the laptop can hold the present session beside the next one. Leaving is the
+	// one that it still holds so beside the one to resume; empty: none.
+	Beside  bool
+	Leaving string
 
 	lost string // the gateway that is silent here as well; empty: none
 }
@@ -110,6 +116,8 @@ type Opened struct {
 	Tunnel  Tunnel
 	Resumed bool
 	Site    string // the tenant's
+	// Leaving is the session that the device has besides and is leaving; the zero Session: none.
+	Leaving provisioner.Session
 	// Waits: there is no session yet; the device has a place in the queue for a seat.
 	Waits bool
 	// Place is that one as far as is known at once: without a position.
@@ -274,30 +282,10 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 			}
 		}
 		// Its own, and those of others on the same laptop: one is open at a time.
-		why := provisioner.CodeSessionElsewhere
-		switch {
-		case len(tried) > 0:
-			why = provisioner.CodeGatewayNotReady
-		case r.lost != "":
-			why = provisioner.CodeGatewayLost
-		}
-		var own string // the pool of which its own had a seat
-		taken := false // something was, which a refusal undoes
-		for _, id := range append([]string{device.ID}, a.Beside...) {
-			former, err := tx.CloseSessionOf(id, why)
-			if err != nil && !errors.Is(err, store.ErrNone) {
-				return fmt.Errorf("closing the former session: %w", err)
-			}
-			taken = taken || err == nil
-			if id == device.ID {
-				own = former.Pool
-				continue
-			}
-			left, err := leaveFor(tx, id)
-			if err != nil {
-				return err
-			}
-			taken = taken || left
+		// taken: something was, which a refusal undoes.
+		own, taken, err := makeWay(tx, device, a, r, tried)
+		if err != nil {
+			return err
 		}
 		pool, back, err := takeTurn(tx, claim, device.ID, own)
 		if err != nil && !taken && !back {
@@ -306,7 +294,7 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 		if err != nil {
 			return err
 		}
-		gateway, index, err := place(tx, device, wanted{site: tenant.Site, tried: tried, lost: r.lost})
+		gateway, index, err := placeNext(tx, device, wanted{site: tenant.Site, tried: tried, lost: r.lost})
 		if err != nil {
 			return err
 		}
@@ -334,6 +322,9 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 			return fmt.Errorf("noting the agent's version: %w", err)
 		}
 		opened.Site = tenant.Site
+		if opened.Leaving, err = leavingOf(tx, device.ID); err != nil {
+			return err
+		}
 		opened.Tunnel, err = s.tunnel(opened.Session, gateway.Gateway, tenant, standing)
 		return err
 	})
@@ -402,12 +393,24 @@ func (s *Service) resume(ctx context.Context, actor provisioner.Actor, r OpenReq
 			return err
 		}
 		if !ok {
+			if ok, err = resumeLeft(tx, device.ID, r.Resume); err == nil && ok {
+				ok, err = tx.ResumeSession(r.Resume, device.ID, r.Stream, tx.Now.Add(provisioner.Lease), r.Clock)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if !ok {
 			return endedIdle(tx, device, r.Resume)
 		}
 		if err := tx.NoteAgent(device.ID, r.AgentVersion); err != nil {
 			return err
 		}
-		session, err := tx.Session(r.Resume)
+		session, err := tx.OpenSessionOf(device.ID)
+		if err != nil {
+			return err
+		}
+		leaving, err := keepLeft(tx, device.ID, r.Leaving)
 		if err != nil {
 			return err
 		}
@@ -427,7 +430,7 @@ func (s *Service) resume(ctx context.Context, actor provisioner.Actor, r OpenReq
 			return err
 		}
 		tunnel, err := s.tunnel(session, gateway.Gateway, tenant, standing)
-		opened = Opened{Session: session, Tunnel: tunnel, Resumed: true, Site: tenant.Site}
+		opened = Opened{Session: session, Tunnel: tunnel, Resumed: true, Site: tenant.Site, Leaving: leaving}
 		return err
 	})
 	return opened, err
@@ -459,7 +462,8 @@ func (s *Service) endOf(ctx context.Context, actor provisioner.Actor, why provis
 	})
 }
 
-// end closes a session that is still open.
+// end closes a session that is still open, which its gateway has not installed. The one that
+// the device was leaving for it goes on in its place.
 func (s *Service) end(ctx context.Context, session provisioner.Session, why provisioner.Code) error {
 	return s.Store.UpdateUrgent(context.WithoutCancel(ctx), func(tx *store.Writer) error {
 		now, err := tx.Session(session.ID)
@@ -469,7 +473,14 @@ func (s *Service) end(ctx context.Context, session provisioner.Session, why prov
 		if err != nil {
 			return err
 		}
-		_, err = tx.CloseSession(now, why)
+		leaving, err := leavingOf(tx, session.Device)
+		switch {
+		case err != nil:
+		case leaving.ID != "" && !now.Leaving():
+			err = tx.ReturnTo(leaving, now, why)
+		default:
+			_, err = tx.CloseSession(now, why)
+		}
 		return err
 	})
 }

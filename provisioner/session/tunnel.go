@@ -45,7 +45,7 @@ func (s *Service) Peer(session provisioner.Session, gateway provisioner.Gateway)
 	}
 	return Peer{
 		Session: session.ID, PublicKey: session.PublicKey, PresharedKey: key,
-		AllowedIPs: Addresses(session, gateway), NotAfter: session.EndsAt,
+		AllowedIPs: Addresses(session, gateway), NotAfter: session.NotAfter(),
 	}, nil
 }
 

@@ -55,8 +55,7 @@ func (l *ledger) ahead(devices []string) error {
 				d.device.SuspendedBy = append(d.device.SuspendedBy, v.suspension)
 			}
 		}, selectSuspension+`where device = any($1) order by device, source`, fresh),
-		ask(scanSession, func(s provisioner.Session) { l.rows.sessions[s.Device] = &sessionRow{s, true} },
-			selectSession+openOfAny, fresh),
+		ask(scanSession, l.keepSession, selectSession+heldByAny, fresh),
 		ask(scanFormer, func(f formerAddress) {
 			if r, ok := l.rows.formers[f.device]; ok {
 				r.add(f)
@@ -76,6 +75,14 @@ func (l *ledger) keepDevice(d provisioner.Device) {
 	l.rows.sessions[d.ID] = &sessionRow{}
 	l.rows.formers[d.ID] = &formerRow{addresses: make(map[string]int64)}
 	l.rows.places[d.ID] = &Queued{}
+}
+
+// keepSession keeps an open session that was read, of a device that may be unknown.
+func (l *ledger) keepSession(s provisioner.Session) {
+	if l.rows.sessions[s.Device] == nil {
+		l.rows.sessions[s.Device] = &sessionRow{}
+	}
+	l.rows.sessions[s.Device].keep(s)
 }
 
 // tenantsAhead reads what the tenants of these devices share.

@@ -81,7 +81,7 @@ func Impatient(o Options) Options {
 // Plans tells how PostgreSQL would look for open sessions of one device, and of
 // several.
 func Plans(t *testing.T, o Options) (one, several string) {
-	return lines(t, o, `explain `+selectSession+openOf, "a"), lines(t, o, `explain `+selectSession+openOfAny, []string{"a", "b", "c"})
+	return lines(t, o, `explain `+selectSession+heldBy, "a"), lines(t, o, `explain `+selectSession+heldByAny, []string{"a", "b", "c"})
 }
 
 // Setting tells a setting of the connection that writes, as the server sees it.

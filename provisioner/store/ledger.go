@@ -35,7 +35,7 @@ type appending struct {
 
 type ledgerRows struct {
 	devices  map[string]*deviceRow
-	sessions map[string]*sessionRow // the open one, by device
+	sessions map[string]*sessionRow // the open ones, by device
 	formers  map[string]*formerRow  // addresses, by device
 	places   map[string]*Queued     // in the queue, by device, as read ahead; zero: none
 	entitled map[string][]string    // pools, by tenant
@@ -63,7 +63,8 @@ type (
 	deviceRow  struct{ device provisioner.Device }
 	sessionRow struct {
 		session provisioner.Session
-		open    bool // false: the device has no open session
+		open    bool                 // false: the device has no present session
+		leaving *provisioner.Session // nil: it leaves none; replaced, never changed
 	}
 	formerRow struct {
 		last      string           // the gateway of the newest; empty: none
@@ -281,16 +282,29 @@ func (l *ledger) device(id string) (*deviceRow, error) {
 	return read(l, l.rows.devices, id, &deviceRow{d}), nil
 }
 
-// session gives the open session of a device.
+// session gives the open sessions of a device.
 func (l *ledger) session(device string) (*sessionRow, error) {
 	if r, ok := l.rows.sessions[device]; ok {
 		return r, nil
 	}
-	s, err := one(l.pen, scanSession, selectSession+openOf, device)
-	if err != nil && !errors.Is(err, ErrNone) {
+	list, err := all(l.pen, scanSession, selectSession+heldBy, device)
+	if err != nil {
 		return nil, err
 	}
-	return read(l, l.rows.sessions, device, &sessionRow{s, err == nil}), nil
+	row := &sessionRow{}
+	for _, s := range list {
+		row.keep(s)
+	}
+	return read(l, l.rows.sessions, device, row), nil
+}
+
+// keep takes in an open session of the device.
+func (r *sessionRow) keep(s provisioner.Session) {
+	if s.Leaving() {
+		r.leaving = &s
+		return
+	}
+	r.session, r.open = s, true
 }
 
 // sessionsAhead reads the open sessions of devices at once.
@@ -300,7 +314,7 @@ func (l *ledger) sessionsAhead(devices []string) error {
 		return nil
 	}
 	var a args
-	list, err := all(l.pen, scanSession, selectSession+`where s.device`+a.in(fresh)+` and s.closed_revision = 0`, a.list...)
+	list, err := all(l.pen, scanSession, selectSession+`where s.device`+a.in(fresh)+` and s.closed_revision <= 0`, a.list...)
 	if err != nil {
 		return err
 	}
@@ -308,7 +322,7 @@ func (l *ledger) sessionsAhead(devices []string) error {
 		read(l, l.rows.sessions, d, &sessionRow{})
 	}
 	for _, s := range list {
-		*l.rows.sessions[s.Device] = sessionRow{s, true}
+		l.rows.sessions[s.Device].keep(s)
 	}
 	return nil
 }

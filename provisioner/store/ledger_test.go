@@ -71,21 +71,15 @@ func newQuarter(t *testing.T, s *store.Store) *quarter {
 
 var errOnPurpose = errors.New("fails on purpose")
 
-// step does something at random about a device: opens, closes, and in between
+// step does something at random about a device: opens, closes, moves, and in between
 // what knows nothing of what openings count in; some of it fails in the end.
 func (q *quarter) step(s *store.Store, rnd *rand.Rand) error {
 	d := q.devices[rnd.IntN(len(q.devices))]
 	fails, detour, queues := rnd.IntN(5) == 0, rnd.IntN(12), rnd.IntN(6)
 	gateway, pool := q.gateways[rnd.IntN(2)], q.pools[rnd.IntN(2)]
 	return s.UpdateAbout(context.Background(), d.ID, func(tx *store.Writer) error {
-		_, err := tx.CloseSessionOf(d.ID, provisioner.CodeSessionClosed)
-		if err != nil && !errors.Is(err, store.ErrNone) {
+		if err := q.move(tx, d, gateway, pool, rnd.IntN(5)); err != nil {
 			return err
-		}
-		if err != nil {
-			if err := q.open(tx, d, gateway, pool); err != nil {
-				return err
-			}
 		}
 		switch detour {
 		case 0: // reads past the ledger
@@ -163,6 +157,37 @@ func classOf(d provisioner.Device) provisioner.PriorityClass {
 	return provisioner.PriorityClasses()[d.PublicKey[len(d.PublicKey)-1]%3]
 }
 
+// move opens a session, or does something with the one there is.
+func (q *quarter) move(tx *store.Writer, d provisioner.Device, gateway provisioner.Gateway, pool provisioner.LicencePool, how int) error {
+	present, err := tx.OpenSessionOf(d.ID)
+	if errors.Is(err, store.ErrNone) {
+		return q.open(tx, d, gateway, pool)
+	}
+	if err != nil {
+		return err
+	}
+	leaving, err := tx.LeavingSessionOf(d.ID)
+	if err != nil && !errors.Is(err, store.ErrNone) {
+		return err
+	}
+	switch {
+	case how == 0 && err == nil:
+		return tx.ReturnTo(leaving, present, provisioner.CodeGatewayNotReady)
+	case how == 1 && err == nil:
+		_, err := tx.CloseSession(leaving, provisioner.CodeSessionElsewhere)
+		return err
+	case how < 4:
+		other := q.gateways[0]
+		if other.Name == present.Gateway {
+			other = q.gateways[1]
+		}
+		return errors.Join(tx.LeaveSession(present, tx.Now.Add(time.Hour)), q.open(tx, d, other, pool))
+	default:
+		_, err := tx.CloseSessionOf(d.ID, provisioner.CodeSessionClosed)
+		return err
+	}
+}
+
 func (*quarter) open(tx *store.Writer, d provisioner.Device, g provisioner.Gateway, pool provisioner.LicencePool) error {
 	index, err := tx.TakeAddress(g.Name, d.Tenant, d.ID, address.Aggregate{V4: g.AggregateV4, V6: g.AggregateV6})
 	if err != nil {
@@ -182,19 +207,36 @@ func (q *quarter) agrees(t *testing.T, s *store.Store) {
 		return tx.SessionsIn(provisioner.Everywhere(), "", "", 10_000)
 	})
 	held, places, used := make(map[string]int64), make(map[string]int64), make(map[string]bool)
+	present, leaving := make(map[string]string), make(map[string]string) // gateways, by device
 	for _, v := range open {
-		held[v.Pool+" "+v.Tenant]++
-		held[v.Pool+" "+string(v.Class)]++
-		if v.Class != provisioner.PriorityOrdinary {
-			held[v.Pool+" reserved "+v.Tenant]++
+		of := present
+		if v.Leaving() {
+			of = leaving
 		}
-		held[v.Pool]++
+		if of[v.Device] != "" {
+			t.Errorf("device %s has two sessions alike, on %s and %s", v.Device, of[v.Device], v.Gateway)
+		}
+		of[v.Device] = v.Gateway
 		places[v.Gateway]++
 		address := fmt.Sprint(v.Gateway, " ", v.AddressIndex)
 		if used[address] {
 			t.Errorf("address %s twice", address)
 		}
 		used[address] = true
+		if v.Leaving() {
+			continue // the seat is the other one's
+		}
+		held[v.Pool+" "+v.Tenant]++
+		held[v.Pool+" "+string(v.Class)]++
+		if v.Class != provisioner.PriorityOrdinary {
+			held[v.Pool+" reserved "+v.Tenant]++
+		}
+		held[v.Pool]++
+	}
+	for device, gateway := range leaving {
+		if now := present[device]; now == "" || now == gateway {
+			t.Errorf("device %s leaves %s for %q", device, gateway, now)
+		}
 	}
 	lines := q.lines(t, s)
 	for i, declared := range q.pools {

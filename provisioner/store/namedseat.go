@@ -297,7 +297,7 @@ func (r *Reader) OnNamedSeats(scope provisioner.Scope) ([]capacity.Held, error) 
 		return nil, err
 	}
 	a := new(args)
-	where := `s.closed_at = 0 and s.pool` + a.in(named) + ` and ` + a.scope(scope, "s.tenant")
+	where := `s.closed_at = 0 and s.closed_revision = 0 and s.pool` + a.in(named) + ` and ` + a.scope(scope, "s.tenant")
 	return all(r.q, scanHeldSeats, `select s.pool, s.tenant, count(*) from session s where `+where+` group by s.pool, s.tenant order by s.pool, s.tenant`, a.list...)
 }
 

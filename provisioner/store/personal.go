@@ -53,7 +53,7 @@ func PersonalTables() []Personal {
 			Whose: `device in ` + herDevices, Forget: `delete from former_address where device in ` + herDevices},
 		{Table: "session", Columns: `id device tenant person gateway pool address_index key_version public_key stream revision opened_at lease_until renewed_at
 				last_handshake received_bytes sent_bytes reported_handshake reported_received reported_sent reported_clock closed_at closed_why closed_revision key_of ends_at
-				due_at due_until due_why class counted_at counted_bytes active_at idle_at look_at recall`,
+				due_at due_until due_why class counted_at counted_bytes active_at idle_at look_at recall left_at`,
 			Whose: `device in ` + herDevices, Forget: `delete from session where device in ` + herDevices},
 		{Table: "seat_queue", Columns: "device tenant person class rank since stream heard_at lost_at offered_pool offered_class offered_until taken_since taken",
 			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from seat_queue where person = {person} and tenant = {tenant}`},

@@ -23,8 +23,8 @@ func (r *Reader) Lent() ([]Lent, error) {
 					from seat_queue q join pool_share s on s.tenant = q.tenant
 					where s.pool = p.name and `+forSessions+` and s.held - s.reserved < s.guarantee and q.lost_at = 0 and q.offered_until = 0 and q.rank < $1
 					group by s.tenant, s.guarantee, s.held, s.reserved) below) as wanted,
-				(select count(*) from session v where v.closed_at = 0 and v.recall > 0 and v.pool = p.name) as recalled
-			from licence_pool p where p.waiting > 0 or exists (select 1 from session v where v.closed_at = 0 and v.recall > 0 and v.pool = p.name)) lent
+				(select count(*) from session v where v.closed_at = 0 and v.closed_revision = 0 and v.recall > 0 and v.pool = p.name) as recalled
+			from licence_pool p where p.waiting > 0 or exists (select 1 from session v where v.closed_at = 0 and v.closed_revision = 0 and v.recall > 0 and v.pool = p.name)) lent
 			where wanted > 0 or recalled > 0 order by name`, rankRests)
 }
 
@@ -35,7 +35,7 @@ func (r *Reader) Lent() ([]Lent, error) {
 func (r *Reader) LongestIdle(pool string, since time.Time, limit int64) ([]provisioner.Session, error) {
 	const active = `case when s.active_at > s.opened_at then s.active_at else s.opened_at end`
 	return all(r.q, scanSession, selectSession+`join pool_share h on h.pool = s.pool and h.tenant = s.tenant
-		where s.closed_at = 0 and s.pool = $1 and s.recall = 0 and s.key_of = '' and h.held - h.reserved > h.guarantee and `+active+` < $2
+		where s.closed_at = 0 and s.closed_revision = 0 and s.pool = $1 and s.recall = 0 and s.key_of = '' and h.held - h.reserved > h.guarantee and `+active+` < $2
 		order by `+active+`, s.id limit $3`, pool, ms(since), limit)
 }
 
@@ -48,7 +48,7 @@ func (r *Reader) Borrowed(pool string) (map[string]int64, error) {
 	}
 	list, err := all(r.q, func(s scanner) (v row, err error) { err = s.Scan(&v.tenant, &v.n); return v, err },
 		`select h.tenant, h.held - h.reserved - h.guarantee - (select count(*) from session v
-			where v.closed_at = 0 and v.recall > 0 and v.pool = h.pool and v.tenant = h.tenant) from pool_share h where h.pool = $1`, pool)
+			where v.closed_at = 0 and v.closed_revision = 0 and v.recall > 0 and v.pool = h.pool and v.tenant = h.tenant) from pool_share h where h.pool = $1`, pool)
 	borrowed := make(map[string]int64, len(list))
 	for _, v := range list {
 		borrowed[v.tenant] = v.n

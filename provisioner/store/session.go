@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -10,16 +9,16 @@ import (
 const selectSession = `select s.id, s.device, s.tenant, s.person, s.gateway, s.pool, s.address_index, s.key_version, s.public_key, s.stream, s.revision,
 	s.opened_at, s.lease_until, s.renewed_at, s.last_handshake, s.received_bytes, s.sent_bytes,
 	s.reported_handshake, s.reported_received, s.reported_sent, s.reported_clock, s.closed_at, s.closed_why, s.closed_revision, s.key_of, s.ends_at,
-	s.due_at, s.due_until, s.due_why, s.class, s.counted_at, s.counted_bytes, s.active_at, s.idle_at, s.look_at, s.recall, coalesce(c.observed_at, 0)
+	s.due_at, s.due_until, s.due_why, s.class, s.counted_at, s.counted_bytes, s.active_at, s.idle_at, s.look_at, s.recall, s.left_at, coalesce(c.observed_at, 0)
 	from session s left join gateway_contact c on c.gateway = s.gateway `
 
 func scanSession(r scanner) (s provisioner.Session, err error) {
 	var key string
 	var opened, lease, renewed, handshake, received, sent, closed, ends, due, dueUntil, observed int64
-	var reportedAt, reportedReceived, reportedSent, clock, counted, countedBytes, active, idle, look, recall int64
+	var reportedAt, reportedReceived, reportedSent, clock, counted, countedBytes, active, idle, look, recall, left int64
 	if err := r.Scan(&s.ID, &s.Device, &s.Tenant, &s.Person, &s.Gateway, &s.Pool, &s.AddressIndex, &s.KeyVersion, &key, &s.Stream, &s.Revision,
 		&opened, &lease, &renewed, &handshake, &received, &sent, &reportedAt, &reportedReceived, &reportedSent, &clock, &closed, &s.ClosedWhy, &s.ClosedRevision,
-		&s.KeyOf, &ends, &due, &dueUntil, &s.Ending.Why, &s.Class, &counted, &countedBytes, &active, &idle, &look, &recall, &observed); err != nil {
+		&s.KeyOf, &ends, &due, &dueUntil, &s.Ending.Why, &s.Class, &counted, &countedBytes, &active, &idle, &look, &recall, &left, &observed); err != nil {
 		return s, err
 	}
 	s.OpenedAt, s.LeaseUntil, s.RenewedAt = at(opened), at(lease), at(renewed)
@@ -29,6 +28,7 @@ func scanSession(r scanner) (s provisioner.Session, err error) {
 	s.Traffic = trafficOf(s.OpenedAt, counted, countedBytes, active)
 	s.IdleAt, s.LookAt, s.Recall = at(idle), at(look), time.Duration(recall)*time.Millisecond
 	s.Reported = provisioner.Usage{LastHandshake: at(reportedAt), ReceivedBytes: uint64(reportedReceived), SentBytes: uint64(reportedSent), Clock: at(clock)}
+	s.LeftAt, s.ClosedRevision = at(left), max(s.ClosedRevision, 0)
 	s.PublicKey, err = keyFromText(key)
 	return s, err
 }
@@ -38,7 +38,7 @@ func (r *Reader) Session(id string) (provisioner.Session, error) {
 	return one(r.q, scanSession, selectSession+`where s.id = $1`, id)
 }
 
-// OpenSessionOf reads the open session of a device; ErrNone if there is none.
+// OpenSessionOf reads the present session of a device; ErrNone if there is none.
 func (r *Reader) OpenSessionOf(device string) (provisioner.Session, error) {
 	l := r.ledger()
 	if l == nil {
@@ -61,13 +61,27 @@ func (r *Reader) SessionsSince(person, tenant string, since time.Time, limit int
 		and (s.closed_at = 0 or s.closed_at > $4) order by s.opened_at desc, s.id limit $5`, person, tenant, person, ms(since), limit)
 }
 
+// LeavingSessionOf reads the session that a device has besides and is leaving; ErrNone
+// if there is none.
+func (w *Writer) LeavingSessionOf(device string) (provisioner.Session, error) {
+	held, err := w.ledger().session(device)
+	if err == nil && held.leaving == nil {
+		err = ErrNone
+	}
+	if err != nil {
+		return provisioner.Session{}, err
+	}
+	return *held.leaving, nil
+}
+
 // openOf, like whatever else looks for one session and not for all open ones,
 // says "open" as "without a revision of its closing": to closed_at = 0 belong
 // indexes of all open sessions, and until PostgreSQL has statistics of the table
 // it may read such an index from end to end.
 const (
 	openOf    = `where s.device = $1 and s.closed_revision = 0`
-	openOfAny = `where s.device = any($1) and s.closed_revision = 0` // PostgreSQL alone
+	heldBy    = `where s.device = $1 and s.closed_revision <= 0`      // the present and the leaving one
+	heldByAny = `where s.device = any($1) and s.closed_revision <= 0` // PostgreSQL alone
 )
 
 // SessionsOnGateway lists open sessions of a gateway with ids above after, by
@@ -197,66 +211,12 @@ func (w *Writer) OpenSession(s *provisioner.Session) error {
 	}
 	if held, ok := l.rows.sessions[s.Device]; ok {
 		change(l, held)
-		held.session, held.open = *s, true
+		held.keep(*s)
 	}
 	if s.Static() {
 		return nil
 	}
 	return l.movePlace(s.Gateway, 1)
-}
-
-// CloseSession ends an open session: seat and address are free at once (but a static
-// peer's, which are its own until EndStatic), the change is recorded. The session must have been read as open in this transaction.
-func (w *Writer) CloseSession(s provisioner.Session, why provisioner.Code) (revision int64, err error) {
-	if s.ClosedRevision, err = w.Record(provisioner.Change{
-		Kind: provisioner.ChangeClosed, Tenant: s.Tenant, Gateway: s.Gateway, Device: s.Device, Session: s.ID,
-	}); err != nil {
-		return 0, err
-	}
-	l := w.ledger()
-	held, err := l.session(s.Device)
-	if err != nil {
-		return 0, err
-	}
-	if !held.open || held.session.ID != s.ID {
-		return 0, errSessionClosed
-	}
-	change(l, held)
-	held.open = false
-	// When somebody last worked is nobody's business any more.
-	if err := l.pen.run(`update session set closed_at = $1, closed_why = $2, closed_revision = $3, active_at = 0, counted_at = 0, idle_at = 0 where id = $4 and closed_revision = 0`,
-		ms(w.Now), string(why), s.ClosedRevision, s.ID); err != nil || s.Static() {
-		return s.ClosedRevision, err
-	}
-	if err := w.free(s); err != nil || !provisioner.KeepsSeat(why) {
-		return s.ClosedRevision, err
-	}
-	return s.ClosedRevision, w.keepSeat(s)
-}
-
-// free gives back what a session holds: place, seat and address.
-func (w *Writer) free(s provisioner.Session) error {
-	return errors.Join(
-		w.ledger().movePlace(s.Gateway, -1),
-		w.FreeSeat(s.Pool, s.Tenant, s.Class),
-		w.FreeAddress(s.Gateway, s.Device, s.AddressIndex),
-	)
-}
-
-// SessionsAhead reads the open sessions of devices at once, for those who are going
-// to close many.
-func (w *Writer) SessionsAhead(devices []provisioner.Device) error {
-	return w.ledger().sessionsAhead(idsOf(devices))
-}
-
-// CloseSessionOf ends the open session of a device; ErrNone if it has none.
-func (w *Writer) CloseSessionOf(device string, why provisioner.Code) (provisioner.Session, error) {
-	s, err := w.OpenSessionOf(device)
-	if err != nil {
-		return s, err
-	}
-	s.ClosedRevision, err = w.CloseSession(s, why)
-	return s, err
 }
 
 // Renewed is what a renewal has to know of its session.
@@ -287,14 +247,29 @@ func (w *Writer) RenewSession(id, device, stream string, leaseUntil time.Time, u
 // time: none.
 func (w *Writer) MoveEnd(s provisioner.Session, ends time.Time) error {
 	touch(w.ledger(), w.ledger().rows.sessions, s.Device)
-	if _, err := w.Record(provisioner.Change{Kind: provisioner.ChangeOpened, Tenant: s.Tenant, Gateway: s.Gateway, Device: s.Device, Session: s.ID}); err != nil {
+	if err := w.retell(s); err != nil {
 		return err
 	}
-	return w.beside().run(`update session set ends_at = $1 where id = $2 and closed_revision = 0`, ms(ends), s.ID)
+	return w.beside().run(`update session set ends_at = $1 where id = $2 and closed_revision <= 0`, ms(ends), s.ID)
 }
 
-// RetellSession has the gateway of an open session told anew what it may reach.
+// RetellSession has the gateway of a device's present session told anew what it may reach,
+// and that of the one which it is leaving.
 func (w *Writer) RetellSession(s provisioner.Session) error {
+	held, err := w.ledger().session(s.Device)
+	if err != nil {
+		return err
+	}
+	if held.leaving != nil {
+		if err := w.retell(*held.leaving); err != nil {
+			return err
+		}
+	}
+	return w.retell(s)
+}
+
+// retell records that the gateway of a session has to hear of it again.
+func (w *Writer) retell(s provisioner.Session) error {
 	_, err := w.Record(provisioner.Change{Kind: provisioner.ChangeOpened, Tenant: s.Tenant, Gateway: s.Gateway, Device: s.Device, Session: s.ID})
 	return err
 }
@@ -354,7 +329,7 @@ func (w *Writer) Watched(gateway string, ids []string) (map[string]Watched, erro
 		v.Bytes, v.Traffic = uint64(received+sent), trafficOf(at(opened), counted, bytes, active)
 		return v, err
 	}, `select s.id, s.received_bytes, s.sent_bytes, s.opened_at, s.counted_at, s.counted_bytes, s.active_at, t.idle_below
-		from session s join tenant t on t.name = s.tenant where s.id`+a.in(ids)+` and s.gateway = `+a.add(gateway)+` and s.closed_revision = 0`, a.list...)
+		from session s join tenant t on t.name = s.tenant where s.id`+a.in(ids)+` and s.gateway = `+a.add(gateway)+` and s.closed_revision <= 0`, a.list...)
 	known := make(map[string]Watched, len(list))
 	for _, v := range list {
 		known[v.id] = v.Watched
@@ -386,7 +361,7 @@ func (w *Writer) Observe(gateway string, o Observed, t provisioner.Traffic) erro
 		received_bytes = case when received_bytes > $3 then received_bytes else received_bytes + $4 end,
 		sent_bytes = case when sent_bytes > $5 then sent_bytes else sent_bytes + $6 end,
 		counted_at = $7, counted_bytes = $8, idle_at = case when active_at < $9 then 0 else idle_at end, active_at = $10
-		where id = $11 and gateway = $12 and closed_revision = 0`,
+		where id = $11 and gateway = $12 and closed_revision <= 0`,
 		ms(o.LastHandshake), ms(o.LastHandshake), mostBytes, received, mostBytes, sent,
 		ms(t.At), int64(min(t.Bytes, 1<<62)), active, active, o.Session, gateway)
 }
@@ -416,6 +391,3 @@ func (r *Reader) SessionsIn(scope provisioner.Scope, gateway, after string, limi
 func (w *Writer) ForgetSessions(t time.Time, limit int) (int64, error) {
 	return changed(w.q, `delete from session where id in (select id from session where closed_at > 0 and closed_at < $1 order by closed_at limit $2)`, ms(t), limit)
 }
-
-// errSessionClosed is a mistake of the caller and takes the request back.
-var errSessionClosed = errors.New("closing a session that was not open")

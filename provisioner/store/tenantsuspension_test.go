@@ -154,6 +154,8 @@ func TestSuspensionsOfManyBefore(t *testing.T) {
 // backOverRest takes a database back over 00019_rest.sql.
 func backOverRest() []string {
 	return []string{
+		`drop index session_leaving`, // 00033_leaving.sql
+		`alter table session drop column left_at`,
 		`drop table queue_move`, // 00032_capacity.sql
 		`alter table gateway drop column warn_at`,
 		`alter table gateway drop column weight`, // 00029_fleet.sql

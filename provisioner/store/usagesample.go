@@ -12,9 +12,11 @@ type Presence struct {
 }
 
 // openAt are sessions that were open at a time: those that still are, and those that
-// were closed since. The index of each half serves it.
-const openAt = `select tenant, pool, gateway, person from session where closed_at = 0 and opened_at < $1 and key_of = ''
-	union all select tenant, pool, gateway, person from session where closed_at > 0 and closed_at >= $1 and opened_at < $1 and key_of = ''`
+// were closed since. The index of each half serves it. One that is leaving counts no more:
+// there is the next one.
+const openAt = `select tenant, pool, gateway, person from session where closed_at = 0 and opened_at < $1 and (left_at = 0 or left_at >= $1) and key_of = ''
+	union all select tenant, pool, gateway, person from session where closed_at > 0 and closed_at >= $1 and opened_at < $1
+		and (left_at = 0 or left_at >= $1) and key_of = ''`
 
 // PresentAt counts the sessions that were open at a time of which history is kept.
 func (r *Reader) PresentAt(t time.Time) ([]Presence, error) {
@@ -41,7 +43,8 @@ func (r *Reader) PeopleAt(t time.Time) ([]PeopleCount, error) {
 		select tenant, person, min(pool) as pool from (`+openAt+`) s group by tenant, person) p group by tenant, pool order by tenant, pool`, ms(t))
 }
 
-// SessionTimes is when a session of somebody was opened, and closed; zero: it is open.
+// SessionTimes is when a session of somebody was opened, and closed or left for the next;
+// zero: neither.
 type SessionTimes struct {
 	Tenant, Pool, Gateway string
 	OpenedAt, ClosedAt    time.Time
@@ -54,8 +57,9 @@ func (r *Reader) MovedWithin(from, to time.Time) ([]SessionTimes, error) {
 		err = s.Scan(&v.Tenant, &v.Pool, &v.Gateway, &opened, &closed)
 		v.OpenedAt, v.ClosedAt = at(opened), at(closed)
 		return v, err
-	}, `select tenant, pool, gateway, opened_at, closed_at from session where closed_at = 0 and opened_at >= $1 and opened_at < $2 and key_of = ''
-		union all select tenant, pool, gateway, opened_at, closed_at from session where closed_at > 0 and closed_at >= $1 and opened_at < $2 and key_of = ''`, ms(from), ms(to))
+	}, `select tenant, pool, gateway, opened_at, left_at from session where closed_at = 0 and opened_at < $2 and (opened_at >= $1 or left_at >= $1) and key_of = ''
+		union all select tenant, pool, gateway, opened_at, case when left_at > 0 then left_at else closed_at end from session
+		where closed_at > 0 and closed_at >= $1 and opened_at < $2 and (left_at = 0 or left_at >= $1) and key_of = ''`, ms(from), ms(to))
 }
 
 // Carried is what was transferred in sessions of a tenant, by pool and gateway.

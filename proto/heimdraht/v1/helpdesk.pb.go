@@ -791,8 +791,11 @@ type Session struct {
 	Addresses  []string               `protobuf:"bytes,8,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	LeaseUntil *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=lease_until,json=leaseUntil,proto3" json:"lease_until,omitempty"`
 	// A handshake at most 180 s old was seen.
-	Online        bool   `protobuf:"varint,10,opt,name=online,proto3" json:"online,omitempty"`
-	LicencePool   string `protobuf:"bytes,11,opt,name=licence_pool,json=licencePool,proto3" json:"licence_pool,omitempty"`
+	Online      bool   `protobuf:"varint,10,opt,name=online,proto3" json:"online,omitempty"`
+	LicencePool string `protobuf:"bytes,11,opt,name=licence_pool,json=licencePool,proto3" json:"licence_pool,omitempty"`
+	// The laptop has its next session already, and this one until lease_until, for the connections
+	// that are in it. It holds no seat.
+	Leaving       bool `protobuf:"varint,30,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -902,6 +905,13 @@ func (x *Session) GetLicencePool() string {
 		return x.LicencePool
 	}
 	return ""
+}
+
+func (x *Session) GetLeaving() bool {
+	if x != nil {
+		return x.Leaving
+	}
+	return false
 }
 
 type GetDeviceRequest struct {
@@ -2791,7 +2801,7 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\ragent_version\x18\r \x01(\tR\fagentVersion\x12/\n" +
 	"\asession\x18\x0e \x01(\v2\x15.heimdraht.v1.SessionR\asession\x12'\n" +
 	"\x0fawaits_approval\x18\x0f \x01(\bR\x0eawaitsApproval\x12=\n" +
-	"\fstatic_until\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\vstaticUntil\"\xec\x02\n" +
+	"\fstatic_until\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\vstaticUntil\"\x86\x03\n" +
 	"\aSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n" +
@@ -2808,7 +2818,8 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"leaseUntil\x12\x16\n" +
 	"\x06online\x18\n" +
 	" \x01(\bR\x06online\x12!\n" +
-	"\flicence_pool\x18\v \x01(\tR\vlicencePool\"/\n" +
+	"\flicence_pool\x18\v \x01(\tR\vlicencePool\x12\x18\n" +
+	"\aleaving\x18\x1e \x01(\bR\aleaving\"/\n" +
 	"\x10GetDeviceRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\"A\n" +
 	"\x11GetDeviceResponse\x12,\n" +

@@ -209,7 +209,7 @@ func (*AttachRequest_Renew) isAttachRequest_Event() {}
 func (*AttachRequest_Close) isAttachRequest_Event() {}
 
 // OpenSession asks for a session. An open session of the same device ends in
-// the same step, unless it is the one named in `resume`.
+// the same step, unless it is the one named in `resume`, or goes on `beside`.
 type OpenSession struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// A session that this laptop still holds; it goes on if the control plane
@@ -224,6 +224,11 @@ type OpenSession struct {
 	// The gateway of the session named in `resume` answers no probe. If nothing is
 	// heard from it here either, another session is opened on another gateway.
 	GatewaySilent bool `protobuf:"varint,20,opt,name=gateway_silent,json=gatewaySilent,proto3" json:"gateway_silent,omitempty"`
+	// The laptop can hold the present session beside the next one, on another gateway, until
+	// the connections in it have ended. Else the next one takes its place.
+	Beside bool `protobuf:"varint,30,opt,name=beside,proto3" json:"beside,omitempty"`
+	// The session that it holds so beside the one named in `resume`. What is not named here ends.
+	Leaving       string `protobuf:"bytes,31,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -291,6 +296,20 @@ func (x *OpenSession) GetGatewaySilent() bool {
 		return x.GatewaySilent
 	}
 	return false
+}
+
+func (x *OpenSession) GetBeside() bool {
+	if x != nil {
+		return x.Beside
+	}
+	return false
+}
+
+func (x *OpenSession) GetLeaving() string {
+	if x != nil {
+		return x.Leaving
+	}
+	return ""
 }
 
 type RenewSession struct {
@@ -988,7 +1007,9 @@ type SessionEnding struct {
 	// lets it go on. Unset: it goes on, whatever was said before.
 	Why *Refusal `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
 	// In so many milliseconds it is closed.
-	WithinMs      int64 `protobuf:"varint,3,opt,name=within_ms,json=withinMs,proto3" json:"within_ms,omitempty"`
+	WithinMs int64 `protobuf:"varint,3,opt,name=within_ms,json=withinMs,proto3" json:"within_ms,omitempty"`
+	// The next one is opened on another gateway, beside this one: nothing has to be waited for.
+	Beside        bool `protobuf:"varint,30,opt,name=beside,proto3" json:"beside,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1044,6 +1065,13 @@ func (x *SessionEnding) GetWithinMs() int64 {
 	return 0
 }
 
+func (x *SessionEnding) GetBeside() bool {
+	if x != nil {
+		return x.Beside
+	}
+	return false
+}
+
 type SessionOpened struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
@@ -1058,7 +1086,9 @@ type SessionOpened struct {
 	// back spread over so many milliseconds. Renewals bring it up to date.
 	ReturnWithinMs int64 `protobuf:"varint,6,opt,name=return_within_ms,json=returnWithinMs,proto3" json:"return_within_ms,omitempty"`
 	// Unset: nothing is metered.
-	Metering      *Metering `protobuf:"bytes,10,opt,name=metering,proto3" json:"metering,omitempty"`
+	Metering *Metering `protobuf:"bytes,10,opt,name=metering,proto3" json:"metering,omitempty"`
+	// What this laptop may hold beside it. Unset: nothing; whatever it held is no more.
+	Leaving       *LeavingSession `protobuf:"bytes,30,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1142,6 +1172,69 @@ func (x *SessionOpened) GetMetering() *Metering {
 	return nil
 }
 
+func (x *SessionOpened) GetLeaving() *LeavingSession {
+	if x != nil {
+		return x.Leaving
+	}
+	return nil
+}
+
+// LeavingSession is a session that goes on beside the next one of its laptop, as it was
+// opened, without a seat and without renewals. The laptop closes it when the connections
+// in it have ended. It is closed with the other one, and at its time.
+type LeavingSession struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// In so many milliseconds it is closed.
+	WithinMs      int64 `protobuf:"varint,2,opt,name=within_ms,json=withinMs,proto3" json:"within_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeavingSession) Reset() {
+	*x = LeavingSession{}
+	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeavingSession) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeavingSession) ProtoMessage() {}
+
+func (x *LeavingSession) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeavingSession.ProtoReflect.Descriptor instead.
+func (*LeavingSession) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *LeavingSession) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *LeavingSession) GetWithinMs() int64 {
+	if x != nil {
+		return x.WithinMs
+	}
+	return 0
+}
+
 // TunnelConfiguration is everything that a laptop installs.
 type TunnelConfiguration struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1174,7 +1267,7 @@ type TunnelConfiguration struct {
 
 func (x *TunnelConfiguration) Reset() {
 	*x = TunnelConfiguration{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1279,7 @@ func (x *TunnelConfiguration) String() string {
 func (*TunnelConfiguration) ProtoMessage() {}
 
 func (x *TunnelConfiguration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1292,7 @@ func (x *TunnelConfiguration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TunnelConfiguration.ProtoReflect.Descriptor instead.
 func (*TunnelConfiguration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TunnelConfiguration) GetAddresses() []string {
@@ -1311,7 +1404,7 @@ type SessionRenewed struct {
 
 func (x *SessionRenewed) Reset() {
 	*x = SessionRenewed{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1416,7 @@ func (x *SessionRenewed) String() string {
 func (*SessionRenewed) ProtoMessage() {}
 
 func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +1429,7 @@ func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRenewed.ProtoReflect.Descriptor instead.
 func (*SessionRenewed) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SessionRenewed) GetSessionId() string {
@@ -1391,7 +1484,7 @@ type SessionClosed struct {
 
 func (x *SessionClosed) Reset() {
 	*x = SessionClosed{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1403,7 +1496,7 @@ func (x *SessionClosed) String() string {
 func (*SessionClosed) ProtoMessage() {}
 
 func (x *SessionClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1416,7 +1509,7 @@ func (x *SessionClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionClosed.ProtoReflect.Descriptor instead.
 func (*SessionClosed) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SessionClosed) GetSessionId() string {
@@ -1446,13 +1539,15 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\x04open\x18\x01 \x01(\v2\x19.heimdraht.v1.OpenSessionH\x00R\x04open\x122\n" +
 	"\x05renew\x18\x02 \x01(\v2\x1a.heimdraht.v1.RenewSessionH\x00R\x05renew\x122\n" +
 	"\x05close\x18\x03 \x01(\v2\x1a.heimdraht.v1.CloseSessionH\x00R\x05closeB\a\n" +
-	"\x05event\"\xb9\x01\n" +
+	"\x05event\"\xeb\x01\n" +
 	"\vOpenSession\x12\x16\n" +
 	"\x06resume\x18\x01 \x01(\tR\x06resume\x12#\n" +
 	"\ragent_version\x18\x02 \x01(\tR\fagentVersion\x120\n" +
 	"\x05clock\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05clock\x12\x14\n" +
 	"\x05waits\x18\x04 \x01(\bR\x05waits\x12%\n" +
-	"\x0egateway_silent\x18\x14 \x01(\bR\rgatewaySilent\"\x8a\x01\n" +
+	"\x0egateway_silent\x18\x14 \x01(\bR\rgatewaySilent\x12\x16\n" +
+	"\x06beside\x18\x1e \x01(\bR\x06beside\x12\x18\n" +
+	"\aleaving\x18\x1f \x01(\tR\aleaving\"\x8a\x01\n" +
 	"\fRenewSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12)\n" +
@@ -1500,12 +1595,13 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\vkept_for_ms\x18\x03 \x01(\x03R\tkeptForMs\x12(\n" +
 	"\x10return_within_ms\x18\x04 \x01(\x03R\x0ereturnWithinMs\x12\x14\n" +
 	"\x05rests\x18\x05 \x01(\bR\x05restsB\x13\n" +
-	"\x11_expected_wait_ms\"t\n" +
+	"\x11_expected_wait_ms\"\x8c\x01\n" +
 	"\rSessionEnding\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12'\n" +
 	"\x03why\x18\x02 \x01(\v2\x15.heimdraht.v1.RefusalR\x03why\x12\x1b\n" +
-	"\twithin_ms\x18\x03 \x01(\x03R\bwithinMs\"\xd2\x02\n" +
+	"\twithin_ms\x18\x03 \x01(\x03R\bwithinMs\x12\x16\n" +
+	"\x06beside\x18\x1e \x01(\bR\x06beside\"\x8a\x03\n" +
 	"\rSessionOpened\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12G\n" +
@@ -1516,7 +1612,12 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\aresumed\x18\x05 \x01(\bR\aresumed\x12(\n" +
 	"\x10return_within_ms\x18\x06 \x01(\x03R\x0ereturnWithinMs\x122\n" +
 	"\bmetering\x18\n" +
-	" \x01(\v2\x16.heimdraht.v1.MeteringR\bmetering\"\x81\x04\n" +
+	" \x01(\v2\x16.heimdraht.v1.MeteringR\bmetering\x126\n" +
+	"\aleaving\x18\x1e \x01(\v2\x1c.heimdraht.v1.LeavingSessionR\aleaving\"L\n" +
+	"\x0eLeavingSession\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n" +
+	"\twithin_ms\x18\x02 \x01(\x03R\bwithinMs\"\x81\x04\n" +
 	"\x13TunnelConfiguration\x12\x1c\n" +
 	"\taddresses\x18\x01 \x03(\tR\taddresses\x12!\n" +
 	"\fgateway_name\x18\x02 \x01(\tR\vgatewayName\x12)\n" +
@@ -1568,7 +1669,7 @@ func file_heimdraht_v1_session_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_session_proto_rawDescData
 }
 
-var file_heimdraht_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_heimdraht_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_heimdraht_v1_session_proto_goTypes = []any{
 	(*ExplainOwnRequest)(nil),     // 0: heimdraht.v1.ExplainOwnRequest
 	(*ExplainOwnResponse)(nil),    // 1: heimdraht.v1.ExplainOwnResponse
@@ -1585,51 +1686,53 @@ var file_heimdraht_v1_session_proto_goTypes = []any{
 	(*SessionWaiting)(nil),        // 12: heimdraht.v1.SessionWaiting
 	(*SessionEnding)(nil),         // 13: heimdraht.v1.SessionEnding
 	(*SessionOpened)(nil),         // 14: heimdraht.v1.SessionOpened
-	(*TunnelConfiguration)(nil),   // 15: heimdraht.v1.TunnelConfiguration
-	(*SessionRenewed)(nil),        // 16: heimdraht.v1.SessionRenewed
-	(*SessionClosed)(nil),         // 17: heimdraht.v1.SessionClosed
-	(*Link)(nil),                  // 18: heimdraht.v1.Link
-	(*Cause)(nil),                 // 19: heimdraht.v1.Cause
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(*Refusal)(nil),               // 21: heimdraht.v1.Refusal
+	(*LeavingSession)(nil),        // 15: heimdraht.v1.LeavingSession
+	(*TunnelConfiguration)(nil),   // 16: heimdraht.v1.TunnelConfiguration
+	(*SessionRenewed)(nil),        // 17: heimdraht.v1.SessionRenewed
+	(*SessionClosed)(nil),         // 18: heimdraht.v1.SessionClosed
+	(*Link)(nil),                  // 19: heimdraht.v1.Link
+	(*Cause)(nil),                 // 20: heimdraht.v1.Cause
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*Refusal)(nil),               // 22: heimdraht.v1.Refusal
 }
 var file_heimdraht_v1_session_proto_depIdxs = []int32{
-	18, // 0: heimdraht.v1.ExplainOwnResponse.links:type_name -> heimdraht.v1.Link
-	19, // 1: heimdraht.v1.ExplainOwnResponse.cause:type_name -> heimdraht.v1.Cause
+	19, // 0: heimdraht.v1.ExplainOwnResponse.links:type_name -> heimdraht.v1.Link
+	20, // 1: heimdraht.v1.ExplainOwnResponse.cause:type_name -> heimdraht.v1.Cause
 	3,  // 2: heimdraht.v1.AttachRequest.open:type_name -> heimdraht.v1.OpenSession
 	4,  // 3: heimdraht.v1.AttachRequest.renew:type_name -> heimdraht.v1.RenewSession
 	9,  // 4: heimdraht.v1.AttachRequest.close:type_name -> heimdraht.v1.CloseSession
-	20, // 5: heimdraht.v1.OpenSession.clock:type_name -> google.protobuf.Timestamp
+	21, // 5: heimdraht.v1.OpenSession.clock:type_name -> google.protobuf.Timestamp
 	5,  // 6: heimdraht.v1.RenewSession.usage:type_name -> heimdraht.v1.Usage
-	20, // 7: heimdraht.v1.RenewSession.clock:type_name -> google.protobuf.Timestamp
+	21, // 7: heimdraht.v1.RenewSession.clock:type_name -> google.protobuf.Timestamp
 	6,  // 8: heimdraht.v1.Usage.products:type_name -> heimdraht.v1.ProductInUse
 	8,  // 9: heimdraht.v1.Metering.products:type_name -> heimdraht.v1.MeteredProduct
 	14, // 10: heimdraht.v1.AttachResponse.opened:type_name -> heimdraht.v1.SessionOpened
-	16, // 11: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
-	17, // 12: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
-	21, // 13: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
+	17, // 11: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
+	18, // 12: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
+	22, // 13: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
 	13, // 14: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
 	13, // 15: heimdraht.v1.AttachResponse.idle:type_name -> heimdraht.v1.SessionEnding
 	12, // 16: heimdraht.v1.AttachResponse.waiting:type_name -> heimdraht.v1.SessionWaiting
 	11, // 17: heimdraht.v1.AttachResponse.unheard:type_name -> heimdraht.v1.GatewayUnheard
-	21, // 18: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
-	15, // 19: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
-	20, // 20: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
+	22, // 18: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
+	16, // 19: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
+	21, // 20: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
 	7,  // 21: heimdraht.v1.SessionOpened.metering:type_name -> heimdraht.v1.Metering
-	20, // 22: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
-	20, // 23: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
-	7,  // 24: heimdraht.v1.SessionRenewed.metering:type_name -> heimdraht.v1.Metering
-	21, // 25: heimdraht.v1.SessionRenewed.clipped:type_name -> heimdraht.v1.Refusal
-	21, // 26: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
-	2,  // 27: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
-	0,  // 28: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
-	10, // 29: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
-	1,  // 30: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
-	29, // [29:31] is the sub-list for method output_type
-	27, // [27:29] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	15, // 22: heimdraht.v1.SessionOpened.leaving:type_name -> heimdraht.v1.LeavingSession
+	21, // 23: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
+	21, // 24: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
+	7,  // 25: heimdraht.v1.SessionRenewed.metering:type_name -> heimdraht.v1.Metering
+	22, // 26: heimdraht.v1.SessionRenewed.clipped:type_name -> heimdraht.v1.Refusal
+	22, // 27: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
+	2,  // 28: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
+	0,  // 29: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
+	10, // 30: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
+	1,  // 31: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
+	30, // [30:32] is the sub-list for method output_type
+	28, // [28:30] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_session_proto_init() }
@@ -1663,7 +1766,7 @@ func file_heimdraht_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_session_proto_rawDesc), len(file_heimdraht_v1_session_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
