@@ -61,6 +61,20 @@ type Config struct {
 	Forward bool
 	// DNS are the name servers to ask. Zero: those of the host stay alone.
 	DNS DNS
+	// Former is another interface whose tunnel goes on beside this one, for the connections that began in it. Zero: none.
+	// It takes a Host that HoldsTwo.
+	Former Former
+}
+
+// Former is a tunnel into which no connection is led any more. What comes from its addresses still leaves by it. When it is not
+// named any more its interface is taken away too, if that is still there: a killed process has left it.
+type Former struct {
+	// Interface is its name. Empty: there is none.
+	Interface string
+	// Addresses, Routes and FullTunnel are as they were in the Config of that interface.
+	Addresses  []netip.Prefix
+	Routes     []netip.Prefix
+	FullTunnel bool
 }
 
 // DNS says which names are asked of which servers.
@@ -82,7 +96,10 @@ func (c Config) validate() error {
 	if c.MTU != 0 && (c.MTU < 576 || c.MTU > 65535) {
 		return fmt.Errorf("an MTU of %d bytes is not between 576 and 65,535", c.MTU)
 	}
-	for _, list := range [][]netip.Prefix{c.Addresses, c.Routes} {
+	if c.Former.Interface == c.Interface {
+		return fmt.Errorf("the interface %s beside itself", c.Interface)
+	}
+	for _, list := range [][]netip.Prefix{c.Addresses, c.Routes, c.Former.Addresses, c.Former.Routes} {
 		for _, prefix := range list {
 			if !prefix.IsValid() || prefix.Addr().Is4In6() {
 				return fmt.Errorf("%v is no prefix", prefix)
@@ -144,6 +161,7 @@ type TakenError struct {
 	Interface string
 	// Everything: it is not the table that is taken, but the default route.
 	Everything bool
+	Table      int
 }
 
 // Error names the table and the other interface.
@@ -155,5 +173,5 @@ func (e *TakenError) Error() string {
 	if e.Everything {
 		return "everything is led elsewhere by " + who
 	}
-	return fmt.Sprintf("the routing table %d is used by %s", FirewallMark, who)
+	return fmt.Sprintf("the routing table %d is used by %s", e.Table, who)
 }

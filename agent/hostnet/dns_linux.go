@@ -125,6 +125,26 @@ func (h *Host) setDNS(ctx context.Context, link netlink.Link, want DNS) error {
 	return nil
 }
 
+// leaveDNS takes the name servers back from a former interface: all names are asked in the present tunnel.
+func (h *Host) leaveDNS(ctx context.Context) error {
+	if h.done.Former == "" {
+		return nil
+	}
+	var err error
+	switch h.done.DNS {
+	case byResolved:
+		if link, gone := netlink.LinkByName(h.done.Former); gone == nil {
+			err = revertResolved(ctx, h.options.Bus, link.Attrs().Index)
+		}
+	case byResolvconf:
+		err = h.revertResolvconf(ctx, h.done.Former)
+	}
+	if err != nil {
+		return fmt.Errorf("taking the name servers of %s back: %w", h.done.Former, err)
+	}
+	return nil
+}
+
 // clearDNS takes back what setDNS did, and notes it.
 func (h *Host) clearDNS(ctx context.Context, link netlink.Link) error {
 	if h.done.DNS == "" {
@@ -149,7 +169,7 @@ func (h *Host) undoDNS(ctx context.Context, link netlink.Link) (err error) {
 			err = revertResolved(ctx, h.options.Bus, link.Attrs().Index)
 		}
 	case byResolvconf:
-		err = h.revertResolvconf(ctx, h.done.Interface)
+		err = errors.Join(h.revertResolvconf(ctx, h.done.Interface), h.leaveDNS(ctx))
 	case byFile:
 		err = h.restoreResolvConf()
 	default:

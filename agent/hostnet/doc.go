@@ -12,6 +12,8 @@
 //   - What carries the FirewallMark goes around the tunnel, whatever goes through it, in a split tunnel as in a
 //     full one: the tunnel's own encrypted packets and the connection to the control plane. Windows and macOS have no
 //     marks: there a socket is bound to the interface that Outside names.
+//   - Where a Host HoldsTwo, a former tunnel can go on beside the present one, for the connections that began in it: they are
+//     told by their own address.
 //   - A full tunnel closes a family that has no address inside the tunnel, so that nothing slips past.
 //
 // On Linux rules and a table of their own hold the tunnel's routes. Windows and macOS have one table, so what is to be

@@ -11,11 +11,14 @@ import (
 	"sync"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // journal is what must be undone, as it stands in journalName. It is on the disk before anything is done.
 type journal struct {
 	Interface string `json:"interface"`
+	// Former is the interface beside it, or one that a killed process has left. Empty: none.
+	Former string `json:"former,omitempty"`
 	// Routed says that there are routes, rules and the filter for the mark.
 	Routed bool `json:"routed,omitempty"`
 	// ValidMark is the kernel's setting src_valid_mark as it was. Empty: it was right already.
@@ -26,7 +29,7 @@ type journal struct {
 	ResolvConf *former `json:"resolv_conf,omitempty"`
 }
 
-// Host is the network of this machine, as far as one interface is concerned. It is safe for concurrent use.
+// Host is the network of this machine, as far as one interface, and perhaps a former one, is concerned. It is safe for concurrent use.
 type Host struct {
 	options Options
 
@@ -95,13 +98,18 @@ func (h *Host) Set(ctx context.Context, config Config) error {
 	if err := config.validate(); err != nil {
 		return fmt.Errorf("setting up the network of %s: %w", config.Interface, err)
 	}
-	if h.done.Interface != "" && h.done.Interface != config.Interface {
+	if h.done.Former != "" && h.done.Former != config.Former.Interface && h.done.Former != config.Interface {
+		if err := h.dropFormer(); err != nil {
+			return fmt.Errorf("leaving the interface %s: %w", h.done.Former, err)
+		}
+	}
+	if h.done.Interface != "" && h.done.Interface != config.Interface && h.done.Interface != config.Former.Interface {
 		if err := h.clear(ctx); err != nil {
 			return fmt.Errorf("leaving the interface %s: %w", h.done.Interface, err)
 		}
 	}
 	next := h.done
-	next.Interface = config.Interface
+	next.Interface, next.Former = config.Interface, config.Former.Interface
 	if config.routed() && !next.Routed {
 		next.Routed, next.ValidMark = true, formerValidMark()
 	}
@@ -140,13 +148,54 @@ func (h *Host) set(ctx context.Context, config Config) error {
 	if err := ctx.Err(); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
-	return errors.Join(append(errs, h.setDNS(ctx, link, config.DNS))...)
+	return errors.Join(append(errs, h.setDNS(ctx, link, config.DNS), h.leaveDNS(ctx))...)
+}
+
+// HoldsTwo says that a former tunnel can go on beside the present one.
+func (*Host) HoldsTwo() bool { return true }
+
+// Interface is what was set up last, perhaps by a process before this one. Empty: nothing.
+func (h *Host) Interface() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.done.Interface
+}
+
+// dropFormer takes away what is left of the former interface, and notes it. Its rules go with the next ones.
+func (h *Host) dropFormer() error {
+	if err := removeLink(h.done.Former); err != nil {
+		return err
+	}
+	next := h.done
+	next.Former = ""
+	return h.record(next)
+}
+
+// removeLink takes an interface away, and with it its addresses and routes.
+func removeLink(name string) error {
+	link, err := netlink.LinkByName(name)
+	if err == nil {
+		err = netlink.LinkDel(link)
+	}
+	if err != nil && !errors.As(err, &netlink.LinkNotFoundError{}) && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("taking the interface %s away: %w", name, err)
+	}
+	return nil
 }
 
 // setTunnel leads the configured networks through the interface, and what carries the mark around it.
 func (h *Host) setTunnel(link netlink.Link, config Config) error {
-	if err := checkTable(link); err != nil {
+	former, err := formerLink(config.Former)
+	if err != nil {
 		return err
+	}
+	if err := checkTable(tunnelTable, link, former); err != nil {
+		return err
+	}
+	if former != nil {
+		if err := checkTable(formerTable, link, former); err != nil {
+			return err
+		}
 	}
 	if err := checkHalves(link, config); err != nil {
 		return err
@@ -154,14 +203,14 @@ func (h *Host) setTunnel(link netlink.Link, config Config) error {
 	if err := sysctl(validMark, "1"); err != nil {
 		return err
 	}
-	switch err := setFilter(link.Attrs().Name, config); {
+	switch err := setFilter(config); {
 	case err != nil && config.LocalDenied:
 		return fmt.Errorf("closing the local networks: %w", err)
 	case err != nil:
 		// Most hosts do without; those whose kernel checks strictly from where packets come do not.
 		h.options.Logger.Warn("no packet filter: if net.ipv4.conf.*.rp_filter is 1, answers of the gateway are dropped", "error", err)
 	}
-	return setRoutes(link, config)
+	return setRoutes(link, former, config)
 }
 
 // clearTunnel undoes setTunnel. The interface may be gone (nil).
@@ -209,6 +258,9 @@ func (h *Host) clear(ctx context.Context) error {
 	}
 	if link != nil {
 		errs = append(errs, setAddresses(link, nil))
+	}
+	if h.done.Former != "" {
+		errs = append(errs, removeLink(h.done.Former))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err

@@ -24,15 +24,15 @@ import (
 //		drop
 //	}
 //
-// Of programs that are refused, each is told at once; of neighbours nobody is told anything.
-func denyLocal(c *nftables.Conn, t *nftables.Table, inside string) {
+// A former tunnel beside the present one stands with it. Of programs that are refused, each is told at once; of neighbours nobody is told anything.
+func denyLocal(c *nftables.Conn, t *nftables.Table, inside []string) {
 	chain := func(name string, hook *nftables.ChainHook) func(...expr.Any) {
 		made := c.AddChain(&nftables.Chain{Name: name, Table: t, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: nftables.ChainPriorityFilter})
 		return func(e ...expr.Any) { c.AddRule(&nftables.Rule{Table: t, Chain: made, Exprs: e}) }
 	}
 	accept := &expr.Verdict{Kind: expr.VerdictAccept}
 	common := func(add func(...expr.Any), by expr.MetaKey, ports ...[2]uint16) {
-		for _, name := range []string{inside, "lo"} {
+		for _, name := range inside {
 			add(append(metaIs(by, interfaceName(name)), accept)...)
 		}
 		for _, p := range ports {

@@ -75,7 +75,7 @@ const filterTable = "heimdraht-tunnel"
 //
 // Where local networks are denied, local_linux.go has two chains more. It takes the place of what an earlier call set, in
 // one step.
-func setFilter(inside string, config Config) error {
+func setFilter(config Config) error {
 	return firewall.ReplaceTable(filterTable, func(c *nftables.Conn, t *nftables.Table) {
 		c.AddTable(t)
 		chain := func(name string, hook *nftables.ChainHook, priority *nftables.ChainPriority) *nftables.Chain {
@@ -83,7 +83,10 @@ func setFilter(inside string, config Config) error {
 		}
 		guard := chain("inside", nftables.ChainHookPrerouting, nftables.ChainPriorityRaw)
 		for _, address := range config.Addresses {
-			c.AddRule(&nftables.Rule{Table: t, Chain: guard, Exprs: onlyFromInside(inside, address.Addr())})
+			c.AddRule(&nftables.Rule{Table: t, Chain: guard, Exprs: onlyFromInside(config.Interface, address.Addr())})
+		}
+		for _, address := range config.Former.Addresses {
+			c.AddRule(&nftables.Rule{Table: t, Chain: guard, Exprs: onlyFromInside(config.Former.Interface, address.Addr())})
 		}
 		mark := binaryutil.NativeEndian.PutUint32(FirewallMark)
 		c.AddRule(&nftables.Rule{Table: t, Chain: chain("answers", nftables.ChainHookPrerouting, nftables.ChainPriorityMangle), Exprs: []expr.Any{
@@ -97,6 +100,10 @@ func setFilter(inside string, config Config) error {
 			&expr.Ct{Key: expr.CtKeyMARK, SourceRegister: true, Register: 1},
 		}})
 		if config.LocalDenied {
+			inside := []string{config.Interface, "lo"}
+			if config.Former.Interface != "" {
+				inside = append(inside, config.Former.Interface)
+			}
 			denyLocal(c, t, inside)
 		}
 	})

@@ -101,6 +101,9 @@ func (p *planned) Set(ctx context.Context, config Config) error {
 	if err == nil && config.Forward {
 		err = fmt.Errorf("being a gateway: %w", errors.ErrUnsupported)
 	}
+	if err == nil && config.Former.Interface != "" {
+		err = fmt.Errorf("two tunnels at once: %w", errors.ErrUnsupported)
+	}
 	if err != nil {
 		return fmt.Errorf("setting up the network of %s: %w", config.Interface, err)
 	}
@@ -113,6 +116,22 @@ func (p *planned) Set(ctx context.Context, config Config) error {
 		return fmt.Errorf("setting up the network of %s: %w", config.Interface, err)
 	}
 	return nil
+}
+
+// HoldsTwo says that a former tunnel can go on beside the present one: there is one table of routes here, and none by the
+// sender's address.
+func (*planned) HoldsTwo() bool { return false }
+
+// Interface is what was set up last, perhaps by a process before this one. Empty: nothing.
+func (p *planned) Interface() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.left.Interface
+}
+
+// Connections is for those that hold two tunnels.
+func (*planned) Connections([]netip.Addr) (int, error) {
+	return 0, fmt.Errorf("listing the connections of this machine: %w", errors.ErrUnsupported)
 }
 
 // rounds is how often the host is looked at: with an address that goes, some systems take routes along that are

@@ -17,6 +17,8 @@ const (
 	// tunnelTable has the routes through the tunnel. In the main table, where everybody looks, marked packets could
 	// not go around them.
 	tunnelTable = FirewallMark
+	// formerTable has those of a tunnel that goes on for the connections in it.
+	formerTable = FirewallMark + 1
 )
 
 // everything is the network of all addresses of a family.
@@ -42,18 +44,40 @@ func (c Config) networksOf(family int) []netip.Prefix {
 	return slices.Compact(list)
 }
 
-// checkTable fails if somebody else uses our table. What a killed process of ours left in it is no such use.
-func checkTable(link netlink.Link) error {
+// formerLink finds the interface of a former tunnel; nil: there is none.
+func formerLink(former Former) (netlink.Link, error) {
+	if former.Interface == "" {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	link, err := netlink.LinkByName(former.Interface)
+	if err != nil {
+		return nil, fmt.Errorf("finding the former interface: %w", err)
+	}
+	return link, nil
+}
+
+// formerNetworksOf are the networks of one family into which a former tunnel leads, if it has an address there.
+func (c Config) formerNetworksOf(family int) []netip.Prefix {
+	former := Config{Addresses: c.Former.Addresses, Routes: c.Former.Routes, FullTunnel: c.Former.FullTunnel}
+	if !former.hasFamily(everything(family).Addr()) {
+		return nil
+	}
+	return former.networksOf(family)
+}
+
+// checkTable fails if somebody else uses one of our tables. What a killed process of ours left in it is no such use.
+func checkTable(table int, links ...netlink.Link) error {
 	for _, family := range families() {
-		have, err := tunnelRoutes(family)
+		have, err := routesIn(family, table)
 		if err != nil {
 			return err
 		}
 		for _, route := range have {
-			if isOurs := route.Protocol == routeProtocol; isOurs && (closed(route) || route.LinkIndex == link.Attrs().Index) {
+			ours := slices.ContainsFunc(links, func(l netlink.Link) bool { return l != nil && l.Attrs().Index == route.LinkIndex })
+			if route.Protocol == routeProtocol && (closed(route) || ours) {
 				continue
 			}
-			taken := &TakenError{}
+			taken := &TakenError{Table: table}
 			if other, err := netlink.LinkByIndex(route.LinkIndex); err == nil {
 				taken.Interface = other.Attrs().Name
 			}
@@ -90,21 +114,25 @@ func checkHalves(link netlink.Link, config Config) error {
 
 // setRoutes makes these networks, and no others, go through the interface. What is new comes first, and what goes
 // comes last: there is no moment in which a network that is wanted before and after goes past the tunnel.
-func setRoutes(link netlink.Link, config Config) error {
+func setRoutes(link, former netlink.Link, config Config) error {
 	var errs []error
 	for _, family := range families() {
-		want := config.networksOf(family)
+		want, old := config.networksOf(family), config.formerNetworksOf(family)
 		through := config.hasFamily(everything(family).Addr())
-		if err := addRoutes(family, link, want, through); err != nil {
+		if err := addRoutes(family, formerTable, former, old, true); err != nil {
+			errs = append(errs, err)
+		}
+		if err := addRoutes(family, tunnelTable, link, want, through); err != nil {
 			if errors.Is(err, unix.EAFNOSUPPORT) {
 				continue // a kernel without IPv6 sends none
 			}
 			errs = append(errs, err)
 			continue
 		}
-		errs = append(errs, setRules(family, levels(want), !config.LocalDenied), removeOtherRoutes(family, link, want, through))
+		errs = append(errs, setRules(family, rulesOf(family, config)), removeOtherRoutes(family, tunnelTable, link, want, through),
+			removeOtherRoutes(family, formerTable, former, old, true))
 		if !config.LocalDenied {
-			errs = append(errs, conflicts(family, link, want))
+			errs = append(errs, conflicts(family, want, link, former))
 		}
 	}
 	return errors.Join(errs...)
@@ -112,8 +140,8 @@ func setRoutes(link netlink.Link, config Config) error {
 
 // addRoutes adds what is missing. Not through: the networks are closed, for without an address inside the tunnel they
 // would go past it, or into it with an address from outside.
-func addRoutes(family int, link netlink.Link, want []netip.Prefix, through bool) error {
-	have, err := tunnelRoutes(family)
+func addRoutes(family, table int, link netlink.Link, want []netip.Prefix, through bool) error {
+	have, err := routesIn(family, table)
 	if err != nil {
 		return err
 	}
@@ -127,7 +155,7 @@ func addRoutes(family int, link netlink.Link, want []netip.Prefix, through bool)
 		if present[network] {
 			continue
 		}
-		route := netlink.Route{Dst: ipNetOf(network), Table: tunnelTable, Protocol: routeProtocol}
+		route := netlink.Route{Dst: ipNetOf(network), Table: table, Protocol: routeProtocol}
 		if through {
 			route.LinkIndex, route.Scope = link.Attrs().Index, netlink.SCOPE_LINK
 		} else {
@@ -140,8 +168,8 @@ func addRoutes(family int, link netlink.Link, want []netip.Prefix, through bool)
 	return nil
 }
 
-func removeOtherRoutes(family int, link netlink.Link, want []netip.Prefix, through bool) error {
-	have, err := tunnelRoutes(family)
+func removeOtherRoutes(family, table int, link netlink.Link, want []netip.Prefix, through bool) error {
+	have, err := routesIn(family, table)
 	if err != nil {
 		return err
 	}
@@ -160,7 +188,7 @@ func goes(route netlink.Route, link netlink.Link, through bool) bool {
 	if !through {
 		return closed(route)
 	}
-	return !closed(route) && route.LinkIndex == link.Attrs().Index
+	return !closed(route) && link != nil && route.LinkIndex == link.Attrs().Index
 }
 
 // closed says whether the route refuses. IPv6's refusing ones hang on the loopback interface.
@@ -168,14 +196,14 @@ func closed(route netlink.Route) bool { return route.Type == unix.RTN_UNREACHABL
 
 // conflicts names the networks that the host reaches in another way just as precisely: its own network at home goes
 // before. Their routes are there all the same, for when the laptop is in another network.
-func conflicts(family int, link netlink.Link, want []netip.Prefix) error {
+func conflicts(family int, want []netip.Prefix, tunnels ...netlink.Link) error {
 	have, err := routes(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
 	if err != nil {
 		return err
 	}
 	holders := make(map[netip.Prefix]int, len(have))
 	for _, route := range have {
-		if route.LinkIndex != link.Attrs().Index {
+		if !slices.ContainsFunc(tunnels, func(l netlink.Link) bool { return l != nil && l.Attrs().Index == route.LinkIndex }) {
 			holders[prefixOf(route.Dst)] = route.LinkIndex
 		}
 	}
@@ -199,12 +227,18 @@ func conflicts(family int, link netlink.Link, want []netip.Prefix) error {
 func clearRoutes(link netlink.Link) error {
 	var errs []error
 	for _, family := range families() {
-		err := setRules(family, nil, false)
+		err := setRules(family, nil)
 		if errors.Is(err, unix.EAFNOSUPPORT) {
 			continue
 		}
-		have, listing := tunnelRoutes(family)
-		errs = append(errs, err, listing)
+		have, listing := routesIn(family, tunnelTable)
+		former, listingFormer := routesIn(family, formerTable)
+		errs = append(errs, err, listing, listingFormer)
+		for _, route := range former {
+			if route.Protocol == routeProtocol {
+				errs = append(errs, delRoute(&route))
+			}
+		}
 		for _, route := range have {
 			if route.Protocol == routeProtocol && (closed(route) || link != nil && route.LinkIndex == link.Attrs().Index) {
 				errs = append(errs, delRoute(&route))
@@ -214,8 +248,8 @@ func clearRoutes(link netlink.Link) error {
 	return errors.Join(errs...)
 }
 
-func tunnelRoutes(family int) ([]netlink.Route, error) {
-	return routes(family, &netlink.Route{Table: tunnelTable}, netlink.RT_FILTER_TABLE)
+func routesIn(family, table int) ([]netlink.Route, error) {
+	return routes(family, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
 }
 
 func routes(family int, filter *netlink.Route, mask uint64) ([]netlink.Route, error) {

@@ -25,6 +25,13 @@ import (
 //
 // Where local networks are denied there is no first rule: the tunnel's networks go through the tunnel, whatever is there at home.
 //
+// Before all these stands, for each address of a former tunnel, which goes on for the connections that began in it:
+//
+//	from ADDRESS lookup 51821
+//
+// New connections have no address yet when the kernel looks for their way: they find the present tunnel, and take its
+// address. What is marked never has an address of a tunnel.
+//
 // A route of the main table that refuses (blackhole, unreachable) ends the kernel's search, however short.
 
 const (
@@ -32,6 +39,8 @@ const (
 	// kernel's own rule for the main table (32766) and those that wg-quick adds right before it.
 	priorityFirst = 32500
 	longestPrefix = 128
+	// priorityFormer is that of the rules for a former tunnel.
+	priorityFormer = priorityFirst - 1
 )
 
 // level is the two rules of one prefix length.
@@ -60,22 +69,36 @@ func (l level) rules(family int, atHome bool) []netlink.Rule {
 	return []netlink.Rule{main, tunnel}
 }
 
-// setRules makes these our rules. New ones come first. atHome: what the host reaches more precisely stays there.
-func setRules(family int, want []level, atHome bool) error {
+// rulesOf are all our rules of one family.
+func rulesOf(family int, config Config) (list []netlink.Rule) {
+	for _, address := range config.Former.Addresses {
+		if address.Addr().Is4() == (family == netlink.FAMILY_V4) {
+			rule := *netlink.NewRule()
+			rule.Family, rule.Priority, rule.Table, rule.Protocol = family, priorityFormer, formerTable, routeProtocol
+			rule.Src = ipNetOf(netip.PrefixFrom(address.Addr(), address.Addr().BitLen()))
+			list = append(list, rule)
+		}
+	}
+	for _, l := range levels(config.networksOf(family)) {
+		list = append(list, l.rules(family, !config.LocalDenied)...) // else what the host reaches more precisely stays there
+	}
+	return list
+}
+
+// setRules makes these our rules. New ones come first.
+func setRules(family int, want []netlink.Rule) error {
 	have, err := settled(func() ([]netlink.Rule, error) { return netlink.RuleList(family) })
 	if err != nil {
 		return fmt.Errorf("listing the rules of routing: %w", err)
 	}
 	have = slices.DeleteFunc(have, func(rule netlink.Rule) bool { return rule.Protocol != routeProtocol })
 	var errs []error
-	for _, l := range want {
-		for _, rule := range l.rules(family, atHome) {
-			i := slices.IndexFunc(have, func(other netlink.Rule) bool { return sameRule(rule, other) })
-			if i >= 0 {
-				have = slices.Delete(have, i, i+1)
-			} else if err := addRule(rule); err != nil {
-				errs = append(errs, err)
-			}
+	for _, rule := range want {
+		i := slices.IndexFunc(have, func(other netlink.Rule) bool { return sameRule(rule, other) })
+		if i >= 0 {
+			have = slices.Delete(have, i, i+1)
+		} else if err := addRule(rule); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	for _, rule := range have {
@@ -87,7 +110,8 @@ func setRules(family int, want []level, atHome bool) error {
 }
 
 func sameRule(a, b netlink.Rule) bool {
-	return a.Priority == b.Priority && a.Table == b.Table && a.Mark == b.Mark && a.Invert == b.Invert && a.SuppressPrefixlen == b.SuppressPrefixlen
+	return a.Priority == b.Priority && a.Table == b.Table && a.Mark == b.Mark && a.Invert == b.Invert && a.SuppressPrefixlen == b.SuppressPrefixlen &&
+		prefixOf(a.Src) == prefixOf(b.Src)
 }
 
 // addRule does what netlink.RuleAdd does, which leaves suppress_prefixlength out for tables above 255.
@@ -98,7 +122,14 @@ func addRule(rule netlink.Rule) error {
 	if rule.Invert {
 		head.Flags |= netlink.FibRuleInvert
 	}
+	if rule.Src != nil {
+		bits, _ := rule.Src.Mask.Size()
+		head.Src_len = uint8(bits)
+	}
 	request.AddData(head)
+	if rule.Src != nil {
+		request.AddData(nl.NewRtAttr(nl.FRA_SRC, rule.Src.IP))
+	}
 	add := func(kind int, value uint32) {
 		request.AddData(nl.NewRtAttr(kind, binary.NativeEndian.AppendUint32(nil, value)))
 	}

@@ -30,5 +30,9 @@ func (c *clearCommand) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return endpoint.StateDamaged(dir.Path(), err)
 	}
-	return errors.Join(host.Clear(ctx), wireguard.RemoveKernel(settings.Interface))
+	last := host.Interface() // another one than is configured, after a move
+	if err := errors.Join(host.Clear(ctx), wireguard.RemoveKernel(settings.Interface)); err != nil || last == "" {
+		return err
+	}
+	return wireguard.RemoveKernel(last)
 }
