@@ -136,6 +136,8 @@ func (e *Endpoint) serve(wish context.Context, s stream, cancel context.CancelFu
 			a.askForAnother()
 		case <-a.move.C:
 			a.moveOn()
+		case id := <-e.parted:
+			a.sendClose(id)
 		}
 		if over {
 			return out
@@ -181,6 +183,10 @@ func (a *attachment) open() error {
 // openAs asks for a session, or with an id for that one.
 func (a *attachment) openAs(resume string) error {
 	request := &heimdrahtv1.OpenSession{AgentVersion: a.endpoint.options.Version, Resume: resume, Clock: timestamppb.Now(), Waits: true}
+	request.Beside = a.endpoint.tunnel.holdsTwo()
+	if resume != "" {
+		request.Leaving = a.endpoint.formerSession()
+	}
 	request.GatewaySilent = resume != "" && a.endpoint.silentSession() == resume
 	a.answer.Reset(openWithin)
 	select {
@@ -203,7 +209,9 @@ func (a *attachment) obey(ctx context.Context, m *heimdrahtv1.AttachResponse) (o
 	case *heimdrahtv1.AttachResponse_Closed:
 		held := a.endpoint.heldSession()
 		if held == nil || held.id != order.Closed.GetSessionId() {
-			break // an older session of this laptop; it is gone here already
+			// The one beside it, or an older one, which is gone here already.
+			a.endpoint.part(ctx, order.Closed.GetSessionId())
+			break
 		}
 		return a.ended(ctx, judgeClosed(control.FromRefusal(order.Closed.GetWhy())))
 	case *heimdrahtv1.AttachResponse_Ending:
@@ -262,14 +270,12 @@ func (a *attachment) opened(ctx context.Context, m *heimdrahtv1.SessionOpened) (
 	if fresh {
 		a.move.Stop()
 	}
-	if fresh || !held.settings.equal(next) {
-		installing, cancel := context.WithTimeout(ctx, installWithin)
-		defer cancel()
-		if err := e.tunnel.install(installing, next, fresh); err != nil {
-			a.sendClose(id)
-			e.log.Error("could not set up the tunnel", "error", err)
-			return outcome{problem: tunnelFailed(err), drop: true, halt: true, roam: true}, true
-		}
+	installing, cancel := context.WithTimeout(ctx, installWithin)
+	defer cancel()
+	if err := a.install(installing, m, held, next); err != nil {
+		a.sendClose(id)
+		e.log.Error("could not set up the tunnel", "error", err)
+		return outcome{problem: tunnelFailed(err), drop: true, halt: true, roam: true}, true
 	}
 	s := &session{id: id, wish: a.wish, settings: next, openedAt: time.Now(), leaseUntil: asTime(m.GetLeaseUntil()),
 		renewEvery: renewEvery(m.GetRenewEveryMs()), metering: e.checkMetering(m.GetMetering())}

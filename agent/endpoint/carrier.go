@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -65,6 +66,16 @@ func (c *carried) reading() reading {
 	count := c.carrier.Count()
 	return reading{installed: c.since, handshake: count.LastHandshake, received: count.Received, sent: count.Sent}
 }
+
+func (c *carried) holdsTwo() bool { return false }
+
+func (c *carried) installBeside(context.Context, *settings, string) error {
+	return errors.New("a carrier carries one session")
+}
+
+func (c *carried) former() formerReading { return formerReading{} }
+
+func (c *carried) letGo(context.Context, string) error { return nil }
 
 func (c *carried) probe(context.Context) error { return errNoProbe }
 

@@ -23,6 +23,8 @@ const (
 type ending struct {
 	why *control.Problem
 	by  time.Time
+	// beside: the next session is opened beside this one, and nothing breaks by that.
+	beside bool
 }
 
 // ending takes note that the session ends before long, or goes on after all.
@@ -34,9 +36,16 @@ func (a *attachment) ending(m *heimdrahtv1.SessionEnding) {
 		a.quiet = quiet{}
 	}
 	end := endingOf(m)
+	if end != nil {
+		end.beside = a.movesBeside(m)
+	}
 	a.endpoint.expectEnd(end)
 	a.move.Stop()
-	if end != nil && end.movesAnyway() {
+	switch {
+	case end == nil:
+	case end.beside:
+		a.move.Reset(rand.N(min(max(time.Until(end.by), 0)/2, moveGently) + 1))
+	case end.movesAnyway():
 		// In time, and not all at once: what the control plane ends is gone for a moment.
 		within := max(time.Until(end.by), 0)
 		a.move.Reset(within - rand.N(min(within/2, moveBefore)+1) + rand.N(moveSpread))
@@ -75,6 +84,9 @@ func (a *attachment) staysAfter(code string) bool {
 	a.moving = false
 	a.answer.Stop()
 	a.renew.Reset(control.Jitter(soonest, 0.5))
+	if a.endpoint.endsBeside() {
+		a.move.Reset(control.Jitter(tryAgain, 0.5))
+	}
 	return true
 }
 
@@ -140,6 +152,13 @@ func (e *Endpoint) isEnding() bool {
 	return e.end != nil
 }
 
+// endsBeside says that the session is to end, and the next one is opened beside it.
+func (e *Endpoint) endsBeside() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.end != nil && e.end.beside
+}
+
 // asNote is what the person is told while she works.
 func (n *ending) asNote() *control.Problem {
 	by := n.by.Local().Format("15:04")
@@ -151,6 +170,13 @@ func (n *ending) asNote() *control.Problem {
 			English: control.Text{Sentence: "Please sign in again. Else the connection ends as soon as you take a break, at " + by + " at the latest.",
 				Next: "heimdraht-agent sign-in"}}
 	case codeGatewayDraining, codeGatewayMaintenance:
+		if n.beside {
+			return &control.Problem{Code: n.why.Code,
+				German: control.Text{Sentence: "Ihr Zugangsserver wird gewartet. Die Verbindung zieht gleich auf einen anderen um. Was schon läuft, läuft bis " + by + " Uhr über den bisherigen weiter.",
+					Next: "Nichts zu tun."},
+				English: control.Text{Sentence: "Your gateway is going under maintenance. The connection moves to another one in a moment. What is under way goes on over the present one until " + by + ".",
+					Next: "Nothing to do."}}
+		}
 		return &control.Problem{Code: n.why.Code,
 			German: control.Text{Sentence: "Ihr Zugangsserver wird gewartet. Die Verbindung zieht auf einen anderen um, sobald Sie eine Pause machen, spätestens um " + by + " Uhr.",
 				Next: "Nichts zu tun. Was dann gerade übertragen wird, müssen Sie vielleicht noch einmal beginnen."},

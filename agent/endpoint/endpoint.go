@@ -84,6 +84,8 @@ type Endpoint struct {
 	lost    chan struct{}
 	// woken and stirred hold at most one hint that the machine was asleep: for the stream, and for the tunnel's keeper.
 	woken, stirred chan struct{}
+	// parted holds at most one former session that was let go of here.
+	parted chan string
 	// backoff and returnWithin are used by the loop alone, and by serve, which it calls. returnWithin is over
 	// which time all laptops come back when the control plane is lost, as it said last.
 	backoff      control.Backoff
@@ -108,9 +110,10 @@ type Endpoint struct {
 	halted   *outcome
 	problem  *control.Problem
 	held     *session
-	end      *ending // of the session that is held, if the control plane has said so
-	place    *place  // in the queue for a seat, as last told; nil: it does not wait
-	idle     *ending // the same, because nothing is transferred
+	former   *leaving // held beside it; nil: none is
+	end      *ending  // of the session that is held, if the control plane has said so
+	place    *place   // in the queue for a seat, as last told; nil: it does not wait
+	idle     *ending  // the same, because nothing is transferred
 	attached bool
 	silent   string    // the session whose gateway answers no probe; empty: none
 	reported *Reported // nil: nothing yet
@@ -147,7 +150,7 @@ func New(o Options) (*Endpoint, error) {
 	e := &Endpoint{
 		options: o, log: o.Logger, language: o.Language, wanted: o.Connect,
 		nudged: make(chan struct{}, 1), changed: make(chan struct{}), turned: make(chan struct{}),
-		unheard: make(chan unheard, 1), lost: make(chan struct{}, 1),
+		unheard: make(chan unheard, 1), lost: make(chan struct{}, 1), parted: make(chan string, 1),
 		woken: make(chan struct{}, 1), stirred: make(chan struct{}, 1),
 	}
 	if err := e.load(); err != nil {
@@ -174,6 +177,7 @@ func (e *Endpoint) Run(ctx context.Context) error {
 	g.Go(func() error { return e.keepTended(ctx) })
 	g.Go(func() error { return e.keepProbed(ctx) })
 	g.Go(func() error { return e.tunnel.keepFitting(ctx) })
+	g.Go(func() error { return e.keepFormer(ctx) })
 	g.Go(func() error { return e.keepRenewed(ctx) })
 	if e.options.NetworkChanged != nil {
 		g.Go(func() error { return e.followNetwork(ctx) })
@@ -421,7 +425,7 @@ func (e *Endpoint) dropSession(ctx context.Context) {
 	err := e.tunnel.remove(ctx)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.held, e.end, e.idle = nil, nil, nil
+	e.held, e.former, e.end, e.idle = nil, nil, nil, nil
 	if err != nil {
 		e.log.Error("could not take the tunnel away entirely", "error", err)
 		e.problem = tunnelLeft(err)

@@ -118,7 +118,7 @@ func TestClockSetBack(t *testing.T) {
 			t.Errorf("a handshake %v ago: alive %v", off, got)
 		}
 		old := off > aliveFor
-		if got := (&hostTunnel{sum: reading{handshake: now.Add(-off)}}).silent(now); got != old {
+		if got := (&hostTunnel{lane: lane{sum: reading{handshake: now.Add(-off)}}}).silent(now); got != old {
 			t.Errorf("a handshake %v ago: silent %v", off, got)
 		}
 	}

@@ -38,7 +38,7 @@ func WatchNetwork(ctx context.Context, own string, log *slog.Logger) <-chan stru
 				}
 				link = update.LinkIndex
 			}
-			if name, err := netlink.LinkByIndex(link); err == nil && (name.Attrs().Name == own || name.Attrs().Name == "lo") {
+			if name, err := netlink.LinkByIndex(link); err == nil && (isTunnel(name.Attrs().Name, own) || name.Attrs().Name == "lo") {
 				continue
 			}
 			select {

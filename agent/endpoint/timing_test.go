@@ -40,6 +40,7 @@ type paperPlane struct {
 	attaches []time.Time
 	renewals []time.Time
 	openings []time.Time
+	closings []string
 	streams  []*paperStream
 }
 
@@ -76,6 +77,7 @@ func (p *paperPlane) hear(m *heimdrahtv1.AttachRequest) *heimdrahtv1.AttachRespo
 			}}}
 		}
 	case *heimdrahtv1.AttachRequest_Close:
+		p.closings = append(p.closings, event.Close.GetSessionId())
 		return endpointtest.Closed(event.Close.GetSessionId(), "session-closed", 0)
 	}
 	if p.answer != nil {
@@ -148,6 +150,9 @@ type paperTunnel struct {
 	probed   []time.Time
 	echoes   bool // a probe is answered
 	answers  uint64
+	two      bool // it holds two, unless the second interface is taken
+	taken    bool
+	beside   formerReading
 }
 
 func (t *paperTunnel) probe(context.Context) error {
@@ -168,9 +173,43 @@ func (t *paperTunnel) install(_ context.Context, s *settings, fresh bool) error 
 	t.now = s
 	t.installs++
 	if fresh {
-		t.ahead = 0
+		t.ahead, t.beside = 0, formerReading{}
 	}
 	return nil
+}
+
+func (t *paperTunnel) holdsTwo() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.two
+}
+
+func (t *paperTunnel) installBeside(_ context.Context, s *settings, _ string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.taken {
+		return errors.New("the other interface is somebody else's")
+	}
+	t.now, t.beside = s, formerReading{there: true, connections: 1}
+	return nil
+}
+
+func (t *paperTunnel) former() formerReading {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.beside
+}
+
+func (t *paperTunnel) letGo(context.Context, string) error {
+	t.carry(formerReading{})
+	return nil
+}
+
+// carry says what the former tunnel is doing.
+func (t *paperTunnel) carry(r formerReading) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.beside = r
 }
 
 func (t *paperTunnel) tend(context.Context)   {}
@@ -203,7 +242,7 @@ func (t *paperTunnel) remove(context.Context) error {
 	if t.now != nil {
 		t.removals++
 	}
-	t.now = nil
+	t.now, t.beside = nil, formerReading{}
 	return nil
 }
 

@@ -95,6 +95,14 @@ type tunnel interface {
 	// measured again.
 	keepFitting(ctx context.Context) error
 	refit()
+	// holdsTwo says that the former tunnel can go on beside the next one. installBeside makes the next one so, for another
+	// session, with an interface of its own; what went on beside the present one before goes. After an error the tunnel is as
+	// it was. former tells how that one is doing, and letGo takes it
+	// away, if it is that of the session of that id.
+	holdsTwo() bool
+	installBeside(ctx context.Context, s *settings, former string) error
+	former() formerReading
+	letGo(ctx context.Context, former string) error
 	// remove takes the peer and the host's settings away; traffic is dead when it returns, whatever it returns.
 	remove(ctx context.Context) error
 	// close takes the interface away too.
@@ -111,10 +119,21 @@ type hostTunnel struct {
 	// always does not end: a reading takes a millisecond, and there is nobody who would give up on it.
 	always context.Context
 
-	mu       sync.Mutex
+	mu  sync.Mutex
+	key wireguard.PrivateKey
+	mtu int // of an open netstack device
+	// fitting is of the present lane's way.
+	fitting fitting
+	lane
+	left *lane // goes on beside; nil: none does
+	// leftOf is the session of that one.
+	leftOf string
+}
+
+// lane is one device with the session that it carries.
+type lane struct {
+	name     string // of the interface
 	device   *wireguard.Device
-	key      wireguard.PrivateKey
-	mtu      int // of an open netstack device
 	now      *settings
 	since    time.Time
 	observer *wireguard.Observer
@@ -123,7 +142,6 @@ type hostTunnel struct {
 	turn     int
 	triedAt  time.Time
 	wokeAt   time.Time // zero: it has not slept
-	fitting  fitting
 }
 
 func newHostTunnel(o Options) *hostTunnel {
@@ -137,8 +155,12 @@ func newHostTunnel(o Options) *hostTunnel {
 			d.FirewallMark = firewallMark
 		}
 	}
+	name := d.Name
+	if o.Network != nil && d.Name != "" && o.Network.Interface() == secondName(d.Name) {
+		name = secondName(d.Name) // a killed process was there last
+	}
 	return &hostTunnel{
-		options: d, network: o.Network, resolve: o.Resolve, log: o.Logger, always: context.Background(),
+		options: d, network: o.Network, resolve: o.Resolve, log: o.Logger, always: context.Background(), lane: lane{name: name},
 		fitting: fitting{unfit: make(chan struct{}, 1)},
 	}
 }
@@ -162,7 +184,7 @@ func (t *hostTunnel) open(ctx context.Context, key wireguard.PrivateKey, mtu int
 		return err
 	}
 	o := t.options
-	o.PrivateKey, o.MTU = key, mtu
+	o.PrivateKey, o.MTU, o.Name = key, mtu, t.name
 	device, err := wireguard.Open(ctx, o)
 	if err != nil {
 		return err
@@ -179,14 +201,15 @@ func (t *hostTunnel) open(ctx context.Context, key wireguard.PrivateKey, mtu int
 	return nil
 }
 
-// shut closes the device. The caller holds the lock.
+// shut closes the devices. The caller holds the lock.
 func (t *hostTunnel) shut() error {
+	err := t.shutLeft()
 	if t.device == nil {
-		return nil
+		return err
 	}
 	device := t.device
 	t.device, t.now = nil, nil
-	return device.Close()
+	return errors.Join(err, device.Close())
 }
 
 func (t *hostTunnel) install(ctx context.Context, s *settings, fresh bool) error {
@@ -213,6 +236,11 @@ func (t *hostTunnel) install(ctx context.Context, s *settings, fresh bool) error
 		// Adding the peer anew sets its counters to zero. If they cannot be read, bytes stay uncounted.
 		_ = t.observe(ctx)
 	}
+	if fresh {
+		if err := t.shutLeft(); err != nil {
+			return fmt.Errorf("installing the tunnel: %w", err)
+		}
+	}
 	former := t.now
 	t.now, t.gateways, t.turn = s, gateways, 0
 	t.lookAtRoad(ctx)
@@ -229,19 +257,15 @@ func (t *hostTunnel) setHost(ctx context.Context, s *settings) error {
 		return network.SetAddresses(s.Addresses)
 	}
 	config := hostnet.Config{
-		Interface: t.device.Name(), MTU: t.fitting.mtu(s), FullTunnel: s.FullTunnel,
-		LocalDenied: s.LocalDenied, DNS: hostnet.DNS{Servers: s.DNSServers, Domains: s.DNSDomains},
+		Interface: t.device.Name(), MTU: t.fitting.mtu(s), FullTunnel: s.FullTunnel, LocalDenied: s.LocalDenied, Addresses: s.hosts(), Routes: s.routes(),
+		DNS: hostnet.DNS{Servers: s.DNSServers, Domains: s.DNSDomains},
 	}
 	if s.LocalDenied {
 		config.DNS.Domains = nil // whom else should it ask?
 	}
-	for _, prefix := range s.AllowedIPs {
-		if prefix.Bits() > 0 { // the rest is what FullTunnel says
-			config.Routes = append(config.Routes, prefix)
-		}
-	}
-	for _, addr := range s.Addresses {
-		config.Addresses = append(config.Addresses, netip.PrefixFrom(addr, addr.BitLen()))
+	if t.left != nil {
+		was := t.left.now
+		config.Former = hostnet.Former{Interface: t.left.name, Addresses: was.hosts(), Routes: was.routes(), FullTunnel: was.FullTunnel}
 	}
 	conflicts, err := onlyConflicts(t.network.Set(ctx, config))
 	t.sum.conflicts = conflicts
@@ -249,6 +273,24 @@ func (t *hostTunnel) setHost(ctx context.Context, s *settings) error {
 		t.fitting.given = config.MTU
 	}
 	return err
+}
+
+// hosts are the laptop's own addresses.
+func (s *settings) hosts() (list []netip.Prefix) {
+	for _, addr := range s.Addresses {
+		list = append(list, netip.PrefixFrom(addr, addr.BitLen()))
+	}
+	return list
+}
+
+// routes are what goes through the tunnel but everything, which FullTunnel says.
+func (s *settings) routes() (list []netip.Prefix) {
+	for _, prefix := range s.AllowedIPs {
+		if prefix.Bits() > 0 {
+			list = append(list, prefix)
+		}
+	}
+	return list
 }
 
 // onlyConflicts tells networks that are reached in another way, with which a laptop can live, from failures.
@@ -493,12 +535,12 @@ func (t *hostTunnel) remove(ctx context.Context) error {
 	defer t.mu.Unlock()
 	s := t.now
 	t.now = nil
-	var err error
+	err := t.shutLeft()
 	if s != nil && t.device != nil {
 		gone := []wireguard.Change{{Remove: true, Peer: wireguard.Peer{PublicKey: s.PublicKey}}}
 		if t.device.Apply(ctx, gone) != nil {
 			// An interface that does not let go of its peer has to go itself.
-			err = t.shut()
+			err = errors.Join(err, t.shut())
 		}
 	}
 	if t.network != nil {

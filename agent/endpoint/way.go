@@ -119,7 +119,7 @@ func isOnline(own string) func() bool {
 // isTunnel says whether an interface is that of the tunnel. On macOS all tunnels are called utun with a number, which the
 // system chooses.
 func isTunnel(name, own string) bool {
-	return name == own || runtime.GOOS == "darwin" && strings.HasPrefix(name, "utun")
+	return name == own || name == secondName(own) || runtime.GOOS == "darwin" && strings.HasPrefix(name, "utun")
 }
 
 func isGlobal(a net.Addr) bool {

@@ -189,6 +189,9 @@ func (h *Host) setTunnel(link netlink.Link, config Config) error {
 	if err != nil {
 		return err
 	}
+	if former == nil {
+		config.Former = Former{}
+	}
 	if err := checkTable(tunnelTable, link, former); err != nil {
 		return err
 	}

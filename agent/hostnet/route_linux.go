@@ -44,12 +44,15 @@ func (c Config) networksOf(family int) []netip.Prefix {
 	return slices.Compact(list)
 }
 
-// formerLink finds the interface of a former tunnel; nil: there is none.
+// formerLink finds the interface of a former tunnel; nil: there is none, or somebody took it away.
 func formerLink(former Former) (netlink.Link, error) {
 	if former.Interface == "" {
 		return nil, nil //nolint:nilnil // there is none
 	}
 	link, err := netlink.LinkByName(former.Interface)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil, nil //nolint:nilnil // it is gone
+	}
 	if err != nil {
 		return nil, fmt.Errorf("finding the former interface: %w", err)
 	}
