@@ -59,7 +59,7 @@ func (t *hostTunnel) installSecond(ctx context.Context, s *settings, former stri
 	}
 	next, err := t.openSecond(ctx)
 	if err != nil {
-		return err
+		return errors.Join(err, t.setHost(ctx, t.now))
 	}
 	was := t.lane
 	next.now, next.gateways, next.since, next.observer = s, gateways, time.Now(), &wireguard.Observer{}
@@ -85,6 +85,9 @@ func (t *hostTunnel) openSecond(ctx context.Context) (*lane, error) {
 	}
 	if _, err := net.InterfaceByName(o.Name); err == nil {
 		return nil, fmt.Errorf("somebody else has an interface %s", o.Name) // an open would take it over
+	}
+	if err := t.network.Reserve(o.Name); err != nil {
+		return nil, err
 	}
 	device, err := wireguard.Open(ctx, o)
 	if err != nil {

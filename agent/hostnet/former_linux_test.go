@@ -52,7 +52,16 @@ func TestTwoTunnels(t *testing.T) {
 				}
 				first := config("hd0", "10.80.1.1/32", "fd80:1::1/128", "10.1.0.53")
 				must(t, h.Set(t.Context(), first))
-				makeSecond(t, "hd1")
+				alone := snapshot(t)
+				for range 2 { // the first time it comes to nothing
+					must(t, h.Set(t.Context(), first))
+					if diff := cmp.Diff(alone, snapshot(t)); diff != "" {
+						t.Errorf("left of an interface that was about to be used:\n%s", diff)
+					}
+					must(t, h.Reserve("hd1"))
+					makeSecond(t, "hd1")
+					h = openHost(t, options)
+				}
 				second := config("hd1", "10.81.1.1/32", "fd81:1::1/128", "10.1.0.54")
 				second.Former = Former{Interface: "hd0", Addresses: first.Addresses, Routes: first.Routes, FullTunnel: full}
 				for range 2 {

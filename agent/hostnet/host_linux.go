@@ -161,6 +161,16 @@ func (h *Host) Interface() string {
 	return h.done.Interface
 }
 
+// Reserve notes, durably, that an interface of this name is about to be made for Set, so that it does not stay if the
+// process is killed before. The next Set without it takes it away.
+func (h *Host) Reserve(name string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next := h.done
+	next.Former = name
+	return h.record(next)
+}
+
 // dropFormer takes away what is left of the former interface, and notes it. Its rules go with the next ones.
 func (h *Host) dropFormer() error {
 	if err := removeLink(h.done.Former); err != nil {

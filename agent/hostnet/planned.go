@@ -129,6 +129,11 @@ func (p *planned) Interface() string {
 	return p.left.Interface
 }
 
+// Reserve is for those that hold two tunnels.
+func (*planned) Reserve(string) error {
+	return fmt.Errorf("two tunnels at once: %w", errors.ErrUnsupported)
+}
+
 // Connections is for those that hold two tunnels.
 func (*planned) Connections([]netip.Addr) (int, error) {
 	return 0, fmt.Errorf("listing the connections of this machine: %w", errors.ErrUnsupported)

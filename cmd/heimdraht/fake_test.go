@@ -395,7 +395,7 @@ func (f *fake) ListSessions(_ context.Context, r *heimdrahtv1.ListSessionsReques
 	s := func(n int) *heimdrahtv1.Session {
 		return &heimdrahtv1.Session{
 			SessionId: fmt.Sprint("s", n), DeviceId: fmt.Sprint("d", n), Tenant: "stadt", PersonId: fmt.Sprint("p", n), PersonName: "Erika Müller", DeviceName: "nb-17",
-			Gateway: "gw1", Addresses: []string{"10.80.0.5", "fd80:1::5"}, LeaseUntil: at("2026-11-22T09:35:00Z"), Online: n == 0, LicencePool: "vpn",
+			Gateway: "gw1", Addresses: []string{"10.80.0.5", "fd80:1::5"}, LeaseUntil: at("2026-11-22T09:35:00Z"), Online: n == 0, LicencePool: "vpn", Leaving: n == 1,
 		}
 	}
 	total := 2

@@ -57,6 +57,7 @@ func (c *sessionsCommand) Run(ctx context.Context, a *app) error {
 	})
 }
 
+// sessionColumns show on which gateway somebody is. What she is leaving there is marked: it goes on for its connections alone.
 func sessionColumns() []column[*heimdrahtv1.Session] {
 	return []column[*heimdrahtv1.Session]{
 		{"person_name", words{"Person", "person"}, func(s *heimdrahtv1.Session) any { return s.GetPersonName() }},
@@ -70,7 +71,7 @@ func sessionColumns() []column[*heimdrahtv1.Session] {
 		{"session_id", words{}, func(s *heimdrahtv1.Session) any { return s.GetSessionId() }},
 		{"person_id", words{}, func(s *heimdrahtv1.Session) any { return s.GetPersonId() }},
 		{"device_id", words{"Geräte-ID", "device id"}, func(s *heimdrahtv1.Session) any { return s.GetDeviceId() }},
-		{"leaving", words{}, func(s *heimdrahtv1.Session) any { return s.GetLeaving() }},
+		{"leaving", words{"läuft aus", "leaving"}, func(s *heimdrahtv1.Session) any { return s.GetLeaving() }},
 	}
 }
 

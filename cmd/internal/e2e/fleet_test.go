@@ -49,6 +49,10 @@ func TestFleet(t *testing.T) {
 		{"cut off from the control plane: everybody stays", f.cutOff},
 		{"dead: everybody is on the other one", f.kill},
 		{"drained: everybody goes back, and it is empty", f.drain},
+		{"drained by lunch: what is connected lives on beside", f.drainBeside},
+		{"at the deadline it ends", f.deadline},
+		{"killed with two sessions: nothing is left behind", f.killAgent},
+		{"revoked with two sessions: both gateways confirm", f.revokeBoth},
 	} {
 		if !t.Run(scene.name, scene.play) {
 			t.Fatalf("%q failed, and the scenes after it stand on it", scene.name)
@@ -69,6 +73,7 @@ func (f *fleet) begin(t *testing.T) {
 	f.second = f.gw2.start(t, "heimdraht-gateway", "run")
 	f.areConnected(t, "gw1", "gw2")
 	for _, l := range f.laptops {
+		l.before = l.network(t)
 		l.startAgent(t)
 		l.comeIn(t, f.address)
 		f.isOn(t, l, "gw1", patience)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -126,9 +127,10 @@ type session struct {
 	Gateway   string   `json:"gateway"`
 	Addresses []string `json:"addresses"`
 	Online    bool     `json:"online"`
+	Leaving   bool     `json:"leaving"`
 }
 
-// sessions are the open ones, by device.
+// sessions are the present ones, by device.
 func (w *town) sessions(t *testing.T) map[string]session {
 	t.Helper()
 	var answer struct {
@@ -136,10 +138,11 @@ func (w *town) sessions(t *testing.T) map[string]session {
 	}
 	w.hq.json(t, &answer, "heimdraht", "sessions", "-o", "json")
 	all := map[string]session{}
-	for _, s := range answer.Sessions {
+	present := slices.DeleteFunc(answer.Sessions, func(s session) bool { return s.Leaving })
+	for _, s := range present {
 		all[s.Device] = s
 	}
-	if len(all) != len(answer.Sessions) {
+	if len(all) != len(present) {
 		t.Errorf("a device has two sessions: %+v", answer.Sessions)
 	}
 	return all
