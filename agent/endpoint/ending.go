@@ -44,7 +44,7 @@ func (a *attachment) ending(m *heimdrahtv1.SessionEnding) {
 	switch {
 	case end == nil:
 	case end.beside:
-		a.move.Reset(rand.N(min(max(time.Until(end.by), 0)/2, moveGently) + 1))
+		a.move.Reset(rand.N(min(max(time.Until(end.by), 0)/2, returnWithin(m.GetSpreadMs())) + 1))
 	case end.movesAnyway():
 		// In time, and not all at once: what the control plane ends is gone for a moment.
 		within := max(time.Until(end.by), 0)

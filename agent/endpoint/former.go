@@ -22,8 +22,6 @@ const (
 	restFor = 10 * time.Second
 	// tryAgain is when another gateway is asked for again that had no room.
 	tryAgain = 30 * time.Second
-	// moveGently is over how long laptops spread that need not wait for a break to move.
-	moveGently = 20 * time.Second
 )
 
 // leaving is a session that is held beside the present one.
@@ -154,7 +152,7 @@ func (a *attachment) install(ctx context.Context, m *heimdrahtv1.SessionOpened, 
 	return nil
 }
 
-// movesBeside plans to move to another gateway at once, if nothing breaks by that: not all laptops at the same time.
+// movesBeside says whether the session can move to another gateway at once, because nothing breaks by that.
 func (a *attachment) movesBeside(m *heimdrahtv1.SessionEnding) bool {
 	return m.GetBeside() && a.endpoint.tunnel.holdsTwo()
 }

@@ -56,10 +56,13 @@ func (d *doublePlane) last() (n int, asked *heimdrahtv1.OpenSession) {
 	return len(d.asked), d.asked[len(d.asked)-1]
 }
 
+// moveWithin is over how long laptops spread.
+const moveWithin = 20 * time.Second
+
 // draining says that the gateway of a session is to be left, and that the next one can be had beside it.
 func draining(session string) *heimdrahtv1.AttachResponse {
 	m := endingOn(session, codeGatewayDraining, time.Hour)
-	m.GetEnding().Beside = true
+	m.GetEnding().Beside, m.GetEnding().SpreadMs = true, moveWithin.Milliseconds()
 	return m
 }
 
@@ -75,7 +78,7 @@ func beside(t *testing.T, within time.Duration, test func(t *testing.T, e *Endpo
 		tunnel.mu.Unlock()
 		check(t, e.Up(t.Context()))
 		p.order(draining("s-1"))
-		time.Sleep(moveGently + time.Second)
+		time.Sleep(moveWithin + time.Second)
 		synctest.Wait()
 		test(t, e, p, tunnel, d)
 	})
@@ -178,7 +181,7 @@ func TestNotBesideAfterAll(t *testing.T) {
 		tunnel.mu.Unlock()
 		check(t, e.Up(t.Context()))
 		p.order(draining("s-1"))
-		time.Sleep(moveGently + time.Second)
+		time.Sleep(moveWithin + time.Second)
 		synctest.Wait()
 		if got := p.closed(); e.heldSession().id != "s-2" || e.formerSession() != "" || len(got) != 1 || got[0] != "s-1" {
 			t.Errorf("it holds %s beside %q and closed %v", e.heldSession().id, e.formerSession(), got)

@@ -64,7 +64,7 @@ func TestTwoSessionsOfALaptop(t *testing.T) {
 		t.Fatal(err)
 	}
 	ending := hear(t, stream, (*heimdrahtv1.AttachResponse).GetEnding)
-	if ending.GetWhy().GetCode() != "gateway-draining" || !ending.GetBeside() {
+	if ending.GetWhy().GetCode() != "gateway-draining" || !ending.GetBeside() || ending.GetSpreadMs() != 3000 {
 		t.Errorf("told: %v", ending)
 	}
 	second := beside(t, stream)

@@ -14,7 +14,11 @@ type gatewayNews struct {
 	site    string
 	changed <-chan struct{}    // closed when there is other news; nil: there is no session
 	moves   provisioner.Ending // by which the session goes to another gateway; zero: it stays
+	spread  time.Duration      // over which its laptops do
 }
+
+// gently is how much longer laptops take to move than from a gateway that is dead: nobody waits for it.
+const gently = 10
 
 // tellGateway tells the laptop what has become of its gateway: that nobody hears it, that
 // it is being left, or that there is much more room elsewhere. That nobody hears it is
@@ -25,7 +29,7 @@ func (a *attachment) tellGateway(ctx context.Context) error {
 	}
 	g := &a.gateway
 	news := a.sessions.News(g.session.Gateway)
-	g.changed = news.Changed
+	g.changed, g.spread = news.Changed, gently*news.Spread
 	if news.Unheard {
 		if err := a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Unheard{Unheard: &heimdrahtv1.GatewayUnheard{
 			SessionId: a.session, SpreadMs: news.Spread.Milliseconds(),

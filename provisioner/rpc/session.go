@@ -243,7 +243,9 @@ func (a *attachment) tellEnding(ctx context.Context) error {
 	if ending != (provisioner.Ending{}) {
 		order.Why = fromRefusal(provisioner.Refuse(ending.Why), a.actor.Language)
 		order.WithinMs = max(time.Until(ending.EndsAt).Milliseconds(), 0)
-		order.Beside = ending == a.gateway.moves && time.Until(ending.EndsAt) >= 2*provisioner.LeastLeaving
+		if ending == a.gateway.moves && time.Until(ending.EndsAt) >= 2*provisioner.LeastLeaving {
+			order.Beside, order.SpreadMs = true, a.gateway.spread.Milliseconds()
+		}
 	}
 	return a.send(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Ending{Ending: order}})
 }

@@ -1009,7 +1009,9 @@ type SessionEnding struct {
 	// In so many milliseconds it is closed.
 	WithinMs int64 `protobuf:"varint,3,opt,name=within_ms,json=withinMs,proto3" json:"within_ms,omitempty"`
 	// The next one is opened on another gateway, beside this one: nothing has to be waited for.
-	Beside        bool `protobuf:"varint,30,opt,name=beside,proto3" json:"beside,omitempty"`
+	Beside bool `protobuf:"varint,30,opt,name=beside,proto3" json:"beside,omitempty"`
+	// Over so many milliseconds the laptops of this gateway spread then.
+	SpreadMs      int64 `protobuf:"varint,31,opt,name=spread_ms,json=spreadMs,proto3" json:"spread_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1070,6 +1072,13 @@ func (x *SessionEnding) GetBeside() bool {
 		return x.Beside
 	}
 	return false
+}
+
+func (x *SessionEnding) GetSpreadMs() int64 {
+	if x != nil {
+		return x.SpreadMs
+	}
+	return 0
 }
 
 type SessionOpened struct {
@@ -1595,13 +1604,14 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\vkept_for_ms\x18\x03 \x01(\x03R\tkeptForMs\x12(\n" +
 	"\x10return_within_ms\x18\x04 \x01(\x03R\x0ereturnWithinMs\x12\x14\n" +
 	"\x05rests\x18\x05 \x01(\bR\x05restsB\x13\n" +
-	"\x11_expected_wait_ms\"\x8c\x01\n" +
+	"\x11_expected_wait_ms\"\xa9\x01\n" +
 	"\rSessionEnding\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12'\n" +
 	"\x03why\x18\x02 \x01(\v2\x15.heimdraht.v1.RefusalR\x03why\x12\x1b\n" +
 	"\twithin_ms\x18\x03 \x01(\x03R\bwithinMs\x12\x16\n" +
-	"\x06beside\x18\x1e \x01(\bR\x06beside\"\x8a\x03\n" +
+	"\x06beside\x18\x1e \x01(\bR\x06beside\x12\x1b\n" +
+	"\tspread_ms\x18\x1f \x01(\x03R\bspreadMs\"\x8a\x03\n" +
 	"\rSessionOpened\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12G\n" +
