@@ -317,3 +317,44 @@ func TestIdleOnEachEngine(t *testing.T) {
 		})
 	}
 }
+
+// Who works only in the session that she is leaving is not idle.
+func TestNotIdleInTheFormer(t *testing.T) {
+	inIdleWorld(t, func(t *testing.T, w *idleWorld) {
+		other := w.serve("gw2")
+		w.drain("gw1", 2*time.Hour)
+		moved := w.open(w.laptop, session.OpenRequest{Stream: "a", Beside: true})
+		if moved.Leaving.ID != w.session.ID {
+			t.Fatalf("%+v beside %+v", moved.Session, moved.Leaving)
+		}
+		gateway := func(name string) provisioner.Actor {
+			return provisioner.Actor{ID: name, Grants: []provisioner.Grant{{Role: provisioner.RoleGateway}}}
+		}
+		works := func(d time.Duration, rate uint64) (err error) {
+			for begun := time.Now(); err == nil && time.Since(begun) < d; {
+				for range 6 {
+					time.Sleep(5 * time.Second)
+					w.gateway.Acknowledged(w.epoch, 1<<40, nil)
+					other.Acknowledged(w.epoch, 1<<40, nil)
+				}
+				for name, seen := range map[string]session.Seen{
+					"gw1": {Session: w.session.ID, LastHandshake: time.Now(), ReceivedBytes: rate * 30},
+					"gw2": {Session: moved.Session.ID, LastHandshake: time.Now(), ReceivedBytes: keepalives * 30},
+				} {
+					if err := w.Observe(context.Background(), gateway(name), []session.Seen{seen}); err != nil {
+						return err
+					}
+				}
+				w.gateway.Observed(time.Now())
+				other.Observed(time.Now())
+				_, err = w.Renew(context.Background(), w.laptop, "a", moved.Session.ID, provisioner.Usage{})
+			}
+			return err
+		}
+		if err := works(3*idleAfter, working); err != nil {
+			t.Errorf("while she works: %v", err)
+		}
+		expect(t, works(3*idleAfter, keepalives), provisioner.CodeSessionIdle)
+		expect(t, w.CheckLeaving(context.Background(), w.laptop, w.session.ID), provisioner.CodeSessionIdle)
+	})
+}
