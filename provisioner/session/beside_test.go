@@ -2,11 +2,13 @@ package session_test
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
+	"github.com/heimdraht/heimdraht/provisioner/address"
 	"github.com/heimdraht/heimdraht/provisioner/seat"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/store"
@@ -133,11 +135,12 @@ func TestNotBeside(t *testing.T) {
 		ask    session.OpenRequest
 		on     string
 	}{
-		"a laptop that cannot":         {func(w *world) { w.drain("gw1", time.Hour) }, session.OpenRequest{}, "gw2"},
-		"on the same gateway":          {func(*world) {}, session.OpenRequest{Beside: true}, "gw1"},
-		"there is no time for it":      {func(w *world) { w.drain("gw1", 0) }, session.OpenRequest{Beside: true}, "gw2"},
-		"her time ends in a moment":    {func(w *world) { w.endsIn(time.Second) }, session.OpenRequest{Beside: true}, "gw2"},
-		"no address on the other ones": {func(w *world) { w.alone("gw1") }, session.OpenRequest{Beside: true}, "gw1"},
+		"a laptop that cannot":        {func(w *world) { w.drain("gw1", time.Hour) }, session.OpenRequest{}, "gw2"},
+		"on the same gateway":         {func(*world) {}, session.OpenRequest{Beside: true}, "gw1"},
+		"there is no time for it":     {func(w *world) { w.drain("gw1", 0) }, session.OpenRequest{Beside: true}, "gw2"},
+		"her time ends in a moment":   {func(w *world) { w.endsIn(time.Second) }, session.OpenRequest{Beside: true}, "gw2"},
+		"no room on the other one":    {func(w *world) { w.full("gw2") }, session.OpenRequest{Beside: true}, "gw1"},
+		"no address on the other one": {func(w *world) { w.usedUp("gw2") }, session.OpenRequest{Beside: true}, "gw1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inFleet(t, func(t *testing.T, w *world) {
@@ -164,6 +167,7 @@ func TestNotBeside(t *testing.T) {
 
 // endsIn has policy end all that is open, and gw1 drained.
 func (w *world) endsIn(d time.Duration) {
+	w.t.Helper()
 	w.drain("gw1", time.Hour)
 	w.update(func(tx *store.Writer) error {
 		list, err := tx.SessionsIn(provisioner.Everywhere(), "", "", 10)
@@ -176,23 +180,32 @@ func (w *world) endsIn(d time.Duration) {
 	})
 }
 
-// alone makes every other gateway full, while the named one is much worse.
-func (w *world) alone(name string) {
+// declare changes what is declared of a gateway.
+func (w *world) declare(name string, change func(*provisioner.Gateway)) {
+	w.t.Helper()
 	w.update(func(tx *store.Writer) error {
-		for _, gateway := range []string{"gw1", "gw2"} {
-			g, err := tx.Gateway(gateway)
-			if err != nil {
-				return err
-			}
-			g.Tenants = []string{"stadt"}
-			if gateway != name {
-				g.Sessions = 0
-			}
-			if err := tx.PutGateway(g.Gateway); err != nil {
-				return err
-			}
+		g, err := tx.Gateway(name)
+		if err != nil {
+			return err
 		}
-		return nil
+		g.Tenants = []string{"stadt"}
+		change(&g.Gateway)
+		return tx.PutGateway(g.Gateway)
+	})
+}
+
+func (w *world) full(name string) {
+	w.t.Helper()
+	w.declare(name, func(g *provisioner.Gateway) { g.Sessions = 0 })
+}
+
+// usedUp has somebody else have all addresses of a gateway that is much better than the others.
+func (w *world) usedUp(name string) {
+	w.t.Helper()
+	w.declare(name, func(g *provisioner.Gateway) { g.Weight, g.AggregateV4 = 1000, netip.MustParsePrefix("10.81.0.0/26") })
+	w.update(func(tx *store.Writer) error {
+		_, err := tx.TakeAddress(name, "umland", "another", address.Aggregate{V4: netip.MustParsePrefix("10.81.0.0/26")})
+		return err
 	})
 }
 

@@ -67,6 +67,16 @@ func TestASessionThatIsLeft(t *testing.T) {
 		if len(present) != 1 || present[0].Gateway != "gw2" || present[0].Sessions != 1 {
 			t.Errorf("counted: %+v", present)
 		}
+		// What she may reach is other than before: both are told.
+		update(t, s, func(tx *store.Writer) error { return tx.RetellSession(next) })
+		for _, name := range []string{"gw1", "gw2"} {
+			if told := view(t, s, func(tx *store.Reader) ([]provisioner.Change, error) {
+				return tx.GatewayChanges(name, position.Revision, 10)
+			}); len(told) != 1 {
+				t.Errorf("%s is told %+v", name, told)
+			}
+		}
+		position = view(t, s, (*store.Reader).Position)
 
 		update(t, s, func(tx *store.Writer) error {
 			closed, err := tx.CloseSessionOf(d.ID, provisioner.CodeDeviceRevoked)
