@@ -71,7 +71,7 @@ func (t *hostTunnel) installSecond(ctx context.Context, s *settings, former stri
 	}
 	if err != nil {
 		t.lane, t.left = was, nil
-		return errors.Join(err, next.device.Close(), t.setHost(ctx, t.now))
+		return errors.Join(err, t.setHost(context.WithoutCancel(ctx), t.now), next.device.Close())
 	}
 	return nil
 }

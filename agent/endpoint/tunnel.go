@@ -97,8 +97,7 @@ type tunnel interface {
 	refit()
 	// holdsTwo says that the former tunnel can go on beside the next one. installBeside makes the next one so, for another
 	// session, with an interface of its own; what went on beside the present one before goes. After an error the tunnel is as
-	// it was. former tells how that one is doing, and letGo takes it
-	// away, if it is that of the session of that id.
+	// it was. former tells how that one is doing, and letGo takes it away, if it is that of the session of that id.
 	holdsTwo() bool
 	installBeside(ctx context.Context, s *settings, former string) error
 	former() formerReading

@@ -1,6 +1,7 @@
 package hostnet
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"strings"
@@ -90,6 +91,27 @@ func TestTwoTunnels(t *testing.T) {
 				if got := read(t, path); !strings.Contains(got, "10.1.0.54") || strings.Contains(got, "10.1.0.53") {
 					t.Errorf("resolv.conf: %q", got)
 				}
+
+				// Back to the former one, where the second comes to nothing: because somebody else has the second table, too.
+				must(t, h.Set(t.Context(), first))
+				if diff := cmp.Diff(alone, snapshot(t)); diff != "" {
+					t.Errorf("left of the second:\n%s", diff)
+				}
+				makeSecond(t, "hd1")
+				foreign := &netlink.Route{LinkIndex: link(t, "lan0").Attrs().Index, Dst: ipNetOf(netip.MustParsePrefix("10.99.0.0/16")), Table: formerTable}
+				must(t, netlink.RouteAdd(foreign))
+				err := h.Set(t.Context(), second)
+				var taken *TakenError
+				if !errors.As(err, &taken) || taken.Table != formerTable || taken.Interface != "lan0" {
+					t.Errorf("the table of somebody else: %v", err)
+				}
+				must(t, netlink.RouteDel(foreign))
+				must(t, h.Set(t.Context(), first))
+				if diff := cmp.Diff(alone, snapshot(t)); diff != "" {
+					t.Errorf("left of the second that could not be:\n%s", diff)
+				}
+				makeSecond(t, "hd1")
+				must(t, h.Set(t.Context(), second))
 
 				// It is let go of. What is there is as if the second had been alone.
 				second.Former = Former{}

@@ -98,10 +98,9 @@ func (h *Host) Set(ctx context.Context, config Config) error {
 	if err := config.validate(); err != nil {
 		return fmt.Errorf("setting up the network of %s: %w", config.Interface, err)
 	}
-	if h.done.Former != "" && h.done.Former != config.Former.Interface && h.done.Former != config.Interface {
-		if err := h.dropFormer(); err != nil {
-			return fmt.Errorf("leaving the interface %s: %w", h.done.Former, err)
-		}
+	if h.done.Former == config.Interface && h.done.Interface != config.Former.Interface {
+		// Back to the former one, as where the other comes to nothing, which is the one to leave then.
+		h.done.Interface, h.done.Former = h.done.Former, h.done.Interface
 	}
 	if h.done.Interface != "" && h.done.Interface != config.Interface && h.done.Interface != config.Former.Interface {
 		if err := h.clear(ctx); err != nil {
@@ -109,14 +108,22 @@ func (h *Host) Set(ctx context.Context, config Config) error {
 		}
 	}
 	next := h.done
-	next.Interface, next.Former = config.Interface, config.Former.Interface
+	next.Interface = config.Interface
+	if config.Former.Interface != "" {
+		next.Former = config.Former.Interface
+	}
 	if config.routed() && !next.Routed {
 		next.Routed, next.ValidMark = true, formerValidMark()
 	}
 	if err := h.record(next); err != nil {
 		return err
 	}
-	if err := h.set(ctx, config); err != nil {
+	err := h.set(ctx, config)
+	if config.Former.Interface == "" && h.done.Former != "" {
+		// Last, so that nothing goes past both of them meanwhile.
+		err = errors.Join(err, h.dropFormer())
+	}
+	if err != nil {
 		return fmt.Errorf("setting up the network of %s: %w", config.Interface, err)
 	}
 	return nil
@@ -171,7 +178,7 @@ func (h *Host) Reserve(name string) error {
 	return h.record(next)
 }
 
-// dropFormer takes away what is left of the former interface, and notes it. Its rules go with the next ones.
+// dropFormer takes away what is left of the former interface, and notes it.
 func (h *Host) dropFormer() error {
 	if err := removeLink(h.done.Former); err != nil {
 		return err
@@ -195,14 +202,18 @@ func removeLink(name string) error {
 
 // setTunnel leads the configured networks through the interface, and what carries the mark around it.
 func (h *Host) setTunnel(link netlink.Link, config Config) error {
-	former, err := formerLink(config.Former)
+	former, err := linkIfThere(config.Former.Interface)
 	if err != nil {
 		return err
 	}
 	if former == nil {
 		config.Former = Former{}
 	}
-	if err := checkTable(tunnelTable, link, former); err != nil {
+	left, err := linkIfThere(h.done.Former)
+	if err != nil {
+		return err
+	}
+	if err := checkTable(tunnelTable, link, left); err != nil {
 		return err
 	}
 	if former != nil {

@@ -44,12 +44,12 @@ func (c Config) networksOf(family int) []netip.Prefix {
 	return slices.Compact(list)
 }
 
-// formerLink finds the interface of a former tunnel; nil: there is none, or somebody took it away.
-func formerLink(former Former) (netlink.Link, error) {
-	if former.Interface == "" {
+// linkIfThere finds the interface of a former tunnel; nil: there is none, or somebody took it away.
+func linkIfThere(name string) (netlink.Link, error) {
+	if name == "" {
 		return nil, nil //nolint:nilnil // there is none
 	}
-	link, err := netlink.LinkByName(former.Interface)
+	link, err := netlink.LinkByName(name)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
 		return nil, nil //nolint:nilnil // it is gone
 	}
@@ -122,8 +122,8 @@ func setRoutes(link, former netlink.Link, config Config) error {
 	for _, family := range families() {
 		want, old := config.networksOf(family), config.formerNetworksOf(family)
 		through := config.hasFamily(everything(family).Addr())
-		if err := addRoutes(family, formerTable, former, old, true); err != nil {
-			errs = append(errs, err)
+		if len(old) > 0 {
+			errs = append(errs, addRoutes(family, formerTable, former, old, true))
 		}
 		if err := addRoutes(family, tunnelTable, link, want, through); err != nil {
 			if errors.Is(err, unix.EAFNOSUPPORT) {
