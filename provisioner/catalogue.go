@@ -120,6 +120,8 @@ const (
 	CodeStillHasAccess       Code = "still-has-access"
 	CodeForgetTooEarly       Code = "forget-too-early"
 	CodeHistoryLimit         Code = "history-limit"
+	CodeConditionUnmet       Code = "condition-unmet"
+	CodeConditionGrace       Code = "condition-grace"
 )
 
 // Catalogue lists every refusal. The German is for people who never heard of
@@ -150,6 +152,12 @@ func Catalogue() []Entry {
 		{CodeOutsideHours, KindForbidden,
 			Text{"Ihre Verwaltung hat den Zugang auf bestimmte Zeiten begrenzt, und jetzt ist keine davon.", "Er geht {when}; der Laptop verbindet sich dann von selbst. Brauchen Sie ihn zu anderen Zeiten, fragen Sie Ihre Vorgesetzten."},
 			Text{"Your administration has limited access to certain times, and this is none of them.", "It works {when}; the laptop then connects by itself. If you need it at other times, ask your manager."}},
+		{CodeConditionUnmet, KindForbidden,
+			Text{"{what} So lässt Ihre Verwaltung diesen Laptop nicht ins Netz.", "{how} Danach verbindet er sich von selbst; er sieht alle paar Minuten nach."},
+			Text{"{what} Like this your administration does not let the laptop connect.", "{how} After that it connects by itself; it looks again every few minutes."}},
+		{CodeConditionGrace, KindForbidden,
+			Text{"{what} So verbindet sich dieser Laptop nur noch bis zum {day}.", "{how} Mit der nächsten Verbindung verschwindet dann dieser Hinweis."},
+			Text{"{what} Like this the laptop connects until {day} only.", "{how} This notice then goes with the next connection."}},
 		{CodeCrisisMode, KindForbidden,
 			Text{"Ihre Verwaltung arbeitet im Krisenbetrieb: Neue Verbindungen bekommen zurzeit nur Krisenstab und Leitstelle.", "Nichts zu tun: Der Laptop verbindet sich von selbst, sobald der Krisenbetrieb endet. Werden Sie jetzt gebraucht, wenden Sie sich an Ihre Vorgesetzten."},
 			Text{"Your administration is in crisis mode: only the crisis team and the control room get new connections now.", "Nothing to do: the laptop connects by itself when the crisis mode ends. If you are needed now, turn to your manager."}},

@@ -1,6 +1,9 @@
 package provisioner
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // DayBegins gives the instant at which a calendar day begins in Germany. Dates
 // in contracts mean those days, wherever the control plane runs. Values out of
@@ -41,4 +44,11 @@ func ClockText(t time.Time) (german, english string) {
 	t = t.UTC()
 	t = t.Add(germanOffset(t))
 	return t.Format("2.1., 15:04") + " Uhr", t.Format("2 January, 15:04")
+}
+
+// DayText writes a day in Germany as people there write it.
+func DayText(t time.Time) (german, english string) {
+	year, month, day := DayOf(t)
+	months := [...]string{"Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember"}
+	return fmt.Sprintf("%d. %s %d", day, months[month-1], year), fmt.Sprintf("%d %s %d", day, month, year)
 }

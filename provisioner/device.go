@@ -89,6 +89,9 @@ type Device struct {
 	// StaticUntil is when a static peer ends: a phone or a branch router without an
 	// agent, whose file was made once. Zero: the device has an agent.
 	StaticUntil time.Time
+
+	// Conditions are what it answered last of those that its tenant asked for then.
+	Conditions []ConditionState
 }
 
 // Static reports whether the device is a static peer.

@@ -91,6 +91,8 @@ type Policy struct {
 	Idle          IdlePolicy
 	// Access is when people may be connected. None: always.
 	Access []AccessTime
+	// Conditions are what laptops must meet before a session opens.
+	Conditions ConditionPolicy `json:",omitzero"`
 }
 
 // SecondFactorPolicy says for what people who have no role above staff need a second factor too.

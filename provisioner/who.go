@@ -17,7 +17,7 @@ const (
 func (r *Refusal) Who() Who {
 	switch r.Code {
 	case CodeSignInFailed, CodeDeviceRevoked, CodeDeviceReplaced, CodeSessionExpired, CodeReasonMissing, CodePasswordExpired,
-		CodeTooLarge:
+		CodeTooLarge, CodeConditionUnmet, CodeConditionGrace:
 		return WhoEmployee
 	case CodeNoLicence, CodeFactorMissing, CodeFourEyes, CodeCrisisUnprepared:
 		return WhoTenantAdmin

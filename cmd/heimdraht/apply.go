@@ -147,6 +147,24 @@ func crisisOf(p provisioner.CrisisPlan) *heimdrahtv1.CrisisPlan {
 	return &heimdrahtv1.CrisisPlan{IdleS: int64(p.Idle.Seconds()), LiftHours: p.LiftHours, CloseOrdinary: p.CloseOrdinary}
 }
 
+// conditionsOf is nil for a tenant that asks nothing of laptops.
+func conditionsOf(p provisioner.ConditionPolicy) *heimdrahtv1.ConditionPolicy {
+	if len(p.Asked()) == 0 {
+		return nil
+	}
+	out := &heimdrahtv1.ConditionPolicy{
+		Demands: make(map[string]string), ScreenLockMinutes: int32(p.ScreenLockMinutes), GraceDays: int32(p.GraceDays), DenyUnknown: p.DenyUnknown,
+		SupportedUntil: make(map[string]string),
+	}
+	for c, demand := range p.Demands {
+		out.Demands[string(c)] = string(demand)
+	}
+	for _, e := range p.SystemEnds {
+		out.SupportedUntil[e.System] = dayText(e.Until)
+	}
+	return out
+}
+
 func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 	out := &heimdrahtv1.TenantDeclaration{
 		Name: t.Name, DisplayName: t.DisplayName, Land: t.Land, Site: t.Site, Directory: t.Directory, Base: t.Base,
@@ -166,6 +184,7 @@ func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 				Enrolling: t.Policy.SecondFactor.Enrolling, SigningInAgain: t.Policy.SecondFactor.SigningInAgain,
 			},
 			ExternalGroup: t.Policy.ExternalGroup,
+			Conditions:    conditionsOf(t.Policy.Conditions),
 		},
 	}
 	if h := t.HouseRules; h.German != "" {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner"
 )
 
 type deviceCommands struct {
@@ -313,10 +314,26 @@ func deviceColumns() []column[*heimdrahtv1.Device] {
 		{"session_id", words{}, func(d *heimdrahtv1.Device) any { return d.GetSession().GetSessionId() }},
 		{"gateway", words{"verbunden über", "connected by"}, func(d *heimdrahtv1.Device) any { return d.GetSession().GetGateway() }},
 		{"addresses", words{"Adressen", "addresses"}, func(d *heimdrahtv1.Device) any { return d.GetSession().GetAddresses() }},
+		{"conditions", words{"Bedingungen", "conditions"}, func(d *heimdrahtv1.Device) any { return conditionsShown(d) }},
 		{"online", words{}, func(d *heimdrahtv1.Device) any { return d.GetSession().GetOnline() }},
 		{"person_id", words{"Person-ID", "person id"}, func(d *heimdrahtv1.Device) any { return d.GetPersonId() }},
 		{"device_id", words{"Geräte-ID", "device id"}, func(d *heimdrahtv1.Device) any { return d.GetDeviceId() }},
 	}
+}
+
+// conditionsShown are what the tenant asks of laptops, as this one answered last.
+func conditionsShown(d *heimdrahtv1.Device) shown {
+	var value, german, english []string
+	for _, c := range d.GetConditions() {
+		condition, answer := provisioner.Condition(c.GetName()), provisioner.Answer(c.GetAnswer())
+		text, de, en := c.GetName()+"="+c.GetAnswer(), condition.In("de")+": "+answer.In("de"), condition.In("en")+": "+answer.In("en")
+		if c.GetRefusedFrom() != "" {
+			text += "@" + c.GetUnmetSince()
+			de, en = de+", keine Verbindung ab "+c.GetRefusedFrom(), en+", no connection from "+c.GetRefusedFrom()
+		}
+		value, german, english = append(value, text), append(german, de), append(english, en)
+	}
+	return shown{strings.Join(value, " "), words{strings.Join(german, "; "), strings.Join(english, "; ")}}
 }
 
 // deviceListColumns are what tells one person's devices apart.

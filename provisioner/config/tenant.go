@@ -94,6 +94,7 @@ func policy(m *mapping, p *provisioner.Policy) {
 	m.span("longest_session", &p.LongestSession, provisioner.MostSessionDays)
 	idle(m, &p.Idle)
 	secondFactor(m, &p.SecondFactor)
+	conditions(m, &p.Conditions)
 	m.text("external_group", &p.ExternalGroup, distinguishedName)
 	if v, ok := m.ask("access"); ok {
 		p.Access = accessTimes(v)

@@ -171,7 +171,7 @@ func (r Refusal) isToldElsewhere() bool {
 	case provisioner.CodeNoLicence, provisioner.CodeNoSeat, provisioner.CodeNoGateway, provisioner.CodeGatewayFull, provisioner.CodeGatewayNotReady,
 		provisioner.CodeGatewaysResting, provisioner.CodeDirectoryUnavailable, provisioner.CodeDeviceSuspended, provisioner.CodeTenantSuspended, provisioner.CodeDeviceRevoked, provisioner.CodeDeviceReplaced,
 		provisioner.CodeTryLater, provisioner.CodeDatabaseUnavailable, provisioner.CodeOutsideHours,
-		provisioner.CodeApprovalAwaited, provisioner.CodeHouseRules, provisioner.CodeSignInNeeded:
+		provisioner.CodeApprovalAwaited, provisioner.CodeHouseRules, provisioner.CodeSignInNeeded, provisioner.CodeConditionUnmet:
 		return true
 	}
 	return r.isOfStanding()

@@ -45,7 +45,7 @@ type Finding struct {
 // Judge walks the chain.
 func Judge(f Facts) Finding {
 	links := []Link{
-		f.directory(), f.brake(), f.account(), f.group(), f.password(), f.signIn(), f.device(), f.certificate(), f.houseRules(),
+		f.directory(), f.brake(), f.account(), f.group(), f.password(), f.signIn(), f.device(), f.certificate(), f.houseRules(), f.conditions(),
 		f.licence(), f.gateways(), f.session(), f.lease(), f.clock(), f.handshakes(), f.traffic(), f.version(),
 	}
 	return Finding{Links: links, Cause: f.cause(links)}

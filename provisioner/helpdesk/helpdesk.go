@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
@@ -87,6 +88,14 @@ type Device struct {
 	provisioner.Device
 	PersonName string
 	Session    *Session // nil: none is open
+	// Conditions are what its tenant asks of laptops now, as this one answered last.
+	Conditions []Condition
+}
+
+// Condition is what a laptop answered last, and from when it opens no session any more for it.
+type Condition struct {
+	provisioner.ConditionState
+	RefusedFrom time.Time // zero: it does
 }
 
 // Session is an open session.
@@ -212,6 +221,13 @@ func (s *Service) Device(ctx context.Context, actor provisioner.Actor, id string
 
 func show(tx *store.Reader, d provisioner.Device, person string) (Device, error) {
 	shown := Device{Device: d, PersonName: person}
+	if len(d.Conditions) > 0 {
+		tenant, err := tx.Tenant(d.Tenant)
+		if err != nil {
+			return shown, fmt.Errorf("reading a device's tenant: %w", err)
+		}
+		shown.Conditions = conditionsOf(d, tenant.Policy.Conditions)
+	}
 	open, err := tx.OpenSessionOf(d.ID)
 	if errors.Is(err, store.ErrNone) {
 		return shown, nil
@@ -225,6 +241,22 @@ func show(tx *store.Reader, d provisioner.Device, person string) (Device, error)
 	}
 	shown.Session = showSession(open, g.Gateway, person, d.Name)
 	return shown, nil
+}
+
+// conditionsOf leaves out what is asked no longer.
+func conditionsOf(d provisioner.Device, p provisioner.ConditionPolicy) (list []Condition) {
+	unmet := p.Unmet(d.Conditions, time.Now())
+	for _, s := range d.Conditions {
+		if p.Demand(s.Condition) == provisioner.DemandOff {
+			continue
+		}
+		c := Condition{ConditionState: s}
+		if i := slices.IndexFunc(unmet, func(u provisioner.Unmet) bool { return u.Condition == s.Condition }); i >= 0 {
+			c.RefusedFrom = unmet[i].RefusedFrom
+		}
+		list = append(list, c)
+	}
+	return list
 }
 
 func showSession(v provisioner.Session, g provisioner.Gateway, person, device string) *Session {

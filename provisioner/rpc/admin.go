@@ -135,6 +135,10 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 		},
 	}
 	t.Crisis = toCrisisPlan(m.GetCrisis())
+	var err error
+	if t.Policy.Conditions, err = toConditionPolicy(m.GetPolicy().GetConditions()); err != nil {
+		return t, unreadable("tenant", t.Name, err)
+	}
 	signingIn(m.GetPolicy(), &t.Policy)
 	t.HouseRules = provisioner.NewHouseRules(m.GetHouseRules().GetGerman(), m.GetHouseRules().GetEnglish(), m.GetHouseRules().GetLink())
 	for _, s := range m.GetPolicy().GetDnsServers() {
@@ -147,7 +151,6 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 	for _, v := range m.GetProducts() {
 		t.Products = append(t.Products, provisioner.Product{Name: v.GetName(), Processes: v.GetProcesses(), LicencePool: v.GetLicencePool()})
 	}
-	var err error
 	t.WorksAgreement.Reference = m.GetWorksAgreement().GetReference()
 	if t.WorksAgreement.Date, err = toDay(m.GetWorksAgreement().GetDate(), 0); err != nil {
 		return t, unreadable("tenant", t.Name, err)

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -152,6 +153,13 @@ func fromDevice(d helpdesk.Device) *heimdrahtv1.Device {
 	}
 	if d.Session != nil {
 		out.Session = fromSession(d.Session)
+	}
+	for _, c := range d.Conditions {
+		shown := &heimdrahtv1.DeviceCondition{Name: string(c.Condition), Answer: string(c.Answer)}
+		if !c.RefusedFrom.IsZero() {
+			shown.UnmetSince, shown.RefusedFrom = provisioner.ISODay(cmp.Or(c.Since, time.Now())), provisioner.ISODay(c.RefusedFrom)
+		}
+		out.Conditions = append(out.Conditions, shown)
 	}
 	return out
 }

@@ -33,10 +33,11 @@ func (w *waiting) end() {
 func (a *attachment) wait(r session.OpenRequest, place session.Place) error {
 	a.session = ""
 	a.reports.end() // of the one that it had
+	r.Resume = ""
 	if a.waiting == nil {
-		r.Resume = ""
-		a.waiting = &waiting{Waiter: a.sessions.Await(a.actor.ID, place), request: r}
+		a.waiting = &waiting{Waiter: a.sessions.Await(a.actor.ID, place)}
 	}
+	a.waiting.request = r
 	a.waiting.told = a.waiting.Place()
 	return a.tellPlace()
 }

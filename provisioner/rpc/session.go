@@ -47,6 +47,7 @@ type attachment struct {
 	waiting *waiting // for a seat; nil: it does not
 	gateway gatewayNews
 	leaving string    // the session held besides, until its connections have ended; empty: none
+	asked   int       // how often, what its tenant asks of laptops
 	idle    time.Time // when that session ends for idleness, as it was told; zero: nothing
 }
 
@@ -173,7 +174,7 @@ func (a *attachment) open(ctx context.Context, e *heimdrahtv1.OpenSession) error
 	}
 	return a.openAs(ctx, session.OpenRequest{
 		Stream: a.id, Resume: e.GetResume(), AgentVersion: printable(e.GetAgentVersion()), Clock: toTime(e.GetClock()), Wait: e.GetWaits(),
-		GatewaySilent: e.GetGatewaySilent(), Beside: e.GetBeside(), Leaving: e.GetLeaving(),
+		GatewaySilent: e.GetGatewaySilent(), Beside: e.GetBeside(), Leaving: e.GetLeaving(), Conditions: toConditionReport(e.GetConditions()),
 	})
 }
 
@@ -185,6 +186,10 @@ func (a *attachment) openAs(ctx context.Context, r session.OpenRequest) error {
 	if err != nil {
 		return err
 	}
+	if opened.Asks != nil {
+		return a.ask(*opened.Asks)
+	}
+	a.asked = 0
 	if opened.Waits {
 		return a.wait(r, opened.Place)
 	}
@@ -204,6 +209,8 @@ func (a *attachment) openAs(ctx context.Context, r session.OpenRequest) error {
 		ReturnWithinMs: a.streams.returnWithin().Milliseconds(),
 		Metering:       a.reports.opening(),
 		Leaving:        fromLeaving(opened.Leaving),
+
+		ConditionWarning: a.warning(opened.Warning),
 	}}}); err != nil {
 		return err
 	}

@@ -106,6 +106,8 @@ type OpenRequest struct {
 	// one that it still holds so beside the one to resume; empty: none.
 	Beside  bool
 	Leaving string
+	// Conditions are what the laptop says of what its tenant asks of laptops; nil: it knows nothing of that.
+	Conditions *ConditionReport
 
 	lost string // the gateway that is silent here as well; empty: none
 }
@@ -122,6 +124,10 @@ type Opened struct {
 	Waits bool
 	// Place is that one as far as is known at once: without a position.
 	Place Place
+	// Asks is what the laptop has to say before it is decided about; nil: it has said it.
+	Asks *provisioner.ConditionPolicy
+	// Warning is what the laptop does not meet, and until when it may go on so; nil: nothing.
+	Warning *provisioner.Refusal
 
 	epoch string // in which the session was opened
 	asked bool   // whether it may wait was decided with the opening
@@ -159,14 +165,25 @@ func (s *Service) Open(ctx context.Context, actor provisioner.Actor, r OpenReque
 }
 
 func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenRequest) (Opened, error) {
-	applicant, standing, err := s.admit(ctx, actor, r.Wait)
+	applicant, err := s.applicant(ctx, actor, r.Wait)
+	if err != nil {
+		return Opened{}, err
+	}
+	if policy := applicant.Tenant.Policy.Conditions; r.Conditions.asksAgain(policy) {
+		return Opened{Asks: &policy}, nil
+	}
+	standing, err := s.admit(ctx, applicant)
+	if err != nil {
+		return Opened{}, err
+	}
+	met, err := s.judge(ctx, applicant, r.Conditions)
 	if err != nil {
 		return Opened{}, err
 	}
 	var tried []string
 	var failed provisioner.Session // on the last one of them; it keeps its seat for the next
 	for {
-		opened, err := s.write(ctx, actor, r, applicant, standing, tried)
+		opened, err := s.write(ctx, actor, r, applicant, standing, met, tried)
 		switch {
 		case err != nil && len(tried) > 0:
 			return Opened{}, errors.Join(err, s.end(ctx, failed, provisioner.CodeGatewayNotReady))
@@ -177,6 +194,7 @@ func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenReque
 		case err != nil:
 			return Opened{}, err
 		}
+		opened.Warning = met.warning
 		if s.installed(ctx, opened) {
 			return opened, nil
 		}
@@ -200,35 +218,40 @@ func claimOf(a store.Applicant, standing provisioner.Standing) seat.Claim {
 	return seat.Claim{Tenant: a.Tenant.Name, Person: a.Person.ID, Class: a.Tenant.ClassOf(standing.Groups)}
 }
 
-// admit asks the directory, outside of any transaction, and decides whether
-// the person may connect at all.
-func (s *Service) admit(ctx context.Context, actor provisioner.Actor, waits bool) (store.Applicant, provisioner.Standing, error) {
+// applicant reads who wants a session, and has her wait who comes too often: before the
+// directory is asked.
+func (s *Service) applicant(ctx context.Context, actor provisioner.Actor, waits bool) (store.Applicant, error) {
 	a, err := store.Read(ctx, s.Store, func(tx *store.Reader) (store.Applicant, error) { return tx.Applicant(actor, closingsAllowed) })
 	if err != nil {
-		return a, provisioner.Standing{}, err
+		return a, err
 	}
 	if wait := closingsWithin - time.Since(a.Closed); wait > 0 {
-		// Before the directory is asked.
-		return a, provisioner.Standing{}, provisioner.Refuse(provisioner.CodeTryLater).After(min(wait, closingsWithin))
+		return a, provisioner.Refuse(provisioner.CodeTryLater).After(min(wait, closingsWithin))
 	}
 	if refusal := refuseAgain(a.Taken, time.Now()); refusal != nil && waits {
-		return a, provisioner.Standing{}, refusal // as early, and nothing is written down for it
+		return a, refusal // nothing is written down for it
 	}
+	return a, nil
+}
+
+// admit asks the directory, outside of any transaction, and decides whether
+// the person may connect at all.
+func (s *Service) admit(ctx context.Context, a store.Applicant) (provisioner.Standing, error) {
 	standing, err := s.Standings.Lookup(ctx, a.Tenant, a.Person)
 	if err != nil {
-		return a, standing, err
+		return standing, err
 	}
 	if refusal := a.Tenant.Admits(standing, time.Now()); refusal != nil {
-		return a, standing, refusal
+		return standing, refusal
 	}
 	if _, refusal := a.Tenant.AdmitsAt(standing, time.Now()); refusal != nil {
 		// Whoever waits comes back spread over a minute.
-		return a, standing, refusal.After(refusal.RetryAfter + spread(refusal))
+		return standing, refusal.After(refusal.RetryAfter + spread(refusal))
 	}
 	if present := a.Tenant.HouseRules.Version; present != a.Acknowledged && present != "" {
-		return a, standing, s.untilRead(ctx, a.Tenant)
+		return standing, s.untilRead(ctx, a.Tenant)
 	}
-	return a, standing, s.signedIn(ctx, a, standing)
+	return standing, s.signedIn(ctx, a, standing)
 }
 
 // untilRead refuses who has not acknowledged the present house rules.
@@ -259,7 +282,7 @@ const (
 
 // write decides and opens in one transaction.
 func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequest, a store.Applicant,
-	standing provisioner.Standing, tried []string,
+	standing provisioner.Standing, met met, tried []string,
 ) (opened Opened, err error) {
 	tenant := a.Tenant
 	r.Wait = r.Wait && len(tried) == 0 // it has had a seat: that of the session whose gateway said nothing
@@ -274,6 +297,12 @@ func (s *Service) write(ctx context.Context, actor provisioner.Actor, r OpenRequ
 			return err
 		}
 		claim := claimOf(a, standing)
+		if met.refusal != nil {
+			// Who is connected is not cut off: a session that moves is no new connection.
+			if connected, err := wasConnected(tx, device); err != nil || !connected {
+				return errors.Join(err, met.refusal.After(met.refusal.RetryAfter+spread(met.refusal)))
+			}
+		}
 		if refusal := tenant.OpensInCrisis(standing.Groups); refusal != nil {
 			if connected, err := wasConnected(tx, device); err != nil {
 				return err

@@ -12,20 +12,21 @@ import (
 
 const (
 	deviceColumns = `d.id, d.tenant, d.person, d.generation, d.name, d.serial_number, d.platform, d.public_key, d.agent_version,
-	d.enrolled_at, d.certificate_not_after, d.revoked_at, d.revoked_why, d.signed_in_at, d.static_until, d.serial_by `
+	d.enrolled_at, d.certificate_not_after, d.revoked_at, d.revoked_why, d.signed_in_at, d.static_until, d.serial_by, d.conditions `
 	selectDevice = `select ` + deviceColumns + `from device d `
 )
 
 func scanDevice(s scanner) (provisioner.Device, error) { return scanDeviceAnd(s) }
 
 func scanDeviceAnd(s scanner, more ...any) (d provisioner.Device, err error) {
-	var key string
+	var key, conditions string
 	var enrolled, notAfter, revoked, signedIn, static int64
 	if err := s.Scan(append([]any{&d.ID, &d.Tenant, &d.Person, &d.Generation, &d.Name, &d.SerialNumber, &d.Platform, &key, &d.AgentVersion,
-		&enrolled, &notAfter, &revoked, &d.RevokedWhy, &signedIn, &static, &d.SerialBy}, more...)...); err != nil {
+		&enrolled, &notAfter, &revoked, &d.RevokedWhy, &signedIn, &static, &d.SerialBy, &conditions}, more...)...); err != nil {
 		return d, err
 	}
 	d.EnrolledAt, d.CertificateNotAfter, d.RevokedAt, d.SignedInAt, d.StaticUntil = at(enrolled), at(notAfter), at(revoked), at(signedIn), at(static)
+	d.Conditions = provisioner.ParseConditions(conditions)
 	d.PublicKey, err = keyFromText(key)
 	return d, err
 }
@@ -263,6 +264,17 @@ func (w *Writer) NoteAgent(device, version string) error {
 	return w.beside().run(`update device set agent_version = $1 where id = $2`, version, device)
 }
 
+// NoteConditions keeps what a laptop answered last of what its tenant asks.
+func (w *Writer) NoteConditions(device string, kept []provisioner.ConditionState) error {
+	d, err := w.ledger().device(device)
+	if err != nil {
+		return err
+	}
+	change(w.ledger(), d)
+	d.device.Conditions = kept
+	return w.beside().run(`update device set conditions = $1 where id = $2`, provisioner.ConditionsText(kept), device)
+}
+
 // VouchForSerial keeps who vouches for the serial number of a device.
 func (w *Writer) VouchForSerial(device string, by provisioner.SerialBy) error {
 	_, err := w.changedDevice(device, `update device set serial_by = $1 where id = $2`, string(by), device)
@@ -284,7 +296,7 @@ func (w *Writer) NoteSignIn(device string, at time.Time) error {
 // The change is recorded; what a static peer held is free, and closing the session
 // is the caller's next step.
 func (w *Writer) RevokeDevice(d provisioner.Device, why string) (bool, error) {
-	n, err := w.changedDevice(d.ID, `update device set revoked_at = $1, revoked_why = $2 where id = $3 and revoked_at = 0`, ms(w.Now), why, d.ID)
+	n, err := w.changedDevice(d.ID, `update device set revoked_at = $1, revoked_why = $2, conditions = '' where id = $3 and revoked_at = 0`, ms(w.Now), why, d.ID)
 	if err != nil || n == 0 {
 		return false, err
 	}

@@ -111,7 +111,7 @@ func PersonalTables() []Personal {
 			Whose:  `public_key in (select public_key from device where person = {person} and tenant = {tenant})`,
 			Forget: `delete from waiting_laptop where public_key in (select public_key from device where person = {person} and tenant = {tenant})`},
 		{Table: "device", Columns: `id tenant person generation name serial_number platform public_key agent_version enrolled_at certificate_not_after
-				revoked_at revoked_why search static_until signed_in_at serial_by`,
+				revoked_at revoked_why search static_until signed_in_at serial_by conditions`,
 			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from device where person = {person} and tenant = {tenant}`},
 		{Table: "standing", Columns: "person tenant groups ended read_at ends_at password password_ends_at password_changed_at entitled lost_at due_at",
 			Whose: `person = {person} and tenant = {tenant}`, Forget: `delete from standing where person = {person} and tenant = {tenant}`},

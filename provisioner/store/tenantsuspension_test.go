@@ -159,6 +159,8 @@ func backOverRest() []string {
 		`drop table queue_move`, // 00032_capacity.sql
 		`alter table gateway drop column warn_at`,
 		`alter table gateway drop column weight`, // 00029_fleet.sql
+		`alter table device drop column conditions`, // 00035_conditions.sql
+		`alter table gateway drop column weight`,    // 00029_fleet.sql
 		`alter table gateway drop column site`,
 		`alter table gateway drop column throughput`,
 		`alter table gateway drop column drain_since`,

@@ -86,6 +86,9 @@ func testEveryFieldIsCompared(t *testing.T, w *world) {
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.LongestSession = 0 }, "tenant", "policy.longest_session", "12h", "never"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.Idle.After = 90 * time.Minute }, "tenant", "policy.idle.after", "1h", "90m"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.Idle.Below = 500 }, "tenant", "policy.idle.below", "1000", "500"},
+		{func(d *tenancy.Declaration) {
+			d.Tenants[0].Policy.Conditions = provisioner.ConditionPolicy{Demands: map[provisioner.Condition]provisioner.Demand{provisioner.Firewall: provisioner.DemandRequired}, GraceDays: 7}
+		}, "tenant", "policy.conditions", "", "firewall: required, grace: 7d"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.SecondFactor.Enrolling = true }, "tenant", "policy.second_factor.enrolling", "false", "true"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.SecondFactor.SigningInAgain = true }, "tenant", "policy.second_factor.signing_in_again", "false", "true"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.Tunnel = provisioner.TunnelFull }, "tenant", "policy.tunnel", "split", "full"},

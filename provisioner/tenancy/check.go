@@ -273,6 +273,9 @@ func checkPolicy(t provisioner.Tenant) *provisioner.Refusal {
 	if refusal := checkDestinations(t.Name, t.Policy.Callers); refusal != nil {
 		return refusal
 	}
+	if refusal := checkConditions(t); refusal != nil {
+		return refusal
+	}
 	return checkDestinations(t.Name, hosts)
 }
 

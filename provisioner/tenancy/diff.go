@@ -111,6 +111,7 @@ func tenantFields(t provisioner.Tenant) []field {
 		{"policy.idle.below", strconv.FormatInt(cmp.Or(t.Policy.Idle.Below, provisioner.DefaultIdleBelow), 10)},
 		{"policy.second_factor.enrolling", strconv.FormatBool(t.Policy.SecondFactor.Enrolling)},
 		{"policy.second_factor.signing_in_again", strconv.FormatBool(t.Policy.SecondFactor.SigningInAgain)},
+		{"policy.conditions", t.Policy.Conditions.Text()},
 		{fieldExternalGroup, t.Policy.ExternalGroup},
 		{fieldAccess, join(t.Policy.Access, accessText)},
 		{fieldNetworks, join(t.Networks, grantText)},

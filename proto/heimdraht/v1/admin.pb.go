@@ -1108,6 +1108,8 @@ type Policy struct {
 	// Whether laptops in a full tunnel reach the network that they are in: "allow"
 	// or "deny". Empty: "allow".
 	LocalNetworks string `protobuf:"bytes,40,opt,name=local_networks,json=localNetworks,proto3" json:"local_networks,omitempty"`
+	// Unset: nothing is asked of laptops.
+	Conditions    *ConditionPolicy `protobuf:"bytes,50,opt,name=conditions,proto3" json:"conditions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1247,6 +1249,97 @@ func (x *Policy) GetLocalNetworks() string {
 	return ""
 }
 
+func (x *Policy) GetConditions() *ConditionPolicy {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+// ConditionPolicy says what laptops must meet before a session opens.
+type ConditionPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By condition (disk_encryption, firewall, screen_lock, supported_system):
+	// "required" or "reported". One that is missing is not asked for.
+	Demands map[string]string `protobuf:"bytes,1,rep,name=demands,proto3" json:"demands,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// After so many minutes the screen must be locked at the latest. 0: at some time.
+	ScreenLockMinutes int32 `protobuf:"varint,2,opt,name=screen_lock_minutes,json=screenLockMinutes,proto3" json:"screen_lock_minutes,omitempty"`
+	// Of systems such as "debian 12" the last day on which they are supported, in
+	// ISO 8601, where the tenant knows better than the laptop.
+	SupportedUntil map[string]string `protobuf:"bytes,3,rep,name=supported_until,json=supportedUntil,proto3" json:"supported_until,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// For so many days a laptop may connect on with something unmet. 0: not at all.
+	GraceDays int32 `protobuf:"varint,4,opt,name=grace_days,json=graceDays,proto3" json:"grace_days,omitempty"`
+	// What nobody could find out counts as unmet.
+	DenyUnknown   bool `protobuf:"varint,5,opt,name=deny_unknown,json=denyUnknown,proto3" json:"deny_unknown,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConditionPolicy) Reset() {
+	*x = ConditionPolicy{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConditionPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConditionPolicy) ProtoMessage() {}
+
+func (x *ConditionPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConditionPolicy.ProtoReflect.Descriptor instead.
+func (*ConditionPolicy) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ConditionPolicy) GetDemands() map[string]string {
+	if x != nil {
+		return x.Demands
+	}
+	return nil
+}
+
+func (x *ConditionPolicy) GetScreenLockMinutes() int32 {
+	if x != nil {
+		return x.ScreenLockMinutes
+	}
+	return 0
+}
+
+func (x *ConditionPolicy) GetSupportedUntil() map[string]string {
+	if x != nil {
+		return x.SupportedUntil
+	}
+	return nil
+}
+
+func (x *ConditionPolicy) GetGraceDays() int32 {
+	if x != nil {
+		return x.GraceDays
+	}
+	return 0
+}
+
+func (x *ConditionPolicy) GetDenyUnknown() bool {
+	if x != nil {
+		return x.DenyUnknown
+	}
+	return false
+}
+
 // IdlePolicy says when nobody works in a session.
 type IdlePolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1261,7 +1354,7 @@ type IdlePolicy struct {
 
 func (x *IdlePolicy) Reset() {
 	*x = IdlePolicy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1366,7 @@ func (x *IdlePolicy) String() string {
 func (*IdlePolicy) ProtoMessage() {}
 
 func (x *IdlePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1379,7 @@ func (x *IdlePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdlePolicy.ProtoReflect.Descriptor instead.
 func (*IdlePolicy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *IdlePolicy) GetAfterS() int64 {
@@ -1315,7 +1408,7 @@ type SecondFactorPolicy struct {
 
 func (x *SecondFactorPolicy) Reset() {
 	*x = SecondFactorPolicy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1327,7 +1420,7 @@ func (x *SecondFactorPolicy) String() string {
 func (*SecondFactorPolicy) ProtoMessage() {}
 
 func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1340,7 +1433,7 @@ func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecondFactorPolicy.ProtoReflect.Descriptor instead.
 func (*SecondFactorPolicy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SecondFactorPolicy) GetEnrolling() bool {
@@ -1375,7 +1468,7 @@ type AccessTime struct {
 
 func (x *AccessTime) Reset() {
 	*x = AccessTime{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1480,7 @@ func (x *AccessTime) String() string {
 func (*AccessTime) ProtoMessage() {}
 
 func (x *AccessTime) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1493,7 @@ func (x *AccessTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessTime.ProtoReflect.Descriptor instead.
 func (*AccessTime) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AccessTime) GetGroup() string {
@@ -1450,7 +1543,7 @@ type NetworkGrant struct {
 
 func (x *NetworkGrant) Reset() {
 	*x = NetworkGrant{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1462,7 +1555,7 @@ func (x *NetworkGrant) String() string {
 func (*NetworkGrant) ProtoMessage() {}
 
 func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1475,7 +1568,7 @@ func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkGrant.ProtoReflect.Descriptor instead.
 func (*NetworkGrant) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *NetworkGrant) GetGroup() string {
@@ -1532,7 +1625,7 @@ type LicencePoolDeclaration struct {
 
 func (x *LicencePoolDeclaration) Reset() {
 	*x = LicencePoolDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +1637,7 @@ func (x *LicencePoolDeclaration) String() string {
 func (*LicencePoolDeclaration) ProtoMessage() {}
 
 func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1557,7 +1650,7 @@ func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicencePoolDeclaration.ProtoReflect.Descriptor instead.
 func (*LicencePoolDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *LicencePoolDeclaration) GetName() string {
@@ -1701,7 +1794,7 @@ type ContractDeclaration struct {
 
 func (x *ContractDeclaration) Reset() {
 	*x = ContractDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1713,7 +1806,7 @@ func (x *ContractDeclaration) String() string {
 func (*ContractDeclaration) ProtoMessage() {}
 
 func (x *ContractDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1726,7 +1819,7 @@ func (x *ContractDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContractDeclaration.ProtoReflect.Descriptor instead.
 func (*ContractDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ContractDeclaration) GetReference() string {
@@ -1803,7 +1896,7 @@ type Reserve struct {
 
 func (x *Reserve) Reset() {
 	*x = Reserve{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1815,7 +1908,7 @@ func (x *Reserve) String() string {
 func (*Reserve) ProtoMessage() {}
 
 func (x *Reserve) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1828,7 +1921,7 @@ func (x *Reserve) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reserve.ProtoReflect.Descriptor instead.
 func (*Reserve) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Reserve) GetClass() string {
@@ -1855,7 +1948,7 @@ type PoolShare struct {
 
 func (x *PoolShare) Reset() {
 	*x = PoolShare{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1867,7 +1960,7 @@ func (x *PoolShare) String() string {
 func (*PoolShare) ProtoMessage() {}
 
 func (x *PoolShare) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1880,7 +1973,7 @@ func (x *PoolShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolShare.ProtoReflect.Descriptor instead.
 func (*PoolShare) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PoolShare) GetTenant() string {
@@ -1924,7 +2017,7 @@ type GatewayDeclaration struct {
 
 func (x *GatewayDeclaration) Reset() {
 	*x = GatewayDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1936,7 +2029,7 @@ func (x *GatewayDeclaration) String() string {
 func (*GatewayDeclaration) ProtoMessage() {}
 
 func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1949,7 +2042,7 @@ func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayDeclaration.ProtoReflect.Descriptor instead.
 func (*GatewayDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{24}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GatewayDeclaration) GetName() string {
@@ -2038,7 +2131,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2050,7 +2143,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2063,7 +2156,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{25}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DiffRequest) GetDeclaration() *Declaration {
@@ -2082,7 +2175,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2094,7 +2187,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2107,7 +2200,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{26}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DiffResponse) GetDifferences() []*Difference {
@@ -2132,7 +2225,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2144,7 +2237,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2157,7 +2250,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{27}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Difference) GetKind() string {
@@ -2205,7 +2298,7 @@ type ApplyRequest struct {
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2217,7 +2310,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2230,7 +2323,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{28}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ApplyRequest) GetDeclaration() *Declaration {
@@ -2256,7 +2349,7 @@ type ApplyResponse struct {
 
 func (x *ApplyResponse) Reset() {
 	*x = ApplyResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2268,7 +2361,7 @@ func (x *ApplyResponse) String() string {
 func (*ApplyResponse) ProtoMessage() {}
 
 func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2281,7 +2374,7 @@ func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
 func (*ApplyResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{29}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ApplyResponse) GetDifferences() []*Difference {
@@ -2300,7 +2393,7 @@ type CreateGatewayTokenRequest struct {
 
 func (x *CreateGatewayTokenRequest) Reset() {
 	*x = CreateGatewayTokenRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2312,7 +2405,7 @@ func (x *CreateGatewayTokenRequest) String() string {
 func (*CreateGatewayTokenRequest) ProtoMessage() {}
 
 func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2325,7 +2418,7 @@ func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{30}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CreateGatewayTokenRequest) GetGateway() string {
@@ -2346,7 +2439,7 @@ type CreateGatewayTokenResponse struct {
 
 func (x *CreateGatewayTokenResponse) Reset() {
 	*x = CreateGatewayTokenResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +2451,7 @@ func (x *CreateGatewayTokenResponse) String() string {
 func (*CreateGatewayTokenResponse) ProtoMessage() {}
 
 func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +2464,7 @@ func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{31}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CreateGatewayTokenResponse) GetToken() string {
@@ -2396,7 +2489,7 @@ type ListGatewaysRequest struct {
 
 func (x *ListGatewaysRequest) Reset() {
 	*x = ListGatewaysRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2408,7 +2501,7 @@ func (x *ListGatewaysRequest) String() string {
 func (*ListGatewaysRequest) ProtoMessage() {}
 
 func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2421,7 +2514,7 @@ func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysRequest.ProtoReflect.Descriptor instead.
 func (*ListGatewaysRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{32}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{33}
 }
 
 type ListGatewaysResponse struct {
@@ -2433,7 +2526,7 @@ type ListGatewaysResponse struct {
 
 func (x *ListGatewaysResponse) Reset() {
 	*x = ListGatewaysResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2445,7 +2538,7 @@ func (x *ListGatewaysResponse) String() string {
 func (*ListGatewaysResponse) ProtoMessage() {}
 
 func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2458,7 +2551,7 @@ func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysResponse.ProtoReflect.Descriptor instead.
 func (*ListGatewaysResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{33}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListGatewaysResponse) GetGateways() []*Gateway {
@@ -2508,7 +2601,7 @@ type Gateway struct {
 
 func (x *Gateway) Reset() {
 	*x = Gateway{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2520,7 +2613,7 @@ func (x *Gateway) String() string {
 func (*Gateway) ProtoMessage() {}
 
 func (x *Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2533,7 +2626,7 @@ func (x *Gateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
 func (*Gateway) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{34}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Gateway) GetName() string {
@@ -2716,7 +2809,7 @@ type GatewayDrain struct {
 
 func (x *GatewayDrain) Reset() {
 	*x = GatewayDrain{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2728,7 +2821,7 @@ func (x *GatewayDrain) String() string {
 func (*GatewayDrain) ProtoMessage() {}
 
 func (x *GatewayDrain) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2741,7 +2834,7 @@ func (x *GatewayDrain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayDrain.ProtoReflect.Descriptor instead.
 func (*GatewayDrain) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{35}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GatewayDrain) GetSince() *timestamppb.Timestamp {
@@ -2776,7 +2869,7 @@ type GatewayMaintenance struct {
 
 func (x *GatewayMaintenance) Reset() {
 	*x = GatewayMaintenance{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[36]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2788,7 +2881,7 @@ func (x *GatewayMaintenance) String() string {
 func (*GatewayMaintenance) ProtoMessage() {}
 
 func (x *GatewayMaintenance) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[36]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2801,7 +2894,7 @@ func (x *GatewayMaintenance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayMaintenance.ProtoReflect.Descriptor instead.
 func (*GatewayMaintenance) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{36}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *GatewayMaintenance) GetFrom() *timestamppb.Timestamp {
@@ -2837,7 +2930,7 @@ type DrainGatewayRequest struct {
 
 func (x *DrainGatewayRequest) Reset() {
 	*x = DrainGatewayRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[37]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2849,7 +2942,7 @@ func (x *DrainGatewayRequest) String() string {
 func (*DrainGatewayRequest) ProtoMessage() {}
 
 func (x *DrainGatewayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[37]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2862,7 +2955,7 @@ func (x *DrainGatewayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainGatewayRequest.ProtoReflect.Descriptor instead.
 func (*DrainGatewayRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{37}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DrainGatewayRequest) GetGateway() string {
@@ -2895,7 +2988,7 @@ type DrainGatewayResponse struct {
 
 func (x *DrainGatewayResponse) Reset() {
 	*x = DrainGatewayResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[38]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2907,7 +3000,7 @@ func (x *DrainGatewayResponse) String() string {
 func (*DrainGatewayResponse) ProtoMessage() {}
 
 func (x *DrainGatewayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[38]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2920,7 +3013,7 @@ func (x *DrainGatewayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainGatewayResponse.ProtoReflect.Descriptor instead.
 func (*DrainGatewayResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{38}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DrainGatewayResponse) GetGateway() *Gateway {
@@ -2940,7 +3033,7 @@ type UndrainGatewayRequest struct {
 
 func (x *UndrainGatewayRequest) Reset() {
 	*x = UndrainGatewayRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[39]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2952,7 +3045,7 @@ func (x *UndrainGatewayRequest) String() string {
 func (*UndrainGatewayRequest) ProtoMessage() {}
 
 func (x *UndrainGatewayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[39]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2965,7 +3058,7 @@ func (x *UndrainGatewayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndrainGatewayRequest.ProtoReflect.Descriptor instead.
 func (*UndrainGatewayRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{39}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *UndrainGatewayRequest) GetGateway() string {
@@ -2991,7 +3084,7 @@ type UndrainGatewayResponse struct {
 
 func (x *UndrainGatewayResponse) Reset() {
 	*x = UndrainGatewayResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[40]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3003,7 +3096,7 @@ func (x *UndrainGatewayResponse) String() string {
 func (*UndrainGatewayResponse) ProtoMessage() {}
 
 func (x *UndrainGatewayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[40]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3016,7 +3109,7 @@ func (x *UndrainGatewayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndrainGatewayResponse.ProtoReflect.Descriptor instead.
 func (*UndrainGatewayResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{40}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *UndrainGatewayResponse) GetGateway() *Gateway {
@@ -3038,7 +3131,7 @@ type AnnounceMaintenanceRequest struct {
 
 func (x *AnnounceMaintenanceRequest) Reset() {
 	*x = AnnounceMaintenanceRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[41]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3050,7 +3143,7 @@ func (x *AnnounceMaintenanceRequest) String() string {
 func (*AnnounceMaintenanceRequest) ProtoMessage() {}
 
 func (x *AnnounceMaintenanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[41]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3063,7 +3156,7 @@ func (x *AnnounceMaintenanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnnounceMaintenanceRequest.ProtoReflect.Descriptor instead.
 func (*AnnounceMaintenanceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{41}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *AnnounceMaintenanceRequest) GetGateway() string {
@@ -3103,7 +3196,7 @@ type AnnounceMaintenanceResponse struct {
 
 func (x *AnnounceMaintenanceResponse) Reset() {
 	*x = AnnounceMaintenanceResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[42]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3115,7 +3208,7 @@ func (x *AnnounceMaintenanceResponse) String() string {
 func (*AnnounceMaintenanceResponse) ProtoMessage() {}
 
 func (x *AnnounceMaintenanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[42]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3128,7 +3221,7 @@ func (x *AnnounceMaintenanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnnounceMaintenanceResponse.ProtoReflect.Descriptor instead.
 func (*AnnounceMaintenanceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{42}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *AnnounceMaintenanceResponse) GetGateway() *Gateway {
@@ -3148,7 +3241,7 @@ type WithdrawMaintenanceRequest struct {
 
 func (x *WithdrawMaintenanceRequest) Reset() {
 	*x = WithdrawMaintenanceRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[43]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3160,7 +3253,7 @@ func (x *WithdrawMaintenanceRequest) String() string {
 func (*WithdrawMaintenanceRequest) ProtoMessage() {}
 
 func (x *WithdrawMaintenanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[43]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3173,7 +3266,7 @@ func (x *WithdrawMaintenanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawMaintenanceRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawMaintenanceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{43}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *WithdrawMaintenanceRequest) GetGateway() string {
@@ -3199,7 +3292,7 @@ type WithdrawMaintenanceResponse struct {
 
 func (x *WithdrawMaintenanceResponse) Reset() {
 	*x = WithdrawMaintenanceResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[44]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3211,7 +3304,7 @@ func (x *WithdrawMaintenanceResponse) String() string {
 func (*WithdrawMaintenanceResponse) ProtoMessage() {}
 
 func (x *WithdrawMaintenanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[44]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3224,7 +3317,7 @@ func (x *WithdrawMaintenanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawMaintenanceResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawMaintenanceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{44}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *WithdrawMaintenanceResponse) GetGateway() *Gateway {
@@ -3317,7 +3410,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\rProviderRoles\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1a\n" +
 	"\bhelpdesk\x18\x02 \x01(\tR\bhelpdesk\x12\x18\n" +
-	"\atenants\x18\x03 \x03(\tR\atenants\"\x94\x05\n" +
+	"\atenants\x18\x03 \x03(\tR\atenants\"\xd3\x05\n" +
 	"\x06Policy\x12,\n" +
 	"\x12devices_per_person\x18\x01 \x01(\rR\x10devicesPerPerson\x12\x16\n" +
 	"\x06tunnel\x18\x02 \x01(\tR\x06tunnel\x12\x1f\n" +
@@ -3336,9 +3429,25 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x06access\x18\r \x03(\v2\x18.heimdraht.v1.AccessTimeR\x06access\x12,\n" +
 	"\x04idle\x18\x14 \x01(\v2\x18.heimdraht.v1.IdlePolicyR\x04idle\x12\x18\n" +
 	"\acallers\x18\x1e \x03(\tR\acallers\x12%\n" +
-	"\x0elocal_networks\x18( \x01(\tR\rlocalNetworksB\x12\n" +
+	"\x0elocal_networks\x18( \x01(\tR\rlocalNetworks\x12=\n" +
+	"\n" +
+	"conditions\x182 \x01(\v2\x1d.heimdraht.v1.ConditionPolicyR\n" +
+	"conditionsB\x12\n" +
 	"\x10_sign_in_every_sB\x14\n" +
-	"\x12_longest_session_s\"L\n" +
+	"\x12_longest_session_s\"\xa4\x03\n" +
+	"\x0fConditionPolicy\x12D\n" +
+	"\ademands\x18\x01 \x03(\v2*.heimdraht.v1.ConditionPolicy.DemandsEntryR\ademands\x12.\n" +
+	"\x13screen_lock_minutes\x18\x02 \x01(\x05R\x11screenLockMinutes\x12Z\n" +
+	"\x0fsupported_until\x18\x03 \x03(\v21.heimdraht.v1.ConditionPolicy.SupportedUntilEntryR\x0esupportedUntil\x12\x1d\n" +
+	"\n" +
+	"grace_days\x18\x04 \x01(\x05R\tgraceDays\x12!\n" +
+	"\fdeny_unknown\x18\x05 \x01(\bR\vdenyUnknown\x1a:\n" +
+	"\fDemandsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aA\n" +
+	"\x13SupportedUntilEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"L\n" +
 	"\n" +
 	"IdlePolicy\x12\x1c\n" +
 	"\aafter_s\x18\x01 \x01(\x03H\x00R\x06afterS\x88\x01\x01\x12\x14\n" +
@@ -3518,7 +3627,7 @@ func file_heimdraht_v1_admin_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_admin_proto_rawDescData
 }
 
-var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*Declaration)(nil),                 // 0: heimdraht.v1.Declaration
 	(*DirectoryDeclaration)(nil),        // 1: heimdraht.v1.DirectoryDeclaration
@@ -3536,45 +3645,48 @@ var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*Roles)(nil),                       // 13: heimdraht.v1.Roles
 	(*ProviderRoles)(nil),               // 14: heimdraht.v1.ProviderRoles
 	(*Policy)(nil),                      // 15: heimdraht.v1.Policy
-	(*IdlePolicy)(nil),                  // 16: heimdraht.v1.IdlePolicy
-	(*SecondFactorPolicy)(nil),          // 17: heimdraht.v1.SecondFactorPolicy
-	(*AccessTime)(nil),                  // 18: heimdraht.v1.AccessTime
-	(*NetworkGrant)(nil),                // 19: heimdraht.v1.NetworkGrant
-	(*LicencePoolDeclaration)(nil),      // 20: heimdraht.v1.LicencePoolDeclaration
-	(*ContractDeclaration)(nil),         // 21: heimdraht.v1.ContractDeclaration
-	(*Reserve)(nil),                     // 22: heimdraht.v1.Reserve
-	(*PoolShare)(nil),                   // 23: heimdraht.v1.PoolShare
-	(*GatewayDeclaration)(nil),          // 24: heimdraht.v1.GatewayDeclaration
-	(*DiffRequest)(nil),                 // 25: heimdraht.v1.DiffRequest
-	(*DiffResponse)(nil),                // 26: heimdraht.v1.DiffResponse
-	(*Difference)(nil),                  // 27: heimdraht.v1.Difference
-	(*ApplyRequest)(nil),                // 28: heimdraht.v1.ApplyRequest
-	(*ApplyResponse)(nil),               // 29: heimdraht.v1.ApplyResponse
-	(*CreateGatewayTokenRequest)(nil),   // 30: heimdraht.v1.CreateGatewayTokenRequest
-	(*CreateGatewayTokenResponse)(nil),  // 31: heimdraht.v1.CreateGatewayTokenResponse
-	(*ListGatewaysRequest)(nil),         // 32: heimdraht.v1.ListGatewaysRequest
-	(*ListGatewaysResponse)(nil),        // 33: heimdraht.v1.ListGatewaysResponse
-	(*Gateway)(nil),                     // 34: heimdraht.v1.Gateway
-	(*GatewayDrain)(nil),                // 35: heimdraht.v1.GatewayDrain
-	(*GatewayMaintenance)(nil),          // 36: heimdraht.v1.GatewayMaintenance
-	(*DrainGatewayRequest)(nil),         // 37: heimdraht.v1.DrainGatewayRequest
-	(*DrainGatewayResponse)(nil),        // 38: heimdraht.v1.DrainGatewayResponse
-	(*UndrainGatewayRequest)(nil),       // 39: heimdraht.v1.UndrainGatewayRequest
-	(*UndrainGatewayResponse)(nil),      // 40: heimdraht.v1.UndrainGatewayResponse
-	(*AnnounceMaintenanceRequest)(nil),  // 41: heimdraht.v1.AnnounceMaintenanceRequest
-	(*AnnounceMaintenanceResponse)(nil), // 42: heimdraht.v1.AnnounceMaintenanceResponse
-	(*WithdrawMaintenanceRequest)(nil),  // 43: heimdraht.v1.WithdrawMaintenanceRequest
-	(*WithdrawMaintenanceResponse)(nil), // 44: heimdraht.v1.WithdrawMaintenanceResponse
-	(*timestamppb.Timestamp)(nil),       // 45: google.protobuf.Timestamp
+	(*ConditionPolicy)(nil),             // 16: heimdraht.v1.ConditionPolicy
+	(*IdlePolicy)(nil),                  // 17: heimdraht.v1.IdlePolicy
+	(*SecondFactorPolicy)(nil),          // 18: heimdraht.v1.SecondFactorPolicy
+	(*AccessTime)(nil),                  // 19: heimdraht.v1.AccessTime
+	(*NetworkGrant)(nil),                // 20: heimdraht.v1.NetworkGrant
+	(*LicencePoolDeclaration)(nil),      // 21: heimdraht.v1.LicencePoolDeclaration
+	(*ContractDeclaration)(nil),         // 22: heimdraht.v1.ContractDeclaration
+	(*Reserve)(nil),                     // 23: heimdraht.v1.Reserve
+	(*PoolShare)(nil),                   // 24: heimdraht.v1.PoolShare
+	(*GatewayDeclaration)(nil),          // 25: heimdraht.v1.GatewayDeclaration
+	(*DiffRequest)(nil),                 // 26: heimdraht.v1.DiffRequest
+	(*DiffResponse)(nil),                // 27: heimdraht.v1.DiffResponse
+	(*Difference)(nil),                  // 28: heimdraht.v1.Difference
+	(*ApplyRequest)(nil),                // 29: heimdraht.v1.ApplyRequest
+	(*ApplyResponse)(nil),               // 30: heimdraht.v1.ApplyResponse
+	(*CreateGatewayTokenRequest)(nil),   // 31: heimdraht.v1.CreateGatewayTokenRequest
+	(*CreateGatewayTokenResponse)(nil),  // 32: heimdraht.v1.CreateGatewayTokenResponse
+	(*ListGatewaysRequest)(nil),         // 33: heimdraht.v1.ListGatewaysRequest
+	(*ListGatewaysResponse)(nil),        // 34: heimdraht.v1.ListGatewaysResponse
+	(*Gateway)(nil),                     // 35: heimdraht.v1.Gateway
+	(*GatewayDrain)(nil),                // 36: heimdraht.v1.GatewayDrain
+	(*GatewayMaintenance)(nil),          // 37: heimdraht.v1.GatewayMaintenance
+	(*DrainGatewayRequest)(nil),         // 38: heimdraht.v1.DrainGatewayRequest
+	(*DrainGatewayResponse)(nil),        // 39: heimdraht.v1.DrainGatewayResponse
+	(*UndrainGatewayRequest)(nil),       // 40: heimdraht.v1.UndrainGatewayRequest
+	(*UndrainGatewayResponse)(nil),      // 41: heimdraht.v1.UndrainGatewayResponse
+	(*AnnounceMaintenanceRequest)(nil),  // 42: heimdraht.v1.AnnounceMaintenanceRequest
+	(*AnnounceMaintenanceResponse)(nil), // 43: heimdraht.v1.AnnounceMaintenanceResponse
+	(*WithdrawMaintenanceRequest)(nil),  // 44: heimdraht.v1.WithdrawMaintenanceRequest
+	(*WithdrawMaintenanceResponse)(nil), // 45: heimdraht.v1.WithdrawMaintenanceResponse
+	nil,                                 // 46: heimdraht.v1.ConditionPolicy.DemandsEntry
+	nil,                                 // 47: heimdraht.v1.ConditionPolicy.SupportedUntilEntry
+	(*timestamppb.Timestamp)(nil),       // 48: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	1,  // 0: heimdraht.v1.Declaration.directories:type_name -> heimdraht.v1.DirectoryDeclaration
 	2,  // 1: heimdraht.v1.Declaration.tenants:type_name -> heimdraht.v1.TenantDeclaration
-	20, // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
-	24, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
+	21, // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
+	25, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
 	13, // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
 	15, // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
-	19, // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
+	20, // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
 	14, // 7: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
 	12, // 8: heimdraht.v1.TenantDeclaration.house_rules:type_name -> heimdraht.v1.HouseRulesDeclaration
 	9,  // 9: heimdraht.v1.TenantDeclaration.priority:type_name -> heimdraht.v1.PriorityGroups
@@ -3582,60 +3694,63 @@ var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	11, // 11: heimdraht.v1.TenantDeclaration.works_agreement:type_name -> heimdraht.v1.WorksAgreement
 	3,  // 12: heimdraht.v1.TenantDeclaration.crisis:type_name -> heimdraht.v1.CrisisPlan
 	3,  // 13: heimdraht.v1.Crisis.plan:type_name -> heimdraht.v1.CrisisPlan
-	45, // 14: heimdraht.v1.Crisis.since:type_name -> google.protobuf.Timestamp
+	48, // 14: heimdraht.v1.Crisis.since:type_name -> google.protobuf.Timestamp
 	4,  // 15: heimdraht.v1.SwitchCrisisResponse.crisis:type_name -> heimdraht.v1.Crisis
 	4,  // 16: heimdraht.v1.ListCrisesResponse.crises:type_name -> heimdraht.v1.Crisis
-	17, // 17: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
-	18, // 18: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
-	16, // 19: heimdraht.v1.Policy.idle:type_name -> heimdraht.v1.IdlePolicy
-	23, // 20: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
-	21, // 21: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
-	22, // 22: heimdraht.v1.LicencePoolDeclaration.reserved:type_name -> heimdraht.v1.Reserve
-	0,  // 23: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
-	27, // 24: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
-	0,  // 25: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
-	27, // 26: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
-	45, // 27: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	34, // 28: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
-	45, // 29: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
-	45, // 30: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
-	35, // 31: heimdraht.v1.Gateway.drain:type_name -> heimdraht.v1.GatewayDrain
-	36, // 32: heimdraht.v1.Gateway.maintenance:type_name -> heimdraht.v1.GatewayMaintenance
-	45, // 33: heimdraht.v1.GatewayDrain.since:type_name -> google.protobuf.Timestamp
-	45, // 34: heimdraht.v1.GatewayDrain.deadline:type_name -> google.protobuf.Timestamp
-	45, // 35: heimdraht.v1.GatewayMaintenance.from:type_name -> google.protobuf.Timestamp
-	45, // 36: heimdraht.v1.GatewayMaintenance.until:type_name -> google.protobuf.Timestamp
-	34, // 37: heimdraht.v1.DrainGatewayResponse.gateway:type_name -> heimdraht.v1.Gateway
-	34, // 38: heimdraht.v1.UndrainGatewayResponse.gateway:type_name -> heimdraht.v1.Gateway
-	45, // 39: heimdraht.v1.AnnounceMaintenanceRequest.from:type_name -> google.protobuf.Timestamp
-	45, // 40: heimdraht.v1.AnnounceMaintenanceRequest.until:type_name -> google.protobuf.Timestamp
-	34, // 41: heimdraht.v1.AnnounceMaintenanceResponse.gateway:type_name -> heimdraht.v1.Gateway
-	34, // 42: heimdraht.v1.WithdrawMaintenanceResponse.gateway:type_name -> heimdraht.v1.Gateway
-	25, // 43: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
-	28, // 44: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
-	30, // 45: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
-	32, // 46: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
-	37, // 47: heimdraht.v1.AdminService.DrainGateway:input_type -> heimdraht.v1.DrainGatewayRequest
-	39, // 48: heimdraht.v1.AdminService.UndrainGateway:input_type -> heimdraht.v1.UndrainGatewayRequest
-	41, // 49: heimdraht.v1.AdminService.AnnounceMaintenance:input_type -> heimdraht.v1.AnnounceMaintenanceRequest
-	43, // 50: heimdraht.v1.AdminService.WithdrawMaintenance:input_type -> heimdraht.v1.WithdrawMaintenanceRequest
-	5,  // 51: heimdraht.v1.AdminService.SwitchCrisis:input_type -> heimdraht.v1.SwitchCrisisRequest
-	7,  // 52: heimdraht.v1.AdminService.ListCrises:input_type -> heimdraht.v1.ListCrisesRequest
-	26, // 53: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
-	29, // 54: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
-	31, // 55: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
-	33, // 56: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
-	38, // 57: heimdraht.v1.AdminService.DrainGateway:output_type -> heimdraht.v1.DrainGatewayResponse
-	40, // 58: heimdraht.v1.AdminService.UndrainGateway:output_type -> heimdraht.v1.UndrainGatewayResponse
-	42, // 59: heimdraht.v1.AdminService.AnnounceMaintenance:output_type -> heimdraht.v1.AnnounceMaintenanceResponse
-	44, // 60: heimdraht.v1.AdminService.WithdrawMaintenance:output_type -> heimdraht.v1.WithdrawMaintenanceResponse
-	6,  // 61: heimdraht.v1.AdminService.SwitchCrisis:output_type -> heimdraht.v1.SwitchCrisisResponse
-	8,  // 62: heimdraht.v1.AdminService.ListCrises:output_type -> heimdraht.v1.ListCrisesResponse
-	53, // [53:63] is the sub-list for method output_type
-	43, // [43:53] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	18, // 17: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
+	19, // 18: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
+	17, // 19: heimdraht.v1.Policy.idle:type_name -> heimdraht.v1.IdlePolicy
+	16, // 20: heimdraht.v1.Policy.conditions:type_name -> heimdraht.v1.ConditionPolicy
+	46, // 21: heimdraht.v1.ConditionPolicy.demands:type_name -> heimdraht.v1.ConditionPolicy.DemandsEntry
+	47, // 22: heimdraht.v1.ConditionPolicy.supported_until:type_name -> heimdraht.v1.ConditionPolicy.SupportedUntilEntry
+	24, // 23: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
+	22, // 24: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
+	23, // 25: heimdraht.v1.LicencePoolDeclaration.reserved:type_name -> heimdraht.v1.Reserve
+	0,  // 26: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
+	28, // 27: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
+	0,  // 28: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
+	28, // 29: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
+	48, // 30: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	35, // 31: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
+	48, // 32: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
+	48, // 33: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
+	36, // 34: heimdraht.v1.Gateway.drain:type_name -> heimdraht.v1.GatewayDrain
+	37, // 35: heimdraht.v1.Gateway.maintenance:type_name -> heimdraht.v1.GatewayMaintenance
+	48, // 36: heimdraht.v1.GatewayDrain.since:type_name -> google.protobuf.Timestamp
+	48, // 37: heimdraht.v1.GatewayDrain.deadline:type_name -> google.protobuf.Timestamp
+	48, // 38: heimdraht.v1.GatewayMaintenance.from:type_name -> google.protobuf.Timestamp
+	48, // 39: heimdraht.v1.GatewayMaintenance.until:type_name -> google.protobuf.Timestamp
+	35, // 40: heimdraht.v1.DrainGatewayResponse.gateway:type_name -> heimdraht.v1.Gateway
+	35, // 41: heimdraht.v1.UndrainGatewayResponse.gateway:type_name -> heimdraht.v1.Gateway
+	48, // 42: heimdraht.v1.AnnounceMaintenanceRequest.from:type_name -> google.protobuf.Timestamp
+	48, // 43: heimdraht.v1.AnnounceMaintenanceRequest.until:type_name -> google.protobuf.Timestamp
+	35, // 44: heimdraht.v1.AnnounceMaintenanceResponse.gateway:type_name -> heimdraht.v1.Gateway
+	35, // 45: heimdraht.v1.WithdrawMaintenanceResponse.gateway:type_name -> heimdraht.v1.Gateway
+	26, // 46: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
+	29, // 47: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
+	31, // 48: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
+	33, // 49: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
+	38, // 50: heimdraht.v1.AdminService.DrainGateway:input_type -> heimdraht.v1.DrainGatewayRequest
+	40, // 51: heimdraht.v1.AdminService.UndrainGateway:input_type -> heimdraht.v1.UndrainGatewayRequest
+	42, // 52: heimdraht.v1.AdminService.AnnounceMaintenance:input_type -> heimdraht.v1.AnnounceMaintenanceRequest
+	44, // 53: heimdraht.v1.AdminService.WithdrawMaintenance:input_type -> heimdraht.v1.WithdrawMaintenanceRequest
+	5,  // 54: heimdraht.v1.AdminService.SwitchCrisis:input_type -> heimdraht.v1.SwitchCrisisRequest
+	7,  // 55: heimdraht.v1.AdminService.ListCrises:input_type -> heimdraht.v1.ListCrisesRequest
+	27, // 56: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
+	30, // 57: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
+	32, // 58: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
+	34, // 59: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
+	39, // 60: heimdraht.v1.AdminService.DrainGateway:output_type -> heimdraht.v1.DrainGatewayResponse
+	41, // 61: heimdraht.v1.AdminService.UndrainGateway:output_type -> heimdraht.v1.UndrainGatewayResponse
+	43, // 62: heimdraht.v1.AdminService.AnnounceMaintenance:output_type -> heimdraht.v1.AnnounceMaintenanceResponse
+	45, // 63: heimdraht.v1.AdminService.WithdrawMaintenance:output_type -> heimdraht.v1.WithdrawMaintenanceResponse
+	6,  // 64: heimdraht.v1.AdminService.SwitchCrisis:output_type -> heimdraht.v1.SwitchCrisisResponse
+	8,  // 65: heimdraht.v1.AdminService.ListCrises:output_type -> heimdraht.v1.ListCrisesResponse
+	56, // [56:66] is the sub-list for method output_type
+	46, // [46:56] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_admin_proto_init() }
@@ -3645,14 +3760,14 @@ func file_heimdraht_v1_admin_proto_init() {
 	}
 	file_heimdraht_v1_access_proto_init()
 	file_heimdraht_v1_admin_proto_msgTypes[15].OneofWrappers = []any{}
-	file_heimdraht_v1_admin_proto_msgTypes[16].OneofWrappers = []any{}
+	file_heimdraht_v1_admin_proto_msgTypes[17].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_admin_proto_rawDesc), len(file_heimdraht_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   45,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -632,7 +632,10 @@ type Device struct {
 	// It rests, among others, because it waits for approval (ApprovalService).
 	AwaitsApproval bool `protobuf:"varint,15,opt,name=awaits_approval,json=awaitsApproval,proto3" json:"awaits_approval,omitempty"`
 	// When a static device ends; not set: it has an agent.
-	StaticUntil   *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=static_until,json=staticUntil,proto3" json:"static_until,omitempty"`
+	StaticUntil *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=static_until,json=staticUntil,proto3" json:"static_until,omitempty"`
+	// What its tenant asks of laptops, as this one said last. None: nothing is asked, or it
+	// has not said yet.
+	Conditions    []*DeviceCondition `protobuf:"bytes,50,rep,name=conditions,proto3" json:"conditions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -779,6 +782,85 @@ func (x *Device) GetStaticUntil() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Device) GetConditions() []*DeviceCondition {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+type DeviceCondition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in AskedCondition.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// "yes", "no" or "unknown".
+	Answer string `protobuf:"bytes,2,opt,name=answer,proto3" json:"answer,omitempty"`
+	// Required, and not met: the day on which that was first seen, in ISO 8601.
+	UnmetSince string `protobuf:"bytes,3,opt,name=unmet_since,json=unmetSince,proto3" json:"unmet_since,omitempty"`
+	// And the day from which it opens no session any more.
+	RefusedFrom   string `protobuf:"bytes,4,opt,name=refused_from,json=refusedFrom,proto3" json:"refused_from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceCondition) Reset() {
+	*x = DeviceCondition{}
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceCondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceCondition) ProtoMessage() {}
+
+func (x *DeviceCondition) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceCondition.ProtoReflect.Descriptor instead.
+func (*DeviceCondition) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DeviceCondition) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DeviceCondition) GetAnswer() string {
+	if x != nil {
+		return x.Answer
+	}
+	return ""
+}
+
+func (x *DeviceCondition) GetUnmetSince() string {
+	if x != nil {
+		return x.UnmetSince
+	}
+	return ""
+}
+
+func (x *DeviceCondition) GetRefusedFrom() string {
+	if x != nil {
+		return x.RefusedFrom
+	}
+	return ""
+}
+
 type Session struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	SessionId  string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
@@ -802,7 +884,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +896,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +909,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Session) GetSessionId() string {
@@ -924,7 +1006,7 @@ type GetDeviceRequest struct {
 
 func (x *GetDeviceRequest) Reset() {
 	*x = GetDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -936,7 +1018,7 @@ func (x *GetDeviceRequest) String() string {
 func (*GetDeviceRequest) ProtoMessage() {}
 
 func (x *GetDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -949,7 +1031,7 @@ func (x *GetDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeviceRequest.ProtoReflect.Descriptor instead.
 func (*GetDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetDeviceRequest) GetDeviceId() string {
@@ -968,7 +1050,7 @@ type GetDeviceResponse struct {
 
 func (x *GetDeviceResponse) Reset() {
 	*x = GetDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1062,7 @@ func (x *GetDeviceResponse) String() string {
 func (*GetDeviceResponse) ProtoMessage() {}
 
 func (x *GetDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1075,7 @@ func (x *GetDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeviceResponse.ProtoReflect.Descriptor instead.
 func (*GetDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetDeviceResponse) GetDevice() *Device {
@@ -1020,7 +1102,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1032,7 +1114,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1045,7 +1127,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExplainRequest) GetDeviceId() string {
@@ -1093,7 +1175,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1187,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1200,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExplainResponse) GetCandidates() []*Person {
@@ -1178,7 +1260,7 @@ type RevokeDeviceRequest struct {
 
 func (x *RevokeDeviceRequest) Reset() {
 	*x = RevokeDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1272,7 @@ func (x *RevokeDeviceRequest) String() string {
 func (*RevokeDeviceRequest) ProtoMessage() {}
 
 func (x *RevokeDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1285,7 @@ func (x *RevokeDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RevokeDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RevokeDeviceRequest) GetDeviceId() string {
@@ -1244,7 +1326,7 @@ type RevokeDeviceResponse struct {
 
 func (x *RevokeDeviceResponse) Reset() {
 	*x = RevokeDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1256,7 +1338,7 @@ func (x *RevokeDeviceResponse) String() string {
 func (*RevokeDeviceResponse) ProtoMessage() {}
 
 func (x *RevokeDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1269,7 +1351,7 @@ func (x *RevokeDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RevokeDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RevokeDeviceResponse) GetDevice() *Device {
@@ -1301,7 +1383,7 @@ type GatewayConfirmation struct {
 
 func (x *GatewayConfirmation) Reset() {
 	*x = GatewayConfirmation{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1313,7 +1395,7 @@ func (x *GatewayConfirmation) String() string {
 func (*GatewayConfirmation) ProtoMessage() {}
 
 func (x *GatewayConfirmation) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1326,7 +1408,7 @@ func (x *GatewayConfirmation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayConfirmation.ProtoReflect.Descriptor instead.
 func (*GatewayConfirmation) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GatewayConfirmation) GetGateway() string {
@@ -1370,7 +1452,7 @@ type SuspendDeviceRequest struct {
 
 func (x *SuspendDeviceRequest) Reset() {
 	*x = SuspendDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1382,7 +1464,7 @@ func (x *SuspendDeviceRequest) String() string {
 func (*SuspendDeviceRequest) ProtoMessage() {}
 
 func (x *SuspendDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1395,7 +1477,7 @@ func (x *SuspendDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendDeviceRequest.ProtoReflect.Descriptor instead.
 func (*SuspendDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SuspendDeviceRequest) GetDeviceId() string {
@@ -1436,7 +1518,7 @@ type SuspendDeviceResponse struct {
 
 func (x *SuspendDeviceResponse) Reset() {
 	*x = SuspendDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1448,7 +1530,7 @@ func (x *SuspendDeviceResponse) String() string {
 func (*SuspendDeviceResponse) ProtoMessage() {}
 
 func (x *SuspendDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1461,7 +1543,7 @@ func (x *SuspendDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendDeviceResponse.ProtoReflect.Descriptor instead.
 func (*SuspendDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SuspendDeviceResponse) GetDevice() *Device {
@@ -1490,7 +1572,7 @@ type RestoreDeviceRequest struct {
 
 func (x *RestoreDeviceRequest) Reset() {
 	*x = RestoreDeviceRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1502,7 +1584,7 @@ func (x *RestoreDeviceRequest) String() string {
 func (*RestoreDeviceRequest) ProtoMessage() {}
 
 func (x *RestoreDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1515,7 +1597,7 @@ func (x *RestoreDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RestoreDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RestoreDeviceRequest) GetDeviceId() string {
@@ -1548,7 +1630,7 @@ type RestoreDeviceResponse struct {
 
 func (x *RestoreDeviceResponse) Reset() {
 	*x = RestoreDeviceResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1560,7 +1642,7 @@ func (x *RestoreDeviceResponse) String() string {
 func (*RestoreDeviceResponse) ProtoMessage() {}
 
 func (x *RestoreDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1573,7 +1655,7 @@ func (x *RestoreDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RestoreDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RestoreDeviceResponse) GetDevice() *Device {
@@ -1597,7 +1679,7 @@ type RevokePersonRequest struct {
 
 func (x *RevokePersonRequest) Reset() {
 	*x = RevokePersonRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1609,7 +1691,7 @@ func (x *RevokePersonRequest) String() string {
 func (*RevokePersonRequest) ProtoMessage() {}
 
 func (x *RevokePersonRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1622,7 +1704,7 @@ func (x *RevokePersonRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokePersonRequest.ProtoReflect.Descriptor instead.
 func (*RevokePersonRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RevokePersonRequest) GetPersonId() string {
@@ -1670,7 +1752,7 @@ type RevokePersonResponse struct {
 
 func (x *RevokePersonResponse) Reset() {
 	*x = RevokePersonResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1764,7 @@ func (x *RevokePersonResponse) String() string {
 func (*RevokePersonResponse) ProtoMessage() {}
 
 func (x *RevokePersonResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +1777,7 @@ func (x *RevokePersonResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokePersonResponse.ProtoReflect.Descriptor instead.
 func (*RevokePersonResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RevokePersonResponse) GetDevices() []*Device {
@@ -1727,7 +1809,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1739,7 +1821,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1752,7 +1834,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{22}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListSessionsRequest) GetTenant() string {
@@ -1794,7 +1876,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1806,7 +1888,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1819,7 +1901,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{23}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListSessionsResponse) GetSessions() []*Session {
@@ -1847,7 +1929,7 @@ type IssueFactorTokenRequest struct {
 
 func (x *IssueFactorTokenRequest) Reset() {
 	*x = IssueFactorTokenRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1859,7 +1941,7 @@ func (x *IssueFactorTokenRequest) String() string {
 func (*IssueFactorTokenRequest) ProtoMessage() {}
 
 func (x *IssueFactorTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1872,7 +1954,7 @@ func (x *IssueFactorTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueFactorTokenRequest.ProtoReflect.Descriptor instead.
 func (*IssueFactorTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{24}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *IssueFactorTokenRequest) GetPersonId() string {
@@ -1899,7 +1981,7 @@ type IssueFactorTokenResponse struct {
 
 func (x *IssueFactorTokenResponse) Reset() {
 	*x = IssueFactorTokenResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1911,7 +1993,7 @@ func (x *IssueFactorTokenResponse) String() string {
 func (*IssueFactorTokenResponse) ProtoMessage() {}
 
 func (x *IssueFactorTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1924,7 +2006,7 @@ func (x *IssueFactorTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueFactorTokenResponse.ProtoReflect.Descriptor instead.
 func (*IssueFactorTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{25}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *IssueFactorTokenResponse) GetToken() string {
@@ -1954,7 +2036,7 @@ type ResetFactorRequest struct {
 
 func (x *ResetFactorRequest) Reset() {
 	*x = ResetFactorRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1966,7 +2048,7 @@ func (x *ResetFactorRequest) String() string {
 func (*ResetFactorRequest) ProtoMessage() {}
 
 func (x *ResetFactorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1979,7 +2061,7 @@ func (x *ResetFactorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetFactorRequest.ProtoReflect.Descriptor instead.
 func (*ResetFactorRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{26}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ResetFactorRequest) GetPersonId() string {
@@ -2020,7 +2102,7 @@ type ResetFactorResponse struct {
 
 func (x *ResetFactorResponse) Reset() {
 	*x = ResetFactorResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2032,7 +2114,7 @@ func (x *ResetFactorResponse) String() string {
 func (*ResetFactorResponse) ProtoMessage() {}
 
 func (x *ResetFactorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2045,7 +2127,7 @@ func (x *ResetFactorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetFactorResponse.ProtoReflect.Descriptor instead.
 func (*ResetFactorResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{27}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ResetFactorResponse) GetProposal() *Proposal {
@@ -2075,7 +2157,7 @@ type Proposal struct {
 
 func (x *Proposal) Reset() {
 	*x = Proposal{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2169,7 @@ func (x *Proposal) String() string {
 func (*Proposal) ProtoMessage() {}
 
 func (x *Proposal) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2100,7 +2182,7 @@ func (x *Proposal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
 func (*Proposal) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{28}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Proposal) GetProposalId() string {
@@ -2174,7 +2256,7 @@ type ListProposalsRequest struct {
 
 func (x *ListProposalsRequest) Reset() {
 	*x = ListProposalsRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2186,7 +2268,7 @@ func (x *ListProposalsRequest) String() string {
 func (*ListProposalsRequest) ProtoMessage() {}
 
 func (x *ListProposalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2199,7 +2281,7 @@ func (x *ListProposalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProposalsRequest.ProtoReflect.Descriptor instead.
 func (*ListProposalsRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{29}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{30}
 }
 
 type ListProposalsResponse struct {
@@ -2212,7 +2294,7 @@ type ListProposalsResponse struct {
 
 func (x *ListProposalsResponse) Reset() {
 	*x = ListProposalsResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2224,7 +2306,7 @@ func (x *ListProposalsResponse) String() string {
 func (*ListProposalsResponse) ProtoMessage() {}
 
 func (x *ListProposalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2237,7 +2319,7 @@ func (x *ListProposalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProposalsResponse.ProtoReflect.Descriptor instead.
 func (*ListProposalsResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{30}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListProposalsResponse) GetProposals() []*Proposal {
@@ -2256,7 +2338,7 @@ type ConfirmProposalRequest struct {
 
 func (x *ConfirmProposalRequest) Reset() {
 	*x = ConfirmProposalRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2268,7 +2350,7 @@ func (x *ConfirmProposalRequest) String() string {
 func (*ConfirmProposalRequest) ProtoMessage() {}
 
 func (x *ConfirmProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2281,7 +2363,7 @@ func (x *ConfirmProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmProposalRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmProposalRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{31}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ConfirmProposalRequest) GetProposalId() string {
@@ -2300,7 +2382,7 @@ type ConfirmProposalResponse struct {
 
 func (x *ConfirmProposalResponse) Reset() {
 	*x = ConfirmProposalResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2312,7 +2394,7 @@ func (x *ConfirmProposalResponse) String() string {
 func (*ConfirmProposalResponse) ProtoMessage() {}
 
 func (x *ConfirmProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2325,7 +2407,7 @@ func (x *ConfirmProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmProposalResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmProposalResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{32}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ConfirmProposalResponse) GetProposal() *Proposal {
@@ -2344,7 +2426,7 @@ type WithdrawProposalRequest struct {
 
 func (x *WithdrawProposalRequest) Reset() {
 	*x = WithdrawProposalRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2356,7 +2438,7 @@ func (x *WithdrawProposalRequest) String() string {
 func (*WithdrawProposalRequest) ProtoMessage() {}
 
 func (x *WithdrawProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2369,7 +2451,7 @@ func (x *WithdrawProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawProposalRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawProposalRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{33}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *WithdrawProposalRequest) GetProposalId() string {
@@ -2388,7 +2470,7 @@ type WithdrawProposalResponse struct {
 
 func (x *WithdrawProposalResponse) Reset() {
 	*x = WithdrawProposalResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2400,7 +2482,7 @@ func (x *WithdrawProposalResponse) String() string {
 func (*WithdrawProposalResponse) ProtoMessage() {}
 
 func (x *WithdrawProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2413,7 +2495,7 @@ func (x *WithdrawProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawProposalResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawProposalResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{34}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *WithdrawProposalResponse) GetProposal() *Proposal {
@@ -2449,7 +2531,7 @@ type TakeRequest struct {
 
 func (x *TakeRequest) Reset() {
 	*x = TakeRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2461,7 +2543,7 @@ func (x *TakeRequest) String() string {
 func (*TakeRequest) ProtoMessage() {}
 
 func (x *TakeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2474,7 +2556,7 @@ func (x *TakeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeRequest.ProtoReflect.Descriptor instead.
 func (*TakeRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{35}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *TakeRequest) GetAction() TakeAction {
@@ -2561,7 +2643,7 @@ type TakeResponse struct {
 
 func (x *TakeResponse) Reset() {
 	*x = TakeResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[36]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2573,7 +2655,7 @@ func (x *TakeResponse) String() string {
 func (*TakeResponse) ProtoMessage() {}
 
 func (x *TakeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[36]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2586,7 +2668,7 @@ func (x *TakeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeResponse.ProtoReflect.Descriptor instead.
 func (*TakeResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{36}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TakeResponse) GetDevices() int64 {
@@ -2629,7 +2711,7 @@ type FollowTakingRequest struct {
 
 func (x *FollowTakingRequest) Reset() {
 	*x = FollowTakingRequest{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[37]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2641,7 +2723,7 @@ func (x *FollowTakingRequest) String() string {
 func (*FollowTakingRequest) ProtoMessage() {}
 
 func (x *FollowTakingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[37]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2654,7 +2736,7 @@ func (x *FollowTakingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowTakingRequest.ProtoReflect.Descriptor instead.
 func (*FollowTakingRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{37}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *FollowTakingRequest) GetTakingId() string {
@@ -2684,7 +2766,7 @@ type FollowTakingResponse struct {
 
 func (x *FollowTakingResponse) Reset() {
 	*x = FollowTakingResponse{}
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[38]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2696,7 +2778,7 @@ func (x *FollowTakingResponse) String() string {
 func (*FollowTakingResponse) ProtoMessage() {}
 
 func (x *FollowTakingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[38]
+	mi := &file_heimdraht_v1_helpdesk_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2709,7 +2791,7 @@ func (x *FollowTakingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowTakingResponse.ProtoReflect.Descriptor instead.
 func (*FollowTakingResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{38}
+	return file_heimdraht_v1_helpdesk_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *FollowTakingResponse) GetDone() int64 {
@@ -2781,7 +2863,7 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x14\n" +
 	"\x05cause\x18\x03 \x01(\tR\x05cause\x12\x16\n" +
-	"\x06source\x18\x04 \x01(\tR\x06source\"\xa1\x05\n" +
+	"\x06source\x18\x04 \x01(\tR\x06source\"\xe0\x05\n" +
 	"\x06Device\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x1b\n" +
@@ -2801,7 +2883,16 @@ const file_heimdraht_v1_helpdesk_proto_rawDesc = "" +
 	"\ragent_version\x18\r \x01(\tR\fagentVersion\x12/\n" +
 	"\asession\x18\x0e \x01(\v2\x15.heimdraht.v1.SessionR\asession\x12'\n" +
 	"\x0fawaits_approval\x18\x0f \x01(\bR\x0eawaitsApproval\x12=\n" +
-	"\fstatic_until\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\vstaticUntil\"\x86\x03\n" +
+	"\fstatic_until\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\vstaticUntil\x12=\n" +
+	"\n" +
+	"conditions\x182 \x03(\v2\x1d.heimdraht.v1.DeviceConditionR\n" +
+	"conditions\"\x81\x01\n" +
+	"\x0fDeviceCondition\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06answer\x18\x02 \x01(\tR\x06answer\x12\x1f\n" +
+	"\vunmet_since\x18\x03 \x01(\tR\n" +
+	"unmetSince\x12!\n" +
+	"\frefused_from\x18\x04 \x01(\tR\vrefusedFrom\"\x86\x03\n" +
 	"\aSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n" +
@@ -2997,7 +3088,7 @@ func file_heimdraht_v1_helpdesk_proto_rawDescGZIP() []byte {
 }
 
 var file_heimdraht_v1_helpdesk_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_heimdraht_v1_helpdesk_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
+var file_heimdraht_v1_helpdesk_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_heimdraht_v1_helpdesk_proto_goTypes = []any{
 	(DeviceState)(0),                 // 0: heimdraht.v1.DeviceState
 	(TakeAction)(0),                  // 1: heimdraht.v1.TakeAction
@@ -3009,123 +3100,125 @@ var file_heimdraht_v1_helpdesk_proto_goTypes = []any{
 	(*PersonSuspension)(nil),         // 7: heimdraht.v1.PersonSuspension
 	(*RecentRefusal)(nil),            // 8: heimdraht.v1.RecentRefusal
 	(*Device)(nil),                   // 9: heimdraht.v1.Device
-	(*Session)(nil),                  // 10: heimdraht.v1.Session
-	(*GetDeviceRequest)(nil),         // 11: heimdraht.v1.GetDeviceRequest
-	(*GetDeviceResponse)(nil),        // 12: heimdraht.v1.GetDeviceResponse
-	(*ExplainRequest)(nil),           // 13: heimdraht.v1.ExplainRequest
-	(*ExplainResponse)(nil),          // 14: heimdraht.v1.ExplainResponse
-	(*RevokeDeviceRequest)(nil),      // 15: heimdraht.v1.RevokeDeviceRequest
-	(*RevokeDeviceResponse)(nil),     // 16: heimdraht.v1.RevokeDeviceResponse
-	(*GatewayConfirmation)(nil),      // 17: heimdraht.v1.GatewayConfirmation
-	(*SuspendDeviceRequest)(nil),     // 18: heimdraht.v1.SuspendDeviceRequest
-	(*SuspendDeviceResponse)(nil),    // 19: heimdraht.v1.SuspendDeviceResponse
-	(*RestoreDeviceRequest)(nil),     // 20: heimdraht.v1.RestoreDeviceRequest
-	(*RestoreDeviceResponse)(nil),    // 21: heimdraht.v1.RestoreDeviceResponse
-	(*RevokePersonRequest)(nil),      // 22: heimdraht.v1.RevokePersonRequest
-	(*RevokePersonResponse)(nil),     // 23: heimdraht.v1.RevokePersonResponse
-	(*ListSessionsRequest)(nil),      // 24: heimdraht.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),     // 25: heimdraht.v1.ListSessionsResponse
-	(*IssueFactorTokenRequest)(nil),  // 26: heimdraht.v1.IssueFactorTokenRequest
-	(*IssueFactorTokenResponse)(nil), // 27: heimdraht.v1.IssueFactorTokenResponse
-	(*ResetFactorRequest)(nil),       // 28: heimdraht.v1.ResetFactorRequest
-	(*ResetFactorResponse)(nil),      // 29: heimdraht.v1.ResetFactorResponse
-	(*Proposal)(nil),                 // 30: heimdraht.v1.Proposal
-	(*ListProposalsRequest)(nil),     // 31: heimdraht.v1.ListProposalsRequest
-	(*ListProposalsResponse)(nil),    // 32: heimdraht.v1.ListProposalsResponse
-	(*ConfirmProposalRequest)(nil),   // 33: heimdraht.v1.ConfirmProposalRequest
-	(*ConfirmProposalResponse)(nil),  // 34: heimdraht.v1.ConfirmProposalResponse
-	(*WithdrawProposalRequest)(nil),  // 35: heimdraht.v1.WithdrawProposalRequest
-	(*WithdrawProposalResponse)(nil), // 36: heimdraht.v1.WithdrawProposalResponse
-	(*TakeRequest)(nil),              // 37: heimdraht.v1.TakeRequest
-	(*TakeResponse)(nil),             // 38: heimdraht.v1.TakeResponse
-	(*FollowTakingRequest)(nil),      // 39: heimdraht.v1.FollowTakingRequest
-	(*FollowTakingResponse)(nil),     // 40: heimdraht.v1.FollowTakingResponse
-	nil,                              // 41: heimdraht.v1.Proposal.DetailsEntry
-	(*timestamppb.Timestamp)(nil),    // 42: google.protobuf.Timestamp
-	(*Link)(nil),                     // 43: heimdraht.v1.Link
-	(*Cause)(nil),                    // 44: heimdraht.v1.Cause
+	(*DeviceCondition)(nil),          // 10: heimdraht.v1.DeviceCondition
+	(*Session)(nil),                  // 11: heimdraht.v1.Session
+	(*GetDeviceRequest)(nil),         // 12: heimdraht.v1.GetDeviceRequest
+	(*GetDeviceResponse)(nil),        // 13: heimdraht.v1.GetDeviceResponse
+	(*ExplainRequest)(nil),           // 14: heimdraht.v1.ExplainRequest
+	(*ExplainResponse)(nil),          // 15: heimdraht.v1.ExplainResponse
+	(*RevokeDeviceRequest)(nil),      // 16: heimdraht.v1.RevokeDeviceRequest
+	(*RevokeDeviceResponse)(nil),     // 17: heimdraht.v1.RevokeDeviceResponse
+	(*GatewayConfirmation)(nil),      // 18: heimdraht.v1.GatewayConfirmation
+	(*SuspendDeviceRequest)(nil),     // 19: heimdraht.v1.SuspendDeviceRequest
+	(*SuspendDeviceResponse)(nil),    // 20: heimdraht.v1.SuspendDeviceResponse
+	(*RestoreDeviceRequest)(nil),     // 21: heimdraht.v1.RestoreDeviceRequest
+	(*RestoreDeviceResponse)(nil),    // 22: heimdraht.v1.RestoreDeviceResponse
+	(*RevokePersonRequest)(nil),      // 23: heimdraht.v1.RevokePersonRequest
+	(*RevokePersonResponse)(nil),     // 24: heimdraht.v1.RevokePersonResponse
+	(*ListSessionsRequest)(nil),      // 25: heimdraht.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),     // 26: heimdraht.v1.ListSessionsResponse
+	(*IssueFactorTokenRequest)(nil),  // 27: heimdraht.v1.IssueFactorTokenRequest
+	(*IssueFactorTokenResponse)(nil), // 28: heimdraht.v1.IssueFactorTokenResponse
+	(*ResetFactorRequest)(nil),       // 29: heimdraht.v1.ResetFactorRequest
+	(*ResetFactorResponse)(nil),      // 30: heimdraht.v1.ResetFactorResponse
+	(*Proposal)(nil),                 // 31: heimdraht.v1.Proposal
+	(*ListProposalsRequest)(nil),     // 32: heimdraht.v1.ListProposalsRequest
+	(*ListProposalsResponse)(nil),    // 33: heimdraht.v1.ListProposalsResponse
+	(*ConfirmProposalRequest)(nil),   // 34: heimdraht.v1.ConfirmProposalRequest
+	(*ConfirmProposalResponse)(nil),  // 35: heimdraht.v1.ConfirmProposalResponse
+	(*WithdrawProposalRequest)(nil),  // 36: heimdraht.v1.WithdrawProposalRequest
+	(*WithdrawProposalResponse)(nil), // 37: heimdraht.v1.WithdrawProposalResponse
+	(*TakeRequest)(nil),              // 38: heimdraht.v1.TakeRequest
+	(*TakeResponse)(nil),             // 39: heimdraht.v1.TakeResponse
+	(*FollowTakingRequest)(nil),      // 40: heimdraht.v1.FollowTakingRequest
+	(*FollowTakingResponse)(nil),     // 41: heimdraht.v1.FollowTakingResponse
+	nil,                              // 42: heimdraht.v1.Proposal.DetailsEntry
+	(*timestamppb.Timestamp)(nil),    // 43: google.protobuf.Timestamp
+	(*Link)(nil),                     // 44: heimdraht.v1.Link
+	(*Cause)(nil),                    // 45: heimdraht.v1.Cause
 }
 var file_heimdraht_v1_helpdesk_proto_depIdxs = []int32{
 	4,  // 0: heimdraht.v1.FindPeopleResponse.people:type_name -> heimdraht.v1.Person
 	4,  // 1: heimdraht.v1.GetPersonResponse.person:type_name -> heimdraht.v1.Person
-	42, // 2: heimdraht.v1.GetPersonResponse.directory_read_at:type_name -> google.protobuf.Timestamp
+	43, // 2: heimdraht.v1.GetPersonResponse.directory_read_at:type_name -> google.protobuf.Timestamp
 	9,  // 3: heimdraht.v1.GetPersonResponse.devices:type_name -> heimdraht.v1.Device
 	8,  // 4: heimdraht.v1.GetPersonResponse.refusals:type_name -> heimdraht.v1.RecentRefusal
 	7,  // 5: heimdraht.v1.GetPersonResponse.suspension:type_name -> heimdraht.v1.PersonSuspension
-	42, // 6: heimdraht.v1.PersonSuspension.since:type_name -> google.protobuf.Timestamp
-	42, // 7: heimdraht.v1.PersonSuspension.ends_at:type_name -> google.protobuf.Timestamp
-	42, // 8: heimdraht.v1.RecentRefusal.at:type_name -> google.protobuf.Timestamp
+	43, // 6: heimdraht.v1.PersonSuspension.since:type_name -> google.protobuf.Timestamp
+	43, // 7: heimdraht.v1.PersonSuspension.ends_at:type_name -> google.protobuf.Timestamp
+	43, // 8: heimdraht.v1.RecentRefusal.at:type_name -> google.protobuf.Timestamp
 	0,  // 9: heimdraht.v1.Device.state:type_name -> heimdraht.v1.DeviceState
-	42, // 10: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
-	42, // 11: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
-	10, // 12: heimdraht.v1.Device.session:type_name -> heimdraht.v1.Session
-	42, // 13: heimdraht.v1.Device.static_until:type_name -> google.protobuf.Timestamp
-	42, // 14: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
-	9,  // 15: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
-	4,  // 16: heimdraht.v1.ExplainResponse.candidates:type_name -> heimdraht.v1.Person
-	4,  // 17: heimdraht.v1.ExplainResponse.person:type_name -> heimdraht.v1.Person
-	9,  // 18: heimdraht.v1.ExplainResponse.device:type_name -> heimdraht.v1.Device
-	43, // 19: heimdraht.v1.ExplainResponse.links:type_name -> heimdraht.v1.Link
-	44, // 20: heimdraht.v1.ExplainResponse.cause:type_name -> heimdraht.v1.Cause
-	9,  // 21: heimdraht.v1.ExplainResponse.other_devices:type_name -> heimdraht.v1.Device
-	9,  // 22: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
-	17, // 23: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	42, // 24: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
-	9,  // 25: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
-	17, // 26: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	9,  // 27: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
-	9,  // 28: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
-	17, // 29: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	10, // 30: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
-	42, // 31: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	30, // 32: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
-	41, // 33: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
-	42, // 34: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
-	42, // 35: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
-	30, // 36: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
-	30, // 37: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
-	30, // 38: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
-	1,  // 39: heimdraht.v1.TakeRequest.action:type_name -> heimdraht.v1.TakeAction
-	42, // 40: heimdraht.v1.TakeRequest.ends_at:type_name -> google.protobuf.Timestamp
-	30, // 41: heimdraht.v1.TakeResponse.proposal:type_name -> heimdraht.v1.Proposal
-	17, // 42: heimdraht.v1.FollowTakingResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	2,  // 43: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
-	5,  // 44: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
-	11, // 45: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
-	13, // 46: heimdraht.v1.HelpdeskService.Explain:input_type -> heimdraht.v1.ExplainRequest
-	15, // 47: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
-	18, // 48: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
-	20, // 49: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
-	22, // 50: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
-	24, // 51: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
-	37, // 52: heimdraht.v1.HelpdeskService.Take:input_type -> heimdraht.v1.TakeRequest
-	39, // 53: heimdraht.v1.HelpdeskService.FollowTaking:input_type -> heimdraht.v1.FollowTakingRequest
-	26, // 54: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
-	28, // 55: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
-	31, // 56: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
-	33, // 57: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
-	35, // 58: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
-	3,  // 59: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
-	6,  // 60: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
-	12, // 61: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
-	14, // 62: heimdraht.v1.HelpdeskService.Explain:output_type -> heimdraht.v1.ExplainResponse
-	16, // 63: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
-	19, // 64: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
-	21, // 65: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
-	23, // 66: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
-	25, // 67: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
-	38, // 68: heimdraht.v1.HelpdeskService.Take:output_type -> heimdraht.v1.TakeResponse
-	40, // 69: heimdraht.v1.HelpdeskService.FollowTaking:output_type -> heimdraht.v1.FollowTakingResponse
-	27, // 70: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
-	29, // 71: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
-	32, // 72: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
-	34, // 73: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
-	36, // 74: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
-	59, // [59:75] is the sub-list for method output_type
-	43, // [43:59] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	43, // 10: heimdraht.v1.Device.enrolled_at:type_name -> google.protobuf.Timestamp
+	43, // 11: heimdraht.v1.Device.certificate_not_after:type_name -> google.protobuf.Timestamp
+	11, // 12: heimdraht.v1.Device.session:type_name -> heimdraht.v1.Session
+	43, // 13: heimdraht.v1.Device.static_until:type_name -> google.protobuf.Timestamp
+	10, // 14: heimdraht.v1.Device.conditions:type_name -> heimdraht.v1.DeviceCondition
+	43, // 15: heimdraht.v1.Session.lease_until:type_name -> google.protobuf.Timestamp
+	9,  // 16: heimdraht.v1.GetDeviceResponse.device:type_name -> heimdraht.v1.Device
+	4,  // 17: heimdraht.v1.ExplainResponse.candidates:type_name -> heimdraht.v1.Person
+	4,  // 18: heimdraht.v1.ExplainResponse.person:type_name -> heimdraht.v1.Person
+	9,  // 19: heimdraht.v1.ExplainResponse.device:type_name -> heimdraht.v1.Device
+	44, // 20: heimdraht.v1.ExplainResponse.links:type_name -> heimdraht.v1.Link
+	45, // 21: heimdraht.v1.ExplainResponse.cause:type_name -> heimdraht.v1.Cause
+	9,  // 22: heimdraht.v1.ExplainResponse.other_devices:type_name -> heimdraht.v1.Device
+	9,  // 23: heimdraht.v1.RevokeDeviceResponse.device:type_name -> heimdraht.v1.Device
+	18, // 24: heimdraht.v1.RevokeDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	43, // 25: heimdraht.v1.GatewayConfirmation.grace_until:type_name -> google.protobuf.Timestamp
+	9,  // 26: heimdraht.v1.SuspendDeviceResponse.device:type_name -> heimdraht.v1.Device
+	18, // 27: heimdraht.v1.SuspendDeviceResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	9,  // 28: heimdraht.v1.RestoreDeviceResponse.device:type_name -> heimdraht.v1.Device
+	9,  // 29: heimdraht.v1.RevokePersonResponse.devices:type_name -> heimdraht.v1.Device
+	18, // 30: heimdraht.v1.RevokePersonResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	11, // 31: heimdraht.v1.ListSessionsResponse.sessions:type_name -> heimdraht.v1.Session
+	43, // 32: heimdraht.v1.IssueFactorTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	31, // 33: heimdraht.v1.ResetFactorResponse.proposal:type_name -> heimdraht.v1.Proposal
+	42, // 34: heimdraht.v1.Proposal.details:type_name -> heimdraht.v1.Proposal.DetailsEntry
+	43, // 35: heimdraht.v1.Proposal.proposed_at:type_name -> google.protobuf.Timestamp
+	43, // 36: heimdraht.v1.Proposal.expires_at:type_name -> google.protobuf.Timestamp
+	31, // 37: heimdraht.v1.ListProposalsResponse.proposals:type_name -> heimdraht.v1.Proposal
+	31, // 38: heimdraht.v1.ConfirmProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	31, // 39: heimdraht.v1.WithdrawProposalResponse.proposal:type_name -> heimdraht.v1.Proposal
+	1,  // 40: heimdraht.v1.TakeRequest.action:type_name -> heimdraht.v1.TakeAction
+	43, // 41: heimdraht.v1.TakeRequest.ends_at:type_name -> google.protobuf.Timestamp
+	31, // 42: heimdraht.v1.TakeResponse.proposal:type_name -> heimdraht.v1.Proposal
+	18, // 43: heimdraht.v1.FollowTakingResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	2,  // 44: heimdraht.v1.HelpdeskService.FindPeople:input_type -> heimdraht.v1.FindPeopleRequest
+	5,  // 45: heimdraht.v1.HelpdeskService.GetPerson:input_type -> heimdraht.v1.GetPersonRequest
+	12, // 46: heimdraht.v1.HelpdeskService.GetDevice:input_type -> heimdraht.v1.GetDeviceRequest
+	14, // 47: heimdraht.v1.HelpdeskService.Explain:input_type -> heimdraht.v1.ExplainRequest
+	16, // 48: heimdraht.v1.HelpdeskService.RevokeDevice:input_type -> heimdraht.v1.RevokeDeviceRequest
+	19, // 49: heimdraht.v1.HelpdeskService.SuspendDevice:input_type -> heimdraht.v1.SuspendDeviceRequest
+	21, // 50: heimdraht.v1.HelpdeskService.RestoreDevice:input_type -> heimdraht.v1.RestoreDeviceRequest
+	23, // 51: heimdraht.v1.HelpdeskService.RevokePerson:input_type -> heimdraht.v1.RevokePersonRequest
+	25, // 52: heimdraht.v1.HelpdeskService.ListSessions:input_type -> heimdraht.v1.ListSessionsRequest
+	38, // 53: heimdraht.v1.HelpdeskService.Take:input_type -> heimdraht.v1.TakeRequest
+	40, // 54: heimdraht.v1.HelpdeskService.FollowTaking:input_type -> heimdraht.v1.FollowTakingRequest
+	27, // 55: heimdraht.v1.HelpdeskService.IssueFactorToken:input_type -> heimdraht.v1.IssueFactorTokenRequest
+	29, // 56: heimdraht.v1.HelpdeskService.ResetFactor:input_type -> heimdraht.v1.ResetFactorRequest
+	32, // 57: heimdraht.v1.HelpdeskService.ListProposals:input_type -> heimdraht.v1.ListProposalsRequest
+	34, // 58: heimdraht.v1.HelpdeskService.ConfirmProposal:input_type -> heimdraht.v1.ConfirmProposalRequest
+	36, // 59: heimdraht.v1.HelpdeskService.WithdrawProposal:input_type -> heimdraht.v1.WithdrawProposalRequest
+	3,  // 60: heimdraht.v1.HelpdeskService.FindPeople:output_type -> heimdraht.v1.FindPeopleResponse
+	6,  // 61: heimdraht.v1.HelpdeskService.GetPerson:output_type -> heimdraht.v1.GetPersonResponse
+	13, // 62: heimdraht.v1.HelpdeskService.GetDevice:output_type -> heimdraht.v1.GetDeviceResponse
+	15, // 63: heimdraht.v1.HelpdeskService.Explain:output_type -> heimdraht.v1.ExplainResponse
+	17, // 64: heimdraht.v1.HelpdeskService.RevokeDevice:output_type -> heimdraht.v1.RevokeDeviceResponse
+	20, // 65: heimdraht.v1.HelpdeskService.SuspendDevice:output_type -> heimdraht.v1.SuspendDeviceResponse
+	22, // 66: heimdraht.v1.HelpdeskService.RestoreDevice:output_type -> heimdraht.v1.RestoreDeviceResponse
+	24, // 67: heimdraht.v1.HelpdeskService.RevokePerson:output_type -> heimdraht.v1.RevokePersonResponse
+	26, // 68: heimdraht.v1.HelpdeskService.ListSessions:output_type -> heimdraht.v1.ListSessionsResponse
+	39, // 69: heimdraht.v1.HelpdeskService.Take:output_type -> heimdraht.v1.TakeResponse
+	41, // 70: heimdraht.v1.HelpdeskService.FollowTaking:output_type -> heimdraht.v1.FollowTakingResponse
+	28, // 71: heimdraht.v1.HelpdeskService.IssueFactorToken:output_type -> heimdraht.v1.IssueFactorTokenResponse
+	30, // 72: heimdraht.v1.HelpdeskService.ResetFactor:output_type -> heimdraht.v1.ResetFactorResponse
+	33, // 73: heimdraht.v1.HelpdeskService.ListProposals:output_type -> heimdraht.v1.ListProposalsResponse
+	35, // 74: heimdraht.v1.HelpdeskService.ConfirmProposal:output_type -> heimdraht.v1.ConfirmProposalResponse
+	37, // 75: heimdraht.v1.HelpdeskService.WithdrawProposal:output_type -> heimdraht.v1.WithdrawProposalResponse
+	60, // [60:76] is the sub-list for method output_type
+	44, // [44:60] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_helpdesk_proto_init() }
@@ -3141,7 +3234,7 @@ func file_heimdraht_v1_helpdesk_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_helpdesk_proto_rawDesc), len(file_heimdraht_v1_helpdesk_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   40,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

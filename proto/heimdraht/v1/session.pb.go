@@ -228,7 +228,9 @@ type OpenSession struct {
 	// the connections in it have ended. Else the next one takes its place.
 	Beside bool `protobuf:"varint,30,opt,name=beside,proto3" json:"beside,omitempty"`
 	// The session that it holds so beside the one named in `resume`. What is not named here ends.
-	Leaving       string `protobuf:"bytes,31,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	Leaving string `protobuf:"bytes,31,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	// Unset: this agent does not know of conditions, and none of them is known of it.
+	Conditions    *ConditionReport `protobuf:"bytes,50,opt,name=conditions,proto3" json:"conditions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -312,6 +314,242 @@ func (x *OpenSession) GetLeaving() string {
 	return ""
 }
 
+func (x *OpenSession) GetConditions() *ConditionReport {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+// ConditionReport answers ConditionQuestion, and nothing else is told of the laptop.
+type ConditionReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in ConditionQuestion, if it was asked one. Where it is another one than today's, the
+	// control plane asks again (AttachResponse.asked).
+	Question string `protobuf:"bytes,1,opt,name=question,proto3" json:"question,omitempty"`
+	// None of a condition: nobody could find out.
+	Answers       []*ConditionAnswer `protobuf:"bytes,2,rep,name=answers,proto3" json:"answers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConditionReport) Reset() {
+	*x = ConditionReport{}
+	mi := &file_heimdraht_v1_session_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConditionReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConditionReport) ProtoMessage() {}
+
+func (x *ConditionReport) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_session_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConditionReport.ProtoReflect.Descriptor instead.
+func (*ConditionReport) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ConditionReport) GetQuestion() string {
+	if x != nil {
+		return x.Question
+	}
+	return ""
+}
+
+func (x *ConditionReport) GetAnswers() []*ConditionAnswer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+type ConditionAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in AskedCondition.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Met           bool   `protobuf:"varint,2,opt,name=met,proto3" json:"met,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConditionAnswer) Reset() {
+	*x = ConditionAnswer{}
+	mi := &file_heimdraht_v1_session_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConditionAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConditionAnswer) ProtoMessage() {}
+
+func (x *ConditionAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_session_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConditionAnswer.ProtoReflect.Descriptor instead.
+func (*ConditionAnswer) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ConditionAnswer) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ConditionAnswer) GetMet() bool {
+	if x != nil {
+		return x.Met
+	}
+	return false
+}
+
+// ConditionQuestion answers an opening of a laptop that has not said yet what its
+// tenant asks of laptops: it looks, and opens again.
+type ConditionQuestion struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Question string                 `protobuf:"bytes,1,opt,name=question,proto3" json:"question,omitempty"`
+	// None: nothing is asked.
+	Conditions    []*AskedCondition `protobuf:"bytes,2,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConditionQuestion) Reset() {
+	*x = ConditionQuestion{}
+	mi := &file_heimdraht_v1_session_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConditionQuestion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConditionQuestion) ProtoMessage() {}
+
+func (x *ConditionQuestion) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_session_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConditionQuestion.ProtoReflect.Descriptor instead.
+func (*ConditionQuestion) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ConditionQuestion) GetQuestion() string {
+	if x != nil {
+		return x.Question
+	}
+	return ""
+}
+
+func (x *ConditionQuestion) GetConditions() []*AskedCondition {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+type AskedCondition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// disk_encryption, firewall, screen_lock or supported_system. What an agent does not
+	// know it does not answer.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Of screen_lock: after so many minutes at the latest. 0: at some time.
+	WithinMinutes int32 `protobuf:"varint,2,opt,name=within_minutes,json=withinMinutes,proto3" json:"within_minutes,omitempty"`
+	// Of supported_system: the last day of systems such as "debian 12", in ISO 8601, which
+	// goes before what the laptop knows.
+	SupportedUntil map[string]string `protobuf:"bytes,3,rep,name=supported_until,json=supportedUntil,proto3" json:"supported_until,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *AskedCondition) Reset() {
+	*x = AskedCondition{}
+	mi := &file_heimdraht_v1_session_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskedCondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskedCondition) ProtoMessage() {}
+
+func (x *AskedCondition) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_session_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskedCondition.ProtoReflect.Descriptor instead.
+func (*AskedCondition) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *AskedCondition) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AskedCondition) GetWithinMinutes() int32 {
+	if x != nil {
+		return x.WithinMinutes
+	}
+	return 0
+}
+
+func (x *AskedCondition) GetSupportedUntil() map[string]string {
+	if x != nil {
+		return x.SupportedUntil
+	}
+	return nil
+}
+
 type RenewSession struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	SessionId string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
@@ -324,7 +562,7 @@ type RenewSession struct {
 
 func (x *RenewSession) Reset() {
 	*x = RenewSession{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -336,7 +574,7 @@ func (x *RenewSession) String() string {
 func (*RenewSession) ProtoMessage() {}
 
 func (x *RenewSession) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -349,7 +587,7 @@ func (x *RenewSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewSession.ProtoReflect.Descriptor instead.
 func (*RenewSession) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{4}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RenewSession) GetSessionId() string {
@@ -390,7 +628,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -402,7 +640,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -415,7 +653,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{5}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Usage) GetReceivedBytes() uint64 {
@@ -460,7 +698,7 @@ type ProductInUse struct {
 
 func (x *ProductInUse) Reset() {
 	*x = ProductInUse{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -472,7 +710,7 @@ func (x *ProductInUse) String() string {
 func (*ProductInUse) ProtoMessage() {}
 
 func (x *ProductInUse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -485,7 +723,7 @@ func (x *ProductInUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductInUse.ProtoReflect.Descriptor instead.
 func (*ProductInUse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ProductInUse) GetName() string {
@@ -524,7 +762,7 @@ type Metering struct {
 
 func (x *Metering) Reset() {
 	*x = Metering{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -536,7 +774,7 @@ func (x *Metering) String() string {
 func (*Metering) ProtoMessage() {}
 
 func (x *Metering) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -549,7 +787,7 @@ func (x *Metering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Metering.ProtoReflect.Descriptor instead.
 func (*Metering) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Metering) GetAgreementReference() string {
@@ -585,7 +823,7 @@ type MeteredProduct struct {
 
 func (x *MeteredProduct) Reset() {
 	*x = MeteredProduct{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +835,7 @@ func (x *MeteredProduct) String() string {
 func (*MeteredProduct) ProtoMessage() {}
 
 func (x *MeteredProduct) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +848,7 @@ func (x *MeteredProduct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MeteredProduct.ProtoReflect.Descriptor instead.
 func (*MeteredProduct) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MeteredProduct) GetName() string {
@@ -636,7 +874,7 @@ type CloseSession struct {
 
 func (x *CloseSession) Reset() {
 	*x = CloseSession{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +886,7 @@ func (x *CloseSession) String() string {
 func (*CloseSession) ProtoMessage() {}
 
 func (x *CloseSession) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,7 +899,7 @@ func (x *CloseSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSession.ProtoReflect.Descriptor instead.
 func (*CloseSession) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CloseSession) GetSessionId() string {
@@ -683,6 +921,7 @@ type AttachResponse struct {
 	//	*AttachResponse_Idle
 	//	*AttachResponse_Waiting
 	//	*AttachResponse_Unheard
+	//	*AttachResponse_Asked
 	Order         isAttachResponse_Order `protobuf_oneof:"order"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -690,7 +929,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -702,7 +941,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -715,7 +954,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AttachResponse) GetOrder() isAttachResponse_Order {
@@ -797,6 +1036,15 @@ func (x *AttachResponse) GetUnheard() *GatewayUnheard {
 	return nil
 }
 
+func (x *AttachResponse) GetAsked() *ConditionQuestion {
+	if x != nil {
+		if x, ok := x.Order.(*AttachResponse_Asked); ok {
+			return x.Asked
+		}
+	}
+	return nil
+}
+
 type isAttachResponse_Order interface {
 	isAttachResponse_Order()
 }
@@ -838,6 +1086,11 @@ type AttachResponse_Unheard struct {
 	Unheard *GatewayUnheard `protobuf:"bytes,20,opt,name=unheard,proto3,oneof"`
 }
 
+type AttachResponse_Asked struct {
+	// It opens nothing, and refuses nothing. Only who sends OpenSession.conditions gets it.
+	Asked *ConditionQuestion `protobuf:"bytes,50,opt,name=asked,proto3,oneof"`
+}
+
 func (*AttachResponse_Opened) isAttachResponse_Order() {}
 
 func (*AttachResponse_Renewed) isAttachResponse_Order() {}
@@ -854,6 +1107,8 @@ func (*AttachResponse_Waiting) isAttachResponse_Order() {}
 
 func (*AttachResponse_Unheard) isAttachResponse_Order() {}
 
+func (*AttachResponse_Asked) isAttachResponse_Order() {}
+
 // GatewayUnheard says that the control plane hears nothing from the gateway of a
 // session. The laptop probes it: one that answers is cut off, and carries on; of one
 // that does not the laptop says so (OpenSession.gateway_silent).
@@ -868,7 +1123,7 @@ type GatewayUnheard struct {
 
 func (x *GatewayUnheard) Reset() {
 	*x = GatewayUnheard{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +1135,7 @@ func (x *GatewayUnheard) String() string {
 func (*GatewayUnheard) ProtoMessage() {}
 
 func (x *GatewayUnheard) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,7 +1148,7 @@ func (x *GatewayUnheard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayUnheard.ProtoReflect.Descriptor instead.
 func (*GatewayUnheard) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GatewayUnheard) GetSessionId() string {
@@ -933,7 +1188,7 @@ type SessionWaiting struct {
 
 func (x *SessionWaiting) Reset() {
 	*x = SessionWaiting{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1200,7 @@ func (x *SessionWaiting) String() string {
 func (*SessionWaiting) ProtoMessage() {}
 
 func (x *SessionWaiting) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1213,7 @@ func (x *SessionWaiting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionWaiting.ProtoReflect.Descriptor instead.
 func (*SessionWaiting) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SessionWaiting) GetPosition() int64 {
@@ -1018,7 +1273,7 @@ type SessionEnding struct {
 
 func (x *SessionEnding) Reset() {
 	*x = SessionEnding{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1030,7 +1285,7 @@ func (x *SessionEnding) String() string {
 func (*SessionEnding) ProtoMessage() {}
 
 func (x *SessionEnding) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1043,7 +1298,7 @@ func (x *SessionEnding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEnding.ProtoReflect.Descriptor instead.
 func (*SessionEnding) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SessionEnding) GetSessionId() string {
@@ -1097,14 +1352,16 @@ type SessionOpened struct {
 	// Unset: nothing is metered.
 	Metering *Metering `protobuf:"bytes,10,opt,name=metering,proto3" json:"metering,omitempty"`
 	// What this laptop may hold beside it. Unset: nothing; whatever it held is no more.
-	Leaving       *LeavingSession `protobuf:"bytes,30,opt,name=leaving,proto3" json:"leaving,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Leaving *LeavingSession `protobuf:"bytes,30,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	// What its laptop does not meet, and until when it may connect on like this. Unset: nothing.
+	ConditionWarning *Refusal `protobuf:"bytes,50,opt,name=condition_warning,json=conditionWarning,proto3" json:"condition_warning,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *SessionOpened) Reset() {
 	*x = SessionOpened{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1373,7 @@ func (x *SessionOpened) String() string {
 func (*SessionOpened) ProtoMessage() {}
 
 func (x *SessionOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1386,7 @@ func (x *SessionOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionOpened.ProtoReflect.Descriptor instead.
 func (*SessionOpened) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SessionOpened) GetSessionId() string {
@@ -1188,6 +1445,13 @@ func (x *SessionOpened) GetLeaving() *LeavingSession {
 	return nil
 }
 
+func (x *SessionOpened) GetConditionWarning() *Refusal {
+	if x != nil {
+		return x.ConditionWarning
+	}
+	return nil
+}
+
 // LeavingSession is a session that goes on beside the next one of its laptop, as it was
 // opened, without a seat and without renewals. The laptop closes it when the connections
 // in it have ended. It is closed with the other one, and at its time.
@@ -1202,7 +1466,7 @@ type LeavingSession struct {
 
 func (x *LeavingSession) Reset() {
 	*x = LeavingSession{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1214,7 +1478,7 @@ func (x *LeavingSession) String() string {
 func (*LeavingSession) ProtoMessage() {}
 
 func (x *LeavingSession) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1227,7 +1491,7 @@ func (x *LeavingSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeavingSession.ProtoReflect.Descriptor instead.
 func (*LeavingSession) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LeavingSession) GetSessionId() string {
@@ -1276,7 +1540,7 @@ type TunnelConfiguration struct {
 
 func (x *TunnelConfiguration) Reset() {
 	*x = TunnelConfiguration{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1288,7 +1552,7 @@ func (x *TunnelConfiguration) String() string {
 func (*TunnelConfiguration) ProtoMessage() {}
 
 func (x *TunnelConfiguration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1301,7 +1565,7 @@ func (x *TunnelConfiguration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TunnelConfiguration.ProtoReflect.Descriptor instead.
 func (*TunnelConfiguration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TunnelConfiguration) GetAddresses() []string {
@@ -1413,7 +1677,7 @@ type SessionRenewed struct {
 
 func (x *SessionRenewed) Reset() {
 	*x = SessionRenewed{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1425,7 +1689,7 @@ func (x *SessionRenewed) String() string {
 func (*SessionRenewed) ProtoMessage() {}
 
 func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1438,7 +1702,7 @@ func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRenewed.ProtoReflect.Descriptor instead.
 func (*SessionRenewed) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SessionRenewed) GetSessionId() string {
@@ -1493,7 +1757,7 @@ type SessionClosed struct {
 
 func (x *SessionClosed) Reset() {
 	*x = SessionClosed{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1505,7 +1769,7 @@ func (x *SessionClosed) String() string {
 func (*SessionClosed) ProtoMessage() {}
 
 func (x *SessionClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1518,7 +1782,7 @@ func (x *SessionClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionClosed.ProtoReflect.Descriptor instead.
 func (*SessionClosed) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SessionClosed) GetSessionId() string {
@@ -1548,7 +1812,7 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\x04open\x18\x01 \x01(\v2\x19.heimdraht.v1.OpenSessionH\x00R\x04open\x122\n" +
 	"\x05renew\x18\x02 \x01(\v2\x1a.heimdraht.v1.RenewSessionH\x00R\x05renew\x122\n" +
 	"\x05close\x18\x03 \x01(\v2\x1a.heimdraht.v1.CloseSessionH\x00R\x05closeB\a\n" +
-	"\x05event\"\xeb\x01\n" +
+	"\x05event\"\xaa\x02\n" +
 	"\vOpenSession\x12\x16\n" +
 	"\x06resume\x18\x01 \x01(\tR\x06resume\x12#\n" +
 	"\ragent_version\x18\x02 \x01(\tR\fagentVersion\x120\n" +
@@ -1556,7 +1820,28 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\x05waits\x18\x04 \x01(\bR\x05waits\x12%\n" +
 	"\x0egateway_silent\x18\x14 \x01(\bR\rgatewaySilent\x12\x16\n" +
 	"\x06beside\x18\x1e \x01(\bR\x06beside\x12\x18\n" +
-	"\aleaving\x18\x1f \x01(\tR\aleaving\"\x8a\x01\n" +
+	"\aleaving\x18\x1f \x01(\tR\aleaving\x12=\n" +
+	"\n" +
+	"conditions\x182 \x01(\v2\x1d.heimdraht.v1.ConditionReportR\n" +
+	"conditions\"f\n" +
+	"\x0fConditionReport\x12\x1a\n" +
+	"\bquestion\x18\x01 \x01(\tR\bquestion\x127\n" +
+	"\aanswers\x18\x02 \x03(\v2\x1d.heimdraht.v1.ConditionAnswerR\aanswers\"7\n" +
+	"\x0fConditionAnswer\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
+	"\x03met\x18\x02 \x01(\bR\x03met\"m\n" +
+	"\x11ConditionQuestion\x12\x1a\n" +
+	"\bquestion\x18\x01 \x01(\tR\bquestion\x12<\n" +
+	"\n" +
+	"conditions\x18\x02 \x03(\v2\x1c.heimdraht.v1.AskedConditionR\n" +
+	"conditions\"\xe9\x01\n" +
+	"\x0eAskedCondition\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12%\n" +
+	"\x0ewithin_minutes\x18\x02 \x01(\x05R\rwithinMinutes\x12Y\n" +
+	"\x0fsupported_until\x18\x03 \x03(\v20.heimdraht.v1.AskedCondition.SupportedUntilEntryR\x0esupportedUntil\x1aA\n" +
+	"\x13SupportedUntilEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8a\x01\n" +
 	"\fRenewSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12)\n" +
@@ -1583,7 +1868,7 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\tprocesses\x18\x02 \x03(\tR\tprocesses\"-\n" +
 	"\fCloseSession\x12\x1d\n" +
 	"\n" +
-	"session_id\x18\x01 \x01(\tR\tsessionId\"\xd2\x03\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\"\x8b\x04\n" +
 	"\x0eAttachResponse\x125\n" +
 	"\x06opened\x18\x01 \x01(\v2\x1b.heimdraht.v1.SessionOpenedH\x00R\x06opened\x128\n" +
 	"\arenewed\x18\x02 \x01(\v2\x1c.heimdraht.v1.SessionRenewedH\x00R\arenewed\x125\n" +
@@ -1592,7 +1877,8 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\x06ending\x18\x05 \x01(\v2\x1b.heimdraht.v1.SessionEndingH\x00R\x06ending\x121\n" +
 	"\x04idle\x18\x06 \x01(\v2\x1b.heimdraht.v1.SessionEndingH\x00R\x04idle\x128\n" +
 	"\awaiting\x18\a \x01(\v2\x1c.heimdraht.v1.SessionWaitingH\x00R\awaiting\x128\n" +
-	"\aunheard\x18\x14 \x01(\v2\x1c.heimdraht.v1.GatewayUnheardH\x00R\aunheardB\a\n" +
+	"\aunheard\x18\x14 \x01(\v2\x1c.heimdraht.v1.GatewayUnheardH\x00R\aunheard\x127\n" +
+	"\x05asked\x182 \x01(\v2\x1f.heimdraht.v1.ConditionQuestionH\x00R\x05askedB\a\n" +
 	"\x05order\"L\n" +
 	"\x0eGatewayUnheard\x12\x1d\n" +
 	"\n" +
@@ -1611,7 +1897,7 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\x03why\x18\x02 \x01(\v2\x15.heimdraht.v1.RefusalR\x03why\x12\x1b\n" +
 	"\twithin_ms\x18\x03 \x01(\x03R\bwithinMs\x12\x16\n" +
 	"\x06beside\x18\x1e \x01(\bR\x06beside\x12\x1b\n" +
-	"\tspread_ms\x18\x1f \x01(\x03R\bspreadMs\"\x8a\x03\n" +
+	"\tspread_ms\x18\x1f \x01(\x03R\bspreadMs\"\xce\x03\n" +
 	"\rSessionOpened\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12G\n" +
@@ -1623,7 +1909,8 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\x10return_within_ms\x18\x06 \x01(\x03R\x0ereturnWithinMs\x122\n" +
 	"\bmetering\x18\n" +
 	" \x01(\v2\x16.heimdraht.v1.MeteringR\bmetering\x126\n" +
-	"\aleaving\x18\x1e \x01(\v2\x1c.heimdraht.v1.LeavingSessionR\aleaving\"L\n" +
+	"\aleaving\x18\x1e \x01(\v2\x1c.heimdraht.v1.LeavingSessionR\aleaving\x12B\n" +
+	"\x11condition_warning\x182 \x01(\v2\x15.heimdraht.v1.RefusalR\x10conditionWarning\"L\n" +
 	"\x0eLeavingSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n" +
@@ -1679,70 +1966,81 @@ func file_heimdraht_v1_session_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_session_proto_rawDescData
 }
 
-var file_heimdraht_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_heimdraht_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_heimdraht_v1_session_proto_goTypes = []any{
 	(*ExplainOwnRequest)(nil),     // 0: heimdraht.v1.ExplainOwnRequest
 	(*ExplainOwnResponse)(nil),    // 1: heimdraht.v1.ExplainOwnResponse
 	(*AttachRequest)(nil),         // 2: heimdraht.v1.AttachRequest
 	(*OpenSession)(nil),           // 3: heimdraht.v1.OpenSession
-	(*RenewSession)(nil),          // 4: heimdraht.v1.RenewSession
-	(*Usage)(nil),                 // 5: heimdraht.v1.Usage
-	(*ProductInUse)(nil),          // 6: heimdraht.v1.ProductInUse
-	(*Metering)(nil),              // 7: heimdraht.v1.Metering
-	(*MeteredProduct)(nil),        // 8: heimdraht.v1.MeteredProduct
-	(*CloseSession)(nil),          // 9: heimdraht.v1.CloseSession
-	(*AttachResponse)(nil),        // 10: heimdraht.v1.AttachResponse
-	(*GatewayUnheard)(nil),        // 11: heimdraht.v1.GatewayUnheard
-	(*SessionWaiting)(nil),        // 12: heimdraht.v1.SessionWaiting
-	(*SessionEnding)(nil),         // 13: heimdraht.v1.SessionEnding
-	(*SessionOpened)(nil),         // 14: heimdraht.v1.SessionOpened
-	(*LeavingSession)(nil),        // 15: heimdraht.v1.LeavingSession
-	(*TunnelConfiguration)(nil),   // 16: heimdraht.v1.TunnelConfiguration
-	(*SessionRenewed)(nil),        // 17: heimdraht.v1.SessionRenewed
-	(*SessionClosed)(nil),         // 18: heimdraht.v1.SessionClosed
-	(*Link)(nil),                  // 19: heimdraht.v1.Link
-	(*Cause)(nil),                 // 20: heimdraht.v1.Cause
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*Refusal)(nil),               // 22: heimdraht.v1.Refusal
+	(*ConditionReport)(nil),       // 4: heimdraht.v1.ConditionReport
+	(*ConditionAnswer)(nil),       // 5: heimdraht.v1.ConditionAnswer
+	(*ConditionQuestion)(nil),     // 6: heimdraht.v1.ConditionQuestion
+	(*AskedCondition)(nil),        // 7: heimdraht.v1.AskedCondition
+	(*RenewSession)(nil),          // 8: heimdraht.v1.RenewSession
+	(*Usage)(nil),                 // 9: heimdraht.v1.Usage
+	(*ProductInUse)(nil),          // 10: heimdraht.v1.ProductInUse
+	(*Metering)(nil),              // 11: heimdraht.v1.Metering
+	(*MeteredProduct)(nil),        // 12: heimdraht.v1.MeteredProduct
+	(*CloseSession)(nil),          // 13: heimdraht.v1.CloseSession
+	(*AttachResponse)(nil),        // 14: heimdraht.v1.AttachResponse
+	(*GatewayUnheard)(nil),        // 15: heimdraht.v1.GatewayUnheard
+	(*SessionWaiting)(nil),        // 16: heimdraht.v1.SessionWaiting
+	(*SessionEnding)(nil),         // 17: heimdraht.v1.SessionEnding
+	(*SessionOpened)(nil),         // 18: heimdraht.v1.SessionOpened
+	(*LeavingSession)(nil),        // 19: heimdraht.v1.LeavingSession
+	(*TunnelConfiguration)(nil),   // 20: heimdraht.v1.TunnelConfiguration
+	(*SessionRenewed)(nil),        // 21: heimdraht.v1.SessionRenewed
+	(*SessionClosed)(nil),         // 22: heimdraht.v1.SessionClosed
+	nil,                           // 23: heimdraht.v1.AskedCondition.SupportedUntilEntry
+	(*Link)(nil),                  // 24: heimdraht.v1.Link
+	(*Cause)(nil),                 // 25: heimdraht.v1.Cause
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*Refusal)(nil),               // 27: heimdraht.v1.Refusal
 }
 var file_heimdraht_v1_session_proto_depIdxs = []int32{
-	19, // 0: heimdraht.v1.ExplainOwnResponse.links:type_name -> heimdraht.v1.Link
-	20, // 1: heimdraht.v1.ExplainOwnResponse.cause:type_name -> heimdraht.v1.Cause
+	24, // 0: heimdraht.v1.ExplainOwnResponse.links:type_name -> heimdraht.v1.Link
+	25, // 1: heimdraht.v1.ExplainOwnResponse.cause:type_name -> heimdraht.v1.Cause
 	3,  // 2: heimdraht.v1.AttachRequest.open:type_name -> heimdraht.v1.OpenSession
-	4,  // 3: heimdraht.v1.AttachRequest.renew:type_name -> heimdraht.v1.RenewSession
-	9,  // 4: heimdraht.v1.AttachRequest.close:type_name -> heimdraht.v1.CloseSession
-	21, // 5: heimdraht.v1.OpenSession.clock:type_name -> google.protobuf.Timestamp
-	5,  // 6: heimdraht.v1.RenewSession.usage:type_name -> heimdraht.v1.Usage
-	21, // 7: heimdraht.v1.RenewSession.clock:type_name -> google.protobuf.Timestamp
-	6,  // 8: heimdraht.v1.Usage.products:type_name -> heimdraht.v1.ProductInUse
-	8,  // 9: heimdraht.v1.Metering.products:type_name -> heimdraht.v1.MeteredProduct
-	14, // 10: heimdraht.v1.AttachResponse.opened:type_name -> heimdraht.v1.SessionOpened
-	17, // 11: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
-	18, // 12: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
-	22, // 13: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
-	13, // 14: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
-	13, // 15: heimdraht.v1.AttachResponse.idle:type_name -> heimdraht.v1.SessionEnding
-	12, // 16: heimdraht.v1.AttachResponse.waiting:type_name -> heimdraht.v1.SessionWaiting
-	11, // 17: heimdraht.v1.AttachResponse.unheard:type_name -> heimdraht.v1.GatewayUnheard
-	22, // 18: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
-	16, // 19: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
-	21, // 20: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
-	7,  // 21: heimdraht.v1.SessionOpened.metering:type_name -> heimdraht.v1.Metering
-	15, // 22: heimdraht.v1.SessionOpened.leaving:type_name -> heimdraht.v1.LeavingSession
-	21, // 23: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
-	21, // 24: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
-	7,  // 25: heimdraht.v1.SessionRenewed.metering:type_name -> heimdraht.v1.Metering
-	22, // 26: heimdraht.v1.SessionRenewed.clipped:type_name -> heimdraht.v1.Refusal
-	22, // 27: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
-	2,  // 28: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
-	0,  // 29: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
-	10, // 30: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
-	1,  // 31: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
-	30, // [30:32] is the sub-list for method output_type
-	28, // [28:30] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	8,  // 3: heimdraht.v1.AttachRequest.renew:type_name -> heimdraht.v1.RenewSession
+	13, // 4: heimdraht.v1.AttachRequest.close:type_name -> heimdraht.v1.CloseSession
+	26, // 5: heimdraht.v1.OpenSession.clock:type_name -> google.protobuf.Timestamp
+	4,  // 6: heimdraht.v1.OpenSession.conditions:type_name -> heimdraht.v1.ConditionReport
+	5,  // 7: heimdraht.v1.ConditionReport.answers:type_name -> heimdraht.v1.ConditionAnswer
+	7,  // 8: heimdraht.v1.ConditionQuestion.conditions:type_name -> heimdraht.v1.AskedCondition
+	23, // 9: heimdraht.v1.AskedCondition.supported_until:type_name -> heimdraht.v1.AskedCondition.SupportedUntilEntry
+	9,  // 10: heimdraht.v1.RenewSession.usage:type_name -> heimdraht.v1.Usage
+	26, // 11: heimdraht.v1.RenewSession.clock:type_name -> google.protobuf.Timestamp
+	10, // 12: heimdraht.v1.Usage.products:type_name -> heimdraht.v1.ProductInUse
+	12, // 13: heimdraht.v1.Metering.products:type_name -> heimdraht.v1.MeteredProduct
+	18, // 14: heimdraht.v1.AttachResponse.opened:type_name -> heimdraht.v1.SessionOpened
+	21, // 15: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
+	22, // 16: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
+	27, // 17: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
+	17, // 18: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
+	17, // 19: heimdraht.v1.AttachResponse.idle:type_name -> heimdraht.v1.SessionEnding
+	16, // 20: heimdraht.v1.AttachResponse.waiting:type_name -> heimdraht.v1.SessionWaiting
+	15, // 21: heimdraht.v1.AttachResponse.unheard:type_name -> heimdraht.v1.GatewayUnheard
+	6,  // 22: heimdraht.v1.AttachResponse.asked:type_name -> heimdraht.v1.ConditionQuestion
+	27, // 23: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
+	20, // 24: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
+	26, // 25: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
+	11, // 26: heimdraht.v1.SessionOpened.metering:type_name -> heimdraht.v1.Metering
+	19, // 27: heimdraht.v1.SessionOpened.leaving:type_name -> heimdraht.v1.LeavingSession
+	27, // 28: heimdraht.v1.SessionOpened.condition_warning:type_name -> heimdraht.v1.Refusal
+	26, // 29: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
+	26, // 30: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
+	11, // 31: heimdraht.v1.SessionRenewed.metering:type_name -> heimdraht.v1.Metering
+	27, // 32: heimdraht.v1.SessionRenewed.clipped:type_name -> heimdraht.v1.Refusal
+	27, // 33: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
+	2,  // 34: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
+	0,  // 35: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
+	14, // 36: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
+	1,  // 37: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
+	36, // [36:38] is the sub-list for method output_type
+	34, // [34:36] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_session_proto_init() }
@@ -1758,8 +2056,8 @@ func file_heimdraht_v1_session_proto_init() {
 		(*AttachRequest_Renew)(nil),
 		(*AttachRequest_Close)(nil),
 	}
-	file_heimdraht_v1_session_proto_msgTypes[5].OneofWrappers = []any{}
-	file_heimdraht_v1_session_proto_msgTypes[10].OneofWrappers = []any{
+	file_heimdraht_v1_session_proto_msgTypes[9].OneofWrappers = []any{}
+	file_heimdraht_v1_session_proto_msgTypes[14].OneofWrappers = []any{
 		(*AttachResponse_Opened)(nil),
 		(*AttachResponse_Renewed)(nil),
 		(*AttachResponse_Closed)(nil),
@@ -1768,15 +2066,16 @@ func file_heimdraht_v1_session_proto_init() {
 		(*AttachResponse_Idle)(nil),
 		(*AttachResponse_Waiting)(nil),
 		(*AttachResponse_Unheard)(nil),
+		(*AttachResponse_Asked)(nil),
 	}
-	file_heimdraht_v1_session_proto_msgTypes[12].OneofWrappers = []any{}
+	file_heimdraht_v1_session_proto_msgTypes[16].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_session_proto_rawDesc), len(file_heimdraht_v1_session_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
