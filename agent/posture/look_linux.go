@@ -1,0 +1,110 @@
+package posture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+)
+
+func diskEncrypted(context.Context) (Answer, error) { return linuxDisks{root: "/"}.encrypted() }
+
+func screenOf(context.Context) (Screen, bool, error) {
+	s, known := lockedGnome("/")
+	return s, known, nil
+}
+
+func thisSystem(context.Context) (System, error) {
+	text, err := os.ReadFile("/etc/os-release")
+	if err != nil {
+		return System{}, fmt.Errorf("reading which system this is: %w", err)
+	}
+	return parseOSRelease(string(text)), nil
+}
+
+// firewallOn asks the kernel's packet filter, whoever has set it up: ufw, firewalld, or by hand. Rules of the time
+// before nftables cannot be seen there.
+func firewallOn(context.Context) (Answer, error) {
+	c, err := nftables.New()
+	if err != nil {
+		return Unknown, fmt.Errorf("reaching the packet filter: %w", err)
+	}
+	chains, err := inputChains(c)
+	if err != nil {
+		return Unknown, err
+	}
+	answer := closedTo(chains, speaksIPv6("/proc/net/if_inet6"))
+	if old, err := os.ReadFile("/proc/net/ip_tables_names"); answer == No && err == nil && strings.Contains(string(old), "filter") {
+		return Unknown, errors.New("the packet filter has rules of the time before nftables")
+	}
+	return answer, nil
+}
+
+// speaksIPv6 reports whether an interface other than the loopback has an address of it.
+func speaksIPv6(file string) bool {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) == 6 && f[5] != "lo" {
+			return true
+		}
+	}
+	return false
+}
+
+// inputChains lists the chains that judge what comes in.
+func inputChains(c *nftables.Conn) (list []chain, err error) {
+	all, err := c.ListChains()
+	if err != nil {
+		return nil, fmt.Errorf("listing the packet filter's chains: %w", err)
+	}
+	for _, v := range all {
+		if v.Hooknum == nil || *v.Hooknum != *nftables.ChainHookInput || v.Type != nftables.ChainTypeFilter {
+			continue
+		}
+		family := v.Table.Family
+		one := chain{
+			v4: family == nftables.TableFamilyINet || family == nftables.TableFamilyIPv4,
+			v6: family == nftables.TableFamilyINet || family == nftables.TableFamilyIPv6,
+		}
+		if one.closed, err = isClosed(c, v); err != nil {
+			return nil, err
+		}
+		list = append(list, one)
+	}
+	return list, nil
+}
+
+// isClosed: the chain drops what no rule has let in, by its policy, or by a last rule that drops or refuses everything,
+// as firewalld has it.
+func isClosed(c *nftables.Conn, v *nftables.Chain) (bool, error) {
+	if v.Policy != nil && *v.Policy == nftables.ChainPolicyDrop {
+		return true, nil
+	}
+	rules, err := c.GetRules(v.Table, v)
+	if err != nil {
+		return false, fmt.Errorf("reading the packet filter's rules: %w", err)
+	}
+	if len(rules) == 0 {
+		return false, nil
+	}
+	closed := false
+	for _, e := range rules[len(rules)-1].Exprs {
+		switch e := e.(type) {
+		case *expr.Counter, *expr.Log:
+		case *expr.Reject:
+			closed = true
+		case *expr.Verdict:
+			closed = e.Kind == expr.VerdictDrop
+		default:
+			return false, nil // it is for some packets only
+		}
+	}
+	return closed, nil
+}

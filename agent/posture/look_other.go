@@ -1,0 +1,16 @@
+//go:build !linux && !darwin && !windows
+
+package posture
+
+import (
+	"context"
+	"errors"
+)
+
+func diskEncrypted(context.Context) (Answer, error) { return Unknown, errors.ErrUnsupported }
+
+func firewallOn(context.Context) (Answer, error) { return Unknown, errors.ErrUnsupported }
+
+func thisSystem(context.Context) (System, error) { return System{}, errors.ErrUnsupported }
+
+func screenOf(context.Context) (Screen, bool, error) { return Screen{}, false, errors.ErrUnsupported }
