@@ -53,6 +53,8 @@ type session struct {
 	leaseUntil time.Time
 	renewEvery time.Duration
 	metering   *metering // nil: nothing is metered
+	// warning is what this laptop does not meet, and until when it may connect on like this; nil: nothing.
+	warning *control.Problem
 }
 
 // errSilent says that the control plane does not answer on a stream that stands.
@@ -77,6 +79,9 @@ type attachment struct {
 	// moving: another session was asked for in the place of the present one, which stays if there is none to be had.
 	moving bool
 	move   *time.Timer // the latest time for that has come
+	// asked counts how often in a row the control plane has asked for this laptop's condition, in place of an answer.
+	asked  int
+	resume string // the session that was asked for last; empty: another one
 }
 
 // serve opens a session on the stream, or goes on with the one that is held, and keeps it until the stream
@@ -188,6 +193,8 @@ func (a *attachment) openAs(resume string) error {
 		request.Leaving = a.endpoint.formerSession()
 	}
 	request.GatewaySilent = resume != "" && a.endpoint.silentSession() == resume
+	request.Conditions = a.report(resume)
+	a.resume = resume
 	a.answer.Reset(openWithin)
 	select {
 	case <-a.endpoint.nudged: // this is the try that was hinted at
@@ -202,6 +209,8 @@ func (a *attachment) openAs(resume string) error {
 // obey does what one message says. over: the stream is of no more use.
 func (a *attachment) obey(ctx context.Context, m *heimdrahtv1.AttachResponse) (out outcome, over bool) {
 	switch order := m.GetOrder().(type) {
+	case *heimdrahtv1.AttachResponse_Asked:
+		return a.answerQuestion(order.Asked)
 	case *heimdrahtv1.AttachResponse_Opened:
 		return a.opened(ctx, order.Opened)
 	case *heimdrahtv1.AttachResponse_Renewed:
@@ -236,7 +245,7 @@ func (a *attachment) obey(ctx context.Context, m *heimdrahtv1.AttachResponse) (o
 func (a *attachment) ended(ctx context.Context, out outcome) (outcome, bool) {
 	a.answer.Stop()
 	a.renew.Stop()
-	a.waits, a.moving = false, false
+	a.waits, a.moving, a.asked = false, false, 0
 	a.move.Stop()
 	if out.drop {
 		a.endpoint.dropSession(ctx)
@@ -254,7 +263,7 @@ func (a *attachment) opened(ctx context.Context, m *heimdrahtv1.SessionOpened) (
 	e := a.endpoint
 	a.answer.Stop()
 	a.reopen.Stop()
-	a.waits, a.moving = false, false
+	a.waits, a.moving, a.asked = false, false, 0
 	id := m.GetSessionId()
 	next, err := checkConfiguration(m.GetConfiguration(), e.ownKey())
 	if err == nil && !validID(id) {
@@ -279,8 +288,11 @@ func (a *attachment) opened(ctx context.Context, m *heimdrahtv1.SessionOpened) (
 	}
 	s := &session{id: id, wish: a.wish, settings: next, openedAt: time.Now(), leaseUntil: asTime(m.GetLeaseUntil()),
 		renewEvery: renewEvery(m.GetRenewEveryMs()), metering: e.checkMetering(m.GetMetering())}
+	if w := m.GetConditionWarning(); w != nil {
+		s.warning = control.FromRefusal(w)
+	}
 	if !fresh {
-		s.openedAt = held.openedAt
+		s.openedAt, s.warning = held.openedAt, held.warning
 	}
 	e.hold(s)
 	e.backoff.Succeeded()

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/hostnet"
+	"github.com/heimdraht/heimdraht/agent/posture"
 	"github.com/heimdraht/heimdraht/agent/usage"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 )
@@ -46,6 +48,9 @@ type Options struct {
 
 	// Look says which of the products run that the control plane meters. Nil: nothing is told of them.
 	Look func([]usage.Product) []usage.Use
+
+	// Posture answers what the administration asks of laptops before they connect. Nil: nothing is known of it.
+	Posture func(context.Context, []posture.Question) map[string]posture.Answer
 
 	// DeviceName is what the person calls the laptop. SerialNumber may be empty. Platform is "linux",
 	// "windows" or "darwin".
@@ -92,6 +97,8 @@ type Endpoint struct {
 	returnWithin time.Duration
 	// portalAsked is when the network was last asked whether it wants a sign-in first; used by the loop alone.
 	portalAsked time.Time
+	// question is what is asked of this laptop before it connects; used by the loop alone.
+	question question
 
 	enrolling sync.Mutex // one enrolment at a time
 
@@ -117,10 +124,13 @@ type Endpoint struct {
 	attached bool
 	silent   string    // the session whose gateway answers no probe; empty: none
 	reported *Reported // nil: nothing yet
-	clockOff time.Duration
-	language string
-	changed  chan struct{} // closed and replaced whenever something above changed
-	turned   chan struct{} // is offered each turn of the loop that looks after the tunnel
+	// conditions are what was told last of what the administration asks of laptops; nil: nothing.
+	conditions   json.RawMessage
+	conditionsAt time.Time
+	clockOff     time.Duration
+	language     string
+	changed      chan struct{} // closed and replaced whenever something above changed
+	turned       chan struct{} // is offered each turn of the loop that looks after the tunnel
 }
 
 // New makes a laptop and reads who it is from the store. The error is a *control.Problem if a person can do

@@ -32,6 +32,7 @@ func FuzzOrders(f *testing.F) {
 	add(openedOnPaper("s-2", false), endpointtest.Closed("s-2", "session-expired", time.Second))
 	add(refused, openedOnPaper("", true))
 	add(renewed, endpointtest.Closed("s-1", "device-revoked", 0))
+	add(asked("q", "firewall"), asked("", "\x00"))
 	add(&heimdrahtv1.AttachResponse{}, &heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Opened{}})
 	add(&heimdrahtv1.AttachResponse{}, &heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Refused{Refused: &heimdrahtv1.Refusal{}}})
 	add(&heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Closed{}}, &heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Renewed{}})

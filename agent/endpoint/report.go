@@ -42,6 +42,9 @@ type Reported struct {
 	Message json.RawMessage `json:"message"`
 	// Clipped says what of it the control plane did not take. Empty: all of it, as far as is known.
 	Clipped string `json:"clipped,omitempty"`
+	// Conditions is what it has told when it connected of what the administration asks of laptops, as JSON:
+	// heimdraht.v1.ConditionReport. None: nothing is asked.
+	Conditions json.RawMessage `json:"conditions,omitempty"`
 }
 
 // checkMetering takes what the control plane wants to know of products, as long as an agreement with the staff council
@@ -129,5 +132,13 @@ func (e *Endpoint) heard(m *heimdrahtv1.SessionRenewed) {
 func (e *Endpoint) Reported() *Reported {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.reported
+	if e.conditions == nil {
+		return e.reported
+	}
+	told := Reported{At: e.conditionsAt, Message: json.RawMessage("{}")}
+	if e.reported != nil {
+		told = *e.reported
+	}
+	told.Conditions = e.conditions
+	return &told
 }

@@ -228,6 +228,9 @@ func notes(s situation, main *control.Problem) []*control.Problem {
 	if s.session != nil && s.end != nil && s.end.why.Code != codeSessionAged && s.end.why.Code != codeGatewayHome { // of which she notices nothing
 		all = append(all, s.end.asNote())
 	}
+	if s.session != nil && s.session.warning != nil {
+		all = append(all, s.session.warning)
+	}
 	if s.session != nil && s.idle != nil {
 		all = append(all, s.idle.asNote())
 	}

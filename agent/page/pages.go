@@ -291,6 +291,9 @@ func (v *visit) reported() error {
 	data := view{}
 	if r != nil {
 		data.Text = indented(r.Message)
+		if r.Conditions != nil {
+			data.Text += "\n" + indented(r.Conditions)
+		}
 		t := view{Language: v.language}
 		data.Lines = [][2]string{{t.In("Zuletzt gemeldet", "Last reported"), v.day(r.At)}}
 		if r.Agreement != nil {

@@ -26,10 +26,10 @@ func TestTheKernelsFirewall(t *testing.T) {
 		"ufw without IPv6": {`table ip filter { chain INPUT { type filter hook input priority filter; policy drop; }; }`, No},
 		"firewalld": {`table inet firewalld { chain filter_INPUT_ZONES { }; chain filter_INPUT { type filter hook input priority filter + 10; policy accept;
 			ct state established accept; iifname "lo" accept; ct state invalid drop; jump filter_INPUT_ZONES; reject with icmpx admin-prohibited; }; }`, Yes},
-		"Debian's example, all open":     {`table inet filter { chain input { type filter hook input priority filter; }; }`, No},
-		"some things dropped":            {`table inet filter { chain input { type filter hook input priority filter; tcp dport 22 drop; }; }`, No},
-		"all dropped at the end":         {`table inet filter { chain input { type filter hook input priority filter; tcp dport 22 accept; counter drop; }; }`, Yes},
-		"a router's, in another place":   {`table inet filter { chain forward { type filter hook forward priority filter; policy drop; }; }`, No},
+		"Debian's example, all open":    {`table inet filter { chain input { type filter hook input priority filter; }; }`, No},
+		"some things dropped":           {`table inet filter { chain input { type filter hook input priority filter; tcp dport 22 drop; }; }`, No},
+		"all dropped at the end":        {`table inet filter { chain input { type filter hook input priority filter; tcp dport 22 accept; counter drop; }; }`, Yes},
+		"a router's, in another place":  {`table inet filter { chain forward { type filter hook forward priority filter; policy drop; }; }`, No},
 		"a chain that nothing leads to": {`table inet filter { chain input { drop; }; }`, No},
 	} {
 		t.Run(name, func(t *testing.T) {

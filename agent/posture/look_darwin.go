@@ -63,3 +63,6 @@ func tool(ctx context.Context, user uint32, program string, args ...string) (str
 	}
 	return printed.String(), nil
 }
+
+// OwnScreen is nil: the service reads people's settings itself, or nobody does.
+func OwnScreen(context.Context) *Screen { return nil }

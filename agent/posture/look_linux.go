@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/google/nftables"
@@ -107,4 +111,46 @@ func isClosed(c *nftables.Conn, v *nftables.Chain) (bool, error) {
 		}
 	}
 	return closed, nil
+}
+
+// OwnScreen reads how the settings of whoever calls it lock her screen; nil: her desktop is none of those that are
+// known here. The service cannot read them.
+func OwnScreen(ctx context.Context) *Screen {
+	switch desktop := strings.ToLower(os.Getenv("XDG_CURRENT_DESKTOP")); {
+	case strings.Contains(desktop, "gnome"), strings.Contains(desktop, "unity"):
+		values := make(map[string]string)
+		for _, key := range []string{keyLocks, keyDelay, keyIdle} {
+			schema, name := path.Split(strings.Trim(key, "/"))
+			schema = strings.ReplaceAll(strings.Trim(schema, "/"), "/", ".")
+			out, err := exec.CommandContext(ctx, "gsettings", "get", schema, name).Output() //nolint:gosec // names of ours
+			if err != nil {
+				return nil
+			}
+			values[key] = strings.TrimSpace(string(out))
+		}
+		if s, known := gnomeScreen(values); known {
+			return &s
+		}
+	case strings.Contains(desktop, "kde"):
+		return ownKDE()
+	}
+	return nil
+}
+
+// ownKDE: her own file goes before the machine's.
+func ownKDE() *Screen {
+	config, err := os.UserConfigDir()
+	if err != nil {
+		return nil
+	}
+	var text strings.Builder
+	for _, file := range []string{"/etc/xdg/kscreenlockerrc", filepath.Join(config, "kscreenlockerrc")} {
+		part, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		text.Write(append(part, '\n'))
+	}
+	s := kdeScreen(text.String())
+	return &s
 }

@@ -154,3 +154,6 @@ func result(f *windows.LazyProc, args ...uintptr) error {
 	}
 	return nil
 }
+
+// OwnScreen is nil: the service reads people's settings itself, or nobody does.
+func OwnScreen(context.Context) *Screen { return nil }

@@ -86,7 +86,9 @@ type Looker struct {
 func (l *Looker) Tell(s Screen) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.told = &s
+	if s.After >= 0 {
+		l.told = &s
+	}
 }
 
 // Look answers each question. One that this version does not know is not answered.

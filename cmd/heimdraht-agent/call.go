@@ -10,6 +10,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/agent/page"
+	"github.com/heimdraht/heimdraht/agent/posture"
 )
 
 // Daemon and commands speak HTTP with JSON over a Unix socket, on Windows over a named pipe: the standard library has both ends, with limits
@@ -39,6 +40,8 @@ const (
 type wishCall struct {
 	// Language of the sentences, "de" or "en".
 	Language string `json:"language,omitempty"`
+	// Screen is how the person's own settings lock her screen, which the service cannot read. Nil: nobody could.
+	Screen *posture.Screen `json:"screen,omitempty"`
 }
 
 // rulesCall asks for the house rules.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/agent/page"
+	"github.com/heimdraht/heimdraht/agent/posture"
 	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
@@ -57,7 +58,7 @@ func (c *caller) open(ctx context.Context, l speech.Language) (page.Invitation, 
 }
 
 func (c *caller) up(ctx context.Context, l speech.Language) (*answer, error) {
-	return c.call(ctx, http.MethodPost, upPath, wishCall{Language: string(l)})
+	return c.call(ctx, http.MethodPost, upPath, wishCall{Language: string(l), Screen: posture.OwnScreen(ctx)})
 }
 
 func (c *caller) down(ctx context.Context, l speech.Language) (*answer, error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/agent/hostnet"
 	"github.com/heimdraht/heimdraht/agent/page"
+	"github.com/heimdraht/heimdraht/agent/posture"
 	"github.com/heimdraht/heimdraht/agent/proxy"
 	"github.com/heimdraht/heimdraht/agent/state"
 	"github.com/heimdraht/heimdraht/agent/usage"
@@ -180,6 +181,8 @@ func (c *runCommand) assemble(ctx context.Context, a *app, settings config.Agent
 	}
 	options.NetworkChanged = endpoint.WatchNetwork(ctx, settings.Interface, log)
 	options.Woke = either(ctx, endpoint.WatchSleep(ctx), a.resumed)
+	looker := &posture.Looker{Logger: log}
+	options.Posture = looker.Look
 	if d.laptop, err = endpoint.New(options); err != nil {
 		return nil, errors.Join(err, closeListener(d.clients))
 	}
@@ -187,7 +190,7 @@ func (c *runCommand) assemble(ctx context.Context, a *app, settings config.Agent
 	if err != nil {
 		return nil, errors.Join(err, closeListener(d.clients))
 	}
-	d.door = &door{laptop: d.laptop, owner: owner, socket: a.listenPath(settings), pages: pages, log: log}
+	d.door = &door{laptop: d.laptop, owner: owner, socket: a.listenPath(settings), pages: pages, posture: looker, log: log}
 	if settings.Start == config.StartLogin {
 		d.logins, d.poked = signedIn, a.logins
 	}

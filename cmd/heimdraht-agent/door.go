@@ -16,6 +16,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/agent/page"
+	"github.com/heimdraht/heimdraht/agent/posture"
 	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
@@ -39,7 +40,9 @@ type door struct {
 	socket string
 	proxy  string // where the SOCKS5 proxy listens; empty: nowhere
 	pages  *page.Server
-	log    *slog.Logger
+	// posture is told how people's screens are locked; nil: nobody wants to know.
+	posture *posture.Looker
+	log     *slog.Logger
 
 	enrolling sync.Mutex // one enrolment at a time, until it is noted whose laptop it is
 	// Whose code the laptop waits with, and until when; guarded by enrolling. What is
@@ -197,6 +200,9 @@ func (d *door) wish(w http.ResponseWriter, r *http.Request, within time.Duration
 		ctx, cancel := context.WithTimeout(r.Context(), within)
 		defer cancel()
 		d.speak(call.Language)
+		if call.Screen != nil && d.posture != nil {
+			d.posture.Tell(*call.Screen)
+		}
 		return do(ctx)
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/heimdraht/heimdraht/agent/endpoint"
+	"github.com/heimdraht/heimdraht/agent/posture"
 	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
@@ -43,7 +44,7 @@ func (a *app) presentReport(r *endpoint.Reported) error {
 	}
 	at := r.At.Local().Format(words{"02.01.2006 um 15:04:05 Uhr", "2006-01-02 at 15:04:05"}.in(a.language))
 	a.say(words{"Zuletzt gemeldet am " + at + ":", "Last reported on " + at + ":"}.in(a.language))
-	rows := reportRows(message.ProtoReflect(), a.language)
+	rows := reportRows(message.ProtoReflect(), a.language) // none: it has only connected yet
 	width := 0
 	for _, row := range rows {
 		width = max(width, utf8.RuneCountInString(row[0]))
@@ -62,8 +63,51 @@ func (a *app) presentReport(r *endpoint.Reported) error {
 	if r.Clipped != "" {
 		a.say(r.Clipped)
 	}
+	if err := a.presentConditions(r.Conditions); err != nil {
+		return err
+	}
 	a.say(words{"Mehr als das wurde nicht gemeldet.", "Nothing more than this was reported."}.in(a.language))
 	return nil
+}
+
+// presentConditions shows what was told of what the administration asks of laptops before they connect.
+func (a *app) presentConditions(told json.RawMessage) error {
+	if told == nil {
+		a.say(words{"Ihre Verwaltung verlangt vom Zustand dieses Laptops nichts; darüber wird nichts gemeldet.", "Your administration asks nothing of this laptop's condition; nothing is reported of it."}.in(a.language))
+		return nil
+	}
+	var report heimdrahtv1.ConditionReport
+	if err := protojson.Unmarshal(told, &report); err != nil {
+		return daemonSilent(fmt.Errorf("reading what was reported: %w", err))
+	}
+	a.say(words{"Beim Verbinden gemeldet, weil Ihre Verwaltung es von Laptops verlangt:", "Reported when it connected, because your administration asks it of laptops:"}.in(a.language))
+	for _, c := range report.GetAnswers() {
+		answer := words{"nein", "no"}
+		if c.GetMet() {
+			answer = words{"ja", "yes"}
+		}
+		a.say("  " + conditionName(c.GetName()).in(a.language) + ": " + answer.in(a.language))
+	}
+	if len(report.GetAnswers()) == 0 {
+		a.say(words{"  nichts: Es war nicht zu erkennen.", "  nothing: it could not be found out."}.in(a.language))
+	}
+	return nil
+}
+
+// conditionName is what a condition is called. One without words is shown as the protocol calls it.
+func conditionName(name string) words {
+	switch name {
+	case posture.DiskEncryption:
+		return words{"Festplatte verschlüsselt", "disk encrypted"}
+	case posture.Firewall:
+		return words{"Firewall an", "firewall on"}
+	case posture.ScreenLock:
+		return words{"Bildschirm sperrt sich rechtzeitig", "screen locks in time"}
+	case posture.SupportedSystem:
+		return words{"Betriebssystem bekommt Sicherheitsupdates", "operating system gets security updates"}
+	default:
+		return words{name, name}
+	}
 }
 
 // reportRows lists what is set in a report, or a message within it: name and value.
