@@ -116,6 +116,7 @@ const (
 	ActionApply               Action = "apply"
 	ActionSwitchCrisis        Action = "switch crisis mode"
 	ActionReadCrisis          Action = "read crisis mode"
+	ActionCountConditions     Action = "count conditions"
 	ActionApplyInfrastructure Action = "apply infrastructure"
 	ActionCreateGatewayToken  Action = "create gateway token"
 	ActionListGateways        Action = "list gateways"
@@ -223,7 +224,7 @@ func rolesFor(action Action) []Role {
 	case ActionDiff, ActionApply, ActionConfirmPending, ActionDismissPending, ActionProposeIdentities, ActionConfirmIdentities,
 		ActionReadAudit, ActionExportAudit, ActionReadAuditKey:
 		return []Role{RoleTenantAdmin, RoleOperator}
-	case ActionSwitchCrisis, ActionReadCrisis:
+	case ActionSwitchCrisis, ActionReadCrisis, ActionCountConditions:
 		return []Role{RoleTenantAdmin, RoleOperator}
 	case ActionIssueRoleToken:
 		return []Role{RoleTenantAdmin, RoleOperator}

@@ -525,6 +525,17 @@ func (f *fake) ListCrises(_ context.Context, r *heimdrahtv1.ListCrisesRequest) (
 	}}, nil
 }
 
+func (f *fake) CountConditions(_ context.Context, r *heimdrahtv1.CountConditionsRequest) (*heimdrahtv1.CountConditionsResponse, error) {
+	if r.GetTenant() == "dorf" {
+		return &heimdrahtv1.CountConditionsResponse{}, nil
+	}
+	n := func(v int64) *heimdrahtv1.Count { return &heimdrahtv1.Count{Value: v} }
+	return &heimdrahtv1.CountConditionsResponse{Devices: n(1210), Conditions: []*heimdrahtv1.ConditionCount{
+		{Name: "disk_encryption", Demand: "required", Met: n(1180), Unmet: n(17), Unknown: n(8), Unasked: n(5)},
+		{Name: "firewall", Demand: "reported", Met: n(1201), Unmet: &heimdrahtv1.Count{Withheld: true}, Unknown: &heimdrahtv1.Count{Withheld: true}},
+	}}, nil
+}
+
 func (f *fake) ListGateways(context.Context, *heimdrahtv1.ListGatewaysRequest) (*heimdrahtv1.ListGatewaysResponse, error) {
 	return &heimdrahtv1.ListGatewaysResponse{Gateways: []*heimdrahtv1.Gateway{
 		{Name: "gw1", Endpoint: "vpn1.stadt.example:51820", Joined: true, Connected: true, Sessions: 731, Capacity: 1500, AcknowledgedRevision: 41, Revision: 43,

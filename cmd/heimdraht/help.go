@@ -202,6 +202,8 @@ func helpTexts(l speech.Language) kong.Vars {
 		"apply_dry_run": {"Nur zeigen, was sich ändern würde.", "Only show what would change."},
 
 		"gateway":            {"Ein Zugangsserver.", "A gateway."},
+		"conditions":         {"Zählen, wie viele Laptops erfüllen, was ihre Verwaltung von Laptops verlangt.", "Count how many laptops meet what their tenant asks of laptops."},
+		"conditions_tenant":  {"Die Verwaltung.", "The tenant."},
 		"crisis":             {"Der Krisenbetrieb, den eine Verwaltung vorbereitet hat.", "The crisis mode that a tenant has prepared."},
 		"crisis_start":       {"Krisenbetrieb beginnen: Es gilt, was die Datei der Verwaltung dafür vorsieht.", "Begin the crisis mode: what the tenant's file has prepared holds."},
 		"crisis_end":         {"Krisenbetrieb beenden.", "End the crisis mode."},

@@ -62,6 +62,7 @@ type commands struct {
 	Proposals   proposalCommands   `cmd:"" help:"${proposals}"`
 	Apply       applyCommand       `cmd:"" help:"${apply}"`
 	Crisis      crisisCommands     `cmd:"" help:"${crisis}"`
+	Conditions  conditionsCommand  `cmd:"" help:"${conditions}"`
 	Gateway     gatewayCommands    `cmd:"" help:"${gateway}"`
 	Directory   directoryCommands  `cmd:"" help:"${directory}"`
 	Audit       auditCommands      `cmd:"" help:"${audit}"`

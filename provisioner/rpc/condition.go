@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"context"
 	"maps"
 	"slices"
 
@@ -90,4 +91,19 @@ func fromQuestion(p provisioner.ConditionPolicy) *heimdrahtv1.ConditionQuestion 
 		q.Conditions = append(q.Conditions, asked)
 	}
 	return q
+}
+
+func (h *adminHandler) CountConditions(ctx context.Context, r *heimdrahtv1.CountConditionsRequest) (*heimdrahtv1.CountConditionsResponse, error) {
+	devices, counts, err := h.tenancy.CountConditions(ctx, actorOf(ctx), r.GetTenant())
+	if err != nil {
+		return nil, err
+	}
+	answer := &heimdrahtv1.CountConditionsResponse{Devices: fromCount(devices)}
+	for _, c := range counts {
+		answer.Conditions = append(answer.Conditions, &heimdrahtv1.ConditionCount{
+			Name: string(c.Condition), Demand: string(c.Demand),
+			Met: fromCount(c.Met), Unmet: fromCount(c.Unmet), Unknown: fromCount(c.Unknown), Unasked: fromCount(c.Unasked),
+		})
+	}
+	return answer, nil
 }

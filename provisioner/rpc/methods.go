@@ -93,6 +93,8 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionSwitchCrisis, true
 	case heimdrahtv1.AdminService_ListCrises_FullMethodName:
 		return provisioner.ActionReadCrisis, true
+	case heimdrahtv1.AdminService_CountConditions_FullMethodName:
+		return provisioner.ActionCountConditions, true
 	case heimdrahtv1.AdminService_CreateGatewayToken_FullMethodName:
 		return provisioner.ActionCreateGatewayToken, true
 	case heimdrahtv1.AdminService_ListGateways_FullMethodName:

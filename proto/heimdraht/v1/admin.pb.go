@@ -22,6 +22,191 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type CountConditionsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tenant        string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountConditionsRequest) Reset() {
+	*x = CountConditionsRequest{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountConditionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountConditionsRequest) ProtoMessage() {}
+
+func (x *CountConditionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountConditionsRequest.ProtoReflect.Descriptor instead.
+func (*CountConditionsRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *CountConditionsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type CountConditionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Laptops with an agent that are not revoked.
+	Devices *Count `protobuf:"bytes,1,opt,name=devices,proto3" json:"devices,omitempty"`
+	// Of what is asked. None: nothing is.
+	Conditions    []*ConditionCount `protobuf:"bytes,2,rep,name=conditions,proto3" json:"conditions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountConditionsResponse) Reset() {
+	*x = CountConditionsResponse{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountConditionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountConditionsResponse) ProtoMessage() {}
+
+func (x *CountConditionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountConditionsResponse.ProtoReflect.Descriptor instead.
+func (*CountConditionsResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *CountConditionsResponse) GetDevices() *Count {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *CountConditionsResponse) GetConditions() []*ConditionCount {
+	if x != nil {
+		return x.Conditions
+	}
+	return nil
+}
+
+type ConditionCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in AskedCondition.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// "required" or "reported".
+	Demand  string `protobuf:"bytes,2,opt,name=demand,proto3" json:"demand,omitempty"`
+	Met     *Count `protobuf:"bytes,3,opt,name=met,proto3" json:"met,omitempty"`
+	Unmet   *Count `protobuf:"bytes,4,opt,name=unmet,proto3" json:"unmet,omitempty"`
+	Unknown *Count `protobuf:"bytes,5,opt,name=unknown,proto3" json:"unknown,omitempty"`
+	// Laptops that have said nothing of it yet.
+	Unasked       *Count `protobuf:"bytes,6,opt,name=unasked,proto3" json:"unasked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConditionCount) Reset() {
+	*x = ConditionCount{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConditionCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConditionCount) ProtoMessage() {}
+
+func (x *ConditionCount) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConditionCount.ProtoReflect.Descriptor instead.
+func (*ConditionCount) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ConditionCount) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ConditionCount) GetDemand() string {
+	if x != nil {
+		return x.Demand
+	}
+	return ""
+}
+
+func (x *ConditionCount) GetMet() *Count {
+	if x != nil {
+		return x.Met
+	}
+	return nil
+}
+
+func (x *ConditionCount) GetUnmet() *Count {
+	if x != nil {
+		return x.Unmet
+	}
+	return nil
+}
+
+func (x *ConditionCount) GetUnknown() *Count {
+	if x != nil {
+		return x.Unknown
+	}
+	return nil
+}
+
+func (x *ConditionCount) GetUnasked() *Count {
+	if x != nil {
+		return x.Unasked
+	}
+	return nil
+}
+
 // Declaration is the content of one or more reviewed files.
 type Declaration struct {
 	state         protoimpl.MessageState    `protogen:"open.v1"`
@@ -35,7 +220,7 @@ type Declaration struct {
 
 func (x *Declaration) Reset() {
 	*x = Declaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[0]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -47,7 +232,7 @@ func (x *Declaration) String() string {
 func (*Declaration) ProtoMessage() {}
 
 func (x *Declaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[0]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -60,7 +245,7 @@ func (x *Declaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Declaration.ProtoReflect.Descriptor instead.
 func (*Declaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{0}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Declaration) GetDirectories() []*DirectoryDeclaration {
@@ -112,7 +297,7 @@ type DirectoryDeclaration struct {
 
 func (x *DirectoryDeclaration) Reset() {
 	*x = DirectoryDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[1]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -124,7 +309,7 @@ func (x *DirectoryDeclaration) String() string {
 func (*DirectoryDeclaration) ProtoMessage() {}
 
 func (x *DirectoryDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[1]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -137,7 +322,7 @@ func (x *DirectoryDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryDeclaration.ProtoReflect.Descriptor instead.
 func (*DirectoryDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{1}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *DirectoryDeclaration) GetName() string {
@@ -224,7 +409,7 @@ type TenantDeclaration struct {
 
 func (x *TenantDeclaration) Reset() {
 	*x = TenantDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[2]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -236,7 +421,7 @@ func (x *TenantDeclaration) String() string {
 func (*TenantDeclaration) ProtoMessage() {}
 
 func (x *TenantDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[2]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -249,7 +434,7 @@ func (x *TenantDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TenantDeclaration.ProtoReflect.Descriptor instead.
 func (*TenantDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{2}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *TenantDeclaration) GetName() string {
@@ -387,7 +572,7 @@ type CrisisPlan struct {
 
 func (x *CrisisPlan) Reset() {
 	*x = CrisisPlan{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -399,7 +584,7 @@ func (x *CrisisPlan) String() string {
 func (*CrisisPlan) ProtoMessage() {}
 
 func (x *CrisisPlan) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[3]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -412,7 +597,7 @@ func (x *CrisisPlan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CrisisPlan.ProtoReflect.Descriptor instead.
 func (*CrisisPlan) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CrisisPlan) GetIdleS() int64 {
@@ -451,7 +636,7 @@ type Crisis struct {
 
 func (x *Crisis) Reset() {
 	*x = Crisis{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -463,7 +648,7 @@ func (x *Crisis) String() string {
 func (*Crisis) ProtoMessage() {}
 
 func (x *Crisis) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -476,7 +661,7 @@ func (x *Crisis) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Crisis.ProtoReflect.Descriptor instead.
 func (*Crisis) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Crisis) GetTenant() string {
@@ -518,7 +703,7 @@ type SwitchCrisisRequest struct {
 
 func (x *SwitchCrisisRequest) Reset() {
 	*x = SwitchCrisisRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -530,7 +715,7 @@ func (x *SwitchCrisisRequest) String() string {
 func (*SwitchCrisisRequest) ProtoMessage() {}
 
 func (x *SwitchCrisisRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -543,7 +728,7 @@ func (x *SwitchCrisisRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchCrisisRequest.ProtoReflect.Descriptor instead.
 func (*SwitchCrisisRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SwitchCrisisRequest) GetTenant() string {
@@ -578,7 +763,7 @@ type SwitchCrisisResponse struct {
 
 func (x *SwitchCrisisResponse) Reset() {
 	*x = SwitchCrisisResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -590,7 +775,7 @@ func (x *SwitchCrisisResponse) String() string {
 func (*SwitchCrisisResponse) ProtoMessage() {}
 
 func (x *SwitchCrisisResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -603,7 +788,7 @@ func (x *SwitchCrisisResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchCrisisResponse.ProtoReflect.Descriptor instead.
 func (*SwitchCrisisResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SwitchCrisisResponse) GetCrisis() *Crisis {
@@ -630,7 +815,7 @@ type ListCrisesRequest struct {
 
 func (x *ListCrisesRequest) Reset() {
 	*x = ListCrisesRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -642,7 +827,7 @@ func (x *ListCrisesRequest) String() string {
 func (*ListCrisesRequest) ProtoMessage() {}
 
 func (x *ListCrisesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[7]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -655,7 +840,7 @@ func (x *ListCrisesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCrisesRequest.ProtoReflect.Descriptor instead.
 func (*ListCrisesRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListCrisesRequest) GetTenant() string {
@@ -674,7 +859,7 @@ type ListCrisesResponse struct {
 
 func (x *ListCrisesResponse) Reset() {
 	*x = ListCrisesResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +871,7 @@ func (x *ListCrisesResponse) String() string {
 func (*ListCrisesResponse) ProtoMessage() {}
 
 func (x *ListCrisesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[8]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +884,7 @@ func (x *ListCrisesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCrisesResponse.ProtoReflect.Descriptor instead.
 func (*ListCrisesResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListCrisesResponse) GetCrises() []*Crisis {
@@ -723,7 +908,7 @@ type PriorityGroups struct {
 
 func (x *PriorityGroups) Reset() {
 	*x = PriorityGroups{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +920,7 @@ func (x *PriorityGroups) String() string {
 func (*PriorityGroups) ProtoMessage() {}
 
 func (x *PriorityGroups) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[9]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +933,7 @@ func (x *PriorityGroups) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PriorityGroups.ProtoReflect.Descriptor instead.
 func (*PriorityGroups) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PriorityGroups) GetCrisis() string {
@@ -780,7 +965,7 @@ type ProductDeclaration struct {
 
 func (x *ProductDeclaration) Reset() {
 	*x = ProductDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +977,7 @@ func (x *ProductDeclaration) String() string {
 func (*ProductDeclaration) ProtoMessage() {}
 
 func (x *ProductDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[10]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +990,7 @@ func (x *ProductDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductDeclaration.ProtoReflect.Descriptor instead.
 func (*ProductDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ProductDeclaration) GetName() string {
@@ -841,7 +1026,7 @@ type WorksAgreement struct {
 
 func (x *WorksAgreement) Reset() {
 	*x = WorksAgreement{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -853,7 +1038,7 @@ func (x *WorksAgreement) String() string {
 func (*WorksAgreement) ProtoMessage() {}
 
 func (x *WorksAgreement) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[11]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -866,7 +1051,7 @@ func (x *WorksAgreement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorksAgreement.ProtoReflect.Descriptor instead.
 func (*WorksAgreement) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WorksAgreement) GetReference() string {
@@ -899,7 +1084,7 @@ type HouseRulesDeclaration struct {
 
 func (x *HouseRulesDeclaration) Reset() {
 	*x = HouseRulesDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +1096,7 @@ func (x *HouseRulesDeclaration) String() string {
 func (*HouseRulesDeclaration) ProtoMessage() {}
 
 func (x *HouseRulesDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[12]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1109,7 @@ func (x *HouseRulesDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HouseRulesDeclaration.ProtoReflect.Descriptor instead.
 func (*HouseRulesDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *HouseRulesDeclaration) GetGerman() string {
@@ -960,7 +1145,7 @@ type Roles struct {
 
 func (x *Roles) Reset() {
 	*x = Roles{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1157,7 @@ func (x *Roles) String() string {
 func (*Roles) ProtoMessage() {}
 
 func (x *Roles) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[13]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1170,7 @@ func (x *Roles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Roles.ProtoReflect.Descriptor instead.
 func (*Roles) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Roles) GetHelpdesk() string {
@@ -1024,7 +1209,7 @@ type ProviderRoles struct {
 
 func (x *ProviderRoles) Reset() {
 	*x = ProviderRoles{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1036,7 +1221,7 @@ func (x *ProviderRoles) String() string {
 func (*ProviderRoles) ProtoMessage() {}
 
 func (x *ProviderRoles) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[14]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1049,7 +1234,7 @@ func (x *ProviderRoles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProviderRoles.ProtoReflect.Descriptor instead.
 func (*ProviderRoles) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ProviderRoles) GetOperator() string {
@@ -1116,7 +1301,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1128,7 +1313,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[15]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1141,7 +1326,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Policy) GetDevicesPerPerson() uint32 {
@@ -1277,7 +1462,7 @@ type ConditionPolicy struct {
 
 func (x *ConditionPolicy) Reset() {
 	*x = ConditionPolicy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1474,7 @@ func (x *ConditionPolicy) String() string {
 func (*ConditionPolicy) ProtoMessage() {}
 
 func (x *ConditionPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[16]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1487,7 @@ func (x *ConditionPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConditionPolicy.ProtoReflect.Descriptor instead.
 func (*ConditionPolicy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ConditionPolicy) GetDemands() map[string]string {
@@ -1354,7 +1539,7 @@ type IdlePolicy struct {
 
 func (x *IdlePolicy) Reset() {
 	*x = IdlePolicy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1366,7 +1551,7 @@ func (x *IdlePolicy) String() string {
 func (*IdlePolicy) ProtoMessage() {}
 
 func (x *IdlePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[17]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1379,7 +1564,7 @@ func (x *IdlePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdlePolicy.ProtoReflect.Descriptor instead.
 func (*IdlePolicy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *IdlePolicy) GetAfterS() int64 {
@@ -1408,7 +1593,7 @@ type SecondFactorPolicy struct {
 
 func (x *SecondFactorPolicy) Reset() {
 	*x = SecondFactorPolicy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1420,7 +1605,7 @@ func (x *SecondFactorPolicy) String() string {
 func (*SecondFactorPolicy) ProtoMessage() {}
 
 func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[18]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1433,7 +1618,7 @@ func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecondFactorPolicy.ProtoReflect.Descriptor instead.
 func (*SecondFactorPolicy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SecondFactorPolicy) GetEnrolling() bool {
@@ -1468,7 +1653,7 @@ type AccessTime struct {
 
 func (x *AccessTime) Reset() {
 	*x = AccessTime{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1480,7 +1665,7 @@ func (x *AccessTime) String() string {
 func (*AccessTime) ProtoMessage() {}
 
 func (x *AccessTime) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[19]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1493,7 +1678,7 @@ func (x *AccessTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessTime.ProtoReflect.Descriptor instead.
 func (*AccessTime) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AccessTime) GetGroup() string {
@@ -1543,7 +1728,7 @@ type NetworkGrant struct {
 
 func (x *NetworkGrant) Reset() {
 	*x = NetworkGrant{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1740,7 @@ func (x *NetworkGrant) String() string {
 func (*NetworkGrant) ProtoMessage() {}
 
 func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1568,7 +1753,7 @@ func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkGrant.ProtoReflect.Descriptor instead.
 func (*NetworkGrant) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *NetworkGrant) GetGroup() string {
@@ -1625,7 +1810,7 @@ type LicencePoolDeclaration struct {
 
 func (x *LicencePoolDeclaration) Reset() {
 	*x = LicencePoolDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1637,7 +1822,7 @@ func (x *LicencePoolDeclaration) String() string {
 func (*LicencePoolDeclaration) ProtoMessage() {}
 
 func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1650,7 +1835,7 @@ func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicencePoolDeclaration.ProtoReflect.Descriptor instead.
 func (*LicencePoolDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LicencePoolDeclaration) GetName() string {
@@ -1794,7 +1979,7 @@ type ContractDeclaration struct {
 
 func (x *ContractDeclaration) Reset() {
 	*x = ContractDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1806,7 +1991,7 @@ func (x *ContractDeclaration) String() string {
 func (*ContractDeclaration) ProtoMessage() {}
 
 func (x *ContractDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1819,7 +2004,7 @@ func (x *ContractDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContractDeclaration.ProtoReflect.Descriptor instead.
 func (*ContractDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ContractDeclaration) GetReference() string {
@@ -1896,7 +2081,7 @@ type Reserve struct {
 
 func (x *Reserve) Reset() {
 	*x = Reserve{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +2093,7 @@ func (x *Reserve) String() string {
 func (*Reserve) ProtoMessage() {}
 
 func (x *Reserve) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +2106,7 @@ func (x *Reserve) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reserve.ProtoReflect.Descriptor instead.
 func (*Reserve) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Reserve) GetClass() string {
@@ -1948,7 +2133,7 @@ type PoolShare struct {
 
 func (x *PoolShare) Reset() {
 	*x = PoolShare{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1960,7 +2145,7 @@ func (x *PoolShare) String() string {
 func (*PoolShare) ProtoMessage() {}
 
 func (x *PoolShare) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1973,7 +2158,7 @@ func (x *PoolShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolShare.ProtoReflect.Descriptor instead.
 func (*PoolShare) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{24}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PoolShare) GetTenant() string {
@@ -2017,7 +2202,7 @@ type GatewayDeclaration struct {
 
 func (x *GatewayDeclaration) Reset() {
 	*x = GatewayDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2029,7 +2214,7 @@ func (x *GatewayDeclaration) String() string {
 func (*GatewayDeclaration) ProtoMessage() {}
 
 func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2042,7 +2227,7 @@ func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayDeclaration.ProtoReflect.Descriptor instead.
 func (*GatewayDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{25}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GatewayDeclaration) GetName() string {
@@ -2131,7 +2316,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2143,7 +2328,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2156,7 +2341,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{26}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DiffRequest) GetDeclaration() *Declaration {
@@ -2175,7 +2360,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2187,7 +2372,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2200,7 +2385,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{27}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DiffResponse) GetDifferences() []*Difference {
@@ -2225,7 +2410,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2237,7 +2422,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2250,7 +2435,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{28}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Difference) GetKind() string {
@@ -2298,7 +2483,7 @@ type ApplyRequest struct {
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2310,7 +2495,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2323,7 +2508,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{29}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ApplyRequest) GetDeclaration() *Declaration {
@@ -2349,7 +2534,7 @@ type ApplyResponse struct {
 
 func (x *ApplyResponse) Reset() {
 	*x = ApplyResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2361,7 +2546,7 @@ func (x *ApplyResponse) String() string {
 func (*ApplyResponse) ProtoMessage() {}
 
 func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2374,7 +2559,7 @@ func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
 func (*ApplyResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{30}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ApplyResponse) GetDifferences() []*Difference {
@@ -2393,7 +2578,7 @@ type CreateGatewayTokenRequest struct {
 
 func (x *CreateGatewayTokenRequest) Reset() {
 	*x = CreateGatewayTokenRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2405,7 +2590,7 @@ func (x *CreateGatewayTokenRequest) String() string {
 func (*CreateGatewayTokenRequest) ProtoMessage() {}
 
 func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2418,7 +2603,7 @@ func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{31}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CreateGatewayTokenRequest) GetGateway() string {
@@ -2439,7 +2624,7 @@ type CreateGatewayTokenResponse struct {
 
 func (x *CreateGatewayTokenResponse) Reset() {
 	*x = CreateGatewayTokenResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2451,7 +2636,7 @@ func (x *CreateGatewayTokenResponse) String() string {
 func (*CreateGatewayTokenResponse) ProtoMessage() {}
 
 func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2464,7 +2649,7 @@ func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{32}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CreateGatewayTokenResponse) GetToken() string {
@@ -2489,7 +2674,7 @@ type ListGatewaysRequest struct {
 
 func (x *ListGatewaysRequest) Reset() {
 	*x = ListGatewaysRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2501,7 +2686,7 @@ func (x *ListGatewaysRequest) String() string {
 func (*ListGatewaysRequest) ProtoMessage() {}
 
 func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2514,7 +2699,7 @@ func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysRequest.ProtoReflect.Descriptor instead.
 func (*ListGatewaysRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{33}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{36}
 }
 
 type ListGatewaysResponse struct {
@@ -2526,7 +2711,7 @@ type ListGatewaysResponse struct {
 
 func (x *ListGatewaysResponse) Reset() {
 	*x = ListGatewaysResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2538,7 +2723,7 @@ func (x *ListGatewaysResponse) String() string {
 func (*ListGatewaysResponse) ProtoMessage() {}
 
 func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2551,7 +2736,7 @@ func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysResponse.ProtoReflect.Descriptor instead.
 func (*ListGatewaysResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{34}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListGatewaysResponse) GetGateways() []*Gateway {
@@ -2601,7 +2786,7 @@ type Gateway struct {
 
 func (x *Gateway) Reset() {
 	*x = Gateway{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2613,7 +2798,7 @@ func (x *Gateway) String() string {
 func (*Gateway) ProtoMessage() {}
 
 func (x *Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2626,7 +2811,7 @@ func (x *Gateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
 func (*Gateway) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{35}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Gateway) GetName() string {
@@ -2809,7 +2994,7 @@ type GatewayDrain struct {
 
 func (x *GatewayDrain) Reset() {
 	*x = GatewayDrain{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[36]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2821,7 +3006,7 @@ func (x *GatewayDrain) String() string {
 func (*GatewayDrain) ProtoMessage() {}
 
 func (x *GatewayDrain) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[36]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2834,7 +3019,7 @@ func (x *GatewayDrain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayDrain.ProtoReflect.Descriptor instead.
 func (*GatewayDrain) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{36}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GatewayDrain) GetSince() *timestamppb.Timestamp {
@@ -2869,7 +3054,7 @@ type GatewayMaintenance struct {
 
 func (x *GatewayMaintenance) Reset() {
 	*x = GatewayMaintenance{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[37]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2881,7 +3066,7 @@ func (x *GatewayMaintenance) String() string {
 func (*GatewayMaintenance) ProtoMessage() {}
 
 func (x *GatewayMaintenance) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[37]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2894,7 +3079,7 @@ func (x *GatewayMaintenance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayMaintenance.ProtoReflect.Descriptor instead.
 func (*GatewayMaintenance) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{37}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GatewayMaintenance) GetFrom() *timestamppb.Timestamp {
@@ -2930,7 +3115,7 @@ type DrainGatewayRequest struct {
 
 func (x *DrainGatewayRequest) Reset() {
 	*x = DrainGatewayRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[38]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2942,7 +3127,7 @@ func (x *DrainGatewayRequest) String() string {
 func (*DrainGatewayRequest) ProtoMessage() {}
 
 func (x *DrainGatewayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[38]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2955,7 +3140,7 @@ func (x *DrainGatewayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainGatewayRequest.ProtoReflect.Descriptor instead.
 func (*DrainGatewayRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{38}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *DrainGatewayRequest) GetGateway() string {
@@ -2988,7 +3173,7 @@ type DrainGatewayResponse struct {
 
 func (x *DrainGatewayResponse) Reset() {
 	*x = DrainGatewayResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[39]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3000,7 +3185,7 @@ func (x *DrainGatewayResponse) String() string {
 func (*DrainGatewayResponse) ProtoMessage() {}
 
 func (x *DrainGatewayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[39]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3013,7 +3198,7 @@ func (x *DrainGatewayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainGatewayResponse.ProtoReflect.Descriptor instead.
 func (*DrainGatewayResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{39}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DrainGatewayResponse) GetGateway() *Gateway {
@@ -3033,7 +3218,7 @@ type UndrainGatewayRequest struct {
 
 func (x *UndrainGatewayRequest) Reset() {
 	*x = UndrainGatewayRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[40]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3045,7 +3230,7 @@ func (x *UndrainGatewayRequest) String() string {
 func (*UndrainGatewayRequest) ProtoMessage() {}
 
 func (x *UndrainGatewayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[40]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3058,7 +3243,7 @@ func (x *UndrainGatewayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndrainGatewayRequest.ProtoReflect.Descriptor instead.
 func (*UndrainGatewayRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{40}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *UndrainGatewayRequest) GetGateway() string {
@@ -3084,7 +3269,7 @@ type UndrainGatewayResponse struct {
 
 func (x *UndrainGatewayResponse) Reset() {
 	*x = UndrainGatewayResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[41]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3096,7 +3281,7 @@ func (x *UndrainGatewayResponse) String() string {
 func (*UndrainGatewayResponse) ProtoMessage() {}
 
 func (x *UndrainGatewayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[41]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3109,7 +3294,7 @@ func (x *UndrainGatewayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndrainGatewayResponse.ProtoReflect.Descriptor instead.
 func (*UndrainGatewayResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{41}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *UndrainGatewayResponse) GetGateway() *Gateway {
@@ -3131,7 +3316,7 @@ type AnnounceMaintenanceRequest struct {
 
 func (x *AnnounceMaintenanceRequest) Reset() {
 	*x = AnnounceMaintenanceRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[42]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3143,7 +3328,7 @@ func (x *AnnounceMaintenanceRequest) String() string {
 func (*AnnounceMaintenanceRequest) ProtoMessage() {}
 
 func (x *AnnounceMaintenanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[42]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3156,7 +3341,7 @@ func (x *AnnounceMaintenanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnnounceMaintenanceRequest.ProtoReflect.Descriptor instead.
 func (*AnnounceMaintenanceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{42}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *AnnounceMaintenanceRequest) GetGateway() string {
@@ -3196,7 +3381,7 @@ type AnnounceMaintenanceResponse struct {
 
 func (x *AnnounceMaintenanceResponse) Reset() {
 	*x = AnnounceMaintenanceResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[43]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3208,7 +3393,7 @@ func (x *AnnounceMaintenanceResponse) String() string {
 func (*AnnounceMaintenanceResponse) ProtoMessage() {}
 
 func (x *AnnounceMaintenanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[43]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3221,7 +3406,7 @@ func (x *AnnounceMaintenanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnnounceMaintenanceResponse.ProtoReflect.Descriptor instead.
 func (*AnnounceMaintenanceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{43}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *AnnounceMaintenanceResponse) GetGateway() *Gateway {
@@ -3241,7 +3426,7 @@ type WithdrawMaintenanceRequest struct {
 
 func (x *WithdrawMaintenanceRequest) Reset() {
 	*x = WithdrawMaintenanceRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[44]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3253,7 +3438,7 @@ func (x *WithdrawMaintenanceRequest) String() string {
 func (*WithdrawMaintenanceRequest) ProtoMessage() {}
 
 func (x *WithdrawMaintenanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[44]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3266,7 +3451,7 @@ func (x *WithdrawMaintenanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawMaintenanceRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawMaintenanceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{44}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *WithdrawMaintenanceRequest) GetGateway() string {
@@ -3292,7 +3477,7 @@ type WithdrawMaintenanceResponse struct {
 
 func (x *WithdrawMaintenanceResponse) Reset() {
 	*x = WithdrawMaintenanceResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[45]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3304,7 +3489,7 @@ func (x *WithdrawMaintenanceResponse) String() string {
 func (*WithdrawMaintenanceResponse) ProtoMessage() {}
 
 func (x *WithdrawMaintenanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[45]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3317,7 +3502,7 @@ func (x *WithdrawMaintenanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawMaintenanceResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawMaintenanceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{45}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *WithdrawMaintenanceResponse) GetGateway() *Gateway {
@@ -3331,7 +3516,21 @@ var File_heimdraht_v1_admin_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x18heimdraht/v1/admin.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\"\x97\x02\n" +
+	"\x18heimdraht/v1/admin.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\x1a\x1bheimdraht/v1/capacity.proto\"0\n" +
+	"\x16CountConditionsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"\x86\x01\n" +
+	"\x17CountConditionsResponse\x12-\n" +
+	"\adevices\x18\x01 \x01(\v2\x13.heimdraht.v1.CountR\adevices\x12<\n" +
+	"\n" +
+	"conditions\x18\x02 \x03(\v2\x1c.heimdraht.v1.ConditionCountR\n" +
+	"conditions\"\xec\x01\n" +
+	"\x0eConditionCount\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06demand\x18\x02 \x01(\tR\x06demand\x12%\n" +
+	"\x03met\x18\x03 \x01(\v2\x13.heimdraht.v1.CountR\x03met\x12)\n" +
+	"\x05unmet\x18\x04 \x01(\v2\x13.heimdraht.v1.CountR\x05unmet\x12-\n" +
+	"\aunknown\x18\x05 \x01(\v2\x13.heimdraht.v1.CountR\aunknown\x12-\n" +
+	"\aunasked\x18\x06 \x01(\v2\x13.heimdraht.v1.CountR\aunasked\"\x97\x02\n" +
 	"\vDeclaration\x12D\n" +
 	"\vdirectories\x18\x01 \x03(\v2\".heimdraht.v1.DirectoryDeclarationR\vdirectories\x129\n" +
 	"\atenants\x18\x02 \x03(\v2\x1f.heimdraht.v1.TenantDeclarationR\atenants\x12I\n" +
@@ -3601,7 +3800,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\agateway\x18\x01 \x01(\tR\agateway\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"N\n" +
 	"\x1bWithdrawMaintenanceResponse\x12/\n" +
-	"\agateway\x18\x01 \x01(\v2\x15.heimdraht.v1.GatewayR\agateway2\xcd\a\n" +
+	"\agateway\x18\x01 \x01(\v2\x15.heimdraht.v1.GatewayR\agateway2\xb5\b\n" +
 	"\fAdminService\x12E\n" +
 	"\x04Diff\x12\x19.heimdraht.v1.DiffRequest\x1a\x1a.heimdraht.v1.DiffResponse\"\x06\xea\xdd\x19\x02\a\b\x12H\n" +
 	"\x05Apply\x12\x1a.heimdraht.v1.ApplyRequest\x1a\x1b.heimdraht.v1.ApplyResponse\"\x06\xea\xdd\x19\x02\a\b\x12n\n" +
@@ -3613,7 +3812,8 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x13WithdrawMaintenance\x12(.heimdraht.v1.WithdrawMaintenanceRequest\x1a).heimdraht.v1.WithdrawMaintenanceResponse\"\x05\xea\xdd\x19\x01\b\x12]\n" +
 	"\fSwitchCrisis\x12!.heimdraht.v1.SwitchCrisisRequest\x1a\".heimdraht.v1.SwitchCrisisResponse\"\x06\xea\xdd\x19\x02\a\b\x12W\n" +
 	"\n" +
-	"ListCrises\x12\x1f.heimdraht.v1.ListCrisesRequest\x1a .heimdraht.v1.ListCrisesResponse\"\x06\xea\xdd\x19\x02\a\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
+	"ListCrises\x12\x1f.heimdraht.v1.ListCrisesRequest\x1a .heimdraht.v1.ListCrisesResponse\"\x06\xea\xdd\x19\x02\a\b\x12f\n" +
+	"\x0fCountConditions\x12$.heimdraht.v1.CountConditionsRequest\x1a%.heimdraht.v1.CountConditionsResponse\"\x06\xea\xdd\x19\x02\a\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
 var (
 	file_heimdraht_v1_admin_proto_rawDescOnce sync.Once
@@ -3627,130 +3827,142 @@ func file_heimdraht_v1_admin_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_admin_proto_rawDescData
 }
 
-var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_heimdraht_v1_admin_proto_goTypes = []any{
-	(*Declaration)(nil),                 // 0: heimdraht.v1.Declaration
-	(*DirectoryDeclaration)(nil),        // 1: heimdraht.v1.DirectoryDeclaration
-	(*TenantDeclaration)(nil),           // 2: heimdraht.v1.TenantDeclaration
-	(*CrisisPlan)(nil),                  // 3: heimdraht.v1.CrisisPlan
-	(*Crisis)(nil),                      // 4: heimdraht.v1.Crisis
-	(*SwitchCrisisRequest)(nil),         // 5: heimdraht.v1.SwitchCrisisRequest
-	(*SwitchCrisisResponse)(nil),        // 6: heimdraht.v1.SwitchCrisisResponse
-	(*ListCrisesRequest)(nil),           // 7: heimdraht.v1.ListCrisesRequest
-	(*ListCrisesResponse)(nil),          // 8: heimdraht.v1.ListCrisesResponse
-	(*PriorityGroups)(nil),              // 9: heimdraht.v1.PriorityGroups
-	(*ProductDeclaration)(nil),          // 10: heimdraht.v1.ProductDeclaration
-	(*WorksAgreement)(nil),              // 11: heimdraht.v1.WorksAgreement
-	(*HouseRulesDeclaration)(nil),       // 12: heimdraht.v1.HouseRulesDeclaration
-	(*Roles)(nil),                       // 13: heimdraht.v1.Roles
-	(*ProviderRoles)(nil),               // 14: heimdraht.v1.ProviderRoles
-	(*Policy)(nil),                      // 15: heimdraht.v1.Policy
-	(*ConditionPolicy)(nil),             // 16: heimdraht.v1.ConditionPolicy
-	(*IdlePolicy)(nil),                  // 17: heimdraht.v1.IdlePolicy
-	(*SecondFactorPolicy)(nil),          // 18: heimdraht.v1.SecondFactorPolicy
-	(*AccessTime)(nil),                  // 19: heimdraht.v1.AccessTime
-	(*NetworkGrant)(nil),                // 20: heimdraht.v1.NetworkGrant
-	(*LicencePoolDeclaration)(nil),      // 21: heimdraht.v1.LicencePoolDeclaration
-	(*ContractDeclaration)(nil),         // 22: heimdraht.v1.ContractDeclaration
-	(*Reserve)(nil),                     // 23: heimdraht.v1.Reserve
-	(*PoolShare)(nil),                   // 24: heimdraht.v1.PoolShare
-	(*GatewayDeclaration)(nil),          // 25: heimdraht.v1.GatewayDeclaration
-	(*DiffRequest)(nil),                 // 26: heimdraht.v1.DiffRequest
-	(*DiffResponse)(nil),                // 27: heimdraht.v1.DiffResponse
-	(*Difference)(nil),                  // 28: heimdraht.v1.Difference
-	(*ApplyRequest)(nil),                // 29: heimdraht.v1.ApplyRequest
-	(*ApplyResponse)(nil),               // 30: heimdraht.v1.ApplyResponse
-	(*CreateGatewayTokenRequest)(nil),   // 31: heimdraht.v1.CreateGatewayTokenRequest
-	(*CreateGatewayTokenResponse)(nil),  // 32: heimdraht.v1.CreateGatewayTokenResponse
-	(*ListGatewaysRequest)(nil),         // 33: heimdraht.v1.ListGatewaysRequest
-	(*ListGatewaysResponse)(nil),        // 34: heimdraht.v1.ListGatewaysResponse
-	(*Gateway)(nil),                     // 35: heimdraht.v1.Gateway
-	(*GatewayDrain)(nil),                // 36: heimdraht.v1.GatewayDrain
-	(*GatewayMaintenance)(nil),          // 37: heimdraht.v1.GatewayMaintenance
-	(*DrainGatewayRequest)(nil),         // 38: heimdraht.v1.DrainGatewayRequest
-	(*DrainGatewayResponse)(nil),        // 39: heimdraht.v1.DrainGatewayResponse
-	(*UndrainGatewayRequest)(nil),       // 40: heimdraht.v1.UndrainGatewayRequest
-	(*UndrainGatewayResponse)(nil),      // 41: heimdraht.v1.UndrainGatewayResponse
-	(*AnnounceMaintenanceRequest)(nil),  // 42: heimdraht.v1.AnnounceMaintenanceRequest
-	(*AnnounceMaintenanceResponse)(nil), // 43: heimdraht.v1.AnnounceMaintenanceResponse
-	(*WithdrawMaintenanceRequest)(nil),  // 44: heimdraht.v1.WithdrawMaintenanceRequest
-	(*WithdrawMaintenanceResponse)(nil), // 45: heimdraht.v1.WithdrawMaintenanceResponse
-	nil,                                 // 46: heimdraht.v1.ConditionPolicy.DemandsEntry
-	nil,                                 // 47: heimdraht.v1.ConditionPolicy.SupportedUntilEntry
-	(*timestamppb.Timestamp)(nil),       // 48: google.protobuf.Timestamp
+	(*CountConditionsRequest)(nil),      // 0: heimdraht.v1.CountConditionsRequest
+	(*CountConditionsResponse)(nil),     // 1: heimdraht.v1.CountConditionsResponse
+	(*ConditionCount)(nil),              // 2: heimdraht.v1.ConditionCount
+	(*Declaration)(nil),                 // 3: heimdraht.v1.Declaration
+	(*DirectoryDeclaration)(nil),        // 4: heimdraht.v1.DirectoryDeclaration
+	(*TenantDeclaration)(nil),           // 5: heimdraht.v1.TenantDeclaration
+	(*CrisisPlan)(nil),                  // 6: heimdraht.v1.CrisisPlan
+	(*Crisis)(nil),                      // 7: heimdraht.v1.Crisis
+	(*SwitchCrisisRequest)(nil),         // 8: heimdraht.v1.SwitchCrisisRequest
+	(*SwitchCrisisResponse)(nil),        // 9: heimdraht.v1.SwitchCrisisResponse
+	(*ListCrisesRequest)(nil),           // 10: heimdraht.v1.ListCrisesRequest
+	(*ListCrisesResponse)(nil),          // 11: heimdraht.v1.ListCrisesResponse
+	(*PriorityGroups)(nil),              // 12: heimdraht.v1.PriorityGroups
+	(*ProductDeclaration)(nil),          // 13: heimdraht.v1.ProductDeclaration
+	(*WorksAgreement)(nil),              // 14: heimdraht.v1.WorksAgreement
+	(*HouseRulesDeclaration)(nil),       // 15: heimdraht.v1.HouseRulesDeclaration
+	(*Roles)(nil),                       // 16: heimdraht.v1.Roles
+	(*ProviderRoles)(nil),               // 17: heimdraht.v1.ProviderRoles
+	(*Policy)(nil),                      // 18: heimdraht.v1.Policy
+	(*ConditionPolicy)(nil),             // 19: heimdraht.v1.ConditionPolicy
+	(*IdlePolicy)(nil),                  // 20: heimdraht.v1.IdlePolicy
+	(*SecondFactorPolicy)(nil),          // 21: heimdraht.v1.SecondFactorPolicy
+	(*AccessTime)(nil),                  // 22: heimdraht.v1.AccessTime
+	(*NetworkGrant)(nil),                // 23: heimdraht.v1.NetworkGrant
+	(*LicencePoolDeclaration)(nil),      // 24: heimdraht.v1.LicencePoolDeclaration
+	(*ContractDeclaration)(nil),         // 25: heimdraht.v1.ContractDeclaration
+	(*Reserve)(nil),                     // 26: heimdraht.v1.Reserve
+	(*PoolShare)(nil),                   // 27: heimdraht.v1.PoolShare
+	(*GatewayDeclaration)(nil),          // 28: heimdraht.v1.GatewayDeclaration
+	(*DiffRequest)(nil),                 // 29: heimdraht.v1.DiffRequest
+	(*DiffResponse)(nil),                // 30: heimdraht.v1.DiffResponse
+	(*Difference)(nil),                  // 31: heimdraht.v1.Difference
+	(*ApplyRequest)(nil),                // 32: heimdraht.v1.ApplyRequest
+	(*ApplyResponse)(nil),               // 33: heimdraht.v1.ApplyResponse
+	(*CreateGatewayTokenRequest)(nil),   // 34: heimdraht.v1.CreateGatewayTokenRequest
+	(*CreateGatewayTokenResponse)(nil),  // 35: heimdraht.v1.CreateGatewayTokenResponse
+	(*ListGatewaysRequest)(nil),         // 36: heimdraht.v1.ListGatewaysRequest
+	(*ListGatewaysResponse)(nil),        // 37: heimdraht.v1.ListGatewaysResponse
+	(*Gateway)(nil),                     // 38: heimdraht.v1.Gateway
+	(*GatewayDrain)(nil),                // 39: heimdraht.v1.GatewayDrain
+	(*GatewayMaintenance)(nil),          // 40: heimdraht.v1.GatewayMaintenance
+	(*DrainGatewayRequest)(nil),         // 41: heimdraht.v1.DrainGatewayRequest
+	(*DrainGatewayResponse)(nil),        // 42: heimdraht.v1.DrainGatewayResponse
+	(*UndrainGatewayRequest)(nil),       // 43: heimdraht.v1.UndrainGatewayRequest
+	(*UndrainGatewayResponse)(nil),      // 44: heimdraht.v1.UndrainGatewayResponse
+	(*AnnounceMaintenanceRequest)(nil),  // 45: heimdraht.v1.AnnounceMaintenanceRequest
+	(*AnnounceMaintenanceResponse)(nil), // 46: heimdraht.v1.AnnounceMaintenanceResponse
+	(*WithdrawMaintenanceRequest)(nil),  // 47: heimdraht.v1.WithdrawMaintenanceRequest
+	(*WithdrawMaintenanceResponse)(nil), // 48: heimdraht.v1.WithdrawMaintenanceResponse
+	nil,                                 // 49: heimdraht.v1.ConditionPolicy.DemandsEntry
+	nil,                                 // 50: heimdraht.v1.ConditionPolicy.SupportedUntilEntry
+	(*Count)(nil),                       // 51: heimdraht.v1.Count
+	(*timestamppb.Timestamp)(nil),       // 52: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_admin_proto_depIdxs = []int32{
-	1,  // 0: heimdraht.v1.Declaration.directories:type_name -> heimdraht.v1.DirectoryDeclaration
-	2,  // 1: heimdraht.v1.Declaration.tenants:type_name -> heimdraht.v1.TenantDeclaration
-	21, // 2: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
-	25, // 3: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
-	13, // 4: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
-	15, // 5: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
-	20, // 6: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
-	14, // 7: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
-	12, // 8: heimdraht.v1.TenantDeclaration.house_rules:type_name -> heimdraht.v1.HouseRulesDeclaration
-	9,  // 9: heimdraht.v1.TenantDeclaration.priority:type_name -> heimdraht.v1.PriorityGroups
-	10, // 10: heimdraht.v1.TenantDeclaration.products:type_name -> heimdraht.v1.ProductDeclaration
-	11, // 11: heimdraht.v1.TenantDeclaration.works_agreement:type_name -> heimdraht.v1.WorksAgreement
-	3,  // 12: heimdraht.v1.TenantDeclaration.crisis:type_name -> heimdraht.v1.CrisisPlan
-	3,  // 13: heimdraht.v1.Crisis.plan:type_name -> heimdraht.v1.CrisisPlan
-	48, // 14: heimdraht.v1.Crisis.since:type_name -> google.protobuf.Timestamp
-	4,  // 15: heimdraht.v1.SwitchCrisisResponse.crisis:type_name -> heimdraht.v1.Crisis
-	4,  // 16: heimdraht.v1.ListCrisesResponse.crises:type_name -> heimdraht.v1.Crisis
-	18, // 17: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
-	19, // 18: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
-	17, // 19: heimdraht.v1.Policy.idle:type_name -> heimdraht.v1.IdlePolicy
-	16, // 20: heimdraht.v1.Policy.conditions:type_name -> heimdraht.v1.ConditionPolicy
-	46, // 21: heimdraht.v1.ConditionPolicy.demands:type_name -> heimdraht.v1.ConditionPolicy.DemandsEntry
-	47, // 22: heimdraht.v1.ConditionPolicy.supported_until:type_name -> heimdraht.v1.ConditionPolicy.SupportedUntilEntry
-	24, // 23: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
-	22, // 24: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
-	23, // 25: heimdraht.v1.LicencePoolDeclaration.reserved:type_name -> heimdraht.v1.Reserve
-	0,  // 26: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
-	28, // 27: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
-	0,  // 28: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
-	28, // 29: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
-	48, // 30: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	35, // 31: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
-	48, // 32: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
-	48, // 33: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
-	36, // 34: heimdraht.v1.Gateway.drain:type_name -> heimdraht.v1.GatewayDrain
-	37, // 35: heimdraht.v1.Gateway.maintenance:type_name -> heimdraht.v1.GatewayMaintenance
-	48, // 36: heimdraht.v1.GatewayDrain.since:type_name -> google.protobuf.Timestamp
-	48, // 37: heimdraht.v1.GatewayDrain.deadline:type_name -> google.protobuf.Timestamp
-	48, // 38: heimdraht.v1.GatewayMaintenance.from:type_name -> google.protobuf.Timestamp
-	48, // 39: heimdraht.v1.GatewayMaintenance.until:type_name -> google.protobuf.Timestamp
-	35, // 40: heimdraht.v1.DrainGatewayResponse.gateway:type_name -> heimdraht.v1.Gateway
-	35, // 41: heimdraht.v1.UndrainGatewayResponse.gateway:type_name -> heimdraht.v1.Gateway
-	48, // 42: heimdraht.v1.AnnounceMaintenanceRequest.from:type_name -> google.protobuf.Timestamp
-	48, // 43: heimdraht.v1.AnnounceMaintenanceRequest.until:type_name -> google.protobuf.Timestamp
-	35, // 44: heimdraht.v1.AnnounceMaintenanceResponse.gateway:type_name -> heimdraht.v1.Gateway
-	35, // 45: heimdraht.v1.WithdrawMaintenanceResponse.gateway:type_name -> heimdraht.v1.Gateway
-	26, // 46: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
-	29, // 47: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
-	31, // 48: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
-	33, // 49: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
-	38, // 50: heimdraht.v1.AdminService.DrainGateway:input_type -> heimdraht.v1.DrainGatewayRequest
-	40, // 51: heimdraht.v1.AdminService.UndrainGateway:input_type -> heimdraht.v1.UndrainGatewayRequest
-	42, // 52: heimdraht.v1.AdminService.AnnounceMaintenance:input_type -> heimdraht.v1.AnnounceMaintenanceRequest
-	44, // 53: heimdraht.v1.AdminService.WithdrawMaintenance:input_type -> heimdraht.v1.WithdrawMaintenanceRequest
-	5,  // 54: heimdraht.v1.AdminService.SwitchCrisis:input_type -> heimdraht.v1.SwitchCrisisRequest
-	7,  // 55: heimdraht.v1.AdminService.ListCrises:input_type -> heimdraht.v1.ListCrisesRequest
-	27, // 56: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
-	30, // 57: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
-	32, // 58: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
-	34, // 59: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
-	39, // 60: heimdraht.v1.AdminService.DrainGateway:output_type -> heimdraht.v1.DrainGatewayResponse
-	41, // 61: heimdraht.v1.AdminService.UndrainGateway:output_type -> heimdraht.v1.UndrainGatewayResponse
-	43, // 62: heimdraht.v1.AdminService.AnnounceMaintenance:output_type -> heimdraht.v1.AnnounceMaintenanceResponse
-	45, // 63: heimdraht.v1.AdminService.WithdrawMaintenance:output_type -> heimdraht.v1.WithdrawMaintenanceResponse
-	6,  // 64: heimdraht.v1.AdminService.SwitchCrisis:output_type -> heimdraht.v1.SwitchCrisisResponse
-	8,  // 65: heimdraht.v1.AdminService.ListCrises:output_type -> heimdraht.v1.ListCrisesResponse
-	56, // [56:66] is the sub-list for method output_type
-	46, // [46:56] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	51, // 0: heimdraht.v1.CountConditionsResponse.devices:type_name -> heimdraht.v1.Count
+	2,  // 1: heimdraht.v1.CountConditionsResponse.conditions:type_name -> heimdraht.v1.ConditionCount
+	51, // 2: heimdraht.v1.ConditionCount.met:type_name -> heimdraht.v1.Count
+	51, // 3: heimdraht.v1.ConditionCount.unmet:type_name -> heimdraht.v1.Count
+	51, // 4: heimdraht.v1.ConditionCount.unknown:type_name -> heimdraht.v1.Count
+	51, // 5: heimdraht.v1.ConditionCount.unasked:type_name -> heimdraht.v1.Count
+	4,  // 6: heimdraht.v1.Declaration.directories:type_name -> heimdraht.v1.DirectoryDeclaration
+	5,  // 7: heimdraht.v1.Declaration.tenants:type_name -> heimdraht.v1.TenantDeclaration
+	24, // 8: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
+	28, // 9: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
+	16, // 10: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
+	18, // 11: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
+	23, // 12: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
+	17, // 13: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
+	15, // 14: heimdraht.v1.TenantDeclaration.house_rules:type_name -> heimdraht.v1.HouseRulesDeclaration
+	12, // 15: heimdraht.v1.TenantDeclaration.priority:type_name -> heimdraht.v1.PriorityGroups
+	13, // 16: heimdraht.v1.TenantDeclaration.products:type_name -> heimdraht.v1.ProductDeclaration
+	14, // 17: heimdraht.v1.TenantDeclaration.works_agreement:type_name -> heimdraht.v1.WorksAgreement
+	6,  // 18: heimdraht.v1.TenantDeclaration.crisis:type_name -> heimdraht.v1.CrisisPlan
+	6,  // 19: heimdraht.v1.Crisis.plan:type_name -> heimdraht.v1.CrisisPlan
+	52, // 20: heimdraht.v1.Crisis.since:type_name -> google.protobuf.Timestamp
+	7,  // 21: heimdraht.v1.SwitchCrisisResponse.crisis:type_name -> heimdraht.v1.Crisis
+	7,  // 22: heimdraht.v1.ListCrisesResponse.crises:type_name -> heimdraht.v1.Crisis
+	21, // 23: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
+	22, // 24: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
+	20, // 25: heimdraht.v1.Policy.idle:type_name -> heimdraht.v1.IdlePolicy
+	19, // 26: heimdraht.v1.Policy.conditions:type_name -> heimdraht.v1.ConditionPolicy
+	49, // 27: heimdraht.v1.ConditionPolicy.demands:type_name -> heimdraht.v1.ConditionPolicy.DemandsEntry
+	50, // 28: heimdraht.v1.ConditionPolicy.supported_until:type_name -> heimdraht.v1.ConditionPolicy.SupportedUntilEntry
+	27, // 29: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
+	25, // 30: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
+	26, // 31: heimdraht.v1.LicencePoolDeclaration.reserved:type_name -> heimdraht.v1.Reserve
+	3,  // 32: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
+	31, // 33: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
+	3,  // 34: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
+	31, // 35: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
+	52, // 36: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	38, // 37: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
+	52, // 38: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
+	52, // 39: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
+	39, // 40: heimdraht.v1.Gateway.drain:type_name -> heimdraht.v1.GatewayDrain
+	40, // 41: heimdraht.v1.Gateway.maintenance:type_name -> heimdraht.v1.GatewayMaintenance
+	52, // 42: heimdraht.v1.GatewayDrain.since:type_name -> google.protobuf.Timestamp
+	52, // 43: heimdraht.v1.GatewayDrain.deadline:type_name -> google.protobuf.Timestamp
+	52, // 44: heimdraht.v1.GatewayMaintenance.from:type_name -> google.protobuf.Timestamp
+	52, // 45: heimdraht.v1.GatewayMaintenance.until:type_name -> google.protobuf.Timestamp
+	38, // 46: heimdraht.v1.DrainGatewayResponse.gateway:type_name -> heimdraht.v1.Gateway
+	38, // 47: heimdraht.v1.UndrainGatewayResponse.gateway:type_name -> heimdraht.v1.Gateway
+	52, // 48: heimdraht.v1.AnnounceMaintenanceRequest.from:type_name -> google.protobuf.Timestamp
+	52, // 49: heimdraht.v1.AnnounceMaintenanceRequest.until:type_name -> google.protobuf.Timestamp
+	38, // 50: heimdraht.v1.AnnounceMaintenanceResponse.gateway:type_name -> heimdraht.v1.Gateway
+	38, // 51: heimdraht.v1.WithdrawMaintenanceResponse.gateway:type_name -> heimdraht.v1.Gateway
+	29, // 52: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
+	32, // 53: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
+	34, // 54: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
+	36, // 55: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
+	41, // 56: heimdraht.v1.AdminService.DrainGateway:input_type -> heimdraht.v1.DrainGatewayRequest
+	43, // 57: heimdraht.v1.AdminService.UndrainGateway:input_type -> heimdraht.v1.UndrainGatewayRequest
+	45, // 58: heimdraht.v1.AdminService.AnnounceMaintenance:input_type -> heimdraht.v1.AnnounceMaintenanceRequest
+	47, // 59: heimdraht.v1.AdminService.WithdrawMaintenance:input_type -> heimdraht.v1.WithdrawMaintenanceRequest
+	8,  // 60: heimdraht.v1.AdminService.SwitchCrisis:input_type -> heimdraht.v1.SwitchCrisisRequest
+	10, // 61: heimdraht.v1.AdminService.ListCrises:input_type -> heimdraht.v1.ListCrisesRequest
+	0,  // 62: heimdraht.v1.AdminService.CountConditions:input_type -> heimdraht.v1.CountConditionsRequest
+	30, // 63: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
+	33, // 64: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
+	35, // 65: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
+	37, // 66: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
+	42, // 67: heimdraht.v1.AdminService.DrainGateway:output_type -> heimdraht.v1.DrainGatewayResponse
+	44, // 68: heimdraht.v1.AdminService.UndrainGateway:output_type -> heimdraht.v1.UndrainGatewayResponse
+	46, // 69: heimdraht.v1.AdminService.AnnounceMaintenance:output_type -> heimdraht.v1.AnnounceMaintenanceResponse
+	48, // 70: heimdraht.v1.AdminService.WithdrawMaintenance:output_type -> heimdraht.v1.WithdrawMaintenanceResponse
+	9,  // 71: heimdraht.v1.AdminService.SwitchCrisis:output_type -> heimdraht.v1.SwitchCrisisResponse
+	11, // 72: heimdraht.v1.AdminService.ListCrises:output_type -> heimdraht.v1.ListCrisesResponse
+	1,  // 73: heimdraht.v1.AdminService.CountConditions:output_type -> heimdraht.v1.CountConditionsResponse
+	63, // [63:74] is the sub-list for method output_type
+	52, // [52:63] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_admin_proto_init() }
@@ -3759,15 +3971,16 @@ func file_heimdraht_v1_admin_proto_init() {
 		return
 	}
 	file_heimdraht_v1_access_proto_init()
-	file_heimdraht_v1_admin_proto_msgTypes[15].OneofWrappers = []any{}
-	file_heimdraht_v1_admin_proto_msgTypes[17].OneofWrappers = []any{}
+	file_heimdraht_v1_capacity_proto_init()
+	file_heimdraht_v1_admin_proto_msgTypes[18].OneofWrappers = []any{}
+	file_heimdraht_v1_admin_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_admin_proto_rawDesc), len(file_heimdraht_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   48,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -29,6 +29,7 @@ const (
 	AdminService_WithdrawMaintenance_FullMethodName = "/heimdraht.v1.AdminService/WithdrawMaintenance"
 	AdminService_SwitchCrisis_FullMethodName        = "/heimdraht.v1.AdminService/SwitchCrisis"
 	AdminService_ListCrises_FullMethodName          = "/heimdraht.v1.AdminService/ListCrises"
+	AdminService_CountConditions_FullMethodName     = "/heimdraht.v1.AdminService/CountConditions"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -68,6 +69,9 @@ type AdminServiceClient interface {
 	SwitchCrisis(ctx context.Context, in *SwitchCrisisRequest, opts ...grpc.CallOption) (*SwitchCrisisResponse, error)
 	// ListCrises lists the crisis modes that are prepared, or on.
 	ListCrises(ctx context.Context, in *ListCrisesRequest, opts ...grpc.CallOption) (*ListCrisesResponse, error)
+	// CountConditions tells how many of a tenant's laptops meet what it asks of
+	// laptops, as they said last; small numbers are withheld.
+	CountConditions(ctx context.Context, in *CountConditionsRequest, opts ...grpc.CallOption) (*CountConditionsResponse, error)
 }
 
 type adminServiceClient struct {
@@ -178,6 +182,16 @@ func (c *adminServiceClient) ListCrises(ctx context.Context, in *ListCrisesReque
 	return out, nil
 }
 
+func (c *adminServiceClient) CountConditions(ctx context.Context, in *CountConditionsRequest, opts ...grpc.CallOption) (*CountConditionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CountConditionsResponse)
+	err := c.cc.Invoke(ctx, AdminService_CountConditions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -215,6 +229,9 @@ type AdminServiceServer interface {
 	SwitchCrisis(context.Context, *SwitchCrisisRequest) (*SwitchCrisisResponse, error)
 	// ListCrises lists the crisis modes that are prepared, or on.
 	ListCrises(context.Context, *ListCrisesRequest) (*ListCrisesResponse, error)
+	// CountConditions tells how many of a tenant's laptops meet what it asks of
+	// laptops, as they said last; small numbers are withheld.
+	CountConditions(context.Context, *CountConditionsRequest) (*CountConditionsResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -254,6 +271,9 @@ func (UnimplementedAdminServiceServer) SwitchCrisis(context.Context, *SwitchCris
 }
 func (UnimplementedAdminServiceServer) ListCrises(context.Context, *ListCrisesRequest) (*ListCrisesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListCrises not implemented")
+}
+func (UnimplementedAdminServiceServer) CountConditions(context.Context, *CountConditionsRequest) (*CountConditionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CountConditions not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -456,6 +476,24 @@ func _AdminService_ListCrises_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_CountConditions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CountConditionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).CountConditions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_CountConditions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).CountConditions(ctx, req.(*CountConditionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -502,6 +540,10 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListCrises",
 			Handler:    _AdminService_ListCrises_Handler,
+		},
+		{
+			MethodName: "CountConditions",
+			Handler:    _AdminService_CountConditions_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
