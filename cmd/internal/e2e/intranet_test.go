@@ -33,7 +33,7 @@ const (
 )
 
 // serve starts the services. The addresses must be up.
-func (i *intranet) serve(t *testing.T) {
+func (i *intranet) serve(t testing.TB) {
 	t.Helper()
 	i.seen = map[netip.Addr]time.Time{}
 	page := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -34,7 +34,7 @@ type status struct {
 }
 
 // status asks the agent; it is quiet, because it is polled.
-func (l *laptop) status(t *testing.T) (status, error) {
+func (l *laptop) status(t testing.TB) (status, error) {
 	t.Helper()
 	var s status
 	out, err := l.command(t.Context(), "heimdraht-agent", "status", "-o", "json").Output()
@@ -48,7 +48,7 @@ func (l *laptop) status(t *testing.T) (status, error) {
 }
 
 // is waits until the agent says that it is in a state and returns what it said.
-func (l *laptop) is(t *testing.T, state string) status {
+func (l *laptop) is(t testing.TB, state string) status {
 	t.Helper()
 	var s status
 	eventually(t, patience, l.name+" is "+state, func() (err error) {
@@ -61,7 +61,7 @@ func (l *laptop) is(t *testing.T, state string) status {
 }
 
 // address returns the inside address of a family.
-func (s status) address(t *testing.T, v4 bool) netip.Addr {
+func (s status) address(t testing.TB, v4 bool) netip.Addr {
 	t.Helper()
 	for _, a := range s.Addresses {
 		if a.Is4() == v4 {
@@ -73,7 +73,7 @@ func (s status) address(t *testing.T, v4 bool) netip.Addr {
 }
 
 // startAgent begins the daemon.
-func (l *laptop) startAgent(t *testing.T) {
+func (l *laptop) startAgent(t testing.TB) {
 	t.Helper()
 	l.agent = l.start(t, "heimdraht-agent", "run")
 	eventually(t, patience, "the agent of "+l.name+" answers", func() error {
@@ -83,14 +83,14 @@ func (l *laptop) startAgent(t *testing.T) {
 }
 
 // enrol types login and password as a person does, the password from a file.
-func (l *laptop) enrol(t *testing.T, address, login, password string) result {
+func (l *laptop) enrol(t testing.TB, address, login, password string) result {
 	t.Helper()
 	l.write(t, "/run/password", password+"\n", 0o600)
 	return l.try(t, "", "heimdraht-agent", "enrol", address, "--tenant", "stadt", "--login", login, "--password-file", "/run/password")
 }
 
 // comeIn enrols the laptop's own person and connects.
-func (l *laptop) comeIn(t *testing.T, address string) status {
+func (l *laptop) comeIn(t testing.TB, address string) status {
 	t.Helper()
 	login, password := slapdtest.Person(l.person)
 	if r := l.enrol(t, address, login, password); r.code != 0 {
@@ -101,7 +101,7 @@ func (l *laptop) comeIn(t *testing.T, address string) status {
 }
 
 // network is all that a tunnel could leave behind.
-func (l *laptop) network(t *testing.T) string {
+func (l *laptop) network(t testing.TB) string {
 	t.Helper()
 	return strings.Join([]string{
 		l.ip(t, "-brief", "link"), l.ip(t, "-brief", "address"), l.ip(t, "rule"), l.ip(t, "-6", "rule"),

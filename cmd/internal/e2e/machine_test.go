@@ -26,10 +26,10 @@ type machine struct {
 	home   string
 	pid    int
 	holder *exec.Cmd
-	t      *testing.T
+	t      testing.TB
 }
 
-func newMachine(t *testing.T, name string) *machine {
+func newMachine(t testing.TB, name string) *machine {
 	t.Helper()
 	return makeMachine(t, name, unix.CLONE_NEWNET)
 }
@@ -37,12 +37,12 @@ func newMachine(t *testing.T, name string) *machine {
 // newServer makes a machine in the stage's own network. There it reaches slapd,
 // which a test starts on the loopback interface; two at a time would get into
 // each other's way.
-func newServer(t *testing.T, name string) *machine {
+func newServer(t testing.TB, name string) *machine {
 	t.Helper()
 	return makeMachine(t, name, 0)
 }
 
-func makeMachine(t *testing.T, name string, network uintptr) *machine {
+func makeMachine(t testing.TB, name string, network uintptr) *machine {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -102,7 +102,7 @@ func (r result) String() string {
 }
 
 // try runs a command to its end, with input, and returns how it went.
-func (m *machine) try(t *testing.T, input string, args ...string) result {
+func (m *machine) try(t testing.TB, input string, args ...string) result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -120,12 +120,12 @@ func (m *machine) try(t *testing.T, input string, args ...string) result {
 }
 
 // run is try for commands that must succeed; it returns the standard output.
-func (m *machine) run(t *testing.T, args ...string) string {
+func (m *machine) run(t testing.TB, args ...string) string {
 	t.Helper()
 	return m.runWith(t, "", args...)
 }
 
-func (m *machine) runWith(t *testing.T, input string, args ...string) string {
+func (m *machine) runWith(t testing.TB, input string, args ...string) string {
 	t.Helper()
 	r := m.try(t, input, args...)
 	if r.code != 0 {
@@ -135,7 +135,7 @@ func (m *machine) runWith(t *testing.T, input string, args ...string) string {
 }
 
 // ip runs the program of that name, quietly: there are many.
-func (m *machine) ip(t *testing.T, args ...string) string {
+func (m *machine) ip(t testing.TB, args ...string) string {
 	t.Helper()
 	out, err := m.command(t.Context(), append([]string{"ip"}, args...)...).CombinedOutput()
 	if err != nil {
@@ -147,7 +147,7 @@ func (m *machine) ip(t *testing.T, args ...string) string {
 // path is where a file of the machine is seen from outside.
 func (m *machine) path(name string) string { return fmt.Sprintf("/proc/%d/root%s", m.pid, name) }
 
-func (m *machine) write(t *testing.T, name, content string, mode os.FileMode) {
+func (m *machine) write(t testing.TB, name, content string, mode os.FileMode) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(m.path(name)), 0o755); err != nil {
 		t.Fatal(err)
@@ -157,7 +157,7 @@ func (m *machine) write(t *testing.T, name, content string, mode os.FileMode) {
 	}
 }
 
-func (m *machine) read(t *testing.T, name string) string {
+func (m *machine) read(t testing.TB, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(m.path(name))
 	if err != nil {
@@ -201,7 +201,7 @@ func (m *machine) dial(ctx context.Context, network, address string) (c net.Conn
 	return c, err
 }
 
-func (m *machine) listen(t *testing.T, network, address string) net.Listener {
+func (m *machine) listen(t testing.TB, network, address string) net.Listener {
 	t.Helper()
 	var l net.Listener
 	if err := m.inside(func() (err error) {
@@ -215,7 +215,7 @@ func (m *machine) listen(t *testing.T, network, address string) net.Listener {
 	return l
 }
 
-func (m *machine) listenPacket(t *testing.T, network, address string) net.PacketConn {
+func (m *machine) listenPacket(t testing.TB, network, address string) net.PacketConn {
 	t.Helper()
 	var p net.PacketConn
 	if err := m.inside(func() (err error) {
@@ -239,7 +239,7 @@ type process struct {
 
 // start runs a program in the background. If the test fails, what it said is
 // shown.
-func (m *machine) start(t *testing.T, args ...string) *process {
+func (m *machine) start(t testing.TB, args ...string) *process {
 	t.Helper()
 	p := &process{name: m.name + ": " + filepath.Base(args[0]), out: &transcript{}, done: make(chan struct{})}
 	p.cmd = m.command(context.WithoutCancel(t.Context()), args...)
@@ -305,7 +305,7 @@ func (o *transcript) tail(lines int) string {
 
 // eventually polls until f has no objection any more. The limit is generous:
 // it is for machines that are slow, and only failures take so long.
-func eventually(t *testing.T, limit time.Duration, what string, f func() error) {
+func eventually(t testing.TB, limit time.Duration, what string, f func() error) {
 	t.Helper()
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
@@ -328,7 +328,7 @@ func eventually(t *testing.T, limit time.Duration, what string, f func() error) 
 
 // throughout returns when the time is over, or fails as soon as f objects. It
 // is for what must not happen.
-func throughout(t *testing.T, d time.Duration, what string, f func() error) {
+func throughout(t testing.TB, d time.Duration, what string, f func() error) {
 	t.Helper()
 	end := time.NewTimer(d)
 	defer end.Stop()

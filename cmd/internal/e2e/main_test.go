@@ -89,7 +89,7 @@ func build() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "heimdraht-e2e-"); err != nil {
 		return "", fmt.Errorf("making a directory for the programs: %w", err)
 	}
-	args := []string{"build", "-o", dir + "/"}
+	args := []string{"build", "-ldflags=-s -w", "-o", dir + "/"}
 	for _, p := range programs {
 		args = append(args, "github.com/heimdraht/heimdraht/cmd/"+p)
 	}
@@ -127,7 +127,7 @@ func stage(programs string) (int, error) {
 
 // needs ends the test where it cannot run. It returns the directory of the
 // programs.
-func needs(t *testing.T) string {
+func needs(t testing.TB) string {
 	t.Helper()
 	testneed.Root(t)
 	testneed.File(t, "/dev/net/tun")

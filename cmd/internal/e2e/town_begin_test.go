@@ -10,7 +10,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/directory/slapdtest"
 )
 
-func (w *town) beginControlPlane(t *testing.T) {
+func (w *town) beginControlPlane(t testing.TB) {
 	w.slapd = slapdtest.Start(w.t, slapdtest.Options{People: 20, Sync: true, SizeLimit: slapdtest.Unlimited})
 	report := w.hq.run(t, "heimdrahtd", "init", "--name", controlName, "--token-file", "/run/operator.token")
 	fingerprint := regexp.MustCompile(`[0-9a-f]{64}`).FindString(report)
@@ -53,7 +53,7 @@ func (w *town) refuseToServe(t *testing.T) {
 	}
 }
 
-func (w *town) runControlPlane(t *testing.T) {
+func (w *town) runControlPlane(t testing.TB) {
 	t.Helper()
 	w.control = w.hq.start(t, "heimdrahtd", "run")
 	eventually(t, patience, "the control plane listens", func() error {
@@ -93,7 +93,7 @@ gateways:
 - {name: gw1, endpoint: "vpn1.stadt.example:51820", sessions: 100, aggregate: {v4: 10.80.0.0/16, v6: "fd80:1::/48"}, tenants: [stadt]}
 `
 
-func (w *town) beginTenant(t *testing.T) {
+func (w *town) beginTenant(t testing.TB) {
 	w.hq.run(t, "heimdraht", "login", w.address, "--token-file", "/run/operator.token")
 	w.refused(t, "token-invalid", w.hq.try(t, "", "heimdraht", "login", w.address, "--token-file", "/run/operator.token"))
 	// Whoever was signed in stays so when a later attempt is refused.
@@ -118,7 +118,7 @@ func (w *town) beginTenant(t *testing.T) {
 	}
 }
 
-func (w *town) beginGateway(t *testing.T) {
+func (w *town) beginGateway(t testing.TB) {
 	token := w.hq.run(t, "heimdraht", "gateway", "token", "gw1")
 	w.gw.write(t, "/run/join.token", token, 0o600)
 	join := func(address string) result {
@@ -139,13 +139,13 @@ func (w *town) beginGateway(t *testing.T) {
 	w.hq.run(t, "heimdrahtd", "check")
 }
 
-func (w *town) runGateway(t *testing.T) {
+func (w *town) runGateway(t testing.TB) {
 	t.Helper()
 	w.gateway = w.gw.start(t, "heimdraht-gateway", "run")
 }
 
 // gatewayConnected waits until the control plane says so.
-func (w *town) gatewayConnected(t *testing.T) {
+func (w *town) gatewayConnected(t testing.TB) {
 	t.Helper()
 	eventually(t, patience, "the control plane sees the gateway", func() error {
 		out, err := w.hq.command(t.Context(), "heimdraht", "gateway", "list", "-o", "json").Output()
@@ -185,7 +185,7 @@ func (w *town) refuseAtTheDoor(t *testing.T) {
 
 // refused demands a refusal: exit 1, the code in brackets, a sentence and a
 // next step before it, and no secret.
-func (w *town) refused(t *testing.T, code string, r result) {
+func (w *town) refused(t testing.TB, code string, r result) {
 	t.Helper()
 	if r.code != 1 || !strings.Contains(r.stderr, "("+code+")") {
 		t.Errorf("want exit 1 and (%s):\n%v", code, r)

@@ -33,19 +33,22 @@ const (
 	back = 10 * time.Second
 )
 
+// scene is what benchmarks play too.
+func scene(play func(testing.TB)) func(*testing.T) { return func(t *testing.T) { play(t) } }
+
 // TestTown plays the main job on real machines. Each scene stands on those
 // before it.
 func TestTown(t *testing.T) {
 	w := newTown(t)
 	w.lap1.before, w.lap2.before = w.lap1.network(t), w.lap2.network(t)
-	for _, scene := range []struct {
+	for _, v := range []struct {
 		name string
 		play func(*testing.T)
 	}{
-		{"control plane: init, check, run", w.beginControlPlane},
+		{"control plane: init, check, run", scene(w.beginControlPlane)},
 		{"control plane: says what is wrong with its machine", w.refuseToServe},
-		{"operator: token, tenant file", w.beginTenant},
-		{"gateway: token, join, run", w.beginGateway},
+		{"operator: token, tenant file", scene(w.beginTenant)},
+		{"gateway: token, join, run", scene(w.beginGateway)},
 		{"laptops: refused at the door", w.refuseAtTheDoor},
 		{"laptops: enrol and connect", w.connectLaptops},
 		{"traffic: IPv4 and IPv6, both ways", w.carryTraffic},
@@ -61,8 +64,8 @@ func TestTown(t *testing.T) {
 		{"revoked: a gateway that does not answer is named", w.revokeUnconfirmed},
 		{"down: the network as before", w.goDown},
 	} {
-		if !t.Run(scene.name, scene.play) {
-			t.Fatalf("%q failed, and the scenes after it stand on it", scene.name)
+		if !t.Run(v.name, v.play) {
+			t.Fatalf("%q failed, and the scenes after it stand on it", v.name)
 		}
 	}
 }
@@ -259,7 +262,7 @@ func (w *town) stopGateway(t *testing.T) {
 }
 
 // json runs a command and reads its answer.
-func (m *machine) json(t *testing.T, into any, args ...string) {
+func (m *machine) json(t testing.TB, into any, args ...string) {
 	t.Helper()
 	var said bytes.Buffer
 	cmd := m.command(t.Context(), args...)

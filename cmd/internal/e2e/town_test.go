@@ -18,7 +18,7 @@ import (
 //
 // The addresses outside are of RFC 5737 and are not routed anywhere.
 type town struct {
-	t          *testing.T
+	t          testing.TB
 	inet       *machine
 	hq         *machine
 	gw         *machine
@@ -42,7 +42,7 @@ const (
 )
 
 // newTown makes the machines and lays the wires. Nothing of ours runs yet.
-func newTown(t *testing.T) *town {
+func newTown(t testing.TB) *town {
 	t.Helper()
 	needs(t)
 	w := &town{t: t, inet: newMachine(t, "inet"), hq: newServer(t, "hq"), gw: newMachine(t, "gw")}
