@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,20 @@ import (
 
 // idleFor is how long an idle agent is watched. Go collects what is left over after two minutes at the latest.
 const idleFor = 150 * time.Second
+
+// mostProgram is what the agent's program may have, in bytes, as it is shipped. The goal is 20 MB: docs/benchmarks.md says
+// what stands in its way. It is to become smaller, not larger.
+const mostProgram = 25_000_000
+
+func TestTheAgentStaysSmall(t *testing.T) {
+	program, err := os.Stat(filepath.Join(needs(t), "heimdraht-agent"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if program.Size() > mostProgram {
+		t.Errorf("the program has %d bytes, and may have %d", program.Size(), mostProgram)
+	}
+}
 
 // between keeps a laptop below the 30 openings a minute after which it has to wait.
 const between = 2100 * time.Millisecond
@@ -34,7 +49,7 @@ func BenchmarkLaptop(b *testing.B) {
 		for b.Loop() {
 			b.StopTimer()
 			w.lap1.quietly(b, "down")
-			time.Sleep(between)
+			time.Sleep(between) // real: the control plane counts openings by its own clock
 			b.StartTimer()
 			began := time.Now()
 			w.lap1.quietly(b, "up")
@@ -58,7 +73,7 @@ func BenchmarkLaptop(b *testing.B) {
 		pid := w.lap1.agent.cmd.Process.Pid
 		before := processorTime(b, pid)
 		began := time.Now()
-		time.Sleep(idleFor) // what it does meanwhile is what is measured
+		time.Sleep(idleFor) // real: what it does meanwhile is what is measured
 		busy := processorTime(b, pid) - before
 		b.ReportMetric(100*busy.Seconds()/time.Since(began).Seconds(), "%-core")
 		for key, unit := range map[string]string{"VmRSS": "MB-resident", "RssAnon": "MB-anonymous"} {
