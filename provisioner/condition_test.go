@@ -45,8 +45,8 @@ func TestGraceRunsFromTheFirstDay(t *testing.T) {
 		if (warning != nil) != c.warned || (refusal != nil) != c.refused {
 			t.Errorf("on the %d.: warning %v, refusal %v", c.day, warning, refusal)
 		}
-		if sentence := ""; warning != nil {
-			if sentence, _ = warning.Text("de"); sentence != "Die Festplatte ist nicht verschlüsselt. So verbindet sich dieser Laptop nur noch bis zum 25. November 2026." {
+		if warning != nil {
+			if sentence, _ := warning.Text("de"); sentence != "Die Festplatte ist nicht verschlüsselt. So verbindet sich dieser Laptop nur noch bis zum 25. November 2026." {
 				t.Errorf("on the %d.: %s", c.day, sentence)
 			}
 		}
