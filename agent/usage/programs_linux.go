@@ -1,13 +1,12 @@
 package usage
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-
-	"github.com/prometheus/procfs"
 )
 
 // kept is what Linux keeps of a task's name (TASK_COMM_LEN less the zero).
@@ -16,30 +15,56 @@ const kept = 15
 // fold: to Linux capitals are a difference.
 func fold(name string) string { return name }
 
+const mounted = "/proc"
+
 // programs visits all that run.
-func programs(visit func(program)) error { return programsIn(procfs.DefaultMountPoint, visit) }
+func programs(visit func(program)) error { return programsIn(mounted, visit) }
 
 func programsIn(proc string, visit func(program)) error {
-	fs, err := procfs.NewFS(proc)
-	if err != nil {
-		return fmt.Errorf("opening %s: %w", proc, err)
-	}
-	all, err := fs.AllProcs()
+	all, err := os.ReadDir(proc)
 	if err != nil {
 		return fmt.Errorf("listing processes: %w", err)
 	}
-	for _, p := range all {
-		visit(process{p})
+	for _, e := range all {
+		if strings.Trim(e.Name(), "0123456789") == "" {
+			visit(process(filepath.Join(proc, e.Name())))
+		}
 	}
 	return nil
 }
 
-type process struct{ proc procfs.Proc }
+// process is the folder of one (proc(5)). What is read of it is little, and a library for all there is would be a fiftieth
+// of the agent.
+type process string
+
+// executable is the file that runs; empty: there is none.
+func (p process) executable() (string, error) {
+	file, err := os.Readlink(filepath.Join(string(p), "exe"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return file, err
+}
+
+// commandLine is empty where it cannot be read.
+func (p process) commandLine() []string {
+	text, err := os.ReadFile(filepath.Join(string(p), "cmdline"))
+	if err != nil || len(text) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")
+}
+
+// name is the task's.
+func (p process) name() (string, error) {
+	text, err := os.ReadFile(filepath.Join(string(p), "comm"))
+	return strings.TrimSuffix(string(text), "\n"), err
+}
 
 // is compares the file that runs, and the task's name: of a script that is the script's,
 // where the file is the interpreter's. A process that ends meanwhile is none.
 func (p process) is(w wanted, found func(string)) {
-	file, err := p.proc.Executable()
+	file, err := p.executable()
 	if err == nil && file == "" {
 		return // of the kernel, or dead and not yet buried
 	}
@@ -47,7 +72,7 @@ func (p process) is(w wanted, found func(string)) {
 	read := false
 	command := func() []string {
 		if !read {
-			arguments, _ = p.proc.CmdLine() // unreadable is as good as none
+			arguments = p.commandLine()
 			read = true
 		}
 		return arguments
@@ -60,7 +85,7 @@ func (p process) is(w wanted, found func(string)) {
 		}
 		w.whole(base(command()[0]), found)
 	}
-	name, err := p.proc.Comm()
+	name, err := p.name()
 	if err != nil {
 		return
 	}
@@ -78,11 +103,11 @@ func (p process) is(w wanted, found func(string)) {
 // interpreter's version would be told. It must be the file that lies there now, and not
 // one that an update has replaced, or that a container calls so.
 func (p process) file() (path, mark string) {
-	path, err := p.proc.Executable()
+	path, err := p.executable()
 	if err != nil {
 		return "", ""
 	}
-	name, err := p.proc.Comm()
+	name, err := p.name()
 	if whole := base(path); err != nil || whole[:min(len(whole), kept)] != name {
 		return "", ""
 	}
@@ -90,7 +115,7 @@ func (p process) file() (path, mark string) {
 	if err != nil {
 		return "", ""
 	}
-	runs, err := os.Stat(filepath.Join(procfs.DefaultMountPoint, strconv.Itoa(p.proc.PID), "exe"))
+	runs, err := os.Stat(filepath.Join(string(p), "exe"))
 	if err != nil || !os.SameFile(there, runs) {
 		return "", ""
 	}
