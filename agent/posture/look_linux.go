@@ -10,9 +10,11 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sync/errgroup"
 )
 
 func diskEncrypted(context.Context) (Answer, error) { return linuxDisks{root: "/"}.encrypted() }
@@ -118,23 +120,44 @@ func isClosed(c *nftables.Conn, v *nftables.Chain) (bool, error) {
 func OwnScreen(ctx context.Context) *Screen {
 	switch desktop := strings.ToLower(os.Getenv("XDG_CURRENT_DESKTOP")); {
 	case strings.Contains(desktop, "gnome"), strings.Contains(desktop, "unity"):
-		values := make(map[string]string)
-		for _, key := range []string{keyLocks, keyDelay, keyIdle} {
-			schema, name := path.Split(strings.Trim(key, "/"))
-			schema = strings.ReplaceAll(strings.Trim(schema, "/"), "/", ".")
-			out, err := exec.CommandContext(ctx, "gsettings", "get", schema, name).Output() //nolint:gosec // names of ours
-			if err != nil {
-				return nil
-			}
-			values[key] = strings.TrimSpace(string(out))
-		}
-		if s, known := gnomeScreen(values); known {
-			return &s
-		}
+		return ownGNOME(ctx)
 	case strings.Contains(desktop, "kde"):
 		return ownKDE()
 	}
 	return nil
+}
+
+// ownWithin is how long a person who wants to be connected waits for her own settings to be read.
+const ownWithin = time.Second
+
+// ownGNOME asks for all of it at once.
+func ownGNOME(ctx context.Context) *Screen {
+	ctx, cancel := context.WithTimeout(ctx, ownWithin)
+	defer cancel()
+	keys := []string{keyLocks, keyDelay, keyIdle}
+	said := make([]string, len(keys))
+	var asked errgroup.Group
+	for n, key := range keys {
+		asked.Go(func() error {
+			schema, name := path.Split(strings.Trim(key, "/"))
+			schema = strings.ReplaceAll(strings.Trim(schema, "/"), "/", ".")
+			out, err := exec.CommandContext(ctx, "gsettings", "get", schema, name).Output() //nolint:gosec // names of ours
+			said[n] = strings.TrimSpace(string(out))
+			return err
+		})
+	}
+	if asked.Wait() != nil {
+		return nil
+	}
+	values := make(map[string]string)
+	for n, key := range keys {
+		values[key] = said[n]
+	}
+	s, known := gnomeScreen(values)
+	if !known {
+		return nil
+	}
+	return &s
 }
 
 // ownKDE: her own file goes before the machine's.
