@@ -19,7 +19,7 @@ const idleFor = 150 * time.Second
 
 // mostProgram is what the agent's program may have, in bytes, as it is shipped. The goal is 20 MB: docs/benchmarks.md says
 // what stands in its way. It is to become smaller, not larger.
-const mostProgram = 25_000_000
+const mostProgram = 24_500_000
 
 func TestTheAgentStaysSmall(t *testing.T) {
 	program, err := os.Stat(filepath.Join(needs(t), "heimdraht-agent"))
