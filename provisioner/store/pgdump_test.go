@@ -333,13 +333,12 @@ func TestADumpOfAnOlderSchema(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range []string{ // back over 00033_leaving.sql, 00032_capacity.sql, 00031_queue_shares.sql, 00029_fleet.sql, 00027_warnings.sql, 00026_usage.sql, 00025_recall.sql, 00024_named_seats.sql, 00023_idle.sql, 00022_queue.sql, 00021_products.sql, 00020_password.sql, 00019_rest.sql, 00018_seats.sql, 00017_privacy.sql, 00016_clock.sql, 00015_again.sql, 00014_static.sql, 00013_invitations.sql, 00012_waiting.sql, 00011_home.sql, 00010_spellings.sql (texts only), 00009_taking.sql, 00008_audit.sql, 00007_factor.sql, 00006_moves.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
+	for _, step := range []string{ // back over 00035_conditions.sql, 00033_leaving.sql, 00032_capacity.sql, 00031_queue_shares.sql, 00029_fleet.sql, 00027_warnings.sql, 00026_usage.sql, 00025_recall.sql, 00024_named_seats.sql, 00023_idle.sql, 00022_queue.sql, 00021_products.sql, 00020_password.sql, 00019_rest.sql, 00018_seats.sql, 00017_privacy.sql, 00016_clock.sql, 00015_again.sql, 00014_static.sql, 00013_invitations.sql, 00012_waiting.sql, 00011_home.sql, 00010_spellings.sql (texts only), 00009_taking.sql, 00008_audit.sql, 00007_factor.sql, 00006_moves.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
+		`alter table device drop column conditions`,
 		`drop index session_leaving`,
 		`alter table session drop column left_at`,
 		`drop table queue_move`,
 		`alter table gateway drop column warn_at`,
-	for _, step := range []string{ // back over 00029_fleet.sql, 00027_warnings.sql, 00026_usage.sql, 00025_recall.sql, 00024_named_seats.sql, 00023_idle.sql, 00022_queue.sql, 00021_products.sql, 00020_password.sql, 00019_rest.sql, 00018_seats.sql, 00017_privacy.sql, 00016_clock.sql, 00015_again.sql, 00014_static.sql, 00013_invitations.sql, 00012_waiting.sql, 00011_home.sql, 00010_spellings.sql (texts only), 00009_taking.sql, 00008_audit.sql, 00007_factor.sql, 00006_moves.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
-		`alter table device drop column conditions`,
 		`alter table gateway drop column weight, drop column site, drop column throughput, drop column drain_since, drop column drain_by, drop column drain_why, drop column maintenance_from, drop column maintenance_until, drop column maintenance_why`,
 		`alter table gateway_contact drop column rate, drop column cpu`,
 		`drop table warning, warning_message, warning_state`,

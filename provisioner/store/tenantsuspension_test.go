@@ -154,13 +154,12 @@ func TestSuspensionsOfManyBefore(t *testing.T) {
 // backOverRest takes a database back over 00019_rest.sql.
 func backOverRest() []string {
 	return []string{
-		`drop index session_leaving`, // 00033_leaving.sql
+		`alter table device drop column conditions`, // 00035_conditions.sql
+		`drop index session_leaving`,                // 00033_leaving.sql
 		`alter table session drop column left_at`,
 		`drop table queue_move`, // 00032_capacity.sql
 		`alter table gateway drop column warn_at`,
 		`alter table gateway drop column weight`, // 00029_fleet.sql
-		`alter table device drop column conditions`, // 00035_conditions.sql
-		`alter table gateway drop column weight`,    // 00029_fleet.sql
 		`alter table gateway drop column site`,
 		`alter table gateway drop column throughput`,
 		`alter table gateway drop column drain_since`,
