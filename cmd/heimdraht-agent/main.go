@@ -48,17 +48,18 @@ type world struct {
 
 // commands is the grammar. The help stands in help.go, in both languages.
 type commands struct {
-	Enrol   enrolCommand   `cmd:"" help:"${enrol}"`
-	Up      upCommand      `cmd:"" help:"${up}"`
-	Open    openCommand    `cmd:"" help:"${open}"`
-	Down    downCommand    `cmd:"" help:"${down}"`
-	Status  statusCommand  `cmd:"" help:"${status}"`
-	SignIn  signInCommand  `cmd:"" help:"${sign_in}"`
-	Factor  factorCommands `cmd:"" help:"${factor}"`
-	Rules   rulesCommand   `cmd:"" help:"${rules}"`
-	Run     runCommand     `cmd:"" help:"${run}"`
-	Clear   clearCommand   `cmd:"" help:"${clear}"`
-	Version versionCommand `cmd:"" help:"${version}"`
+	Enrol     enrolCommand     `cmd:"" help:"${enrol}"`
+	Up        upCommand        `cmd:"" help:"${up}"`
+	Open      openCommand      `cmd:"" help:"${open}"`
+	Down      downCommand      `cmd:"" help:"${down}"`
+	Status    statusCommand    `cmd:"" help:"${status}"`
+	SignIn    signInCommand    `cmd:"" help:"${sign_in}"`
+	Factor    factorCommands   `cmd:"" help:"${factor}"`
+	Rules     rulesCommand     `cmd:"" help:"${rules}"`
+	Run       runCommand       `cmd:"" help:"${run}"`
+	Configure configureCommand `cmd:"" help:"${configure}"`
+	Clear     clearCommand     `cmd:"" help:"${clear}"`
+	Version   versionCommand   `cmd:"" help:"${version}"`
 
 	Socket string `placeholder:"FILE" help:"${socket}"`
 	Lang   string `enum:"de,en," default:"" placeholder:"de|en" help:"${lang}"`

@@ -53,6 +53,7 @@ func (s *windowsService) Execute(_ []string, requests <-chan svc.ChangeRequest, 
 		in: nothing, out: io.Discard, err: faultWriter{s.log}, env: os.Getenv, self: self(), resumed: asleep, logins: signed,
 		handler: func(level slog.Leveler) slog.Handler { return newEventHandler(s.log, level) },
 	}
+	restartWhenFailed(slog.New(w.handler(slog.LevelInfo)))
 	ended := make(chan int, 1)
 	go func() { ended <- run(ctx, s.args, w) }()
 

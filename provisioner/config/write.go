@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -24,6 +25,24 @@ func WriteGateway(file string, g Gateway) error {
 // WriteAgent writes agent.yaml as WriteDefault does. deploy/agent.yaml is made so, of the defaults.
 func WriteAgent(file string, a Agent) error {
 	return write(file, agentTemplate, a, parseAgentFile)
+}
+
+// ReplaceAgent writes agent.yaml in the place of the former one, or leaves that as it is.
+func ReplaceAgent(file string, a Agent) error {
+	if _, err := render(file, agentTemplate, a, parseAgentFile); err != nil {
+		return fmt.Errorf("writing %s: %w", file, err)
+	}
+	next := file + ".new"
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing what an interrupted writing has left: %w", err)
+	}
+	if err := WriteAgent(next, a); err != nil {
+		return err
+	}
+	if err := os.Rename(next, file); err != nil {
+		return errors.Join(fmt.Errorf("putting %s in place: %w", file, err), os.Remove(next))
+	}
+	return nil
 }
 
 // Validate says what WriteDefault would refuse, as Problems, and touches
