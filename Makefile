@@ -36,15 +36,18 @@ help: ## this list
 
 ## Programs
 
-.PHONY: build demo package clean
+.PHONY: build demo package msi clean
 build: ## the programs, static, into bin/
 	CGO_ENABLED=0 $(GO) build -buildvcs=auto -trimpath -o bin/ ./cmd/...
 
 demo: ## the whole thing on this machine, without root: enrol, connect, revoke (Ctrl-C ends it)
 	$(GO) run ./cmd/heimdraht-demo
 
-package: $(BIN)/nfpm ## static programs for Linux on amd64 and arm64, as packages (deb, rpm) and archives with checksums, into dist/
+package: $(BIN)/nfpm ## static programs for Linux on amd64 and arm64, as packages (deb, rpm) and archives with checksums, and the agent for Windows (msi), into dist/
 	NFPM=$(BIN)/nfpm VERSION='$(VERSION)' build/package.sh
+
+msi: ## the laptop's agent for Windows on amd64 and arm64, as installers, into dist/
+	VERSION='$(VERSION)' build/msi.sh
 
 clean: ## remove bin/ and dist/ (the tools in .bin/ stay: they take minutes)
 	rm -rf bin dist

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # For each architecture: dist/heimdraht_VERSION_linux_ARCH.tar.gz with the static programs, the licence and the example
-# files; the packages for Debian and RPM, one a program; and dist/SHA256SUMS. Two runs on one commit give the same bytes: no
+# files; the packages for Debian and RPM, one a program; for each of Windows the laptop's agent (build/msi.sh); and dist/SHA256SUMS. Two runs on one commit give the same bytes: no
 # paths, no times of the build, sorted names.
 #
-# VERSION names what is built, ARCHES the architectures, FORMATS of tar.gz, deb and rpm, DIST the directory. Tests bring
+# VERSION names what is built, ARCHES the architectures, FORMATS of tar.gz, deb, rpm and msi, DIST the directory. Tests bring
 # PROGRAMS that are built already, DEPLOY in the place of deploy/, and have no time to compress (QUICK).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -69,6 +69,16 @@ package() {
 	done
 }
 
+# wixl is a package of distributions, not a Go module that could be built here.
+if [ -n "${FORMATS:-}" ]; then
+	formats=$FORMATS
+elif command -v wixl msibuild >/dev/null; then
+	formats="tar.gz deb rpm msi"
+else
+	formats="tar.gz deb rpm"
+	echo "No installer for Windows: wixl and msibuild are not installed (Debian's packages wixl and msitools)." >&2
+fi
+
 rm -rf "$dist"
 mkdir -p "$dist"
 stage=$(mktemp -d)
@@ -94,7 +104,7 @@ for arch in ${ARCHES:-amd64 arm64}; do
 		CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -buildvcs=auto -trimpath -ldflags='-s -w' -o "$stage/bin/" "${programs[@]/#/./cmd/}"
 	fi
 	find "$stage" -exec touch -h -d "@$at" {} +
-	for format in ${FORMATS:-tar.gz deb rpm}; do
+	for format in $formats; do
 		case $format in
 		tar.gz)
 			mkdir "$stage/$name"
@@ -103,6 +113,7 @@ for arch in ${ARCHES:-amd64 arm64}; do
 				-C "$stage" -cf - "$name" | gzip -9n >"$dist/$name.tar.gz"
 			echo "$dist/$name.tar.gz"
 			;;
+		msi) VERSION=$version SOURCE_DATE_EPOCH=$at DIST=$dist ARCHES=$arch PROGRAM='' build/msi.sh ;;
 		*) package "$arch" "$format" ;;
 		esac
 	done

@@ -3,8 +3,8 @@
 # is there, and leaves no service running: tests start their own on loopback addresses.
 set -euo pipefail
 
-# postgresql: the tests start a server of their own; dbus-daemon: the tests' own bus, on which they play systemd-resolved; bind9-dnsutils: dig; rsyslog and rsyslog-gnutls: a collector of the audit log; prometheus: promtool, which judges the metrics; e2fsprogs and mount: disks that turn read-only; chromium and fonts-dejavu-core: the laptop's pages, which axe-core judges in it; gcc and libc6-dev: the race detector; systemd, debootstrap and rpm: the packages are installed into a small Debian, and looked into.
-wanted=(slapd slapd-contrib ldap-utils 389-ds-base samba-ad-dc samba-ad-provision winbind smbclient ldb-tools postgresql dbus-daemon iproute2 nftables iputils-ping bind9-dnsutils ca-certificates curl rsyslog rsyslog-gnutls prometheus e2fsprogs mount chromium fonts-dejavu-core gcc libc6-dev systemd debootstrap rpm)
+# postgresql: the tests start a server of their own; dbus-daemon: the tests' own bus, on which they play systemd-resolved; bind9-dnsutils: dig; rsyslog and rsyslog-gnutls: a collector of the audit log; prometheus: promtool, which judges the metrics; e2fsprogs and mount: disks that turn read-only; chromium and fonts-dejavu-core: the laptop's pages, which axe-core judges in it; gcc and libc6-dev: the race detector; systemd, debootstrap and rpm: the packages are installed into a small Debian, and looked into; wixl and msitools: the installer for Windows is built, and looked into.
+wanted=(slapd slapd-contrib ldap-utils 389-ds-base samba-ad-dc samba-ad-provision winbind smbclient ldb-tools postgresql dbus-daemon iproute2 nftables iputils-ping bind9-dnsutils ca-certificates curl rsyslog rsyslog-gnutls prometheus e2fsprogs mount chromium fonts-dejavu-core gcc libc6-dev systemd debootstrap rpm wixl msitools)
 # The virtual machine whose kernel has WireGuard (internal/kerneltest).
 [ "$(uname -m)" != x86_64 ] || wanted+=(qemu-system-x86)
 
