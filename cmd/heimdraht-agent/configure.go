@@ -48,7 +48,7 @@ func (c *configureCommand) Run(_ context.Context, a *app) error {
 	if err == nil && reflect.DeepEqual(before, after) {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // the settings are for everybody to read
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return fileUnusable(file, plain(err)).Because(err)
 	}
 	if err := config.ReplaceAgent(file, after); err != nil {
