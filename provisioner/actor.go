@@ -146,6 +146,9 @@ const (
 	ActionForgetPerson        Action = "forget person"
 	ActionReportLost          Action = "report lost device"
 	ActionListLost            Action = "list lost devices"
+	ActionReportOwnLost       Action = "report own device lost"
+	ActionSendDiagnosis       Action = "send diagnosis"
+	ActionReadDiagnoses       Action = "read diagnoses"
 	ActionListUnused          Action = "list unused access"
 	ActionReflect             Action = "reflect"
 	ActionHealth              Action = "health"
@@ -197,7 +200,7 @@ func rolesFor(action Action) []Role {
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionRenewCertificate:
 		return []Role{RoleDevice, RoleGateway}
-	case ActionAttach, ActionExplainOwn, ActionSignInAgain, ActionReadHouseRules, ActionAcknowledge:
+	case ActionAttach, ActionExplainOwn, ActionSignInAgain, ActionReadHouseRules, ActionAcknowledge, ActionReportOwnLost, ActionSendDiagnosis:
 		return []Role{RoleDevice}
 	case ActionSyncGateway:
 		return []Role{RoleGateway}
@@ -231,7 +234,7 @@ func rolesFor(action Action) []Role {
 	case ActionReadGatewayLoad, ActionTestWarnings, ActionApplyInfrastructure, ActionCreateGatewayToken, ActionListGateways, ActionDrainGateway, ActionUndrainGateway,
 		ActionAnnounceMaintenance, ActionWithdrawMaintenance, ActionReflect, ActionTakeEverywhere:
 		return []Role{RoleOperator}
-	case ActionReadHistory, ActionReportLost, ActionListUnused:
+	case ActionReadHistory, ActionReportLost, ActionListUnused, ActionReadDiagnoses:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionForgetPerson, ActionListLost:
 		return []Role{RoleTenantAdmin, RoleOperator}

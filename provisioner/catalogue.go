@@ -111,6 +111,7 @@ const (
 	CodeDeclarationInvalid   Code = "declaration-invalid"
 	CodeApplyUnfinished      Code = "apply-unfinished"
 	CodeTryLater             Code = "try-later"
+	CodeDiagnosesMany        Code = "diagnoses-many"
 	CodeShuttingDown         Code = "shutting-down"
 	CodeDatabaseUnavailable  Code = "database-unavailable"
 	CodeProtocol             Code = "protocol"
@@ -416,6 +417,9 @@ func Catalogue() []Entry {
 		{CodeApplyUnfinished, KindConflict,
 			Text{"Die Datei ist erst zum Teil angewandt; dann kam etwas dazwischen.", "Wenden Sie sie noch einmal an: Es geht weiter, wo es aufgehört hat, oder es wird gesagt, was im Weg steht."},
 			Text{"Only a part of the file was applied; then something came in between.", "Apply it again: it goes on where it stopped, or says what is in the way."}},
+		{CodeDiagnosesMany, KindExhausted,
+			Text{"Von diesem Laptop wurden heute schon fünf Störungen gemeldet.", "Rufen Sie den Helpdesk an: Er sieht die bisherigen Meldungen."},
+			Text{"Five faults were reported from this laptop today already.", "Call the helpdesk: it sees the former reports."}},
 		{CodeTryLater, KindUnavailable,
 			Text{"Der Server hat gerade zu viel zu tun.", "Versuchen Sie es gleich noch einmal."},
 			Text{"The server is too busy just now.", "Try again in a moment."}},

@@ -96,6 +96,7 @@ type client struct {
 	static   heimdrahtv1.StaticServiceClient
 	external heimdrahtv1.ExternalServiceClient
 	privacy  heimdrahtv1.PrivacyServiceClient
+	reports  heimdrahtv1.ReportServiceClient
 	licence  heimdrahtv1.LicenceServiceClient
 }
 
@@ -126,7 +127,7 @@ func (a *app) connect(ctx context.Context, c credentials) (*client, error) {
 	return &client{
 		conn: conn,
 		auth: heimdrahtv1.NewAuthServiceClient(conn),
-		desk: heimdrahtv1.NewHelpdeskServiceClient(conn), privacy: heimdrahtv1.NewPrivacyServiceClient(conn),
+		desk: heimdrahtv1.NewHelpdeskServiceClient(conn), privacy: heimdrahtv1.NewPrivacyServiceClient(conn), reports: heimdrahtv1.NewReportServiceClient(conn),
 		plan: heimdrahtv1.NewCapacityServiceClient(conn),
 		adm:  heimdrahtv1.NewAdminServiceClient(conn),
 		dir:  heimdrahtv1.NewDirectoryServiceClient(conn),

@@ -22,6 +22,8 @@ type deviceCommands struct {
 	HandOver deviceHandOverCommand `cmd:"" help:"${device_hand_over}"`
 	Static   deviceStaticCommand   `cmd:"" help:"${device_static}"`
 	Lost     deviceLostCommand     `cmd:"" help:"${device_lost}"`
+
+	Diagnosis deviceDiagnosisCommand `cmd:"" help:"${device_diagnosis}"`
 }
 
 // deviceArg names a device.

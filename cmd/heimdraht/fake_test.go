@@ -54,6 +54,7 @@ type fake struct {
 	heimdrahtv1.UnimplementedStaticServiceServer
 	heimdrahtv1.UnimplementedExternalServiceServer
 	heimdrahtv1.UnimplementedPrivacyServiceServer
+	heimdrahtv1.UnimplementedReportServiceServer
 	heimdrahtv1.UnimplementedLicenceServiceServer
 
 	address string // host:port#fingerprint
@@ -89,6 +90,7 @@ func startFake(t testing.TB) (*fake, func()) {
 	heimdrahtv1.RegisterStaticServiceServer(server, f)
 	heimdrahtv1.RegisterExternalServiceServer(server, f)
 	heimdrahtv1.RegisterPrivacyServiceServer(server, f)
+	heimdrahtv1.RegisterReportServiceServer(server, f)
 	heimdrahtv1.RegisterLicenceServiceServer(server, f)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()

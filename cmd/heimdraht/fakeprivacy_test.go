@@ -39,6 +39,16 @@ func (f *fake) ForgetPerson(_ context.Context, r *heimdrahtv1.ForgetPersonReques
 	return &heimdrahtv1.ForgetPersonResponse{Tenant: "stadt", Devices: 2, Elsewhere: shared, InDirectory: shared}, nil
 }
 
+func (f *fake) ListDiagnoses(_ context.Context, r *heimdrahtv1.ListDiagnosesRequest) (*heimdrahtv1.ListDiagnosesResponse, error) {
+	if r.GetDeviceId() == "quiet" {
+		return &heimdrahtv1.ListDiagnosesResponse{}, nil
+	}
+	return &heimdrahtv1.ListDiagnosesResponse{Diagnoses: []*heimdrahtv1.Diagnosis{
+		{DiagnosisId: "g2", DeviceId: "dlaptop", SentAt: at("2026-11-22T09:30:00Z"), KeptUntil: at("2026-12-06T09:30:00Z"), Words: "Seit heute\nfrüh", Text: "{\n  \"code\": \"clock-wrong\x1b[2J\"\n}\n"},
+		{DiagnosisId: "g1", DeviceId: "dlaptop", SentAt: at("2026-11-21T09:30:00Z"), KeptUntil: at("2026-12-05T09:30:00Z"), Text: "{}"},
+	}}, nil
+}
+
 func report() *heimdrahtv1.LostReport {
 	return &heimdrahtv1.LostReport{
 		ReportId: "lost1", Tenant: "stadt", DeviceId: "dlaptop", DeviceName: "nb-17", PersonId: "perika", PersonName: "Erika Müller", Stolen: true,

@@ -311,6 +311,9 @@ func (a *App) tidyOnce(ctx context.Context, duty *store.Duty) error {
 			return tx.ForgetLost(tx.Now.Add(-privacy.KeepLost), tidySlice)
 		},
 		func(tx *store.Writer) (int64, error) {
+			return tx.ForgetDiagnoses(tx.Now.Add(-helpdesk.KeepDiagnoses), tidySlice)
+		},
+		func(tx *store.Writer) (int64, error) {
 			return tx.ForgetProductPeaks(tx.Now.Add(-metering.Keep), tidySlice)
 		},
 		func(tx *store.Writer) (int64, error) {

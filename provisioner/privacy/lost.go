@@ -59,21 +59,47 @@ func (s *Service) ReportLost(ctx context.Context, actor provisioner.Actor, r Los
 	if refusal := provisioner.Allow(actor, action, provisioner.Object{}); refusal != nil {
 		return Lost{}, refusal
 	}
-	reason, err := reasonOf(r.Reason)
-	if err != nil {
+	var err error
+	if r.Reason, err = reasonOf(r.Reason); err != nil {
 		return Lost{}, err
 	}
 	if r.Since.After(time.Now()) {
 		return Lost{}, provisioner.Refuse(provisioner.CodeInvalid).With("field", "Zeitpunkt des Verlusts", "since").
 			With("why", "er liegt in der Zukunft", "it lies in the future")
 	}
+	return s.reportLost(ctx, actor, action, r)
+}
+
+// ReportOwnLost is ReportLost of the calling device, by whoever sits at it, which its person answers for. A suspended device
+// may; a revoked one is told that it is.
+func (s *Service) ReportOwnLost(ctx context.Context, actor provisioner.Actor, stolen bool) (Lost, error) {
+	const action = provisioner.ActionReportOwnLost
+	if refusal := provisioner.Allow(actor, action, provisioner.Object{Device: actor.ID}); refusal != nil {
+		return Lost{}, refusal
+	}
+	return s.reportLost(ctx, actor, action, LostRequest{Device: actor.ID, Stolen: stolen, Reason: "reported from the laptop itself"})
+}
+
+// find finds the device that is lost, and who says so.
+func (r LostRequest) find(tx *store.Reader, actor provisioner.Actor, action provisioner.Action) (d provisioner.Device, by string, err error) {
+	if d, err = enrolment.FindDevice(tx, actor, action, r.Device); err != nil || action != provisioner.ActionReportOwnLost {
+		return d, actor.ID, err
+	}
+	refusal := d.MayUse(actor.Generation)
+	if refusal != nil && (refusal.Code == provisioner.CodeDeviceRevoked || refusal.Code == provisioner.CodeDeviceReplaced) {
+		return d, "", refusal
+	}
+	return d, d.Person, nil
+}
+
+func (s *Service) reportLost(ctx context.Context, actor provisioner.Actor, action provisioner.Action, r LostRequest) (Lost, error) {
 	var done Lost
 	var debts []store.Debt
 	var epoch string
 	var revision int64
-	err = s.Store.UpdateUrgent(ctx, func(tx *store.Writer) error {
+	err := s.Store.UpdateUrgent(ctx, func(tx *store.Writer) error {
 		done = Lost{}
-		d, err := enrolment.FindDevice(&tx.Reader, actor, action, r.Device)
+		d, by, err := r.find(&tx.Reader, actor, action)
 		if err != nil {
 			return err
 		}
@@ -82,12 +108,12 @@ func (s *Service) ReportLost(ctx context.Context, actor provisioner.Actor, r Los
 			return fmt.Errorf("looking whether it was connected: %w", err)
 		}
 		if done.Report, err = tx.PutLost(store.LostDevice{
-			ID: provisioner.NewID(), Tenant: d.Tenant, Device: d.ID, Person: d.Person, Stolen: r.Stolen, Reason: reason,
-			ReportedAt: tx.Now, ReportedBy: actor.ID, LostSince: r.Since, Connected: connected,
+			ID: provisioner.NewID(), Tenant: d.Tenant, Device: d.ID, Person: d.Person, Stolen: r.Stolen, Reason: r.Reason,
+			ReportedAt: tx.Now, ReportedBy: by, LostSince: r.Since, Connected: connected,
 		}); err != nil {
 			return fmt.Errorf("keeping the report: %w", err)
 		}
-		if _, err := access.Revoke(tx, actor, d, reason); err != nil {
+		if _, err := access.Revoke(tx, actor, d, r.Reason); err != nil {
 			return err
 		}
 		// One that lies beside it would let in whoever has it.
@@ -112,7 +138,7 @@ func (s *Service) ReportLost(ctx context.Context, actor provisioner.Actor, r Los
 		if !r.Since.IsZero() {
 			details["lost since"] = r.Since.UTC().Format(time.RFC3339)
 		}
-		return tx.Audit(store.Event{Actor: actor, Tenant: d.Tenant, Action: string(action), Object: access.Object(d), Reason: reason, Details: details})
+		return tx.Audit(store.Event{Actor: actor, Tenant: d.Tenant, Action: string(action), Object: access.Object(d), Reason: r.Reason, Details: details})
 	})
 	if err != nil {
 		return Lost{}, fmt.Errorf("%s: %w", action, err)

@@ -190,6 +190,11 @@ func Keepings() map[string]Keeping {
 			Why:   Words{"damit dieselbe Person dieselbe bleibt", "so that the same person stays the same"},
 			Until: Words{"bis es getan ist, sonst sieben Tage", "until it is done, else seven days"}, Seen: admins, End: goes,
 		},
+		"diagnosis": {
+			What:  Words{"was jemand von ihrem Laptop aus als Störung gemeldet hat: wie die Verbindung in diesem Augenblick stand, Glied für Glied, und ihre eigenen Worte; vor dem Senden gezeigt", "what somebody reported from her laptop as a fault: how the connection stood at that moment, link by link, and her own words; shown before it is sent"},
+			Why:   Words{"damit der Helpdesk den Fehler findet", "so that the helpdesk finds the fault"},
+			Until: Words{"14 Tage, dann gelöscht", "14 days, then deleted"}, Seen: desk, End: goes,
+		},
 		"lost_device": {
 			What:  Words{"Meldung eines verlorenen oder gestohlenen Laptops: wessen, seit wann weg, wann und von wem gemeldet, warum, ob seither verbunden, wann der Zugang zu Ende war", "the report of a lost or stolen laptop: whose, since when it is gone, when and by whom it was reported, why, whether it was connected since, when access ended"},
 			Why:   Words{"die 72 Stunden und die Dokumentation nach Art. 33 DSGVO", "the 72 hours, and the documentation of Art. 33 GDPR"},

@@ -30,6 +30,12 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionAttach, true
 	case heimdrahtv1.SessionService_ExplainOwn_FullMethodName:
 		return provisioner.ActionExplainOwn, true
+	case heimdrahtv1.ReportService_ReportOwnLost_FullMethodName:
+		return provisioner.ActionReportOwnLost, true
+	case heimdrahtv1.ReportService_SendDiagnosis_FullMethodName:
+		return provisioner.ActionSendDiagnosis, true
+	case heimdrahtv1.ReportService_ListDiagnoses_FullMethodName:
+		return provisioner.ActionReadDiagnoses, true
 	case heimdrahtv1.GatewayService_Join_FullMethodName:
 		return provisioner.ActionJoinGateway, true
 	case heimdrahtv1.GatewayService_Sync_FullMethodName:

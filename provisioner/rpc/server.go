@@ -129,6 +129,7 @@ func New(o Options) *Server {
 	heimdrahtv1.RegisterDirectoryServiceServer(services, &directoryHandler{entitlement: o.Entitlement})
 	heimdrahtv1.RegisterAuditServiceServer(services, &auditHandler{auditing: o.Auditing})
 	heimdrahtv1.RegisterPrivacyServiceServer(services, &privacyHandler{privacy: o.Privacy})
+	heimdrahtv1.RegisterReportServiceServer(services, &reportHandler{privacy: o.Privacy, helpdesk: o.Helpdesk})
 	healthpb.RegisterHealthServer(services, s.health)
 	reflection.RegisterV1(s.grpc)
 	return s

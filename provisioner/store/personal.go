@@ -65,6 +65,8 @@ func PersonalTables() []Personal {
 			Forget: `update used_key set owner = 'forgotten' where owner in (select 'device ' || id from device where person = {person} and tenant = {tenant})`},
 		{Table: "change", Columns: "revision kind tenant gateway device session", Stay: "device session", Whose: `device in ` + herDevices},
 		{Table: "recent_refusal", Columns: "id at tenant login person device code cause source", Whose: herRefusals, Forget: `delete from recent_refusal where ` + herRefusals},
+		{Table: "diagnosis", Columns: "id device tenant sent_at words body",
+			Whose: `device in ` + herDevices, Forget: `delete from diagnosis where device in ` + herDevices},
 		// Who reported somebody else's is forgotten in it, and the record stays.
 		{Table: "lost_device", Columns: "id tenant device person stolen reason reported_at reported_by lost_since connected ended_at ends_at",
 			Whose: `tenant = {tenant} and (person = {person} or reported_by = {person})`,

@@ -333,8 +333,9 @@ func TestADumpOfAnOlderSchema(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range []string{ // back over 00035_conditions.sql, 00033_leaving.sql, 00032_capacity.sql, 00031_queue_shares.sql, 00029_fleet.sql, 00027_warnings.sql, 00026_usage.sql, 00025_recall.sql, 00024_named_seats.sql, 00023_idle.sql, 00022_queue.sql, 00021_products.sql, 00020_password.sql, 00019_rest.sql, 00018_seats.sql, 00017_privacy.sql, 00016_clock.sql, 00015_again.sql, 00014_static.sql, 00013_invitations.sql, 00012_waiting.sql, 00011_home.sql, 00010_spellings.sql (texts only), 00009_taking.sql, 00008_audit.sql, 00007_factor.sql, 00006_moves.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
+	for _, step := range []string{ // back over 00035_conditions.sql, 00034_diagnosis.sql, 00033_leaving.sql, 00032_capacity.sql, 00031_queue_shares.sql, 00029_fleet.sql, 00027_warnings.sql, 00026_usage.sql, 00025_recall.sql, 00024_named_seats.sql, 00023_idle.sql, 00022_queue.sql, 00021_products.sql, 00020_password.sql, 00019_rest.sql, 00018_seats.sql, 00017_privacy.sql, 00016_clock.sql, 00015_again.sql, 00014_static.sql, 00013_invitations.sql, 00012_waiting.sql, 00011_home.sql, 00010_spellings.sql (texts only), 00009_taking.sql, 00008_audit.sql, 00007_factor.sql, 00006_moves.sql, 00005_identities.sql, 00004_following.sql and 00003_operation.sql
 		`alter table device drop column conditions`,
+		`drop table diagnosis`,
 		`drop index session_leaving`,
 		`alter table session drop column left_at`,
 		`drop table queue_move`,

@@ -155,6 +155,7 @@ func TestSuspensionsOfManyBefore(t *testing.T) {
 func backOverRest() []string {
 	return []string{
 		`alter table device drop column conditions`, // 00035_conditions.sql
+		`drop table diagnosis`,                      // 00034_diagnosis.sql
 		`drop index session_leaving`,                // 00033_leaving.sql
 		`alter table session drop column left_at`,
 		`drop table queue_move`, // 00032_capacity.sql
