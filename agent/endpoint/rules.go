@@ -49,6 +49,13 @@ func (e *Endpoint) Acknowledge(ctx context.Context, version string) error {
 
 // ask makes one call in the name of the laptop.
 func (e *Endpoint) ask(ctx context.Context, call func(context.Context, heimdrahtv1.EnrolmentServiceClient) error) error {
+	return e.askOver(ctx, func(ctx context.Context, conn *control.Conn) error {
+		return call(ctx, heimdrahtv1.NewEnrolmentServiceClient(conn))
+	})
+}
+
+// askOver is ask, of whatever service.
+func (e *Endpoint) askOver(ctx context.Context, call func(context.Context, *control.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, enrolWithin)
 	defer cancel()
 	conn, err := e.connect(ctx)
@@ -57,7 +64,7 @@ func (e *Endpoint) ask(ctx context.Context, call func(context.Context, heimdraht
 	}
 	// What was answered counts; the connection is of no more use.
 	defer func() { _ = conn.Close() }()
-	if err := call(ctx, heimdrahtv1.NewEnrolmentServiceClient(conn)); err != nil {
+	if err := call(ctx, conn); err != nil {
 		return inTime(fmt.Errorf("asking the control plane: %w", control.FromStatus(err)))
 	}
 	return nil

@@ -104,7 +104,7 @@ func TestABrowserIsLedIn(t *testing.T) {
 		t.Errorf("the file: %v, %v", info.Mode(), err)
 	}
 	says(t, string(shows(t, file, "--virtual-time-budget=5000", "--lang=de")), "Sie sind verbunden.", `action="/disconnect"`)
-	if text := string(shows(t, file, "--virtual-time-budget=5000")); strings.Contains(text, "Sie sind verbunden.") || !strings.Contains(text, "heimdraht-agent open") {
+	if text := string(shows(t, file, "--virtual-time-budget=5000")); strings.Contains(text, "Sie sind verbunden.") || !strings.Contains(text, "This page is closed.") {
 		t.Errorf("led in again:\n%s", text)
 	}
 }
@@ -136,6 +136,13 @@ func everyPage(t *testing.T) map[string]string {
 		for _, path := range []string{"/", "/why", "/rules", "/reported", "/report", "/lost", "/nowhere"} {
 			take(path, http.MethodGet, path, nil)
 		}
+		take("lost unsure", http.MethodPost, "/lost", nil)
+		laptop.lost = endpoint.Lost{Gateways: 2, Confirmed: 1, Until: time.Now()}
+		take("locked", http.MethodPost, "/lost", url.Values{"how": {"stolen"}, "sure": {"yes"}})
+		take("sent", http.MethodPost, "/report", url.Values{"text": {"{}"}})
+		laptop.problem = &control.Problem{Code: "diagnoses-many", German: control.Text{Sentence: "Fünf Meldungen.", Next: "Rufen Sie an."}}
+		take("not sent", http.MethodPost, "/report", url.Values{"text": {"{}"}, "words": {"Nichts geht."}})
+		laptop.problem = nil
 		laptop.report = &endpoint.Reported{At: time.Now(), Message: json.RawMessage(`{"sessionId":"s-1"}`), Clipped: "Nur ein Teil."}
 		take("reported something", http.MethodGet, "/reported", nil)
 		for _, state := range []endpoint.State{endpoint.Disconnected, endpoint.Connecting, endpoint.NoAnswer, endpoint.Refused} {

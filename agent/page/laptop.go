@@ -20,6 +20,10 @@ type Laptop interface {
 	SignInAgain(ctx context.Context, p control.Proof) (goodFor time.Duration, err error)
 	HouseRules(ctx context.Context) (endpoint.HouseRules, error)
 	Acknowledge(ctx context.Context, version string) error
+	// ReportLost ends this laptop's access for good.
+	ReportLost(ctx context.Context, stolen bool) (endpoint.Lost, error)
+	// SendDiagnosis gives the helpdesk a text, and what the person has to say.
+	SendDiagnosis(ctx context.Context, text, words string) (endpoint.Sent, error)
 	// Reported is nil if nothing was reported yet.
 	Reported(ctx context.Context) (*endpoint.Reported, error)
 }

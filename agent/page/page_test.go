@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -35,6 +36,8 @@ type played struct {
 	proof    control.Proof
 	links    []endpoint.Link
 	report   *endpoint.Reported
+	lost     endpoint.Lost
+	sent     [2]string // a diagnosis, and what she says to it
 }
 
 func (p *played) as(language string) Laptop {
@@ -77,6 +80,15 @@ func (p *played) HouseRules(context.Context) (endpoint.HouseRules, error) { retu
 func (p *played) Acknowledge(_ context.Context, version string) error {
 	return p.note("acknowledge " + version)
 }
+func (p *played) ReportLost(_ context.Context, stolen bool) (endpoint.Lost, error) {
+	return p.lost, p.note(fmt.Sprint("lost, stolen: ", stolen))
+}
+
+func (p *played) SendDiagnosis(_ context.Context, text, words string) (endpoint.Sent, error) {
+	p.sent = [2]string{text, words}
+	return endpoint.Sent{ID: "g-1", KeptUntil: time.Date(2027, 1, 31, 12, 0, 0, 0, time.UTC)}, p.note("send")
+}
+
 func (p *played) Reported(context.Context) (*endpoint.Reported, error) { return p.report, nil }
 
 // window is a server with a browser that was let in.
@@ -268,7 +280,7 @@ func TestSigningInAgainAndHouseRules(t *testing.T) {
 func TestNobodyElseComesIn(t *testing.T) {
 	w := open(t, &played{status: connected()})
 	stranger := &window{Client: &http.Client{}, laptop: w.laptop, server: w.server, url: w.url}
-	for _, path := range []string{"/", "/state", "/reported", "/report/file", "/why"} {
+	for _, path := range []string{"/", "/state", "/reported", "/report", "/report/file", "/lost", "/why"} {
 		if code, text := stranger.send(t, http.MethodGet, path, nil, nil); code != http.StatusForbidden || strings.Contains(text, "Eva") || strings.Contains(text, "gw1") {
 			t.Errorf("%s: %d\n%s", path, code, text)
 		}
@@ -291,7 +303,7 @@ func TestNobodyElseComesIn(t *testing.T) {
 		{"a name that was made to point here", map[string]string{"Host": "evil.example:" + port, "Origin": "http://evil.example:" + port}, http.StatusMisdirectedRequest},
 		{"localhost by name", map[string]string{"Host": "localhost:" + port, "Origin": "http://localhost:" + port}, http.StatusMisdirectedRequest},
 	} {
-		for _, path := range []string{"/disconnect", "/connect", "/enrol", "/sign-in", "/rules", "/close"} {
+		for _, path := range []string{"/disconnect", "/connect", "/enrol", "/sign-in", "/rules", "/report", "/lost", "/close"} {
 			if code, _ := w.send(t, http.MethodPost, path, nil, c.headers); code != c.want {
 				t.Errorf("%s: %s: %d", c.why, path, code)
 			}

@@ -10,7 +10,6 @@ import (
 	"hash/fnv"
 	"html/template"
 	"net/http"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -93,7 +92,9 @@ type view struct {
 	Lines      [][2]string
 	Notes      []string
 	Text       string
-	Links      []endpoint.Link
+	Sent       *endpoint.Sent // a diagnosis that the helpdesk has got
+	Lost       *endpoint.Lost // this laptop, as was reported
+	Day        string         // of one of both
 
 	code int // of the answer; zero: 200
 }
@@ -121,7 +122,7 @@ func enrolsAgain() []string {
 type said struct{ Code, Sentence, Next string }
 
 // asked is what she typed, without secrets, for a form that comes back.
-type asked struct{ Address, Login string }
+type asked struct{ Address, Login, Words string }
 
 // said gives the words for an error. Those of faults are for the log.
 func (v *visit) said(err error) *said {
@@ -131,7 +132,7 @@ func (v *visit) said(err error) *said {
 		return &said{Sentence: t.In("Das hat nicht geklappt.", "That did not work."), Next: t.In("Versuchen Sie es noch einmal. Bleibt es dabei, hilft der Helpdesk.", "Please try again. If it stays like this, the helpdesk can help.")}
 	}
 	t := p.Text(v.language)
-	return &said{p.Code, t.Sentence, t.Next}
+	return &said{p.Code, Worded(t.Sentence, v.language), Worded(t.Next, v.language)}
 }
 
 // show renders a page for somebody who is in, with how the laptop stands.
@@ -145,6 +146,7 @@ func (v *visit) show(name string, data view) {
 		data.Status = status
 	}
 	data.Key = keyOf(data.Status)
+	data.Status = worded(data.Status, v.language)
 	v.render(v.w, cmp.Or(data.code, http.StatusOK), name, data)
 }
 
@@ -235,7 +237,7 @@ func (v *visit) why() error {
 	if err != nil {
 		return err
 	}
-	v.show("why", view{Status: status, Links: status.Links})
+	v.show("why", view{Status: status})
 	return nil
 }
 
@@ -314,46 +316,6 @@ func indented(message json.RawMessage) string {
 	}
 	return b.String()
 }
-
-// diagnosis is what helps the helpdesk to find a fault. Nothing in it lets anybody in.
-func (v *visit) diagnosis() (string, error) {
-	status, err := v.Why(v.r.Context())
-	if err != nil {
-		return "", err
-	}
-	text, err := json.MarshalIndent(struct {
-		Made    time.Time       `json:"made"`
-		Version string          `json:"agent_version"`
-		System  string          `json:"system"`
-		Status  endpoint.Status `json:"status"`
-	}{time.Now().UTC().Truncate(time.Second), v.Version, runtime.GOOS + "/" + runtime.GOARCH, status}, "", "  ")
-	if err != nil {
-		return "", fmt.Errorf("writing a diagnosis: %w", err)
-	}
-	return string(text) + "\n", nil
-}
-
-func (v *visit) report() error {
-	text, err := v.diagnosis()
-	if err != nil {
-		return err
-	}
-	v.show("report", view{Text: text})
-	return nil
-}
-
-func (v *visit) reportFile() error {
-	text, err := v.diagnosis()
-	if err != nil {
-		return err
-	}
-	v.w.Header().Set("Content-Type", "application/json")
-	v.w.Header().Set("Content-Disposition", `attachment; filename="heimdraht-`+time.Now().Format("2006-01-02-1504")+`.json"`)
-	_, err = v.w.Write([]byte(text))
-	return err
-}
-
-func (v *visit) lost() error { v.show("lost", view{}); return nil }
 
 // leave closes the page in this browser.
 func (v *visit) leave() error {

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// maxBody is far more than anybody types.
-	maxBody = 32 << 10
+	// maxBody is far more than anybody types, with a diagnosis that comes back as a form writes it.
+	maxBody = 512 << 10
 	// lookEvery is how often is looked whether anybody is still in.
 	lookEvery = time.Minute
 )
@@ -175,7 +175,9 @@ func (s *Server) handler(address string) http.Handler {
 		"GET /reported":    (*visit).reported,
 		"GET /report":      (*visit).report,
 		"GET /report/file": (*visit).reportFile,
+		"POST /report":     (*visit).send,
 		"GET /lost":        (*visit).lost,
+		"POST /lost":       (*visit).reportLost,
 		"POST /close":      (*visit).leave,
 		"/":                (*visit).unknown,
 	} {

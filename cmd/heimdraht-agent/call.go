@@ -31,8 +31,10 @@ const (
 
 	reportedPath = "/v1/reported"
 	openPath     = "/v1/open"
+	lostPath     = "/v1/lost"
+	sendPath     = "/v1/diagnosis"
 	// maxCall and maxAnswer bound what either end reads.
-	maxCall   = 16 << 10
+	maxCall   = 160 << 10
 	maxAnswer = 256 << 10
 )
 
@@ -49,6 +51,19 @@ type rulesCall struct {
 	Language string `json:"language,omitempty"`
 	// Accept is the version that the person acknowledges. Empty: none.
 	Accept string `json:"accept,omitempty"`
+}
+
+// lostCall reports this laptop.
+type lostCall struct {
+	Language string `json:"language,omitempty"`
+	Stolen   bool   `json:"stolen"`
+}
+
+// sendCall sends the helpdesk what the person was shown.
+type sendCall struct {
+	Language string `json:"language,omitempty"`
+	Text     string `json:"text"`
+	Words    string `json:"words,omitempty"`
 }
 
 // enrolCall asks for an enrolment. It does not print its password or invitation.
@@ -133,6 +148,9 @@ type answer struct {
 	Rules *endpoint.HouseRules `json:"rules,omitempty"`
 	// Reported nil: that was not asked for, or nothing was reported yet.
 	Reported *endpoint.Reported `json:"reported,omitempty"`
+	// Lost and Sent are the answers to a lostCall and a sendCall.
+	Lost *endpoint.Lost `json:"lost,omitempty"`
+	Sent *endpoint.Sent `json:"sent,omitempty"`
 	// Invitation leads a browser to the pages. Nil: that was not asked for.
 	Invitation *page.Invitation `json:"invitation,omitempty"`
 	// Proxy is where the SOCKS5 proxy listens. Empty: there is none.

@@ -187,6 +187,8 @@ func (d *door) handler() http.Handler {
 	mux.HandleFunc("POST "+factorPath, d.factor)
 	mux.HandleFunc("POST "+rulesPath, d.rules)
 	mux.HandleFunc("POST "+openPath, d.open)
+	mux.HandleFunc("POST "+lostPath, d.lost)
+	mux.HandleFunc("POST "+sendPath, d.send)
 	return mux
 }
 

@@ -67,6 +67,34 @@ func (d *door) open(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+// lost reports this laptop as lost or stolen. It is its person's alone, as connecting is: an administrator of the machine may, too.
+func (d *door) lost(w http.ResponseWriter, r *http.Request) {
+	var call lostCall
+	if !d.read(w, r, &call) {
+		return
+	}
+	d.answer(w, r, call.Language, false, func(_ peer, a *answer) error { //nolint:contextcheck // the language is for all calls
+		d.speak(call.Language)
+		lost, err := d.laptop.ReportLost(r.Context(), call.Stolen)
+		a.Lost = &lost
+		return err
+	})
+}
+
+// send gives the helpdesk a diagnosis.
+func (d *door) send(w http.ResponseWriter, r *http.Request) {
+	var call sendCall
+	if !d.read(w, r, &call) {
+		return
+	}
+	d.answer(w, r, call.Language, false, func(_ peer, a *answer) error { //nolint:contextcheck // as above
+		d.speak(call.Language)
+		sent, err := d.laptop.SendDiagnosis(r.Context(), call.Text, call.Words)
+		a.Sent = &sent
+		return err
+	})
+}
+
 func (d *desk) Status(ctx context.Context) (endpoint.Status, error) {
 	return statusOf(d.caller.status(ctx, d.language))
 }
@@ -121,6 +149,22 @@ func (d *desk) HouseRules(ctx context.Context) (endpoint.HouseRules, error) {
 func (d *desk) Acknowledge(ctx context.Context, version string) error {
 	_, err := d.caller.rules(ctx, rulesCall{Language: string(d.language), Accept: version})
 	return err
+}
+
+func (d *desk) ReportLost(ctx context.Context, stolen bool) (endpoint.Lost, error) {
+	got, err := d.caller.call(ctx, http.MethodPost, lostPath, lostCall{Language: string(d.language), Stolen: stolen})
+	if err != nil {
+		return endpoint.Lost{}, err
+	}
+	return *got.Lost, nil
+}
+
+func (d *desk) SendDiagnosis(ctx context.Context, text, ownWords string) (endpoint.Sent, error) {
+	got, err := d.caller.call(ctx, http.MethodPost, sendPath, sendCall{Language: string(d.language), Text: text, Words: ownWords})
+	if err != nil {
+		return endpoint.Sent{}, err
+	}
+	return *got.Sent, nil
 }
 
 func (d *desk) Reported(ctx context.Context) (*endpoint.Reported, error) {

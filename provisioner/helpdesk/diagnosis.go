@@ -47,7 +47,7 @@ func (s *Service) KeepDiagnosis(ctx context.Context, actor provisioner.Actor, te
 		if sent >= diagnosesADay {
 			return provisioner.Refuse(provisioner.CodeDiagnosesMany).After(first.AddDate(0, 0, 1).Sub(tx.Now))
 		}
-		kept = Diagnosis{ID: provisioner.NewID(), Device: d.ID, Tenant: d.Tenant, SentAt: tx.Now, Words: readable(ownWords), Body: readable(text)}
+		kept = Diagnosis{ID: provisioner.NewID(), Device: d.ID, Tenant: d.Tenant, SentAt: tx.Now.Truncate(time.Millisecond), Words: readable(ownWords), Body: readable(text)}
 		return tx.AddDiagnosis(kept)
 	})
 	if err != nil {
