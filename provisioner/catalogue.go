@@ -111,6 +111,7 @@ const (
 	CodeDeclarationInvalid   Code = "declaration-invalid"
 	CodeApplyUnfinished      Code = "apply-unfinished"
 	CodeTryLater             Code = "try-later"
+	CodeAgentTooOld          Code = "agent-too-old"
 	CodeDiagnosesMany        Code = "diagnoses-many"
 	CodeShuttingDown         Code = "shutting-down"
 	CodeDatabaseUnavailable  Code = "database-unavailable"
@@ -417,6 +418,9 @@ func Catalogue() []Entry {
 		{CodeApplyUnfinished, KindConflict,
 			Text{"Die Datei ist erst zum Teil angewandt; dann kam etwas dazwischen.", "Wenden Sie sie noch einmal an: Es geht weiter, wo es aufgehört hat, oder es wird gesagt, was im Weg steht."},
 			Text{"Only a part of the file was applied; then something came in between.", "Apply it again: it goes on where it stopped, or says what is in the way."}},
+		{CodeAgentTooOld, KindConflict,
+			Text{"Das Programm Heimdraht auf diesem Laptop ist zu alt ({version}). Ihre Verwaltung verlangt mindestens {minimum}.", "Starten Sie den Laptop neu und warten Sie auf die Aktualisierung, die Ihre Verwaltung verteilt. Kommt keine, rufen Sie den Helpdesk an."},
+			Text{"The program Heimdraht on this laptop is too old ({version}). Your administration wants {minimum} at least.", "Restart the laptop and wait for the update that your administration distributes. If none comes, call the helpdesk."}},
 		{CodeDiagnosesMany, KindExhausted,
 			Text{"Von diesem Laptop wurden heute schon fünf Störungen gemeldet.", "Rufen Sie den Helpdesk an: Er sieht die bisherigen Meldungen."},
 			Text{"Five faults were reported from this laptop today already.", "Call the helpdesk: it sees the former reports."}},

@@ -93,6 +93,8 @@ type Policy struct {
 	Access []AccessTime
 	// Conditions are what laptops must meet before a session opens.
 	Conditions ConditionPolicy `json:",omitzero"`
+	// MinimumAgent is from which version on laptops' agents may open sessions.
+	MinimumAgent MinimumAgent `json:",omitzero"`
 }
 
 // SecondFactorPolicy says for what people who have no role above staff need a second factor too.

@@ -21,7 +21,7 @@ func (r *Refusal) Who() Who {
 		return WhoEmployee
 	case CodeNoLicence, CodeFactorMissing, CodeFourEyes, CodeCrisisUnprepared:
 		return WhoTenantAdmin
-	case CodeNotInGroup, CodeAccessEnded, CodeDeviceLimit:
+	case CodeNotInGroup, CodeAccessEnded, CodeDeviceLimit, CodeAgentTooOld:
 		return WhoHelpdesk
 	case CodeDatabaseUnavailable, CodeDirectoryUnreadable, CodeGatewayKeyChanged, CodeGatewayReplaced, CodeGatewayExpired:
 		return WhoOperator

@@ -54,7 +54,8 @@ type session struct {
 	renewEvery time.Duration
 	metering   *metering // nil: nothing is metered
 	// warning is what this laptop does not meet, and until when it may connect on like this; nil: nothing.
-	warning *control.Problem
+	warning  *control.Problem
+	outdated *control.Problem // this program is older than is wanted; nil: it is not
 }
 
 // errSilent says that the control plane does not answer on a stream that stands.
@@ -287,7 +288,7 @@ func (a *attachment) opened(ctx context.Context, m *heimdrahtv1.SessionOpened) (
 		return outcome{problem: tunnelFailed(err), drop: true, halt: true, roam: true}, true
 	}
 	s := &session{id: id, wish: a.wish, settings: next, openedAt: time.Now(), leaseUntil: asTime(m.GetLeaseUntil()),
-		renewEvery: renewEvery(m.GetRenewEveryMs()), metering: e.checkMetering(m.GetMetering())}
+		renewEvery: renewEvery(m.GetRenewEveryMs()), metering: e.checkMetering(m.GetMetering()), outdated: outdatedOf(m.GetOutdated())}
 	if w := m.GetConditionWarning(); w != nil {
 		s.warning = control.FromRefusal(w)
 	}

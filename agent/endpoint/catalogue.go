@@ -24,7 +24,7 @@ func Catalogue() []*control.Problem {
 		tunnelFailed(wireguard.ErrKernelUnsupported), tunnelFailed(fs.ErrPermission), tunnelFailed(syscall.EEXIST), tunnelFailed(errors.ErrUnsupported),
 		driverProblem(&wireguard.DriverError{Problem: wireguard.DriverMissing, Path: "{file}"}), driverProblem(&wireguard.DriverError{Problem: wireguard.DriverMisplaced}),
 		driverProblem(&wireguard.DriverError{Problem: wireguard.DriverRefused, Path: "{file}"}), driverProblem(&wireguard.DriverError{Problem: wireguard.DriverForeign, Path: "{file}"}),
-		StateDamaged("{folder}", fill),
+		StateDamaged("{folder}", fill), agentOutdated("{minimum}", phrase{"{from}", "{from}"}),
 		seatAwaited(phrase{" an Stelle {position}", " at place {position}"}, phrase{", voraussichtlich noch {wait}", ", probably for another {wait}"}, 3*time.Minute),
 		placeRests(3 * time.Minute),
 	}

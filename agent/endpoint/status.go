@@ -234,6 +234,9 @@ func notes(s situation, main *control.Problem) []*control.Problem {
 	if s.session != nil && s.idle != nil {
 		all = append(all, s.idle.asNote())
 	}
+	if s.session != nil && s.session.outdated != nil {
+		all = append(all, s.session.outdated)
+	}
 	for _, c := range s.tunnel.conflicts {
 		all = append(all, networkConflict(c))
 	}

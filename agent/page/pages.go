@@ -83,6 +83,7 @@ type visit struct {
 type view struct {
 	Language   string
 	AsksServer bool
+	Page       string // its name
 	Status     endpoint.Status
 	Key        string // changes when the page would
 	Problem    *said
@@ -146,7 +147,13 @@ func (v *visit) show(name string, data view) {
 		data.Status = status
 	}
 	data.Key = keyOf(data.Status)
-	data.Status = worded(data.Status, v.language)
+	data.Status, data.Page = worded(data.Status, v.language), name
+	if name == "home" {
+		data.Status.Next = here(data.Status.Next)
+		if data.Problem != nil {
+			data.Problem.Next = here(data.Problem.Next)
+		}
+	}
 	v.render(v.w, cmp.Or(data.code, http.StatusOK), name, data)
 }
 

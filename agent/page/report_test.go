@@ -121,6 +121,14 @@ func TestWorded(t *testing.T) {
 	})
 }
 
+// On the page itself nobody is sent to it.
+func TestHere(t *testing.T) {
+	w := open(t, unknownLaptop())
+	w.laptop.status.Next = "Melden Sie ihn an: heimdraht-agent enrol."
+	says(t, w.get(t, "/"), "Melden Sie ihn an: hier unten.", `<a href="/" aria-current="page">`)
+	says(t, w.get(t, "/why"), "auf der Seite „Verbindung“.")
+}
+
 // No page names a command, whatever the laptop and its control plane say.
 func TestNoPageNamesACommand(t *testing.T) {
 	laptop := &played{status: connected()}

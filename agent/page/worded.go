@@ -69,6 +69,11 @@ func Worded(text, language string) string {
 	return strings.Join(kept, " ")
 }
 
+// here is a text of Worded on the page "Connection" itself, where what it speaks of stands below.
+func here(text string) string {
+	return strings.NewReplacer("auf der Seite „Verbindung“", "hier unten", "on the page “Connection”", "below").Replace(text)
+}
+
 // worded is a status as the pages say it.
 func worded(s endpoint.Status, language string) endpoint.Status {
 	s.Sentence, s.Next = Worded(s.Sentence, language), Worded(s.Next, language)

@@ -187,6 +187,10 @@ func tenantOf(t provisioner.Tenant) *heimdrahtv1.TenantDeclaration {
 			Conditions:    conditionsOf(t.Policy.Conditions),
 		},
 	}
+	if v := t.Policy.MinimumAgent; v.Version != "" {
+		out.Policy.MinimumAgentVersion = &heimdrahtv1.MinimumAgentVersion{Version: v.Version}
+		out.Policy.MinimumAgentVersion.RefuseFrom, _ = spanTexts(v.From, time.Time{})
+	}
 	if h := t.HouseRules; h.German != "" {
 		out.HouseRules = &heimdrahtv1.HouseRulesDeclaration{German: h.German, English: h.English, Link: h.Link}
 	}

@@ -99,6 +99,7 @@ func policy(m *mapping, p *provisioner.Policy) {
 	if v, ok := m.ask("access"); ok {
 		p.Access = accessTimes(v)
 	}
+	minimumAgent(m, &p.MinimumAgent)
 	if v, ok := m.ask("callers"); ok {
 		p.Callers = destinations(v)
 	}
@@ -189,6 +190,26 @@ func idle(m *mapping, p *provisioner.IdlePolicy) {
 		i.shortSpan("after", &p.After, "never")
 		i.whole("below", &p.Below, 1, provisioner.MostIdleBelow)
 		i.done()
+	}
+}
+
+// minimumAgent reads from which version on laptops' agents may open sessions.
+func minimumAgent(m *mapping, a *provisioner.MinimumAgent) {
+	v, ok := m.ask("minimum_agent_version")
+	if !ok {
+		return
+	}
+	if f := v.mapping("minimum_agent_version"); f != nil {
+		f.under(m.prefix + "minimum_agent_version.")
+		f.needText("version", &a.Version, func(v value, s string) (string, bool) {
+			version, ok := provisioner.ParseAgentVersion(s)
+			if !ok {
+				v.failf("%q is no version: three numbers such as 1.4.0", s)
+			}
+			return version, ok
+		})
+		f.date("refuse_from", &a.From, 0)
+		f.done()
 	}
 }
 

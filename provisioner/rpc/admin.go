@@ -158,6 +158,15 @@ func toTenant(m *heimdrahtv1.TenantDeclaration) (provisioner.Tenant, error) {
 	if t.Policy.Callers, err = toDestinations(m.GetPolicy().GetCallers()); err != nil {
 		return t, unreadable("tenant", t.Name, err)
 	}
+	if v := m.GetPolicy().GetMinimumAgentVersion(); v != nil {
+		// What is no version is told by its field (tenancy).
+		if t.Policy.MinimumAgent.Version = v.GetVersion(); v.GetVersion() != "" {
+			t.Policy.MinimumAgent.Version, _ = provisioner.ParseAgentVersion(v.GetVersion())
+		}
+		if t.Policy.MinimumAgent.From, err = toDay(v.GetRefuseFrom(), 0); err != nil {
+			return t, unreadable("tenant", t.Name, err)
+		}
+	}
 	if t.Policy.PasswordHosts, err = toDestinations(m.GetPolicy().GetPasswordHosts()); err != nil {
 		return t, unreadable("tenant", t.Name, err)
 	}

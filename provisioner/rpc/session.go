@@ -209,6 +209,7 @@ func (a *attachment) openAs(ctx context.Context, r session.OpenRequest) error {
 		ReturnWithinMs: a.streams.returnWithin().Milliseconds(),
 		Metering:       a.reports.opening(),
 		Leaving:        fromLeaving(opened.Leaving),
+		Outdated:       fromOutdated(opened.Outdated),
 
 		ConditionWarning: a.warning(opened.Warning),
 	}}}); err != nil {
@@ -218,6 +219,14 @@ func (a *attachment) openAs(ctx context.Context, r session.OpenRequest) error {
 		return err
 	}
 	return a.tellGateway(ctx)
+}
+
+// fromOutdated is nil for an agent that is new enough.
+func fromOutdated(m provisioner.MinimumAgent) *heimdrahtv1.AgentOutdated {
+	if m.Version == "" {
+		return nil
+	}
+	return &heimdrahtv1.AgentOutdated{MinimumVersion: m.Version, RefusedFrom: stamp(m.From)}
 }
 
 // tellIdle tells the laptop that its session ends because nobody works in it, or goes on

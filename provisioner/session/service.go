@@ -120,6 +120,8 @@ type Opened struct {
 	Site    string // the tenant's
 	// Leaving is the session that the device has besides and is leaving; the zero Session: none.
 	Leaving provisioner.Session
+	// Outdated: the agent is older than the tenant's minimum, which still lets it in.
+	Outdated provisioner.MinimumAgent
 	// Waits: there is no session yet; the device has a place in the queue for a seat.
 	Waits bool
 	// Place is that one as far as is known at once: without a position.
@@ -180,6 +182,10 @@ func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenReque
 	if err != nil {
 		return Opened{}, err
 	}
+	minimum := applicant.Tenant.Policy.MinimumAgent
+	if refusal := minimum.Refuse(r.AgentVersion, time.Now()); refusal != nil {
+		return Opened{}, refusal
+	}
 	var tried []string
 	var failed provisioner.Session // on the last one of them; it keeps its seat for the next
 	for {
@@ -196,6 +202,7 @@ func (s *Service) open(ctx context.Context, actor provisioner.Actor, r OpenReque
 		}
 		opened.Warning = met.warning
 		if s.installed(ctx, opened) {
+			opened.Outdated = outdated(minimum, r.AgentVersion)
 			return opened, nil
 		}
 		failed = opened.Session
@@ -459,10 +466,19 @@ func (s *Service) resume(ctx context.Context, actor provisioner.Actor, r OpenReq
 			return err
 		}
 		tunnel, err := s.tunnel(session, gateway.Gateway, tenant, standing)
-		opened = Opened{Session: session, Tunnel: tunnel, Resumed: true, Site: tenant.Site, Leaving: leaving}
+		opened = Opened{Session: session, Tunnel: tunnel, Resumed: true, Site: tenant.Site, Leaving: leaving, Outdated: outdated(tenant.Policy.MinimumAgent, r.AgentVersion)}
 		return err
 	})
 	return opened, err
+}
+
+// outdated is the minimum that a version falls short of; zero: it does not. One that goes on is not refused: it is told from
+// when on there is no next session.
+func outdated(minimum provisioner.MinimumAgent, version string) provisioner.MinimumAgent {
+	if minimum.Outdated(version) {
+		return minimum
+	}
+	return provisioner.MinimumAgent{}
 }
 
 // endedIdle refuses to go on where nobody worked: a laptop that has not heard of it

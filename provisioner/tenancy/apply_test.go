@@ -89,6 +89,7 @@ func testEveryFieldIsCompared(t *testing.T, w *world) {
 		{func(d *tenancy.Declaration) {
 			d.Tenants[0].Policy.Conditions = provisioner.ConditionPolicy{Demands: map[provisioner.Condition]provisioner.Demand{provisioner.Firewall: provisioner.DemandRequired}, GraceDays: 7}
 		}, "tenant", "policy.conditions", "", "firewall: required, grace: 7d"},
+		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.MinimumAgent.Version = "v1.4.0" }, "tenant", "policy.minimum_agent_version.version", "", "v1.4.0"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.SecondFactor.Enrolling = true }, "tenant", "policy.second_factor.enrolling", "false", "true"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.SecondFactor.SigningInAgain = true }, "tenant", "policy.second_factor.signing_in_again", "false", "true"},
 		{func(d *tenancy.Declaration) { d.Tenants[0].Policy.Tunnel = provisioner.TunnelFull }, "tenant", "policy.tunnel", "split", "full"},

@@ -187,6 +187,11 @@ func checkSpans(t provisioner.Tenant) *provisioner.Refusal {
 			return invalid(kindTenant, t.Name, "%s muss von einer Stunde bis %d Tage sein, oder never", "%s must be from an hour to %d days, or never", v.name, v.most)
 		}
 	}
+	if v := t.Policy.MinimumAgent; v != (provisioner.MinimumAgent{}) {
+		if _, ok := provisioner.ParseAgentVersion(v.Version); !ok {
+			return invalid(kindTenant, t.Name, "policy.minimum_agent_version.version muss aus drei Zahlen bestehen, wie 1.4.0", "policy.minimum_agent_version.version must be three numbers, such as 1.4.0")
+		}
+	}
 	if refusal := checkIdle(t); refusal != nil {
 		return refusal
 	}

@@ -109,6 +109,8 @@ func tenantFields(t provisioner.Tenant) []field {
 		{"policy.longest_session", provisioner.SpanText(t.Policy.LongestSession)},
 		{"policy.idle.after", provisioner.SpanText(t.Policy.Idle.After)},
 		{"policy.idle.below", strconv.FormatInt(cmp.Or(t.Policy.Idle.Below, provisioner.DefaultIdleBelow), 10)},
+		{"policy.minimum_agent_version.version", t.Policy.MinimumAgent.Version},
+		{"policy.minimum_agent_version.refuse_from", dayText(t.Policy.MinimumAgent.From)},
 		{"policy.second_factor.enrolling", strconv.FormatBool(t.Policy.SecondFactor.Enrolling)},
 		{"policy.second_factor.signing_in_again", strconv.FormatBool(t.Policy.SecondFactor.SigningInAgain)},
 		{"policy.conditions", t.Policy.Conditions.Text()},

@@ -1294,9 +1294,11 @@ type Policy struct {
 	// or "deny". Empty: "allow".
 	LocalNetworks string `protobuf:"bytes,40,opt,name=local_networks,json=localNetworks,proto3" json:"local_networks,omitempty"`
 	// Unset: nothing is asked of laptops.
-	Conditions    *ConditionPolicy `protobuf:"bytes,50,opt,name=conditions,proto3" json:"conditions,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Conditions *ConditionPolicy `protobuf:"bytes,50,opt,name=conditions,proto3" json:"conditions,omitempty"`
+	// Unset: every version.
+	MinimumAgentVersion *MinimumAgentVersion `protobuf:"bytes,60,opt,name=minimum_agent_version,json=minimumAgentVersion,proto3" json:"minimum_agent_version,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
@@ -1441,6 +1443,13 @@ func (x *Policy) GetConditions() *ConditionPolicy {
 	return nil
 }
 
+func (x *Policy) GetMinimumAgentVersion() *MinimumAgentVersion {
+	if x != nil {
+		return x.MinimumAgentVersion
+	}
+	return nil
+}
+
 // ConditionPolicy says what laptops must meet before a session opens.
 type ConditionPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1525,6 +1534,61 @@ func (x *ConditionPolicy) GetDenyUnknown() bool {
 	return false
 }
 
+// MinimumAgentVersion says which agents of laptops may open sessions.
+type MinimumAgentVersion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Three numbers, with or without a "v".
+	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	// ISO 8601. Until then older agents are only told. Empty: they are refused at once.
+	RefuseFrom    string `protobuf:"bytes,2,opt,name=refuse_from,json=refuseFrom,proto3" json:"refuse_from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MinimumAgentVersion) Reset() {
+	*x = MinimumAgentVersion{}
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MinimumAgentVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MinimumAgentVersion) ProtoMessage() {}
+
+func (x *MinimumAgentVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MinimumAgentVersion.ProtoReflect.Descriptor instead.
+func (*MinimumAgentVersion) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *MinimumAgentVersion) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *MinimumAgentVersion) GetRefuseFrom() string {
+	if x != nil {
+		return x.RefuseFrom
+	}
+	return ""
+}
+
 // IdlePolicy says when nobody works in a session.
 type IdlePolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1539,7 +1603,7 @@ type IdlePolicy struct {
 
 func (x *IdlePolicy) Reset() {
 	*x = IdlePolicy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1551,7 +1615,7 @@ func (x *IdlePolicy) String() string {
 func (*IdlePolicy) ProtoMessage() {}
 
 func (x *IdlePolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1564,7 +1628,7 @@ func (x *IdlePolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdlePolicy.ProtoReflect.Descriptor instead.
 func (*IdlePolicy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *IdlePolicy) GetAfterS() int64 {
@@ -1593,7 +1657,7 @@ type SecondFactorPolicy struct {
 
 func (x *SecondFactorPolicy) Reset() {
 	*x = SecondFactorPolicy{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1605,7 +1669,7 @@ func (x *SecondFactorPolicy) String() string {
 func (*SecondFactorPolicy) ProtoMessage() {}
 
 func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1618,7 +1682,7 @@ func (x *SecondFactorPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecondFactorPolicy.ProtoReflect.Descriptor instead.
 func (*SecondFactorPolicy) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SecondFactorPolicy) GetEnrolling() bool {
@@ -1653,7 +1717,7 @@ type AccessTime struct {
 
 func (x *AccessTime) Reset() {
 	*x = AccessTime{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1665,7 +1729,7 @@ func (x *AccessTime) String() string {
 func (*AccessTime) ProtoMessage() {}
 
 func (x *AccessTime) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1678,7 +1742,7 @@ func (x *AccessTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessTime.ProtoReflect.Descriptor instead.
 func (*AccessTime) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AccessTime) GetGroup() string {
@@ -1728,7 +1792,7 @@ type NetworkGrant struct {
 
 func (x *NetworkGrant) Reset() {
 	*x = NetworkGrant{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1740,7 +1804,7 @@ func (x *NetworkGrant) String() string {
 func (*NetworkGrant) ProtoMessage() {}
 
 func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[23]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1753,7 +1817,7 @@ func (x *NetworkGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NetworkGrant.ProtoReflect.Descriptor instead.
 func (*NetworkGrant) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{23}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *NetworkGrant) GetGroup() string {
@@ -1810,7 +1874,7 @@ type LicencePoolDeclaration struct {
 
 func (x *LicencePoolDeclaration) Reset() {
 	*x = LicencePoolDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1822,7 +1886,7 @@ func (x *LicencePoolDeclaration) String() string {
 func (*LicencePoolDeclaration) ProtoMessage() {}
 
 func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[24]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1835,7 +1899,7 @@ func (x *LicencePoolDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicencePoolDeclaration.ProtoReflect.Descriptor instead.
 func (*LicencePoolDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{24}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LicencePoolDeclaration) GetName() string {
@@ -1979,7 +2043,7 @@ type ContractDeclaration struct {
 
 func (x *ContractDeclaration) Reset() {
 	*x = ContractDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1991,7 +2055,7 @@ func (x *ContractDeclaration) String() string {
 func (*ContractDeclaration) ProtoMessage() {}
 
 func (x *ContractDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[25]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2004,7 +2068,7 @@ func (x *ContractDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContractDeclaration.ProtoReflect.Descriptor instead.
 func (*ContractDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{25}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ContractDeclaration) GetReference() string {
@@ -2081,7 +2145,7 @@ type Reserve struct {
 
 func (x *Reserve) Reset() {
 	*x = Reserve{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2093,7 +2157,7 @@ func (x *Reserve) String() string {
 func (*Reserve) ProtoMessage() {}
 
 func (x *Reserve) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[26]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2106,7 +2170,7 @@ func (x *Reserve) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reserve.ProtoReflect.Descriptor instead.
 func (*Reserve) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{26}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Reserve) GetClass() string {
@@ -2133,7 +2197,7 @@ type PoolShare struct {
 
 func (x *PoolShare) Reset() {
 	*x = PoolShare{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2145,7 +2209,7 @@ func (x *PoolShare) String() string {
 func (*PoolShare) ProtoMessage() {}
 
 func (x *PoolShare) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[27]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2158,7 +2222,7 @@ func (x *PoolShare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PoolShare.ProtoReflect.Descriptor instead.
 func (*PoolShare) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{27}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PoolShare) GetTenant() string {
@@ -2202,7 +2266,7 @@ type GatewayDeclaration struct {
 
 func (x *GatewayDeclaration) Reset() {
 	*x = GatewayDeclaration{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2214,7 +2278,7 @@ func (x *GatewayDeclaration) String() string {
 func (*GatewayDeclaration) ProtoMessage() {}
 
 func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[28]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2227,7 +2291,7 @@ func (x *GatewayDeclaration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayDeclaration.ProtoReflect.Descriptor instead.
 func (*GatewayDeclaration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{28}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GatewayDeclaration) GetName() string {
@@ -2316,7 +2380,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2328,7 +2392,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[29]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2341,7 +2405,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{29}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DiffRequest) GetDeclaration() *Declaration {
@@ -2360,7 +2424,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2372,7 +2436,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[30]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2385,7 +2449,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{30}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DiffResponse) GetDifferences() []*Difference {
@@ -2410,7 +2474,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2422,7 +2486,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[31]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2435,7 +2499,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{31}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Difference) GetKind() string {
@@ -2483,7 +2547,7 @@ type ApplyRequest struct {
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2495,7 +2559,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[32]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2508,7 +2572,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{32}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ApplyRequest) GetDeclaration() *Declaration {
@@ -2534,7 +2598,7 @@ type ApplyResponse struct {
 
 func (x *ApplyResponse) Reset() {
 	*x = ApplyResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2546,7 +2610,7 @@ func (x *ApplyResponse) String() string {
 func (*ApplyResponse) ProtoMessage() {}
 
 func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[33]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2559,7 +2623,7 @@ func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
 func (*ApplyResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{33}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ApplyResponse) GetDifferences() []*Difference {
@@ -2578,7 +2642,7 @@ type CreateGatewayTokenRequest struct {
 
 func (x *CreateGatewayTokenRequest) Reset() {
 	*x = CreateGatewayTokenRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2590,7 +2654,7 @@ func (x *CreateGatewayTokenRequest) String() string {
 func (*CreateGatewayTokenRequest) ProtoMessage() {}
 
 func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[34]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2603,7 +2667,7 @@ func (x *CreateGatewayTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{34}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CreateGatewayTokenRequest) GetGateway() string {
@@ -2624,7 +2688,7 @@ type CreateGatewayTokenResponse struct {
 
 func (x *CreateGatewayTokenResponse) Reset() {
 	*x = CreateGatewayTokenResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2636,7 +2700,7 @@ func (x *CreateGatewayTokenResponse) String() string {
 func (*CreateGatewayTokenResponse) ProtoMessage() {}
 
 func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[35]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2649,7 +2713,7 @@ func (x *CreateGatewayTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateGatewayTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateGatewayTokenResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{35}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CreateGatewayTokenResponse) GetToken() string {
@@ -2674,7 +2738,7 @@ type ListGatewaysRequest struct {
 
 func (x *ListGatewaysRequest) Reset() {
 	*x = ListGatewaysRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[36]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2686,7 +2750,7 @@ func (x *ListGatewaysRequest) String() string {
 func (*ListGatewaysRequest) ProtoMessage() {}
 
 func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[36]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2699,7 +2763,7 @@ func (x *ListGatewaysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysRequest.ProtoReflect.Descriptor instead.
 func (*ListGatewaysRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{36}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{37}
 }
 
 type ListGatewaysResponse struct {
@@ -2711,7 +2775,7 @@ type ListGatewaysResponse struct {
 
 func (x *ListGatewaysResponse) Reset() {
 	*x = ListGatewaysResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[37]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2723,7 +2787,7 @@ func (x *ListGatewaysResponse) String() string {
 func (*ListGatewaysResponse) ProtoMessage() {}
 
 func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[37]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2736,7 +2800,7 @@ func (x *ListGatewaysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGatewaysResponse.ProtoReflect.Descriptor instead.
 func (*ListGatewaysResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{37}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListGatewaysResponse) GetGateways() []*Gateway {
@@ -2786,7 +2850,7 @@ type Gateway struct {
 
 func (x *Gateway) Reset() {
 	*x = Gateway{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[38]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2798,7 +2862,7 @@ func (x *Gateway) String() string {
 func (*Gateway) ProtoMessage() {}
 
 func (x *Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[38]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2811,7 +2875,7 @@ func (x *Gateway) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gateway.ProtoReflect.Descriptor instead.
 func (*Gateway) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{38}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Gateway) GetName() string {
@@ -2994,7 +3058,7 @@ type GatewayDrain struct {
 
 func (x *GatewayDrain) Reset() {
 	*x = GatewayDrain{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[39]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3006,7 +3070,7 @@ func (x *GatewayDrain) String() string {
 func (*GatewayDrain) ProtoMessage() {}
 
 func (x *GatewayDrain) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[39]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3019,7 +3083,7 @@ func (x *GatewayDrain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayDrain.ProtoReflect.Descriptor instead.
 func (*GatewayDrain) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{39}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GatewayDrain) GetSince() *timestamppb.Timestamp {
@@ -3054,7 +3118,7 @@ type GatewayMaintenance struct {
 
 func (x *GatewayMaintenance) Reset() {
 	*x = GatewayMaintenance{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[40]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3066,7 +3130,7 @@ func (x *GatewayMaintenance) String() string {
 func (*GatewayMaintenance) ProtoMessage() {}
 
 func (x *GatewayMaintenance) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[40]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3079,7 +3143,7 @@ func (x *GatewayMaintenance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayMaintenance.ProtoReflect.Descriptor instead.
 func (*GatewayMaintenance) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{40}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *GatewayMaintenance) GetFrom() *timestamppb.Timestamp {
@@ -3115,7 +3179,7 @@ type DrainGatewayRequest struct {
 
 func (x *DrainGatewayRequest) Reset() {
 	*x = DrainGatewayRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[41]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3127,7 +3191,7 @@ func (x *DrainGatewayRequest) String() string {
 func (*DrainGatewayRequest) ProtoMessage() {}
 
 func (x *DrainGatewayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[41]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3140,7 +3204,7 @@ func (x *DrainGatewayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainGatewayRequest.ProtoReflect.Descriptor instead.
 func (*DrainGatewayRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{41}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DrainGatewayRequest) GetGateway() string {
@@ -3173,7 +3237,7 @@ type DrainGatewayResponse struct {
 
 func (x *DrainGatewayResponse) Reset() {
 	*x = DrainGatewayResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[42]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3185,7 +3249,7 @@ func (x *DrainGatewayResponse) String() string {
 func (*DrainGatewayResponse) ProtoMessage() {}
 
 func (x *DrainGatewayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[42]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3198,7 +3262,7 @@ func (x *DrainGatewayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainGatewayResponse.ProtoReflect.Descriptor instead.
 func (*DrainGatewayResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{42}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *DrainGatewayResponse) GetGateway() *Gateway {
@@ -3218,7 +3282,7 @@ type UndrainGatewayRequest struct {
 
 func (x *UndrainGatewayRequest) Reset() {
 	*x = UndrainGatewayRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[43]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3230,7 +3294,7 @@ func (x *UndrainGatewayRequest) String() string {
 func (*UndrainGatewayRequest) ProtoMessage() {}
 
 func (x *UndrainGatewayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[43]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3243,7 +3307,7 @@ func (x *UndrainGatewayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndrainGatewayRequest.ProtoReflect.Descriptor instead.
 func (*UndrainGatewayRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{43}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *UndrainGatewayRequest) GetGateway() string {
@@ -3269,7 +3333,7 @@ type UndrainGatewayResponse struct {
 
 func (x *UndrainGatewayResponse) Reset() {
 	*x = UndrainGatewayResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[44]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3281,7 +3345,7 @@ func (x *UndrainGatewayResponse) String() string {
 func (*UndrainGatewayResponse) ProtoMessage() {}
 
 func (x *UndrainGatewayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[44]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3294,7 +3358,7 @@ func (x *UndrainGatewayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndrainGatewayResponse.ProtoReflect.Descriptor instead.
 func (*UndrainGatewayResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{44}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *UndrainGatewayResponse) GetGateway() *Gateway {
@@ -3316,7 +3380,7 @@ type AnnounceMaintenanceRequest struct {
 
 func (x *AnnounceMaintenanceRequest) Reset() {
 	*x = AnnounceMaintenanceRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[45]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3328,7 +3392,7 @@ func (x *AnnounceMaintenanceRequest) String() string {
 func (*AnnounceMaintenanceRequest) ProtoMessage() {}
 
 func (x *AnnounceMaintenanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[45]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3341,7 +3405,7 @@ func (x *AnnounceMaintenanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnnounceMaintenanceRequest.ProtoReflect.Descriptor instead.
 func (*AnnounceMaintenanceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{45}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *AnnounceMaintenanceRequest) GetGateway() string {
@@ -3381,7 +3445,7 @@ type AnnounceMaintenanceResponse struct {
 
 func (x *AnnounceMaintenanceResponse) Reset() {
 	*x = AnnounceMaintenanceResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[46]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3393,7 +3457,7 @@ func (x *AnnounceMaintenanceResponse) String() string {
 func (*AnnounceMaintenanceResponse) ProtoMessage() {}
 
 func (x *AnnounceMaintenanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[46]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3406,7 +3470,7 @@ func (x *AnnounceMaintenanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AnnounceMaintenanceResponse.ProtoReflect.Descriptor instead.
 func (*AnnounceMaintenanceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{46}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AnnounceMaintenanceResponse) GetGateway() *Gateway {
@@ -3426,7 +3490,7 @@ type WithdrawMaintenanceRequest struct {
 
 func (x *WithdrawMaintenanceRequest) Reset() {
 	*x = WithdrawMaintenanceRequest{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[47]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3438,7 +3502,7 @@ func (x *WithdrawMaintenanceRequest) String() string {
 func (*WithdrawMaintenanceRequest) ProtoMessage() {}
 
 func (x *WithdrawMaintenanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[47]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3451,7 +3515,7 @@ func (x *WithdrawMaintenanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawMaintenanceRequest.ProtoReflect.Descriptor instead.
 func (*WithdrawMaintenanceRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{47}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *WithdrawMaintenanceRequest) GetGateway() string {
@@ -3477,7 +3541,7 @@ type WithdrawMaintenanceResponse struct {
 
 func (x *WithdrawMaintenanceResponse) Reset() {
 	*x = WithdrawMaintenanceResponse{}
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[48]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3489,7 +3553,7 @@ func (x *WithdrawMaintenanceResponse) String() string {
 func (*WithdrawMaintenanceResponse) ProtoMessage() {}
 
 func (x *WithdrawMaintenanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_admin_proto_msgTypes[48]
+	mi := &file_heimdraht_v1_admin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3502,7 +3566,7 @@ func (x *WithdrawMaintenanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WithdrawMaintenanceResponse.ProtoReflect.Descriptor instead.
 func (*WithdrawMaintenanceResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{48}
+	return file_heimdraht_v1_admin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *WithdrawMaintenanceResponse) GetGateway() *Gateway {
@@ -3609,7 +3673,7 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\rProviderRoles\x12\x1a\n" +
 	"\boperator\x18\x01 \x01(\tR\boperator\x12\x1a\n" +
 	"\bhelpdesk\x18\x02 \x01(\tR\bhelpdesk\x12\x18\n" +
-	"\atenants\x18\x03 \x03(\tR\atenants\"\xd3\x05\n" +
+	"\atenants\x18\x03 \x03(\tR\atenants\"\xaa\x06\n" +
 	"\x06Policy\x12,\n" +
 	"\x12devices_per_person\x18\x01 \x01(\rR\x10devicesPerPerson\x12\x16\n" +
 	"\x06tunnel\x18\x02 \x01(\tR\x06tunnel\x12\x1f\n" +
@@ -3631,7 +3695,8 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x0elocal_networks\x18( \x01(\tR\rlocalNetworks\x12=\n" +
 	"\n" +
 	"conditions\x182 \x01(\v2\x1d.heimdraht.v1.ConditionPolicyR\n" +
-	"conditionsB\x12\n" +
+	"conditions\x12U\n" +
+	"\x15minimum_agent_version\x18< \x01(\v2!.heimdraht.v1.MinimumAgentVersionR\x13minimumAgentVersionB\x12\n" +
 	"\x10_sign_in_every_sB\x14\n" +
 	"\x12_longest_session_s\"\xa4\x03\n" +
 	"\x0fConditionPolicy\x12D\n" +
@@ -3646,7 +3711,11 @@ const file_heimdraht_v1_admin_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aA\n" +
 	"\x13SupportedUntilEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"L\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"P\n" +
+	"\x13MinimumAgentVersion\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1f\n" +
+	"\vrefuse_from\x18\x02 \x01(\tR\n" +
+	"refuseFrom\"L\n" +
 	"\n" +
 	"IdlePolicy\x12\x1c\n" +
 	"\aafter_s\x18\x01 \x01(\x03H\x00R\x06afterS\x88\x01\x01\x12\x14\n" +
@@ -3827,7 +3896,7 @@ func file_heimdraht_v1_admin_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_admin_proto_rawDescData
 }
 
-var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_heimdraht_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 52)
 var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*CountConditionsRequest)(nil),      // 0: heimdraht.v1.CountConditionsRequest
 	(*CountConditionsResponse)(nil),     // 1: heimdraht.v1.CountConditionsResponse
@@ -3849,54 +3918,55 @@ var file_heimdraht_v1_admin_proto_goTypes = []any{
 	(*ProviderRoles)(nil),               // 17: heimdraht.v1.ProviderRoles
 	(*Policy)(nil),                      // 18: heimdraht.v1.Policy
 	(*ConditionPolicy)(nil),             // 19: heimdraht.v1.ConditionPolicy
-	(*IdlePolicy)(nil),                  // 20: heimdraht.v1.IdlePolicy
-	(*SecondFactorPolicy)(nil),          // 21: heimdraht.v1.SecondFactorPolicy
-	(*AccessTime)(nil),                  // 22: heimdraht.v1.AccessTime
-	(*NetworkGrant)(nil),                // 23: heimdraht.v1.NetworkGrant
-	(*LicencePoolDeclaration)(nil),      // 24: heimdraht.v1.LicencePoolDeclaration
-	(*ContractDeclaration)(nil),         // 25: heimdraht.v1.ContractDeclaration
-	(*Reserve)(nil),                     // 26: heimdraht.v1.Reserve
-	(*PoolShare)(nil),                   // 27: heimdraht.v1.PoolShare
-	(*GatewayDeclaration)(nil),          // 28: heimdraht.v1.GatewayDeclaration
-	(*DiffRequest)(nil),                 // 29: heimdraht.v1.DiffRequest
-	(*DiffResponse)(nil),                // 30: heimdraht.v1.DiffResponse
-	(*Difference)(nil),                  // 31: heimdraht.v1.Difference
-	(*ApplyRequest)(nil),                // 32: heimdraht.v1.ApplyRequest
-	(*ApplyResponse)(nil),               // 33: heimdraht.v1.ApplyResponse
-	(*CreateGatewayTokenRequest)(nil),   // 34: heimdraht.v1.CreateGatewayTokenRequest
-	(*CreateGatewayTokenResponse)(nil),  // 35: heimdraht.v1.CreateGatewayTokenResponse
-	(*ListGatewaysRequest)(nil),         // 36: heimdraht.v1.ListGatewaysRequest
-	(*ListGatewaysResponse)(nil),        // 37: heimdraht.v1.ListGatewaysResponse
-	(*Gateway)(nil),                     // 38: heimdraht.v1.Gateway
-	(*GatewayDrain)(nil),                // 39: heimdraht.v1.GatewayDrain
-	(*GatewayMaintenance)(nil),          // 40: heimdraht.v1.GatewayMaintenance
-	(*DrainGatewayRequest)(nil),         // 41: heimdraht.v1.DrainGatewayRequest
-	(*DrainGatewayResponse)(nil),        // 42: heimdraht.v1.DrainGatewayResponse
-	(*UndrainGatewayRequest)(nil),       // 43: heimdraht.v1.UndrainGatewayRequest
-	(*UndrainGatewayResponse)(nil),      // 44: heimdraht.v1.UndrainGatewayResponse
-	(*AnnounceMaintenanceRequest)(nil),  // 45: heimdraht.v1.AnnounceMaintenanceRequest
-	(*AnnounceMaintenanceResponse)(nil), // 46: heimdraht.v1.AnnounceMaintenanceResponse
-	(*WithdrawMaintenanceRequest)(nil),  // 47: heimdraht.v1.WithdrawMaintenanceRequest
-	(*WithdrawMaintenanceResponse)(nil), // 48: heimdraht.v1.WithdrawMaintenanceResponse
-	nil,                                 // 49: heimdraht.v1.ConditionPolicy.DemandsEntry
-	nil,                                 // 50: heimdraht.v1.ConditionPolicy.SupportedUntilEntry
-	(*Count)(nil),                       // 51: heimdraht.v1.Count
-	(*timestamppb.Timestamp)(nil),       // 52: google.protobuf.Timestamp
+	(*MinimumAgentVersion)(nil),         // 20: heimdraht.v1.MinimumAgentVersion
+	(*IdlePolicy)(nil),                  // 21: heimdraht.v1.IdlePolicy
+	(*SecondFactorPolicy)(nil),          // 22: heimdraht.v1.SecondFactorPolicy
+	(*AccessTime)(nil),                  // 23: heimdraht.v1.AccessTime
+	(*NetworkGrant)(nil),                // 24: heimdraht.v1.NetworkGrant
+	(*LicencePoolDeclaration)(nil),      // 25: heimdraht.v1.LicencePoolDeclaration
+	(*ContractDeclaration)(nil),         // 26: heimdraht.v1.ContractDeclaration
+	(*Reserve)(nil),                     // 27: heimdraht.v1.Reserve
+	(*PoolShare)(nil),                   // 28: heimdraht.v1.PoolShare
+	(*GatewayDeclaration)(nil),          // 29: heimdraht.v1.GatewayDeclaration
+	(*DiffRequest)(nil),                 // 30: heimdraht.v1.DiffRequest
+	(*DiffResponse)(nil),                // 31: heimdraht.v1.DiffResponse
+	(*Difference)(nil),                  // 32: heimdraht.v1.Difference
+	(*ApplyRequest)(nil),                // 33: heimdraht.v1.ApplyRequest
+	(*ApplyResponse)(nil),               // 34: heimdraht.v1.ApplyResponse
+	(*CreateGatewayTokenRequest)(nil),   // 35: heimdraht.v1.CreateGatewayTokenRequest
+	(*CreateGatewayTokenResponse)(nil),  // 36: heimdraht.v1.CreateGatewayTokenResponse
+	(*ListGatewaysRequest)(nil),         // 37: heimdraht.v1.ListGatewaysRequest
+	(*ListGatewaysResponse)(nil),        // 38: heimdraht.v1.ListGatewaysResponse
+	(*Gateway)(nil),                     // 39: heimdraht.v1.Gateway
+	(*GatewayDrain)(nil),                // 40: heimdraht.v1.GatewayDrain
+	(*GatewayMaintenance)(nil),          // 41: heimdraht.v1.GatewayMaintenance
+	(*DrainGatewayRequest)(nil),         // 42: heimdraht.v1.DrainGatewayRequest
+	(*DrainGatewayResponse)(nil),        // 43: heimdraht.v1.DrainGatewayResponse
+	(*UndrainGatewayRequest)(nil),       // 44: heimdraht.v1.UndrainGatewayRequest
+	(*UndrainGatewayResponse)(nil),      // 45: heimdraht.v1.UndrainGatewayResponse
+	(*AnnounceMaintenanceRequest)(nil),  // 46: heimdraht.v1.AnnounceMaintenanceRequest
+	(*AnnounceMaintenanceResponse)(nil), // 47: heimdraht.v1.AnnounceMaintenanceResponse
+	(*WithdrawMaintenanceRequest)(nil),  // 48: heimdraht.v1.WithdrawMaintenanceRequest
+	(*WithdrawMaintenanceResponse)(nil), // 49: heimdraht.v1.WithdrawMaintenanceResponse
+	nil,                                 // 50: heimdraht.v1.ConditionPolicy.DemandsEntry
+	nil,                                 // 51: heimdraht.v1.ConditionPolicy.SupportedUntilEntry
+	(*Count)(nil),                       // 52: heimdraht.v1.Count
+	(*timestamppb.Timestamp)(nil),       // 53: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_admin_proto_depIdxs = []int32{
-	51, // 0: heimdraht.v1.CountConditionsResponse.devices:type_name -> heimdraht.v1.Count
+	52, // 0: heimdraht.v1.CountConditionsResponse.devices:type_name -> heimdraht.v1.Count
 	2,  // 1: heimdraht.v1.CountConditionsResponse.conditions:type_name -> heimdraht.v1.ConditionCount
-	51, // 2: heimdraht.v1.ConditionCount.met:type_name -> heimdraht.v1.Count
-	51, // 3: heimdraht.v1.ConditionCount.unmet:type_name -> heimdraht.v1.Count
-	51, // 4: heimdraht.v1.ConditionCount.unknown:type_name -> heimdraht.v1.Count
-	51, // 5: heimdraht.v1.ConditionCount.unasked:type_name -> heimdraht.v1.Count
+	52, // 2: heimdraht.v1.ConditionCount.met:type_name -> heimdraht.v1.Count
+	52, // 3: heimdraht.v1.ConditionCount.unmet:type_name -> heimdraht.v1.Count
+	52, // 4: heimdraht.v1.ConditionCount.unknown:type_name -> heimdraht.v1.Count
+	52, // 5: heimdraht.v1.ConditionCount.unasked:type_name -> heimdraht.v1.Count
 	4,  // 6: heimdraht.v1.Declaration.directories:type_name -> heimdraht.v1.DirectoryDeclaration
 	5,  // 7: heimdraht.v1.Declaration.tenants:type_name -> heimdraht.v1.TenantDeclaration
-	24, // 8: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
-	28, // 9: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
+	25, // 8: heimdraht.v1.Declaration.licence_pools:type_name -> heimdraht.v1.LicencePoolDeclaration
+	29, // 9: heimdraht.v1.Declaration.gateways:type_name -> heimdraht.v1.GatewayDeclaration
 	16, // 10: heimdraht.v1.TenantDeclaration.roles:type_name -> heimdraht.v1.Roles
 	18, // 11: heimdraht.v1.TenantDeclaration.policy:type_name -> heimdraht.v1.Policy
-	23, // 12: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
+	24, // 12: heimdraht.v1.TenantDeclaration.networks:type_name -> heimdraht.v1.NetworkGrant
 	17, // 13: heimdraht.v1.TenantDeclaration.provider:type_name -> heimdraht.v1.ProviderRoles
 	15, // 14: heimdraht.v1.TenantDeclaration.house_rules:type_name -> heimdraht.v1.HouseRulesDeclaration
 	12, // 15: heimdraht.v1.TenantDeclaration.priority:type_name -> heimdraht.v1.PriorityGroups
@@ -3904,65 +3974,66 @@ var file_heimdraht_v1_admin_proto_depIdxs = []int32{
 	14, // 17: heimdraht.v1.TenantDeclaration.works_agreement:type_name -> heimdraht.v1.WorksAgreement
 	6,  // 18: heimdraht.v1.TenantDeclaration.crisis:type_name -> heimdraht.v1.CrisisPlan
 	6,  // 19: heimdraht.v1.Crisis.plan:type_name -> heimdraht.v1.CrisisPlan
-	52, // 20: heimdraht.v1.Crisis.since:type_name -> google.protobuf.Timestamp
+	53, // 20: heimdraht.v1.Crisis.since:type_name -> google.protobuf.Timestamp
 	7,  // 21: heimdraht.v1.SwitchCrisisResponse.crisis:type_name -> heimdraht.v1.Crisis
 	7,  // 22: heimdraht.v1.ListCrisesResponse.crises:type_name -> heimdraht.v1.Crisis
-	21, // 23: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
-	22, // 24: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
-	20, // 25: heimdraht.v1.Policy.idle:type_name -> heimdraht.v1.IdlePolicy
+	22, // 23: heimdraht.v1.Policy.second_factor:type_name -> heimdraht.v1.SecondFactorPolicy
+	23, // 24: heimdraht.v1.Policy.access:type_name -> heimdraht.v1.AccessTime
+	21, // 25: heimdraht.v1.Policy.idle:type_name -> heimdraht.v1.IdlePolicy
 	19, // 26: heimdraht.v1.Policy.conditions:type_name -> heimdraht.v1.ConditionPolicy
-	49, // 27: heimdraht.v1.ConditionPolicy.demands:type_name -> heimdraht.v1.ConditionPolicy.DemandsEntry
-	50, // 28: heimdraht.v1.ConditionPolicy.supported_until:type_name -> heimdraht.v1.ConditionPolicy.SupportedUntilEntry
-	27, // 29: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
-	25, // 30: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
-	26, // 31: heimdraht.v1.LicencePoolDeclaration.reserved:type_name -> heimdraht.v1.Reserve
-	3,  // 32: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
-	31, // 33: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
-	3,  // 34: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
-	31, // 35: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
-	52, // 36: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	38, // 37: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
-	52, // 38: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
-	52, // 39: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
-	39, // 40: heimdraht.v1.Gateway.drain:type_name -> heimdraht.v1.GatewayDrain
-	40, // 41: heimdraht.v1.Gateway.maintenance:type_name -> heimdraht.v1.GatewayMaintenance
-	52, // 42: heimdraht.v1.GatewayDrain.since:type_name -> google.protobuf.Timestamp
-	52, // 43: heimdraht.v1.GatewayDrain.deadline:type_name -> google.protobuf.Timestamp
-	52, // 44: heimdraht.v1.GatewayMaintenance.from:type_name -> google.protobuf.Timestamp
-	52, // 45: heimdraht.v1.GatewayMaintenance.until:type_name -> google.protobuf.Timestamp
-	38, // 46: heimdraht.v1.DrainGatewayResponse.gateway:type_name -> heimdraht.v1.Gateway
-	38, // 47: heimdraht.v1.UndrainGatewayResponse.gateway:type_name -> heimdraht.v1.Gateway
-	52, // 48: heimdraht.v1.AnnounceMaintenanceRequest.from:type_name -> google.protobuf.Timestamp
-	52, // 49: heimdraht.v1.AnnounceMaintenanceRequest.until:type_name -> google.protobuf.Timestamp
-	38, // 50: heimdraht.v1.AnnounceMaintenanceResponse.gateway:type_name -> heimdraht.v1.Gateway
-	38, // 51: heimdraht.v1.WithdrawMaintenanceResponse.gateway:type_name -> heimdraht.v1.Gateway
-	29, // 52: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
-	32, // 53: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
-	34, // 54: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
-	36, // 55: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
-	41, // 56: heimdraht.v1.AdminService.DrainGateway:input_type -> heimdraht.v1.DrainGatewayRequest
-	43, // 57: heimdraht.v1.AdminService.UndrainGateway:input_type -> heimdraht.v1.UndrainGatewayRequest
-	45, // 58: heimdraht.v1.AdminService.AnnounceMaintenance:input_type -> heimdraht.v1.AnnounceMaintenanceRequest
-	47, // 59: heimdraht.v1.AdminService.WithdrawMaintenance:input_type -> heimdraht.v1.WithdrawMaintenanceRequest
-	8,  // 60: heimdraht.v1.AdminService.SwitchCrisis:input_type -> heimdraht.v1.SwitchCrisisRequest
-	10, // 61: heimdraht.v1.AdminService.ListCrises:input_type -> heimdraht.v1.ListCrisesRequest
-	0,  // 62: heimdraht.v1.AdminService.CountConditions:input_type -> heimdraht.v1.CountConditionsRequest
-	30, // 63: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
-	33, // 64: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
-	35, // 65: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
-	37, // 66: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
-	42, // 67: heimdraht.v1.AdminService.DrainGateway:output_type -> heimdraht.v1.DrainGatewayResponse
-	44, // 68: heimdraht.v1.AdminService.UndrainGateway:output_type -> heimdraht.v1.UndrainGatewayResponse
-	46, // 69: heimdraht.v1.AdminService.AnnounceMaintenance:output_type -> heimdraht.v1.AnnounceMaintenanceResponse
-	48, // 70: heimdraht.v1.AdminService.WithdrawMaintenance:output_type -> heimdraht.v1.WithdrawMaintenanceResponse
-	9,  // 71: heimdraht.v1.AdminService.SwitchCrisis:output_type -> heimdraht.v1.SwitchCrisisResponse
-	11, // 72: heimdraht.v1.AdminService.ListCrises:output_type -> heimdraht.v1.ListCrisesResponse
-	1,  // 73: heimdraht.v1.AdminService.CountConditions:output_type -> heimdraht.v1.CountConditionsResponse
-	63, // [63:74] is the sub-list for method output_type
-	52, // [52:63] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	20, // 27: heimdraht.v1.Policy.minimum_agent_version:type_name -> heimdraht.v1.MinimumAgentVersion
+	50, // 28: heimdraht.v1.ConditionPolicy.demands:type_name -> heimdraht.v1.ConditionPolicy.DemandsEntry
+	51, // 29: heimdraht.v1.ConditionPolicy.supported_until:type_name -> heimdraht.v1.ConditionPolicy.SupportedUntilEntry
+	28, // 30: heimdraht.v1.LicencePoolDeclaration.tenants:type_name -> heimdraht.v1.PoolShare
+	26, // 31: heimdraht.v1.LicencePoolDeclaration.contracts:type_name -> heimdraht.v1.ContractDeclaration
+	27, // 32: heimdraht.v1.LicencePoolDeclaration.reserved:type_name -> heimdraht.v1.Reserve
+	3,  // 33: heimdraht.v1.DiffRequest.declaration:type_name -> heimdraht.v1.Declaration
+	32, // 34: heimdraht.v1.DiffResponse.differences:type_name -> heimdraht.v1.Difference
+	3,  // 35: heimdraht.v1.ApplyRequest.declaration:type_name -> heimdraht.v1.Declaration
+	32, // 36: heimdraht.v1.ApplyResponse.differences:type_name -> heimdraht.v1.Difference
+	53, // 37: heimdraht.v1.CreateGatewayTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	39, // 38: heimdraht.v1.ListGatewaysResponse.gateways:type_name -> heimdraht.v1.Gateway
+	53, // 39: heimdraht.v1.Gateway.last_contact:type_name -> google.protobuf.Timestamp
+	53, // 40: heimdraht.v1.Gateway.certificate_not_after:type_name -> google.protobuf.Timestamp
+	40, // 41: heimdraht.v1.Gateway.drain:type_name -> heimdraht.v1.GatewayDrain
+	41, // 42: heimdraht.v1.Gateway.maintenance:type_name -> heimdraht.v1.GatewayMaintenance
+	53, // 43: heimdraht.v1.GatewayDrain.since:type_name -> google.protobuf.Timestamp
+	53, // 44: heimdraht.v1.GatewayDrain.deadline:type_name -> google.protobuf.Timestamp
+	53, // 45: heimdraht.v1.GatewayMaintenance.from:type_name -> google.protobuf.Timestamp
+	53, // 46: heimdraht.v1.GatewayMaintenance.until:type_name -> google.protobuf.Timestamp
+	39, // 47: heimdraht.v1.DrainGatewayResponse.gateway:type_name -> heimdraht.v1.Gateway
+	39, // 48: heimdraht.v1.UndrainGatewayResponse.gateway:type_name -> heimdraht.v1.Gateway
+	53, // 49: heimdraht.v1.AnnounceMaintenanceRequest.from:type_name -> google.protobuf.Timestamp
+	53, // 50: heimdraht.v1.AnnounceMaintenanceRequest.until:type_name -> google.protobuf.Timestamp
+	39, // 51: heimdraht.v1.AnnounceMaintenanceResponse.gateway:type_name -> heimdraht.v1.Gateway
+	39, // 52: heimdraht.v1.WithdrawMaintenanceResponse.gateway:type_name -> heimdraht.v1.Gateway
+	30, // 53: heimdraht.v1.AdminService.Diff:input_type -> heimdraht.v1.DiffRequest
+	33, // 54: heimdraht.v1.AdminService.Apply:input_type -> heimdraht.v1.ApplyRequest
+	35, // 55: heimdraht.v1.AdminService.CreateGatewayToken:input_type -> heimdraht.v1.CreateGatewayTokenRequest
+	37, // 56: heimdraht.v1.AdminService.ListGateways:input_type -> heimdraht.v1.ListGatewaysRequest
+	42, // 57: heimdraht.v1.AdminService.DrainGateway:input_type -> heimdraht.v1.DrainGatewayRequest
+	44, // 58: heimdraht.v1.AdminService.UndrainGateway:input_type -> heimdraht.v1.UndrainGatewayRequest
+	46, // 59: heimdraht.v1.AdminService.AnnounceMaintenance:input_type -> heimdraht.v1.AnnounceMaintenanceRequest
+	48, // 60: heimdraht.v1.AdminService.WithdrawMaintenance:input_type -> heimdraht.v1.WithdrawMaintenanceRequest
+	8,  // 61: heimdraht.v1.AdminService.SwitchCrisis:input_type -> heimdraht.v1.SwitchCrisisRequest
+	10, // 62: heimdraht.v1.AdminService.ListCrises:input_type -> heimdraht.v1.ListCrisesRequest
+	0,  // 63: heimdraht.v1.AdminService.CountConditions:input_type -> heimdraht.v1.CountConditionsRequest
+	31, // 64: heimdraht.v1.AdminService.Diff:output_type -> heimdraht.v1.DiffResponse
+	34, // 65: heimdraht.v1.AdminService.Apply:output_type -> heimdraht.v1.ApplyResponse
+	36, // 66: heimdraht.v1.AdminService.CreateGatewayToken:output_type -> heimdraht.v1.CreateGatewayTokenResponse
+	38, // 67: heimdraht.v1.AdminService.ListGateways:output_type -> heimdraht.v1.ListGatewaysResponse
+	43, // 68: heimdraht.v1.AdminService.DrainGateway:output_type -> heimdraht.v1.DrainGatewayResponse
+	45, // 69: heimdraht.v1.AdminService.UndrainGateway:output_type -> heimdraht.v1.UndrainGatewayResponse
+	47, // 70: heimdraht.v1.AdminService.AnnounceMaintenance:output_type -> heimdraht.v1.AnnounceMaintenanceResponse
+	49, // 71: heimdraht.v1.AdminService.WithdrawMaintenance:output_type -> heimdraht.v1.WithdrawMaintenanceResponse
+	9,  // 72: heimdraht.v1.AdminService.SwitchCrisis:output_type -> heimdraht.v1.SwitchCrisisResponse
+	11, // 73: heimdraht.v1.AdminService.ListCrises:output_type -> heimdraht.v1.ListCrisesResponse
+	1,  // 74: heimdraht.v1.AdminService.CountConditions:output_type -> heimdraht.v1.CountConditionsResponse
+	64, // [64:75] is the sub-list for method output_type
+	53, // [53:64] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_admin_proto_init() }
@@ -3973,14 +4044,14 @@ func file_heimdraht_v1_admin_proto_init() {
 	file_heimdraht_v1_access_proto_init()
 	file_heimdraht_v1_capacity_proto_init()
 	file_heimdraht_v1_admin_proto_msgTypes[18].OneofWrappers = []any{}
-	file_heimdraht_v1_admin_proto_msgTypes[20].OneofWrappers = []any{}
+	file_heimdraht_v1_admin_proto_msgTypes[21].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_admin_proto_rawDesc), len(file_heimdraht_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   51,
+			NumMessages:   52,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

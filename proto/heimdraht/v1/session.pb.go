@@ -1355,8 +1355,10 @@ type SessionOpened struct {
 	Leaving *LeavingSession `protobuf:"bytes,30,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	// What its laptop does not meet, and until when it may connect on like this. Unset: nothing.
 	ConditionWarning *Refusal `protobuf:"bytes,50,opt,name=condition_warning,json=conditionWarning,proto3" json:"condition_warning,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Unset: the agent is not.
+	Outdated      *AgentOutdated `protobuf:"bytes,40,opt,name=outdated,proto3" json:"outdated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionOpened) Reset() {
@@ -1452,6 +1454,13 @@ func (x *SessionOpened) GetConditionWarning() *Refusal {
 	return nil
 }
 
+func (x *SessionOpened) GetOutdated() *AgentOutdated {
+	if x != nil {
+		return x.Outdated
+	}
+	return nil
+}
+
 // LeavingSession is a session that goes on beside the next one of its laptop, as it was
 // opened, without a seat and without renewals. The laptop closes it when the connections
 // in it have ended. It is closed with the other one, and at its time.
@@ -1508,6 +1517,60 @@ func (x *LeavingSession) GetWithinMs() int64 {
 	return 0
 }
 
+// AgentOutdated says that the agent is older than its tenant wants, and from when on
+// it gets no session any more (refusal agent-too-old). It fetches nothing by itself.
+type AgentOutdated struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	MinimumVersion string                 `protobuf:"bytes,1,opt,name=minimum_version,json=minimumVersion,proto3" json:"minimum_version,omitempty"`
+	RefusedFrom    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=refused_from,json=refusedFrom,proto3" json:"refused_from,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *AgentOutdated) Reset() {
+	*x = AgentOutdated{}
+	mi := &file_heimdraht_v1_session_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AgentOutdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AgentOutdated) ProtoMessage() {}
+
+func (x *AgentOutdated) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_session_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AgentOutdated.ProtoReflect.Descriptor instead.
+func (*AgentOutdated) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AgentOutdated) GetMinimumVersion() string {
+	if x != nil {
+		return x.MinimumVersion
+	}
+	return ""
+}
+
+func (x *AgentOutdated) GetRefusedFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RefusedFrom
+	}
+	return nil
+}
+
 // TunnelConfiguration is everything that a laptop installs.
 type TunnelConfiguration struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1540,7 +1603,7 @@ type TunnelConfiguration struct {
 
 func (x *TunnelConfiguration) Reset() {
 	*x = TunnelConfiguration{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1552,7 +1615,7 @@ func (x *TunnelConfiguration) String() string {
 func (*TunnelConfiguration) ProtoMessage() {}
 
 func (x *TunnelConfiguration) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[20]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1565,7 +1628,7 @@ func (x *TunnelConfiguration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TunnelConfiguration.ProtoReflect.Descriptor instead.
 func (*TunnelConfiguration) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{20}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TunnelConfiguration) GetAddresses() []string {
@@ -1677,7 +1740,7 @@ type SessionRenewed struct {
 
 func (x *SessionRenewed) Reset() {
 	*x = SessionRenewed{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1689,7 +1752,7 @@ func (x *SessionRenewed) String() string {
 func (*SessionRenewed) ProtoMessage() {}
 
 func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[21]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1702,7 +1765,7 @@ func (x *SessionRenewed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRenewed.ProtoReflect.Descriptor instead.
 func (*SessionRenewed) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{21}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SessionRenewed) GetSessionId() string {
@@ -1757,7 +1820,7 @@ type SessionClosed struct {
 
 func (x *SessionClosed) Reset() {
 	*x = SessionClosed{}
-	mi := &file_heimdraht_v1_session_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1769,7 +1832,7 @@ func (x *SessionClosed) String() string {
 func (*SessionClosed) ProtoMessage() {}
 
 func (x *SessionClosed) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_session_proto_msgTypes[22]
+	mi := &file_heimdraht_v1_session_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1782,7 +1845,7 @@ func (x *SessionClosed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionClosed.ProtoReflect.Descriptor instead.
 func (*SessionClosed) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{22}
+	return file_heimdraht_v1_session_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SessionClosed) GetSessionId() string {
@@ -1897,7 +1960,7 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\x03why\x18\x02 \x01(\v2\x15.heimdraht.v1.RefusalR\x03why\x12\x1b\n" +
 	"\twithin_ms\x18\x03 \x01(\x03R\bwithinMs\x12\x16\n" +
 	"\x06beside\x18\x1e \x01(\bR\x06beside\x12\x1b\n" +
-	"\tspread_ms\x18\x1f \x01(\x03R\bspreadMs\"\xce\x03\n" +
+	"\tspread_ms\x18\x1f \x01(\x03R\bspreadMs\"\x87\x04\n" +
 	"\rSessionOpened\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12G\n" +
@@ -1910,11 +1973,15 @@ const file_heimdraht_v1_session_proto_rawDesc = "" +
 	"\bmetering\x18\n" +
 	" \x01(\v2\x16.heimdraht.v1.MeteringR\bmetering\x126\n" +
 	"\aleaving\x18\x1e \x01(\v2\x1c.heimdraht.v1.LeavingSessionR\aleaving\x12B\n" +
-	"\x11condition_warning\x182 \x01(\v2\x15.heimdraht.v1.RefusalR\x10conditionWarning\"L\n" +
+	"\x11condition_warning\x182 \x01(\v2\x15.heimdraht.v1.RefusalR\x10conditionWarning\x127\n" +
+	"\boutdated\x18( \x01(\v2\x1b.heimdraht.v1.AgentOutdatedR\boutdated\"L\n" +
 	"\x0eLeavingSession\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x1b\n" +
-	"\twithin_ms\x18\x02 \x01(\x03R\bwithinMs\"\x81\x04\n" +
+	"\twithin_ms\x18\x02 \x01(\x03R\bwithinMs\"w\n" +
+	"\rAgentOutdated\x12'\n" +
+	"\x0fminimum_version\x18\x01 \x01(\tR\x0eminimumVersion\x12=\n" +
+	"\frefused_from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vrefusedFrom\"\x81\x04\n" +
 	"\x13TunnelConfiguration\x12\x1c\n" +
 	"\taddresses\x18\x01 \x03(\tR\taddresses\x12!\n" +
 	"\fgateway_name\x18\x02 \x01(\tR\vgatewayName\x12)\n" +
@@ -1966,7 +2033,7 @@ func file_heimdraht_v1_session_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_session_proto_rawDescData
 }
 
-var file_heimdraht_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_heimdraht_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_heimdraht_v1_session_proto_goTypes = []any{
 	(*ExplainOwnRequest)(nil),     // 0: heimdraht.v1.ExplainOwnRequest
 	(*ExplainOwnResponse)(nil),    // 1: heimdraht.v1.ExplainOwnResponse
@@ -1988,59 +2055,62 @@ var file_heimdraht_v1_session_proto_goTypes = []any{
 	(*SessionEnding)(nil),         // 17: heimdraht.v1.SessionEnding
 	(*SessionOpened)(nil),         // 18: heimdraht.v1.SessionOpened
 	(*LeavingSession)(nil),        // 19: heimdraht.v1.LeavingSession
-	(*TunnelConfiguration)(nil),   // 20: heimdraht.v1.TunnelConfiguration
-	(*SessionRenewed)(nil),        // 21: heimdraht.v1.SessionRenewed
-	(*SessionClosed)(nil),         // 22: heimdraht.v1.SessionClosed
-	nil,                           // 23: heimdraht.v1.AskedCondition.SupportedUntilEntry
-	(*Link)(nil),                  // 24: heimdraht.v1.Link
-	(*Cause)(nil),                 // 25: heimdraht.v1.Cause
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*Refusal)(nil),               // 27: heimdraht.v1.Refusal
+	(*AgentOutdated)(nil),         // 20: heimdraht.v1.AgentOutdated
+	(*TunnelConfiguration)(nil),   // 21: heimdraht.v1.TunnelConfiguration
+	(*SessionRenewed)(nil),        // 22: heimdraht.v1.SessionRenewed
+	(*SessionClosed)(nil),         // 23: heimdraht.v1.SessionClosed
+	nil,                           // 24: heimdraht.v1.AskedCondition.SupportedUntilEntry
+	(*Link)(nil),                  // 25: heimdraht.v1.Link
+	(*Cause)(nil),                 // 26: heimdraht.v1.Cause
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*Refusal)(nil),               // 28: heimdraht.v1.Refusal
 }
 var file_heimdraht_v1_session_proto_depIdxs = []int32{
-	24, // 0: heimdraht.v1.ExplainOwnResponse.links:type_name -> heimdraht.v1.Link
-	25, // 1: heimdraht.v1.ExplainOwnResponse.cause:type_name -> heimdraht.v1.Cause
+	25, // 0: heimdraht.v1.ExplainOwnResponse.links:type_name -> heimdraht.v1.Link
+	26, // 1: heimdraht.v1.ExplainOwnResponse.cause:type_name -> heimdraht.v1.Cause
 	3,  // 2: heimdraht.v1.AttachRequest.open:type_name -> heimdraht.v1.OpenSession
 	8,  // 3: heimdraht.v1.AttachRequest.renew:type_name -> heimdraht.v1.RenewSession
 	13, // 4: heimdraht.v1.AttachRequest.close:type_name -> heimdraht.v1.CloseSession
-	26, // 5: heimdraht.v1.OpenSession.clock:type_name -> google.protobuf.Timestamp
+	27, // 5: heimdraht.v1.OpenSession.clock:type_name -> google.protobuf.Timestamp
 	4,  // 6: heimdraht.v1.OpenSession.conditions:type_name -> heimdraht.v1.ConditionReport
 	5,  // 7: heimdraht.v1.ConditionReport.answers:type_name -> heimdraht.v1.ConditionAnswer
 	7,  // 8: heimdraht.v1.ConditionQuestion.conditions:type_name -> heimdraht.v1.AskedCondition
-	23, // 9: heimdraht.v1.AskedCondition.supported_until:type_name -> heimdraht.v1.AskedCondition.SupportedUntilEntry
+	24, // 9: heimdraht.v1.AskedCondition.supported_until:type_name -> heimdraht.v1.AskedCondition.SupportedUntilEntry
 	9,  // 10: heimdraht.v1.RenewSession.usage:type_name -> heimdraht.v1.Usage
-	26, // 11: heimdraht.v1.RenewSession.clock:type_name -> google.protobuf.Timestamp
+	27, // 11: heimdraht.v1.RenewSession.clock:type_name -> google.protobuf.Timestamp
 	10, // 12: heimdraht.v1.Usage.products:type_name -> heimdraht.v1.ProductInUse
 	12, // 13: heimdraht.v1.Metering.products:type_name -> heimdraht.v1.MeteredProduct
 	18, // 14: heimdraht.v1.AttachResponse.opened:type_name -> heimdraht.v1.SessionOpened
-	21, // 15: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
-	22, // 16: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
-	27, // 17: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
+	22, // 15: heimdraht.v1.AttachResponse.renewed:type_name -> heimdraht.v1.SessionRenewed
+	23, // 16: heimdraht.v1.AttachResponse.closed:type_name -> heimdraht.v1.SessionClosed
+	28, // 17: heimdraht.v1.AttachResponse.refused:type_name -> heimdraht.v1.Refusal
 	17, // 18: heimdraht.v1.AttachResponse.ending:type_name -> heimdraht.v1.SessionEnding
 	17, // 19: heimdraht.v1.AttachResponse.idle:type_name -> heimdraht.v1.SessionEnding
 	16, // 20: heimdraht.v1.AttachResponse.waiting:type_name -> heimdraht.v1.SessionWaiting
 	15, // 21: heimdraht.v1.AttachResponse.unheard:type_name -> heimdraht.v1.GatewayUnheard
 	6,  // 22: heimdraht.v1.AttachResponse.asked:type_name -> heimdraht.v1.ConditionQuestion
-	27, // 23: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
-	20, // 24: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
-	26, // 25: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
+	28, // 23: heimdraht.v1.SessionEnding.why:type_name -> heimdraht.v1.Refusal
+	21, // 24: heimdraht.v1.SessionOpened.configuration:type_name -> heimdraht.v1.TunnelConfiguration
+	27, // 25: heimdraht.v1.SessionOpened.lease_until:type_name -> google.protobuf.Timestamp
 	11, // 26: heimdraht.v1.SessionOpened.metering:type_name -> heimdraht.v1.Metering
 	19, // 27: heimdraht.v1.SessionOpened.leaving:type_name -> heimdraht.v1.LeavingSession
-	27, // 28: heimdraht.v1.SessionOpened.condition_warning:type_name -> heimdraht.v1.Refusal
-	26, // 29: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
-	26, // 30: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
-	11, // 31: heimdraht.v1.SessionRenewed.metering:type_name -> heimdraht.v1.Metering
-	27, // 32: heimdraht.v1.SessionRenewed.clipped:type_name -> heimdraht.v1.Refusal
-	27, // 33: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
-	2,  // 34: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
-	0,  // 35: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
-	14, // 36: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
-	1,  // 37: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
-	36, // [36:38] is the sub-list for method output_type
-	34, // [34:36] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	28, // 28: heimdraht.v1.SessionOpened.condition_warning:type_name -> heimdraht.v1.Refusal
+	20, // 29: heimdraht.v1.SessionOpened.outdated:type_name -> heimdraht.v1.AgentOutdated
+	27, // 30: heimdraht.v1.AgentOutdated.refused_from:type_name -> google.protobuf.Timestamp
+	27, // 31: heimdraht.v1.SessionRenewed.lease_until:type_name -> google.protobuf.Timestamp
+	27, // 32: heimdraht.v1.SessionRenewed.server_time:type_name -> google.protobuf.Timestamp
+	11, // 33: heimdraht.v1.SessionRenewed.metering:type_name -> heimdraht.v1.Metering
+	28, // 34: heimdraht.v1.SessionRenewed.clipped:type_name -> heimdraht.v1.Refusal
+	28, // 35: heimdraht.v1.SessionClosed.why:type_name -> heimdraht.v1.Refusal
+	2,  // 36: heimdraht.v1.SessionService.Attach:input_type -> heimdraht.v1.AttachRequest
+	0,  // 37: heimdraht.v1.SessionService.ExplainOwn:input_type -> heimdraht.v1.ExplainOwnRequest
+	14, // 38: heimdraht.v1.SessionService.Attach:output_type -> heimdraht.v1.AttachResponse
+	1,  // 39: heimdraht.v1.SessionService.ExplainOwn:output_type -> heimdraht.v1.ExplainOwnResponse
+	38, // [38:40] is the sub-list for method output_type
+	36, // [36:38] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_session_proto_init() }
@@ -2075,7 +2145,7 @@ func file_heimdraht_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_session_proto_rawDesc), len(file_heimdraht_v1_session_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
