@@ -72,7 +72,7 @@ package() {
 # wixl is a package of distributions, not a Go module that could be built here.
 if [ -n "${FORMATS:-}" ]; then
 	formats=$FORMATS
-elif command -v wixl msibuild >/dev/null; then
+elif command -v wixl >/dev/null && command -v msibuild >/dev/null; then
 	formats="tar.gz deb rpm msi"
 else
 	formats="tar.gz deb rpm"
