@@ -149,6 +149,7 @@ const (
 	ActionReportOwnLost       Action = "report own device lost"
 	ActionSendDiagnosis       Action = "send diagnosis"
 	ActionReadDiagnoses       Action = "read diagnoses"
+	ActionListAgents          Action = "list agents' versions"
 	ActionListUnused          Action = "list unused access"
 	ActionReflect             Action = "reflect"
 	ActionHealth              Action = "health"
@@ -234,7 +235,7 @@ func rolesFor(action Action) []Role {
 	case ActionReadGatewayLoad, ActionTestWarnings, ActionApplyInfrastructure, ActionCreateGatewayToken, ActionListGateways, ActionDrainGateway, ActionUndrainGateway,
 		ActionAnnounceMaintenance, ActionWithdrawMaintenance, ActionReflect, ActionTakeEverywhere:
 		return []Role{RoleOperator}
-	case ActionReadHistory, ActionReportLost, ActionListUnused, ActionReadDiagnoses:
+	case ActionReadHistory, ActionReportLost, ActionListUnused, ActionReadDiagnoses, ActionListAgents:
 		return []Role{RoleHelpdesk, RoleTenantAdmin, RoleOperator}
 	case ActionForgetPerson, ActionListLost:
 		return []Role{RoleTenantAdmin, RoleOperator}

@@ -24,6 +24,7 @@ type deviceCommands struct {
 	Lost     deviceLostCommand     `cmd:"" help:"${device_lost}"`
 
 	Diagnosis deviceDiagnosisCommand `cmd:"" help:"${device_diagnosis}"`
+	Versions  deviceVersionsCommand  `cmd:"" help:"${device_versions}"`
 }
 
 // deviceArg names a device.

@@ -47,3 +47,24 @@ func diagnosisColumns() []column[*heimdrahtv1.Diagnosis] {
 		{"text", words{}, func(d diagnosis) any { return d.GetText() }},
 	}
 }
+
+type deviceVersionsCommand struct {
+	Tenant string `placeholder:"NAME" help:"${person_tenant}"`
+}
+
+// Run counts laptops by the version of their agent, the oldest first.
+func (c *deviceVersionsCommand) Run(ctx context.Context, a *app) error {
+	return a.withClient(ctx, func(ctx context.Context, k *client) error {
+		r, err := k.reports.ListAgentVersions(ctx, &heimdrahtv1.ListAgentVersionsRequest{Tenant: c.Tenant})
+		if err != nil {
+			return err
+		}
+		type version = *heimdrahtv1.AgentVersion
+		return list(a.printer, "versions", []column[version]{
+			{"tenant", words{"Verwaltung", "tenant"}, func(v version) any { return v.GetTenant() }},
+			{"version", words{"Fassung", "version"}, func(v version) any { return v.GetVersion() }},
+			{"laptops", words{"Laptops", "laptops"}, func(v version) any { return v.GetLaptops() }},
+			{"outdated", words{"zu alt", "too old"}, func(v version) any { return v.GetOutdated() }},
+		}, r.GetVersions())
+	})
+}

@@ -49,6 +49,12 @@ func (f *fake) ListDiagnoses(_ context.Context, r *heimdrahtv1.ListDiagnosesRequ
 	}}, nil
 }
 
+func (f *fake) ListAgentVersions(context.Context, *heimdrahtv1.ListAgentVersionsRequest) (*heimdrahtv1.ListAgentVersionsResponse, error) {
+	return &heimdrahtv1.ListAgentVersionsResponse{Versions: []*heimdrahtv1.AgentVersion{
+		{Tenant: "stadt", Version: "v1.3.0", Laptops: 17, Outdated: true}, {Tenant: "stadt", Version: "v1.4.0", Laptops: 1183},
+	}}, nil
+}
+
 func report() *heimdrahtv1.LostReport {
 	return &heimdrahtv1.LostReport{
 		ReportId: "lost1", Tenant: "stadt", DeviceId: "dlaptop", DeviceName: "nb-17", PersonId: "perika", PersonName: "Erika Müller", Stolen: true,

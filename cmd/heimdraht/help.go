@@ -103,6 +103,7 @@ func helpTexts(l speech.Language) kong.Vars {
 		"device_static":     {"Ein Telefon oder einen Router anschließen, mit der WireGuard-App statt des Programms, bis zu einem Tag.", "Connect a phone or a branch router, with WireGuard's app in place of the agent, until a day."},
 		"device_lost":       {"Einem verlorenen oder gestohlenen Laptop den Zugang entziehen und es für den Datenschutz melden.", "Revoke a lost or stolen laptop, and report it for the data protection officer."},
 		"device_diagnosis":  {"Was von einem Laptop aus als Störung gemeldet wurde; die jüngste ganz.", "What was reported from a laptop as a fault; the latest whole."},
+		"device_versions":   {"Zählen, welche Fassung des Programms auf wie vielen Laptops ist.", "Count which version of the agent is on how many laptops."},
 		"device_stolen":     {"Er ist gestohlen.", "It is stolen."},
 		"device_since":      {"Seit wann er weg ist: 3h, 2d, 2027-01-31 oder 2027-01-31T18:00.", "Since when it is gone: 3h, 2d, 2027-01-31 or 2027-01-31T18:00."},
 

@@ -43,3 +43,15 @@ func (h *reportHandler) ListDiagnoses(ctx context.Context, r *heimdrahtv1.ListDi
 	}
 	return answer, nil
 }
+
+func (h *reportHandler) ListAgentVersions(ctx context.Context, r *heimdrahtv1.ListAgentVersionsRequest) (*heimdrahtv1.ListAgentVersionsResponse, error) {
+	list, err := h.helpdesk.AgentVersions(ctx, actorOf(ctx), r.GetTenant())
+	if err != nil {
+		return nil, err
+	}
+	answer := &heimdrahtv1.ListAgentVersionsResponse{}
+	for _, v := range list {
+		answer.Versions = append(answer.Versions, &heimdrahtv1.AgentVersion{Tenant: v.Tenant, Version: v.Version, Laptops: v.Laptops, Outdated: v.Outdated})
+	}
+	return answer, nil
+}

@@ -34,6 +34,8 @@ func actionOf(method string) (provisioner.Action, bool) {
 		return provisioner.ActionReportOwnLost, true
 	case heimdrahtv1.ReportService_SendDiagnosis_FullMethodName:
 		return provisioner.ActionSendDiagnosis, true
+	case heimdrahtv1.ReportService_ListAgentVersions_FullMethodName:
+		return provisioner.ActionListAgents, true
 	case heimdrahtv1.ReportService_ListDiagnoses_FullMethodName:
 		return provisioner.ActionReadDiagnoses, true
 	case heimdrahtv1.GatewayService_Join_FullMethodName:

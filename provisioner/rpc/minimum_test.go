@@ -1,6 +1,7 @@
 package rpc_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -43,8 +44,23 @@ func TestMinimumAgentVersion(t *testing.T) {
 	if r := ask("", "v1.3.0").GetRefused(); r.GetCode() != "agent-too-old" || r.GetWho() != "helpdesk" {
 		t.Errorf("an old one after its day: %v", r)
 	}
+	count := func() (text string) {
+		hilde := provisionertest.As(t.Context(), s.Login(provisionertest.Tenant, provisionertest.Helpdesk))
+		list, err := heimdrahtv1.NewReportServiceClient(s.Dial(nil)).ListAgentVersions(hilde, &heimdrahtv1.ListAgentVersionsRequest{})
+		must(t, err)
+		for _, v := range list.GetVersions() {
+			text += fmt.Sprintln(v.GetTenant(), v.GetVersion(), v.GetLaptops(), v.GetOutdated())
+		}
+		return text
+	}
+	if got := count(); got != "stadt v1.3.0 1 true\n" {
+		t.Errorf("counted: %s", got)
+	}
 	if m := ask("", "v1.5.0").GetOpened(); m == nil {
 		t.Error("it was updated, and gets none")
+	}
+	if got := count(); got != "stadt v1.5.0 1 false\n" {
+		t.Errorf("counted: %s", got)
 	}
 	for version, from := range map[string]string{"1.4": yesterday, "": yesterday, "1.4.0": "soon"} {
 		d := town(from)

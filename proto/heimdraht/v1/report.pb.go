@@ -22,6 +22,165 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type ListAgentVersionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: every tenant the caller may see.
+	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAgentVersionsRequest) Reset() {
+	*x = ListAgentVersionsRequest{}
+	mi := &file_heimdraht_v1_report_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAgentVersionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAgentVersionsRequest) ProtoMessage() {}
+
+func (x *ListAgentVersionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_report_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAgentVersionsRequest.ProtoReflect.Descriptor instead.
+func (*ListAgentVersionsRequest) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ListAgentVersionsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type ListAgentVersionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The oldest first; what cannot be compared before all.
+	Versions      []*AgentVersion `protobuf:"bytes,1,rep,name=versions,proto3" json:"versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAgentVersionsResponse) Reset() {
+	*x = ListAgentVersionsResponse{}
+	mi := &file_heimdraht_v1_report_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAgentVersionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAgentVersionsResponse) ProtoMessage() {}
+
+func (x *ListAgentVersionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_report_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAgentVersionsResponse.ProtoReflect.Descriptor instead.
+func (*ListAgentVersionsResponse) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ListAgentVersionsResponse) GetVersions() []*AgentVersion {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+type AgentVersion struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Tenant  string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Version string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	Laptops int64                  `protobuf:"varint,3,opt,name=laptops,proto3" json:"laptops,omitempty"`
+	// Older than the tenant's minimum.
+	Outdated      bool `protobuf:"varint,4,opt,name=outdated,proto3" json:"outdated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AgentVersion) Reset() {
+	*x = AgentVersion{}
+	mi := &file_heimdraht_v1_report_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AgentVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AgentVersion) ProtoMessage() {}
+
+func (x *AgentVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_heimdraht_v1_report_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AgentVersion.ProtoReflect.Descriptor instead.
+func (*AgentVersion) Descriptor() ([]byte, []int) {
+	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *AgentVersion) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *AgentVersion) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *AgentVersion) GetLaptops() int64 {
+	if x != nil {
+		return x.Laptops
+	}
+	return 0
+}
+
+func (x *AgentVersion) GetOutdated() bool {
+	if x != nil {
+		return x.Outdated
+	}
+	return false
+}
+
 type ReportOwnLostRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Stolen        bool                   `protobuf:"varint,1,opt,name=stolen,proto3" json:"stolen,omitempty"`
@@ -31,7 +190,7 @@ type ReportOwnLostRequest struct {
 
 func (x *ReportOwnLostRequest) Reset() {
 	*x = ReportOwnLostRequest{}
-	mi := &file_heimdraht_v1_report_proto_msgTypes[0]
+	mi := &file_heimdraht_v1_report_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -43,7 +202,7 @@ func (x *ReportOwnLostRequest) String() string {
 func (*ReportOwnLostRequest) ProtoMessage() {}
 
 func (x *ReportOwnLostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_report_proto_msgTypes[0]
+	mi := &file_heimdraht_v1_report_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -56,7 +215,7 @@ func (x *ReportOwnLostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportOwnLostRequest.ProtoReflect.Descriptor instead.
 func (*ReportOwnLostRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{0}
+	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ReportOwnLostRequest) GetStolen() bool {
@@ -76,7 +235,7 @@ type ReportOwnLostResponse struct {
 
 func (x *ReportOwnLostResponse) Reset() {
 	*x = ReportOwnLostResponse{}
-	mi := &file_heimdraht_v1_report_proto_msgTypes[1]
+	mi := &file_heimdraht_v1_report_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -88,7 +247,7 @@ func (x *ReportOwnLostResponse) String() string {
 func (*ReportOwnLostResponse) ProtoMessage() {}
 
 func (x *ReportOwnLostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_report_proto_msgTypes[1]
+	mi := &file_heimdraht_v1_report_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -101,7 +260,7 @@ func (x *ReportOwnLostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportOwnLostResponse.ProtoReflect.Descriptor instead.
 func (*ReportOwnLostResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{1}
+	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ReportOwnLostResponse) GetConfirmations() []*GatewayConfirmation {
@@ -123,7 +282,7 @@ type SendDiagnosisRequest struct {
 
 func (x *SendDiagnosisRequest) Reset() {
 	*x = SendDiagnosisRequest{}
-	mi := &file_heimdraht_v1_report_proto_msgTypes[2]
+	mi := &file_heimdraht_v1_report_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -135,7 +294,7 @@ func (x *SendDiagnosisRequest) String() string {
 func (*SendDiagnosisRequest) ProtoMessage() {}
 
 func (x *SendDiagnosisRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_report_proto_msgTypes[2]
+	mi := &file_heimdraht_v1_report_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -148,7 +307,7 @@ func (x *SendDiagnosisRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendDiagnosisRequest.ProtoReflect.Descriptor instead.
 func (*SendDiagnosisRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{2}
+	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SendDiagnosisRequest) GetText() string {
@@ -176,7 +335,7 @@ type SendDiagnosisResponse struct {
 
 func (x *SendDiagnosisResponse) Reset() {
 	*x = SendDiagnosisResponse{}
-	mi := &file_heimdraht_v1_report_proto_msgTypes[3]
+	mi := &file_heimdraht_v1_report_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -188,7 +347,7 @@ func (x *SendDiagnosisResponse) String() string {
 func (*SendDiagnosisResponse) ProtoMessage() {}
 
 func (x *SendDiagnosisResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_report_proto_msgTypes[3]
+	mi := &file_heimdraht_v1_report_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -201,7 +360,7 @@ func (x *SendDiagnosisResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendDiagnosisResponse.ProtoReflect.Descriptor instead.
 func (*SendDiagnosisResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{3}
+	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SendDiagnosisResponse) GetDiagnosisId() string {
@@ -228,7 +387,7 @@ type ListDiagnosesRequest struct {
 
 func (x *ListDiagnosesRequest) Reset() {
 	*x = ListDiagnosesRequest{}
-	mi := &file_heimdraht_v1_report_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_report_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -240,7 +399,7 @@ func (x *ListDiagnosesRequest) String() string {
 func (*ListDiagnosesRequest) ProtoMessage() {}
 
 func (x *ListDiagnosesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_report_proto_msgTypes[4]
+	mi := &file_heimdraht_v1_report_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -253,7 +412,7 @@ func (x *ListDiagnosesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDiagnosesRequest.ProtoReflect.Descriptor instead.
 func (*ListDiagnosesRequest) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{4}
+	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListDiagnosesRequest) GetDeviceId() string {
@@ -273,7 +432,7 @@ type ListDiagnosesResponse struct {
 
 func (x *ListDiagnosesResponse) Reset() {
 	*x = ListDiagnosesResponse{}
-	mi := &file_heimdraht_v1_report_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_report_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -285,7 +444,7 @@ func (x *ListDiagnosesResponse) String() string {
 func (*ListDiagnosesResponse) ProtoMessage() {}
 
 func (x *ListDiagnosesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_report_proto_msgTypes[5]
+	mi := &file_heimdraht_v1_report_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -298,7 +457,7 @@ func (x *ListDiagnosesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDiagnosesResponse.ProtoReflect.Descriptor instead.
 func (*ListDiagnosesResponse) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{5}
+	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListDiagnosesResponse) GetDiagnoses() []*Diagnosis {
@@ -322,7 +481,7 @@ type Diagnosis struct {
 
 func (x *Diagnosis) Reset() {
 	*x = Diagnosis{}
-	mi := &file_heimdraht_v1_report_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_report_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -334,7 +493,7 @@ func (x *Diagnosis) String() string {
 func (*Diagnosis) ProtoMessage() {}
 
 func (x *Diagnosis) ProtoReflect() protoreflect.Message {
-	mi := &file_heimdraht_v1_report_proto_msgTypes[6]
+	mi := &file_heimdraht_v1_report_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -347,7 +506,7 @@ func (x *Diagnosis) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Diagnosis.ProtoReflect.Descriptor instead.
 func (*Diagnosis) Descriptor() ([]byte, []int) {
-	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{6}
+	return file_heimdraht_v1_report_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Diagnosis) GetDiagnosisId() string {
@@ -396,7 +555,16 @@ var File_heimdraht_v1_report_proto protoreflect.FileDescriptor
 
 const file_heimdraht_v1_report_proto_rawDesc = "" +
 	"\n" +
-	"\x19heimdraht/v1/report.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\x1a\x1bheimdraht/v1/helpdesk.proto\".\n" +
+	"\x19heimdraht/v1/report.proto\x12\fheimdraht.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19heimdraht/v1/access.proto\x1a\x1bheimdraht/v1/helpdesk.proto\"2\n" +
+	"\x18ListAgentVersionsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"S\n" +
+	"\x19ListAgentVersionsResponse\x126\n" +
+	"\bversions\x18\x01 \x03(\v2\x1a.heimdraht.v1.AgentVersionR\bversions\"v\n" +
+	"\fAgentVersion\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x12\x18\n" +
+	"\alaptops\x18\x03 \x01(\x03R\alaptops\x12\x1a\n" +
+	"\boutdated\x18\x04 \x01(\bR\boutdated\".\n" +
 	"\x14ReportOwnLostRequest\x12\x16\n" +
 	"\x06stolen\x18\x01 \x01(\bR\x06stolen\"`\n" +
 	"\x15ReportOwnLostResponse\x12G\n" +
@@ -419,11 +587,12 @@ const file_heimdraht_v1_report_proto_rawDesc = "" +
 	"\n" +
 	"kept_until\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tkeptUntil\x12\x14\n" +
 	"\x05words\x18\x05 \x01(\tR\x05words\x12\x12\n" +
-	"\x04text\x18\x06 \x01(\tR\x04text2\xb4\x02\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text2\xa3\x03\n" +
 	"\rReportService\x12_\n" +
 	"\rReportOwnLost\x12\".heimdraht.v1.ReportOwnLostRequest\x1a#.heimdraht.v1.ReportOwnLostResponse\"\x05\xea\xdd\x19\x01\x02\x12_\n" +
 	"\rSendDiagnosis\x12\".heimdraht.v1.SendDiagnosisRequest\x1a#.heimdraht.v1.SendDiagnosisResponse\"\x05\xea\xdd\x19\x01\x02\x12a\n" +
-	"\rListDiagnoses\x12\".heimdraht.v1.ListDiagnosesRequest\x1a#.heimdraht.v1.ListDiagnosesResponse\"\a\xea\xdd\x19\x03\x05\a\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
+	"\rListDiagnoses\x12\".heimdraht.v1.ListDiagnosesRequest\x1a#.heimdraht.v1.ListDiagnosesResponse\"\a\xea\xdd\x19\x03\x05\a\b\x12m\n" +
+	"\x11ListAgentVersions\x12&.heimdraht.v1.ListAgentVersionsRequest\x1a'.heimdraht.v1.ListAgentVersionsResponse\"\a\xea\xdd\x19\x03\x05\a\bB?Z=github.com/heimdraht/heimdraht/proto/heimdraht/v1;heimdrahtv1b\x06proto3"
 
 var (
 	file_heimdraht_v1_report_proto_rawDescOnce sync.Once
@@ -437,35 +606,41 @@ func file_heimdraht_v1_report_proto_rawDescGZIP() []byte {
 	return file_heimdraht_v1_report_proto_rawDescData
 }
 
-var file_heimdraht_v1_report_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_heimdraht_v1_report_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_heimdraht_v1_report_proto_goTypes = []any{
-	(*ReportOwnLostRequest)(nil),  // 0: heimdraht.v1.ReportOwnLostRequest
-	(*ReportOwnLostResponse)(nil), // 1: heimdraht.v1.ReportOwnLostResponse
-	(*SendDiagnosisRequest)(nil),  // 2: heimdraht.v1.SendDiagnosisRequest
-	(*SendDiagnosisResponse)(nil), // 3: heimdraht.v1.SendDiagnosisResponse
-	(*ListDiagnosesRequest)(nil),  // 4: heimdraht.v1.ListDiagnosesRequest
-	(*ListDiagnosesResponse)(nil), // 5: heimdraht.v1.ListDiagnosesResponse
-	(*Diagnosis)(nil),             // 6: heimdraht.v1.Diagnosis
-	(*GatewayConfirmation)(nil),   // 7: heimdraht.v1.GatewayConfirmation
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(*ListAgentVersionsRequest)(nil),  // 0: heimdraht.v1.ListAgentVersionsRequest
+	(*ListAgentVersionsResponse)(nil), // 1: heimdraht.v1.ListAgentVersionsResponse
+	(*AgentVersion)(nil),              // 2: heimdraht.v1.AgentVersion
+	(*ReportOwnLostRequest)(nil),      // 3: heimdraht.v1.ReportOwnLostRequest
+	(*ReportOwnLostResponse)(nil),     // 4: heimdraht.v1.ReportOwnLostResponse
+	(*SendDiagnosisRequest)(nil),      // 5: heimdraht.v1.SendDiagnosisRequest
+	(*SendDiagnosisResponse)(nil),     // 6: heimdraht.v1.SendDiagnosisResponse
+	(*ListDiagnosesRequest)(nil),      // 7: heimdraht.v1.ListDiagnosesRequest
+	(*ListDiagnosesResponse)(nil),     // 8: heimdraht.v1.ListDiagnosesResponse
+	(*Diagnosis)(nil),                 // 9: heimdraht.v1.Diagnosis
+	(*GatewayConfirmation)(nil),       // 10: heimdraht.v1.GatewayConfirmation
+	(*timestamppb.Timestamp)(nil),     // 11: google.protobuf.Timestamp
 }
 var file_heimdraht_v1_report_proto_depIdxs = []int32{
-	7, // 0: heimdraht.v1.ReportOwnLostResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
-	8, // 1: heimdraht.v1.SendDiagnosisResponse.kept_until:type_name -> google.protobuf.Timestamp
-	6, // 2: heimdraht.v1.ListDiagnosesResponse.diagnoses:type_name -> heimdraht.v1.Diagnosis
-	8, // 3: heimdraht.v1.Diagnosis.sent_at:type_name -> google.protobuf.Timestamp
-	8, // 4: heimdraht.v1.Diagnosis.kept_until:type_name -> google.protobuf.Timestamp
-	0, // 5: heimdraht.v1.ReportService.ReportOwnLost:input_type -> heimdraht.v1.ReportOwnLostRequest
-	2, // 6: heimdraht.v1.ReportService.SendDiagnosis:input_type -> heimdraht.v1.SendDiagnosisRequest
-	4, // 7: heimdraht.v1.ReportService.ListDiagnoses:input_type -> heimdraht.v1.ListDiagnosesRequest
-	1, // 8: heimdraht.v1.ReportService.ReportOwnLost:output_type -> heimdraht.v1.ReportOwnLostResponse
-	3, // 9: heimdraht.v1.ReportService.SendDiagnosis:output_type -> heimdraht.v1.SendDiagnosisResponse
-	5, // 10: heimdraht.v1.ReportService.ListDiagnoses:output_type -> heimdraht.v1.ListDiagnosesResponse
-	8, // [8:11] is the sub-list for method output_type
-	5, // [5:8] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	2,  // 0: heimdraht.v1.ListAgentVersionsResponse.versions:type_name -> heimdraht.v1.AgentVersion
+	10, // 1: heimdraht.v1.ReportOwnLostResponse.confirmations:type_name -> heimdraht.v1.GatewayConfirmation
+	11, // 2: heimdraht.v1.SendDiagnosisResponse.kept_until:type_name -> google.protobuf.Timestamp
+	9,  // 3: heimdraht.v1.ListDiagnosesResponse.diagnoses:type_name -> heimdraht.v1.Diagnosis
+	11, // 4: heimdraht.v1.Diagnosis.sent_at:type_name -> google.protobuf.Timestamp
+	11, // 5: heimdraht.v1.Diagnosis.kept_until:type_name -> google.protobuf.Timestamp
+	3,  // 6: heimdraht.v1.ReportService.ReportOwnLost:input_type -> heimdraht.v1.ReportOwnLostRequest
+	5,  // 7: heimdraht.v1.ReportService.SendDiagnosis:input_type -> heimdraht.v1.SendDiagnosisRequest
+	7,  // 8: heimdraht.v1.ReportService.ListDiagnoses:input_type -> heimdraht.v1.ListDiagnosesRequest
+	0,  // 9: heimdraht.v1.ReportService.ListAgentVersions:input_type -> heimdraht.v1.ListAgentVersionsRequest
+	4,  // 10: heimdraht.v1.ReportService.ReportOwnLost:output_type -> heimdraht.v1.ReportOwnLostResponse
+	6,  // 11: heimdraht.v1.ReportService.SendDiagnosis:output_type -> heimdraht.v1.SendDiagnosisResponse
+	8,  // 12: heimdraht.v1.ReportService.ListDiagnoses:output_type -> heimdraht.v1.ListDiagnosesResponse
+	1,  // 13: heimdraht.v1.ReportService.ListAgentVersions:output_type -> heimdraht.v1.ListAgentVersionsResponse
+	10, // [10:14] is the sub-list for method output_type
+	6,  // [6:10] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_report_proto_init() }
@@ -481,7 +656,7 @@ func file_heimdraht_v1_report_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heimdraht_v1_report_proto_rawDesc), len(file_heimdraht_v1_report_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

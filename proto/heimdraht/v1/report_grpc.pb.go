@@ -19,9 +19,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ReportService_ReportOwnLost_FullMethodName = "/heimdraht.v1.ReportService/ReportOwnLost"
-	ReportService_SendDiagnosis_FullMethodName = "/heimdraht.v1.ReportService/SendDiagnosis"
-	ReportService_ListDiagnoses_FullMethodName = "/heimdraht.v1.ReportService/ListDiagnoses"
+	ReportService_ReportOwnLost_FullMethodName     = "/heimdraht.v1.ReportService/ReportOwnLost"
+	ReportService_SendDiagnosis_FullMethodName     = "/heimdraht.v1.ReportService/SendDiagnosis"
+	ReportService_ListDiagnoses_FullMethodName     = "/heimdraht.v1.ReportService/ListDiagnoses"
+	ReportService_ListAgentVersions_FullMethodName = "/heimdraht.v1.ReportService/ListAgentVersions"
 )
 
 // ReportServiceClient is the client API for ReportService service.
@@ -38,6 +39,9 @@ type ReportServiceClient interface {
 	SendDiagnosis(ctx context.Context, in *SendDiagnosisRequest, opts ...grpc.CallOption) (*SendDiagnosisResponse, error)
 	// ListDiagnoses shows what was sent from a device. The look is recorded.
 	ListDiagnoses(ctx context.Context, in *ListDiagnosesRequest, opts ...grpc.CallOption) (*ListDiagnosesResponse, error)
+	// ListAgentVersions counts the laptops that have access by the version of the agent
+	// that they said last.
+	ListAgentVersions(ctx context.Context, in *ListAgentVersionsRequest, opts ...grpc.CallOption) (*ListAgentVersionsResponse, error)
 }
 
 type reportServiceClient struct {
@@ -78,6 +82,16 @@ func (c *reportServiceClient) ListDiagnoses(ctx context.Context, in *ListDiagnos
 	return out, nil
 }
 
+func (c *reportServiceClient) ListAgentVersions(ctx context.Context, in *ListAgentVersionsRequest, opts ...grpc.CallOption) (*ListAgentVersionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAgentVersionsResponse)
+	err := c.cc.Invoke(ctx, ReportService_ListAgentVersions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ReportServiceServer is the server API for ReportService service.
 // All implementations must embed UnimplementedReportServiceServer
 // for forward compatibility.
@@ -92,6 +106,9 @@ type ReportServiceServer interface {
 	SendDiagnosis(context.Context, *SendDiagnosisRequest) (*SendDiagnosisResponse, error)
 	// ListDiagnoses shows what was sent from a device. The look is recorded.
 	ListDiagnoses(context.Context, *ListDiagnosesRequest) (*ListDiagnosesResponse, error)
+	// ListAgentVersions counts the laptops that have access by the version of the agent
+	// that they said last.
+	ListAgentVersions(context.Context, *ListAgentVersionsRequest) (*ListAgentVersionsResponse, error)
 	mustEmbedUnimplementedReportServiceServer()
 }
 
@@ -110,6 +127,9 @@ func (UnimplementedReportServiceServer) SendDiagnosis(context.Context, *SendDiag
 }
 func (UnimplementedReportServiceServer) ListDiagnoses(context.Context, *ListDiagnosesRequest) (*ListDiagnosesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListDiagnoses not implemented")
+}
+func (UnimplementedReportServiceServer) ListAgentVersions(context.Context, *ListAgentVersionsRequest) (*ListAgentVersionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAgentVersions not implemented")
 }
 func (UnimplementedReportServiceServer) mustEmbedUnimplementedReportServiceServer() {}
 func (UnimplementedReportServiceServer) testEmbeddedByValue()                       {}
@@ -186,6 +206,24 @@ func _ReportService_ListDiagnoses_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ReportService_ListAgentVersions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAgentVersionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReportServiceServer).ListAgentVersions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReportService_ListAgentVersions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReportServiceServer).ListAgentVersions(ctx, req.(*ListAgentVersionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ReportService_ServiceDesc is the grpc.ServiceDesc for ReportService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -204,6 +242,10 @@ var ReportService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListDiagnoses",
 			Handler:    _ReportService_ListDiagnoses_Handler,
+		},
+		{
+			MethodName: "ListAgentVersions",
+			Handler:    _ReportService_ListAgentVersions_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
