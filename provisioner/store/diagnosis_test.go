@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
@@ -25,6 +26,10 @@ func TestDiagnoses(t *testing.T) {
 			}
 			return err
 		})
+		counted := view(t, s, func(tx *store.Reader) ([]store.AgentVersion, error) { return tx.AgentVersions(provisioner.Within("stadt")) })
+		if len(counted) != 1 || counted[0].Tenant != "stadt" || counted[0].Laptops != 1 {
+			t.Errorf("laptops by version: %+v", counted)
+		}
 		ids := func(since time.Time) (all string) {
 			for _, d := range view(t, s, func(tx *store.Reader) ([]store.Diagnosis, error) { return tx.Diagnoses(device, since, 10) }) {
 				all += d.ID + " " + d.Words + d.Body + d.Tenant + ";"
