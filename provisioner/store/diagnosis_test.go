@@ -26,7 +26,9 @@ func TestDiagnoses(t *testing.T) {
 			}
 			return err
 		})
-		counted := view(t, s, func(tx *store.Reader) ([]store.AgentVersion, error) { return tx.AgentVersions(provisioner.Within("stadt")) })
+		counted := view(t, s, func(tx *store.Reader) ([]store.AgentVersion, error) {
+			return tx.AgentVersions(provisioner.Within("stadt"))
+		})
 		if len(counted) != 1 || counted[0].Tenant != "stadt" || counted[0].Laptops != 1 {
 			t.Errorf("laptops by version: %+v", counted)
 		}
