@@ -222,7 +222,8 @@ start: {{quote (print .Start)}}
 {{if .StateDir}}state_dir: {{quote .StateDir}}{{else}}# state_dir: "/var/lib/heimdraht-agent"{{end}}
 {{if .Socket}}socket: {{quote .Socket}}{{else}}# socket: "/run/heimdraht/agent.sock"{{end}}
 
-# The WireGuard interface.
+# The WireGuard interface. With Linux there is a second one (here hd1) while the laptop goes to another gateway,
+# and the tunnel stays on that until the next time.
 interface: {{quote .Interface}}
 
 # Who may use the agent besides root; without it, who enrolled.
