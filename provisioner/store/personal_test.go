@@ -119,6 +119,7 @@ func everywhere(tx *store.Writer, n int) (h her, err error) {
 		tx.AddRefusal(store.RecentRefusal{Tenant: "stadt", Login: p.Mail, Code: "x"}),
 		proposal(fmt.Sprint("about", n), p.ID, "boss"), proposal(fmt.Sprint("by", n), fmt.Sprint("somebody", n), p.ID),
 		tx.AddTaking(taken),
+		tx.AddDiagnosis(store.Diagnosis{ID: fmt.Sprint("diagnosis", n), Device: h.device.ID, Tenant: "stadt", Words: "It does not work.", Body: "{}"}),
 		tx.AddStaffToken("token "+p.ID, store.StaffToken{Person: p.ID, Tenant: "stadt", Name: p.DisplayName}),
 		tx.AddOneTimeToken("once "+p.ID, store.TokenFactor, p.ID, tx.Now),
 		tx.BeginFactor(p.ID, []byte("sealed")),

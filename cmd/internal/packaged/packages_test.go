@@ -142,7 +142,12 @@ END
 		systemctl enable --now heimdraht-gateway`)
 	m.holds("heimdraht-gateway", "heimdraht-gateway", "0000000000001000")
 	m.connected()
-	m.says("ip -o address show hd0; cat /proc/sys/net/ipv4/ip_forward", "10.80.0.1/16", "\n1\n")
+	m.eventually("an interface with its address", func() error { // it is made once the control plane has said with what
+		if out, err := m.try("ip -o address show hd0; cat /proc/sys/net/ipv4/ip_forward"); err != nil || !strings.Contains(out, "10.80.0.1/16") || !strings.Contains(out, "\n1\n") {
+			return errors.New(out)
+		}
+		return nil
+	})
 }
 
 func (m *machine) connected() {
