@@ -66,12 +66,12 @@ func sessionColumns() []column[*heimdrahtv1.Session] {
 		{"gateway", words{"Zugang", "gateway"}, func(s *heimdrahtv1.Session) any { return s.GetGateway() }},
 		{"addresses", words{"Adressen", "addresses"}, func(s *heimdrahtv1.Session) any { return s.GetAddresses() }},
 		{"online", words{"online", "online"}, func(s *heimdrahtv1.Session) any { return s.GetOnline() }},
+		{"leaving", words{"läuft aus", "leaving"}, func(s *heimdrahtv1.Session) any { return s.GetLeaving() }},
 		{"licence_pool", words{}, func(s *heimdrahtv1.Session) any { return s.GetLicencePool() }},
 		{"lease_until", words{}, func(s *heimdrahtv1.Session) any { return timeOf(s.GetLeaseUntil()) }},
 		{"session_id", words{}, func(s *heimdrahtv1.Session) any { return s.GetSessionId() }},
 		{"person_id", words{}, func(s *heimdrahtv1.Session) any { return s.GetPersonId() }},
 		{"device_id", words{"Geräte-ID", "device id"}, func(s *heimdrahtv1.Session) any { return s.GetDeviceId() }},
-		{"leaving", words{"läuft aus", "leaving"}, func(s *heimdrahtv1.Session) any { return s.GetLeaving() }},
 	}
 }
 
