@@ -7,9 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/heimdraht/heimdraht/agent/hostnet"
@@ -34,46 +32,6 @@ const (
 
 // Resolver finds the addresses of a host, as net.Resolver.LookupNetIP does with network "ip".
 type Resolver func(ctx context.Context, network, host string) ([]netip.Addr, error)
-
-// reading is what the tunnel's interface has to tell.
-type reading struct {
-	// installed is since when there is a tunnel. Zero: there is none.
-	installed time.Time
-	// handshake is the last sign of life of the gateway. Zero: none since the session opened.
-	handshake time.Time
-	// received and sent count bytes since the session opened, keepalives included.
-	received, sent uint64
-	// unresolved is the gateway's name if it has no address.
-	unresolved string
-	// elsewhere is another tunnel of this machine into which packets to a silent gateway go. Empty: none.
-	elsewhere string
-	// doubted: nothing was heard of the gateway since the machine woke up.
-	doubted bool
-	// unfit: what fits on the way to the gateway is not known yet, and may be soon.
-	unfit bool
-	// conflicts are networks of the office that this laptop reaches in another way.
-	conflicts []*hostnet.ConflictError
-}
-
-// alive says whether the gateway was there lately. A handshake in the future is one from before the clock was set
-// back, and says no more.
-func (r reading) alive(now time.Time) bool {
-	return !r.handshake.IsZero() && now.Sub(r.handshake).Abs() <= aliveFor
-}
-
-// setBack says whether the clock was set back since the last handshake. WireGuard marks handshakes with the time, and a
-// gateway takes none from a peer that is older than the last one it took: until the clock has made up for it, this tunnel
-// lasts as long as its present keys do, three minutes at most, and to set up its peer anew is to end it at once. Another
-// session is another peer to the gateway.
-func (r reading) setBack(now time.Time) bool {
-	return r.handshake.Sub(now) > aheadAllowed
-}
-
-// Of so many bytes up something must have come back: who uploads gets an acknowledgement of one in forty or more.
-const sentEnough, returnedMin = 50_000, 100
-
-// oneSided says whether much goes through the tunnel and hardly anything comes back.
-func (r reading) oneSided() bool { return r.sent >= sentEnough && r.received < r.sent/returnedMin }
 
 // tunnel is the laptop's end of the encrypted connection. Its methods are safe for concurrent use.
 type tunnel interface {
@@ -361,59 +319,6 @@ func (t *hostTunnel) lead(ctx context.Context) {
 	}
 }
 
-// locate finds the gateway's addresses. None is no error: the network may be away, and tend goes on looking.
-// A *rejection: they lie in what is reached through the gateway, and its packets, unmarked, would go in circles.
-func (t *hostTunnel) locate(ctx context.Context, s *settings) ([]netip.Addr, error) {
-	var found []netip.Addr
-	if addr, err := netip.ParseAddr(s.Host); err == nil {
-		found = []netip.Addr{addr.Unmap()}
-		if t.unreached(ctx, addr.Unmap(), s.Port) {
-			ctx, cancel := context.WithTimeout(ctx, resolveWithin)
-			defer cancel()
-			if others := translated(ctx, t.resolve, addr.Unmap()); len(others) > 0 {
-				found = others
-			}
-		}
-	} else {
-		ctx, cancel := context.WithTimeout(ctx, resolveWithin)
-		defer cancel()
-		found, err = t.resolve(ctx, "ip", s.Host)
-		if err != nil {
-			t.log.Warn("could not find the gateway", "host", s.Host, "error", err)
-			return nil, nil
-		}
-	}
-	var outside []netip.Addr
-	for _, addr := range found {
-		if addr = addr.Unmap(); !slices.Contains(outside, addr) && (t.aside() || !covered(addr, s.AllowedIPs)) {
-			outside = append(outside, addr)
-		}
-	}
-	if len(found) > 0 && len(outside) == 0 {
-		return nil, gatewayInside(s.Host)
-	}
-	return outside, nil
-}
-
-// unreached says whether this network has no way to an address of IPv4.
-func (t *hostTunnel) unreached(ctx context.Context, addr netip.Addr, port uint16) bool {
-	if !addr.Is4() || t.network == nil {
-		return false
-	}
-	_, _, err := t.network.Path(ctx, netip.AddrPortFrom(addr, port))
-	return errors.Is(err, syscall.ENETUNREACH)
-}
-
-// aside says whether encrypted packets find their way around the tunnel whatever goes through it: by their mark, or
-// because the host knows no routes into a netstack.
-func (t *hostTunnel) aside() bool {
-	return t.options.Mode == wireguard.Netstack || t.options.FirewallMark != 0
-}
-
-func covered(addr netip.Addr, prefixes []netip.Prefix) bool {
-	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
-}
-
 func (t *hostTunnel) tend(ctx context.Context) {
 	t.mu.Lock()
 	s := t.now
@@ -488,45 +393,6 @@ func (t *hostTunnel) putBack(ctx context.Context, cause error) {
 	if err != nil {
 		t.log.Error("could not put the tunnel's interface back", "error", err)
 	}
-}
-
-// observe adds up what the interface moved. It fails if there is no interface. The caller holds the lock.
-func (t *hostTunnel) observe(ctx context.Context) error {
-	if t.device == nil {
-		return net.ErrClosed
-	}
-	dump, err := t.device.Peers(ctx)
-	if err != nil {
-		return err
-	}
-	for _, d := range t.observer.Observe(dump) {
-		t.sum.received += d.Rx
-		t.sum.sent += d.Tx
-		// One in the future is from before the clock was set back.
-		if d.LastHandshake.After(t.sum.handshake) || !d.LastHandshake.IsZero() && t.sum.handshake.After(time.Now().Add(aliveFor)) {
-			t.sum.handshake = d.LastHandshake
-		}
-	}
-	return nil
-}
-
-func (t *hostTunnel) reading() reading {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.now == nil {
-		return reading{}
-	}
-	// If it cannot be read, what was read last still holds; tend puts a missing interface back.
-	_ = t.observe(t.always)
-	r := t.sum
-	r.installed, r.unfit, r.doubted = t.since, t.unfit(), t.doubted()
-	switch {
-	case len(t.gateways) == 0:
-		r.unresolved = t.now.Host
-	case t.device != nil && !r.alive(time.Now()) && time.Since(t.since) >= answerExpected:
-		r.elsewhere = leads(t.always, netip.AddrPortFrom(t.gateways[t.turn%len(t.gateways)], t.now.Port), t.device.Name())
-	}
-	return r
 }
 
 func (t *hostTunnel) remove(ctx context.Context) error {

@@ -19,17 +19,16 @@ import (
 // left instead, to go on beside the next one, where that can be. made: a refusal has something to undo.
 func makeWay(tx *store.Writer, device provisioner.Device, a store.Applicant, r OpenRequest, tried []string) (pool string, made bool, err error) {
 	former, err := tx.OpenSessionOf(device.ID)
-	made = err == nil
-	switch {
+	switch made = err == nil; {
 	case errors.Is(err, store.ErrNone):
+		err = nil
 	case err != nil:
-		return "", made, fmt.Errorf("reading the former session: %w", err)
 	case len(tried) > 0:
 		_, err = tx.CloseFailed(former, provisioner.CodeGatewayNotReady)
 	default:
 		err = leave(tx, former, a.Tenant, r)
 	}
-	if err != nil && !errors.Is(err, store.ErrNone) {
+	if err != nil {
 		return "", made, fmt.Errorf("leaving the former session: %w", err)
 	}
 	for _, id := range a.Beside {
@@ -37,7 +36,7 @@ func makeWay(tx *store.Writer, device provisioner.Device, a store.Applicant, r O
 		if err != nil && !errors.Is(err, store.ErrNone) {
 			return "", made, fmt.Errorf("closing the session of another one on the laptop: %w", err)
 		}
-		left, queued := leaveFor(tx, id)
+		left, queued := dequeueOther(tx, id)
 		if queued != nil {
 			return "", made, queued
 		}
@@ -128,6 +127,9 @@ func resumeLeft(tx *store.Writer, device, id string) (bool, error) {
 		return false, err
 	}
 	present, err := tx.OpenSessionOf(device)
+	if errors.Is(err, store.ErrNone) {
+		return false, nil // it is left alone, and about to end
+	}
 	if err != nil {
 		return false, fmt.Errorf("reading the session that nobody holds: %w", err)
 	}

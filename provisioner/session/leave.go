@@ -17,10 +17,10 @@ const (
 	leftAtOnce = 500
 )
 
-// endLeft ends what is left on gateways that were to be empty by now, some at a time:
+// endDrained ends what is left on gateways that were to be empty by now, some at a time:
 // laptops open the next session at once, on another gateway. Static peers stay: there
 // is nobody who would move.
-func (s *Service) endLeft(ctx context.Context, duty *store.Duty, now time.Time) error {
+func (s *Service) endDrained(ctx context.Context, duty *store.Duty, now time.Time) error {
 	gateways, err := store.Read(ctx, s.Store, (*store.Reader).GatewayStates)
 	if err != nil {
 		return fmt.Errorf("reading the gateways: %w", err)
@@ -39,6 +39,11 @@ func (s *Service) endLeft(ctx context.Context, duty *store.Duty, now time.Time) 
 
 // endLeftAlone ends sessions that are being left for none.
 func (s *Service) endLeftAlone(ctx context.Context, duty *store.Duty) error {
+	// Mostly there is none: then nothing is locked.
+	list, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]provisioner.Session, error) { return tx.LeftAlone(1) })
+	if err != nil || len(list) == 0 {
+		return err
+	}
 	return duty.Update(ctx, func(tx *store.Writer) error {
 		list, err := tx.LeftAlone(closedAtOnce)
 		for _, v := range list {

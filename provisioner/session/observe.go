@@ -111,7 +111,7 @@ func (s *Service) runExpiry(ctx context.Context, duty *store.Duty) error {
 		if err := s.lookAgain(ctx, duty, now); err != nil && ctx.Err() == nil {
 			s.Logger.Error("ending sessions as policy says", "error", err)
 		}
-		if err := s.endLeft(ctx, duty, now); err != nil && ctx.Err() == nil {
+		if err := s.endDrained(ctx, duty, now); err != nil && ctx.Err() == nil {
 			s.Logger.Error("moving sessions off gateways that are to be empty", "error", err)
 		}
 		if err := s.endLeftAlone(ctx, duty); err != nil && ctx.Err() == nil {

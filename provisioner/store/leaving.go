@@ -153,8 +153,8 @@ func (w *Writer) ReturnTo(leaving, present provisioner.Session, why provisioner.
 
 // LeftAlone lists sessions that are being left by devices without a present one: a control
 // plane of the version before has closed that, and knew of no other.
-func (w *Writer) LeftAlone(limit int) ([]provisioner.Session, error) {
-	return all(w.q, scanSession, selectSession+`where s.closed_revision = -1
+func (r *Reader) LeftAlone(limit int) ([]provisioner.Session, error) {
+	return all(r.q, scanSession, selectSession+`where s.closed_revision = -1
 		and not exists (select 1 from session p where p.device = s.device and p.closed_revision = 0) order by s.device limit $1`, limit)
 }
 
@@ -164,9 +164,19 @@ func (w *Writer) SessionsAhead(devices []provisioner.Device) error {
 	return w.ledger().sessionsAhead(idsOf(devices))
 }
 
-// CloseSessionOf ends the open sessions of a device, and gives the present one; ErrNone if it has none.
+// CloseSessionOf ends the open sessions of a device, and gives the present one; ErrNone if it has none. One that is
+// left alone ends as well: whoever takes access need not wait until somebody looks for those.
 func (w *Writer) CloseSessionOf(device string, why provisioner.Code) (provisioner.Session, error) {
 	s, err := w.OpenSessionOf(device)
+	if errors.Is(err, ErrNone) {
+		if leaving, alone := w.LeavingSessionOf(device); alone == nil {
+			if _, failed := w.CloseSession(leaving, why); failed != nil {
+				return s, failed
+			}
+		} else if !errors.Is(alone, ErrNone) {
+			return s, alone
+		}
+	}
 	if err != nil {
 		return s, err
 	}

@@ -2,7 +2,9 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -104,42 +106,57 @@ func TestASessionThatIsLeft(t *testing.T) {
 }
 
 // A control plane of the version before closes the present session alone. What is left of
-// it then is found.
+// it then is found by who looks for that, and ends with whatever takes access before.
 func TestASessionThatIsLeftAlone(t *testing.T) {
-	onEach(t, func(t *testing.T, s *store.Store) {
-		q := newQuarter(t, s)
-		d := q.devices[0]
-		update(t, s, func(tx *store.Writer) error {
-			if err := q.open(tx, d, q.gateways[0], q.pools[0]); err != nil {
-				return err
-			}
-			return q.move(tx, d, q.gateways[1], q.pools[0], 3)
-		})
-		alone := func() (list []provisioner.Session) {
-			update(t, s, func(tx *store.Writer) (err error) { list, err = tx.LeftAlone(10); return err })
-			return list
-		}
-		if list := alone(); len(list) != 0 {
-			t.Errorf("alone beside the present one: %+v", list)
-		}
-		update(t, s, func(tx *store.Writer) error {
-			present, err := tx.OpenSessionOf(d.ID)
-			if err == nil {
-				_, err = tx.CloseFailed(present, provisioner.CodeDeviceRevoked)
-			}
+	for name, end := range map[string]func(*store.Writer, provisioner.Session) error{
+		"looked for": func(tx *store.Writer, alone provisioner.Session) error {
+			_, err := tx.CloseSession(alone, provisioner.CodeSessionElsewhere)
 			return err
-		})
-		list := alone()
-		if len(list) != 1 || list[0].Gateway != "gw0" {
-			t.Fatalf("left alone: %+v", list)
-		}
-		update(t, s, func(tx *store.Writer) error {
-			_, err := tx.CloseSession(list[0], provisioner.CodeSessionElsewhere)
+		},
+		"taken": func(tx *store.Writer, alone provisioner.Session) error {
+			if _, err := tx.CloseSessionOf(alone.Device, provisioner.CodeDeviceRevoked); !errors.Is(err, store.ErrNone) {
+				return fmt.Errorf("a present session there is none of: %w", err)
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) { onEach(t, func(t *testing.T, s *store.Store) { leftAlone(t, s, end) }) })
+	}
+}
+
+func leftAlone(t *testing.T, s *store.Store, end func(*store.Writer, provisioner.Session) error) {
+	q := newQuarter(t, s)
+	d := q.devices[0]
+	update(t, s, func(tx *store.Writer) error {
+		if err := q.open(tx, d, q.gateways[0], q.pools[0]); err != nil {
 			return err
-		})
-		if list := alone(); len(list) != 0 {
-			t.Errorf("still alone: %+v", list)
 		}
-		q.agrees(t, s)
+		return q.move(tx, d, q.gateways[1], q.pools[0], 3)
 	})
+	alone := func() []provisioner.Session {
+		return view(t, s, func(tx *store.Reader) ([]provisioner.Session, error) { return tx.LeftAlone(10) })
+	}
+	if list := alone(); len(list) != 0 {
+		t.Errorf("alone beside the present one: %+v", list)
+	}
+	update(t, s, func(tx *store.Writer) error {
+		present, err := tx.OpenSessionOf(d.ID)
+		if err == nil {
+			_, err = tx.CloseFailed(present, provisioner.CodeDeviceRevoked)
+		}
+		return err
+	})
+	list := alone()
+	if len(list) != 1 || list[0].Gateway != "gw0" {
+		t.Fatalf("left alone: %+v", list)
+	}
+	update(t, s, func(tx *store.Writer) error { return end(tx, list[0]) })
+	if list := alone(); len(list) != 0 {
+		t.Errorf("still alone: %+v", list)
+	}
+	debts := view(t, s, func(tx *store.Reader) ([]store.Debt, error) { return tx.DebtsOf(d.ID) })
+	if !slices.ContainsFunc(debts, func(o store.Debt) bool { return o.Gateway == "gw0" && o.Session == list[0].ID }) {
+		t.Errorf("its gateway owes nothing: %+v", debts)
+	}
+	q.agrees(t, s)
 }
