@@ -52,13 +52,22 @@ func (c *configureCommand) Run(_ context.Context, a *app) error {
 		return fileUnusable(file, plain(err)).Because(err)
 	}
 	if err := config.ReplaceAgent(file, after); err != nil {
-		if errors.As(err, &invalid) {
-			return err
+		if errors.As(err, &invalid) { // nothing was written: what is wrong is what was stated
+			return usageError{what: stated(invalid), command: "heimdraht-agent configure"}
 		}
 		return fileUnusable(file, plain(err)).Because(err)
 	}
 	a.say(words{"Eingerichtet: " + file, "Configured: " + file}.in(a.language))
 	return nil
+}
+
+// stated are mistakes of settings that are in no file.
+func stated(mistakes config.Problems) string {
+	var list []string
+	for _, p := range mistakes {
+		list = append(list, p.Message)
+	}
+	return strings.Join(list, "\n")
 }
 
 func (c *configureCommand) nothing() bool {

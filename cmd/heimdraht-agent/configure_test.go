@@ -54,7 +54,7 @@ func TestConfigure(t *testing.T) {
 	check(t, os.WriteFile(file+".new", []byte("cut short"), 0o600)) // by a loss of power
 	done("an upgrade that is told one thing", "--tenant=landkreis")
 	for _, wrong := range []string{"--server=vpn stadt:x", "--ca-sha256=abc", "--tenant=Stadt!", "--tenant=a\nuser: root", "--server=\"a:1\nuser: root"} {
-		if status, said := configure(wrong); status != exitFailed || said == "" {
+		if status, said := configure(wrong); status != exitUsage || strings.Contains(said, "agent.yaml") {
 			t.Errorf("%q: %d, %s", wrong, status, said)
 		}
 		is("after " + wrong)
