@@ -67,6 +67,9 @@ type pen interface {
 	// failed gives the error of a statement from before the savepoint that came
 	// late: the whole transaction is lost, through no fault of the present request.
 	failed() error
+	// wrote reports whether the last transaction has shown that the database can be
+	// written: one that changed nothing may have touched no disk.
+	wrote() bool
 	// usable reports whether another transaction may be tried.
 	usable() bool
 	close() error

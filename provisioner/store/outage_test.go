@@ -68,6 +68,31 @@ func TestAnOutageEndsNoLease(t *testing.T) {
 	})
 }
 
+// A transaction that changes nothing succeeds on a disk that has turned read-only as well: only one
+// that writes shows that it can be written again.
+func TestOnlyWritingShowsThatTheOutageIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := store.Impatient(store.Options{Database: filepath.Join(t.TempDir(), "db"), Logger: slog.New(slog.DiscardHandler)})
+		s := open(t, o)
+		town(t, s)
+		outage(t, s, o, time.Minute)
+		update(t, s, func(tx *store.Writer) error {
+			_, err := tx.CloseSessionOf("nobody's", provisioner.CodeSessionClosed)
+			if errors.Is(err, store.ErrNone) {
+				return nil
+			}
+			return err
+		})
+		if s.Writable() {
+			t.Error("it has read, and counts as written")
+		}
+		update(t, s, func(tx *store.Writer) error { return tx.PutTenant(provisioner.Tenant{Name: "dorf", Directory: "stadt-ad"}) })
+		if !s.Writable() {
+			t.Error("it was written, and counts as lost")
+		}
+	})
+}
+
 func isOpen(t *testing.T, s *store.Store, id string) bool {
 	t.Helper()
 	return view(t, s, func(tx *store.Reader) (provisioner.Session, error) { return tx.Session(id) }).ClosedAt.IsZero()

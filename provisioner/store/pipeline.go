@@ -221,6 +221,7 @@ func (p *postgresPen) undo() error {
 }
 
 func (p *postgresPen) failed() error { return p.lost }
+func (*postgresPen) wrote() bool     { return true } // it has locked the allocation row, which is written down
 func (p *postgresPen) usable() bool  { return !p.conn.IsClosed() }
 
 func (p *postgresPen) close() error { return p.conn.Close(context.WithoutCancel(p.ctx)) }

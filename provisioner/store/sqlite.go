@@ -227,7 +227,9 @@ type pinned struct {
 	ctx    context.Context
 	engine *sqlite
 	conn   *sql.Conn
-	stmts  map[string]*sql.Stmt
+	// changed: a statement of the present transaction changed rows.
+	changed bool
+	stmts   map[string]*sql.Stmt
 }
 
 func (p *pinned) prepare(query string) (*sql.Stmt, error) {
@@ -251,6 +253,13 @@ func (p *pinned) query(query string, args ...any) (rows, error) {
 }
 
 func (p *pinned) exec(query string, args ...any) (int64, error) {
+	n, err := p.do(query, args...)
+	p.changed = p.changed || n > 0
+	return n, err
+}
+
+// do runs a statement. For one that changes no rows by itself the number says nothing.
+func (p *pinned) do(query string, args ...any) (int64, error) {
 	st, err := p.prepare(query) //nolint:sqlclosecheck // kept for the next time; close closes them all
 	if err != nil {
 		return 0, err
@@ -268,20 +277,27 @@ func (p *pinned) run(query string, args ...any) error {
 }
 
 func (p *pinned) begin(ctx context.Context) error {
-	p.ctx = ctx
-	return p.run("begin immediate")
+	p.ctx, p.changed = ctx, false
+	return p.control("begin immediate")
 }
 func (p *pinned) commit() error {
 	defer p.engine.committed()
-	return p.run("commit")
+	return p.control("commit")
 }
-func (p *pinned) rollback() error { return p.run("rollback") }
-func (p *pinned) save() error     { return p.run("savepoint request") }
-func (p *pinned) release() error  { return p.run("release request") }
+func (p *pinned) rollback() error { return p.control("rollback") }
+func (p *pinned) save() error     { return p.control("savepoint request") }
+func (p *pinned) release() error  { return p.control("release request") }
 func (p *pinned) undo() error {
-	return errors.Join(p.run("rollback to request"), p.run("release request"))
+	return errors.Join(p.control("rollback to request"), p.control("release request"))
+}
+
+// control runs a statement about the transaction itself.
+func (p *pinned) control(query string) error {
+	_, err := p.do(query)
+	return err
 }
 func (*pinned) failed() error { return nil }
+func (p *pinned) wrote() bool { return p.changed }
 func (*pinned) usable() bool  { return true }
 
 func (p *pinned) close() error {

@@ -322,7 +322,7 @@ func (w *writer) note(err error) {
 		}
 		return
 	}
-	if !w.since.IsZero() {
+	if !w.since.IsZero() && w.pen.wrote() {
 		w.store.log.Info("the database can be written again", "after", time.Since(w.since))
 		w.since = time.Time{}
 		w.store.unwritable.Store(false)
