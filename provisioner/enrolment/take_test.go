@@ -257,7 +257,8 @@ func TestForeignAndUnknownAreAnsweredAlike(t *testing.T) {
 		if a == nil || b == nil {
 			rt.Fatalf("answered: %v, %v", a, b)
 		}
-		if strings.ReplaceAll(a.Error(), foreign, "X") != strings.ReplaceAll(b.Error(), unknown, "X") && n > 2 {
+		// A shorter one may be a word of the sentence, such as "you".
+		if strings.ReplaceAll(a.Error(), foreign, "X") != strings.ReplaceAll(b.Error(), unknown, "X") && n > 5 {
 			rt.Fatalf("told apart:\n%v\n%v", a, b)
 		}
 		if codeOf(a) != codeOf(b) {
