@@ -86,7 +86,9 @@ func TestOnlyWritingShowsThatTheOutageIsOver(t *testing.T) {
 		if s.Writable() {
 			t.Error("it has read, and counts as written")
 		}
-		update(t, s, func(tx *store.Writer) error { return tx.PutTenant(provisioner.Tenant{Name: "dorf", Directory: "stadt-ad"}) })
+		update(t, s, func(tx *store.Writer) error {
+			return tx.PutTenant(provisioner.Tenant{Name: "dorf", Directory: "stadt-ad"})
+		})
 		if !s.Writable() {
 			t.Error("it was written, and counts as lost")
 		}
