@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -80,7 +81,7 @@ func benchOpenAndClose(b *testing.B, s *store.Store, open int) {
 func BenchmarkOpening(b *testing.B) {
 	benchEach(b, func(b *testing.B, s *store.Store) {
 		g := gateway()
-		g.Sessions = 1_000_000
+		g.Sessions, g.AggregateV4 = 1_000_000, netip.MustParsePrefix("10.0.0.0/8") // no session of any run closes
 		update(b, s, func(tx *store.Writer) error {
 			return errors.Join(tx.PutGateway(g), tx.PutPool(provisioner.LicencePool{
 				Name: "vpn", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 1_000_000}}, Shares: []provisioner.PoolShare{{Tenant: "stadt", Guarantee: 3}},
@@ -127,7 +128,7 @@ func opening(tx *store.Writer, device string) error {
 	if _, err := tx.FormerGateway(d.ID); !errors.Is(err, store.ErrNone) {
 		return fmt.Errorf("a gateway before the first: %w", err)
 	}
-	_, err = session(tx, d)
+	_, err = sessionAt(tx, d, gateways[0].Gateway)
 	return errors.Join(err, tx.NoteAgent(d.ID, "1"))
 }
 

@@ -127,7 +127,10 @@ func laptop(tx *store.Writer, n int) (provisioner.Device, error) {
 
 // session opens one for a device.
 func session(tx *store.Writer, d provisioner.Device) (provisioner.Session, error) {
-	g := gateway()
+	return sessionAt(tx, d, gateway())
+}
+
+func sessionAt(tx *store.Writer, d provisioner.Device, g provisioner.Gateway) (provisioner.Session, error) {
 	index, err := tx.TakeAddress(g.Name, d.Tenant, d.ID, address.Aggregate{V4: g.AggregateV4, V6: g.AggregateV6})
 	if err != nil {
 		return provisioner.Session{}, err
