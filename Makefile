@@ -15,9 +15,11 @@ BIN := $(CURDIR)/.bin/$(shell $(GO) env GOVERSION)
 # Names the archives of `make package`; the programs carry it through Go's build information.
 VERSION = $(shell git describe --tags --always --dirty)
 
-# Part of every test run because most of what we test is concurrent. `make test RACE=` is quicker. SQLite's own code,
-# translated from C, is left alone: it guards itself, and watched it takes more time than all of ours.
-RACE ?= -race -gcflags=modernc.org/sqlite/lib=-race=false
+# Part of every test run because most of what we test is concurrent. `make test RACE=` is quicker. SQLite's own code and
+# its allocator, translated from C, are left alone: they guard themselves, and watched they take more time than all of ours.
+# What uses generic types of the standard library must be watched: the linker keeps one copy of each, whoever compiled it.
+RACE ?= -race -gcflags=modernc.org/sqlite/lib=-race=false -gcflags=modernc.org/memory=-race=false \
+	-gcflags=modernc.org/libc=-d=checkptr=0 -gcflags=modernc.org/sqlite=-d=checkptr=0
 # Packages whose tests start programs and watch them from outside.
 WITHOUT_RACE := /cmd/(internal/(crash|e2e|packaged)|heimdraht(d|-agent|-bench|-gateway)?)$$
 # What `make test` and `make bench` look at, and how long one package may take.

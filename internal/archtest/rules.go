@@ -149,7 +149,7 @@ func Rules() []Rule {
 func testSupport() []string {
 	return []string{
 		"testing/...", "pgregory.net/rapid/...", "github.com/google/go-cmp/...", "github.com/anishathalye/porcupine/...", "github.com/rogpeppe/go-internal/testscript/...",
-		"./internal/testneed/...", "./internal/kerneltest/...", "./internal/testprocess/...", "./provisioner/provisionertest/...", "./provisioner/store/postgrestest/...", "./provisioner/directory/slapdtest/...", "./provisioner/directory/sambatest/...", "./provisioner/directory/dirsrvtest/...", "./agent/endpoint/endpointtest/...", "./cmd/internal/e2e/...", "./cmd/internal/crash/...",
+		"./internal/testneed/...", "./internal/kerneltest/...", "./internal/testprocess/...", "./provisioner/provisionertest/...", "./provisioner/store/postgrestest/...", "./provisioner/store/storetest/...", "./provisioner/directory/slapdtest/...", "./provisioner/directory/sambatest/...", "./provisioner/directory/dirsrvtest/...", "./agent/endpoint/endpointtest/...", "./cmd/internal/e2e/...", "./cmd/internal/crash/...",
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,11 +12,12 @@ import (
 
 	"github.com/heimdraht/heimdraht/provisioner/metering"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 // Metrics name tenants only where the number tells of nobody.
 func TestProductMetrics(t *testing.T) {
-	s, err := store.Open(t.Context(), store.Options{Database: filepath.Join(t.TempDir(), "db")})
+	s, err := store.Open(t.Context(), storetest.SQLite(t))
 	if err != nil {
 		t.Fatal(err)
 	}

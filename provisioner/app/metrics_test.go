@@ -4,14 +4,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"testing"
 
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 func TestHealthFollowsTheDatabase(t *testing.T) {
-	s, err := store.Open(t.Context(), store.Options{Database: filepath.Join(t.TempDir(), "db")})
+	s, err := store.Open(t.Context(), storetest.SQLite(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +19,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/audit"
 	"github.com/heimdraht/heimdraht/provisioner/auditing"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 // keys are two generations; the second signs.
@@ -44,7 +44,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{log: new(bytes.Buffer)}
 	log := slog.New(slog.NewTextHandler(w.log, nil))
 	var err error
-	if w.store, err = store.Open(context.Background(), store.Options{Database: filepath.Join(t.TempDir(), "heimdraht.db"), Logger: log}); err != nil {
+	if w.store, err = store.Open(context.Background(), store.Options{Database: storetest.SQLite(t).Database, Logger: log}); err != nil {
 		t.Fatal(err)
 	}
 	w.service = auditing.New(auditing.Options{Store: w.store, Keys: keys{}, Logger: log})

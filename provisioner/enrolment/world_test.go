@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +23,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 const (
@@ -110,7 +110,7 @@ func ldif() string {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	s, err := store.Open(context.Background(), store.Options{Database: filepath.Join(t.TempDir(), "db"), Logger: log})
+	s, err := store.Open(context.Background(), store.Options{Database: storetest.SQLite(t).Database, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}

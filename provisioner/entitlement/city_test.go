@@ -2,12 +2,12 @@ package entitlement_test
 
 import (
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner/directory/slapdtest"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 // entitled counts who has the right.
@@ -62,7 +62,7 @@ func (c *city) seen() {
 func TestABurstOfIntruderLocks(t *testing.T) {
 	t.Parallel()
 	const people = 5000 // of whom the brake would let 200 go
-	c := newCity(t, startCity(t, people), store.Options{Database: filepath.Join(t.TempDir(), "db")})
+	c := newCity(t, startCity(t, people), storetest.SQLite(t))
 	c.follow()
 	c.settled(1)
 	before := c.entitled()
@@ -140,7 +140,7 @@ func TestACityLosesNothingByMistake(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c := newCity(t, startCity(t, people), store.Options{Database: filepath.Join(t.TempDir(), "db")})
+			c := newCity(t, startCity(t, people), storetest.SQLite(t))
 			c.follow()
 			c.settled(1)
 			before := c.entitled()

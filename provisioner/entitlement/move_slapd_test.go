@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/directory/slapdtest"
 	"github.com/heimdraht/heimdraht/provisioner/entitlement"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 // byName lends real directories.
@@ -58,7 +58,7 @@ func newExodus(t *testing.T) *exodus {
 	t.Helper()
 	x := &exodus{former: startCity(t, 30), next: startCity(t, 30), staff: []int{2, 4, 6, 8, 12, 14}, ids: map[string]string{}}
 	x.next.Add(newStaffGroup, "objectClass: groupOfNames", "member: "+slapdtest.StaffGroup)
-	s, err := store.Open(t.Context(), store.Options{Database: filepath.Join(t.TempDir(), "test.db")})
+	s, err := store.Open(t.Context(), storetest.SQLite(t))
 	if err != nil {
 		t.Fatal(err)
 	}

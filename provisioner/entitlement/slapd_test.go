@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -20,6 +19,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/entitlement"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 // lent is a directory that is always the same.
@@ -152,11 +152,8 @@ func TestMain(m *testing.M) { postgrestest.Main(m) }
 func BenchmarkFollow(b *testing.B) {
 	slapd := startCity(b, 29000)
 	for name, database := range map[string]func(*testing.B) store.Options{
-		"sqlite": func(b *testing.B) store.Options { return store.Options{Database: filepath.Join(b.TempDir(), "db")} },
-		"postgres": func(b *testing.B) store.Options {
-			d := postgrestest.New(b)
-			return store.Options{Database: d.DSN, Password: d.Password}
-		},
+		"sqlite":   func(b *testing.B) store.Options { return storetest.SQLite(b) },
+		"postgres": func(b *testing.B) store.Options { return storetest.Postgres(b) },
 	} {
 		b.Run("database="+name+"/first", func(b *testing.B) {
 			for b.Loop() {

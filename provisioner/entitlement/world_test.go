@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/directory"
 	"github.com/heimdraht/heimdraht/provisioner/entitlement"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 const (
@@ -231,7 +231,7 @@ var operator = provisioner.Actor{ID: "op", Name: "Olga", Grants: []provisioner.G
 // newWorld has so many people in the staff group, each with a device and a session, and follows their directory.
 func newWorld(t *testing.T, people int, change ...func(*provisioner.Tenant)) *world {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Options{Database: filepath.Join(t.TempDir(), "test.db")})
+	s, err := store.Open(t.Context(), storetest.SQLite(t))
 	if err != nil {
 		t.Fatal(err)
 	}

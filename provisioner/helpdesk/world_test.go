@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/address"
 	"github.com/heimdraht/heimdraht/provisioner/helpdesk"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 // world is two tenants with people, of whom some are connected.
@@ -29,7 +29,7 @@ type world struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	s, err := store.Open(context.Background(), store.Options{Database: filepath.Join(t.TempDir(), "db"), Logger: log})
+	s, err := store.Open(context.Background(), store.Options{Database: storetest.SQLite(t).Database, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 // plane is a database and whoever follows it.
@@ -31,7 +32,7 @@ func newPlane(t *testing.T) *plane {
 	t.Helper()
 	p := &plane{t: t}
 	dir := t.TempDir()
-	s, err := store.Open(t.Context(), store.Options{Database: filepath.Join(dir, "db"), Logger: slog.New(slog.DiscardHandler), Changed: func(store.Commit) {
+	s, err := store.Open(t.Context(), store.Options{Database: storetest.File(t, filepath.Join(dir, "db")), Logger: slog.New(slog.DiscardHandler), Changed: func(store.Commit) {
 		if f := p.poked.Load(); f != nil {
 			f.Poke()
 		}

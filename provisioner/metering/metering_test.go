@@ -15,6 +15,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/capacity"
 	"github.com/heimdraht/heimdraht/provisioner/metering"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 // world is two tenants, of which one meters two products.
@@ -226,7 +227,7 @@ func TestAgreementEnds(t *testing.T) {
 }
 
 func TestWhoMaySeeProducts(t *testing.T) {
-	w := newWorld(t, filepath.Join(t.TempDir(), "db"))
+	w := newWorld(t, storetest.SQLite(t).Database)
 	defer w.close(t)
 	for _, c := range []struct {
 		actor  provisioner.Actor

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/planning"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 func TestMain(m *testing.M) { postgrestest.Main(m) }
@@ -30,11 +30,8 @@ type world struct {
 func onEach(t *testing.T, test func(*testing.T, *world)) {
 	t.Helper()
 	for name, options := range map[string]func() store.Options{
-		"sqlite": func() store.Options { return store.Options{Database: filepath.Join(t.TempDir(), "db")} },
-		"postgres": func() store.Options {
-			d := postgrestest.New(t)
-			return store.Options{Database: d.DSN, Password: d.Password}
-		},
+		"sqlite":   func() store.Options { return storetest.SQLite(t) },
+		"postgres": func() store.Options { return storetest.Postgres(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := options()

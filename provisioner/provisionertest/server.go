@@ -11,6 +11,7 @@ package provisionertest
 import (
 	"context"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -19,7 +20,9 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/app"
 	"github.com/heimdraht/heimdraht/provisioner/directory"
 	"github.com/heimdraht/heimdraht/provisioner/directory/memory"
+	"github.com/heimdraht/heimdraht/provisioner/keyring"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 // The town's people: who they are stands in their names. Every password is
@@ -87,6 +90,13 @@ func StartWith(t testing.TB, o Options) *Server {
 	c.Listen, c.MetricsListen, c.Names = "127.0.0.1:0", "127.0.0.1:0", []string{"127.0.0.1", "localhost"}
 	c.StateDir = filepath.Join(dir, "state")
 	c.Database, c.MasterKeyFile = filepath.Join(c.StateDir, "heimdraht.db"), filepath.Join(dir, "master.key")
+	if err := os.Mkdir(c.StateDir, 0o700); err != nil {
+		t.Fatal("making a control plane: ", err)
+	}
+	storetest.File(t, c.Database)
+	if _, err := keyring.Create(c.MasterKeyFile); err != nil { // a database without one was begun elsewhere
+		t.Fatal("making a control plane: ", err)
+	}
 	made, err := app.Init(context.Background(), c)
 	if err != nil {
 		t.Fatal("making a control plane: ", err)

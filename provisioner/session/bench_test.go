@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 func TestMain(m *testing.M) { postgrestest.Main(m) }
@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { postgrestest.Main(m) }
 // sessions are open, the last of them just now.
 func crowd(b *testing.B, n int) (_ *session.Service, position store.Position) {
 	b.Helper()
-	return crowdIn(b, store.Options{Database: filepath.Join(b.TempDir(), "db")}, n, sharedPool, openSession)
+	return crowdIn(b, storetest.SQLite(b), n, sharedPool, openSession)
 }
 
 // seats is how many licences the crowd has.
@@ -169,11 +169,8 @@ type database struct {
 
 func databases(b *testing.B) []database {
 	return []database{
-		{"sqlite", func() store.Options { return store.Options{Database: filepath.Join(b.TempDir(), "db")} }},
-		{"postgres", func() store.Options {
-			d := postgrestest.New(b)
-			return store.Options{Database: d.DSN, Password: d.Password}
-		}},
+		{"sqlite", func() store.Options { return storetest.SQLite(b) }},
+		{"postgres", func() store.Options { return storetest.Postgres(b) }},
 	}
 }
 
@@ -348,7 +345,7 @@ func BenchmarkPlaces(b *testing.B) {
 		pools func([]string) []provisioner.LicencePool
 	}{{"shared", sharedPool}, {"private", privatePools}} {
 		b.Run("pool="+p.name, func(b *testing.B) {
-			s, _ := crowdIn(b, store.Options{Database: filepath.Join(b.TempDir(), "db")}, 0, p.pools, enrol)
+			s, _ := crowdIn(b, storetest.SQLite(b), 0, p.pools, enrol)
 			if err := s.Store.Update(context.Background(), func(tx *store.Writer) (err error) {
 				for n := range 10_000 {
 					err = errors.Join(err, tx.Enqueue(fmt.Sprintf("waits%06d", n), seat.Claim{Tenant: fmt.Sprintf("stadt%03d", n%500)}, "stream"))

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +15,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/enrolment"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/store"
-	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 	"github.com/heimdraht/heimdraht/provisioner/watch"
 )
 
@@ -47,11 +46,8 @@ func onReplicas(t *testing.T, seats int64, test func(t *testing.T, w *world, lis
 		replicas int
 		database func() store.Options
 	}{
-		{"sqlite", 1, func() store.Options { return store.Options{Database: filepath.Join(t.TempDir(), "db")} }},
-		{"postgres", 3, func() store.Options {
-			d := postgrestest.New(t)
-			return store.Options{Database: d.DSN, Password: d.Password}
-		}},
+		{"sqlite", 1, func() store.Options { return storetest.SQLite(t) }},
+		{"postgres", 3, func() store.Options { return storetest.Postgres(t) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := c.database()

@@ -2,7 +2,6 @@ package session_test
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,7 +9,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/store"
-	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 	"github.com/heimdraht/heimdraht/provisioner/watch"
 )
 
@@ -271,10 +270,9 @@ func TestIdleOnEachEngine(t *testing.T) {
 	for _, engine := range []string{"SQLite", "PostgreSQL"} {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
-			o := store.Options{Database: filepath.Join(t.TempDir(), "db")}
+			o := storetest.SQLite(t)
 			if engine == "PostgreSQL" {
-				d := postgrestest.New(t)
-				o = store.Options{Database: d.DSN, Password: d.Password}
+				o = storetest.Postgres(t)
 			}
 			w := &idleWorld{world: newWorldOn(t, o, 10)}
 			w.idle(2 * time.Second)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,7 +14,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/seat"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/store"
-	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 // asked keeps what is asked of a database.
@@ -52,11 +51,8 @@ func TestAQueueCostsNothingToThoseWhoAreNotInIt(t *testing.T) {
 		make func() store.Options
 		most int // statements of an opening, its transaction and what is read before included
 	}{
-		{"sqlite", func() store.Options { return store.Options{Database: filepath.Join(t.TempDir(), "db")} }, 21},
-		{"postgres", func() store.Options {
-			d := postgrestest.New(t)
-			return store.Options{Database: d.DSN, Password: d.Password}
-		}, 22},
+		{"sqlite", func() store.Options { return storetest.SQLite(t) }, 21},
+		{"postgres", func() store.Options { return storetest.Postgres(t) }, 22},
 	} {
 		t.Run(e.name, func(t *testing.T) {
 			var a asked
@@ -107,7 +103,7 @@ func TestAQueueCostsNothingToThoseWhoAreNotInIt(t *testing.T) {
 // else can write, those alone who are next.
 func TestWhoGivesSeatsKeepsOthersWaitingForThoseAlone(t *testing.T) {
 	var a asked
-	w := newWorldOn(t, store.Options{Database: filepath.Join(t.TempDir(), "db"), Asked: a.note}, 1)
+	w := newWorldOn(t, store.Options{Database: storetest.SQLite(t).Database, Asked: a.note}, 1)
 	w.serve("gw1")
 	o := office{world: w, list: []replica{{sessions: w.Service}}}
 	eva := w.laptop(1)

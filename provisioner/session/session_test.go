@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 	"github.com/heimdraht/heimdraht/provisioner/watch"
 )
 
@@ -49,7 +49,7 @@ func (s standings) Lookup(_ context.Context, _ provisioner.Tenant, p provisioner
 }
 
 func newWorld(t testing.TB, seats int64) *world {
-	return newWorldOn(t, store.Options{Database: filepath.Join(t.TempDir(), "db")}, seats)
+	return newWorldOn(t, storetest.SQLite(t), seats)
 }
 
 func newWorldOn(t testing.TB, o store.Options, seats int64) *world {

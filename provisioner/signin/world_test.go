@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +16,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/keyring"
 	"github.com/heimdraht/heimdraht/provisioner/signin"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 const (
@@ -185,7 +185,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
 		factors: keyring.NewFactorKey(),
-		path:    filepath.Join(t.TempDir(), "db"),
+		path:    storetest.SQLite(t).Database,
 		ldap:    &ldap{name: "stadt-ad", people: make(map[string]account)}, other: &ldap{name: "dorf-ad", people: make(map[string]account)},
 		log: slog.New(slog.DiscardHandler),
 	}

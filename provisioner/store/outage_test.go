@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner"
 	sessions "github.com/heimdraht/heimdraht/provisioner/session"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 // After an outage that is longer than a lease, laptops have the time of one to
@@ -19,7 +19,7 @@ import (
 // looking meanwhile, so only the duty knows of the outage.
 func TestAnOutageEndsNoLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := store.Impatient(store.Options{Database: filepath.Join(t.TempDir(), "db"), Logger: slog.New(slog.DiscardHandler)})
+		o := store.Impatient(store.Options{Database: storetest.SQLite(t).Database, Logger: slog.New(slog.DiscardHandler)})
 		s := open(t, o)
 		town(t, s)
 		var renews, silent provisioner.Session
@@ -72,7 +72,7 @@ func TestAnOutageEndsNoLease(t *testing.T) {
 // that writes shows that it can be written again.
 func TestOnlyWritingShowsThatTheOutageIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := store.Impatient(store.Options{Database: filepath.Join(t.TempDir(), "db"), Logger: slog.New(slog.DiscardHandler)})
+		o := store.Impatient(store.Options{Database: storetest.SQLite(t).Database, Logger: slog.New(slog.DiscardHandler)})
 		s := open(t, o)
 		town(t, s)
 		outage(t, s, o, time.Minute)

@@ -2,20 +2,20 @@ package store_test
 
 import (
 	"context"
-	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 // What can wait is gathered, goes along with what cannot, and never waits for
 // longer than half a second.
 func TestWhatCanWaitIsGathered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, err := store.Open(context.Background(), store.Options{Database: filepath.Join(t.TempDir(), "db")})
+		s, err := store.Open(context.Background(), storetest.SQLite(t))
 		if err != nil {
 			t.Fatal(err)
 		}

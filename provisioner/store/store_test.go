@@ -18,6 +18,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/address"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 )
 
 func TestMain(m *testing.M) { postgrestest.Main(m) }
@@ -41,13 +42,8 @@ var engines = []struct {
 	name string
 	make func(testing.TB) store.Options
 }{
-	{"sqlite", func(t testing.TB) store.Options {
-		return store.Options{Database: filepath.Join(t.TempDir(), "heimdraht.db")}
-	}},
-	{"postgres", func(t testing.TB) store.Options {
-		d := postgrestest.New(t)
-		return store.Options{Database: d.DSN, Password: d.Password}
-	}},
+	{"sqlite", storetest.SQLite},
+	{"postgres", storetest.Postgres},
 }
 
 // onEach runs a test on an empty database of every engine.

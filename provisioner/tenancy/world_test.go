@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/address"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 	"github.com/heimdraht/heimdraht/provisioner/tenancy"
 )
 
@@ -41,13 +41,8 @@ var engines = []struct {
 	name string
 	make func(testing.TB) store.Options
 }{
-	{"sqlite", func(t testing.TB) store.Options {
-		return store.Options{Database: filepath.Join(t.TempDir(), "db")}
-	}},
-	{"postgres", func(t testing.TB) store.Options {
-		d := postgrestest.New(t)
-		return store.Options{Database: d.DSN, Password: d.Password}
-	}},
+	{"sqlite", storetest.SQLite},
+	{"postgres", storetest.Postgres},
 }
 
 // onEach runs a test in an empty world on every engine.

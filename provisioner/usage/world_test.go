@@ -17,6 +17,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/capacity"
 	"github.com/heimdraht/heimdraht/provisioner/seat"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 	"github.com/heimdraht/heimdraht/provisioner/usage"
 )
 
@@ -42,7 +43,7 @@ func openStore(t testing.TB, o store.Options) *store.Store {
 
 func newWorld(t *testing.T, file string) *world {
 	t.Helper()
-	w := &world{store: openStore(t, store.Options{Database: file}), people: make(map[string]int), sessions: make(map[string]provisioner.Session)}
+	w := &world{store: openStore(t, store.Options{Database: storetest.File(t, file)}), people: make(map[string]int), sessions: make(map[string]provisioner.Session)}
 	w.Service = usage.New(usage.Options{Store: w.store, Logger: slog.New(slog.DiscardHandler)})
 	w.update(t, func(tx *store.Writer) error {
 		err := tx.PutDirectory(provisioner.Directory{Name: "ad"})

@@ -3,20 +3,20 @@ package warning_test
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/capacity"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 	"github.com/heimdraht/heimdraht/provisioner/usage"
 )
 
 // BenchmarkHour judges an hour of 500 tenants with a pool each, and 100 that all share; every
 // tenth of them has passed both thresholds, and is judged again.
 func BenchmarkHour(b *testing.B) {
-	w := &world{store: openStore(b, store.Options{Database: filepath.Join(b.TempDir(), "db")}), log: new(log)}
+	w := &world{store: openStore(b, storetest.SQLite(b)), log: new(log)}
 	w.replica(nil)
 	hour := time.Now().UTC().Truncate(time.Hour)
 	const tenants, pools = 500, 600

@@ -12,7 +12,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/capacity"
 	"github.com/heimdraht/heimdraht/provisioner/capacity/replay"
 	"github.com/heimdraht/heimdraht/provisioner/store"
-	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 	"github.com/heimdraht/heimdraht/provisioner/webhook"
 )
 
@@ -228,9 +228,9 @@ func TestAReplicaThatStopsInBetween(t *testing.T) {
 // Of two replicas on one database one judges, and the other goes on when that one is gone.
 func TestTwoReplicas(t *testing.T) {
 	t.Parallel()
-	database := postgrestest.New(t)
-	first := newWorldOn(t, openStore(t, store.Options{Database: database.DSN, Password: database.Password}), 2, new(webhook.Receiver))
-	second := &world{store: openStore(t, store.Options{Database: database.DSN, Password: database.Password}), log: new(log)}
+	database := storetest.Postgres(t)
+	first := newWorldOn(t, openStore(t, database), 2, new(webhook.Receiver))
+	second := &world{store: openStore(t, database), log: new(log)}
 	second.replica(new(webhook.Receiver))
 	first.measure(t, hour{seats: 85})
 	run := func(w *world) (stop func()) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/capacity"
 	"github.com/heimdraht/heimdraht/provisioner/store"
 	"github.com/heimdraht/heimdraht/provisioner/store/postgrestest"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 	"github.com/heimdraht/heimdraht/provisioner/usage"
 	"github.com/heimdraht/heimdraht/provisioner/warning"
 	"github.com/heimdraht/heimdraht/provisioner/webhook"
@@ -74,7 +74,7 @@ func openStore(t testing.TB, o store.Options) *store.Store {
 // newWorld measures nothing yet; days ago is when it begins to.
 func newWorld(t *testing.T, days int, r *webhook.Receiver) *world {
 	t.Helper()
-	return newWorldOn(t, openStore(t, store.Options{Database: filepath.Join(t.TempDir(), "db")}), days, r)
+	return newWorldOn(t, openStore(t, storetest.SQLite(t)), days, r)
 }
 
 func newWorldOn(t *testing.T, s *store.Store, days int, r *webhook.Receiver) *world {

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/store"
+	"github.com/heimdraht/heimdraht/provisioner/store/storetest"
 	"github.com/heimdraht/heimdraht/provisioner/watch"
 )
 
@@ -26,7 +26,7 @@ func newWorld(t *testing.T) *world {
 	log := slog.New(slog.DiscardHandler)
 	w := &world{hub: watch.NewHub(log)}
 	ctx, stop := context.WithCancel(context.Background())
-	s, err := store.Open(ctx, store.Options{Database: filepath.Join(t.TempDir(), "db"), Changed: w.hub.Poke})
+	s, err := store.Open(ctx, store.Options{Database: storetest.SQLite(t).Database, Changed: w.hub.Poke})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestManyChangesWakeASlowListenerOnce(t *testing.T) {
 func TestALostWakeUpIsMadeUpFor(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	ctx, stop := context.WithCancel(context.Background())
-	s, err := store.Open(ctx, store.Options{Database: filepath.Join(t.TempDir(), "db")}) // nobody pokes
+	s, err := store.Open(ctx, storetest.SQLite(t)) // nobody pokes
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,11 +54,28 @@ func Run(m *testing.M) int {
 // New gives a new, empty database; the server is started for the first one.
 func New(t testing.TB) Database {
 	t.Helper()
+	return made(t, func(ctx context.Context) (Database, error) { return running.database(ctx, "template1") })
+}
+
+// NewLike gives a copy of a database that fill has made of an empty one. All who
+// ask get copies of the first one's.
+func NewLike(t testing.TB, fill func(Database) error) Database {
+	t.Helper()
+	return made(t, func(ctx context.Context) (Database, error) {
+		if err := running.filled(ctx, fill); err != nil {
+			return Database{}, err
+		}
+		return running.database(ctx, filled)
+	})
+}
+
+func made(t testing.TB, database func(context.Context) (Database, error)) Database {
+	t.Helper()
 	bin := binaries(t)
 	if err := running.start(bin); err != nil {
 		t.Fatal("starting PostgreSQL: ", err)
 	}
-	d, err := running.database(context.Background())
+	d, err := database(context.Background())
 	if err != nil {
 		t.Fatal("making a database: ", err)
 	}
@@ -98,7 +115,7 @@ func NewTLSServer(t testing.TB, c Certificate) *Server {
 // New gives a new, empty database.
 func (s *Server) New(t testing.TB) Database {
 	t.Helper()
-	d, err := s.own.database(context.Background())
+	d, err := s.own.database(context.Background(), "template1")
 	if err != nil {
 		t.Fatal("making a database: ", err)
 	}
@@ -143,6 +160,8 @@ type server struct {
 	address     string
 	password    string
 	made        int
+	fill        sync.Once
+	fillErr     error
 	process     *testprocess.Process
 }
 
@@ -303,16 +322,32 @@ func (s *server) connect(ctx context.Context) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, c)
 }
 
-func (s *server) database(ctx context.Context) (Database, error) {
+func (s *server) database(ctx context.Context, like string) (Database, error) {
 	s.mu.Lock()
 	s.made++
 	name := fmt.Sprint("test", s.made)
 	s.mu.Unlock()
+	return s.databaseNamed(ctx, name, like)
+}
+
+const filled = "filled"
+
+func (s *server) filled(ctx context.Context, fill func(Database) error) error {
+	s.fill.Do(func() {
+		var d Database
+		if d, s.fillErr = s.databaseNamed(ctx, filled, "template1"); s.fillErr == nil {
+			s.fillErr = fill(d)
+		}
+	})
+	return s.fillErr
+}
+
+func (s *server) databaseNamed(ctx context.Context, name, like string) (Database, error) {
 	conn, err := s.connect(ctx)
 	if err != nil {
 		return Database{}, err
 	}
-	_, err = conn.Exec(ctx, "create database "+name)
+	_, err = conn.Exec(ctx, "create database "+name+" template "+like)
 	return Database{DSN: s.dsn(name), Password: s.password}, errors.Join(err, conn.Close(ctx))
 }
 
