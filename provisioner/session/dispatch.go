@@ -143,16 +143,18 @@ func takeBack(tx *store.Writer) (again bool, err error) {
 	return true, nil
 }
 
-// offerSeats holds seats for who is next now of the tenants and classes of those who were
-// first when the whole queue was looked at.
+// offerSeats holds seats for those who are next now. Behind the last turn of those who were
+// first when the whole queue was looked at nobody gets one: so only those have to be
+// looked at again who stand before it, whether they were there at the time, have come meanwhile or have
+// come forward by a seat that came free.
 func offerSeats(tx *store.Writer, first []seat.Entry, last *seat.Turn) (again bool, err error) {
 	late := lateFrom(time.Now())
-	heads, err := tx.HeadsLike(first)
+	heads, last, err := headsNow(tx, first, last)
 	if err != nil {
 		return false, err
 	}
 	if len(heads) == 0 {
-		return true, nil // they have gone meanwhile
+		return true, nil // they have gone meanwhile, or the seats have
 	}
 	for given := 0; len(heads) > 0 && given < offersAtOnce; given++ {
 		waiting, err := withOffers(&tx.Reader, heads, tx.Now)
@@ -177,6 +179,37 @@ func offerSeats(tx *store.Writer, first []seat.Entry, last *seat.Turn) (again bo
 		}
 	}
 	return true, nil
+}
+
+// headsNow lists who is first now of each tenant and class, of those for whom there is a seat
+// and who are not behind a turn; it gives the turn behind which those are that it leaves out. The
+// tenants and classes of those who were first of all are looked at though their pool may not count
+// them: a program of the version before does not.
+func headsNow(tx *store.Writer, first []seat.Entry, last *seat.Turn) ([]store.Queued, *seat.Turn, error) {
+	lines, err := tx.LinesAhead(last, tx.Now)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading who is next: %w", err)
+	}
+	for _, e := range first {
+		if !slices.ContainsFunc(lines, func(l seat.Entry) bool { return l.Tenant == e.Tenant && l.Class.Rank() == e.Class.Rank() }) {
+			lines = append(lines, e)
+		}
+	}
+	heads, err := tx.HeadsLike(lines)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading who is next: %w", err)
+	}
+	waiting, err := withOffers(&tx.Reader, heads, tx.Now)
+	if err != nil {
+		return nil, nil, err
+	}
+	next, behind := seat.First(waiting, offersAtOnce)
+	if behind == nil || last != nil && last.Compare(*behind) < 0 {
+		behind = last
+	}
+	return slices.DeleteFunc(heads, func(q store.Queued) bool {
+		return !slices.ContainsFunc(next, func(e seat.Entry) bool { return e.Device == q.Device })
+	}), behind, nil
 }
 
 // endHopeless has the laptops ask again of those who wait for what no contract gives: they

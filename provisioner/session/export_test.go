@@ -83,10 +83,16 @@ func DispatchAll(ctx context.Context, db *store.Store, later time.Duration) (lon
 // Dispatch does a step of the duty that gives seats to who waits, as if it were so much
 // later, and then, in its transaction, something else.
 func Dispatch(ctx context.Context, db *store.Store, later time.Duration, then func(*store.Writer) error) error {
+	return DispatchAfter(ctx, db, later, func() {}, then)
+}
+
+// DispatchAfter is Dispatch where something happens between its look and its transaction.
+func DispatchAfter(ctx context.Context, db *store.Store, later time.Duration, between func(), then func(*store.Writer) error) error {
 	do, err := store.Read(ctx, db, func(tx *store.Reader) (step, error) { return nextStep(tx, time.Now().Add(later), lookAtQueue) })
 	if err != nil {
 		return err
 	}
+	between()
 	return db.Update(ctx, func(tx *store.Writer) error {
 		tx.Now = tx.Now.Add(later)
 		var err error

@@ -38,9 +38,9 @@ const (
 type queueState struct {
 	has    [queueDevices]held
 	place  [queueDevices]queuePlace
-	latest int64      // time of a place that was given
-	looked bool       // the duty has, and gives what it saw next
-	seen   [2][3]bool // of which tenants and ranks the duty, when it looked, saw somebody for whom there is a seat
+	latest int64 // time of a place that was given
+	looked bool  // the duty has, and gives next
+	seen   bool  // somebody for whom there was a seat when it looked
 }
 
 // queuePlace orders places: by time, and of one millisecond by the laptops' ids.
@@ -101,21 +101,11 @@ func (s *queueState) grants(device int) bool {
 	return s.free(tenant) > 0 && (!waits || s.within(tenant) && !before)
 }
 
-// look is how the duty sees the queue before it gives anything.
-func (s *queueState) look() {
-	s.seen = [2][3]bool{}
-	for d, h := range s.has {
-		if h == heldPlace && s.free(queueTenant(d)) > 0 {
-			s.seen[queueTenant(d)][queueRank(d)] = true
-		}
-	}
-}
-
-// next is who is to be offered a seat, of those whom the duty has seen.
+// next is who is to be offered a seat.
 func (s *queueState) next() (device int, ok bool) {
 	device = -1
 	for d, h := range s.has {
-		if h == heldPlace && s.seen[queueTenant(d)][queueRank(d)] && s.free(queueTenant(d)) > 0 && (device < 0 || s.before(d, device)) {
+		if h == heldPlace && s.free(queueTenant(d)) > 0 && (device < 0 || s.before(d, device)) {
 			device = d
 		}
 	}
@@ -172,7 +162,7 @@ func stepQueue(before, input, output any) (bool, any) {
 	case "move":
 		*has = heldOffer
 	case "look":
-		s.look()
+		_, s.seen = s.next()
 		s.looked = true
 	case "dispatch": // after the look, in a transaction of its own
 		ok := s.looked && s.dispatch(out.offered)
@@ -183,14 +173,15 @@ func stepQueue(before, input, output any) (bool, any) {
 }
 
 // dispatch gives seats to those who are next, until they are held for these. How many
-// it gives at a time is the duty's own business; one at least if there is one.
+// it gives at a time is the duty's own business; one at least if there is one and it saw that when
+// it looked. Whom it saw makes no difference.
 func (s *queueState) dispatch(want offered) bool {
 	for given := 0; ; given++ {
 		next, more := s.next()
 		if s.offered() == want {
-			return given > 0 || !more
+			return given > 0 || !more || !s.seen
 		}
-		if !more {
+		if !more || !s.seen {
 			return false
 		}
 		s.has[next] = heldOffer
@@ -275,7 +266,7 @@ func TestHistoriesOfTheQueue(t *testing.T) {
 }
 
 // dispatched runs the duty once. To look and to give are two steps: who comes in between is
-// passed once by who was there.
+// passed by nobody.
 func dispatched(h *history, s *session.Service, laptops []queueing) {
 	var told toldQueue
 	call := time.Since(h.began)

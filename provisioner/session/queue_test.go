@@ -171,6 +171,55 @@ func TestWhoWaitsGetsTheSeatThatComesFree(t *testing.T) {
 	})
 }
 
+// The queue is looked at before the transaction that gives a seat. It goes to who is first when
+// it is given: to one of the crisis team who came in between, and to who was there before and had lost her
+// connection for a moment.
+func TestNobodyIsPassedBetweenLookAndGiving(t *testing.T) {
+	for name, between := range map[string]func(o *office, first, crisis provisioner.Actor) (next provisioner.Actor){
+		"nothing": func(_ *office, _, _ provisioner.Actor) provisioner.Actor { return provisioner.Actor{} },
+		"a higher class comes": func(o *office, _, crisis provisioner.Actor) provisioner.Actor {
+			o.waits(crisis)
+			return crisis
+		},
+		"an older place is back": func(o *office, first, _ provisioner.Actor) provisioner.Actor {
+			o.waits(first)
+			return first
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inOffice(t, func(o *office) {
+				eva, emil, ada, kurt, crisis := o.laptop(1), o.laptop(2), o.laptop(3), o.laptop(4), o.laptop(99)
+				evas := o.opens(eva)
+				o.opens(emil)
+				o.waits(ada)
+				o.waits(kurt)
+				if err := o.at().Leave(context.Background(), ada, ada.ID); err != nil {
+					o.t.Fatal(err)
+				}
+				o.close(eva, evas)
+				next := kurt
+				err := session.DispatchAfter(context.Background(), o.at().Store, 0, func() {
+					if other := between(o, ada, crisis); other.ID != "" {
+						next = other
+					}
+				}, func(*store.Writer) error { return nil })
+				if err != nil {
+					o.t.Fatal(err)
+				}
+				for _, a := range []provisioner.Actor{ada, kurt, crisis} {
+					q, err := store.Read(context.Background(), o.store, func(tx *store.Reader) (store.Queued, error) { return tx.InQueue(a.ID) })
+					if err != nil && !errors.Is(err, store.ErrNone) {
+						o.t.Fatal(err)
+					}
+					if (q.Pool != "") != (a.ID == next.ID) {
+						o.t.Errorf("%+v, next is %s", q, next.ID)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestAnOfferThatIsNotTakenGoesOn(t *testing.T) {
 	inOffice(t, func(o *office) {
 		eva, emil, ada, kurt := o.laptop(1), o.laptop(2), o.laptop(3), o.laptop(4)

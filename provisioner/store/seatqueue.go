@@ -106,17 +106,56 @@ func (r *Reader) HeadsLike(list []seat.Entry) ([]Queued, error) {
 	for i, e := range list {
 		pairs[i] = fmt.Sprintf(`(cast(%s as text), %d)`, a.add(e.Tenant), e.Class.Rank())
 	}
+	if len(list) == 0 {
+		return nil, nil
+	}
 	return all(r.aside(), scanQueued, `with line (tenant, rank) as (values `+strings.Join(pairs, ", ")+`)
 		`+selectQueued+`where q.device in (select (select w.device from seat_queue w
 			where w.tenant = line.tenant and w.rank = line.rank and w.lost_at = 0 and w.offered_until = 0 order by w.since, w.device limit 1) from line)`, a.list...)
 }
 
-// SeatsWaitedFor reports whether a pool for which somebody waits may have a seat to give: one
-// that nobody holds, or of a kind, or at a time, of which more has to be known. Who
+// mayGive is the condition that a pool p for which somebody waits may have a seat to give: one
+// that nobody holds, or of a kind, or at a time, of which more has to be known.
+func mayGive(a *args, now time.Time) string {
+	concurrent, at := a.add(string(provisioner.PoolConcurrent)), a.add(ms(now))
+	return `p.waiting > 0 and (p.held < p.seats + p.burst or p.model <> ` + concurrent + ` or p.running = 0
+		or p.valid_from > ` + at + ` or p.valid_until > 0 and p.valid_until <= ` + at + `)`
+}
+
+// LinesAhead lists the tenants and classes of which somebody may stand no further behind than a
+// turn, and for which a pool may have a seat; nil: wherever they stand. It reads who waits from
+// tenants' shares, and of the queue only since when the first ones do.
+func (r *Reader) LinesAhead(last *seat.Turn, now time.Time) ([]seat.Entry, error) {
+	var a args
+	gives, ahead := mayGive(&a, now), ``
+	if last != nil {
+		within := 0
+		if last.Within {
+			within = 1
+		}
+		w, rank, since, device := a.add(within), a.add(last.Class.Rank()), a.add(ms(last.Since)), a.add(last.Device)
+		ahead = ` where within > ` + w + ` or within = ` + w + ` and (rank < ` + rank + ` or rank = ` + rank + ` and exists (select 1 from seat_queue q
+			where q.tenant = line.tenant and q.rank = line.rank and q.lost_at = 0 and q.offered_until = 0 and (q.since, q.device) <= (` + since + `, ` + device + `)))`
+	}
+	return all(r.q, func(s scanner) (e seat.Entry, err error) {
+		var rank int
+		err = s.Scan(&e.Tenant, &rank)
+		e.Class = provisioner.PriorityClasses()[rank]
+		return e, err
+	}, `with line (tenant, rank, within) as (
+			select s.tenant, c.rank, max(case when s.held - s.reserved < s.guarantee then 1 else 0 end)
+			from licence_pool p join pool_share s on s.pool = p.name cross join (select 0 as rank union all select 1 union all select 2) c
+			where `+gives+` and case c.rank when 0 then s.waiting_crisis when 1 then s.waiting_control else s.waiting_ordinary end > 0
+			group by s.tenant, c.rank
+		)
+		select tenant, rank from line`+ahead, a.list...)
+}
+
+// SeatsWaitedFor reports whether a pool for which somebody waits may have a seat to give. Who
 // waits for what is no pool's any more is not seen by it.
 func (r *Reader) SeatsWaitedFor(now time.Time) (bool, error) {
-	n, err := one(r.aside(), value[int64], `select count(*) from licence_pool where waiting > 0 and (held < seats + burst or model <> $1 or running = 0
-		or valid_from > $2 or valid_until > 0 and valid_until <= $3)`, string(provisioner.PoolConcurrent), ms(now), ms(now))
+	var a args
+	n, err := one(r.aside(), value[int64], `select count(*) from licence_pool p where `+mayGive(&a, now), a.list...)
 	return n > 0, err
 }
 
