@@ -88,12 +88,16 @@ func (p *printer) fail(err error) int {
 		p.complain(codeInterrupted, words{"Abgebrochen.", "Interrupted."}.in(p.language),
 			words{"Was schon begonnen war, kann trotzdem geschehen sein: Sehen Sie nach.", "What had begun may have happened all the same: have a look."}.in(p.language))
 	case errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded:
-		p.complain(codeNoAnswer, words{"Der Server hat nicht rechtzeitig geantwortet.", "The server did not answer in time."}.in(p.language),
+		p.complain(codeNoAnswer, serverLate().in(p.language),
 			words{"Was verlangt war, kann trotzdem geschehen sein: Sehen Sie nach, oder wiederholen Sie den Befehl.", "What was asked for may have happened all the same: have a look, or repeat the command."}.in(p.language))
 	default:
 		p.complain(codeFailed, err.Error(), "")
 	}
 	return exitFailed
+}
+
+func serverLate() words {
+	return words{"Der Server hat nicht rechtzeitig geantwortet.", "The server did not answer in time."}
 }
 
 // reword replaces the next steps that are true for agents only: they try again

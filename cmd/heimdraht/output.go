@@ -323,6 +323,11 @@ func writeCSV[T any](out io.Writer, columns []column[T], rows []T) error {
 	return writeRecords(csv.NewWriter(out), columns, rows)
 }
 
+// writeCSVRows is writeCSV without the heading, behind what has one.
+func writeCSVRows[T any](out io.Writer, columns []column[T], rows []T) error {
+	return writeRows(csv.NewWriter(out), columns, rows)
+}
+
 func writeRecords[T any](w *csv.Writer, columns []column[T], rows []T) error {
 	var record []string
 	for _, c := range columns {
@@ -331,6 +336,11 @@ func writeRecords[T any](w *csv.Writer, columns []column[T], rows []T) error {
 	if err := w.Write(record); err != nil {
 		return err
 	}
+	return writeRows(w, columns, rows)
+}
+
+func writeRows[T any](w *csv.Writer, columns []column[T], rows []T) error {
+	var record []string
 	for _, row := range rows {
 		record = record[:0]
 		for _, c := range columns {

@@ -80,9 +80,6 @@ type concurrencyCommand struct {
 	Watch  bool   `help:"${watch}"`
 }
 
-// watchEvery is how often is counted anew.
-const watchEvery = 10 * time.Second
-
 // usage is one line of the answer: what is in use of what there is.
 type usage struct {
 	kind  string // tenant, licence pool or gateway
@@ -95,45 +92,27 @@ type usage struct {
 
 // Run counts what is in use now.
 func (c *concurrencyCommand) Run(ctx context.Context, a *app) error {
-	return a.withClient(ctx, func(ctx context.Context, k *client) error {
-		show := func() error {
-			r, err := k.plan.GetConcurrency(ctx, &heimdrahtv1.GetConcurrencyRequest{Tenant: c.Tenant})
-			if err != nil {
-				return err
-			}
-			return a.showConcurrency(r)
-		}
-		if !c.Watch {
-			return show()
-		}
-		return watch(ctx, show, func() {
-			if a.form == formTable {
-				a.say(words{})
-			}
-		})
-	})
-}
-
-// watch shows something until ctx ends, which is how people end it, and does something
-// between.
-func watch(ctx context.Context, show func() error, between func()) error {
-	for {
-		switch err := show(); {
-		case ctx.Err() != nil:
-			return nil //nolint:nilerr // whoever ended it wanted that
-		case err != nil:
+	shown := false
+	show := func(ctx context.Context, k *client) error {
+		r, err := k.plan.GetConcurrency(ctx, &heimdrahtv1.GetConcurrencyRequest{Tenant: c.Tenant})
+		if err != nil {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(watchEvery):
+		if shown && a.form == formTable {
+			a.say(words{})
 		}
-		between()
+		err = a.showConcurrency(r, shown)
+		shown = true
+		return err
 	}
+	if !c.Watch {
+		return a.withClient(ctx, show)
+	}
+	return a.watch(ctx, a.withClient, show)
 }
 
-func (a *app) showConcurrency(r *heimdrahtv1.GetConcurrencyResponse) error {
+// showConcurrency shows an answer. Of several in one file of CSV only the first has a heading.
+func (a *app) showConcurrency(r *heimdrahtv1.GetConcurrencyResponse, again bool) error {
 	var tenants, pools, gateways []usage
 	for _, t := range r.GetTenants() {
 		tenants = append(tenants, usage{kind: "tenant", name: t.GetTenant(), inUse: t.GetSessions(), of: -1, burst: -1, until: timeOf(t.GetUntil())})
@@ -152,7 +131,11 @@ func (a *app) showConcurrency(r *heimdrahtv1.GetConcurrencyResponse) error {
 			{"tenants", objects(tenant, tenants)}, {"licence_pools", objects(pool, pools)}, {"gateways", objects(gateway, gateways)},
 		})
 	case formCSV:
-		return writeCSV(a.out, usageColumns(), append(append(tenants, pools...), gateways...))
+		write := writeCSV[usage]
+		if again {
+			write = writeCSVRows
+		}
+		return write(a.out, usageColumns(timeOf(r.GetAt())), append(append(tenants, pools...), gateways...))
 	}
 	a.say(words{"Stand %s", "as of %s"}, a.time(timeOf(r.GetAt())))
 	withheld, until := false, time.Time{}
@@ -216,7 +199,7 @@ func gatewayUsageColumns() []column[usage] {
 }
 
 // usageColumns put all three kinds into one list, for CSV.
-func usageColumns() []column[usage] {
+func usageColumns(at time.Time) []column[usage] {
 	known := func(n int64) any {
 		if n < 0 {
 			return nil
@@ -230,5 +213,6 @@ func usageColumns() []column[usage] {
 		{"of", words{}, func(u usage) any { return known(u.of) }},
 		{"burst", words{}, func(u usage) any { return known(u.burst) }},
 		{"until", words{}, func(u usage) any { return u.until }},
+		{"at", words{}, func(usage) any { return at }},
 	}
 }
