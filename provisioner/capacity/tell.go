@@ -16,6 +16,7 @@ type Part struct {
 // Tellings is what of an hour may be told.
 type Tellings struct {
 	Tenants, Pools map[string]bool
+	Provider       bool // all together
 }
 
 // Tell decides which totals of tenants and of pools may be told together, given all

@@ -6,7 +6,8 @@
 //   - Planners are told no number below capacity.Smallest, and of tenants of fewer than fifty people
 //     only multiples of five. Numbers are rounded before the plan is made, so whatever it
 //     says follows from rounded ones.
-//   - Of seats in use a plan knows the highest number of past days, and none of today.
+//   - Of seats in use a plan knows the highest number of past days, and none of today; planners'
+//     plans that as a multiple of five, as usage may tell them of the pool.
 //
 // Not its business: the arithmetic (plan), and who gets a seat (seat).
 package planning
@@ -260,7 +261,7 @@ func (g *gathering) pool(p provisioner.LicencePool, peak int64) *plan.Pool {
 		}
 		one.Tenants = append(one.Tenants, s.Tenant)
 		one.Guaranteed += s.Guarantee
-		rounded = rounded || g.small[s.Tenant]
+		rounded = rounded || !g.exact(s.Tenant)
 		few = few || !g.exact(s.Tenant) && g.known[s.Tenant] < capacity.Smallest
 	}
 	switch {
@@ -273,7 +274,7 @@ func (g *gathering) pool(p provisioner.LicencePool, peak int64) *plan.Pool {
 	switch {
 	case few: // who knows all the others would learn of them
 		one.Peak = 0
-	case rounded:
+	case rounded: // up, or there would be too few seats; of whom usage tells exactly it matters little
 		one.Peak = (peak + roundTo - 1) / roundTo * roundTo
 	}
 	return one

@@ -162,17 +162,24 @@ func (d *decision) decide(tx *store.Reader) error {
 	hides := hiding(present, told)
 	d.opened(opened, hides)
 	d.queue(hides)
-	for reason := range capacity.Reason(capacity.Reasons) {
-		enough := make(map[string]bool)
-		for _, v := range refused {
-			if capacity.Reason(v.Reason) == reason && v.People >= capacity.Smallest {
-				enough[v.Tenant] = true
-			}
-		}
-		d.may(capacity.DiscloseRefused(reason), capacity.Tellings{Tenants: enough})
-	}
+	d.refused(refused)
 	d.round(heads, hides)
 	return nil
+}
+
+// refused decides on openings that were refused: to enough people. That of all tenants
+// together it were so many is noted with the hour of all.
+func (d *decision) refused(list []store.RefusedOpenings) {
+	for reason := range capacity.Reason(capacity.Reasons) {
+		enough, people := make(map[string]bool), int64(0)
+		for _, v := range list {
+			if capacity.Reason(v.Reason) == reason {
+				enough[v.Tenant] = v.People >= capacity.Smallest
+				people += v.People
+			}
+		}
+		d.may(capacity.DiscloseRefused(reason), capacity.Tellings{Tenants: enough, Provider: people >= capacity.Smallest})
+	}
 }
 
 // hiding are the pools in whose numbers a tenant is hidden that is not told of. Whether
@@ -199,6 +206,7 @@ func (d *decision) may(what capacity.Disclosure, told capacity.Tellings) {
 	}
 	set(Tenants, func(name string) bool { return told.Tenants[name] })
 	set(Pools, func(name string) bool { return told.Pools[name] })
+	set(Provider, func(string) bool { return told.Provider })
 }
 
 // present is what tenants had of pools in the hour, in each of its minutes at the least.

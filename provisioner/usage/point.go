@@ -16,7 +16,11 @@ func (r *reading) points(known, decided *intervals) []Point {
 		parts := known.between(begins, ends)
 		switch {
 		case r.exact:
-			list = append(list, exactly(begins, capacity.Merge(parts)))
+			p := exactly(begins, capacity.Merge(parts))
+			if r.Step >= Hour {
+				p.ToMany = refusedToMany(parts)
+			}
+			list = append(list, p)
 		case r.Step < Hour:
 			quarter := capacity.Merge(parts)
 			// What came and went is told by the hour: in a quarter it is few people's.
@@ -40,6 +44,18 @@ func exactly(at time.Time, v capacity.Interval) Point {
 		p.Refused[i] = capacity.Count{Value: n}
 	}
 	return p
+}
+
+// refusedToMany adds up what was refused in hours to enough people.
+func refusedToMany(hours []capacity.Interval) (n [capacity.Reasons]int64) {
+	for i := range hours {
+		for reason := range n {
+			if hours[i].Disclosed&capacity.DiscloseRefused(capacity.Reason(reason)) != 0 {
+				n[reason] += hours[i].Refused[reason]
+			}
+		}
+	}
+	return n
 }
 
 // telling is room for what a point is put together of, used again for the next one.

@@ -52,6 +52,9 @@ type Point struct {
 	Received   capacity.Count // bytes
 	Sent       capacity.Count
 	Refused    [capacity.Reasons]capacity.Count
+	// ToMany is Refused of hours in which it were enough different people, where Refused tells of
+	// all: whoever tries seven times is one. In steps below an hour it is zero.
+	ToMany [capacity.Reasons]int64
 }
 
 // Figures are a gauge as it is told.

@@ -109,7 +109,7 @@ func (s *Service) ofHours(ctx context.Context, from, to time.Time, present bool)
 	for _, t := range d.tenants {
 		rules = append(rules, rule{key{Refused, Tenant, t, 0}, counts(tenants[t], refused)})
 	}
-	rules = append(rules, rule{key{Refused, Provider, "", 0}, counts(all[""], refused)})
+	rules = append(rules, rule{key{Refused, Provider, "", 0}, counts(all[""], refusedToMany)})
 	for _, g := range d.gateways {
 		for _, percent := range g.Thresholds() {
 			rules = append(rules, rule{key{Sessions, Gateway, g.Name, percent}, shares(gateways[g.Name], percent, func(time.Time) int64 { return g.Sessions })})
@@ -161,6 +161,12 @@ func refused(p usage.Point) (n int64) {
 		n += p.Refused[reason].Value
 	}
 	return n
+}
+
+// refusedToMany are those of all tenants together, which are told to operators whatever they are: a
+// warning goes further, by metric and webhook.
+func refusedToMany(p usage.Point) int64 {
+	return p.ToMany[capacity.NoSeat] + p.ToMany[capacity.NoGateway]
 }
 
 // given is how many of a gateway's blocks of addresses tenants have. Blocks do not come back,

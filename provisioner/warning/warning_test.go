@@ -72,6 +72,10 @@ func TestAWarningFromBeginToEnd(t *testing.T) {
 func TestGapsAndWhatIsWithheld(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 50, nil)
+	w.measure(t, hour{seats: 99, queue: 9, refused: 9, withheld: true, few: true}, hour{gap: true})
+	if w.judge(t); w.open(t) != "" { // who tries nine times is one, and metrics and webhooks go far
+		t.Errorf("of few: %s", w.open(t))
+	}
 	w.measure(t, hour{seats: 99, queue: 9, refused: 9, withheld: true}, hour{gap: true})
 	if w.judge(t); w.open(t) != "refused" { // of all together only operators are told
 		t.Errorf("of what is withheld: %s", w.open(t))

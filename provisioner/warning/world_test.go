@@ -127,6 +127,7 @@ func (w *world) update(t testing.TB, do func(*store.Writer) error) {
 type hour struct {
 	seats, sessions, queue, refused int64 // of the pool, on the gateway, and of all
 	withheld, gap                   bool
+	few                             bool // of all together, fewer than five people were refused
 }
 
 // measure has hours be over.
@@ -169,7 +170,11 @@ func (w *world) write(tx *store.Writer, h hour) error {
 			tx.PutUsageInterval(usage.FiveMinutes, at, "gateway", capacity.PackIntervals([]int64{4}, []capacity.Interval{interval(15, on)})))
 	}
 	for id, kind := range map[int64]string{1: "pool", 2: "tenant", 5: "provider"} {
-		err = errors.Join(err, tx.PutUsageInterval(usage.Hour, w.hours, kind, capacity.PackIntervals([]int64{id}, []capacity.Interval{interval(60, h.seats)})))
+		v := interval(60, h.seats)
+		if kind == "provider" && !h.few {
+			v.Disclosed = capacity.DiscloseRefused(capacity.NoSeat)
+		}
+		err = errors.Join(err, tx.PutUsageInterval(usage.Hour, w.hours, kind, capacity.PackIntervals([]int64{id}, []capacity.Interval{v})))
 	}
 	return err
 }
