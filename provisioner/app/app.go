@@ -141,6 +141,13 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if !clock.OK { // and goes on: who is connected must not lose her tunnel over it
 		o.Logger.Error("the clock is wrong", "why", clock.Detail, "next", clock.Next)
 	}
+	mixed, err := lookAtProductPools(ctx, a.store)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range mixed {
+		o.Logger.Warn("sessions take seats of a product's licence pool", "what", f.What, "code", f.Code, "why", f.Detail, "next", f.Next)
+	}
 	if err := a.store.Update(ctx, func(tx *store.Writer) error { return tx.DisconnectGateways() }); err != nil {
 		return nil, fmt.Errorf("noting that no gateway is connected yet: %w", err)
 	}

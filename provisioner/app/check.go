@@ -163,6 +163,13 @@ func checkDeclared(ctx context.Context, s *store.Store, say func(Finding)) error
 	if len(tenants) == 0 {
 		say(Finding{What: "tenants", OK: true, Detail: "none is declared yet", Next: "Declare one: heimdraht apply -f FILE"})
 	}
+	mixed, err := lookAtProductPools(ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, f := range mixed {
+		say(f)
+	}
 	for _, d := range directories {
 		checkDirectory(ctx, d, tenants, say)
 	}

@@ -43,6 +43,8 @@ func SetupCatalogue() []SetupEntry {
 		{"lock-unusable", "The database cannot be locked.", "Keep it on a disk of this machine, and give the lock file to the user that runs heimdrahtd."},
 		{"clock-wrong", "This machine's clock is behind the database, or outside the dates of the keys in it.", "Set the clock, and see that it is kept right (timedatectl)."},
 
+		{"product-pool-shared", "A product's licence pool also gives seats to sessions, of tenants that list no product of it.", "Have those tenants list the product, or take them out of the pool, and apply it: heimdraht apply -f FILE"},
+
 		{"audit-collector-files", "The files for the audit log's collector cannot be used.", "Correct audit.collector in the configuration, and see that the user that runs heimdrahtd may read the files."},
 
 		{"webhook-files", "The secret of the webhook, or who vouches for its receiver, cannot be used.", "Correct warnings.webhook in the configuration: the secret's file belongs to the user that runs heimdrahtd, with mode 0600, and holds a line whsec_… (docs/operation.md says how to make one)."},
