@@ -79,11 +79,17 @@ func exposed(t *testing.T) (text string, labels map[string][]string) {
 // that can be told exactly.
 func busyHour(tx *store.Writer, hour time.Time) error {
 	pool := func(name, tenant string) provisioner.LicencePool {
-		return provisioner.LicencePool{Name: name, Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 100, Until: hour.AddDate(0, 0, 60)}}, Shares: []provisioner.PoolShare{{Tenant: tenant}}}
+		return provisioner.LicencePool{Name: name, Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 100, Until: hour.AddDate(0, 0, 60)}}, Shares: []provisioner.PoolShare{{Tenant: tenant, Guarantee: 20}}}
 	}
 	err := errors.Join(tx.PutDirectory(provisioner.Directory{Name: "ad"}), tx.PutTenant(provisioner.Tenant{Name: "stadt", Directory: "ad"}), tx.PutTenant(provisioner.Tenant{Name: "dorf", Directory: "ad"}),
-		tx.PutPool(pool("vpn", "stadt")), tx.PutPool(pool("klein", "dorf")),
+		tx.PutPool(pool("vpn", "stadt")), tx.PutPool(pool("klein", "dorf")), tx.PutPool(pool("gross", "stadt")),
 		tx.PutGateway(provisioner.Gateway{Name: "gw1", Endpoint: "gw1.example:51820", Sessions: 100}))
+	for i := range 6 { // of vpn four are held, which are too few to be told
+		if i < 4 {
+			err = errors.Join(err, tx.TakeSeat("vpn", "stadt", provisioner.PriorityOrdinary))
+		}
+		err = errors.Join(err, tx.TakeSeat("gross", "stadt", provisioner.PriorityOrdinary))
+	}
 	for i := range 60 {
 		p, e := tx.KeepPerson(provisioner.Person{Directory: "ad", StableID: fmt.Sprint(i)})
 		err = errors.Join(err, e, tx.PutStanding(provisioner.Standing{Person: p.ID, Tenant: "stadt", Entitled: true, ReadAt: tx.Now}))
@@ -108,6 +114,7 @@ func TestDashboardAsksForWhatThereIs(t *testing.T) {
 	text, labels := exposed(t)
 	for _, line := range []string{
 		`heimdraht_tenant_sessions_highest{tenant="stadt"} 37`, `heimdraht_licence_pool_sessions_highest{pool="vpn"} 37`, `heimdraht_licence_pool_seats_held{pool="vpn"} 0`,
+		`heimdraht_licence_pool_seats_guaranteed_unused{pool="vpn"} 20`, `heimdraht_licence_pool_seats_held{pool="gross"} 6`, `heimdraht_licence_pool_seats_guaranteed_unused{pool="gross"} 14`,
 		`heimdraht_capacity_warnings{kind="seats",name="vpn",of="pool",percent="80"} 1`, `heimdraht_capacity_warnings{kind="seats",name="",of="pool",percent="80"} 1`,
 		`heimdraht_capacity_warnings{kind="seats",name="",of="tenant",percent="80"} 2`,
 	} {
