@@ -34,6 +34,9 @@ func TestWhatCouldHideOnePerson(t *testing.T) {
 		{"exact", func([][]int, int, int) float64 { return 1 }},
 		{"rounded to 5", func(all [][]int, from, quarters int) float64 { return differs(all, from, quarters, roundedTo5) }},
 		{"to 5, and changed only once it is 5 off", func(all [][]int, from, quarters int) float64 { return differs(all, from, quarters, sticky) }},
+		{"to 5, at borders drawn for each quarter", func(all [][]int, _, quarters int) float64 {
+			return 1 - math.Pow(4./5, float64(quarters)) // one of five borders lies between with her and without
+		}},
 		{"up to 2.5 % off, drawn for each quarter", func(all [][]int, from, quarters int) float64 {
 			sum := 0.0
 			for _, day := range all {
