@@ -100,13 +100,16 @@ func (e element) number() number {
 type book struct {
 	sessions map[string][]netip.Addr
 	elements map[netip.Addr]element
-	lists    map[string]*listed
-	last     number
+	// former says whose an address was that is nobody's.
+	former map[netip.Addr]string
+	lists  map[string]*listed
+	last   number
 }
 
 func newBook() book {
 	return book{
-		sessions: make(map[string][]netip.Addr), elements: make(map[netip.Addr]element), lists: make(map[string]*listed), last: unlisted,
+		sessions: make(map[string][]netip.Addr), elements: make(map[netip.Addr]element), former: make(map[netip.Addr]string),
+		lists: make(map[string]*listed), last: unlisted,
 	}
 }
 
@@ -116,6 +119,8 @@ type steps struct {
 	removed  []netip.Addr // also those that are added with another list
 	added    []netip.Addr
 	oldLists []*listed
+	// taken are addresses that have come to another session than the last that had them.
+	taken map[netip.Addr]struct{}
 }
 
 func (s steps) none() bool {
@@ -127,8 +132,12 @@ func (s steps) none() bool {
 func (b *book) change(changes []Change) (s steps) {
 	before := make(map[netip.Addr]number)
 	fresh, idle := make(map[string]*listed), make(map[string]*listed)
+	s.taken = make(map[netip.Addr]struct{})
 	set := func(a netip.Addr, next element) {
 		was := b.elements[a]
+		if b.comesToAnother(a, was.session, next.session) {
+			s.taken[a] = struct{}{}
+		}
 		if _, seen := before[a]; !seen {
 			before[a] = was.number()
 		}
@@ -186,6 +195,20 @@ func (b *book) change(changes []Change) (s steps) {
 		}
 	}
 	return s
+}
+
+// comesToAnother enters that an address goes from one session to another; empty:
+// nobody. It reports whether somebody else had it last than has it now: who comes
+// back finds her connections.
+func (b *book) comesToAnother(a netip.Addr, from, to string) bool {
+	if from == "" {
+		from = b.former[a]
+	}
+	delete(b.former, a)
+	if to == "" && from != "" {
+		b.former[a] = from
+	}
+	return from != "" && to != "" && from != to
 }
 
 // holds says whether a change has been made already.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -34,6 +35,11 @@ type Filter struct {
 	made  bool // there is a table, as far as we have done it
 	wrong bool // it may not be as the book says
 
+	// taken are addresses that somebody else had whose connections the kernel may remember; swept: it remembers none of those
+	// from before.
+	taken map[netip.Addr]struct{}
+	swept bool
+
 	conn  *nftables.Conn
 	link  *netlink.Conn // of conn, for its deadline
 	watch *watch
@@ -43,7 +49,7 @@ type Filter struct {
 // Whenever somebody else changes our table, lost is called from another
 // goroutine, and must not block. The error wraps ErrUnusable.
 func Open(lost func()) (*Filter, error) {
-	f := &Filter{book: newBook()}
+	f := &Filter{book: newBook(), taken: make(map[netip.Addr]struct{})}
 	var err error
 	if f.watch, err = startWatch(lost); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, failed(err))
@@ -85,13 +91,15 @@ func (f *Filter) Configure(s Setup) error {
 	return f.anew()
 }
 
-// Apply changes what holds sessions. After an error it is not known what the
-// table has of it; the next call makes it anew.
+// Apply changes what holds sessions. Before the first Configure it is what the
+// table will begin with: until then the one of a former process holds. After an
+// error it is not known what the table has of it; the next call makes it anew.
 func (f *Filter) Apply(changes []Change) error {
 	s := f.book.change(changes)
+	maps.Copy(f.taken, s.taken)
 	switch {
 	case !f.made:
-		return fmt.Errorf("%w: there is no table yet", ErrUnusable)
+		return nil
 	case f.wrong:
 		return f.anew()
 	case s.none():

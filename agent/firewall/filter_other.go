@@ -21,6 +21,9 @@ func (*Filter) Configure(Setup) error { return ErrUnusable }
 // Apply changes nothing.
 func (*Filter) Apply([]Change) error { return ErrUnusable }
 
+// Forget forgets nothing.
+func (*Filter) Forget() error { return ErrUnusable }
+
 // Lost says nothing.
 func (*Filter) Lost() bool { return false }
 

@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -17,9 +18,10 @@ func TestStepsLeadToTheBook(t *testing.T) {
 		table := map[netip.Addr]number{}
 		chains := map[string]number{}
 		guards := map[string]*Guard{}
-		owners := map[netip.Addr]string{}
+		owners, last := map[netip.Addr]string{}, map[netip.Addr]string{}
 		for range rapid.IntRange(1, 20).Draw(t, "rounds") {
 			var changes []Change
+			taken := map[netip.Addr]struct{}{}
 			for range rapid.IntRange(1, 4).Draw(t, "changes") {
 				c := Change{Session: rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "session")}
 				if rapid.Bool().Draw(t, "opens") {
@@ -37,10 +39,17 @@ func TestStepsLeadToTheBook(t *testing.T) {
 				if guards[c.Session] = c.Guard; c.Guard != nil {
 					for _, a := range c.Guard.Addresses {
 						owners[a] = c.Session
+						if was := last[a]; was != "" && was != c.Session {
+							taken[a] = struct{}{}
+						}
+						last[a] = c.Session
 					}
 				}
 			}
 			s := b.change(changes)
+			if !maps.Equal(s.taken, taken) {
+				t.Fatalf("%v have come to somebody else, and %v are told", taken, s.taken)
+			}
 			for _, l := range s.newLists {
 				if _, twice := chains[l.Name]; twice && !slices.ContainsFunc(s.oldLists, func(o *listed) bool { return o.Name == l.Name }) {
 					t.Fatalf("the chain of %s is made twice", l.Name)

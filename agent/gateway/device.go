@@ -45,7 +45,7 @@ type Device interface {
 	Apply(ctx context.Context, changes []wireguard.Change) error
 	Peers(ctx context.Context) ([]wireguard.PeerStatus, error)
 	// Configure brings everything but key, port and MTU to what the setup says.
-	// Idempotent, and called once before the first Apply.
+	// Idempotent, and called once before the first Apply, after the Filter was told of the sessions that it begins with.
 	Configure(ctx context.Context, setup Setup) error
 	// Filter is what holds sessions to what they may reach. Nil: the device has
 	// none, and leads nowhere but into this process.
@@ -64,6 +64,7 @@ type Device interface {
 // Filter is a firewall.Filter, or one of a test.
 type Filter interface {
 	Apply(changes []firewall.Change) error
+	Forget() error
 	Lost() bool
 	Restore() error
 }

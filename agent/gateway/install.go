@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/firewall"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 )
 
@@ -53,6 +54,8 @@ type installer struct {
 
 	owners  map[netip.Prefix]wireguard.Key
 	blocked map[wireguard.Key]struct{} // could not be installed; tried again at each pass
+	// heldBefore are those that were on a device which was closed.
+	heldBefore []firewall.Change
 
 	journaled     int64 // the last number on disk
 	compactedSize int64
@@ -165,7 +168,7 @@ func (g *Gateway) round(ctx context.Context) (more bool, err error) {
 		// Nobody is let in whom nothing holds; whoever is to go goes all the same.
 		changes = slices.DeleteFunc(changes, func(c wireguard.Change) bool { return !c.Remove })
 	}
-	err = errors.Join(held, g.apply(ctx, changes, failed))
+	err = errors.Join(held, g.apply(ctx, changes, failed), g.forget())
 	g.keep(records, noted, rewrite)
 	g.settle(steps, result{err: err, failed: failed})
 	return err == nil, err

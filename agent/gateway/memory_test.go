@@ -39,6 +39,8 @@ type memoryFilter struct {
 	lost     bool
 	restored int
 	fail     error
+
+	cannotForget error
 }
 
 func (f *memoryFilter) Apply(changes []firewall.Change) error {
@@ -56,6 +58,12 @@ func (f *memoryFilter) Apply(changes []firewall.Change) error {
 		}
 	}
 	return nil
+}
+
+func (f *memoryFilter) Forget() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cannotForget
 }
 
 func (f *memoryFilter) Lost() bool {

@@ -76,24 +76,36 @@ func (g *Gateway) adapt(ctx context.Context, setup Setup) error {
 	if err != nil {
 		return err
 	}
-	if err := device.Configure(ctx, setup); err != nil {
-		return errors.Join(err, device.Close())
-	}
-	start := time.Now()
-	dump, err := device.Peers(ctx)
+	dump, err := g.begin(ctx, device, setup)
 	if err != nil {
-		return errors.Join(err, device.Close())
-	}
-	g.dumpedAt, g.dumpTook = time.Now(), time.Since(start)
-	if err := g.guardAll(device); err != nil {
 		return errors.Join(err, device.Close())
 	}
 	g.opened(device, setup, dump)
 	return nil
 }
 
-// guardAll has the filter hold all sessions at once: peers of the process
-// before may be there, and wait for it.
+// begin makes an open device what the setup says, with a filter that holds from the first moment whom it is to hold: tunnels
+// of the process before may be there.
+func (g *Gateway) begin(ctx context.Context, device Device, setup Setup) ([]wireguard.PeerStatus, error) {
+	if err := g.guardAll(device); err != nil {
+		return nil, err
+	}
+	if err := device.Configure(ctx, setup); err != nil {
+		return nil, err
+	}
+	if filter := device.Filter(); filter != nil {
+		if err := filter.Forget(); err != nil {
+			return nil, err
+		}
+	}
+	start := time.Now()
+	dump, err := device.Peers(ctx)
+	g.dumpedAt, g.dumpTook = time.Now(), time.Since(start)
+	return dump, err
+}
+
+// guardAll has the filter begin with all sessions. It learns first who had addresses on the device before, so that it forgets
+// the connections of those that others have by now.
 func (g *Gateway) guardAll(device Device) error {
 	filter := device.Filter()
 	if filter == nil {
@@ -101,6 +113,9 @@ func (g *Gateway) guardAll(device Device) error {
 	}
 	g.mu.Lock()
 	var changes []firewall.Change
+	for _, c := range g.heldBefore {
+		changes = append(changes, c, firewall.Change{Session: c.Session})
+	}
 	for key := range g.wanted.byKey {
 		if s := g.desired(key); s != nil {
 			changes = append(changes, firewall.Change{Session: string(key[:]), Guard: s.guard()})
@@ -115,7 +130,7 @@ func (g *Gateway) guardAll(device Device) error {
 func (g *Gateway) opened(device Device, setup Setup, dump []wireguard.PeerStatus) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.device, g.setup, g.facts, g.openedAt = device, setup, device.Facts(), time.Now()
+	g.device, g.setup, g.facts, g.openedAt, g.heldBefore = device, setup, device.Facts(), time.Now(), nil
 	g.observation.opened(dump)
 	g.installed = make(map[wireguard.Key]installed, len(dump))
 	g.owners = make(map[netip.Prefix]wireguard.Key)
@@ -180,6 +195,10 @@ func (g *Gateway) endDevice(how func(Device) error) error {
 	err := how(g.device)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.heldBefore = nil
+	for key, in := range g.installed {
+		g.heldBefore = append(g.heldBefore, firewall.Change{Session: string(key[:]), Guard: guardOf(in.peer.AllowedIPs, nil)})
+	}
 	g.device, g.facts = nil, Facts{}
 	g.forgetProgress()
 	clear(g.installed)

@@ -56,9 +56,11 @@ type session struct {
 
 // guard is what holds the session. Networks behind a laptop have none: nothing
 // from there passes.
-func (s *session) guard() *firewall.Guard {
-	g := &firewall.Guard{List: s.access}
-	for _, prefix := range s.peer.AllowedIPs {
+func (s *session) guard() *firewall.Guard { return guardOf(s.peer.AllowedIPs, s.access) }
+
+func guardOf(prefixes []netip.Prefix, access *firewall.List) *firewall.Guard {
+	g := &firewall.Guard{List: access}
+	for _, prefix := range prefixes {
 		if prefix.IsSingleIP() {
 			g.Addresses = append(g.Addresses, prefix.Addr())
 		}
