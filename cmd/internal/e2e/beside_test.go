@@ -134,13 +134,16 @@ func (f *fleet) drainBeside(t *testing.T) {
 	f.hq.run(t, "heimdraht", "gateway", "undrain", "gw1", "--reason", "they are in")
 }
 
-// deadline keeps a connection open beyond the time.
+// deadline keeps a connection open beyond the time, of which a control plane that was killed meanwhile still knows.
 func (f *fleet) deadline(t *testing.T) {
 	k := keep(t, f.lap1.machine)
 	begin := time.Now()
-	p := f.empties(t, "gw2", "gw1", "30s", f.lap1)
+	f.empties(t, "gw2", "gw1", "30s", f.lap1)
 	k.over(t, "gw2")
-	eventually(t, time.Minute, "the command says that it is empty", p.stopped)
+	f.control.end(syscall.SIGKILL)
+	f.runControlPlane(t)
+	k.over(t, "gw2")
+	f.carries(t, "gw2", 0)
 	if took := time.Since(begin); took < 25*time.Second {
 		t.Errorf("it was empty after %v", took)
 	}
@@ -181,12 +184,49 @@ func (f *fleet) killAgent(t *testing.T) {
 	f.hq.run(t, "heimdraht", "gateway", "undrain", "gw1", "--reason", "they are in")
 }
 
-// revokeBoth revokes a device that has two sessions.
+// killed kills a part in the middle of a move, and has it begin again. Until it is back nothing is asked; then both tunnels
+// carry, there is one seat and one session on each gateway, and a new connection takes the new way.
+func (f *fleet) killed(t *testing.T, k *kept, old, present string, p *process, again func()) {
+	t.Helper()
+	p.end(syscall.SIGKILL)
+	again()
+	f.areConnected(t, "gw1", "gw2")
+	eventually(t, patience, "the connection lives on after the death of "+p.name, func() error {
+		_, err := k.ask()
+		return err
+	})
+	k.over(t, old)
+	f.isOn(t, f.lap1, present, elsewhere)
+	keep(t, f.lap1.machine).over(t, present)
+	if n := f.seats(t); n != len(f.laptops) {
+		t.Errorf("%d seats are taken", n)
+	}
+	f.carries(t, old, 1)
+	f.carries(t, present, len(f.laptops))
+}
+
+// killParts kills what there is in the middle of a move.
+func (f *fleet) killParts(t *testing.T, k *kept) {
+	for name, part := range map[string]func(){
+		"control plane": func() { f.killed(t, k, "gw2", "gw1", f.control, func() { f.runControlPlane(t) }) },
+		"old gateway": func() {
+			f.killed(t, k, "gw2", "gw1", f.second, func() { f.second = f.gw2.start(t, "heimdraht-gateway", "run") })
+		},
+		"new gateway": func() { f.killed(t, k, "gw2", "gw1", f.gateway, func() { f.runGateway(t) }) },
+	} {
+		began := time.Now()
+		part()
+		t.Logf("%s: %v", name, time.Since(began).Round(time.Millisecond))
+	}
+}
+
+// revokeBoth revokes a device that has two sessions, after all that carries them was killed.
 func (f *fleet) revokeBoth(t *testing.T) {
 	l := f.lap1
 	k := keep(t, l.machine)
-	f.empties(t, "gw2", "gw1", "1h", l)
+	f.empties(t, "gw2", "gw1", "1h", f.laptops...)
 	k.over(t, "gw2")
+	f.killParts(t, k)
 	st := l.is(t, "connected")
 	out := f.hq.run(t, "heimdraht", "device", "revoke", st.DeviceID, "--reason", "Laptop verloren")
 	for _, gateway := range []string{"gw1", "gw2"} {

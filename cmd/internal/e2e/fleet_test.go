@@ -52,7 +52,7 @@ func TestFleet(t *testing.T) {
 		{"drained by lunch: what is connected lives on beside", f.drainBeside},
 		{"at the deadline it ends", f.deadline},
 		{"killed with two sessions: nothing is left behind", f.killAgent},
-		{"revoked with two sessions: both gateways confirm", f.revokeBoth},
+		{"killed in the middle of a move, and revoked: both gateways confirm", f.revokeBoth},
 	} {
 		if !t.Run(scene.name, scene.play) {
 			t.Fatalf("%q failed, and the scenes after it stand on it", scene.name)
