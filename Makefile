@@ -61,7 +61,7 @@ test: test-packages ## install what tests need, run everything; last comes what 
 	GO='$(GO)' RACE='$(RACE)' WITHOUT_RACE='$(WITHOUT_RACE)' build/test.sh -timeout $(TEST_TIMEOUT) $(PKG)
 
 test-kernel: test-packages ## only what runs on the kernel's WireGuard: here, or in a virtual machine (no root, no /dev/kvm)
-	GO='$(GO)' RACE='$(RACE)' build/test.sh -v -count=1 -run Kernel ./agent/wireguard ./agent/gateway ./internal/kerneltest
+	GO='$(GO)' RACE='$(RACE)' build/test.sh -v -count=1 -run Kernel ./agent/wireguard ./agent/gateway ./agent/endpoint ./internal/kerneltest
 
 race: ## everything with the race detector, three times over, uncached: hunts what happens seldom
 	GO='$(GO)' RACE='$(RACE)' build/test.sh -count=3 -timeout 30m $(PKG)

@@ -19,8 +19,8 @@ const timeWait, listens = 6, 10
 func (*Host) Connections(own []netip.Addr) (n int, err error) {
 	for _, family := range families() {
 		list, err := settled(func() ([]*netlink.Socket, error) { return netlink.SocketDiagTCP(uint8(family)) })
-		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EAFNOSUPPORT) {
-			continue // a kernel without IPv6
+		if family == netlink.FAMILY_V6 && (errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EAFNOSUPPORT)) {
+			continue // a kernel without IPv6; one that cannot list connections at all has said so of IPv4
 		}
 		if err != nil {
 			return n, fmt.Errorf("listing the connections of this machine: %w", err)

@@ -11,7 +11,7 @@ import (
 
 // moduleNames are what the tests use of the kernel. What a kernel has built in has no file and needs none.
 func moduleNames() []string {
-	return []string{"wireguard", "tun", "veth", "nf_tables", "nft_ct", "nf_conntrack_netlink", "nft_chain_nat", "nft_masq"}
+	return []string{"wireguard", "tun", "veth", "nf_tables", "nft_ct", "nf_conntrack_netlink", "nft_chain_nat", "nft_masq", "tcp_diag"}
 }
 
 // withDependencies returns the files of the named modules and of all that these depend on, in the order in which they
