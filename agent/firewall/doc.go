@@ -12,6 +12,8 @@
 //     connections that stand.
 //   - An address of the tunnels is believed only on the tunnels' interface,
 //     and there only while it is a session's.
+//   - An address that comes to another session brings none of the former
+//     one's connections along, once Forget was called.
 //   - Rules grow with the lists, not with the sessions: a session is one
 //     element of a map for each of its addresses.
 //   - Only the own table is touched, and no packet meets half of a change. If

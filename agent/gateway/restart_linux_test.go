@@ -41,8 +41,17 @@ func restartUnderTraffic(t *testing.T) {
 	check(t, err)
 
 	host := Host{Interface: "hd0", Mode: wireguard.Kernel}
+	// What each process makes its table with.
+	var tables []string
+	open := func(ctx context.Context, s Setup) (Device, error) {
+		device, err := host.Open(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		return &watched{Device: device, configured: func() { tables = append(tables, command(t, "nft", "list", "ruleset")) }}, nil
+	}
 	start := func() (*Gateway, func()) {
-		g, err := New(Options{State: dir, Version: "test", Logger: slog.New(slog.DiscardHandler), Open: host.Open, LeaveTunnels: true})
+		g, err := New(Options{State: dir, Version: "test", Logger: slog.New(slog.DiscardHandler), Open: open, LeaveTunnels: true})
 		check(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -78,6 +87,9 @@ func restartUnderTraffic(t *testing.T) {
 	for _, l := range lines {
 		l.answers(t)
 	}
+	if table := tables[1]; !strings.Contains(table, "10.80.1.1 :") || !strings.Contains(table, "10.80.1.2 :") {
+		t.Errorf("the new process's table begins without its sessions, so that their packets die:\n%s", table)
+	}
 	if now, err := net.InterfaceByName("hd0"); err != nil || now.Index != made.Index {
 		t.Errorf("the interface was made anew: %v, %v", now, err)
 	}
@@ -95,6 +107,21 @@ func restartUnderTraffic(t *testing.T) {
 	if out := command(t, "nft", "list", "ruleset"); strings.Contains(out, "heimdraht") {
 		t.Errorf("the packet filter is left:\n%s", out)
 	}
+}
+
+// watched is a device that says when it has been configured first.
+type watched struct {
+	Device
+	configured func()
+}
+
+func (w *watched) Configure(ctx context.Context, s Setup) error {
+	err := w.Device.Configure(ctx, s)
+	if w.configured != nil {
+		w.configured()
+	}
+	w.configured = nil
+	return err
 }
 
 // echoOn answers with what it hears.
