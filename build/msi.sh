@@ -57,7 +57,7 @@ for arch in ${ARCHES:-amd64 arm64}; do
 	# version, built anew, is an upgrade as well (513). The former version goes before anything of this one is written into the
 	# script, and comes back if this one fails (1510). The shortcut's window stays small (7): the browser is what opens. The
 	# times are the commit's.
-	change Property 's%^(SecureCustomProperties)\t%\1\tSERVER;CA_SHA256;TENANT;START;%'
+	change Property 's%^(SecureCustomProperties)\t%\1\tSERVER;CA_SHA256;TENANT;START;SHARED;%'
 	change Upgrade 's%\t1\t\tWIX_UPGRADE_DETECTED%\t513\t\tWIX_UPGRADE_DETECTED%'
 	change InstallExecuteSequence 's%^(RemoveExistingProducts\t.*\t)[0-9]+%\11510%'
 	change Shortcut 's%^(Open(\t[^\t]*){9}\t)\t%\17\t%'

@@ -21,6 +21,7 @@ type configureCommand struct {
 	CASHA256 string `name:"ca-sha256" placeholder:"HEX" help:"${configure_ca}"`
 	Tenant   string `placeholder:"NAME" help:"${configure_tenant}"`
 	Start    string `enum:"boot,login,manual," default:"" placeholder:"boot|login|manual" help:"${configure_start}"`
+	Shared   string `enum:"true,false," default:"" placeholder:"true|false" help:"${configure_shared}"`
 }
 
 // Run writes what differs. A service that runs reads it when it is started the next time.
@@ -71,7 +72,7 @@ func stated(mistakes config.Problems) string {
 }
 
 func (c *configureCommand) nothing() bool {
-	return strings.TrimSpace(c.Server+c.CASHA256+c.Tenant+c.Start) == ""
+	return strings.TrimSpace(c.Server+c.CASHA256+c.Tenant+c.Start+c.Shared) == ""
 }
 
 // over lays what was stated over settings.
@@ -87,6 +88,9 @@ func (c *configureCommand) over(a config.Agent) config.Agent {
 	}
 	if c.Start != "" {
 		a.Start = config.Start(c.Start)
+	}
+	if c.Shared != "" {
+		a.Shared = c.Shared == "true"
 	}
 	return a
 }

@@ -39,7 +39,7 @@ func TestConfigure(t *testing.T) {
 		is(what)
 	}
 
-	unset := []string{"--server=", "--ca-sha256=", "--tenant=", "--start="}
+	unset := []string{"--server=", "--ca-sha256=", "--tenant=", "--start=", "--shared="}
 	done("nothing is known: a file with comments", unset...)
 	want.Servers, want.CASHA256, want.Tenant, want.Start = []string{"vpn.stadt.example:8443", "vpn2.stadt.example:443"}, pin, "stadt", config.StartBoot
 	done("the first installation", "--server=vpn.stadt.example, vpn2.stadt.example:443", "--ca-sha256="+strings.ToUpper(pin), "--tenant=stadt", "--start=boot")
@@ -53,7 +53,10 @@ func TestConfigure(t *testing.T) {
 	want.Tenant = "landkreis"
 	check(t, os.WriteFile(file+".new", []byte("cut short"), 0o600)) // by a loss of power
 	done("an upgrade that is told one thing", "--tenant=landkreis")
-	for _, wrong := range []string{"--server=vpn stadt:x", "--ca-sha256=abc", "--tenant=Stadt!", "--tenant=a\nuser: root", "--server=\"a:1\nuser: root"} {
+	want.Start, want.Shared = config.StartLogin, true
+	done("a laptop for several", "--start=login", "--shared=true")
+	done("an upgrade of it", unset...)
+	for _, wrong := range []string{"--start=boot", "--server=vpn stadt:x", "--ca-sha256=abc", "--tenant=Stadt!", "--tenant=a\nuser: root", "--server=\"a:1\nuser: root"} {
 		if status, said := configure(wrong); status != exitUsage || strings.Contains(said, "agent.yaml") {
 			t.Errorf("%q: %d, %s", wrong, status, said)
 		}

@@ -86,6 +86,7 @@ func restartKeys(before, after config.Agent) (keys []string) {
 		{"ca_sha256", before.CASHA256 == after.CASHA256},
 		{"tenant", before.Tenant == after.Tenant},
 		{"start", before.Start == after.Start},
+		{"shared", before.Shared == after.Shared},
 		{"state_dir", before.StateDir == after.StateDir},
 		{"socket", before.Socket == after.Socket},
 		{"interface", before.Interface == after.Interface},

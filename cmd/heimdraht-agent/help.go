@@ -67,6 +67,7 @@ func helpTexts(l speech.Language) kong.Vars {
 		"configure_ca":     {"Fingerabdruck des Zertifikats, an dem der Server erkannt wird.", "Fingerprint of the certificate by which the server is known."},
 		"configure_tenant": {"Verwaltung.", "Tenant."},
 		"configure_start":  {"Wann der Laptop sich von selbst verbindet: beim Einschalten, wenn sich sein Mensch anmeldet, oder nie.", "When the laptop connects by itself: when it is switched on, when its person signs in, or never."},
+		"configure_shared": {"Ob sich mehrere den Laptop teilen: Jedes Konto hat seine eigene Anmeldung, eines ist zur Zeit verbunden, und Abmelden trennt.", "Whether several people share the laptop: each account has an enrolment of its own, one is connected at a time, and signing out disconnects."},
 		"run_verbose":      {"Mehr ins Protokoll schreiben.", "Write more to the log."},
 
 		"version": {"Version zeigen.", "Show the version."},

@@ -65,6 +65,7 @@ type Agent struct {
 	CASHA256       string   // of the control plane's CA certificate (DER), hexadecimal; empty: publicly trusted, or as enrolled
 	Tenant         string   // empty: it follows from the mail domain
 	Start          Start
+	Shared         bool   // several accounts of the laptop have an enrolment each, one open at a time
 	StateDir       string // empty: the usual place of the operating system
 	Socket         string // Windows: a named pipe; empty: the usual place
 	Interface      string
@@ -102,10 +103,18 @@ func parseAgentFile(m *mapping) Agent {
 	start := string(a.Start)
 	m.text("start", &start, oneOf(string(StartBoot), string(StartLogin), string(StartManual)))
 	a.Start = Start(start)
+	shared, asked := m.ask("shared")
+	a.Shared = asked && shared.boolean()
+	if a.Shared && a.Start == StartBoot {
+		shared.failf("a laptop that several people share does not connect by itself when it starts, for nobody is signed in yet: set start to login or manual")
+	}
 	m.text("state_dir", &a.StateDir, absolute)
 	m.text("socket", &a.Socket, absolute)
 	m.text("interface", &a.Interface, interfaceName)
 	m.text("user", &a.User, atMost(64), userName)
+	if a.Shared && a.User != "" {
+		shared.failf("a laptop that several people share is not one account's: leave user away")
+	}
 	m.text("userspace_proxy", &a.UserspaceProxy, loopback)
 	m.logLevel(&a.LogLevel)
 	m.done()

@@ -218,6 +218,10 @@ const agentTemplate = `# The laptop agent of Heimdraht, usually laid down by dev
 # boot, login or manual: when the laptop connects by itself
 start: {{quote (print .Start)}}
 
+# Whether several people share this laptop: each account of the operating system has an enrolment of its own then,
+# one is connected at a time, and signing out disconnects. Goes with start login or manual, and without user.
+shared: {{.Shared}}
+
 # Without these the usual places of the operating system.
 {{if .StateDir}}state_dir: {{quote .StateDir}}{{else}}# state_dir: "/var/lib/heimdraht-agent"{{end}}
 {{if .Socket}}socket: {{quote .Socket}}{{else}}# socket: "/run/heimdraht/agent.sock"{{end}}

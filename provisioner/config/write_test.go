@@ -93,7 +93,7 @@ func TestWhatIsWrittenLoadsEqual(t *testing.T) {
 			Interface: mix("hd0").Draw(t, "interface"), ListenPort: rapid.Uint16().Draw(t, "port"), Mode: ModeKernel,
 		}, WriteGateway, LoadGateway)
 		roundTrip(t, dir, Agent{
-			Servers: servers.Draw(t, "servers"), Tenant: mix("", "stadt").Draw(t, "tenant"), Start: StartManual, Interface: "hd1",
+			Servers: servers.Draw(t, "servers"), Tenant: mix("", "stadt").Draw(t, "tenant"), Start: StartManual, Shared: rapid.Bool().Draw(t, "shared"), Interface: "hd1",
 			Socket: mix("", "/run/x", `\\.\pipe\heimdraht`).Draw(t, "socket"), User: mix("", "erika", `STADT\erika`).Draw(t, "user"),
 			UserspaceProxy: mix("", "[::1]:0").Draw(t, "proxy"),
 		}, WriteAgent, LoadAgent)

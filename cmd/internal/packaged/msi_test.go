@@ -69,7 +69,7 @@ func TestMSI(t *testing.T) {
 			}
 		}
 		listed := strings.Split(values["SecureCustomProperties"], ";")
-		for _, name := range []string{"SERVER", "CA_SHA256", "TENANT", "START", "WIX_UPGRADE_DETECTED", "WIX_DOWNGRADE_DETECTED"} {
+		for _, name := range []string{"SERVER", "CA_SHA256", "TENANT", "START", "SHARED", "WIX_UPGRADE_DETECTED", "WIX_DOWNGRADE_DETECTED"} {
 			if !slices.Contains(listed, name) {
 				t.Errorf("%s does not reach the side that has rights: %v", name, listed)
 			}
@@ -128,7 +128,7 @@ func TestMSI(t *testing.T) {
 		}
 		// 18: a program that was installed; 1024 and 2048: later, by the system; 64: whatever comes of it.
 		m.rows(t, "CustomAction", []int{0, 1, 2, 3}, "Clear 3154 agent.exe clear --everything",
-			`Configure 3090 agent.exe configure "--server=[SERVER]" "--ca-sha256=[CA_SHA256]" "--tenant=[TENANT]" "--start=[START]"`)
+			`Configure 3090 agent.exe configure "--server=[SERVER]" "--ca-sha256=[CA_SHA256]" "--tenant=[TENANT]" "--start=[START]" "--shared=[SHARED]"`)
 	})
 	if summary := command(t, nil, "msiinfo", "suminfo", first); !strings.Contains(summary, "Template: x64;1033") {
 		t.Errorf("summary:\n%s", summary)
