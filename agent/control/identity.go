@@ -35,6 +35,9 @@ type Store interface {
 	Remove(name string) error
 }
 
+// ForgetIdentity removes an identity from a store, with its key.
+func ForgetIdentity(store Store) error { return store.Remove(identityFile) }
+
 // KeyRequest is a new certificate key and the request that proves its
 // possession. The key leaves it only into an Identity, or into the store of a
 // laptop that waits for its first one.

@@ -244,7 +244,7 @@ func (e *Endpoint) Up(ctx context.Context) error {
 	}
 	e.mu.Unlock()
 	e.Want()
-	return e.awaitConnected(ctx)
+	return e.Await(ctx)
 }
 
 // Want says that a connection is wanted, and does not wait for it. It may be said before the laptop is enrolled: it
@@ -309,8 +309,8 @@ func (e *Endpoint) SetLanguage(language string) {
 	e.language = language
 }
 
-// awaitConnected waits for the gateway's answer or the first "no".
-func (e *Endpoint) awaitConnected(ctx context.Context) error {
+// Await waits as Up does, for a connection that is wanted already.
+func (e *Endpoint) Await(ctx context.Context) error {
 	// The device does not tell of its first handshake; it has to be asked.
 	const look = 50 * time.Millisecond
 	var aliveSince time.Time
