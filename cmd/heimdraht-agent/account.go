@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"os/user"
 	"strconv"
 )
 
@@ -26,15 +25,6 @@ func unixPeer(uid int) peer {
 		return peer{}
 	}
 	return peer{account: account(strconv.Itoa(uid)), admin: uid == 0}
-}
-
-// accountOf finds an account by its name.
-func accountOf(name string) (account, error) {
-	found, err := user.Lookup(name)
-	if err != nil {
-		return "", err
-	}
-	return account(found.Uid), nil
 }
 
 // sudoer is the account behind sudo: the laptop is to be that user's, not root's. Nil: there is none.

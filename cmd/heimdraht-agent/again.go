@@ -22,7 +22,7 @@ func (c *signInCommand) Run(ctx context.Context, a *app) error {
 	if err := onlyOne(a, "heimdraht-agent sign-in", c.PasswordFile, c.CodeFile); err != nil {
 		return err
 	}
-	d := a.daemon()
+	d := a.daemon(ctx)
 	if _, err := d.status(ctx, a.language); err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (c *factorSetUpCommand) Run(ctx context.Context, a *app) error {
 	if err := onlyOne(a, "heimdraht-agent factor set-up", c.PasswordFile, c.TokenFile, c.CodeFile); err != nil {
 		return err
 	}
-	d := a.daemon()
+	d := a.daemon(ctx)
 	if _, err := d.status(ctx, a.language); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/agent/page"
 	"github.com/heimdraht/heimdraht/agent/posture"
+	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
 // Daemon and commands speak HTTP with JSON over a Unix socket, on Windows over a named pipe: the standard library has both ends, with limits
@@ -33,10 +34,15 @@ const (
 	openPath     = "/v1/open"
 	lostPath     = "/v1/lost"
 	sendPath     = "/v1/diagnosis"
+	accountsPath = "/v1/accounts"
+	forgetPath   = "/v1/accounts/forget"
 	// maxCall and maxAnswer bound what either end reads.
 	maxCall   = 160 << 10
 	maxAnswer = 256 << 10
 )
+
+// accountHeader names the account for which an administrator asks, on a laptop that several share. Of anybody else it is not heard.
+const accountHeader = "Heimdraht-Account"
 
 // wishCall asks for a connection, or for none.
 type wishCall struct {
@@ -153,6 +159,8 @@ type answer struct {
 	Sent *endpoint.Sent `json:"sent,omitempty"`
 	// Invitation leads a browser to the pages. Nil: that was not asked for.
 	Invitation *page.Invitation `json:"invitation,omitempty"`
+	// Accounts are an administrator's to see.
+	Accounts []listed `json:"accounts,omitempty"`
 	// Proxy is where the SOCKS5 proxy listens. Empty: there is none.
 	Proxy string `json:"proxy,omitempty"`
 }
@@ -171,6 +179,8 @@ type said struct {
 	// HouseRules are what must be acknowledged first.
 	HouseRules *control.HouseRules `json:"house_rules,omitempty"`
 }
+
+func isLanguage(l string) bool { return l == string(speech.German) || l == string(speech.English) }
 
 func inLanguage(err error, language string) *said {
 	p, ok := control.AsProblem(err)

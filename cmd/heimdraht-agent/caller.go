@@ -26,11 +26,18 @@ const callWithin = 90 * time.Second
 type caller struct {
 	socket string
 	self   peer
+	// meant is the account for which an administrator asks, empty: her own; and why there is none.
+	meant   account
+	unmeant error
 	// transport is the way to the daemon. Nil: the socket.
 	transport http.RoundTripper
 }
 
-func (a *app) daemon() *caller { return &caller{socket: a.socketPath(), self: a.self} }
+func (a *app) daemon(ctx context.Context) *caller {
+	c := &caller{socket: a.socketPath(), self: a.self}
+	c.meant, c.unmeant = a.forWhom(ctx)
+	return c
+}
 
 func (c *caller) status(ctx context.Context, l speech.Language) (*answer, error) {
 	return c.call(ctx, http.MethodGet, statusPath+"?language="+string(l), nil)
@@ -131,6 +138,9 @@ func (c *caller) rules(ctx context.Context, call rulesCall) (*answer, error) {
 
 // call asks the daemon. Errors are *control.Problem, or that of the context.
 func (c *caller) call(ctx context.Context, method, path string, call any) (*answer, error) {
+	if c.unmeant != nil {
+		return nil, c.unmeant
+	}
 	bounded, cancel := context.WithTimeout(ctx, callWithin)
 	defer cancel()
 	got, err := c.exchange(bounded, method, path, call)
@@ -157,6 +167,9 @@ func (c *caller) exchange(ctx context.Context, method, path string, call any) (*
 	request, err := http.NewRequestWithContext(ctx, method, "http://agent"+path, &body)
 	if err != nil {
 		return nil, fmt.Errorf("writing the call: %w", err)
+	}
+	if c.meant != "" {
+		request.Header.Set(accountHeader, string(c.meant))
 	}
 	client := &http.Client{Transport: c.transport}
 	if c.transport == nil {

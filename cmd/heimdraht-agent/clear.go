@@ -60,8 +60,13 @@ func clearHost(ctx context.Context, path string, settings config.Agent) (err err
 	if err != nil {
 		return endpoint.StateDamaged(dir.Path(), err)
 	}
+	return clearNetwork(ctx, host, settings.Interface)
+}
+
+// clearNetwork puts back what stands in the journal of a host's network.
+func clearNetwork(ctx context.Context, host *hostnet.Host, configured string) error {
 	last := host.Interface() // another one than is configured, after a move
-	if err := errors.Join(host.Clear(ctx), wireguard.RemoveKernel(settings.Interface)); err != nil || last == "" {
+	if err := errors.Join(host.Clear(ctx), wireguard.RemoveKernel(configured)); err != nil || last == "" {
 		return err
 	}
 	return wireguard.RemoveKernel(last)

@@ -31,7 +31,7 @@ func (c *enrolCommand) Run(ctx context.Context, a *app) error {
 	if c.Invitation != "" && (c.Login != "" || c.PasswordFile != "" || c.Tenant != "") {
 		return usageError{words{"zu --invitation gehört weder --login noch --password-file noch --tenant", "--invitation goes with none of --login, --password-file and --tenant"}.in(a.language), enrolName}
 	}
-	d := a.daemon()
+	d := a.daemon(ctx)
 	if _, err := d.status(ctx, a.language); err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ type upCommand struct{}
 
 // Run connects, and waits until it is connected or refused.
 func (upCommand) Run(ctx context.Context, a *app) error {
-	got, err := a.daemon().up(ctx, a.language)
+	got, err := a.daemon(ctx).up(ctx, a.language)
 	if err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ type downCommand struct{}
 
 // Run disconnects.
 func (downCommand) Run(ctx context.Context, a *app) error {
-	got, err := a.daemon().down(ctx, a.language)
+	got, err := a.daemon(ctx).down(ctx, a.language)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ const watchEvery = time.Second
 
 // Run shows how the laptop stands. That it is not connected is an answer, not a failure.
 func (c *statusCommand) Run(ctx context.Context, a *app) error {
-	d := a.daemon()
+	d := a.daemon(ctx)
 	if c.Reported {
 		return c.showReported(ctx, a, d)
 	}

@@ -152,24 +152,18 @@ func openState(path string) (*state.Dir, error) {
 
 // daemon is what runs.
 type daemon struct {
-	laptop  *endpoint.Endpoint
+	laptop interface { // an *endpoint.Endpoint, or a *sharing
+		Run(ctx context.Context) error
+		Alive(ctx context.Context) error
+	}
 	door    *door
 	calls   net.Listener
-	logins  func(account) bool // whether somebody is signed in; nil: it is of no matter
-	poked   <-chan struct{}    // that may have changed; nil: nobody says so
-	proxy   *proxy.Server      // nil: none
+	logins  func(context.Context) error // follows who signs in and out; nil: it is of no matter
+	proxy   *proxy.Server               // nil: none
 	clients net.Listener
 }
 
 func (c *runCommand) assemble(ctx context.Context, a *app, settings config.Agent, dir *state.Dir, log *slog.Logger) (*daemon, error) {
-	fixed, err := fixedUser(settings.User)
-	if err != nil {
-		return nil, err
-	}
-	owner, err := loadOwnership(dir, a.self, fixed)
-	if err != nil {
-		return nil, endpoint.StateDamaged(dir.Path(), err)
-	}
 	options, err := c.options(a, settings, dir, log)
 	if err != nil {
 		return nil, err
@@ -182,30 +176,84 @@ func (c *runCommand) assemble(ctx context.Context, a *app, settings config.Agent
 	}
 	options.NetworkChanged = endpoint.WatchNetwork(ctx, settings.Interface, log)
 	options.Woke = either(ctx, endpoint.WatchSleep(ctx), a.resumed)
-	looker := &posture.Looker{Logger: log}
-	options.Posture = looker.Look
-	if d.laptop, err = endpoint.New(options); err != nil {
-		return nil, errors.Join(err, closeListener(d.clients))
-	}
 	pages, err := page.New(page.Options{AsksServer: len(settings.Servers) == 0, Version: version(), Logger: log})
 	if err != nil {
 		return nil, errors.Join(err, closeListener(d.clients))
 	}
-	d.door = &door{laptop: d.laptop, owner: owner, socket: a.listenPath(settings), pages: pages, posture: looker, log: log}
-	if settings.Start == config.StartLogin {
-		d.logins, d.poked = signedIn, a.logins
+	d.door = &door{self: a.self, socket: a.listenPath(settings), pages: pages, log: log}
+	lead := d.leadToSole
+	if settings.Shared {
+		lead = d.leadToShared
 	}
-	if d.clients != nil {
-		d.proxy = &proxy.Server{Dial: d.laptop.DialContext, Logger: log}
-		if runtime.GOOS == "linux" { // elsewhere nobody tells whose a program is
-			d.proxy.May = func(uid int) bool { return owner.may(unixPeer(uid), false) }
-		}
-		d.door.proxy = d.clients.Addr().String()
+	if err := lead(ctx, a, settings, dir, options); err != nil {
+		return nil, errors.Join(err, closeListener(d.clients))
 	}
 	if d.calls, err = listen(ctx, d.door.socket); err != nil {
 		return nil, errors.Join(err, closeListener(d.clients))
 	}
 	return d, nil
+}
+
+// leadToSole makes the laptop that of one account.
+func (d *daemon) leadToSole(ctx context.Context, a *app, settings config.Agent, dir *state.Dir, options endpoint.Options) error {
+	fixed, err := fixedUser(ctx, settings.User)
+	if err != nil {
+		return err
+	}
+	s := &sole{posture: &posture.Looker{Logger: options.Logger}, logins: signedIn, poked: a.logins, log: options.Logger}
+	if s.owner, err = loadOwnership(dir, a.self, fixed); err != nil {
+		return endpoint.StateDamaged(dir.Path(), err)
+	}
+	options.Posture = s.posture.Look
+	if s.laptop, err = endpoint.New(options); err != nil {
+		return err
+	}
+	d.laptop, d.door.laptops = s.laptop, s
+	if settings.Start == config.StartLogin {
+		d.logins = func(ctx context.Context) error { return s.followLogins(ctx, lookEvery) }
+	}
+	d.offer(s.laptop.DialContext, func(uid int) bool { return s.owner.may(unixPeer(uid), false) }, options.Logger)
+	return nil
+}
+
+// leadToShared makes the laptop one that several accounts share.
+func (d *daemon) leadToShared(_ context.Context, a *app, settings config.Agent, dir *state.Dir, options endpoint.Options) error {
+	if !a.self.admin {
+		return sharedNeeds()
+	}
+	log := options.Logger
+	s, err := share(&sharing{
+		dir: dir, nameOf: nameOf, seen: atLaptop, poked: a.logins, watch: watchLogins, atOnce: settings.Start == config.StartLogin, log: log,
+		open: func(store control.Store, looker *posture.Looker) (*endpoint.Endpoint, error) {
+			o := options
+			o.Store, o.Posture = store, looker.Look
+			return endpoint.New(o)
+		},
+		clear: func(ctx context.Context) error {
+			if options.Network == nil {
+				return nil
+			}
+			return clearNetwork(ctx, options.Network, settings.Interface)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	d.laptop, d.door.laptops = s, s
+	d.offer(s.DialContext, s.mayDial, log)
+	return nil
+}
+
+// offer has the proxy, if there is one, lead into the tunnel.
+func (d *daemon) offer(dial func(ctx context.Context, network, address string) (net.Conn, error), may func(uid int) bool, log *slog.Logger) {
+	if d.clients == nil {
+		return
+	}
+	d.proxy = &proxy.Server{Dial: dial, Logger: log}
+	if runtime.GOOS == "linux" { // elsewhere nobody tells whose a program is
+		d.proxy.May = may
+	}
+	d.door.proxy = d.clients.Addr().String()
 }
 
 func closeListener(l net.Listener) error {
@@ -242,11 +290,11 @@ func either(ctx context.Context, a, b <-chan struct{}) <-chan struct{} {
 }
 
 // fixedUser is the account that agent.yaml names. Empty: it names none.
-func fixedUser(name string) (account, error) {
+func fixedUser(ctx context.Context, name string) (account, error) {
 	if name == "" {
 		return "", nil
 	}
-	fixed, err := accountOf(name)
+	fixed, err := accountOf(ctx, name)
 	if err != nil {
 		return "", noAccount(name).Because(err)
 	}
@@ -296,7 +344,7 @@ func (d *daemon) run(ctx context.Context, manager *service.Manager, reload func(
 	})
 	g.Go(func() error { return d.door.serve(open, d.calls, manager.Ready) })
 	if d.logins != nil {
-		g.Go(func() error { return d.followLogins(ctx, lookEvery) })
+		g.Go(func() error { return d.logins(ctx) })
 	}
 	if d.proxy != nil {
 		g.Go(func() error { return d.proxy.Serve(ctx, d.clients) })

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,8 +15,6 @@ import (
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/agent/page"
-	"github.com/heimdraht/heimdraht/agent/posture"
-	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
 const (
@@ -26,90 +23,21 @@ const (
 	downWithin = 20 * time.Second
 	// awaitWithin is how long one call waits for an approval; then the command calls again.
 	awaitWithin = 20 * time.Second
-	// ownerFile is the name under which the store keeps whose laptop this is.
-	ownerFile = "owner"
 )
-
-// laptop is what the door opens to: an *endpoint.Endpoint.
-type laptop = endpoint.Endpoint
 
 // door is the daemon's side of the socket. Every call is checked by what the kernel says of the caller.
 type door struct {
-	laptop *laptop
-	owner  *ownership
-	socket string
-	proxy  string // where the SOCKS5 proxy listens; empty: nowhere
-	pages  *page.Server
-	// posture is told how people's screens are locked; nil: nobody wants to know.
-	posture *posture.Looker
+	laptops laptops
+	self    peer // the daemon itself
+	socket  string
+	proxy   string // where the SOCKS5 proxy listens; empty: nowhere
+	pages   *page.Server
 	log     *slog.Logger
-
-	enrolling sync.Mutex // one enrolment at a time, until it is noted whose laptop it is
-	// Whose code the laptop waits with, and until when; guarded by enrolling. What is
-	// approved for one must not become the laptop of another who asks in between.
-	coder      account
-	codedUntil time.Time
-}
-
-// ownership is whose laptop this is.
-type ownership struct {
-	store control.Store
-	self  peer    // the daemon itself
-	fixed account // whom the configuration names; empty: nobody
-
-	mu    sync.Mutex
-	owner account // who enrolled; empty: nobody yet
-}
-
-func loadOwnership(store control.Store, self peer, fixed account) (*ownership, error) {
-	o := &ownership{store: store, self: self, fixed: fixed}
-	var kept savedOwner
-	err := store.Load(ownerFile, &kept)
-	if errors.Is(err, fs.ErrNotExist) {
-		return o, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading whose laptop this is: %w", err)
-	}
-	o.owner = kept.account()
-	return o, nil
-}
-
-// user is the one besides administrators, or empty as long as nobody is. The configuration goes before all else; a daemon
-// without an administrator's rights is its own user's.
-func (o *ownership) user() account {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	switch {
-	case o.fixed != "":
-		return o.fixed
-	case !o.self.admin:
-		return o.self.account
-	}
-	return o.owner
-}
-
-// may says whether a user may talk to the daemon. A laptop that is nobody's yet may be enrolled by anybody who
-// sits at it; what the person may do, the password proves.
-func (o *ownership) may(who peer, enrolling bool) bool {
-	user := o.user()
-	return who.account != "" && (who.admin || who.account == user || user == "" && enrolling)
-}
-
-// take makes the laptop that of the user who has enrolled it: in this process even if it cannot be kept.
-func (o *ownership) take(who account) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.owner = who
-	if err := o.store.Save(ownerFile, saved(who)); err != nil {
-		return fmt.Errorf("keeping whose laptop this is: %w", err)
-	}
-	return nil
 }
 
 // serve answers calls until the context ends, and says when it begins to.
 func (d *door) serve(ctx context.Context, l net.Listener, begun func()) error {
-	if err := admit(d.socket, d.owner); err != nil {
+	if err := admit(d.socket, d.laptops.user(), d.self.account); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	begun()
@@ -156,28 +84,28 @@ func (d *door) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+statusPath, func(w http.ResponseWriter, r *http.Request) {
 		language := r.URL.Query().Get("language")
-		d.answer(w, r, language, true, func(peer, *answer) error { return nil })
+		d.answer(w, r, language, true, func(*guest, *answer) error { return nil })
 	})
 	mux.HandleFunc("GET "+whyPath, func(w http.ResponseWriter, r *http.Request) {
 		language := r.URL.Query().Get("language")
-		d.answer(w, r, language, true, func(_ peer, a *answer) error { //nolint:contextcheck // the laptop remembers its own
-			status := d.laptop.Explain(r.Context(), language)
+		d.answer(w, r, language, true, func(g *guest, a *answer) error { //nolint:contextcheck // the laptop remembers its own
+			status := g.laptop.Explain(r.Context(), language)
 			a.Status = &status
 			return nil
 		})
 	})
 	mux.HandleFunc("GET "+reportedPath, func(w http.ResponseWriter, r *http.Request) {
-		d.answer(w, r, r.URL.Query().Get("language"), true, func(_ peer, a *answer) error {
-			a.Reported = d.laptop.Reported()
+		d.answer(w, r, r.URL.Query().Get("language"), true, func(g *guest, a *answer) error {
+			a.Reported = g.laptop.Reported()
 			return nil
 		})
 	})
 	// What a person wishes outlives the call in which it is said.
 	mux.HandleFunc("POST "+upPath, func(w http.ResponseWriter, r *http.Request) {
-		d.wish(w, r, upWithin, func(ctx context.Context) error { return d.laptop.Up(ctx) }) //nolint:contextcheck // see above
+		d.wish(w, r, upWithin, d.laptops.up) //nolint:contextcheck // see above
 	})
 	mux.HandleFunc("POST "+downPath, func(w http.ResponseWriter, r *http.Request) {
-		d.wish(w, r, downWithin, func(ctx context.Context) error { return d.laptop.Down(ctx) }) //nolint:contextcheck // see above
+		d.wish(w, r, downWithin, d.laptops.down) //nolint:contextcheck // see above
 	})
 	mux.HandleFunc("POST "+enrolPath, d.enrol)
 	mux.HandleFunc("POST "+codePath, d.code)
@@ -189,23 +117,25 @@ func (d *door) handler() http.Handler {
 	mux.HandleFunc("POST "+openPath, d.open)
 	mux.HandleFunc("POST "+lostPath, d.lost)
 	mux.HandleFunc("POST "+sendPath, d.send)
+	mux.HandleFunc("GET "+accountsPath, d.accounts)
+	mux.HandleFunc("POST "+forgetPath, d.forget)
 	return mux
 }
 
 // wish does what changes whether a connection is wanted.
-func (d *door) wish(w http.ResponseWriter, r *http.Request, within time.Duration, do func(context.Context) error) {
+func (d *door) wish(w http.ResponseWriter, r *http.Request, within time.Duration, do func(context.Context, *guest) error) {
 	var call wishCall
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, false, func(peer, *answer) error {
+	d.answer(w, r, call.Language, false, func(g *guest, _ *answer) error {
 		ctx, cancel := context.WithTimeout(r.Context(), within)
 		defer cancel()
-		d.speak(call.Language)
-		if call.Screen != nil && d.posture != nil {
-			d.posture.Tell(*call.Screen)
+		g.speak(call.Language)
+		if call.Screen != nil && g.posture != nil {
+			g.posture.Tell(*call.Screen)
 		}
-		return do(ctx)
+		return do(ctx, g)
 	})
 }
 
@@ -214,9 +144,9 @@ func (d *door) signInAgain(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, false, func(_ peer, a *answer) error { //nolint:contextcheck // what runs in its name outlives the call
-		d.speak(call.Language)
-		goodFor, err := d.laptop.SignInAgain(r.Context(), control.Proof{Login: call.Login, Password: call.Password, Code: call.Code})
+	d.answer(w, r, call.Language, false, func(g *guest, a *answer) error { //nolint:contextcheck // what runs in its name outlives the call
+		g.speak(call.Language)
+		goodFor, err := g.laptop.SignInAgain(r.Context(), control.Proof{Login: call.Login, Password: call.Password, Code: call.Code})
 		if err == nil {
 			a.SignedIn = &signInDone{GoodForMS: goodFor.Milliseconds()}
 		}
@@ -231,16 +161,16 @@ func (d *door) factor(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, true, func(_ peer, a *answer) (err error) { //nolint:contextcheck // as above
-		d.speak(call.Language)
+	d.answer(w, r, call.Language, true, func(g *guest, a *answer) (err error) { //nolint:contextcheck // as above
+		g.speak(call.Language)
 		request := endpoint.FactorRequest{Token: call.Token, EnrolRequest: endpoint.EnrolRequest{
 			Address: call.Address, Tenant: call.Tenant, Login: call.Login, Password: call.Password, Code: call.Code,
 		}}
 		if r.URL.Path == factorPath {
-			a.RecoveryCodes, err = d.laptop.ConfirmFactor(r.Context(), request)
+			a.RecoveryCodes, err = g.laptop.ConfirmFactor(r.Context(), request)
 			return err
 		}
-		begun, err := d.laptop.BeginFactor(r.Context(), request)
+		begun, err := g.laptop.BeginFactor(r.Context(), request)
 		if err == nil {
 			a.Factor = &begun
 		}
@@ -254,14 +184,14 @@ func (d *door) rules(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, false, func(_ peer, a *answer) error { //nolint:contextcheck // a connection that is wanted outlives the call
-		d.speak(call.Language)
+	d.answer(w, r, call.Language, false, func(g *guest, a *answer) error { //nolint:contextcheck // a connection that is wanted outlives the call
+		g.speak(call.Language)
 		if call.Accept != "" {
-			if err := d.laptop.Acknowledge(r.Context(), call.Accept); err != nil {
+			if err := g.laptop.Acknowledge(r.Context(), call.Accept); err != nil {
 				return err
 			}
 		}
-		rules, err := d.laptop.HouseRules(r.Context())
+		rules, err := g.laptop.HouseRules(r.Context())
 		a.Rules = &rules
 		return err
 	})
@@ -272,13 +202,13 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, true, func(who peer, a *answer) error { //nolint:contextcheck // what runs in its name outlives the call
-		leave, err := d.enrols(who, call.Language)
+	d.answer(w, r, call.Language, true, func(g *guest, a *answer) error { //nolint:contextcheck // what runs in its name outlives the call
+		end, err := d.enrols(g, false, call.Language)
 		if err != nil {
 			return err
 		}
-		defer leave()
-		got, err := d.laptop.Enrol(r.Context(), endpoint.EnrolRequest{
+		defer end()
+		got, err := g.laptop.Enrol(r.Context(), endpoint.EnrolRequest{
 			Address: call.Address, Tenant: call.Tenant, Login: call.Login, Password: call.Password, Code: call.Code,
 			Invitation: call.Invitation, HouseRules: call.HouseRules,
 		})
@@ -286,28 +216,21 @@ func (d *door) enrol(w http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		a.Enrolled = &got
-		return d.give(who, call.ForUID)
+		return d.give(g, call.ForUID)
 	})
 }
 
-// enrols lets one enrol at a time, who then calls leave.
-func (d *door) enrols(who peer, language string) (leave func(), err error) {
-	d.enrolling.Lock()
-	if !d.owner.may(who, true) { // somebody else was faster
-		d.enrolling.Unlock()
-		return nil, notYours()
+// enrols lets somebody enrol, who then calls end.
+func (d *door) enrols(g *guest, byCode bool, language string) (end func(), err error) {
+	if end, err = d.laptops.begin(g, byCode); err == nil {
+		g.speak(language)
 	}
-	d.speak(language)
-	return d.enrolling.Unlock, nil
+	return end, err
 }
 
 // give makes the laptop that of the user who has enrolled it, or for whom an administrator has.
-func (d *door) give(who peer, to *account) error {
-	owner := who.account
-	if who.admin && to != nil && *to != "" {
-		owner = *to
-	}
-	return errors.Join(d.owner.take(owner), admit(d.socket, d.owner))
+func (d *door) give(g *guest, to *account) error {
+	return errors.Join(d.laptops.enrolled(g, to), admit(d.socket, d.laptops.user(), d.self.account))
 }
 
 // code begins an enrolment by code.
@@ -316,30 +239,19 @@ func (d *door) code(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, true, func(who peer, a *answer) error { //nolint:contextcheck // the language is for all calls
-		leave, err := d.enrols(who, call.Language)
+	d.answer(w, r, call.Language, true, func(g *guest, a *answer) error { //nolint:contextcheck // the language is for all calls
+		end, err := d.enrols(g, true, call.Language)
 		if err != nil {
 			return err
 		}
-		defer leave()
-		if err := d.mayAwait(who); err != nil {
-			return err
-		}
-		waiting, err := d.laptop.BeginByCode(r.Context(), endpoint.CodeRequest{Address: call.Address, Tenant: call.Tenant})
+		defer end()
+		waiting, err := g.laptop.BeginByCode(r.Context(), endpoint.CodeRequest{Address: call.Address, Tenant: call.Tenant})
 		if err == nil {
 			a.Waiting = &waiting
-			d.coder, d.codedUntil = who.account, waiting.Until
+			d.laptops.coded(g, waiting.Until)
 		}
 		return err
 	})
-}
-
-// mayAwait refuses who is neither an administrator nor the one whose code the laptop waits with.
-func (d *door) mayAwait(who peer) error {
-	if !who.admin && who.account != d.coder && time.Now().Before(d.codedUntil) {
-		return notYours()
-	}
-	return nil
 }
 
 // await waits a moment for the end of an enrolment by code.
@@ -348,29 +260,19 @@ func (d *door) await(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, true, func(who peer, a *answer) (err error) { //nolint:contextcheck // what runs in its name outlives the call
-		leave, err := d.enrols(who, call.Language)
+	d.answer(w, r, call.Language, true, func(g *guest, a *answer) (err error) { //nolint:contextcheck // what runs in its name outlives the call
+		end, err := d.enrols(g, true, call.Language)
 		if err != nil {
 			return err
 		}
-		defer leave()
-		if err := d.mayAwait(who); err != nil {
-			return err
-		}
+		defer end()
 		ctx, cancel := context.WithTimeout(r.Context(), awaitWithin)
 		defer cancel()
-		if a.Enrolled, err = d.laptop.AwaitByCode(ctx); err != nil || a.Enrolled == nil {
+		if a.Enrolled, err = g.laptop.AwaitByCode(ctx); err != nil || a.Enrolled == nil {
 			return err
 		}
-		return d.give(who, call.ForUID)
+		return d.give(g, call.ForUID)
 	})
-}
-
-// speak chooses the language in which the control plane is asked from now on.
-func (d *door) speak(language string) {
-	if language == string(speech.German) || language == string(speech.English) {
-		d.laptop.SetLanguage(language)
-	}
 }
 
 // read reads a call, or says that it is none.
@@ -384,26 +286,31 @@ func (d *door) read(w http.ResponseWriter, r *http.Request, call any) bool {
 }
 
 // answer does what was asked if the caller may, and says how the laptop stands then.
-func (d *door) answer(w http.ResponseWriter, r *http.Request, language string, enrolling bool, do func(who peer, a *answer) error) {
-	ask, ok := r.Context().Value(callerKey{}).(func() peer)
-	var who peer
-	if ok {
-		who = ask()
-	}
-	if !d.owner.may(who, enrolling) {
-		d.write(w, http.StatusForbidden, answer{Problem: inLanguage(notYours(), language)})
+func (d *door) answer(w http.ResponseWriter, r *http.Request, language string, enrolling bool, do func(g *guest, a *answer) error) {
+	g, leave, err := d.laptops.enter(r.Context(), callerIn(r), account(r.Header.Get(accountHeader)), enrolling)
+	if err != nil {
+		d.write(w, http.StatusForbidden, answer{Problem: inLanguage(err, language)})
 		return
 	}
+	defer leave()
 	a := answer{Proxy: d.proxy}
-	err := do(who, &a)
+	err = do(g, &a)
 	if a.Status == nil {
-		status := d.laptop.Status(language)
+		status := g.laptop.Status(language)
 		a.Status = &status
 	}
 	if err != nil {
 		a.Problem = inLanguage(err, language)
 	}
 	d.write(w, http.StatusOK, a)
+}
+
+// callerIn is who the kernel says that calls.
+func callerIn(r *http.Request) peer {
+	if ask, ok := r.Context().Value(callerKey{}).(func() peer); ok {
+		return ask()
+	}
+	return peer{}
 }
 
 func (d *door) write(w http.ResponseWriter, code int, a answer) {

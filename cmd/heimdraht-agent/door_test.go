@@ -29,8 +29,14 @@ func check(t testing.TB, err error) {
 	}
 }
 
+// soleDoor is a door that leads to one account's laptop.
+type soleDoor struct {
+	*door
+	*sole
+}
+
 // openDoor runs a laptop and its door. fixed is the user whom the configuration names, or -1.
-func openDoor(t *testing.T, plane *endpointtest.Plane, store control.Store, fixed int) *door {
+func openDoor(t *testing.T, plane *endpointtest.Plane, store control.Store, fixed int) soleDoor {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	laptop, err := endpoint.New(endpoint.Options{
@@ -43,7 +49,8 @@ func openDoor(t *testing.T, plane *endpointtest.Plane, store control.Store, fixe
 	pages, err := page.New(page.Options{Version: "test", Logger: log})
 	check(t, err)
 	t.Cleanup(func() { check(t, pages.Close()) })
-	d := &door{laptop: laptop, owner: owner, socket: freeSocket(t), pages: pages, log: log}
+	one := &sole{laptop: laptop, owner: owner, log: log}
+	d := &door{laptops: one, self: self(), socket: freeSocket(t), pages: pages, log: log}
 	l, err := listen(t.Context(), d.socket)
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -61,7 +68,7 @@ func openDoor(t *testing.T, plane *endpointtest.Plane, store control.Store, fixe
 	// The socket listens from before serve; its rights are set when it answers.
 	_, err = d.ask().status(t.Context(), speech.English)
 	check(t, err)
-	return d
+	return soleDoor{d, one}
 }
 
 func (d *door) ask() *caller { return &caller{socket: d.socket, self: self()} }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -31,6 +32,12 @@ const (
 	codeNoAccount      = "no-such-account"
 	codeHouseRules     = "house-rules"
 	codeNoBrowser      = "no-browser"
+	codeLaptopInUse    = "laptop-in-use"
+	codeLaptopFull     = "laptop-full"
+	codeAccountUnknown = "account-unknown"
+	codeSharedNeeds    = "shared-needs-administrator"
+	codeNotShared      = "laptop-not-shared"
+	codeAdminOnly      = "administrator-only"
 )
 
 // usageError says that the command line cannot be right.
@@ -93,6 +100,57 @@ func notYours() *control.Problem {
 		words{"Dieser Laptop ist für jemand anderen angemeldet.", "This laptop is enrolled for somebody else."},
 		words{"Melden Sie sich am Laptop mit dem Konto an, mit dem er angemeldet wurde. Soll er Ihnen gehören, hilft der Helpdesk.",
 			"Sign in to the laptop with the account that enrolled it. If it is to be yours, the helpdesk can help."})
+}
+
+// laptopInUse says that the connection is another account's, and does not say whose.
+func laptopInUse() *control.Problem {
+	return problem(codeLaptopInUse,
+		words{"An diesem Laptop ist gerade jemand anderes verbunden.", "Somebody else is connected at this laptop just now."},
+		words{"Wer verbunden ist, trennt die Verbindung oder meldet sich am Laptop ab. Dann verbinden Sie sich: heimdraht-agent up.",
+			"Whoever is connected disconnects, or signs out of the laptop. Then connect: heimdraht-agent up."})
+}
+
+// laptopFull says that no more accounts can be enrolled at a laptop that several share.
+func laptopFull() *control.Problem {
+	n := strconv.Itoa(mostAccounts)
+	return problem(codeLaptopFull,
+		words{"An diesem Laptop sind schon " + n + " Konten angemeldet, mehr gehen nicht.", n + " accounts are enrolled at this laptop already, and there is no room for more."},
+		words{"Rufen Sie den Helpdesk an: Wer den Laptop nicht mehr benutzt, wird dort ausgetragen (heimdraht-agent accounts forget).",
+			"Call the helpdesk: who does not use the laptop any more is taken off it there (heimdraht-agent accounts forget)."})
+}
+
+// accountUnknown says that it cannot be told whether an enrolment is the caller's.
+func accountUnknown() *control.Problem {
+	return problem(codeAccountUnknown,
+		words{"Der Laptop kann gerade nicht feststellen, wem Ihr Konto gehört.", "The laptop cannot tell just now whose your account is."},
+		words{"Melden Sie sich am Laptop ab und wieder an. Hilft das nicht, rufen Sie den Helpdesk an.", "Sign out of the laptop and in again. If that does not help, call the helpdesk."})
+}
+
+func notShared() *control.Problem {
+	return problem(codeNotShared,
+		words{"Diesen Laptop teilen sich nicht mehrere: Er hat nur eine Anmeldung.", "This laptop is not shared by several: it has one enrolment only."},
+		words{"Soll er mehreren dienen: heimdraht-agent configure --shared true, dann den Dienst neu starten: " + control.RestartService() + ".",
+			"If it is to serve several: heimdraht-agent configure --shared true, then restart the service: " + control.RestartService() + "."})
+}
+
+func adminOnly() *control.Problem {
+	return problem(codeAdminOnly,
+		words{"Andere Konten dieses Laptops sehen und bedienen nur Administratoren.", "Other accounts of this laptop are seen and driven by administrators only."},
+		words{"Fragen Sie den Helpdesk.", "Ask the helpdesk."})
+}
+
+// unknownAccount says that there is no account of a name that was typed.
+func unknownAccount(name string) *control.Problem {
+	return problem(codeNoAccount,
+		words{"Das Konto " + name + " gibt es auf diesem Laptop nicht.", "The account " + name + " does not exist on this laptop."},
+		words{"Angemeldet sind: heimdraht-agent accounts list.", "Enrolled are: heimdraht-agent accounts list."})
+}
+
+// sharedNeeds says that a daemon of a person's own cannot serve several.
+func sharedNeeds() *control.Problem {
+	return problem(codeSharedNeeds,
+		words{"Einen Laptop, den sich mehrere teilen (shared: true), bedient nur der Dienst des Systems.", "A laptop that several share (shared: true) is served by the system's service only."},
+		words{"Starten Sie den: " + control.StartService() + ". Oder nehmen Sie shared aus agent.yaml.", "Start that: " + control.StartService() + ". Or take shared out of agent.yaml."})
 }
 
 func socketUnusable(path string, err error) *control.Problem {

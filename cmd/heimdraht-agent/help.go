@@ -23,6 +23,13 @@ func helpTexts(l speech.Language) kong.Vars {
 		"socket":          {"Wo der Dienst zu erreichen ist; sonst am üblichen Ort.", "Where the service is reached; else at the usual place."},
 		"lang":            {"Sprache; sonst folgt sie aus LANG.", "Language; else it follows from LANG."},
 
+		"account": {"Für Administratoren, wo sich mehrere den Laptop teilen: für welches seiner Konten.", "For administrators, where several share the laptop: for which of its accounts."},
+
+		"accounts":                {"Für Administratoren: welche Konten an einem geteilten Laptop angemeldet sind.", "For administrators: which accounts are enrolled at a shared laptop."},
+		"accounts_list":           {"Sie zeigen: Nummer, Konto, Mensch, und ob er verbunden sein will.", "Show them: number, account, person, and whether she wants to be connected."},
+		"accounts_forget":         {"Eines austragen und seine Schlüssel löschen. Auf dem Server gesperrt wird dadurch nichts.", "Forget one and remove its keys. Nothing is revoked at the server by that."},
+		"accounts_forget_account": {"Konto, oder seine Nummer.", "Account, or its number."},
+
 		"enrol":               {"Diesen Laptop anmelden, einmal.", "Enrol this laptop, once."},
 		"enrol_address":       {"Anmeldeadresse, die Sie bekommen haben. Ohne: wie auf dem Laptop eingerichtet.", "The enrolment address that you were given. Without: as set up on the laptop."},
 		"enrol_tenant":        {"Verwaltung; sonst folgt sie aus der Mailadresse.", "Tenant; else it follows from the mail address."},

@@ -13,18 +13,18 @@ const lookEvery = 2 * time.Second
 
 // followLogins connects when the laptop's person signs in, and disconnects when she has signed out: the next one at a
 // shared laptop must not find a way into the office that is hers. What she asks for in between stays.
-func (d *daemon) followLogins(ctx context.Context, every time.Duration) error {
+func (s *sole) followLogins(ctx context.Context, every time.Duration) error {
 	last, was := account(""), false
 	for {
-		user := d.door.owner.user()
-		is := d.logins(user)
+		user := s.owner.user()
+		is := s.logins(user)
 		switch {
 		case is && (!was || user != last):
-			d.laptop.Want()
+			s.laptop.Want()
 		case was && !is:
 			leaving, cancel := context.WithTimeout(ctx, downWithin)
-			if err := d.laptop.Down(leaving); err != nil && ctx.Err() == nil {
-				d.door.log.Warn("could not disconnect after its person signed out", "error", err)
+			if err := s.laptop.Down(leaving); err != nil && ctx.Err() == nil {
+				s.log.Warn("could not disconnect after its person signed out", "error", err)
 			}
 			cancel()
 		}
@@ -32,7 +32,7 @@ func (d *daemon) followLogins(ctx context.Context, every time.Duration) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-d.poked:
+		case <-s.poked:
 		case <-time.After(control.Jitter(every, 0.2)):
 		}
 	}

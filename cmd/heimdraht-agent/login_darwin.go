@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"log/slog"
 	"os"
+	"strconv"
 	"syscall"
 )
 
@@ -18,3 +21,25 @@ func signedIn(user account) bool {
 	console, ok := info.Sys().(*syscall.Stat_t)
 	return ok && unixPeer(int(console.Uid)).account == user
 }
+
+// atLaptop is who sees the screen. Who is signed in behind her is not told from who is not.
+func atLaptop() map[account]bool {
+	info, err := os.Stat("/dev/console")
+	if err != nil {
+		return nil
+	}
+	console, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	return map[account]bool{unixPeer(int(console.Uid)).account: true}
+}
+
+// isPerson says whether an account is one that people sign in with: macOS numbers those from 501.
+func isPerson(who account) bool {
+	uid, err := strconv.Atoi(string(who))
+	return err == nil && uid > 500
+}
+
+// watchLogins tells nothing: it is looked.
+func watchLogins(context.Context, *slog.Logger) <-chan struct{} { return nil }

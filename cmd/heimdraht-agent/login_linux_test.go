@@ -38,7 +38,8 @@ func TestStartAtLogin(t *testing.T) {
 		check(t, os.Rename(file+".new", file))
 	}
 	door := openDoor(t, endpointtest.New(t), &control.MemoryStore{}, person)
-	d := &daemon{laptop: door.laptop, door: door, logins: func(user account) bool { return signedInBy(logins, user) }}
+	d := door.sole
+	d.logins = func(user account) bool { return signedInBy(logins, user) }
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- d.followLogins(ctx, often) }()

@@ -56,13 +56,15 @@ type commands struct {
 	SignIn    signInCommand    `cmd:"" help:"${sign_in}"`
 	Factor    factorCommands   `cmd:"" help:"${factor}"`
 	Rules     rulesCommand     `cmd:"" help:"${rules}"`
+	Accounts  accountsCommands `cmd:"" help:"${accounts}"`
 	Run       runCommand       `cmd:"" help:"${run}"`
 	Configure configureCommand `cmd:"" help:"${configure}"`
 	Clear     clearCommand     `cmd:"" help:"${clear}"`
 	Version   versionCommand   `cmd:"" help:"${version}"`
 
-	Socket string `placeholder:"FILE" help:"${socket}"`
-	Lang   string `enum:"de,en," default:"" placeholder:"de|en" help:"${lang}"`
+	Socket  string `placeholder:"FILE" help:"${socket}"`
+	Account string `placeholder:"NAME" help:"${account}"`
+	Lang    string `enum:"de,en," default:"" placeholder:"de|en" help:"${lang}"`
 }
 
 // app is what a command works with.
@@ -70,6 +72,7 @@ type app struct {
 	world
 	language speech.Language
 	socket   string // as the flag has it; empty: the usual place
+	account  string // for whom an administrator asks, as the flag has it; empty: see forWhom
 	command  string // which command it is, for its help
 }
 
@@ -102,7 +105,7 @@ func run(ctx context.Context, args []string, w world) int {
 	if err != nil {
 		return a.fail(usageError{what: speech.Usage(err.Error(), l), command: commandOf(err)})
 	}
-	a.socket, a.command = grammar.Socket, "heimdraht-agent "+parsed.Selected().Path()
+	a.socket, a.account, a.command = grammar.Socket, grammar.Account, "heimdraht-agent "+parsed.Selected().Path()
 	return a.fail(parsed.Run(a))
 }
 

@@ -19,7 +19,7 @@ const browserWithin = 15 * time.Second
 
 // Run opens the pages in the person's browser.
 func (c *openCommand) Run(ctx context.Context, a *app) error {
-	invited, err := a.daemon().open(ctx, a.language)
+	invited, err := a.daemon(ctx).open(ctx, a.language)
 	if err != nil {
 		return err
 	}

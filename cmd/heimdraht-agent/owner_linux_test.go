@@ -103,7 +103,7 @@ func TestWhoMayCall(t *testing.T) {
 	testneed.Root(t)
 	const owner = 1234
 	all := []string{"status", "up", "down", "enrol"}
-	expect := func(t *testing.T, d *door, uid uint32, what, want string) {
+	expect := func(t *testing.T, d soleDoor, uid uint32, what, want string) {
 		t.Helper()
 		if got := as(t, uid, d.socket, what); got != want {
 			t.Errorf("user %d, %s: %s, want %s", uid, what, got, want)
@@ -170,7 +170,7 @@ func TestWhoMayUseTheProxy(t *testing.T) {
 	a := &app{world: world{env: func(string) string { return "" }, self: self()}, language: speech.English}
 	d, err := (&runCommand{}).assemble(t.Context(), a, settings, store, slog.New(slog.DiscardHandler))
 	check(t, err)
-	check(t, d.door.owner.take("1234"))
+	check(t, d.door.laptops.(*sole).owner.take("1234"))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {

@@ -16,7 +16,7 @@ type rulesCommand struct {
 
 // Run shows the house rules, and has the person acknowledge them if she has not.
 func (c *rulesCommand) Run(ctx context.Context, a *app) error {
-	d := a.daemon()
+	d := a.daemon(ctx)
 	got, err := d.rules(ctx, rulesCall{Language: string(a.language), Accept: c.Accept})
 	if rules := rulesOf(err); rules != nil { // not the version that was accepted
 		a.showRules(rules)

@@ -109,3 +109,11 @@ func (w faultWriter) Write(b []byte) (int, error) {
 	write(w.to, slog.LevelError, string(b))
 	return len(b), nil
 }
+
+// poke tells that something has happened, to whom that was not told already.
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

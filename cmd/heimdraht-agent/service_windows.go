@@ -86,11 +86,3 @@ func (s *windowsService) Execute(_ []string, requests <-chan svc.ChangeRequest, 
 		}
 	}
 }
-
-// poke tells that something has happened, to whom that was not told already.
-func poke(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}

@@ -46,11 +46,11 @@ func listen(ctx context.Context, path string) (net.Listener, error) {
 	return l, nil
 }
 
-// admit sets the socket's rights: for the user, or for everybody as long as the laptop is nobody's.
-func admit(socket string, o *ownership) error {
-	user, mode := o.user(), fs.FileMode(0o600)
+// admit sets the socket's rights: for the user, or for everybody where the laptop is no single one's.
+func admit(socket string, user, self account) error {
+	mode := fs.FileMode(0o600)
 	if user == "" {
-		user, mode = o.self.account, 0o666
+		user, mode = self, 0o666
 	}
 	// The mode of what is another's takes a capability more, so it is ours meanwhile.
 	if os.Geteuid() == 0 {
@@ -61,7 +61,7 @@ func admit(socket string, o *ownership) error {
 	if err := os.Chmod(socket, mode); err != nil {
 		return fmt.Errorf("setting the socket's rights: %w", err)
 	}
-	if user == o.self.account {
+	if user == self {
 		return nil
 	}
 	uid, err := strconv.Atoi(string(user))

@@ -54,7 +54,7 @@ func listen(_ context.Context, path string) (net.Listener, error) {
 }
 
 // admit does nothing: a pipe keeps the rights that it was made with, which let people talk, and each call is looked at.
-func admit(string, *ownership) error { return nil }
+func admit(string, account, account) error { return nil }
 
 // dialDaemon connects a command to the daemon, which may ask who it is and nothing in its name.
 func dialDaemon(ctx context.Context, path string) (net.Conn, error) {

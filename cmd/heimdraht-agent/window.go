@@ -46,10 +46,12 @@ type desk struct {
 	language speech.Language
 }
 
-// deskOf gives it to somebody.
-func (d *door) deskOf(who peer) page.As {
+// deskOf gives it to somebody; meant is the account for which an administrator asks.
+func (d *door) deskOf(who peer, meant account) page.As {
 	way := inProcess{d.handler(), who}
-	return func(language string) page.Laptop { return &desk{&caller{transport: way}, speech.Language(language)} }
+	return func(language string) page.Laptop {
+		return &desk{&caller{transport: way, meant: meant}, speech.Language(language)}
+	}
 }
 
 // open lets a browser in, in the name of who asks.
@@ -58,8 +60,8 @@ func (d *door) open(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, true, func(who peer, a *answer) error { //nolint:contextcheck // the pages outlive the call
-		invited, err := d.pages.Invite(r.Context(), d.deskOf(who))
+	d.answer(w, r, call.Language, true, func(g *guest, a *answer) error { //nolint:contextcheck // the pages outlive the call
+		invited, err := d.pages.Invite(r.Context(), d.deskOf(callerIn(r), account(r.Header.Get(accountHeader))))
 		if err == nil {
 			a.Invitation = &invited
 		}
@@ -73,9 +75,9 @@ func (d *door) lost(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, false, func(_ peer, a *answer) error { //nolint:contextcheck // the language is for all calls
-		d.speak(call.Language)
-		lost, err := d.laptop.ReportLost(r.Context(), call.Stolen)
+	d.answer(w, r, call.Language, false, func(g *guest, a *answer) error { //nolint:contextcheck // the language is for all calls
+		g.speak(call.Language)
+		lost, err := g.laptop.ReportLost(r.Context(), call.Stolen)
 		a.Lost = &lost
 		return err
 	})
@@ -87,9 +89,9 @@ func (d *door) send(w http.ResponseWriter, r *http.Request) {
 	if !d.read(w, r, &call) {
 		return
 	}
-	d.answer(w, r, call.Language, false, func(_ peer, a *answer) error { //nolint:contextcheck // as above
-		d.speak(call.Language)
-		sent, err := d.laptop.SendDiagnosis(r.Context(), call.Text, call.Words)
+	d.answer(w, r, call.Language, false, func(g *guest, a *answer) error { //nolint:contextcheck // as above
+		g.speak(call.Language)
+		sent, err := g.laptop.SendDiagnosis(r.Context(), call.Text, call.Words)
 		a.Sent = &sent
 		return err
 	})

@@ -26,7 +26,7 @@ func TestThePagesHaveWordsForEveryCode(t *testing.T) {
 		add(string(e.Code), e.German.Sentence, e.English.Sentence)
 		add(string(e.Code), e.German.Next, e.English.Next)
 	}
-	own := []*control.Problem{noBrowser(), daemonMissing(), daemonRunning("x"), daemonForeign(), daemonSilent(nil), noSuchCall(), notYours()}
+	own := []*control.Problem{noBrowser(), daemonMissing(), daemonRunning("x"), daemonForeign(), daemonSilent(nil), noSuchCall(), notYours(), laptopInUse(), laptopFull(), accountUnknown()}
 	for _, p := range append(append(control.Catalogue(), endpoint.Catalogue()...), own...) {
 		add(p.Code, p.German.Sentence, p.English.Sentence)
 		add(p.Code, p.German.Next, p.English.Next)
