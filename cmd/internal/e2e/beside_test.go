@@ -75,14 +75,14 @@ func (f *fleet) empties(t *testing.T, gateway, other, deadline string, laptops .
 }
 
 // seats are how many licences are in use.
-func (f *fleet) seats(t *testing.T) int {
+func (w *town) seats(t *testing.T) int {
 	t.Helper()
 	var answer struct {
 		Pools []struct {
 			Held int `json:"held"`
 		} `json:"licence_pools"`
 	}
-	f.hq.json(t, &answer, "heimdraht", "concurrency", "-o", "json")
+	w.hq.json(t, &answer, "heimdraht", "concurrency", "-o", "json")
 	return answer.Pools[0].Held
 }
 
