@@ -126,10 +126,12 @@ type Plane struct {
 	mu        sync.Mutex
 	script    Script
 	seen      Seen
-	laptopKey wireguard.Key
-	waiting   *heimdrahtv1.BeginEnrolmentRequest
-	number    int // of sessions
-	streams   []heimdrahtv1.SessionService_AttachServer
+	laptopKey wireguard.Key // of who enrolled or opened last
+	// keys are those of all who enrolled, by the public key of their certificate.
+	keys    map[string]wireguard.Key
+	waiting *heimdrahtv1.BeginEnrolmentRequest
+	number  int // of sessions
+	streams []heimdrahtv1.SessionService_AttachServer
 }
 
 // New starts a control plane and a gateway on 127.0.0.1, which end with the test.
@@ -347,6 +349,7 @@ func (p *Plane) enrolled(request, key []byte) (*heimdrahtv1.EnrolResponse, error
 		p.seen.Session = ""
 	}
 	p.laptopKey = wireguard.Key(key)
+	p.belongs(request, p.laptopKey)
 	return &heimdrahtv1.EnrolResponse{
 		DeviceId: "d-1", Tenant: "stadt", PersonName: "Erika Beispiel", Certificate: c, Replaced: replaced, AwaitsApproval: p.script.AwaitsApproval,
 	}, nil
@@ -400,6 +403,9 @@ func (p *Plane) RenewCertificate(ctx context.Context, r *heimdrahtv1.RenewCertif
 			return nil, err
 		}
 	}
+	if key, known := p.keys[callerKey(ctx)]; known {
+		p.belongs(r.GetCertificateRequest(), key)
+	}
 	c, err := p.certificate(r.GetCertificateRequest())
 	return &heimdrahtv1.RenewCertificateResponse{Certificate: c}, err
 }
@@ -441,6 +447,9 @@ func (p *Plane) Attach(stream heimdrahtv1.SessionService_AttachServer) error {
 		if err != nil {
 			return nil //nolint:nilerr // the laptop has gone
 		}
+		if m.GetOpen() != nil {
+			p.turn(stream.Context())
+		}
 		answer, what := p.answer(m)
 		p.happened(what)
 		if answer == nil {
@@ -450,6 +459,38 @@ func (p *Plane) Attach(stream heimdrahtv1.SessionService_AttachServer) error {
 			return err
 		}
 	}
+}
+
+// turn makes the laptop that of whoever is at the other end. Several may share one; they connect one after the other.
+func (p *Plane) turn(ctx context.Context) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if key, known := p.keys[callerKey(ctx)]; known {
+		p.laptopKey = key
+	}
+}
+
+// belongs notes whose WireGuard key goes with a certificate. The caller holds the lock.
+func (p *Plane) belongs(csr []byte, key wireguard.Key) {
+	if request, err := x509.ParseCertificateRequest(csr); err == nil {
+		if p.keys == nil {
+			p.keys = make(map[string]wireguard.Key)
+		}
+		p.keys[string(request.RawSubjectPublicKeyInfo)] = key
+	}
+}
+
+// callerKey is the public key of the caller's certificate. Empty: there is none.
+func callerKey(ctx context.Context) string {
+	caller, ok := peer.FromContext(ctx)
+	if !ok {
+		return ""
+	}
+	certificates := caller.AuthInfo.(credentials.TLSInfo).State.PeerCertificates
+	if len(certificates) == 0 {
+		return ""
+	}
+	return string(certificates[0].RawSubjectPublicKeyInfo)
 }
 
 func (p *Plane) answer(m *heimdrahtv1.AttachRequest) (*heimdrahtv1.AttachResponse, string) {
