@@ -3,6 +3,7 @@ package usage
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +23,7 @@ func programs(visit func(program)) error {
 	const zombie = 5 // SZOMB
 	for _, p := range all {
 		if p.Proc.P_stat != zombie {
-			visit(process{int(p.Proc.P_pid), unix.ByteSliceToString(p.Proc.P_comm[:])})
+			visit(process{int(p.Proc.P_pid), p.Eproc.Ucred.Uid, unix.ByteSliceToString(p.Proc.P_comm[:])})
 		}
 	}
 	return nil
@@ -30,8 +31,11 @@ func programs(visit func(program)) error {
 
 type process struct {
 	id   int
+	uid  uint32
 	name string
 }
+
+func (p process) account() string { return strconv.FormatUint(uint64(p.uid), 10) }
 
 func (p process) is(w wanted, found func(string)) {
 	w.short(p.name, func(whole string) bool { return fold(base(p.path())) == whole }, found)

@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 )
 
 // kept is what Linux keeps of a task's name (TASK_COMM_LEN less the zero).
@@ -44,6 +46,19 @@ func (p process) executable() (string, error) {
 		return "", nil
 	}
 	return file, err
+}
+
+// account is the effective user. That of a program which the system keeps from its own user is root.
+func (p process) account() string {
+	info, err := os.Stat(string(p))
+	if err != nil {
+		return ""
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return strconv.FormatUint(uint64(owner.Uid), 10)
 }
 
 // commandLine is empty where it cannot be read.

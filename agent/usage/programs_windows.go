@@ -39,6 +39,24 @@ type process struct {
 
 func (p process) is(w wanted, found func(string)) { w.whole(base(p.name), found) }
 
+func (p process) account() string {
+	handle, err := windows.OpenProcess(windows.PROCESS_QUERY_LIMITED_INFORMATION, false, p.id)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = windows.CloseHandle(handle) }()
+	var token windows.Token
+	if err := windows.OpenProcessToken(handle, windows.TOKEN_QUERY, &token); err != nil {
+		return ""
+	}
+	defer func() { _ = token.Close() }()
+	user, err := token.GetTokenUser()
+	if err != nil {
+		return ""
+	}
+	return user.User.Sid.String()
+}
+
 func (p process) file() (path, mark string) {
 	handle, err := windows.OpenProcess(windows.PROCESS_QUERY_LIMITED_INFORMATION, false, p.id)
 	if err != nil {

@@ -41,6 +41,9 @@ const within = 500 * time.Millisecond
 type Meter struct {
 	// Logger nil: slog.Default.
 	Logger *slog.Logger
+	// Account is whose programs count, by number, on Windows by SID: at a laptop that several share nobody's are told in
+	// another's name. Empty: everybody's.
+	Account string
 
 	mu       sync.Mutex
 	looking  bool
@@ -104,6 +107,8 @@ type program interface {
 	is(w wanted, found func(name string))
 	// file is what runs, and mark changes when another version takes its place; empty: nobody knows.
 	file() (path, mark string)
+	// account is whose it is; empty: nobody knows.
+	account() string
 }
 
 // look looks once.
@@ -114,6 +119,9 @@ func (m *Meter) look(products []Product) ([]Use, error) {
 		uses[i].Product = p.Name
 	}
 	err := programs(func(p program) {
+		if m.Account != "" && p.account() != m.Account {
+			return
+		}
 		p.is(w, func(name string) {
 			for _, i := range w.products[name] {
 				uses[i].InUse = true

@@ -104,6 +104,17 @@ func TestLookSeesWhatRuns(t *testing.T) {
 	}
 }
 
+// At a laptop that several share a program counts as its own account's.
+func TestLookSeesOneAccounts(t *testing.T) {
+	running(t, "hd-of-one", false)
+	products := []Product{{Name: "hers", Processes: []string{"hd-of-one"}}}
+	for account, want := range map[string]bool{"": true, strconv.Itoa(os.Geteuid()): true, "424242": false} {
+		if got := look(t, &Meter{Account: account}, products); got[0].InUse != want {
+			t.Errorf("for account %q: %v", account, got)
+		}
+	}
+}
+
 // The version is the package's, also to those who do not run dpkg; a script's is not its
 // interpreter's.
 func TestVersionsOfWhatRuns(t *testing.T) {

@@ -222,11 +222,11 @@ func (d *daemon) leadToShared(_ context.Context, a *app, settings config.Agent, 
 		return sharedNeeds()
 	}
 	log := options.Logger
-	s, err := share(&sharing{
+	s, err := share(&sharing{ //nolint:contextcheck // nothing goes on yet
 		dir: dir, nameOf: nameOf, seen: atLaptop, poked: a.logins, watch: watchLogins, atOnce: settings.Start == config.StartLogin, log: log,
-		open: func(store control.Store, looker *posture.Looker) (*endpoint.Endpoint, error) {
+		open: func(of account, store control.Store, looker *posture.Looker) (*endpoint.Endpoint, error) {
 			o := options
-			o.Store, o.Posture = store, looker.Look
+			o.Store, o.Posture, o.Look = store, looker.Look, (&usage.Meter{Logger: log, Account: string(of)}).Look
 			return endpoint.New(o)
 		},
 		clear: func(ctx context.Context) error {

@@ -27,7 +27,7 @@ const mostAccounts = 32
 type sharing struct {
 	dir *state.Dir // the state directory; an enrolment that lies in it is its former owner's
 	// open makes the laptop of one account.
-	open func(store control.Store, looker *posture.Looker) (*endpoint.Endpoint, error)
+	open func(of account, store control.Store, looker *posture.Looker) (*endpoint.Endpoint, error)
 	// clear puts back what a daemon that was killed has changed on this machine.
 	clear func(ctx context.Context) error
 	// nameOf is by which name the system knows an account; empty: it knows none.
@@ -83,7 +83,7 @@ func (s *sharing) enter(ctx context.Context, who peer, meant account, _ bool) (*
 	if err != nil {
 		return nil, nil, accountUnknown().Because(err)
 	}
-	m, err := s.member(of, name)
+	m, err := s.member(of, name) //nolint:contextcheck // what goes on in an account's name outlives the call
 	if err != nil {
 		return nil, nil, err
 	}
@@ -122,7 +122,7 @@ func (s *sharing) member(of account, name string) (*member, error) {
 // add makes the laptop of an account, and lets it rest if it is enrolled. The caller holds the lock.
 func (s *sharing) add(d *drawer) *member {
 	m := &member{account: d.of.account(), drawer: d, posture: &posture.Looker{Logger: s.log}}
-	if m.laptop, m.broken = s.open(d, m.posture); m.broken != nil {
+	if m.laptop, m.broken = s.open(m.account, d, m.posture); m.broken != nil {
 		s.log.Error("an account of this laptop cannot be read; the others can", "folder", d.path, "error", m.broken)
 	}
 	s.members[m.account] = m
@@ -204,7 +204,7 @@ func (s *sharing) connect(ctx context.Context, of account) error {
 			}
 			s.rest(ctx, running)
 		}
-		s.run(m)
+		s.run(m) //nolint:contextcheck // as above
 	}
 	m.laptop.Want()
 	return nil
@@ -236,7 +236,7 @@ func (s *sharing) rest(ctx context.Context, m *member) {
 	s.mu.Unlock()
 	s.ends(m)
 	s.mu.Lock()
-	s.begins(m, m.laptop.Rest)
+	s.begins(m, m.laptop.Rest) //nolint:contextcheck // as above
 	s.mu.Unlock()
 }
 
@@ -311,7 +311,7 @@ func (s *sharing) Run(ctx context.Context) error {
 	s.root = ctx
 	for _, m := range s.members {
 		if m.broken == nil && m.laptop.Enrolled() {
-			s.begins(m, m.laptop.Rest)
+			s.begins(m, m.laptop.Rest) //nolint:contextcheck // it is root
 		}
 	}
 	s.mu.Unlock()

@@ -61,7 +61,7 @@ func (o *office) start() {
 	check(o.t, err)
 	o.sharing, err = share(&sharing{
 		dir: dir, log: log, clear: func(context.Context) error { return nil }, poked: make(chan struct{}),
-		open: func(store control.Store, looker *posture.Looker) (*endpoint.Endpoint, error) {
+		open: func(_ account, store control.Store, looker *posture.Looker) (*endpoint.Endpoint, error) {
 			return endpoint.New(endpoint.Options{
 				Store: store, Servers: []control.Server{o.plane.Server}, Pin: o.plane.Pin(), Posture: looker.Look,
 				Device: wireguard.Options{Mode: wireguard.Netstack, SmallFootprint: true}, Logger: log,

@@ -187,7 +187,7 @@ func (s *sharing) tidy(ctx context.Context, now time.Time) {
 			err = m.drawer.miss(now)
 		case name != "" || now.Sub(m.drawer.missing()) >= missedFor:
 			s.log.Info("an account of this laptop is no more: its keys are removed", "folder", m.drawer.path)
-			err = s.remove(m)
+			err = s.remove(m) //nolint:contextcheck // a connection is closed whether the context ends or not
 		}
 		if err != nil {
 			s.log.Warn("could not note that an account is no more", "folder", m.drawer.path, "error", err)
