@@ -40,6 +40,9 @@ func (e *Endpoint) Waits() bool {
 	return err != nil || saved.DeviceCode != ""
 }
 
+// NotConnected says that there is no tunnel to go through.
+func NotConnected() *control.Problem { return notConnected() }
+
 // Forget removes from a store what makes a laptop somebody's: device, keys and certificate. Nothing is revoked by that.
 func Forget(store control.Store) error {
 	return errors.Join(store.Remove(deviceFile), control.ForgetIdentity(store), store.Remove(waitingFile))

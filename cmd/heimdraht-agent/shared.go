@@ -370,7 +370,7 @@ func (s *sharing) DialContext(ctx context.Context, network, address string) (net
 	m := s.running
 	s.mu.Unlock()
 	if m == nil {
-		return nil, control.NotEnrolled("heimdraht-agent up")
+		return nil, endpoint.NotConnected()
 	}
 	return m.laptop.DialContext(ctx, network, address)
 }

@@ -199,8 +199,17 @@ func TestOneAtATime(t *testing.T) {
 	if got := o.folders(); got != "1001 1002" {
 		t.Errorf("the folders %q", got)
 	}
+	if _, err := o.DialContext(t.Context(), "tcp", endpointtest.Inside+":80"); !errors.Is(err, endpoint.NotConnected()) || o.mayDial(1001) {
+		t.Errorf("through a tunnel that is not there: %v", err)
+	}
 	o.is("the first one", o.up(eva), "done")
 	o.is("the first one again", o.up(eva), "done")
+	conn, err := o.DialContext(t.Context(), "tcp", endpointtest.Inside+":80")
+	check(t, err)
+	check(t, conn.Close())
+	if !o.mayDial(1001) || o.mayDial(1002) || !o.mayDial(0) || o.mayDial(-1) {
+		t.Error("the proxy is not hers and root's")
+	}
 	o.is("the second one", o.up(kim), codeLaptopInUse)
 	if s := o.as(kim, http.MethodGet, whyPath, nil).Status; s.State != endpoint.Disconnected || s.Gateway != "" || len(s.Addresses) != 0 {
 		t.Errorf("the second one sees %+v", s)

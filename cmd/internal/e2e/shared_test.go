@@ -106,6 +106,7 @@ func TestSharedLaptop(t *testing.T) {
 	}
 
 	// She signs out, which closes hers at once; then it is the other one's turn, with a device of her own.
+	signedOut := time.Now()
 	one.signs(t, "")
 	eventually(t, 10*time.Second, "nothing is left of who has signed out", func() error {
 		if n := w.seats(t); n != 0 {
@@ -113,6 +114,7 @@ func TestSharedLaptop(t *testing.T) {
 		}
 		return l.leftAlone(t)
 	})
+	t.Logf("closed %v after she has signed out", time.Since(signedOut))
 	two.signs(t, "active")
 	two.mustAs(t, "", "up")
 	if n := w.seats(t); n != 1 {
