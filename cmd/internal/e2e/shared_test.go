@@ -69,7 +69,13 @@ func TestSharedLaptop(t *testing.T) {
 	l.write(t, "/run/systemd/users/0", "NAME=root\nSTATE=offline\n", 0o644)
 	server, pin, _ := strings.Cut(w.address, "#")
 	l.run(t, "heimdraht-agent", "configure", "--server", server, "--ca-sha256", pin, "--tenant", "stadt", "--start", "manual", "--shared", "true")
-	l.before = l.network(t)
+	// The kernel gives the interface its address of IPv6 in its own time.
+	eventually(t, patience, "the laptop's network is there", func() error {
+		if l.before = l.network(t); !strings.Contains(l.before, "local fe80:") {
+			return fmt.Errorf("it is\n%s", l.before)
+		}
+		return nil
+	})
 	l.startAgent(t)
 
 	one.signs(t, "active")
