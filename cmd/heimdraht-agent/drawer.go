@@ -109,14 +109,18 @@ func (d *drawer) Save(name string, value any) error {
 // make makes the folder. Whose it is stands in it before all else. The caller holds the lock.
 func (d *drawer) make() error {
 	switch {
-	case d.dir != nil:
-		return nil
 	case d.over:
 		return fmt.Errorf("keeping what is of an account that is gone: %w", fs.ErrClosed)
+	case d.dir != nil:
+		return nil
 	case !d.hold():
 		return laptopFull()
 	}
-	dir, err := state.Open(d.path)
+	var dir *state.Dir
+	err := os.RemoveAll(d.path) // what was not opened is not hers, whatever the number
+	if err == nil {
+		dir, err = state.Open(d.path)
+	}
 	if err == nil {
 		if err = dir.Save(accountFile, d.of); err == nil {
 			d.dir = dir
@@ -181,11 +185,15 @@ func (d *drawer) missing() time.Time {
 	return d.of.Missing
 }
 
-// close lets go of the folder.
+// close lets go of the folder, for good: who comes late finds it neither empty nor open.
 func (d *drawer) close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.dir == nil || d.whole {
+	if d.whole {
+		return nil
+	}
+	d.over = true
+	if d.dir == nil {
 		return nil
 	}
 	dir := d.dir

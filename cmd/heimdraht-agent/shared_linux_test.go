@@ -330,6 +330,29 @@ func TestSharedAdministration(t *testing.T) {
 	o.is("one that leads elsewhere", o.ask(peer{account: "../1001"}, "", http.MethodGet, statusPath, nil), codeNotYours)
 }
 
+// The pages are those of the account that opened them, side by side.
+func TestSharedPages(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.is("enrolling", o.enrol(eva), "done")
+	o.is("up", o.up(eva), "done")
+	open := func(a answer) string {
+		o.is("opening", a, "done")
+		return letIn(t, *a.Invitation).get(t, "/")
+	}
+	hers := open(o.as(eva, http.MethodPost, openPath, wishCall{}))
+	others := open(o.as(kim, http.MethodPost, openPath, wishCall{}))
+	roots := open(o.ask(unixPeer(0), eva, http.MethodPost, openPath, wishCall{}))
+	for what, page := range map[string]string{"hers": hers, "root's of hers": roots} {
+		if !strings.Contains(page, "Erika Beispiel") || !strings.Contains(page, `action="/disconnect"`) {
+			t.Errorf("%s:\n%s", what, page)
+		}
+	}
+	if strings.Contains(others, "Erika") || !strings.Contains(others, `action="/enrol"`) {
+		t.Errorf("another account's:\n%s", others)
+	}
+}
+
 // Of who has no enrolment nothing is kept, and no more enrol than there is room for.
 func TestSharedLimits(t *testing.T) {
 	t.Parallel()
@@ -353,7 +376,11 @@ func TestSharedLimits(t *testing.T) {
 		t.Errorf("the control plane was asked %d times", n)
 	}
 	o.plane.Script(func(x *endpointtest.Script) { x.Approved = true })
+	late := o.members[kim].drawer
 	o.close()
+	if err := late.Save("late", 1); err == nil { // a call that outlives the daemon
+		t.Error("kept after the end")
+	}
 	o.start()
 	o.is("who waits with a code, after a restart", o.as(kim, http.MethodPost, awaitPath, codeCall{}), "done")
 	if o.state(kim) != endpoint.Disconnected {
@@ -438,6 +465,9 @@ func TestSharedAfterOne(t *testing.T) {
 	check(t, os.Truncate(cut, 40))
 	check(t, os.Truncate(filepath.Join(o.path, accountsDir, "1003", "account.json"), 0))
 	check(t, os.Mkdir(filepath.Join(o.path, accountsDir, "notes"), 0o700)) // of somebody
+	stale := filepath.Join(o.path, accountsDir, "1001", "device.json")     // of another time, when she shared it too
+	check(t, os.Mkdir(filepath.Dir(stale), 0o700))
+	check(t, os.WriteFile(stale, []byte("{}"), 0o600))
 
 	o.start()
 	o.is("who is damaged", o.up(kim), "state-damaged")
@@ -467,6 +497,10 @@ func TestSharedAfterOne(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(o.path, "device.json")); !os.IsNotExist(err) {
 		t.Errorf("the former owner's keys: %v", err)
+	}
+	o.is("by code", o.as(eva, http.MethodPost, codePath, codeCall{}), "done")
+	if _, err := os.Stat(stale); !os.IsNotExist(err) {
+		t.Errorf("what lay under the number: %v", err)
 	}
 }
 
