@@ -47,7 +47,7 @@ for arch in ${ARCHES:-amd64 arm64}; do
 	if [ -n "${PROGRAM:-}" ]; then
 		cp "$PROGRAM" "$stage/heimdraht-agent.exe"
 	else
-		CGO_ENABLED=0 GOOS=windows GOARCH=$arch go build -buildvcs=auto -trimpath -ldflags='-s -w' -o "$stage/" ./cmd/heimdraht-agent
+		CGO_ENABLED=0 GOOS=windows GOARCH=$arch go build -tags "$(cat build/agent-tags)" -buildvcs=auto -trimpath -ldflags='-s -w' -o "$stage/" ./cmd/heimdraht-agent
 	fi
 	find "$stage" -exec touch -h -d "@$at" {} +
 	# In its folder, because wixl takes no absolute names. Of Arm it knows nothing; the word that differs is changed below.

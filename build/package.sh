@@ -18,6 +18,7 @@ nfpm=${NFPM:?names the program that makes packages: make package}
 
 # What is installed. The demo and the load generator are for people who have the source.
 programs=(heimdrahtd heimdraht-gateway heimdraht-agent heimdraht)
+servers=(heimdrahtd heimdraht-gateway heimdraht)
 
 # Packages are compared by version: without a tag it is the commit's time that grows. A hyphen would begin a revision.
 case $version in
@@ -56,6 +57,11 @@ manuals() {
 		mkdir -p "$stage/$(dirname "${page#"$stage/deploy/"}")"
 		gzip -9nc "$page" >"$stage/${page#"$stage/deploy/"}.gz"
 	done
+}
+
+# compile builds programs; what goes before them are options.
+compile() {
+	CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -buildvcs=auto -trimpath -ldflags='-s -w' "$@"
 }
 
 # package makes one package of each program.
@@ -101,7 +107,9 @@ for arch in ${ARCHES:-amd64 arm64}; do
 		mkdir "$stage/bin"
 		cp "${programs[@]/#/$PROGRAMS/}" "$stage/bin/"
 	else
-		CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -buildvcs=auto -trimpath -ldflags='-s -w' -o "$stage/bin/" "${programs[@]/#/./cmd/}"
+		compile -o "$stage/bin/" "${servers[@]/#/./cmd/}"
+		# Who installs packages may make interfaces: the agent in them does without a network stack of its own.
+		compile -tags "$(cat build/agent-tags)" -o "$stage/bin/" ./cmd/heimdraht-agent
 	fi
 	find "$stage" -exec touch -h -d "@$at" {} +
 	for format in $formats; do
@@ -109,6 +117,8 @@ for arch in ${ARCHES:-amd64 arm64}; do
 		tar.gz)
 			mkdir "$stage/$name"
 			cp -r "$stage"/bin/* LICENSE "$stage/deploy" "$stage/$name/"
+			# The one in the archive is for people without rights too.
+			[ -n "${PROGRAMS:-}" ] || compile -o "$stage/$name/" ./cmd/heimdraht-agent
 			tar --sort=name --mtime="@$at" --owner=0 --group=0 --numeric-owner --mode='u=rwX,go=rX' \
 				-C "$stage" -cf - "$name" | gzip -9n >"$dist/$name.tar.gz"
 			echo "$dist/$name.tar.gz"

@@ -16,5 +16,5 @@ for system in windows/amd64 darwin/arm64; do
 done
 for system in windows/arm64 darwin/amd64; do
 	echo "go build for $system: ./cmd/heimdraht-agent"
-	CGO_ENABLED=0 GOOS=${system%/*} GOARCH=${system#*/} "${GO:-go}" build -o /dev/null ./cmd/heimdraht-agent
+	CGO_ENABLED=0 GOOS=${system%/*} GOARCH=${system#*/} "${GO:-go}" build -tags "$(cat build/agent-tags)" -o /dev/null ./cmd/heimdraht-agent
 done

@@ -1,3 +1,5 @@
+//go:build !nonetstack
+
 package wireguard
 
 import (
@@ -216,10 +218,6 @@ func (l *stackListener) Close() error {
 	})
 	return nil
 }
-
-// Handler is given a connection that a peer opened to an address which is not the device's own. It runs in a
-// goroutine of its own and owns the connection.
-type Handler func(conn net.Conn, to netip.AddrPort)
 
 // acceptForeign makes the stack accept TCP connections to foreign addresses. It is called before any packet
 // moves: the stack reads what this writes without a lock.

@@ -1,3 +1,5 @@
+//go:build !nonetstack
+
 package wireguard
 
 import (

@@ -1,3 +1,5 @@
+//go:build !nonetstack
+
 package wireguard
 
 import (
@@ -45,6 +47,19 @@ type Net struct {
 	mu          sync.Mutex
 	addresses   []netip.Addr
 	nameServers []netip.Addr
+}
+
+// HasNetstack says whether this program has mode Netstack.
+const HasNetstack = true
+
+// openNetstack opens wireguard-go on a network stack in this process.
+func openNetstack(o Options) (backend, facts, error) {
+	network, err := newNet(o)
+	if err != nil {
+		return nil, facts{}, err
+	}
+	b, port, err := startInProcess(o, &stackTUN{network: network, events: make(chan tun.Event)})
+	return b, facts{mode: Netstack, listenPort: port, net: network}, err
 }
 
 // newNet makes the stack with the addresses and name servers of the options.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/proxy"
+	"github.com/heimdraht/heimdraht/agent/wireguard"
 	"github.com/heimdraht/heimdraht/provisioner/config"
 )
 
@@ -29,6 +30,7 @@ const (
 	codeNoSuchCall     = "no-such-call"
 	codeSocketUnusable = "socket-unusable"
 	codeProxyPort      = "proxy-port"
+	codeProxyMissing   = "proxy-missing"
 	codeNoAccount      = "no-such-account"
 	codeHouseRules     = "house-rules"
 	codeNoBrowser      = "no-browser"
@@ -169,6 +171,14 @@ func proxyPort(address string, err error) *control.Problem {
 		words{"Auf " + address + " lässt sich kein Proxy anbieten: " + plain(err).de + ".", "No proxy can be offered on " + address + ": " + plain(err).en + "."},
 		words{"Läuft dort schon ein Programm, nehmen Sie einen anderen Port: --userspace-proxy 127.0.0.1:1081.",
 			"If a program runs there already, take another port: --userspace-proxy 127.0.0.1:1081."}).Because(err)
+}
+
+// proxyMissing says that this program was built without a network stack.
+func proxyMissing() *control.Problem {
+	return problem(codeProxyMissing,
+		words{"Diese Ausgabe des Programms ist die zum Installieren. Sie hat keinen Proxy.", "This edition of the program is the one to install. It has no proxy."},
+		words{"Nehmen Sie eine Ausgabe mit Proxy. Für Linux liegt sie im Archiv (heimdraht_VERSION_linux_amd64.tar.gz); das Helpdesk kann sie Ihnen geben.",
+			"Take an edition with a proxy. For Linux it is in the archive (heimdraht_VERSION_linux_amd64.tar.gz); the helpdesk can give it to you."}).Because(wireguard.ErrNoNetstack)
 }
 
 func noAccount(name string) *control.Problem {

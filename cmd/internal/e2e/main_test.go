@@ -89,14 +89,20 @@ func build() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", "heimdraht-e2e-"); err != nil {
 		return "", fmt.Errorf("making a directory for the programs: %w", err)
 	}
-	args := []string{"build", "-ldflags=-s -w", "-o", dir + "/"}
-	for _, p := range programs {
-		args = append(args, "github.com/heimdraht/heimdraht/cmd/"+p)
+	tags, err := os.ReadFile("../../../build/agent-tags")
+	if err != nil {
+		return dir, fmt.Errorf("reading how the laptop's agent is built: %w", err)
 	}
-	cmd := exec.Command("go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as they are shipped
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return dir, fmt.Errorf("building the programs: %w\n%s", err, out)
+	for _, p := range programs {
+		args := []string{"build", "-ldflags=-s -w", "-o", dir + "/"}
+		if p == "heimdraht-agent" {
+			args = append(args, "-tags="+strings.TrimSpace(string(tags)))
+		}
+		cmd := exec.Command("go", append(args, "github.com/heimdraht/heimdraht/cmd/"+p)...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as they are shipped
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return dir, fmt.Errorf("building the programs: %w\n%s", err, out)
+		}
 	}
 	return dir, nil
 }

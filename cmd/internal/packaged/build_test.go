@@ -41,7 +41,11 @@ func programs(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	command(t, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir+"/",
-		"./cmd/heimdrahtd", "./cmd/heimdraht-gateway", "./cmd/heimdraht-agent", "./cmd/heimdraht")
+		"./cmd/heimdrahtd", "./cmd/heimdraht-gateway", "./cmd/heimdraht")
+	tags, err := os.ReadFile(filepath.Join(repository, "build/agent-tags"))
+	check(t, err)
+	command(t, []string{"CGO_ENABLED=0"}, "go", "build", "-trimpath", "-ldflags=-s -w", "-tags="+strings.TrimSpace(string(tags)), "-o", dir+"/",
+		"./cmd/heimdraht-agent")
 	return dir
 }
 
