@@ -45,6 +45,9 @@ func (m Mode) String() string {
 // ErrKernelUnsupported says that this system has no WireGuard in its kernel, or may not load it.
 var ErrKernelUnsupported = errors.New("the kernel has no WireGuard")
 
+// ErrNoNetstack says that this program was built without a network stack (build tag nonetstack).
+var ErrNoNetstack = errors.New("this program has no network stack")
+
 // defaultMTU leaves room for WireGuard's 60 to 80 bytes in a packet of 1,500, over IPv6 too.
 const defaultMTU = 1420
 
@@ -81,6 +84,9 @@ type Options struct {
 	// SmallFootprint handles one packet at a time, which takes 175 KB a device instead of 25 MB and makes
 	// it slower. Not for Kernel.
 	SmallFootprint bool
+	// Portion is how many packets a Userspace device on Linux takes at a time, each of which keeps 64 KB three times over.
+	// Zero: as many as the kernel hands over, 128, which suits a gateway. Elsewhere it is one anyway.
+	Portion int
 
 	// Logger zero: slog.Default. Handshakes and packets are not logged at any level: that would be a record
 	// of people's working hours.
@@ -111,6 +117,9 @@ func (o Options) withDefaults() (Options, error) {
 	if ownSocket && (o.Mode == Kernel || o.Mode == Auto) {
 		return o, errors.New("a source address and a small footprint are for the modes userspace and netstack, chosen by name")
 	}
+	if o.Portion < 0 {
+		return o, fmt.Errorf("packets cannot be taken %d at a time", o.Portion)
+	}
 	if (len(o.Addresses)+len(o.NameServers) > 0 || o.Foreign != nil) && o.Mode != Netstack {
 		return o, errors.New("addresses, name servers and foreign connections are the host's, except in mode netstack")
 	}
@@ -119,6 +128,10 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	return o, nil
 }
+
+// Handler is given a connection that a peer opened to an address which is not the device's own. It runs in a
+// goroutine of its own and owns the connection.
+type Handler func(conn net.Conn, to netip.AddrPort)
 
 // backend is one way to have WireGuard. Its methods are called one at a time.
 type backend interface {

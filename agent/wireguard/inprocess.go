@@ -41,24 +41,17 @@ func openUserspace(o Options) (backend, facts, error) {
 	return b, facts{mode: Userspace, name: name, listenPort: port}, err
 }
 
-// openNetstack opens wireguard-go on a network stack in this process.
-func openNetstack(o Options) (backend, facts, error) {
-	network, err := newNet(o)
-	if err != nil {
-		return nil, facts{}, err
-	}
-	b, port, err := startInProcess(o, &stackTUN{network: network, events: make(chan tun.Event)})
-	return b, facts{mode: Netstack, listenPort: port, net: network}, err
-}
-
 // startInProcess starts wireguard-go. It owns the TUN device from here on.
 func startInProcess(o Options, link tun.Device) (backend, uint16, error) {
-	bind := newBind(o)
+	link, bind, err := portioned(link, newBind(o), o.Portion)
+	if err != nil {
+		return nil, 0, errors.Join(err, link.Close())
+	}
 	p := &inProcess{device: device.NewDevice(link, bind, quietLogger(o.Logger)), bind: bind}
 
 	config := appendKey(nil, "private_key=", o.PrivateKey)
 	config = fmt.Appendf(config, "listen_port=%d\nfwmark=%d\n", o.ListenPort, o.FirewallMark)
-	err := p.device.IpcSetOperation(bytes.NewReader(config))
+	err = p.device.IpcSetOperation(bytes.NewReader(config))
 	if err == nil {
 		err = p.device.Up()
 	}

@@ -170,6 +170,9 @@ func (c *runCommand) assemble(ctx context.Context, a *app, settings config.Agent
 	}
 	d := &daemon{}
 	if settings.UserspaceProxy != "" {
+		if !wireguard.HasNetstack {
+			return nil, proxyMissing()
+		}
 		if d.clients, err = proxy.Listen(ctx, settings.UserspaceProxy); err != nil {
 			return nil, proxyPort(settings.UserspaceProxy, err)
 		}
@@ -301,6 +304,10 @@ func fixedUser(ctx context.Context, name string) (account, error) {
 	return fixed, nil
 }
 
+// packetPortion is how many packets the embedded WireGuard takes at a time: the fewest with which a download through it
+// takes the processor no longer than with all 128.
+const packetPortion = 32
+
 // options say what kind of laptop this is.
 func (c *runCommand) options(a *app, settings config.Agent, dir *state.Dir, log *slog.Logger) (endpoint.Options, error) {
 	o := endpoint.Options{
@@ -324,7 +331,7 @@ func (c *runCommand) options(a *app, settings config.Agent, dir *state.Dir, log 
 		o.Device = wireguard.Options{Mode: wireguard.Netstack}
 		return o, nil
 	}
-	o.Device = wireguard.Options{Mode: wireguard.Auto, Name: settings.Interface}
+	o.Device = wireguard.Options{Mode: wireguard.Auto, Name: settings.Interface, Portion: packetPortion}
 	if o.Network, err = hostnet.Open(hostnet.Options{StateDir: dir.Path(), Logger: log}); err != nil {
 		return o, endpoint.StateDamaged(dir.Path(), err)
 	}
@@ -336,6 +343,7 @@ func (d *daemon) run(ctx context.Context, manager *service.Manager, reload func(
 	context.AfterFunc(ctx, manager.Stopping)
 	g.Go(func() error { return manager.Watch(ctx, d.laptop.Alive) })
 	g.Go(func() error { return manager.Reloads(ctx, reload) })
+	g.Go(func() error { return giveMemoryBack(ctx) })
 	// The commands are answered until the tunnel is gone, so that nobody is told of a tunnel that is not there.
 	open, shut := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error {
