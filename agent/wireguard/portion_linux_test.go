@@ -28,7 +28,6 @@ type source struct {
 	t      *rapid.T
 	bursts []burst
 	sent   [][]byte
-	offset int
 	end    error
 }
 

@@ -2,10 +2,12 @@ package e2e_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,9 +19,9 @@ import (
 // idleFor is how long an idle agent is watched. Go collects what is left over after two minutes at the latest.
 const idleFor = 150 * time.Second
 
-// mostProgram is what the agent's program may have, in bytes, as it is shipped. The goal is 20 MB: docs/benchmarks.md says
-// what stands in its way. It is to become smaller, not larger.
-const mostProgram = 24_500_000
+// mostProgram is what the agent's program may have, in bytes, as it is shipped (docs/benchmarks.md). It is to become smaller,
+// not larger.
+const mostProgram = 20_000_000
 
 func TestTheAgentStaysSmall(t *testing.T) {
 	program, err := os.Stat(filepath.Join(needs(t), "heimdraht-agent"))
@@ -30,6 +32,24 @@ func TestTheAgentStaysSmall(t *testing.T) {
 		t.Errorf("the program has %d bytes, and may have %d", program.Size(), mostProgram)
 	}
 }
+
+// TestThePackagedAgentHasNoProxy: it says where there is one.
+func TestThePackagedAgentHasNoProxy(t *testing.T) {
+	dir := t.TempDir()
+	run := exec.CommandContext(t.Context(), filepath.Join(needs(t), "heimdraht-agent"),
+		"run", "--userspace-proxy", "127.0.0.1:0", "--state", dir+"/state", "--socket", dir+"/socket", "--lang", "en")
+	out, err := run.CombinedOutput()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("error %v, wanted exit code 1", err)
+	}
+	if text := string(out); !strings.Contains(text, "(proxy-missing)") || !strings.Contains(text, "it is in the archive") {
+		t.Errorf("it said %q", text)
+	}
+}
+
+// mostResident is what an idle agent may have resident, in MB, however often it has connected. The goal is 25, which it reaches
+// on its first connection: docs/benchmarks.md says what comes with others.
+const mostResident = 32
 
 // between keeps a laptop below the 30 openings a minute after which it has to wait.
 const between = 2100 * time.Millisecond
@@ -78,6 +98,9 @@ func BenchmarkLaptop(b *testing.B) {
 		b.ReportMetric(100*busy.Seconds()/time.Since(began).Seconds(), "%-core")
 		for key, unit := range map[string]string{"VmRSS": "MB-resident", "RssAnon": "MB-anonymous"} {
 			b.ReportMetric(kilobytes(b, pid, key)/1000, unit)
+		}
+		if resident := kilobytes(b, pid, "VmRSS") / 1000; resident > mostResident {
+			b.Errorf("the agent has %.1f MB resident, and may have %d", resident, mostResident)
 		}
 		program, err := os.Stat(fmt.Sprintf("/proc/%d/exe", pid))
 		if err != nil {
