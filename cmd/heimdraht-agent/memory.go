@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// tidyEvery is as often as Go collects what is left over on its own, when little happens.
-	tidyEvery = 2 * time.Minute
+	// tidyMemoryEvery is as often as Go collects what is left over on its own, when little happens.
+	tidyMemoryEvery = 2 * time.Minute
 	// leftover is how much may be left over before that, in per cent of what is in use; Go's own is as much as is in use.
 	leftover = 50
 )
@@ -19,7 +19,7 @@ const (
 func giveMemoryBack(ctx context.Context) error {
 	runtime.MemProfileRate = 0 // nobody reads the profile, which has memory of its own
 	debug.SetGCPercent(leftover)
-	tick := time.NewTicker(tidyEvery)
+	tick := time.NewTicker(tidyMemoryEvery)
 	defer tick.Stop()
 	for {
 		select {
