@@ -202,7 +202,7 @@ func connect(n int) error {
 	const timeout = 7
 	for i := 0; i < n && err == nil; i++ {
 		laptop, server, port := [4]byte{10, 80, byte(i >> 8 & 63), byte(i)}, [4]byte{10, 1, byte(i >> 14), 1}, uint16(1+i%60000)
-		err = c.send(subsystem|0, netlink.Acknowledge|netlink.Create|netlink.Excl, unix.AF_INET, slices.Concat(
+		err = c.send(subsystem, netlink.Acknowledge|netlink.Create|netlink.Excl, unix.AF_INET, slices.Concat(
 			tuple(attributeOriginal, laptop, server, port, 53), tuple(attributeReply, server, laptop, 53, port), value(timeout, 0, 0, 2, 88)))
 		if err == nil {
 			err = c.answers(func([]byte) {})

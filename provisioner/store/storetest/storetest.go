@@ -55,7 +55,7 @@ var template = sync.OnceValues(func() (b []byte, err error) {
 	if err := empty(store.Options{Database: name}, db); err != nil {
 		return nil, err
 	}
-	return os.ReadFile(name) //nolint:gosec // our own
+	return os.ReadFile(name)
 })
 
 // empty makes the schema, and takes away what the opening has written.
