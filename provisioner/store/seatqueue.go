@@ -101,13 +101,13 @@ func (r *Reader) QueueHead(tenant string, class provisioner.PriorityClass) (Queu
 
 // HeadsLike is QueueHeads of the tenants and classes of some alone.
 func (r *Reader) HeadsLike(list []seat.Entry) ([]Queued, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
 	var a args
 	pairs := make([]string, len(list))
 	for i, e := range list {
 		pairs[i] = fmt.Sprintf(`(cast(%s as text), %d)`, a.add(e.Tenant), e.Class.Rank())
-	}
-	if len(list) == 0 {
-		return nil, nil
 	}
 	return all(r.aside(), scanQueued, `with line (tenant, rank) as (values `+strings.Join(pairs, ", ")+`)
 		`+selectQueued+`where q.device in (select (select w.device from seat_queue w
