@@ -100,9 +100,9 @@ func tunnelFailed(err error) *control.Problem {
 	case errors.Is(err, fs.ErrPermission):
 		p = &control.Problem{Code: CodeNoRights, Who: control.Helpdesk,
 			German: control.Text{Sentence: "Das Programm darf auf diesem Laptop keine Netzverbindung einrichten.",
-				Next: "Starten Sie den Dienst: " + control.StartService() + ". Ohne Administratorrechte: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."},
+				Next: OrProxy("Starten Sie den Dienst: "+control.StartService()+".", "Ohne Administratorrechte")},
 			English: control.Text{Sentence: "The program may not set up a network connection on this laptop.",
-				Next: "Start the service: " + control.StartService() + ". Without administrator rights: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."}}
+				Next: OrProxy("Start the service: "+control.StartService()+".", "Without administrator rights")}}
 	case errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.EBUSY):
 		p = &control.Problem{Code: CodeInterfaceTaken, Who: control.Employee,
 			German: control.Text{Sentence: "Die Netzverbindung wird schon von einem anderen Programm benutzt.",

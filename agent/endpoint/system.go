@@ -5,6 +5,14 @@ import (
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 )
 
+// OrProxy adds to a next step what else there is where the system's network cannot be changed, if this program has it.
+func OrProxy(next, lead string) string {
+	if !wireguard.HasNetstack {
+		return next
+	}
+	return next + " " + lead + ": heimdraht-agent run --userspace-proxy 127.0.0.1:1080."
+}
+
 // noTunnelDevice says that the system offers no interface.
 func noTunnelDevice(system string) *control.Problem {
 	if system != "linux" {
@@ -16,9 +24,9 @@ func noTunnelDevice(system string) *control.Problem {
 	}
 	return &control.Problem{Code: CodeNoTunnelDevice, Who: control.Helpdesk,
 		German: control.Text{Sentence: "Diesem Laptop fehlt, was er für die Verbindung braucht (/dev/net/tun).",
-			Next: "Laden Sie das Modul: modprobe tun. Geht das nicht: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."},
+			Next: OrProxy("Laden Sie das Modul: modprobe tun.", "Geht das nicht")},
 		English: control.Text{Sentence: "This laptop lacks what the connection needs (/dev/net/tun).",
-			Next: "Load the module: modprobe tun. If that is impossible: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."}}
+			Next: OrProxy("Load the module: modprobe tun.", "If that is impossible")}}
 }
 
 // driverProblem says what is wrong with the driver that a laptop with Windows needs.

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/agent/proxy"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 	"github.com/heimdraht/heimdraht/provisioner/config"
@@ -67,8 +68,8 @@ func noBrowser() *control.Problem {
 func daemonMissing() *control.Problem {
 	return problem(codeDaemonMissing,
 		words{"Der Dienst läuft nicht.", "The service is not running."},
-		words{"Starten Sie ihn: " + control.StartService() + ". Ohne Administratorrechte: heimdraht-agent run --userspace-proxy 127.0.0.1:1080.",
-			"Start it: " + control.StartService() + ". Without administrator rights: heimdraht-agent run --userspace-proxy 127.0.0.1:1080."})
+		words{endpoint.OrProxy("Starten Sie ihn: "+control.StartService()+".", "Ohne Administratorrechte"),
+			endpoint.OrProxy("Start it: "+control.StartService()+".", "Without administrator rights")})
 }
 
 func daemonRunning(socket string) *control.Problem {

@@ -45,6 +45,10 @@ func TestThePackagedAgentHasNoProxy(t *testing.T) {
 	if text := string(out); !strings.Contains(text, "(proxy-missing)") || !strings.Contains(text, "it is in the archive") {
 		t.Errorf("it said %q", text)
 	}
+	status := exec.CommandContext(t.Context(), filepath.Join(needs(t), "heimdraht-agent"), "status", "--socket", dir+"/socket", "--lang", "en")
+	if out, err := status.CombinedOutput(); err == nil || !strings.Contains(string(out), "(service-not-running)") || strings.Contains(string(out), "proxy") {
+		t.Errorf("error %v; without a service it said %q", err, out)
+	}
 }
 
 // mostResident is what an idle agent may have resident, in MB, however often it has connected. The goal is 25, which it reaches
