@@ -146,6 +146,9 @@ func (e *Endpoint) serve(wish context.Context, s stream, cancel context.CancelFu
 			a.sendClose(id)
 		}
 		if over {
+			if out.unused != "" {
+				a.giveBack(wish, out.unused, received, broken)
+			}
 			return out
 		}
 	}
@@ -271,9 +274,8 @@ func (a *attachment) opened(ctx context.Context, m *heimdrahtv1.SessionOpened) (
 		err = reject("die Kennung der Verbindung ist unbrauchbar", "the session's id is unusable")
 	}
 	if err != nil {
-		a.sendClose(id)
 		e.log.Warn("refused the configuration of a session", "error", err)
-		return outcome{problem: configurationRefused(err), drop: true, halt: true, roam: true}, true
+		return outcome{problem: configurationRefused(err), drop: true, halt: true, roam: true, unused: id}, true
 	}
 	held := e.heldSession()
 	fresh := held == nil || held.id != id
@@ -283,9 +285,8 @@ func (a *attachment) opened(ctx context.Context, m *heimdrahtv1.SessionOpened) (
 	installing, cancel := context.WithTimeout(ctx, installWithin)
 	defer cancel()
 	if err := a.install(installing, m, held, next); err != nil {
-		a.sendClose(id)
 		e.log.Error("could not set up the tunnel", "error", err)
-		return outcome{problem: tunnelFailed(err), drop: true, halt: true, roam: true}, true
+		return outcome{problem: tunnelFailed(err), drop: true, halt: true, roam: true, unused: id}, true
 	}
 	s := &session{id: id, wish: a.wish, settings: next, openedAt: time.Now(), leaseUntil: asTime(m.GetLeaseUntil()),
 		renewEvery: renewEvery(m.GetRenewEveryMs()), metering: e.checkMetering(m.GetMetering()), outdated: outdatedOf(m.GetOutdated())}
@@ -375,17 +376,22 @@ func (a *attachment) sendClose(id string) {
 	}})
 }
 
-// goodbye closes the session that is held, takes the tunnel away and waits a little for the answer.
+// goodbye closes the session that is held, and takes the tunnel away.
 func (a *attachment) goodbye(ctx context.Context, received <-chan *heimdrahtv1.AttachResponse, broken <-chan error) {
 	held := a.endpoint.heldSession()
-	if held != nil {
-		a.sendClose(held.id)
-	}
-	a.endpoint.dropSession(ctx)
 	if held == nil {
+		a.endpoint.dropSession(ctx)
 		return
 	}
-	if err := awaitClosed(held.id, received, broken); err != nil {
+	a.giveBack(ctx, held.id, received, broken)
+}
+
+// giveBack closes a session, takes the tunnel away and waits a little for the answer: a stream that is cancelled
+// before may take the closing with it, unsent.
+func (a *attachment) giveBack(ctx context.Context, id string, received <-chan *heimdrahtv1.AttachResponse, broken <-chan error) {
+	a.sendClose(id)
+	a.endpoint.dropSession(ctx)
+	if err := awaitClosed(id, received, broken); err != nil {
 		a.endpoint.log.Debug("the end of the session was not confirmed", "error", err)
 	}
 	_ = a.stream.CloseSend()

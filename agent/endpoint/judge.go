@@ -18,6 +18,8 @@ type outcome struct {
 	roam bool
 	// after is the shortest pause before the next attempt. Zero: as backoff says.
 	after time.Duration
+	// unused is a session that was opened in vain, and is to be given back; empty: none.
+	unused string
 }
 
 // The codes of refusals that mean more to the laptop than their sentence. They are those of the protocol.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,7 @@ func TestHostileOrders(t *testing.T) {
 		t.Run(line.name, func(t *testing.T) {
 			t.Parallel()
 			script := func(p *paperPlane) {
+				p.way = 10 * time.Millisecond
 				p.answer = func(m *heimdrahtv1.AttachRequest) *heimdrahtv1.AttachResponse {
 					if m.GetOpen() == nil {
 						return nil
@@ -69,8 +71,8 @@ func TestHostileOrders(t *testing.T) {
 				if written := log.String(); !strings.Contains(strings.ReplaceAll(written, `\`, ""), strings.ReplaceAll(line.english, `\`, "")) || strings.Count(written, "\n") != 1 {
 					t.Errorf("logged %s", written)
 				}
-				if tunnel.installs != 0 || len(p.openings) != 1 {
-					t.Errorf("%d installs, %d openings", tunnel.installs, len(p.openings))
+				if tunnel.installs != 0 || len(p.openings) != 1 || !slices.Equal(p.closings, []string{"s-1"}) {
+					t.Errorf("%d installs, %d openings, given back: %v", tunnel.installs, len(p.openings), p.closings)
 				}
 			})
 		})

@@ -37,6 +37,7 @@ type paperPlane struct {
 	down     bool
 	refusal  error
 	answer   func(*heimdrahtv1.AttachRequest) *heimdrahtv1.AttachResponse
+	way      time.Duration // how long what is sent is under way; a stream that is cancelled before takes it along
 	attaches []time.Time
 	renewals []time.Time
 	openings []time.Time
@@ -113,10 +114,21 @@ func (s *paperStream) Send(m *heimdrahtv1.AttachRequest) error {
 	if s.ctx.Err() != nil {
 		return io.EOF
 	}
+	if s.plane.way == 0 {
+		s.arrive(m)
+	} else {
+		time.AfterFunc(s.plane.way, func() { s.arrive(m) })
+	}
+	return nil
+}
+
+func (s *paperStream) arrive(m *heimdrahtv1.AttachRequest) {
+	if s.ctx.Err() != nil {
+		return
+	}
 	if answer := s.plane.hear(m); answer != nil && !s.isDeaf() {
 		s.down <- answer
 	}
-	return nil
 }
 
 func (s *paperStream) isDeaf() bool {
