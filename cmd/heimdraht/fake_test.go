@@ -474,7 +474,8 @@ func (f *fake) ListProducts(_ context.Context, r *heimdrahtv1.ListProductsReques
 		{Tenant: "stadt", Product: "citrix", Sessions: n(212), HighestToday: n(298), Highest_30Days: n(377), LicencePool: "citrix", Seats: 400,
 			AgreementReference: "DV 2026-03", AgreementDate: "2026-03-01",
 			Versions: []*heimdrahtv1.ProductVersionUse{{Version: "24.2.0", Sessions: n(207), Highest_30Days: n(360)}, {Version: "23.9", Sessions: withheld, Highest_30Days: n(17)}}},
-		{Tenant: "stadt", Product: "phone", Sessions: withheld, HighestToday: withheld, Highest_30Days: n(6), AgreementReference: "DV 2026-03", AgreementDate: "2026-03-01"},
+		{Tenant: "stadt", Product: "phone", Sessions: withheld, HighestToday: withheld, Highest_30Days: n(6), AgreementReference: "DV 2026-03", AgreementDate: "2026-03-01",
+			Until: at("2026-11-22T09:00:00Z")},
 	}
 	return answer, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
@@ -27,9 +28,13 @@ func (c *productsCommand) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		var lines []productLine
+		var until time.Time
 		withheld := false
 		for _, p := range r.GetProducts() {
 			withheld = withheld || p.GetSessions().GetWithheld() || p.GetHighestToday().GetWithheld() || p.GetHighest_30Days().GetWithheld()
+			if p.GetUntil() != nil {
+				until = timeOf(p.GetUntil())
+			}
 			lines = append(lines, productLine{p, "", p.GetSessions(), p.GetHighestToday(), p.GetHighest_30Days()})
 			for _, v := range p.GetVersions() {
 				if c.Versions {
@@ -39,6 +44,10 @@ func (c *productsCommand) Run(ctx context.Context, a *app) error {
 		}
 		if err := list(a.printer, "products", productColumns(c.Versions), lines, pair{"at", forPrograms(timeOf(r.GetAt()))}); err != nil {
 			return err
+		}
+		if !until.IsZero() {
+			a.hint(words{"„In Benutzung“ zählt die meisten zugleich in der vollen Stunde bis %s. Von weniger als 50 Beschäftigten ist auf 5 aufgerundet.",
+				"“In use” counts the most at one time in the full hour until %s. Of fewer than 50 staff, numbers are rounded up to 5."}, a.time(until))
 		}
 		switch {
 		case len(lines) == 0:
@@ -76,5 +85,6 @@ func productColumns(versions bool) []column[productLine] {
 		}},
 		{"works_agreement", words{}, func(l productLine) any { return l.GetAgreementReference() }},
 		{"works_agreement_date", words{}, func(l productLine) any { return l.GetAgreementDate() }},
+		{"until", words{}, func(l productLine) any { return timeOf(l.GetUntil()) }},
 	}
 }

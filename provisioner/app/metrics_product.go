@@ -7,9 +7,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// productCollector tells in how many sessions metered products are in use, which is
-// about tenants: so numbers below capacity.Smallest are left out, of which there are
-// as many as tenants have products (provisioner.MostProducts) at the most.
+// productCollector tells in how many sessions metered products were in use in the last full
+// hour, which is about tenants: so numbers below capacity.Smallest are left out, and tenants of
+// few people. There are as many as tenants have products (provisioner.MostProducts) at the most.
 type productCollector struct {
 	app      *App
 	sessions *prometheus.Desc
@@ -17,7 +17,7 @@ type productCollector struct {
 
 func newProductCollector(a *App) *productCollector {
 	return &productCollector{a, prometheus.NewDesc("heimdraht_product_sessions",
-		"Sessions in which a metered product is in use. Numbers below 5 are left out.", []string{"tenant", "product"}, nil)}
+		"The most sessions at one time in which a metered product was in use, in the last full hour. Numbers below 5 are left out, and tenants of fewer than 50 people.", []string{"tenant", "product"}, nil)}
 }
 
 // Describe implements prometheus.Collector.

@@ -20,6 +20,16 @@ import (
 // number speaks of individuals.
 const Smallest = 5
 
+// FewPeople is below how many people of a tenant its numbers are rounded to Smallest.
+const FewPeople = 50
+
+// Round rounds a number to Smallest, as those of few people are told.
+func Round(n int64) int64 { return toSmallest(n, Smallest) }
+
+// RoundUp rounds a number up to Smallest, as one of few people is told from which it follows how
+// much of something can be given up.
+func RoundUp(n int64) int64 { return (n + Smallest - 1) / Smallest * Smallest }
+
 // Count is a number that may be withheld; then Value is zero.
 type Count struct {
 	Value    int64

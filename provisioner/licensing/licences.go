@@ -98,7 +98,7 @@ func (s *Service) Licences(ctx context.Context, actor provisioner.Actor, tenant 
 		if err != nil {
 			return fmt.Errorf("counting unused seats: %w", err)
 		}
-		products, err := productsOf(tx, provisioner.ScopeOf(actor, provisioner.ActionReadConcurrency).Narrow(tenant), now)
+		products, err := productsOf(tx, actor, provisioner.ScopeOf(actor, provisioner.ActionReadConcurrency).Narrow(tenant), now)
 		if err != nil {
 			return err
 		}

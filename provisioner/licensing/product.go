@@ -43,9 +43,9 @@ type products struct {
 }
 
 // productsOf reads what tenants in scope meter.
-func productsOf(tx *store.Reader, scope provisioner.Scope, now time.Time) (p products, err error) {
+func productsOf(tx *store.Reader, actor provisioner.Actor, scope provisioner.Scope, now time.Time) (p products, err error) {
 	if p.meters, err = metersIn(tx, scope); err == nil && len(p.meters) > 0 {
-		p.highest, err = metering.Highest(tx, scope, now)
+		p.highest, err = metering.Highest(tx, actor, scope, now)
 	}
 	return p, err
 }

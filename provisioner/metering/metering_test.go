@@ -3,6 +3,7 @@ package metering_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -58,6 +59,20 @@ func (w world) declare(t *testing.T, agreement provisioner.WorksAgreement) {
 	}
 }
 
+// people are those of a tenant who have the right to access.
+func (w world) people(t *testing.T, tenant string, n int) {
+	t.Helper()
+	if err := w.store.Update(t.Context(), func(tx *store.Writer) (err error) {
+		for i := range n {
+			p, kept := tx.KeepPerson(provisioner.Person{Directory: "ad", StableID: fmt.Sprint(tenant, i)})
+			err = errors.Join(err, kept, tx.PutStanding(provisioner.Standing{Person: p.ID, Tenant: tenant, Entitled: true, ReadAt: tx.Now}))
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // start runs what a control plane runs, until stop.
 func (w world) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -72,10 +87,19 @@ func planner(tenant string) provisioner.Actor {
 	return provisioner.Actor{ID: "p", Grants: []provisioner.Grant{{Role: provisioner.RolePlanner, Tenant: tenant}}}
 }
 
-// seen is what a planner of stadt is told of a product.
+func admin(tenant string) provisioner.Actor {
+	return provisioner.Actor{ID: "a", Grants: []provisioner.Grant{{Role: provisioner.RoleTenantAdmin, Tenant: tenant}}}
+}
+
+// seen is what an administrator of stadt is told of a product.
 func (w world) seen(t *testing.T, product string) (metering.Numbers, []metering.VersionUse) {
 	t.Helper()
-	_, list, err := w.Products(t.Context(), planner("stadt"), "")
+	return w.seenBy(t, admin("stadt"), product)
+}
+
+func (w world) seenBy(t *testing.T, actor provisioner.Actor, product string) (metering.Numbers, []metering.VersionUse) {
+	t.Helper()
+	_, list, err := w.Products(t.Context(), actor, "")
 	if err != nil || len(list) != 2 {
 		t.Fatalf("%+v, %v", list, err)
 	}
@@ -149,11 +173,54 @@ func TestProductsInUse(t *testing.T) {
 			t.Errorf("a month after: %+v", numbers)
 		}
 		kept, err := store.Read(t.Context(), w.store, func(tx *store.Reader) ([]store.ProductCount, error) {
-			return tx.ProductPeaks(provisioner.Everywhere(), time.Time{})
+			return tx.ProductPeaks(provisioner.Everywhere(), time.Time{}, time.Now())
 		})
 		if err != nil || len(kept) != 3 { // citrix, and its two versions
 			t.Errorf("kept %+v, %v", kept, err)
 		}
+	})
+}
+
+// Who may not list the sessions is told hours when they are over, and of few people numbers
+// rounded up: nobody who comes or goes shows at that moment.
+func TestPlannersAreToldHours(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, filepath.Join(dir, "db"))
+		defer w.close(t)
+		hour := time.Now().UTC().Truncate(24 * time.Hour).Add(34 * time.Hour)
+		clock := func(after time.Duration) { time.Sleep(time.Until(hour.Add(after))) }
+		use := func(begin time.Time, n int64) {
+			t.Helper()
+			count := []store.ProductCount{{Tenant: "stadt", Product: "citrix", Sessions: n}}
+			if err := w.store.Update(t.Context(), func(tx *store.Writer) error {
+				return errors.Join(tx.PutProductCounts(count), tx.HoldProductCounts(tx.Now.Add(time.Hour)), tx.RaiseProductPeaks(begin, count))
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		expect := func(what string, now, highest capacity.Count) {
+			t.Helper()
+			if n, _ := w.seenBy(t, planner("stadt"), "citrix"); n != (metering.Numbers{Now: now, HighestToday: highest, HighestInMonth: highest}) {
+				t.Errorf("%s: %+v", what, n)
+			}
+		}
+		withheld := capacity.Count{Withheld: true}
+		clock(10 * time.Minute)
+		use(hour, 7)
+		clock(time.Hour)
+		expect("before the hour is settled", withheld, withheld)
+		clock(time.Hour + time.Minute)
+		expect("of seven among few", count(10), count(10))
+		w.people(t, "stadt", capacity.FewPeople)
+		expect("of seven among enough", count(7), count(7))
+		use(hour.Add(time.Hour), 8)
+		expect("while another one comes", count(7), count(7))
+		if n, _ := w.seen(t, "citrix"); n.Now != count(8) || n.HighestToday != count(8) {
+			t.Errorf("the administrator is told %+v", n)
+		}
+		clock(3*time.Hour + time.Minute)
+		expect("after all have gone", withheld, count(8))
 	})
 }
 

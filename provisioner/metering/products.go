@@ -22,6 +22,9 @@ type ProductUse struct {
 	Product   provisioner.Product
 	Agreement provisioner.WorksAgreement
 	Seats     int64 // of the product's licence pool; zero: it has none
+	// Until is set for those who may not list the tenant's sessions: Now is the most at one
+	// time in the full hour that ended then, and the highest are those of full hours.
+	Until time.Time
 	Numbers
 	Versions []VersionUse
 }
@@ -35,9 +38,17 @@ type VersionUse struct {
 // Numbers are sessions at one time.
 type Numbers struct{ Now, HighestToday, HighestInMonth capacity.Count }
 
+// settled is how long after its end an hour's numbers change no more.
+const settled = time.Minute
+
+// lastHour is when the last hour ended whose numbers change no more.
+func lastHour(at time.Time) time.Time { return at.Add(-settled).UTC().Truncate(time.Hour) }
+
 // Products tells how much the metered products are in use in the tenants that the
 // actor may ask about, or in one of them. Small numbers are withheld from everybody:
-// no list says of anybody what she uses, so no number shall.
+// no list says of anybody what she uses, so no number shall. Who may not list the sessions
+// is told full hours, and of few people rounded up: a number that may be asked for at any time
+// would tell who comes and goes.
 func (s *Service) Products(ctx context.Context, actor provisioner.Actor, tenant string) (at time.Time, list []ProductUse, err error) {
 	if refusal := provisioner.Allow(actor, provisioner.ActionReadConcurrency, provisioner.Object{Tenant: tenant}); refusal != nil {
 		return at, nil, refusal
@@ -57,7 +68,7 @@ func (s *Service) Products(ctx context.Context, actor provisioner.Actor, tenant 
 		if len(tenants) == 0 {
 			return nil
 		}
-		known, err := read(tx, scope, at)
+		known, err := read(tx, actor, scope, at)
 		if err != nil {
 			return err
 		}
@@ -72,14 +83,14 @@ func (s *Service) Products(ctx context.Context, actor provisioner.Actor, tenant 
 }
 
 // Highest tells, by tenant and product, in how many sessions at one time a product was in
-// use at most within 30 days. Those that are told to nobody are missing.
-func Highest(tx *store.Reader, scope provisioner.Scope, at time.Time) (map[string]map[string]int64, error) {
-	known, err := read(tx, scope, at)
+// use at most within 30 days, as the actor is told it. Those that are told to nobody are missing.
+func Highest(tx *store.Reader, actor provisioner.Actor, scope provisioner.Scope, at time.Time) (map[string]map[string]int64, error) {
+	known, err := read(tx, actor, scope, at)
 	if err != nil {
 		return nil, err
 	}
 	highest := make(map[string]map[string]int64)
-	for _, t := range []table{known.now, known.month} {
+	for _, t := range []table{known.present.now, known.hours.month} {
 		for of := range t {
 			if n := known.numbers(of, "").HighestInMonth; !n.Withheld {
 				if highest[of.tenant] == nil {
@@ -92,20 +103,54 @@ func Highest(tx *store.Reader, scope provisioner.Scope, at time.Time) (map[strin
 	return highest, nil
 }
 
-// InUse lists the numbers of sessions in which products are in use now, of all tenants,
-// without those that are told to nobody.
-func (s *Service) InUse(ctx context.Context) ([]store.ProductCount, error) {
-	counts, err := store.Read(ctx, s.Store, func(tx *store.Reader) ([]store.ProductCount, error) {
-		return tx.ProductCounts(provisioner.Everywhere(), time.Now())
+// InUse lists in how many sessions products were in use at one time at most, in the last full
+// hour: what may be told to everybody who reads metrics. Tenants of few people are not in it.
+func (s *Service) InUse(ctx context.Context) (list []store.ProductCount, err error) {
+	err = s.Store.View(ctx, func(tx *store.Reader) error {
+		few, err := fewIn(tx)
+		if err != nil {
+			return err
+		}
+		end := lastHour(time.Now())
+		list, err = tx.ProductPeaks(provisioner.Everywhere(), end.Add(-time.Hour), end)
+		list = slices.DeleteFunc(list, func(c store.ProductCount) bool { return c.Version != "" || few[c.Tenant] })
+		return err
 	})
-	return slices.DeleteFunc(tellable(counts), func(c store.ProductCount) bool { return c.Version != "" }), err
+	return list, err
 }
 
-// known are the numbers of a time.
-type known struct {
-	now, today, month table
-	seats             map[string]int64 // by pool and tenant
+// fewIn names the tenants of few people.
+func fewIn(tx *store.Reader) (map[string]bool, error) {
+	heads, err := tx.Headcounts()
+	if err != nil {
+		return nil, fmt.Errorf("counting the people of tenants: %w", err)
+	}
+	tenants, err := tx.Tenants(provisioner.Everywhere())
+	if err != nil {
+		return nil, fmt.Errorf("reading tenants: %w", err)
+	}
+	few := make(map[string]bool)
+	for _, t := range tenants {
+		few[t.Name] = true
+	}
+	for _, h := range heads {
+		few[h.Tenant] = h.People < capacity.FewPeople
+	}
+	return few, nil
 }
+
+// known are the numbers of a time, as one who asks is told them.
+type known struct {
+	actor   provisioner.Actor
+	present tables // for who may list the sessions
+	hours   tables // for everybody else
+	until   time.Time
+	few     map[string]bool  // tenants
+	seats   map[string]int64 // by pool and tenant
+}
+
+// tables are the numbers now, and the highest.
+type tables struct{ now, today, month table }
 
 // table is numbers by product and version.
 type table map[product]map[string]int64
@@ -122,21 +167,31 @@ func tableOf(counts []store.ProductCount) table {
 	return t
 }
 
-func read(tx *store.Reader, scope provisioner.Scope, at time.Time) (k known, err error) {
+func read(tx *store.Reader, actor provisioner.Actor, scope provisioner.Scope, at time.Time) (k known, err error) {
+	k = known{actor: actor, until: lastHour(at)}
+	if k.few, err = fewIn(tx); err != nil {
+		return k, err
+	}
 	counts, err := tx.ProductCounts(scope, at)
 	if err != nil {
 		return k, fmt.Errorf("reading what is in use now: %w", err)
 	}
+	k.present.now = tableOf(tellable(counts))
 	year, month, day := provisioner.DayOf(at)
-	today, err := tx.ProductPeaks(scope, provisioner.DayBegins(year, month, day))
-	if err != nil {
-		return k, fmt.Errorf("reading what was in use today: %w", err)
+	today, former := provisioner.DayBegins(year, month, day), provisioner.DayBegins(year, month, day-monthDays+1)
+	for _, r := range []struct {
+		into          *table
+		since, before time.Time
+	}{
+		{&k.present.today, today, at}, {&k.present.month, former, at},
+		{&k.hours.now, k.until.Add(-time.Hour), k.until}, {&k.hours.today, today, k.until}, {&k.hours.month, former, k.until},
+	} {
+		peaks, err := tx.ProductPeaks(scope, r.since, r.before)
+		if err != nil {
+			return k, fmt.Errorf("reading what was in use since %s: %w", r.since.Format(time.RFC3339), err)
+		}
+		*r.into = tableOf(peaks)
 	}
-	former, err := tx.ProductPeaks(scope, provisioner.DayBegins(year, month, day-monthDays+1))
-	if err != nil {
-		return k, fmt.Errorf("reading what was in use in %d days: %w", monthDays, err)
-	}
-	k.now, k.today, k.month = tableOf(tellable(counts)), tableOf(today), tableOf(former)
 	pools, err := tx.Pools()
 	if err != nil {
 		return k, fmt.Errorf("reading the licence pools: %w", err)
@@ -150,6 +205,11 @@ func read(tx *store.Reader, scope provisioner.Scope, at time.Time) (k known, err
 	return k, nil
 }
 
+// open reports whether the actor may list a tenant's sessions, and so may know who comes and goes.
+func (k known) open(tenant string) bool {
+	return provisioner.Allow(k.actor, provisioner.ActionListSessions, provisioner.Object{Tenant: tenant}) == nil
+}
+
 // use puts together what is known of one product.
 func (k known) use(t provisioner.Tenant, p provisioner.Product) ProductUse {
 	of := product{t.Name, p.Name}
@@ -157,8 +217,12 @@ func (k known) use(t provisioner.Tenant, p provisioner.Product) ProductUse {
 		Tenant: t.Name, Product: p, Agreement: t.WorksAgreement, Numbers: k.numbers(of, ""),
 		Seats: k.seats[p.LicencePool+" "+t.Name],
 	}
+	from := k.present
+	if !k.open(t.Name) {
+		from, u.Until = k.hours, k.until
+	}
 	versions := make(map[string]bool)
-	for _, m := range []table{k.now, k.month} {
+	for _, m := range []table{from.now, from.month} {
 		for v := range m[of] {
 			versions[v] = v != ""
 		}
@@ -175,7 +239,17 @@ func (k known) use(t provisioner.Tenant, p provisioner.Product) ProductUse {
 }
 
 func (k known) numbers(of product, version string) Numbers {
-	now := k.now[of][version]
-	today := max(now, k.today[of][version])
-	return Numbers{Now: capacity.Told(now), HighestToday: capacity.Told(today), HighestInMonth: capacity.Told(max(today, k.month[of][version]))}
+	if k.open(of.tenant) {
+		now := k.present.now[of][version]
+		today := max(now, k.present.today[of][version])
+		return Numbers{capacity.Told(now), capacity.Told(today), capacity.Told(max(today, k.present.month[of][version]))}
+	}
+	told := func(t table) capacity.Count {
+		c := capacity.Told(t[of][version])
+		if k.few[of.tenant] {
+			c.Value = capacity.RoundUp(c.Value)
+		}
+		return c
+	}
+	return Numbers{told(k.hours.now), told(k.hours.today), told(k.hours.month)}
 }

@@ -27,13 +27,8 @@ import (
 	"github.com/heimdraht/heimdraht/provisioner/store"
 )
 
-const (
-	// peaksSince is how far back peaks count: more than a year, so that each season is in it.
-	peaksSince = 400 * 24 * time.Hour
-	// Numbers of a tenant of fewer people than smallTenant are multiples of roundTo to planners.
-	smallTenant = 50
-	roundTo     = 5
-)
+// peaksSince is how far back peaks count: more than a year, so that each season is in it.
+const peaksSince = 400 * 24 * time.Hour
 
 // Service is the use cases of plans.
 type Service struct {
@@ -170,7 +165,7 @@ func (g *gathering) readTenants() error {
 	g.planned, g.small = make(map[string]provisioner.Tenant), make(map[string]bool)
 	for _, t := range tenants {
 		exact := g.exact(t.Name)
-		g.small[t.Name] = !exact && g.known[t.Name] < smallTenant
+		g.small[t.Name] = !exact && g.known[t.Name] < capacity.FewPeople
 		people, given := g.asked.People[t.Name]
 		if !given {
 			people = g.told(t.Name, g.known[t.Name])
@@ -224,7 +219,7 @@ func (g *gathering) told(tenant string, n int64) int64 {
 	case n < capacity.Smallest:
 		return 0
 	case g.small[tenant]:
-		return (n + roundTo/2) / roundTo * roundTo
+		return capacity.Round(n)
 	}
 	return n
 }
@@ -275,7 +270,7 @@ func (g *gathering) pool(p provisioner.LicencePool, peak int64) *plan.Pool {
 	case few: // who knows all the others would learn of them
 		one.Peak = 0
 	case rounded: // up, or there would be too few seats; of whom usage tells exactly it matters little
-		one.Peak = (peak + roundTo - 1) / roundTo * roundTo
+		one.Peak = capacity.RoundUp(peak)
 	}
 	return one
 }

@@ -47,7 +47,7 @@ func (h *capacityHandler) ListProducts(ctx context.Context, r *heimdrahtv1.ListP
 		m := &heimdrahtv1.ProductUse{
 			Tenant: p.Tenant, Product: p.Product.Name, LicencePool: p.Product.LicencePool, Seats: p.Seats,
 			Sessions: fromCount(p.Now), HighestToday: fromCount(p.HighestToday), Highest_30Days: fromCount(p.HighestInMonth),
-			AgreementReference: p.Agreement.Reference, AgreementDate: fromDay(p.Agreement.Date),
+			AgreementReference: p.Agreement.Reference, AgreementDate: fromDay(p.Agreement.Date), Until: stamp(p.Until),
 		}
 		for _, v := range p.Versions {
 			m.Versions = append(m.Versions, &heimdrahtv1.ProductVersionUse{

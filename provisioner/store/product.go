@@ -73,12 +73,12 @@ func (w *Writer) RaiseProductPeaks(hour time.Time, counts []ProductCount) error 
 		` on conflict (tenant, product, version, hour) do update set sessions = excluded.sessions where excluded.sessions > product_peak.sessions`)
 }
 
-// ProductPeaks lists the highest numbers of hours that began at a time or later, by
-// tenant, product and version.
-func (r *Reader) ProductPeaks(scope provisioner.Scope, since time.Time) ([]ProductCount, error) {
+// ProductPeaks lists the highest numbers of hours that began at a time or later, and before
+// another, by tenant, product and version.
+func (r *Reader) ProductPeaks(scope provisioner.Scope, since, before time.Time) ([]ProductCount, error) {
 	a := new(args)
 	return all(r.q, scanProductCount, `select tenant, product, version, max(sessions) from product_peak
-		where hour >= `+a.add(ms(since))+` and `+a.scope(scope, "tenant")+` group by tenant, product, version order by tenant, product, version`, a.list...)
+		where hour >= `+a.add(ms(since))+` and hour < `+a.add(ms(before))+` and `+a.scope(scope, "tenant")+` group by tenant, product, version order by tenant, product, version`, a.list...)
 }
 
 // ForgetProductPeaks deletes hours that began before t, at most limit rows, and tells how many.

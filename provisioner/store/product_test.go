@@ -73,7 +73,7 @@ func TestProductPeaks(t *testing.T) {
 			expect := func(since time.Time, want ...store.ProductCount) {
 				t.Helper()
 				got := view(t, s, func(tx *store.Reader) ([]store.ProductCount, error) {
-					return tx.ProductPeaks(provisioner.Everywhere(), since)
+					return tx.ProductPeaks(provisioner.Everywhere(), since, hour.Add(24*time.Hour))
 				})
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("since %s (-want +got):\n%s", since, diff)

@@ -281,9 +281,6 @@ func (d *decision) queue(hides map[string]bool) {
 	d.may(capacity.DiscloseQueue, told)
 }
 
-// fewPeople is how many people a tenant has for its numbers to be told exactly.
-const fewPeople = 50
-
 // round has numbers of few people rounded, and those from which others are known that
 // together would be those of few. Those of pools that hide few people are rounded, too:
 // somebody may know of all others from elsewhere.
@@ -296,7 +293,7 @@ func (d *decision) round(heads []store.PeopleCount, hiding map[string]bool) {
 	few := make(map[string]int64)
 	for _, id := range slices.Sorted(maps.Keys(d.hours[Tenants])) {
 		name := d.names[id]
-		if people[name] < fewPeople {
+		if people[name] < capacity.FewPeople {
 			tenants[name] = true
 		}
 	}
@@ -306,7 +303,7 @@ func (d *decision) round(heads []store.PeopleCount, hiding map[string]bool) {
 		}
 	}
 	for pool, n := range few {
-		pools[pool] = pools[pool] || n < fewPeople
+		pools[pool] = pools[pool] || n < capacity.FewPeople
 	}
 	d.may(capacity.Rounded, capacity.Tellings{Tenants: tenants, Pools: pools})
 }

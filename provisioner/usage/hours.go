@@ -124,7 +124,7 @@ func (s *Service) FewPeople(ctx context.Context) (map[string]bool, error) {
 			ofPool[v.Pool] += people[v.Tenant]
 		}
 		for pool, n := range ofPool {
-			few[pool] = n < fewPeople
+			few[pool] = n < capacity.FewPeople
 		}
 		return nil
 	})

@@ -1838,8 +1838,11 @@ type ProductUse struct {
 	// day at the earliest (ISO 8601).
 	AgreementReference string `protobuf:"bytes,9,opt,name=agreement_reference,json=agreementReference,proto3" json:"agreement_reference,omitempty"`
 	AgreementDate      string `protobuf:"bytes,10,opt,name=agreement_date,json=agreementDate,proto3" json:"agreement_date,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Set for those who may not list the sessions: sessions is the most at one time in
+	// the full hour that ended then, and the highest are those of full hours. Not set: now.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ProductUse) Reset() {
@@ -1940,6 +1943,13 @@ func (x *ProductUse) GetAgreementDate() string {
 		return x.AgreementDate
 	}
 	return ""
+}
+
+func (x *ProductUse) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
 }
 
 type ProductVersionUse struct {
@@ -2133,7 +2143,7 @@ const file_heimdraht_v1_capacity_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"x\n" +
 	"\x14ListProductsResponse\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x124\n" +
-	"\bproducts\x18\x02 \x03(\v2\x18.heimdraht.v1.ProductUseR\bproducts\"\xb4\x03\n" +
+	"\bproducts\x18\x02 \x03(\v2\x18.heimdraht.v1.ProductUseR\bproducts\"\xe6\x03\n" +
 	"\n" +
 	"ProductUse\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
@@ -2146,7 +2156,8 @@ const file_heimdraht_v1_capacity_proto_rawDesc = "" +
 	"\bversions\x18\b \x03(\v2\x1f.heimdraht.v1.ProductVersionUseR\bversions\x12/\n" +
 	"\x13agreement_reference\x18\t \x01(\tR\x12agreementReference\x12%\n" +
 	"\x0eagreement_date\x18\n" +
-	" \x01(\tR\ragreementDate\"\x9b\x01\n" +
+	" \x01(\tR\ragreementDate\x120\n" +
+	"\x05until\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x9b\x01\n" +
 	"\x11ProductVersionUse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12/\n" +
 	"\bsessions\x18\x02 \x01(\v2\x13.heimdraht.v1.CountR\bsessions\x12;\n" +
@@ -2287,27 +2298,28 @@ var file_heimdraht_v1_capacity_proto_depIdxs = []int32{
 	6,  // 49: heimdraht.v1.ProductUse.highest_today:type_name -> heimdraht.v1.Count
 	6,  // 50: heimdraht.v1.ProductUse.highest_30_days:type_name -> heimdraht.v1.Count
 	27, // 51: heimdraht.v1.ProductUse.versions:type_name -> heimdraht.v1.ProductVersionUse
-	6,  // 52: heimdraht.v1.ProductVersionUse.sessions:type_name -> heimdraht.v1.Count
-	6,  // 53: heimdraht.v1.ProductVersionUse.highest_30_days:type_name -> heimdraht.v1.Count
-	4,  // 54: heimdraht.v1.CapacityService.GetConcurrency:input_type -> heimdraht.v1.GetConcurrencyRequest
-	10, // 55: heimdraht.v1.CapacityService.GetUsage:input_type -> heimdraht.v1.GetUsageRequest
-	16, // 56: heimdraht.v1.CapacityService.GetForecast:input_type -> heimdraht.v1.GetForecastRequest
-	24, // 57: heimdraht.v1.CapacityService.ListProducts:input_type -> heimdraht.v1.ListProductsRequest
-	29, // 58: heimdraht.v1.CapacityService.Plan:input_type -> heimdraht.v1.PlanRequest
-	30, // 59: heimdraht.v1.CapacityService.ListWarnings:input_type -> heimdraht.v1.ListWarningsRequest
-	31, // 60: heimdraht.v1.CapacityService.TestWarnings:input_type -> heimdraht.v1.TestWarningsRequest
-	5,  // 61: heimdraht.v1.CapacityService.GetConcurrency:output_type -> heimdraht.v1.GetConcurrencyResponse
-	11, // 62: heimdraht.v1.CapacityService.GetUsage:output_type -> heimdraht.v1.GetUsageResponse
-	17, // 63: heimdraht.v1.CapacityService.GetForecast:output_type -> heimdraht.v1.GetForecastResponse
-	25, // 64: heimdraht.v1.CapacityService.ListProducts:output_type -> heimdraht.v1.ListProductsResponse
-	32, // 65: heimdraht.v1.CapacityService.Plan:output_type -> heimdraht.v1.PlanResponse
-	33, // 66: heimdraht.v1.CapacityService.ListWarnings:output_type -> heimdraht.v1.ListWarningsResponse
-	34, // 67: heimdraht.v1.CapacityService.TestWarnings:output_type -> heimdraht.v1.TestWarningsResponse
-	61, // [61:68] is the sub-list for method output_type
-	54, // [54:61] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	28, // 52: heimdraht.v1.ProductUse.until:type_name -> google.protobuf.Timestamp
+	6,  // 53: heimdraht.v1.ProductVersionUse.sessions:type_name -> heimdraht.v1.Count
+	6,  // 54: heimdraht.v1.ProductVersionUse.highest_30_days:type_name -> heimdraht.v1.Count
+	4,  // 55: heimdraht.v1.CapacityService.GetConcurrency:input_type -> heimdraht.v1.GetConcurrencyRequest
+	10, // 56: heimdraht.v1.CapacityService.GetUsage:input_type -> heimdraht.v1.GetUsageRequest
+	16, // 57: heimdraht.v1.CapacityService.GetForecast:input_type -> heimdraht.v1.GetForecastRequest
+	24, // 58: heimdraht.v1.CapacityService.ListProducts:input_type -> heimdraht.v1.ListProductsRequest
+	29, // 59: heimdraht.v1.CapacityService.Plan:input_type -> heimdraht.v1.PlanRequest
+	30, // 60: heimdraht.v1.CapacityService.ListWarnings:input_type -> heimdraht.v1.ListWarningsRequest
+	31, // 61: heimdraht.v1.CapacityService.TestWarnings:input_type -> heimdraht.v1.TestWarningsRequest
+	5,  // 62: heimdraht.v1.CapacityService.GetConcurrency:output_type -> heimdraht.v1.GetConcurrencyResponse
+	11, // 63: heimdraht.v1.CapacityService.GetUsage:output_type -> heimdraht.v1.GetUsageResponse
+	17, // 64: heimdraht.v1.CapacityService.GetForecast:output_type -> heimdraht.v1.GetForecastResponse
+	25, // 65: heimdraht.v1.CapacityService.ListProducts:output_type -> heimdraht.v1.ListProductsResponse
+	32, // 66: heimdraht.v1.CapacityService.Plan:output_type -> heimdraht.v1.PlanResponse
+	33, // 67: heimdraht.v1.CapacityService.ListWarnings:output_type -> heimdraht.v1.ListWarningsResponse
+	34, // 68: heimdraht.v1.CapacityService.TestWarnings:output_type -> heimdraht.v1.TestWarningsResponse
+	62, // [62:69] is the sub-list for method output_type
+	55, // [55:62] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_heimdraht_v1_capacity_proto_init() }

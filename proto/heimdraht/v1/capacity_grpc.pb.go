@@ -45,7 +45,8 @@ type CapacityServiceClient interface {
 	// GetForecast says what is to be expected, from what GetUsage tells the caller.
 	GetForecast(ctx context.Context, in *GetForecastRequest, opts ...grpc.CallOption) (*GetForecastResponse, error)
 	// ListProducts counts the sessions in which metered products are in use, beside
-	// the seats that are owned. Numbers below 5 are told to nobody.
+	// the seats that are owned. Numbers below 5 are told to nobody. A planner is told
+	// full hours, and of fewer than 50 people numbers rounded up to 5.
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
 	// Plan says what has to be bought for a share of people at home. A planner is
 	// told no number below 5, nor anything of gateways.
@@ -154,7 +155,8 @@ type CapacityServiceServer interface {
 	// GetForecast says what is to be expected, from what GetUsage tells the caller.
 	GetForecast(context.Context, *GetForecastRequest) (*GetForecastResponse, error)
 	// ListProducts counts the sessions in which metered products are in use, beside
-	// the seats that are owned. Numbers below 5 are told to nobody.
+	// the seats that are owned. Numbers below 5 are told to nobody. A planner is told
+	// full hours, and of fewer than 50 people numbers rounded up to 5.
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
 	// Plan says what has to be bought for a share of people at home. A planner is
 	// told no number below 5, nor anything of gateways.
