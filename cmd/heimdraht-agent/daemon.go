@@ -156,6 +156,7 @@ type daemon struct {
 		Run(ctx context.Context) error
 		Alive(ctx context.Context) error
 	}
+	log     *slog.Logger
 	door    *door
 	calls   net.Listener
 	logins  func(context.Context) error // follows who signs in and out; nil: it is of no matter
@@ -343,7 +344,7 @@ func (d *daemon) run(ctx context.Context, manager *service.Manager, reload func(
 	context.AfterFunc(ctx, manager.Stopping)
 	g.Go(func() error { return manager.Watch(ctx, d.laptop.Alive) })
 	g.Go(func() error { return manager.Reloads(ctx, reload) })
-	g.Go(func() error { return giveMemoryBack(ctx) })
+	g.Go(func() error { return giveMemoryBack(ctx, d.log) })
 	// The commands are answered until the tunnel is gone, so that nobody is told of a tunnel that is not there.
 	open, shut := context.WithCancel(context.WithoutCancel(ctx))
 	g.Go(func() error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -14,9 +15,9 @@ const (
 	leftover = 50
 )
 
-// giveMemoryBack collects what is left over and gives its memory to the system, again and again. Go would keep it for what
-// comes, which is right for a server; on a laptop nothing may come for hours.
-func giveMemoryBack(ctx context.Context) error {
+// giveMemoryBack collects what is left over and gives its memory to the system, again and again, and the program's own pages.
+// Go would keep it for what comes, which is right for a server; on a laptop nothing may come for hours.
+func giveMemoryBack(ctx context.Context, log *slog.Logger) error {
 	runtime.MemProfileRate = 0 // nobody reads the profile, which has memory of its own
 	debug.SetGCPercent(leftover)
 	tick := time.NewTicker(tidyMemoryEvery)
@@ -27,6 +28,9 @@ func giveMemoryBack(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			debug.FreeOSMemory()
+			if err := unmapProgram(); err != nil {
+				log.Debug("the program's pages stay in memory", "error", err)
+			}
 		}
 	}
 }
