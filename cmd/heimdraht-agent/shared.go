@@ -42,6 +42,7 @@ type sharing struct {
 
 	room    chan struct{} // of drawers
 	stirred chan struct{} // holds at most one hint that somebody has enrolled
+	begun   chan struct{} // is closed when it runs
 
 	turn sync.Mutex // is held while it changes whose laptop runs
 
@@ -187,8 +188,14 @@ func (s *sharing) down(ctx context.Context, g *guest) error {
 }
 
 // connect makes an account's laptop the one that runs, and says that a connection is wanted. Whose runs must have disconnected,
-// or not sit at the laptop any more; what is left of hers is closed first.
+// or not sit at the laptop any more; what is left of hers is closed first. Who asks while it is being put back what an earlier run has left
+// waits for that.
 func (s *sharing) connect(ctx context.Context, of account) error {
+	select {
+	case <-s.begun:
+	case <-ctx.Done():
+		return daemonMissing()
+	}
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	s.mu.Lock()
@@ -315,6 +322,7 @@ func (s *sharing) Run(ctx context.Context) error {
 		}
 	}
 	s.mu.Unlock()
+	close(s.begun)
 	s.follow(ctx, lookEvery)
 
 	s.turn.Lock()

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/heimdraht/heimdraht/agent/control"
@@ -228,6 +229,25 @@ func TestOneAtATime(t *testing.T) {
 		t.Errorf("who has switched away is %s", o.state(kim))
 	}
 	check(t, o.Alive(t.Context()))
+}
+
+// Who connects while an earlier run's changes are still being put back is not told that nothing runs.
+func TestConnectingBeforeItRuns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &sharing{begun: make(chan struct{})}
+		ctx, cancel := context.WithCancel(t.Context())
+		told := make(chan error, 1)
+		go func() { told <- s.connect(ctx, eva) }()
+		synctest.Wait()
+		if len(told) != 0 {
+			t.Fatalf("told at once: %v", <-told)
+		}
+		cancel()
+		if err := <-told; !errors.Is(err, daemonMissing()) {
+			t.Errorf("who does not wait is told %v", err)
+		}
+	})
 }
 
 // Two who connect at the same time do not both succeed, however often.
