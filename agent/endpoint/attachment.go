@@ -142,6 +142,10 @@ func (e *Endpoint) serve(wish context.Context, s stream, cancel context.CancelFu
 			a.askForAnother()
 		case <-a.move.C:
 			a.moveOn()
+		case <-e.options.Posed:
+			a.lookAgain()
+		case <-e.here:
+			a.stay()
 		case id := <-e.parted:
 			a.sendClose(id)
 		}

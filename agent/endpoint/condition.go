@@ -25,6 +25,7 @@ const (
 type question struct {
 	id   string
 	list []posture.Question
+	told map[string]posture.Answer // what was answered last
 }
 
 // checkQuestion takes a question. Of one beyond the limits nothing is looked at, and so nothing is known.
@@ -75,6 +76,7 @@ func (a *attachment) report(resume string) *heimdrahtv1.ConditionReport {
 	}
 	report.Question = e.question.id
 	answers := e.options.Posture(a.wish, e.question.list)
+	e.question.told = answers
 	for _, name := range slices.Sorted(maps.Keys(answers)) {
 		if answer := answers[name]; answer != posture.Unknown {
 			report.Answers = append(report.Answers, &heimdrahtv1.ConditionAnswer{Name: name, Met: answer == posture.Yes})
@@ -82,6 +84,22 @@ func (a *attachment) report(resume string) *heimdrahtv1.ConditionReport {
 	}
 	e.noteConditions(report)
 	return report
+}
+
+// lookAgain tells what has changed since this laptop connected, as with start: boot when somebody signs in: another session is
+// asked for, because that is when conditions are judged. Where nothing has changed there is nothing to tell.
+func (a *attachment) lookAgain() {
+	e := a.endpoint
+	if e.options.Posture == nil || len(e.question.list) == 0 || a.moving {
+		return
+	}
+	if e.heldSession() == nil {
+		a.nudge() // it may be what it waited for
+		return
+	}
+	if answers := e.options.Posture(a.wish, e.question.list); answers != nil && !maps.Equal(answers, e.question.told) {
+		a.moveOn()
+	}
 }
 
 // answerQuestion looks, and asks again for what was asked for before.

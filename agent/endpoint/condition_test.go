@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
 	"github.com/heimdraht/heimdraht/agent/posture"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
@@ -64,6 +66,74 @@ func TestALaptopAnswersForItself(t *testing.T) {
 		notes := e.Status("de").Notes
 		if len(notes) != 1 || notes[0].Code != "condition-grace" || notes[0].Next == "" {
 			t.Errorf("%+v", notes)
+		}
+	})
+}
+
+// Nobody is signed in when the laptop connects, and its screen is met. Then somebody signs in, whose is not: that is told, by
+// another session in the place of the present one. As long as the answers are the same nothing is told.
+func TestWhatChangesIsToldAgain(t *testing.T) {
+	var reports []*heimdrahtv1.ConditionReport
+	answer, session := posture.Yes, 0
+	var refuse *heimdrahtv1.AttachResponse
+	onPaper(t, func(p *paperPlane) {
+		p.answer = func(m *heimdrahtv1.AttachRequest) *heimdrahtv1.AttachResponse {
+			open := m.GetOpen()
+			if open == nil {
+				return nil
+			}
+			if open.GetConditions().GetQuestion() != "q-1" {
+				return asked("q-1", posture.ScreenLock)
+			}
+			reports = append(reports, proto.CloneOf(open.GetConditions()))
+			if refuse != nil {
+				return refuse
+			}
+			session++
+			return openedOnPaper(fmt.Sprintf("s-%d", session), false)
+		}
+	}, func(t *testing.T, e *Endpoint, _ *paperPlane, tunnel *paperTunnel) {
+		e.options.Posture = func(_ context.Context, list []posture.Question) map[string]posture.Answer {
+			if answer == posture.Unknown {
+				return nil // a look that hangs
+			}
+			return map[string]posture.Answer{list[0].Name: answer}
+		}
+		posed := make(chan struct{}, 1)
+		e.options.Posed = posed
+		says := func(met bool, times int) {
+			t.Helper()
+			pass(time.Second)
+			if len(reports) != times || reports[times-1].GetAnswers()[0].GetMet() != met {
+				t.Fatalf("told: %v", reports)
+			}
+		}
+		e.question.list = []posture.Question{{Name: posture.ScreenLock}} // as of a connection before
+		e.Want()
+		says(true, 1)
+		posed <- struct{}{}
+		says(true, 1)
+		answer = posture.Unknown
+		posed <- struct{}{}
+		says(true, 1)
+		answer = posture.No
+		posed <- struct{}{}
+		says(false, 2)
+		if e.heldSession().id != "s-2" || tunnel.removals > 0 {
+			t.Errorf("session %s, taken away %d times", e.heldSession().id, tunnel.removals)
+		}
+		// Without a grace the next word ends it, and a lock lets it in at once, not five minutes later.
+		answer, refuse = posture.Yes, endpointtest.Refused("condition-unmet", 5*time.Minute)
+		posed <- struct{}{}
+		says(true, 3)
+		if e.heldSession() != nil || tunnel.standing() {
+			t.Fatal("refused, and it stands")
+		}
+		refuse = nil
+		posed <- struct{}{}
+		says(true, 4)
+		if e.heldSession() == nil {
+			t.Error("what it was refused for is right, and it waits")
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"context"
 	"math/rand/v2"
 	"time"
 
@@ -91,10 +92,48 @@ func (a *attachment) staysAfter(code string) bool {
 }
 
 // idle takes note that the session ends because nothing is transferred, or goes on after all. There is nothing to do about
-// it here: another session would hold the seat for nobody.
+// it by itself: another session would hold the seat for nobody. Its person may say that she is there.
 func (a *attachment) idle(m *heimdrahtv1.SessionEnding) {
 	if a.isOfHeld(m) {
 		a.endpoint.expectIdle(endingOf(m))
+	}
+}
+
+// stay asks for another session, whose time without work begins anew, for a person who has said that she is there.
+func (a *attachment) stay() {
+	if a.endpoint.isIdle() && !a.moving {
+		a.moveOn()
+	}
+}
+
+func (e *Endpoint) isIdle() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.idle != nil
+}
+
+// StillHere says that the person is there although nothing is transferred, and waits until the session no longer ends for that,
+// or the context does. Where it does not end so there is nothing to do.
+func (e *Endpoint) StillHere(ctx context.Context) error {
+	if !e.isIdle() {
+		return nil
+	}
+	select {
+	case e.here <- struct{}{}:
+	default: // it is said already
+	}
+	for {
+		e.mu.Lock()
+		idle, changed := e.idle, e.changed
+		e.mu.Unlock()
+		if idle == nil {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return e.inTheWay(ctx.Err())
+		}
 	}
 }
 

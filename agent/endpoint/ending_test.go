@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
@@ -144,6 +145,38 @@ func TestAnIdleEnd(t *testing.T) {
 		pass(time.Minute)
 		if s := e.Status("de"); s.State != Connected || len(s.Notes) != 0 {
 			t.Errorf("back: %+v", s)
+		}
+	})
+}
+
+// She says that she is there: another session takes the place of this one at once, in which the time begins anew. Said where
+// nothing ends it does nothing, then or later.
+func TestSheIsStillHere(t *testing.T) {
+	onAged(t, func(t *testing.T, e *Endpoint, p *paperPlane, a *agedPlane, tunnel *paperTunnel) {
+		resting(tunnel)
+		check(t, e.StillHere(t.Context()))
+		pass(5 * time.Minute)
+		if got := a.openings(); len(got) != 1 {
+			t.Fatalf("nothing ends, and openings are %q", got)
+		}
+		p.order(idleOn("s-1", 5*time.Minute))
+		pass(time.Second)
+		check(t, e.StillHere(t.Context()))
+		if s := e.Status("de"); e.heldSession().id != "s-2" || s.State != Connected || len(s.Notes) != 0 || tunnel.removals > 0 {
+			t.Errorf("session %s, %+v, taken away %d times", e.heldSession().id, s, tunnel.removals)
+		}
+		pass(10 * time.Minute)
+		if got := a.openings(); len(got) != 2 {
+			t.Errorf("openings %q", got)
+		}
+		// Where no other session is to be had in time, she is told so.
+		a.refuse(endpointtest.Refused(codeGatewaysResting, time.Minute))
+		p.order(idleOn("s-2", 5*time.Minute))
+		pass(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := e.StillHere(ctx); err == nil || e.heldSession().id != "s-2" {
+			t.Errorf("%v, session %s", err, e.heldSession().id)
 		}
 	})
 }

@@ -51,6 +51,8 @@ type Options struct {
 
 	// Posture answers what the administration asks of laptops before they connect. Nil: nothing is known of it.
 	Posture func(context.Context, []posture.Question) map[string]posture.Answer
+	// Posed says, by each value, that Posture may answer otherwise now. Nil: nobody says so.
+	Posed <-chan struct{}
 
 	// DeviceName is what the person calls the laptop. SerialNumber may be empty. Platform is "linux",
 	// "windows" or "darwin".
@@ -89,8 +91,9 @@ type Endpoint struct {
 	lost    chan struct{}
 	// woken and stirred hold at most one hint that the machine was asleep: for the stream, and for the tunnel's keeper.
 	woken, stirred chan struct{}
-	// parted holds at most one former session that was let go of here.
+	// parted holds at most one former session that was let go of here, and here at most one word of the person that she is there.
 	parted chan string
+	here   chan struct{}
 	// backoff and returnWithin are used by the loop alone, and by serve, which it calls. returnWithin is over
 	// which time all laptops come back when the control plane is lost, as it said last.
 	backoff      control.Backoff
@@ -161,7 +164,7 @@ func New(o Options) (*Endpoint, error) {
 		options: o, log: o.Logger, language: o.Language, wanted: o.Connect,
 		nudged: make(chan struct{}, 1), changed: make(chan struct{}), turned: make(chan struct{}),
 		unheard: make(chan unheard, 1), lost: make(chan struct{}, 1), parted: make(chan string, 1),
-		woken: make(chan struct{}, 1), stirred: make(chan struct{}, 1),
+		woken: make(chan struct{}, 1), stirred: make(chan struct{}, 1), here: make(chan struct{}, 1),
 	}
 	if err := e.load(); err != nil {
 		return nil, err

@@ -25,16 +25,28 @@ func thisSystem(ctx context.Context) (System, error) {
 	return macosSystem(printed), err
 }
 
-// screenOf asks in the name of whoever sits at the screen: who owns the console.
-func screenOf(ctx context.Context) (Screen, bool, error) {
+// peopleAtScreens is who sits at the screen: who owns the console.
+func peopleAtScreens() []string {
 	var console syscall.Stat_t
 	if err := syscall.Stat("/dev/console", &console); err != nil {
-		return Screen{}, false, fmt.Errorf("finding who is at the screen: %w", err)
+		return nil
 	}
 	if console.Uid == 0 {
-		return Screen{}, false, nil // nobody is
+		return []string{} // nobody is
 	}
-	lock, err := tool(ctx, console.Uid, "/usr/sbin/sysadminctl", "-screenLock", "status")
+	return []string{strconv.FormatUint(uint64(console.Uid), 10)}
+}
+
+// screenOf asks in the name of whoever sits at the screen.
+func screenOf(ctx context.Context, people []string) (Screen, bool, error) {
+	if len(people) == 0 {
+		return Screen{}, false, nil
+	}
+	user, err := strconv.ParseUint(people[0], 10, 32)
+	if err != nil {
+		return Screen{}, false, fmt.Errorf("finding who is at the screen: %w", err)
+	}
+	lock, err := tool(ctx, uint32(user), "/usr/sbin/sysadminctl", "-screenLock", "status")
 	if err != nil {
 		return Screen{}, false, err
 	}
@@ -43,7 +55,7 @@ func screenOf(ctx context.Context) (Screen, bool, error) {
 		return Screen{}, false, err
 	}
 	// Fails where she has set none.
-	saver, _ := tool(ctx, console.Uid, "/usr/bin/defaults", "-currentHost", "read", "com.apple.screensaver", "idleTime")
+	saver, _ := tool(ctx, uint32(user), "/usr/bin/defaults", "-currentHost", "read", "com.apple.screensaver", "idleTime")
 	s, known := macosScreen(lock, power, saver)
 	return s, known, nil
 }

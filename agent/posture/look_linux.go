@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,9 +20,52 @@ import (
 
 func diskEncrypted(context.Context) (Answer, error) { return linuxDisks{root: "/"}.encrypted() }
 
-func screenOf(context.Context) (Screen, bool, error) {
+// screenOf is what holds for everybody; what is a person's own she tells.
+func screenOf(context.Context, []string) (Screen, bool, error) {
 	s, known := lockedGnome("/")
 	return s, known, nil
+}
+
+// sessionsDir is where systemd-logind notes each session (sd-login(3) reads it too).
+const sessionsDir = "/run/systemd/sessions"
+
+func peopleAtScreens() []string { return peopleIn(sessionsDir) }
+
+// peopleIn are those who have a session at one of this machine's own screens. Sessions from elsewhere have no seat, the sign-in
+// screen is not a person's, and neither are root's. Nil: no logind is there.
+func peopleIn(sessions string) []string {
+	notes, err := os.ReadDir(sessions)
+	if err != nil {
+		return nil
+	}
+	people := make([]string, 0, len(notes))
+	for _, note := range notes {
+		text, err := os.ReadFile(filepath.Join(sessions, note.Name()))
+		if err != nil {
+			continue // ended just now, or a pipe beside it
+		}
+		if uid := personAt(string(text)); uid != "" && !slices.Contains(people, uid) {
+			people = append(people, uid)
+		}
+	}
+	slices.Sort(people)
+	return people
+}
+
+// personAt is the account whose session a note of logind's is. Empty: it is nobody's that sits at a screen.
+func personAt(note string) string {
+	values := make(map[string]string)
+	for line := range strings.Lines(note) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			values[key] = value
+		}
+	}
+	// The class of people's sessions is "user", "user-early" or "user-light".
+	person := values["CLASS"] == "user" || strings.HasPrefix(values["CLASS"], "user-")
+	if !person || values["SEAT"] == "" || values["STATE"] == "closing" || values["UID"] == "0" {
+		return ""
+	}
+	return values["UID"]
 }
 
 func thisSystem(context.Context) (System, error) {

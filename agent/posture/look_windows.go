@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,19 +34,28 @@ func firewallOn(context.Context) (Answer, error) {
 	return windowsFirewallOn(machine(`SYSTEM\CurrentControlSet\Services\MpsSvc`, "Start") == disabled, profiles), nil
 }
 
-// screenOf reads the settings of everybody whose part of the registry is loaded: those who are signed in.
-func screenOf(context.Context) (Screen, bool, error) {
-	var w windowsScreens
-	w.inactivity, _ = strconv.ParseUint(machine(`SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System`, "InactivityTimeoutSecs"), 10, 64)
+// peopleAtScreens are those whose part of the registry is loaded: who is signed in.
+func peopleAtScreens() []string {
 	names, err := registry.USERS.ReadSubKeyNames(0)
 	if err != nil {
-		return Screen{}, false, fmt.Errorf("reading who is signed in: %w", err)
+		return nil
 	}
+	list := []string{}
 	for _, sid := range names {
 		person := strings.HasPrefix(sid, "S-1-5-21-") || strings.HasPrefix(sid, "S-1-12-1-")
-		if !person || strings.HasSuffix(sid, "_Classes") {
-			continue
+		if person && !strings.HasSuffix(sid, "_Classes") {
+			list = append(list, sid)
 		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// screenOf reads the settings of people who are signed in.
+func screenOf(_ context.Context, people []string) (Screen, bool, error) {
+	var w windowsScreens
+	w.inactivity, _ = strconv.ParseUint(machine(`SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System`, "InactivityTimeoutSecs"), 10, 64)
+	for _, sid := range people {
 		const own, policy = `\Control Panel\Desktop`, `\Software\Policies\Microsoft\Windows\Control Panel\Desktop`
 		value := func(name string) string {
 			if v := read(registry.USERS, sid+policy, name); v != "" {

@@ -76,25 +76,35 @@ const within = 3 * time.Second
 type Looker struct {
 	// Logger nil: slog.Default.
 	Logger *slog.Logger
+	// People are the accounts that are signed in at a screen of this machine: empty where nobody is, nil where nobody can tell.
+	// Where it is nil the system is asked.
+	People func() []string
 
 	mu      sync.Mutex
 	looking bool
-	told    *Screen
-}
-
-// Tell keeps what the person's own programs have said of how her screen is locked, where the service cannot read it.
-func (l *Looker) Tell(s Screen) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if s.After >= 0 {
-		l.told = &s
-	}
+	told    tellings
+	// watcher is told that what Look answers may have changed; nil: nobody watches.
+	watcher chan struct{}
+	// screens says that it was asked how they lock: else nobody need look who is at them.
+	screens bool
+	people  []string // who was at them last
 }
 
 // Look answers each question. One that this version does not know is not answered.
 func (l *Looker) Look(ctx context.Context, questions []Question) map[string]Answer {
+	return l.lookFor(ctx, everybody, questions)
+}
+
+// Of answers as Look does, of one account: whatever is a person's own is judged by hers alone.
+func (l *Looker) Of(account string) func(context.Context, []Question) map[string]Answer {
+	return func(ctx context.Context, questions []Question) map[string]Answer {
+		return l.lookFor(ctx, account, questions)
+	}
+}
+
+func (l *Looker) lookFor(ctx context.Context, account string, questions []Question) map[string]Answer {
 	l.mu.Lock()
-	told, busy := l.told, l.looking
+	busy := l.looking
 	l.looking = l.looking || len(questions) > 0
 	l.mu.Unlock()
 	if len(questions) == 0 || busy {
@@ -104,7 +114,7 @@ func (l *Looker) Look(ctx context.Context, questions []Question) map[string]Answ
 	go func() { // ends with the look, for which nobody waits for longer than a moment
 		answers := make(map[string]Answer)
 		for _, q := range questions {
-			answers[q.Name] = l.look(ctx, q, told)
+			answers[q.Name] = l.look(ctx, account, q)
 		}
 		l.mu.Lock()
 		l.looking = false
@@ -122,7 +132,7 @@ func (l *Looker) Look(ctx context.Context, questions []Question) map[string]Answ
 	return nil
 }
 
-func (l *Looker) look(ctx context.Context, q Question, told *Screen) Answer {
+func (l *Looker) look(ctx context.Context, account string, q Question) Answer {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	var answer Answer
@@ -133,7 +143,7 @@ func (l *Looker) look(ctx context.Context, q Question, told *Screen) Answer {
 	case Firewall:
 		answer, err = firewallOn(ctx)
 	case ScreenLock:
-		answer, err = l.screen(ctx, q.Within, told)
+		answer, err = l.screen(ctx, account, q.Within)
 	case SupportedSystem:
 		var s System
 		if s, err = thisSystem(ctx); err == nil {
@@ -145,18 +155,6 @@ func (l *Looker) look(ctx context.Context, q Question, told *Screen) Answer {
 		return Unknown
 	}
 	return answer
-}
-
-// screen judges by what binds the whole machine, else by what the person's own settings are.
-func (l *Looker) screen(ctx context.Context, limit time.Duration, told *Screen) (Answer, error) {
-	s, known, err := screenOf(ctx)
-	if !known && told != nil {
-		return told.locked(limit), nil
-	}
-	if err != nil || !known {
-		return Unknown, err
-	}
-	return s.locked(limit), nil
 }
 
 func (l *Looker) logger() *slog.Logger {

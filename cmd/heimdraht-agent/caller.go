@@ -54,7 +54,7 @@ func (c *caller) reported(ctx context.Context, l speech.Language) (*answer, erro
 
 // open asks for a way into the pages.
 func (c *caller) open(ctx context.Context, l speech.Language) (page.Invitation, error) {
-	got, err := c.call(ctx, http.MethodPost, openPath, wishCall{Language: string(l)})
+	got, err := c.call(ctx, http.MethodPost, openPath, wishCall{Language: string(l), Screen: posture.OwnScreen(ctx)})
 	if err == nil && got.Invitation == nil {
 		err = daemonSilent(errors.New("the answer leads to no page"))
 	}
@@ -66,6 +66,16 @@ func (c *caller) open(ctx context.Context, l speech.Language) (page.Invitation, 
 
 func (c *caller) up(ctx context.Context, l speech.Language) (*answer, error) {
 	return c.call(ctx, http.MethodPost, upPath, wishCall{Language: string(l), Screen: posture.OwnScreen(ctx)})
+}
+
+// here says that the person is there although nothing is transferred.
+func (c *caller) here(ctx context.Context, l speech.Language) (*answer, error) {
+	return c.call(ctx, http.MethodPost, herePath, wishCall{Language: string(l)})
+}
+
+func (c *caller) screen(ctx context.Context, s *posture.Screen) error {
+	_, err := c.call(ctx, http.MethodPost, screenPath, wishCall{Screen: s})
+	return err
 }
 
 func (c *caller) down(ctx context.Context, l speech.Language) (*answer, error) {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"runtime"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -150,6 +151,9 @@ func openState(path string) (*state.Dir, error) {
 	return nil, control.StateUnusable(path, err)
 }
 
+// lookForPeople is how often is looked who is at the screens, where the administration asks how they are locked.
+const lookForPeople = 15 * time.Second
+
 // daemon is what runs.
 type daemon struct {
 	laptop interface { // an *endpoint.Endpoint, or a *sharing
@@ -180,11 +184,13 @@ func (c *runCommand) assemble(ctx context.Context, a *app, settings config.Agent
 	}
 	options.NetworkChanged = endpoint.WatchNetwork(ctx, settings.Interface, log)
 	options.Woke = either(ctx, endpoint.WatchSleep(ctx), a.resumed)
+	looker := &posture.Looker{Logger: log}
+	options.Posture, options.Posed = looker.Look, looker.Watch(ctx, lookForPeople)
 	pages, err := page.New(page.Options{AsksServer: len(settings.Servers) == 0, Version: version(), Logger: log})
 	if err != nil {
 		return nil, errors.Join(err, closeListener(d.clients))
 	}
-	d.door = &door{self: a.self, socket: a.listenPath(settings), pages: pages, log: log}
+	d.door = &door{self: a.self, socket: a.listenPath(settings), posture: looker, pages: pages, log: log}
 	lead := d.leadToSole
 	if settings.Shared {
 		lead = d.leadToShared
@@ -204,11 +210,10 @@ func (d *daemon) leadToSole(ctx context.Context, a *app, settings config.Agent, 
 	if err != nil {
 		return err
 	}
-	s := &sole{posture: &posture.Looker{Logger: options.Logger}, logins: signedIn, poked: a.logins, log: options.Logger}
+	s := &sole{logins: signedIn, poked: a.logins, log: options.Logger}
 	if s.owner, err = loadOwnership(dir, a.self, fixed); err != nil {
 		return endpoint.StateDamaged(dir.Path(), err)
 	}
-	options.Posture = s.posture.Look
 	if s.laptop, err = endpoint.New(options); err != nil {
 		return err
 	}
@@ -225,12 +230,13 @@ func (d *daemon) leadToShared(_ context.Context, a *app, settings config.Agent, 
 	if !a.self.admin {
 		return sharedNeeds()
 	}
-	log := options.Logger
+	log, looker := options.Logger, d.door.posture
 	s, err := share(&sharing{ //nolint:contextcheck // nothing goes on yet
-		dir: dir, nameOf: nameOf, seen: atLaptop, poked: a.logins, watch: watchLogins, atOnce: settings.Start == config.StartLogin, log: log,
-		open: func(of account, store control.Store, looker *posture.Looker) (*endpoint.Endpoint, error) {
+		dir: dir, nameOf: nameOf, seen: atLaptop, poked: a.logins, watch: watchLogins, atOnce: settings.Start == config.StartLogin,
+		screens: looker, log: log,
+		open: func(of account, store control.Store) (*endpoint.Endpoint, error) {
 			o := options
-			o.Store, o.Posture, o.Look = store, looker.Look, (&usage.Meter{Logger: log, Account: string(of)}).Look
+			o.Store, o.Posture, o.Look = store, looker.Of(string(of)), (&usage.Meter{Logger: log, Account: string(of)}).Look
 			return endpoint.New(o)
 		},
 		clear: func(ctx context.Context) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/agent/page"
+	"github.com/heimdraht/heimdraht/agent/posture"
 )
 
 const (
@@ -31,6 +32,7 @@ type door struct {
 	self    peer // the daemon itself
 	socket  string
 	proxy   string // where the SOCKS5 proxy listens; empty: nowhere
+	posture *posture.Looker
 	pages   *page.Server
 	log     *slog.Logger
 }
@@ -107,6 +109,10 @@ func (d *door) handler() http.Handler {
 	mux.HandleFunc("POST "+downPath, func(w http.ResponseWriter, r *http.Request) {
 		d.wish(w, r, downWithin, d.laptops.down) //nolint:contextcheck // see above
 	})
+	mux.HandleFunc("POST "+herePath, func(w http.ResponseWriter, r *http.Request) {
+		d.wish(w, r, upWithin, func(ctx context.Context, g *guest) error { return g.laptop.StillHere(ctx) }) //nolint:contextcheck // see above
+	})
+	mux.HandleFunc("POST "+screenPath, d.screen)
 	mux.HandleFunc("POST "+enrolPath, d.enrol)
 	mux.HandleFunc("POST "+codePath, d.code)
 	mux.HandleFunc("POST "+awaitPath, d.await)
@@ -132,11 +138,29 @@ func (d *door) wish(w http.ResponseWriter, r *http.Request, within time.Duration
 		ctx, cancel := context.WithTimeout(r.Context(), within)
 		defer cancel()
 		g.speak(call.Language)
-		if call.Screen != nil && g.posture != nil {
-			g.posture.Tell(*call.Screen)
-		}
+		d.tell(r, call.Screen)
 		return do(ctx, g)
 	})
+}
+
+// screen takes note of how the caller's screen is locked.
+func (d *door) screen(w http.ResponseWriter, r *http.Request) {
+	var call wishCall
+	if !d.read(w, r, &call) {
+		return
+	}
+	d.answer(w, r, call.Language, false, func(*guest, *answer) error {
+		d.tell(r, call.Screen)
+		return nil
+	})
+}
+
+// tell keeps how the caller's screen is locked. It is taken as that of the account that the kernel names, whomever an administrator
+// asks for: her screen says nothing of another's. Nil: her programs could not say.
+func (d *door) tell(r *http.Request, s *posture.Screen) {
+	if s != nil {
+		d.posture.Tell(string(callerIn(r).account), *s)
+	}
 }
 
 func (d *door) signInAgain(w http.ResponseWriter, r *http.Request) {

@@ -17,6 +17,7 @@ import (
 	"github.com/heimdraht/heimdraht/agent/endpoint"
 	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
 	"github.com/heimdraht/heimdraht/agent/page"
+	"github.com/heimdraht/heimdraht/agent/posture"
 	"github.com/heimdraht/heimdraht/agent/wireguard"
 	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
@@ -50,7 +51,7 @@ func openDoor(t *testing.T, plane *endpointtest.Plane, store control.Store, fixe
 	check(t, err)
 	t.Cleanup(func() { check(t, pages.Close()) })
 	one := &sole{laptop: laptop, owner: owner, log: log}
-	d := &door{laptops: one, self: self(), socket: freeSocket(t), pages: pages, log: log}
+	d := &door{laptops: one, self: self(), socket: freeSocket(t), posture: &posture.Looker{Logger: log, People: func() []string { return nil }}, pages: pages, log: log}
 	l, err := listen(t.Context(), d.socket)
 	check(t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -11,7 +11,6 @@ import (
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint"
-	"github.com/heimdraht/heimdraht/agent/posture"
 )
 
 // laptops are what the door leads to: one account's laptop (*sole), or one that several share, where each account has its
@@ -37,8 +36,6 @@ type guest struct {
 	peer
 
 	laptop *endpoint.Endpoint
-	// posture is told how her screen is locked; nil: nobody wants to know.
-	posture *posture.Looker
 }
 
 // speak chooses the language in which the control plane is asked from now on.
@@ -50,12 +47,11 @@ func (g *guest) speak(language string) {
 
 // sole is a laptop that is one account's.
 type sole struct {
-	laptop  *endpoint.Endpoint
-	owner   *ownership
-	posture *posture.Looker
-	logins  func(account) bool // whether somebody is signed in
-	poked   <-chan struct{}    // that may have changed; nil: nobody says so
-	log     *slog.Logger
+	laptop *endpoint.Endpoint
+	owner  *ownership
+	logins func(account) bool // whether somebody is signed in
+	poked  <-chan struct{}    // that may have changed; nil: nobody says so
+	log    *slog.Logger
 
 	enrolling sync.Mutex // one enrolment at a time, until it is noted whose laptop it is
 	// Whose code the laptop waits with, and until when; guarded by enrolling. What is
@@ -68,7 +64,7 @@ func (s *sole) enter(_ context.Context, who peer, _ account, enrolling bool) (*g
 	if !s.owner.may(who, enrolling) {
 		return nil, nil, notYours()
 	}
-	return &guest{peer: who, laptop: s.laptop, posture: s.posture}, func() {}, nil
+	return &guest{peer: who, laptop: s.laptop}, func() {}, nil
 }
 
 func (s *sole) begin(g *guest, byCode bool) (end func(), err error) {

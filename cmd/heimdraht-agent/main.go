@@ -62,6 +62,8 @@ type commands struct {
 	Clear     clearCommand     `cmd:"" help:"${clear}"`
 	Version   versionCommand   `cmd:"" help:"${version}"`
 
+	TellScreen tellScreenCommand `cmd:"" hidden:"" help:"${tell_screen}"`
+
 	Socket  string `placeholder:"FILE" help:"${socket}"`
 	Account string `placeholder:"NAME" help:"${account}"`
 	Lang    string `enum:"de,en," default:"" placeholder:"de|en" help:"${lang}"`

@@ -27,7 +27,9 @@ const mostAccounts = 32
 type sharing struct {
 	dir *state.Dir // the state directory; an enrolment that lies in it is its former owner's
 	// open makes the laptop of one account.
-	open func(of account, store control.Store, looker *posture.Looker) (*endpoint.Endpoint, error)
+	open func(of account, store control.Store) (*endpoint.Endpoint, error)
+	// screens is told how people's screens are locked, and judges each account by its own.
+	screens *posture.Looker
 	// clear puts back what a daemon that was killed has changed on this machine.
 	clear func(ctx context.Context) error
 	// nameOf is by which name the system knows an account; empty: it knows none.
@@ -57,7 +59,6 @@ type member struct {
 	account account
 	drawer  *drawer
 	laptop  *endpoint.Endpoint
-	posture *posture.Looker
 	broken  error // why there is no laptop
 	calls   int   // that are being answered; guarded by sharing.mu
 
@@ -88,7 +89,7 @@ func (s *sharing) enter(ctx context.Context, who peer, meant account, _ bool) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	return &guest{peer: peer{account: of, admin: who.admin}, laptop: m.laptop, posture: m.posture}, func() { s.leave(m) }, nil
+	return &guest{peer: peer{account: of, admin: who.admin}, laptop: m.laptop}, func() { s.leave(m) }, nil
 }
 
 // member finds an account's laptop, which is then in use.
@@ -122,8 +123,8 @@ func (s *sharing) member(of account, name string) (*member, error) {
 
 // add makes the laptop of an account, and lets it rest if it is enrolled. The caller holds the lock.
 func (s *sharing) add(d *drawer) *member {
-	m := &member{account: d.of.account(), drawer: d, posture: &posture.Looker{Logger: s.log}}
-	if m.laptop, m.broken = s.open(m.account, d, m.posture); m.broken != nil {
+	m := &member{account: d.of.account(), drawer: d}
+	if m.laptop, m.broken = s.open(m.account, d); m.broken != nil {
 		s.log.Error("an account of this laptop cannot be read; the others can", "folder", d.path, "error", m.broken)
 	}
 	s.members[m.account] = m
@@ -303,6 +304,7 @@ func (s *sharing) remove(m *member) error {
 		s.disconnect(context.Background(), m)
 	}
 	s.ends(m)
+	s.screens.Forget(string(m.account))
 	if m.broken != nil && !m.drawer.whole && !m.drawer.made() { // it could not even be told whose it is
 		return os.RemoveAll(m.drawer.path)
 	}

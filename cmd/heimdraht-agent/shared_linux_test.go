@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -62,9 +63,10 @@ func (o *office) start() {
 	check(o.t, err)
 	o.sharing, err = share(&sharing{
 		dir: dir, log: log, clear: func(context.Context) error { return nil }, poked: make(chan struct{}),
-		open: func(_ account, store control.Store, looker *posture.Looker) (*endpoint.Endpoint, error) {
+		screens: &posture.Looker{Logger: log, People: o.atScreens},
+		open: func(of account, store control.Store) (*endpoint.Endpoint, error) {
 			return endpoint.New(endpoint.Options{
-				Store: store, Servers: []control.Server{o.plane.Server}, Pin: o.plane.Pin(), Posture: looker.Look,
+				Store: store, Servers: []control.Server{o.plane.Server}, Pin: o.plane.Pin(), Posture: o.screens.Of(string(of)),
 				Device: wireguard.Options{Mode: wireguard.Netstack, SmallFootprint: true}, Logger: log,
 			})
 		},
@@ -85,7 +87,7 @@ func (o *office) start() {
 	check(o.t, err)
 	pages, err := page.New(page.Options{Version: "test", Logger: log})
 	check(o.t, err)
-	o.door = &door{laptops: o.sharing, self: unixPeer(0), socket: filepath.Join(o.path, "socket"), pages: pages, log: log}
+	o.door = &door{laptops: o.sharing, self: unixPeer(0), socket: filepath.Join(o.path, "socket"), posture: o.screens, pages: pages, log: log}
 	check(o.t, os.WriteFile(o.door.socket, nil, 0o600)) // of which only the rights are set
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -105,6 +107,21 @@ func (o *office) signs(seats map[account]bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.seats = seats
+}
+
+// atScreens are those who are signed in.
+func (o *office) atScreens() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.seats == nil {
+		return nil
+	}
+	people := []string{}
+	for who := range o.seats {
+		people = append(people, string(who))
+	}
+	slices.Sort(people)
+	return people
 }
 
 func (o *office) calls(of account, name string) {
@@ -371,6 +388,49 @@ func TestSharedPages(t *testing.T) {
 	if strings.Contains(others, "Erika") || !strings.Contains(others, `action="/enrol"`) {
 		t.Errorf("another account's:\n%s", others)
 	}
+}
+
+// Each account's connection is judged by that account's screen, which its own programs tell and nobody else's: neither another
+// account's, nor root's, whomever they name.
+func TestSharedScreens(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	locks, never := &posture.Screen{Locks: true, After: time.Minute}, &posture.Screen{}
+	is := func(what string, evas, kims posture.Answer) {
+		t.Helper()
+		for who, want := range map[account]posture.Answer{eva: evas, kim: kims, mia: posture.Yes} { // mia is not there
+			got := o.screens.Of(string(who))(t.Context(), []posture.Question{{Name: posture.ScreenLock, Within: 10 * time.Minute}})
+			if got[posture.ScreenLock] != want {
+				t.Errorf("%s: that of %s is %v, want %v", what, who, got, want)
+			}
+		}
+	}
+	tell := func(who peer, meant account, path string, s *posture.Screen) {
+		t.Helper()
+		o.ask(who, meant, http.MethodPost, path, wishCall{Screen: s})
+	}
+	o.signs(map[account]bool{eva: true, kim: false}) // who has switched away
+	is("nobody has told", posture.Unknown, posture.Unknown)
+	tell(peer{account: kim}, "", screenPath, locks) // who is not enrolled yet
+	is("one has", posture.Unknown, posture.Yes)
+	tell(peer{account: kim}, eva, screenPath, locks)
+	tell(unixPeer(0), eva, screenPath, locks)
+	o.is("enrolling", o.enrol(eva), "done")
+	o.is("enrolling", o.enrol(kim), "done")
+	tell(unixPeer(0), eva, upPath, locks)
+	is("others have told in her name", posture.Unknown, posture.Yes)
+	tell(peer{account: eva}, "", openPath, never)
+	is("both have", posture.No, posture.Yes)
+	tell(peer{account: eva}, "", upPath, locks)
+	tell(peer{account: kim}, eva, downPath, never)
+	is("both have again", posture.Yes, posture.No)
+	tell(peer{account: kim}, "", screenPath, locks)
+	o.calls(kim, "karl")
+	o.as(kim, http.MethodGet, statusPath, nil)
+	is("somebody else has the number", posture.Yes, posture.Unknown)
+	tell(peer{account: mia}, "", screenPath, never)
+	o.signs(map[account]bool{"1004": true})
+	is("none of them is there", posture.Yes, posture.Yes)
 }
 
 // Of who has no enrolment nothing is kept, and no more enrol than there is room for.

@@ -61,6 +61,7 @@ func (d *door) open(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.answer(w, r, call.Language, true, func(g *guest, a *answer) error { //nolint:contextcheck // the pages outlive the call
+		d.tell(r, call.Screen) // what is begun on the pages is begun at that screen
 		invited, err := d.pages.Invite(r.Context(), d.deskOf(callerIn(r), account(r.Header.Get(accountHeader))))
 		if err == nil {
 			a.Invitation = &invited
@@ -113,7 +114,13 @@ func statusOf(got *answer, err error) (endpoint.Status, error) {
 }
 
 func (d *desk) Up(ctx context.Context) error {
-	_, err := d.caller.up(ctx, d.language)
+	// The screen is not this process's: who opened the pages has told of hers.
+	_, err := d.caller.call(ctx, http.MethodPost, upPath, wishCall{Language: string(d.language)})
+	return err
+}
+
+func (d *desk) StillHere(ctx context.Context) error {
+	_, err := d.caller.here(ctx, d.language)
 	return err
 }
 

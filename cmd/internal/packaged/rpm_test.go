@@ -45,7 +45,7 @@ func redHat(t *testing.T, built string) {
 			}
 		}
 	}
-	if got := command(t, nil, rpm, "-qpc", filepath.Join(dist, "heimdraht-agent-0.9.0-1."+rpmArch(t, rpm)+".rpm")); got != "/etc/heimdraht/agent.yaml\n" {
+	if got := command(t, nil, rpm, "-qpc", filepath.Join(dist, "heimdraht-agent-0.9.0-1."+rpmArch(t, rpm)+".rpm")); got != "/etc/heimdraht/agent.yaml\n/etc/xdg/autostart/heimdraht-agent.desktop\n" {
 		t.Errorf("configuration of the agent: %s", got)
 	}
 
