@@ -130,6 +130,19 @@ func everyPage(t *testing.T) map[string]string {
 		take("enrol", http.MethodGet, "/", nil)
 		laptop.problem = &control.Problem{Code: "house-rules", German: control.Text{Sentence: "Erst die Hausregeln.", Next: "Bestätigen Sie sie."}, HouseRules: &control.HouseRules{Version: "v3", Text: "Sperren."}}
 		take("enrol with rules", http.MethodPost, "/enrol", url.Values{"login": {"eva"}})
+		laptop.problem = refused("factor-missing", "Es fehlt die zweite Bestätigung.", "Hier unten.")
+		take("factor missing", http.MethodPost, "/enrol", url.Values{"login": {"eva"}})
+		laptop.problem = nil
+		take("factor", http.MethodGet, "/factor", nil)
+		take("factor on the phone", http.MethodPost, "/factor", typedFactor())
+		laptop.problem = refused("factor-wrong", "Der Code stimmt nicht.", "Warten Sie.")
+		take("factor with a wrong code", http.MethodPost, "/factor/confirm", url.Values{"code": {"111111"}})
+		laptop.problem = nil
+		take("factor done", http.MethodPost, "/factor/confirm", url.Values{"code": {"123456"}})
+		take("code", http.MethodPost, "/code", nil)
+		laptop.status = connected()
+		laptop.status.Notes = []endpoint.Note{{Code: "session-idle", Sentence: "Die Verbindung endet um 12:00 Uhr.", Next: "Arbeiten Sie weiter."}}
+		take("still here", http.MethodGet, "/", nil)
 		laptop.status = connected()
 		laptop.links = []endpoint.Link{{State: endpoint.LinkOK, Title: "Konto"}, {State: endpoint.LinkWrong, Title: "Zugang", Figure: "antwortet nicht"}, {State: endpoint.LinkNoted, Title: "Uhr"}, {State: endpoint.LinkUnknown, Title: "Gerät"}}
 		laptop.rules = endpoint.HouseRules{HouseRules: &control.HouseRules{Version: "v3", Text: "Sperren.", Link: "https://intranet.example/regeln"}}

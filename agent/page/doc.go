@@ -7,7 +7,8 @@
 //     does, it does as that account of the machine for which the token was made.
 //   - No other website can drive it or look into it: the name in the request must be the page's own address, what changes
 //     something must come from the page itself, and nothing may frame it.
-//   - What a person types is passed on and kept nowhere; a password is never shown again, not even to her.
+//   - What a person types is passed on and kept nowhere; a password is never shown again, not even to her. Only while she sets up
+//     a second factor is it remembered, in memory, for ten minutes at most.
 //   - It works without scripts. The one there is looks whether something has changed.
 //
 // Not its business: what a laptop is and does (package endpoint), and who may ask for a token.

@@ -31,6 +31,8 @@ type seat struct {
 	as    As
 	since time.Time
 	seen  time.Time
+	// factor is the second factor that she is setting up; nil: none.
+	factor *factorSetUp
 }
 
 // guard knows who was let in. The zero value has let in nobody.
@@ -102,6 +104,33 @@ func (g *guard) whose(r *http.Request, now time.Time) As {
 	return s.as
 }
 
+// keepFactor remembers the second factor that a browser sets up, in the place of another one. Nil: it is set up, or given up.
+func (g *guard) keepFactor(r *http.Request, f *factorSetUp) {
+	cookie, err := r.Cookie(cookieName)
+	if err != nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	d := digest(sha256.Sum256([]byte(cookie.Value)))
+	if s, known := g.seats[d]; known {
+		s.factor = f
+		g.seats[d] = s
+	}
+}
+
+// factorOf is the second factor that a browser sets up; nil: none, or that took too long.
+func (g *guard) factorOf(r *http.Request, now time.Time) *factorSetUp {
+	cookie, err := r.Cookie(cookieName)
+	if err != nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tidy(now)
+	return g.seats[sha256.Sum256([]byte(cookie.Value))].factor
+}
+
 // leave forgets a browser.
 func (g *guard) leave(r *http.Request) {
 	if cookie, err := r.Cookie(cookieName); err == nil {
@@ -129,6 +158,11 @@ func (g *guard) tidy(now time.Time) {
 	for d, s := range g.seats {
 		if now.Sub(s.seen) >= seatLasts || now.Sub(s.since) >= mostLasts {
 			delete(g.seats, d)
+			continue
+		}
+		if s.factor != nil && now.Sub(s.factor.begun) >= factorLasts {
+			s.factor = nil
+			g.seats[d] = s
 		}
 	}
 }

@@ -18,6 +18,14 @@ type Laptop interface {
 	Down(ctx context.Context) error
 	Enrol(ctx context.Context, r endpoint.EnrolRequest) (endpoint.Enrolled, error)
 	SignInAgain(ctx context.Context, p control.Proof) (goodFor time.Duration, err error)
+	// StillHere says that the person is there although nothing is transferred.
+	StillHere(ctx context.Context) error
+	// BeginFactor makes the secret of a second factor, which ConfirmFactor completes with a first code; it gives the recovery codes.
+	BeginFactor(ctx context.Context, r endpoint.FactorRequest) (endpoint.NewFactor, error)
+	ConfirmFactor(ctx context.Context, r endpoint.FactorRequest) (recovery []string, err error)
+	// BeginByCode gives the code under which this laptop waits. AwaitByCode waits a moment; enrolled false: it waits on.
+	BeginByCode(ctx context.Context, address string) (endpoint.Waiting, error)
+	AwaitByCode(ctx context.Context, address string) (enrolled bool, err error)
 	HouseRules(ctx context.Context) (endpoint.HouseRules, error)
 	Acknowledge(ctx context.Context, version string) error
 	// ReportLost ends this laptop's access for good.

@@ -12,3 +12,18 @@ async function look() {
   setTimeout(look, 2000);
 }
 setTimeout(look, 2000);
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
+// Goes on when the laptop has been approved.
+const waits = document.querySelector("form[data-wait]");
+async function approved() {
+  try {
+    const answer = await fetch("/code/wait", { method: "POST", body: new URLSearchParams(new FormData(waits)), cache: "no-store" });
+    const now = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (answer.redirected || !now.querySelector("form[data-wait]")) { location.href = "/"; return; }
+  } catch { /* the laptop's service rests; it comes back */ }
+  setTimeout(approved, 2000);
+}
+if (waits) setTimeout(approved, 1000);

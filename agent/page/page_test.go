@@ -38,6 +38,8 @@ type played struct {
 	report   *endpoint.Reported
 	lost     endpoint.Lost
 	sent     [2]string // a diagnosis, and what she says to it
+	factor   endpoint.FactorRequest
+	approved bool
 }
 
 func (p *played) as(language string) Laptop {
@@ -87,6 +89,28 @@ func (p *played) ReportLost(_ context.Context, stolen bool) (endpoint.Lost, erro
 func (p *played) SendDiagnosis(_ context.Context, text, words string) (endpoint.Sent, error) {
 	p.sent = [2]string{text, words}
 	return endpoint.Sent{ID: "g-1", KeptUntil: time.Date(2027, 1, 31, 12, 0, 0, 0, time.UTC)}, p.note("send")
+}
+
+func (p *played) StillHere(context.Context) error { return p.note("here") }
+
+const playedSecret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+
+func (p *played) BeginFactor(_ context.Context, r endpoint.FactorRequest) (endpoint.NewFactor, error) {
+	p.factor = r
+	return endpoint.NewFactor{Secret: playedSecret, URI: "otpauth://totp/Stadt:eva?secret=" + playedSecret}, p.note("begin factor")
+}
+
+func (p *played) ConfirmFactor(_ context.Context, r endpoint.FactorRequest) ([]string, error) {
+	p.factor = r
+	return []string{"aaaa-bbbb", "cccc-dddd"}, p.note("confirm factor")
+}
+
+func (p *played) BeginByCode(_ context.Context, address string) (endpoint.Waiting, error) {
+	return endpoint.Waiting{UserCode: "KXTR-4711", Fingerprint: "ab:cd", Until: time.Date(2027, 1, 31, 12, 0, 0, 0, time.UTC)}, p.note("code " + address)
+}
+
+func (p *played) AwaitByCode(context.Context, string) (bool, error) {
+	return p.approved, p.note("wait")
 }
 
 func (p *played) Reported(context.Context) (*endpoint.Reported, error) { return p.report, nil }
@@ -280,7 +304,7 @@ func TestSigningInAgainAndHouseRules(t *testing.T) {
 func TestNobodyElseComesIn(t *testing.T) {
 	w := open(t, &played{status: connected()})
 	stranger := &window{Client: &http.Client{}, laptop: w.laptop, server: w.server, url: w.url}
-	for _, path := range []string{"/", "/state", "/reported", "/report", "/report/file", "/lost", "/why"} {
+	for _, path := range []string{"/", "/state", "/reported", "/report", "/report/file", "/lost", "/why", "/factor"} {
 		if code, text := stranger.send(t, http.MethodGet, path, nil, nil); code != http.StatusForbidden || strings.Contains(text, "Eva") || strings.Contains(text, "gw1") {
 			t.Errorf("%s: %d\n%s", path, code, text)
 		}
@@ -303,7 +327,7 @@ func TestNobodyElseComesIn(t *testing.T) {
 		{"a name that was made to point here", map[string]string{"Host": "evil.example:" + port, "Origin": "http://evil.example:" + port}, http.StatusMisdirectedRequest},
 		{"localhost by name", map[string]string{"Host": "localhost:" + port, "Origin": "http://localhost:" + port}, http.StatusMisdirectedRequest},
 	} {
-		for _, path := range []string{"/disconnect", "/connect", "/enrol", "/sign-in", "/rules", "/report", "/lost", "/close"} {
+		for _, path := range []string{"/disconnect", "/connect", "/enrol", "/sign-in", "/rules", "/report", "/lost", "/close", "/factor", "/factor/confirm", "/here", "/code", "/code/wait"} {
 			if code, _ := w.send(t, http.MethodPost, path, nil, c.headers); code != c.want {
 				t.Errorf("%s: %s: %d", c.why, path, code)
 			}
@@ -416,7 +440,8 @@ func TestCodesThatThePagesGoBy(t *testing.T) {
 	check(t, err)
 	page, err := files.ReadFile("pages.html")
 	check(t, err)
-	codes := enrolsAgain()
+	codes := append(enrolsAgain(), codeMissing, "session-idle", "sign-in-needed")
+	codes = append(codes, beginsAnew()...)
 	for _, m := range regexp.MustCompile(`eq \.Status\.Code "([^"]+)"`).FindAllStringSubmatch(string(page), -1) {
 		codes = append(codes, m[1])
 	}

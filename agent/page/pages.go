@@ -88,11 +88,15 @@ type view struct {
 	Key        string // changes when the page would
 	Problem    *said
 	Asked      asked
+	Again      bool // she was signing in again
 	Rules      *control.HouseRules
 	Accepted   string // when she acknowledged them; empty: she has not
 	Lines      [][2]string
 	Notes      []string
 	Text       string
+	Factor     *newFactor // a second factor, as long as it is not confirmed
+	Recovery   []string   // codes, shown once
+	Waiting    *endpoint.Waiting
 	Sent       *endpoint.Sent // a diagnosis that the helpdesk has got
 	Lost       *endpoint.Lost // this laptop, as was reported
 	Day        string         // of one of both
@@ -107,6 +111,19 @@ func (v view) In(german, english string) string {
 	}
 	return german
 }
+
+// Idle says that the connection is about to end because nothing is transferred.
+func (v view) Idle() bool {
+	return slices.ContainsFunc(v.Status.Notes, func(n endpoint.Note) bool { return n.Code == "session-idle" })
+}
+
+// SignInDue says that the connection is about to end because a sign-in is due.
+func (v view) SignInDue() bool {
+	return slices.ContainsFunc(v.Status.Notes, func(n endpoint.Note) bool { return n.Code == "sign-in-needed" })
+}
+
+// Enrolled says that the laptop is somebody's already.
+func (v view) Enrolled() bool { return v.Status.DeviceID != "" }
 
 // Enrols says that enrolling is what helps: the laptop is nobody's yet, or its enrolment is of no more use, as after a long
 // leave. An enrolment then renews or replaces it.
@@ -153,6 +170,9 @@ func (v *visit) show(name string, data view) {
 		if data.Problem != nil {
 			data.Problem.Next = here(data.Problem.Next)
 		}
+	}
+	if name == "factor" && data.Problem != nil {
+		data.Problem.Next = hereFactor(data.Problem.Next)
 	}
 	v.render(v.w, cmp.Or(data.code, http.StatusOK), name, data)
 }
@@ -208,6 +228,7 @@ func (v *visit) wish(do func(context.Context) error) error {
 
 func (v *visit) connect() error    { return v.wish(v.Up) }
 func (v *visit) disconnect() error { return v.wish(v.Down) }
+func (v *visit) here() error       { return v.wish(v.StillHere) }
 
 func (v *visit) field(name string) string { return strings.TrimSpace(v.r.PostFormValue(name)) }
 
@@ -220,11 +241,11 @@ func (v *visit) enrol() error {
 		r.Login, r.Password, r.Code = "", "", ""
 	}
 	if _, err := v.Enrol(v.r.Context(), r); err != nil {
-		data := view{Problem: v.said(err), Asked: asked{Address: r.Address, Login: r.Login}}
+		data := view{Asked: asked{Address: r.Address, Login: r.Login}}
 		if p, is := control.AsProblem(err); is {
 			data.Rules = p.HouseRules
 		}
-		v.show("home", data)
+		v.failed(err, data)
 		return nil
 	}
 	return v.wish(v.Up)
@@ -233,7 +254,7 @@ func (v *visit) enrol() error {
 func (v *visit) signIn() error {
 	p := control.Proof{Login: v.field("login"), Password: v.r.PostFormValue("password"), Code: v.field("code")}
 	if _, err := v.SignInAgain(v.r.Context(), p); err != nil {
-		v.show("home", view{Problem: v.said(err), Asked: asked{Login: p.Login}})
+		v.failed(err, view{Asked: asked{Login: p.Login}, Again: true})
 		return nil
 	}
 	return v.wish(v.Up)

@@ -23,7 +23,9 @@ func doneHere() []done {
 	command := func(name string) *regexp.Regexp {
 		return regexp.MustCompile(`heimdraht-agent ` + name + `(?: (?:--[a-z-]+(?: [A-ZÄÖÜ]+)?|SERVER#[A-Z]+))*`)
 	}
+	factor := regexp.MustCompile(`(?:heimdraht factor set-up, (?:auf einem Laptop|on a laptop) )?heimdraht-agent factor set-up`)
 	return []done{
+		{factor, "auf der Seite „Zweite Bestätigung“", "on the page “Second factor”"},
 		{command("enrol"), "auf der Seite „Verbindung“", "on the page “Connection”"},
 		{command("sign-in"), "mit „Wieder anmelden“ auf der Seite „Verbindung“", "with “Sign in again” on the page “Connection”"},
 		{command("rules"), "auf der Seite „Hausregeln“", "on the page “House rules”"},
@@ -72,6 +74,11 @@ func Worded(text, language string) string {
 // here is a text of Worded on the page "Connection" itself, where what it speaks of stands below.
 func here(text string) string {
 	return strings.NewReplacer("auf der Seite „Verbindung“", "hier unten", "on the page “Connection”", "below").Replace(text)
+}
+
+// hereFactor is the same on the page "Second factor".
+func hereFactor(text string) string {
+	return strings.NewReplacer("auf der Seite „Zweite Bestätigung“", "hier unten", "on the page “Second factor”", "below").Replace(text)
 }
 
 // worded is a status as the pages say it.

@@ -147,6 +147,35 @@ func (d *desk) SignInAgain(ctx context.Context, p control.Proof) (goodFor time.D
 	return time.Duration(got.SignedIn.GoodForMS) * time.Millisecond, nil
 }
 
+func (d *desk) factorCall(r endpoint.FactorRequest) factorCall {
+	return factorCall{Language: string(d.language), Address: r.Address, Login: r.Login, Password: r.Password, Token: r.Token, Code: r.Code}
+}
+
+func (d *desk) BeginFactor(ctx context.Context, r endpoint.FactorRequest) (endpoint.NewFactor, error) {
+	begun, err := d.caller.beginFactor(ctx, d.factorCall(r))
+	if err != nil {
+		return endpoint.NewFactor{}, err
+	}
+	return *begun, nil
+}
+
+func (d *desk) ConfirmFactor(ctx context.Context, r endpoint.FactorRequest) (recovery []string, err error) {
+	return d.caller.confirmFactor(ctx, d.factorCall(r))
+}
+
+func (d *desk) BeginByCode(ctx context.Context, address string) (endpoint.Waiting, error) {
+	waiting, err := d.caller.code(ctx, codeCall{Language: string(d.language), Address: address})
+	if err != nil {
+		return endpoint.Waiting{}, err
+	}
+	return *waiting, nil
+}
+
+func (d *desk) AwaitByCode(ctx context.Context, address string) (enrolled bool, err error) {
+	got, err := d.caller.call(ctx, http.MethodPost, awaitPath, codeCall{Language: string(d.language), Address: address})
+	return err == nil && got.Enrolled != nil, err
+}
+
 func (d *desk) HouseRules(ctx context.Context) (endpoint.HouseRules, error) {
 	got, err := d.caller.rules(ctx, rulesCall{Language: string(d.language)})
 	if err != nil {

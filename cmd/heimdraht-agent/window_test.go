@@ -5,16 +5,19 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
 	"github.com/heimdraht/heimdraht/agent/page"
+	"github.com/heimdraht/heimdraht/agent/posture"
 	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 )
 
@@ -86,6 +89,104 @@ func TestThePagesDriveTheLaptop(t *testing.T) {
 	}
 	if file := b.get(t, "/report/file"); !json.Valid([]byte(file)) || strings.Contains(file, "PRIVATE KEY") || strings.Contains(file, endpointtest.Password) {
 		t.Errorf("a diagnosis: %s", file)
+	}
+}
+
+// A second factor is set up on the pages, from the refusal to the recovery codes, and with the next code she is in.
+func TestThePagesSetUpASecondFactor(t *testing.T) {
+	plane := endpointtest.New(t)
+	plane.Script(func(s *endpointtest.Script) { s.Code = endpointtest.Code })
+	d := openDoor(t, plane, &control.MemoryStore{}, -1)
+	invited, err := d.ask().open(t.Context(), speech.German)
+	check(t, err)
+	b := letIn(t, invited)
+	form := url.Values{"login": {"erika"}, "password": {endpointtest.Password}}
+	for _, step := range []struct {
+		path, name, value string
+		says              string
+	}{
+		{"/enrol", "code", "", "Es braucht einen Code."},
+		{"/factor", "key", "falsch", "Der Schlüssel gilt nicht."},
+		{"/factor", "key", endpointtest.Token, "<svg"},
+		{"/factor/confirm", "code", "000000", "Der Code stimmt nicht."},
+		{"/factor/confirm", "code", endpointtest.Code, "<li>" + endpointtest.RecoveryCode + "</li>"},
+		{"/enrol", "code", "000000", "Der Code stimmt nicht."},
+		{"/enrol", "code", endpointtest.RecoveryCode, `action="/disconnect"`},
+	} {
+		form.Set(step.name, step.value)
+		if text := b.post(t, step.path, form); !strings.Contains(text, step.says) || strings.Contains(text, endpointtest.Password) || strings.Contains(text, endpointtest.Token) {
+			t.Fatalf("%s with %s:\n%s", step.path, step.name, text)
+		}
+	}
+}
+
+// What an account tells of its screen is taken as its own, whether it connects, opens the pages or signs in; and what the pages do
+// in its name tells nothing of this process's.
+func TestWhoseScreenIsTold(t *testing.T) {
+	d := openDoor(t, endpointtest.New(t), &control.MemoryStore{}, -1)
+	changed := d.posture.Watch(t.Context(), time.Hour)
+	told := func() bool {
+		select {
+		case <-changed:
+			return true
+		default:
+			return false
+		}
+	}
+	screen := &posture.Screen{Locks: true, After: time.Minute}
+	for _, path := range []string{upPath, openPath, screenPath} {
+		_, _ = d.ask().call(t.Context(), http.MethodPost, path, wishCall{Screen: screen}) // nobody is enrolled
+		if !told() {
+			t.Errorf("%s told nothing", path)
+		}
+	}
+	t.Setenv("XDG_CURRENT_DESKTOP", "KDE") // as if the daemon had a desktop
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	invited, err := d.pages.Invite(t.Context(), d.deskOf(self(), ""))
+	check(t, err)
+	letIn(t, invited).post(t, "/connect", nil)
+	if told() {
+		t.Error("the pages told of the daemon's screen")
+	}
+	check(t, tellScreenCommand{}.Run(t.Context(), &app{world: world{self: self(), env: func(string) string { return "" }}, socket: d.socket}))
+	if !told() {
+		t.Error("signing in told nothing")
+	}
+}
+
+// On a laptop that is one account's nobody tells of a screen that is not hers: neither root of her person's, nor who has nothing
+// to do with it.
+func TestNobodyTellsOfAnothersScreen(t *testing.T) {
+	d := openDoor(t, endpointtest.New(t), &control.MemoryStore{}, 1234)
+	at := []string{"1234"}
+	looker := &posture.Looker{People: func() []string { return at }}
+	door := &door{laptops: d.laptops, posture: looker, log: slog.New(slog.DiscardHandler)}
+	for _, step := range []struct {
+		who    account
+		screen posture.Screen
+		want   posture.Answer
+		code   string
+	}{
+		{root, posture.Screen{Locks: true}, posture.Unknown, ""},
+		{"4321", posture.Screen{Locks: true}, posture.Unknown, codeNotYours},
+		{"1234", posture.Screen{Locks: true}, posture.Yes, ""},
+		{root, posture.Screen{}, posture.Yes, ""},
+		{"4321", posture.Screen{}, posture.Yes, codeNotYours},
+		{"1234", posture.Screen{}, posture.No, ""},
+		{"1234", posture.Screen{Locks: true}, posture.Yes, ""},
+	} {
+		caller := &caller{transport: inProcess{door.handler(), peer{account: step.who, admin: step.who == root}}, meant: "1234"}
+		err := caller.screen(t.Context(), &step.screen)
+		if p, _ := control.AsProblem(err); step.code == "" && err != nil || step.code != "" && (p == nil || p.Code != step.code) {
+			t.Errorf("%s tells: %v", step.who, err)
+		}
+		if got := looker.Look(t.Context(), []posture.Question{{Name: posture.ScreenLock}}); got[posture.ScreenLock] != step.want {
+			t.Errorf("after %s has told %+v: %v", step.who, step.screen, got)
+		}
+	}
+	at = append(at, "4321") // whoever finds that one's screen open has the connection of this one
+	if got := looker.Look(t.Context(), []posture.Question{{Name: posture.ScreenLock}}); got[posture.ScreenLock] != posture.Unknown {
+		t.Errorf("beside one who cannot tell: %v", got)
 	}
 }
 
