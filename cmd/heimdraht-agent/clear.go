@@ -23,29 +23,35 @@ type clearCommand struct {
 
 // Run puts back what a daemon that was killed has changed on this machine: name servers, routes, interface. The next start
 // would do so; before the program is removed there is none. A daemon that runs has the state directory, and this is refused.
+// Settings that have been spoilt since are told of, and stand in the way of nothing.
 //
 // With Everything it also takes away settings, keys and certificate, as the uninstaller of a system does that knows no purge.
 // Nothing is revoked by that.
 func (c *clearCommand) Run(ctx context.Context, a *app) error {
-	settings, err := (&runCommand{Config: c.Config}).settings()
+	settings, unreadable := (&runCommand{Config: c.Config}).settings()
 	switch {
-	case err == nil:
+	case unreadable == nil:
 	case c.Everything: // whatever is wrong with the file, it goes
+		settings, unreadable = config.DefaultAgent(), nil
+	case c.Config == "": // the usual file has been spoilt since: what was changed is in the usual place, or in one that nobody knows
 		settings = config.DefaultAgent()
 	default:
-		return err
+		return unreadable
 	}
 	path := a.statePath(c.State, settings)
 	file := c.Config
 	if file == "" {
 		file = systemPlaces().config
 	}
-	err = clearHost(ctx, path, settings)
+	err := clearHost(ctx, path, settings)
 	// A folder that is not the daemon's alone may be anything that somebody has named; the usual place is ours whatever was done to it.
 	inUse := errors.Is(err, &control.Problem{Code: control.CodeStateInUse})
 	foreign := errors.Is(err, &control.Problem{Code: control.CodeStateUnusable}) && path != systemPlaces().state
 	if c.Everything && !inUse && !foreign {
 		err = errors.Join(err, removeEverything(path, file))
+	}
+	if err == nil {
+		err = unreadable
 	}
 	return err
 }

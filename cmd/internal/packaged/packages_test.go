@@ -68,6 +68,11 @@ func debian(t *testing.T, built string) {
 	if out := m.run("ip -o link"); strings.Contains(out, "hd0") {
 		t.Errorf("an interface is left:\n%s", out)
 	}
+	t.Run("uninstalled", func(t *testing.T) {
+		inStep := *m
+		inStep.t = t
+		uninstalled(t, &inStep)
+	})
 }
 
 func files(t *testing.T, m *machine) {
