@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -52,6 +53,8 @@ type sharing struct {
 	root    context.Context // nil: it does not run
 	members map[account]*member
 	running *member // whose laptop runs; nil: nobody's
+	// leaving are the accounts that are being removed, each with what is closed when nothing of it is left.
+	leaving map[account]chan struct{}
 }
 
 // member is an account with its laptop.
@@ -85,33 +88,49 @@ func (s *sharing) enter(ctx context.Context, who peer, meant account, _ bool) (*
 	if err != nil {
 		return nil, nil, accountUnknown().Because(err)
 	}
-	m, err := s.member(of, name) //nolint:contextcheck // what goes on in an account's name outlives the call
+	m, err := s.member(ctx, of, name)
 	if err != nil {
 		return nil, nil, err
 	}
 	return &guest{peer: peer{account: of, admin: who.admin}, laptop: m.laptop}, func() { s.leave(m) }, nil
 }
 
-// member finds an account's laptop, which is then in use.
-func (s *sharing) member(of account, name string) (*member, error) {
+// member finds an account's laptop, which is then in use. Whoever has a number that was somebody else's before has to wait until
+// nothing of that one's is left: what is removed lies where hers will.
+func (s *sharing) member(ctx context.Context, of account, name string) (*member, error) {
 	s.mu.Lock()
-	m := s.members[of]
-	s.mu.Unlock()
+	m, left := s.members[of], s.leaving[of]
+	hers, err := true, error(nil)
 	if m != nil && m.broken == nil {
-		hers, err := m.drawer.isOf(name)
-		if err == nil && !hers {
-			if name == "" { // where the accounts come from may be away: what is kept stays
-				return nil, accountUnknown()
-			}
-			err = s.remove(m)
+		hers, err = m.drawer.isOf(name)
+	}
+	if left == nil && hers && err == nil {
+		defer s.mu.Unlock()
+		return s.use(m, of, name) //nolint:contextcheck // what goes on in an account's name outlives the call
+	}
+	s.mu.Unlock()
+	switch {
+	case left != nil:
+		select {
+		case <-left:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for an account's removal: %w", ctx.Err())
 		}
-		if err != nil {
+	case err != nil:
+		return nil, endpoint.StateDamaged(m.drawer.path, err)
+	case name == "": // where the accounts come from may be away: what is kept stays
+		return nil, accountUnknown()
+	default:
+		if err := s.remove(m); err != nil { //nolint:contextcheck // a connection is closed whether the caller waits or not
 			return nil, endpoint.StateDamaged(m.drawer.path, err)
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if m = s.members[of]; m == nil {
+	return s.member(ctx, of, name)
+}
+
+// use begins a call. Nil: nothing is known of the account yet. The caller holds the lock.
+func (s *sharing) use(m *member, of account, name string) (*member, error) {
+	if m == nil {
 		m = s.add(s.newDrawer(of, name))
 	}
 	if m.broken != nil {
@@ -295,6 +314,14 @@ func (s *sharing) remove(m *member) error {
 		return nil // somebody else has done so
 	}
 	delete(s.members, m.account)
+	left := make(chan struct{})
+	s.leaving[m.account] = left
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.leaving, m.account)
+		close(left)
+	}()
 	running := s.running == m
 	if running {
 		s.running = nil

@@ -522,6 +522,57 @@ func TestSharedAccountsGone(t *testing.T) {
 	}
 }
 
+// Who gets the number of somebody whose connection is still being closed waits until nothing of that one's is left. Else the end of
+// it would take what she has enrolled meanwhile.
+func TestSharedNumberGivenAgain(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "state")
+	synctest.Test(t, func(t *testing.T) {
+		dir, err := state.Open(path)
+		check(t, err)
+		log := slog.New(slog.DiscardHandler)
+		s, err := share(&sharing{
+			dir: dir, log: log, screens: &posture.Looker{Logger: log},
+			open: func(_ account, store control.Store) (*endpoint.Endpoint, error) {
+				return endpoint.New(endpoint.Options{Store: store, Device: wireguard.Options{Mode: wireguard.Netstack}, Logger: log})
+			},
+		})
+		check(t, err)
+		s.root = t.Context()
+		first, err := s.member(t.Context(), kim, "kim")
+		check(t, errors.Join(err, first.drawer.Save("device", "kim's")))
+		closed := make(chan struct{})
+		s.mu.Lock()
+		s.begins(first, func(context.Context) error { <-closed; return nil }) // the control plane takes its time to answer
+		s.mu.Unlock()
+
+		removed, enrolled := make(chan error, 1), make(chan error, 1)
+		go func() { removed <- s.remove(first) }()
+		synctest.Wait()
+		go func() {
+			second, err := s.member(t.Context(), kim, "karl")
+			if err == nil {
+				err = second.drawer.Save("device", "karl's")
+			}
+			enrolled <- err
+		}()
+		impatient, cancel := context.WithCancel(t.Context())
+		go cancel()
+		if _, err := s.member(impatient, kim, "karl"); !errors.Is(err, context.Canceled) {
+			t.Errorf("who does not wait gets %v", err)
+		}
+		synctest.Wait()
+		close(closed)
+		check(t, errors.Join(<-removed, <-enrolled))
+		var kept string
+		check(t, s.members[kim].drawer.Load("device", &kept))
+		if _, err := os.Stat(filepath.Join(path, accountsDir, string(kim), "device.json")); err != nil || kept != "karl's" || len(s.leaving) != 0 {
+			t.Errorf("what he has enrolled: %v, %q", err, kept)
+		}
+		check(t, errors.Join(s.members[kim].drawer.close(), dir.Close()))
+	})
+}
+
 // The enrolment of a time when the laptop was one account's stays where it is, and is that account's; what is damaged of one
 // harms no other.
 func TestSharedAfterOne(t *testing.T) {

@@ -198,7 +198,7 @@ func (s *sharing) tidy(ctx context.Context, now time.Time) {
 // share makes a laptop that several share of a state directory. The rest of it is filled in by the caller.
 func share(s *sharing) (*sharing, error) {
 	s.room, s.stirred, s.begun = make(chan struct{}, mostAccounts), make(chan struct{}, 1), make(chan struct{})
-	s.members = make(map[account]*member)
+	s.members, s.leaving = make(map[account]*member), make(map[account]chan struct{})
 	if err := s.load(); err != nil {
 		return nil, fmt.Errorf("reading which accounts are enrolled: %w", err)
 	}
