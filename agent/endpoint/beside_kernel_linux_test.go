@@ -129,7 +129,6 @@ func newPassage(t *testing.T, n int, laptop, intranet *site, key wireguard.Key) 
 		return errors.Join(
 			r.device.Filter().Apply([]firewall.Change{{Session: "s", Guard: &firewall.Guard{Addresses: []netip.Addr{own}, List: list}}}),
 			r.device.Configure(t.Context(), setup),
-			r.device.Filter().Forget(),
 			r.device.Apply(t.Context(), []wireguard.Change{{Peer: wireguard.Peer{PublicKey: key, AllowedIPs: []netip.Prefix{netip.PrefixFrom(own, 32)}}}}),
 		)
 	})

@@ -2,9 +2,11 @@ package firewall
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -17,8 +19,13 @@ import (
 // would be sent what still comes on that one's connections, and each of those packets keeps the memory alive: a stream of
 // video for hours. So the connections of an address end before somebody else has it.
 
-// connectionBuffer is room for what the kernel tells at a time.
-const connectionBuffer = 64 << 10
+const (
+	// connectionBuffer is room for what the kernel tells at a time.
+	connectionBuffer = 64 << 10
+	// patience is how long a kernel that does not answer is waited for before
+	// it is looked whether anybody still wants the answer.
+	patience = time.Second
+)
 
 // What connections are told by (linux/netfilter/nfnetlink_conntrack.h).
 const (
@@ -43,7 +50,7 @@ func openConnections() (*connections, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reaching the memory of connections: %w", err)
 	}
-	limit := unix.NsecToTimeval(answerTime.Nanoseconds())
+	limit := unix.NsecToTimeval(patience.Nanoseconds())
 	if err := errors.Join(unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}),
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit)); err != nil {
 		return nil, errors.Join(fmt.Errorf("reaching the memory of connections: %w", err), unix.Close(fd))
@@ -55,12 +62,12 @@ func (c *connections) close() error { return unix.Close(c.fd) }
 
 // end has the kernel forget those that have to do with an address of which among says so. It reads all of them, once: the kernel
 // passes over what it is asked to hardly faster than it tells of it, and would have to for each address.
-func (c *connections) end(among func(netip.Addr) bool) error {
+func (c *connections) end(ctx context.Context, among func(netip.Addr) bool) error {
 	if err := c.send(getConnection, netlink.Dump, unix.AF_UNSPEC, nil); err != nil {
 		return err
 	}
 	var doomed []connection
-	err := c.answers(func(b []byte) {
+	err := c.answers(ctx, func(b []byte) {
 		if found, ok := concerned(b, among); ok {
 			doomed = append(doomed, found)
 		}
@@ -68,7 +75,7 @@ func (c *connections) end(among func(netip.Addr) bool) error {
 	if err != nil {
 		return err
 	}
-	return c.delete(doomed)
+	return c.delete(ctx, doomed)
 }
 
 // connection is what the kernel knows one by.
@@ -138,14 +145,14 @@ func attribute(b []byte) (kind uint16, value, rest []byte, ok bool) {
 }
 
 // delete has connections forgotten. One that has ended by itself is no error.
-func (c *connections) delete(list []connection) error {
+func (c *connections) delete(ctx context.Context, list []connection) error {
 	for _, one := range list {
 		content, err := netlink.MarshalAttributes(one.attributes)
 		if err == nil {
 			err = c.send(deleteConnection, netlink.Acknowledge, one.family, content)
 		}
 		if err == nil {
-			err = c.answers(func([]byte) {})
+			err = c.answers(ctx, func([]byte) {})
 		}
 		if err != nil && !errors.Is(err, unix.ENOENT) {
 			return fmt.Errorf("ending a connection: %w", err)
@@ -172,10 +179,13 @@ func (c *connections) send(kind uint16, flags netlink.HeaderFlags, family byte, 
 }
 
 // answers hands over what the kernel answers to what was sent last, until it is done.
-func (c *connections) answers(each func([]byte)) error {
+func (c *connections) answers(ctx context.Context, each func([]byte)) error {
 	for end := time.Now().Add(answerTime); time.Now().Before(end); {
+		if ctx.Err() != nil {
+			return fmt.Errorf("reading connections: %w", ctx.Err())
+		}
 		n, _, err := unix.Recvfrom(c.fd, c.buffer, 0)
-		if errors.Is(err, unix.EINTR) {
+		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
 			continue
 		}
 		if err != nil {
@@ -211,31 +221,48 @@ func errorOf(content []byte) error {
 	return nil
 }
 
-// Forget ends the connections of addresses that have come to another session since it was called last; the first time, those
-// of all addresses of laptops that no session has. It is called when the former session sends no more, and the next one not
-// yet. After an error it is not done, and the next call does it.
-func (f *Filter) Forget() error {
-	if f.swept && len(f.taken) == 0 {
-		return nil
-	}
-	c, err := openConnections()
+// Forget prepares to end the connections of addresses that nobody has, so that somebody else can have them; the first time,
+// those of all addresses of laptops that nobody has. What it returns has to be called, once. It takes its time, and may take it
+// in any goroutine, beside the other methods. If it returns no error, Forgotten is to be called; else nothing is done, and Forget
+// begins anew.
+func (f *Filter) Forget(addresses []netip.Addr) (end func(context.Context) error, err error) {
+	c, err := openConnections() // here, in the network of this thread
 	if err != nil {
-		return err
+		return nil, err
 	}
-	err = c.end(func(a netip.Addr) bool {
-		_, changed := f.taken[a]
-		return changed || !f.swept && f.idle(a)
-	})
-	if err = errors.Join(err, c.close()); err == nil {
-		f.swept = true
-		clear(f.taken)
+	ending := maps.Clone(f.book.end(addresses))
+	among := func(a netip.Addr) bool { _, ok := ending[a]; return ok }
+	if !f.swept {
+		among = f.idle()
 	}
-	return err
+	return func(ctx context.Context) error { return errors.Join(c.end(ctx, among), c.close()) }, nil
 }
 
-// idle says whether an address is one of laptops, and nobody's now.
-func (f *Filter) idle(a netip.Addr) bool {
-	return f.book.elements[a].session == "" && slices.ContainsFunc(f.setup.Addresses, func(p netip.Prefix) bool {
-		return p.Masked().Contains(a) && p.Addr() != a
+// Forgotten enters that what Forget has prepared is done.
+func (f *Filter) Forgotten() {
+	f.swept = true
+	f.book.ended()
+}
+
+// idle gives who says whether an address is one of laptops, and nobody's now.
+func (f *Filter) idle() func(netip.Addr) bool {
+	held := make(map[netip.Addr]struct{}, len(f.book.elements))
+	for a := range f.book.elements {
+		held[a] = struct{}{}
+	}
+	prefixes := f.setup.Addresses
+	return func(a netip.Addr) bool {
+		_, taken := held[a]
+		return !taken && slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Masked().Contains(a) && p.Addr() != a })
+	}
+}
+
+// Inherits says whether somebody else than this session had one of the addresses last, and the kernel may remember her
+// connections: then the session is to have them only after Forget. Of who had an address before the table was made nothing is
+// known; what is applied before Configure is taken to be as it was.
+func (f *Filter) Inherits(session string, addresses []netip.Addr) bool {
+	return slices.ContainsFunc(addresses, func(a netip.Addr) bool {
+		last := f.book.last(a)
+		return last != session && (last != "" || f.made && !f.swept)
 	})
 }

@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,6 +15,46 @@ import (
 	"github.com/heimdraht/heimdraht/internal/testneed"
 )
 
+// forget ends connections as a gateway does.
+func forget(f *Filter, addresses ...netip.Addr) error {
+	end, err := f.Forget(addresses)
+	if err == nil {
+		err = end(context.Background())
+	}
+	if err == nil {
+		f.Forgotten()
+	}
+	return err
+}
+
+// hand makes changes as a gateway does: who inherits comes last. It fails if somebody has to who should not, or the reverse.
+func hand(t *testing.T, f *Filter, heirs int, changes ...Change) {
+	t.Helper()
+	var now, later []Change
+	var addresses []netip.Addr
+	for _, c := range changes {
+		if c.Guard != nil && f.Inherits(c.Session, c.Guard.Addresses) {
+			later, addresses = append(later, c), append(addresses, c.Guard.Addresses...)
+		} else {
+			now = append(now, c)
+		}
+	}
+	if len(later) != heirs {
+		t.Errorf("%d inherit, not %d: %v", len(later), heirs, changes)
+	}
+	check(t, f.Apply(now))
+	if len(later) == 0 {
+		return
+	}
+	check(t, forget(f, addresses...))
+	for _, c := range later {
+		if f.Inherits(c.Session, c.Guard.Addresses) {
+			t.Errorf("%s inherits what is forgotten", c.Session)
+		}
+	}
+	check(t, f.Apply(later))
+}
+
 // Whoever gets an address inherits nothing of who had it: no answer comes to her, with or without masquerading, and what she
 // sends is a connection of her own. Who comes back finds hers, and others' go on.
 func TestTheFormerHoldersConnections(t *testing.T) {
@@ -23,17 +64,12 @@ func TestTheFormerHoldersConnections(t *testing.T) {
 			s := setup()
 			s.Masquerade = masquerade
 			check(t, f.Configure(s))
-			check(t, f.Forget())
+			check(t, forget(f))
 			stadt := list("gerufen", "10.1.0.0/16", "fd00:1::/64")
 			stadt.Callers = list("", "10.1.0.40/32").Targets
 			anna, zoe := guard(stadt, "10.80.1.1", "fd80:1::1:1"), guard(list("alle", "10.0.0.0/8", "fd00::/16"), "10.80.1.1", "fd80:1::1:1")
 			zoe.List.Callers = stadt.Callers
-			apply := func(changes ...Change) {
-				t.Helper()
-				check(t, f.Apply(changes))
-				check(t, f.Forget())
-			}
-			apply(Change{"anna", anna})
+			hand(t, f, 0, Change{"anna", anna})
 			own := []flow{udp("10.80.1.1:7", "10.1.2.3:53"), tcp("10.80.1.1:7", "10.1.2.3:80"), udp("[fd80:1::1:1]:7", "[fd00:1::3]:53"), tcp("[fd80:1::1:1]:7", "[fd00:1::3]:80")}
 			theirs := udp("10.80.1.2:7", "10.3.0.1:53") // bert's
 			call := udp("10.1.0.40:7", "10.80.1.1:5900")
@@ -51,14 +87,14 @@ func TestTheFormerHoldersConnections(t *testing.T) {
 			}
 			r.comes(t, "a call", call.packet(), true)
 
-			apply(Change{"anna", nil})
-			apply(Change{"anna", anna})
+			hand(t, f, 0, Change{"anna", nil})
+			hand(t, f, 0, Change{"anna", anna})
 			for _, q := range own {
 				r.comes(t, "an answer for who came back", answer(q), true)
 			}
 
-			apply(Change{"anna", nil})
-			apply(Change{"zoe", zoe})
+			hand(t, f, 0, Change{"anna", nil})
+			hand(t, f, 1, Change{"zoe", zoe})
 			for _, q := range own {
 				r.comes(t, fmt.Sprintf("an answer to %v for who has the address now", q), answer(q), false)
 			}
@@ -73,7 +109,7 @@ func TestTheFormerHoldersConnections(t *testing.T) {
 				r.comes(t, "its answer", answer(own[i]), true)
 			}
 
-			apply(Change{"anna", anna}, Change{"zoe", nil}) // from one to the other in one step
+			hand(t, f, 1, Change{"anna", anna}, Change{"zoe", nil}) // from one to the other in one step
 			for _, q := range own {
 				r.comes(t, "an answer for the next who has the address", answer(q), false)
 			}
@@ -100,9 +136,7 @@ func TestConnectionsOverARestart(t *testing.T) {
 	check(t, next.Configure(setup()))
 	r.comes(t, "with the next process's table", hers.back().packet(), true)
 	r.goes(t, "of whom it knows nothing", gone.packet(), false)
-	check(t, next.Forget())
-	check(t, next.Apply([]Change{{"zoe", guard(list("dorf", "10.3.0.0/16"), "10.80.1.2")}}))
-	check(t, next.Forget())
+	hand(t, next, 1, Change{"zoe", guard(list("dorf", "10.3.0.0/16"), "10.80.1.2")})
 	r.comes(t, "an answer for the present one", hers.back().packet(), true)
 	r.comes(t, "an answer for who has the address now", gone.back().packet(), false)
 }
@@ -111,7 +145,6 @@ func TestConnectionsOverARestart(t *testing.T) {
 func TestForgettingFails(t *testing.T) {
 	r, f := world(t)
 	r.goes(t, "a question", udp("10.80.1.1:7", "10.1.2.3:53").packet(), true)
-	check(t, f.Apply([]Change{{"anna", nil}}))
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var rights, fewer [2]unix.CapUserData
 	check(t, unix.Capget(&header, &rights[0]))
@@ -119,12 +152,19 @@ func TestForgettingFails(t *testing.T) {
 		fewer[i].Permitted = rights[i].Permitted
 	}
 	check(t, unix.Capset(&header, &fewer[0]))
-	err := f.Forget()
+	err := forget(f)
 	check(t, unix.Capset(&header, &rights[0]))
 	if !errors.Is(err, unix.EPERM) || f.swept {
 		t.Errorf("without rights: %v", err)
 	}
-	check(t, f.Forget())
+	check(t, forget(f))
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	end, err := f.Forget(nil)
+	check(t, err)
+	if err := end(stopped); !errors.Is(err, context.Canceled) {
+		t.Errorf("somebody wanted it no longer: %v", err)
+	}
 }
 
 // What the kernel says is read by its lengths, whatever they are.
@@ -163,16 +203,19 @@ func BenchmarkForget(b *testing.B) {
 			isolate(b)
 			f, err := Open(func() {})
 			if err == nil {
-				err = errors.Join(f.Configure(setup()), f.Forget(), connect(v.connections))
+				err = errors.Join(f.Configure(setup()), forget(f), connect(v.connections))
 			}
 			holders := [2]string{"a", "b"}
 			for i := 0; err == nil && b.Loop(); i++ {
-				var changes []Change
+				var leave, come []Change
+				var addresses []netip.Addr
 				for n := range v.addresses {
-					g := &Guard{Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 80, 255, byte(n)})}}
-					changes = append(changes, Change{fmt.Sprint(holders[(i+1)%2], n), nil}, Change{fmt.Sprint(holders[i%2], n), g})
+					a := netip.AddrFrom4([4]byte{10, 80, 255, byte(n)})
+					addresses = append(addresses, a)
+					leave = append(leave, Change{fmt.Sprint(holders[(i+1)%2], n), nil})
+					come = append(come, Change{fmt.Sprint(holders[i%2], n), &Guard{Addresses: []netip.Addr{a}}})
 				}
-				err = errors.Join(f.Apply(changes), f.Forget())
+				err = errors.Join(f.Apply(leave), forget(f, addresses...), f.Apply(come))
 			}
 			if err = errors.Join(err, f.Close()); err != nil {
 				b.Fatal(err)
@@ -205,7 +248,7 @@ func connect(n int) error {
 		err = c.send(subsystem, netlink.Acknowledge|netlink.Create|netlink.Excl, unix.AF_INET, slices.Concat(
 			tuple(attributeOriginal, laptop, server, port, 53), tuple(attributeReply, server, laptop, 53, port), value(timeout, 0, 0, 2, 88)))
 		if err == nil {
-			err = c.answers(func([]byte) {})
+			err = c.answers(context.Background(), func([]byte) {})
 		}
 	}
 	return errors.Join(err, c.close())

@@ -13,7 +13,8 @@
 //   - An address of the tunnels is believed only on the tunnels' interface,
 //     and there only while it is a session's.
 //   - An address that comes to another session brings none of the former
-//     one's connections along, once Forget was called.
+//     one's connections along, if it was forgotten first: Inherits says for
+//     whom, and Forget takes its time beside everything else.
 //   - Rules grow with the lists, not with the sessions: a session is one
 //     element of a map for each of its addresses.
 //   - Only the own table is touched, and no packet meets half of a change. If

@@ -100,16 +100,18 @@ func (e element) number() number {
 type book struct {
 	sessions map[string][]netip.Addr
 	elements map[netip.Addr]element
-	// former says whose an address was that is nobody's.
+	// former says whose an address was that is nobody's, while her connections may be remembered.
 	former map[netip.Addr]string
+	// ending are addresses of nobody whose connections are being ended.
+	ending map[netip.Addr]struct{}
 	lists  map[string]*listed
-	last   number
+	count  number // of lists, and what is a number besides
 }
 
 func newBook() book {
 	return book{
 		sessions: make(map[string][]netip.Addr), elements: make(map[netip.Addr]element), former: make(map[netip.Addr]string),
-		lists: make(map[string]*listed), last: unlisted,
+		ending: make(map[netip.Addr]struct{}), lists: make(map[string]*listed), count: unlisted,
 	}
 }
 
@@ -119,8 +121,6 @@ type steps struct {
 	removed  []netip.Addr // also those that are added with another list
 	added    []netip.Addr
 	oldLists []*listed
-	// taken are addresses that have come to another session than the last that had them.
-	taken map[netip.Addr]struct{}
 }
 
 func (s steps) none() bool {
@@ -128,16 +128,13 @@ func (s steps) none() bool {
 }
 
 // change enters changes, and gives the steps they take. Of two sessions with
-// one address the later one has it.
+// one address the later one has it: who inherits was not to be among them yet.
 func (b *book) change(changes []Change) (s steps) {
 	before := make(map[netip.Addr]number)
 	fresh, idle := make(map[string]*listed), make(map[string]*listed)
-	s.taken = make(map[netip.Addr]struct{})
 	set := func(a netip.Addr, next element) {
 		was := b.elements[a]
-		if b.comesToAnother(a, was.session, next.session) {
-			s.taken[a] = struct{}{}
-		}
+		b.passes(a, was.session, next.session)
 		if _, seen := before[a]; !seen {
 			before[a] = was.number()
 		}
@@ -197,18 +194,42 @@ func (b *book) change(changes []Change) (s steps) {
 	return s
 }
 
-// comesToAnother enters that an address goes from one session to another; empty:
-// nobody. It reports whether somebody else had it last than has it now: who comes
-// back finds her connections.
-func (b *book) comesToAnother(a netip.Addr, from, to string) bool {
-	if from == "" {
-		from = b.former[a]
-	}
-	delete(b.former, a)
-	if to == "" && from != "" {
+// passes enters that an address goes from one session to another; empty: nobody.
+func (b *book) passes(a netip.Addr, from, to string) {
+	delete(b.ending, a) // what is done with it from now on is remembered
+	switch {
+	case to != "":
+		delete(b.former, a)
+	case from != "":
 		b.former[a] = from
 	}
-	return from != "" && to != "" && from != to
+}
+
+// last is the session that has an address, or had it last; empty: none whose connections are remembered, as far as is known.
+func (b *book) last(a netip.Addr) string {
+	if now := b.elements[a].session; now != "" {
+		return now
+	}
+	return b.former[a]
+}
+
+// end enters that the connections of addresses are being ended, and gives those of them that nobody has.
+func (b *book) end(addresses []netip.Addr) map[netip.Addr]struct{} {
+	clear(b.ending)
+	for _, a := range addresses {
+		if b.elements[a].session == "" {
+			b.ending[a] = struct{}{}
+		}
+	}
+	return b.ending
+}
+
+// ended enters that they have been.
+func (b *book) ended() {
+	for a := range b.ending {
+		delete(b.former, a)
+	}
+	clear(b.ending)
 }
 
 // holds says whether a change has been made already.
@@ -230,8 +251,8 @@ func (b *book) list(l *List, fresh map[string]*listed) *listed {
 	}
 	known := b.lists[l.Name]
 	if known == nil {
-		b.last++
-		known = &listed{List: l, number: b.last}
+		b.count++
+		known = &listed{List: l, number: b.count}
 		b.lists[l.Name], fresh[l.Name] = known, known
 	}
 	return known

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -35,9 +34,7 @@ type Filter struct {
 	made  bool // there is a table, as far as we have done it
 	wrong bool // it may not be as the book says
 
-	// taken are addresses that somebody else had whose connections the kernel may remember; swept: it remembers none of those
-	// from before.
-	taken map[netip.Addr]struct{}
+	// swept: the kernel remembers no connections from before that nobody has the address of.
 	swept bool
 
 	conn  *nftables.Conn
@@ -49,7 +46,7 @@ type Filter struct {
 // Whenever somebody else changes our table, lost is called from another
 // goroutine, and must not block. The error wraps ErrUnusable.
 func Open(lost func()) (*Filter, error) {
-	f := &Filter{book: newBook(), taken: make(map[netip.Addr]struct{})}
+	f := &Filter{book: newBook()}
 	var err error
 	if f.watch, err = startWatch(lost); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnusable, failed(err))
@@ -96,7 +93,6 @@ func (f *Filter) Configure(s Setup) error {
 // error it is not known what the table has of it; the next call makes it anew.
 func (f *Filter) Apply(changes []Change) error {
 	s := f.book.change(changes)
-	maps.Copy(f.taken, s.taken)
 	switch {
 	case !f.made:
 		return nil

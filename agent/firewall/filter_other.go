@@ -3,7 +3,9 @@
 package firewall
 
 import (
+	"context"
 	"fmt"
+	"net/netip"
 	"runtime"
 )
 
@@ -21,8 +23,14 @@ func (*Filter) Configure(Setup) error { return ErrUnusable }
 // Apply changes nothing.
 func (*Filter) Apply([]Change) error { return ErrUnusable }
 
+// Inherits says nothing.
+func (*Filter) Inherits(string, []netip.Addr) bool { return false }
+
 // Forget forgets nothing.
-func (*Filter) Forget() error { return ErrUnusable }
+func (*Filter) Forget([]netip.Addr) (func(context.Context) error, error) { return nil, ErrUnusable }
+
+// Forgotten does nothing.
+func (*Filter) Forgotten() {}
 
 // Lost says nothing.
 func (*Filter) Lost() bool { return false }

@@ -1,7 +1,6 @@
 package firewall
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -19,9 +18,9 @@ func TestStepsLeadToTheBook(t *testing.T) {
 		chains := map[string]number{}
 		guards := map[string]*Guard{}
 		owners, last := map[netip.Addr]string{}, map[netip.Addr]string{}
+		ending := map[netip.Addr]bool{} // nobody has had it since its connections began to end
 		for range rapid.IntRange(1, 20).Draw(t, "rounds") {
 			var changes []Change
-			taken := map[netip.Addr]struct{}{}
 			for range rapid.IntRange(1, 4).Draw(t, "changes") {
 				c := Change{Session: rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "session")}
 				if rapid.Bool().Draw(t, "opens") {
@@ -38,17 +37,35 @@ func TestStepsLeadToTheBook(t *testing.T) {
 				}
 				if guards[c.Session] = c.Guard; c.Guard != nil {
 					for _, a := range c.Guard.Addresses {
-						owners[a] = c.Session
-						if was := last[a]; was != "" && was != c.Session {
-							taken[a] = struct{}{}
-						}
-						last[a] = c.Session
+						owners[a], last[a] = c.Session, c.Session
+						delete(ending, a)
 					}
 				}
 			}
 			s := b.change(changes)
-			if !maps.Equal(s.taken, taken) {
-				t.Fatalf("%v have come to somebody else, and %v are told", taken, s.taken)
+			switch rapid.IntRange(0, 3).Draw(t, "forgetting") {
+			case 0:
+				clear(ending)
+				var all []netip.Addr
+				for a := range last {
+					all = append(all, a)
+					if ending[a] = owners[a] == ""; !ending[a] {
+						delete(ending, a)
+					}
+				}
+				b.end(all)
+			case 1:
+				for a := range ending {
+					delete(last, a)
+				}
+				clear(ending)
+				b.ended()
+			}
+			for n := range byte(5) {
+				a := netip.AddrFrom4([4]byte{10, 80, 0, n})
+				if b.last(a) != last[a] {
+					t.Fatalf("%v was %q's last, and %q is told", a, last[a], b.last(a))
+				}
 			}
 			for _, l := range s.newLists {
 				if _, twice := chains[l.Name]; twice && !slices.ContainsFunc(s.oldLists, func(o *listed) bool { return o.Name == l.Name }) {

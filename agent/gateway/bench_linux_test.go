@@ -2,15 +2,20 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
 	"net/netip"
+	"os"
 	"runtime"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/heimdraht/heimdraht/agent/firewall"
@@ -43,6 +48,7 @@ func full(b *testing.B, sessions int) *Gateway {
 	}
 	g.confirmed, g.readings, g.blocked = make(map[string]struct{}), make(map[string]reading), make(map[wireguard.Key]struct{})
 	g.opened(device, setup, nil)
+	g.waitForgetting(b) // what was before: until then nobody new has an address
 	for n := range sessions {
 		g.wanted.put(benchSession(n))
 	}
@@ -114,6 +120,79 @@ func BenchmarkReconcile(b *testing.B) {
 		b.Run("peers=10000/"+name, func(b *testing.B) {
 			measured(b, do)
 		})
+	}
+}
+
+// BenchmarkHandover is an address that goes from one session to another on a gateway whose kernel remembers many connections:
+// until the one is gone and can be acknowledged, and until the other is there.
+func BenchmarkHandover(b *testing.B) {
+	for _, connections := range []int{0, 100_000} {
+		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
+			g := full(b, 1_000)
+			connect(b, connections)
+			var gone, there time.Duration
+			holder, heir := benchSession(20_000), benchSession(20_001)
+			heir.peer.AllowedIPs = holder.peer.AllowedIPs
+			g.pending.touch(g.wanted.put(holder), g.loses)
+			g.settleRounds(b)
+			for b.Loop() {
+				began := time.Now()
+				g.gone, g.again = nil, time.Time{}
+				keys := g.wanted.drop(holder.id)
+				g.removed([]string{holder.id}, false)
+				g.pending.touch(append(keys, g.wanted.put(heir)...), g.loses)
+				g.settleRounds(b)
+				if len(g.gone) != 1 {
+					b.Fatal("the removal waits")
+				}
+				gone += time.Since(began)
+				g.waitForgetting(b)
+				g.settleRounds(b)
+				if g.installed[heir.peer.PublicKey].session != heir.id {
+					b.Fatal("the heir is not there")
+				}
+				there += time.Since(began)
+				holder, heir = heir, holder
+			}
+			b.ReportMetric(gone.Seconds()*1000/float64(b.N), "gone-ms/op")
+			b.ReportMetric(there.Seconds()*1000/float64(b.N), "there-ms/op")
+		})
+	}
+}
+
+// waitForgetting has connections ended.
+func (g *Gateway) waitForgetting(b *testing.B) {
+	b.Helper()
+	g.forget(b.Context(), time.Now())
+	for g.running != nil {
+		<-g.wakeInstaller
+		g.forgotten()
+	}
+	if g.inheritProblem != nil {
+		b.Fatal(g.inheritProblem)
+	}
+}
+
+// connect has the kernel remember connections: of this network to itself.
+func connect(b *testing.B, n int) {
+	b.Helper()
+	link, err := netlink.LinkByName("lo")
+	check(b, err)
+	check(b, netlink.LinkSetUp(link))
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	check(b, err)
+	for i := range n {
+		to := &unix.SockaddrInet4{Port: 9, Addr: [4]byte{127, byte(1 + i>>16), byte(i >> 8), byte(i)}}
+		// Nobody answers there, which the next call is told.
+		if err := unix.Sendto(fd, []byte{0}, 0, to); err != nil && !errors.Is(err, unix.ECONNREFUSED) {
+			b.Fatal(err)
+		}
+	}
+	check(b, unix.Close(fd))
+	count, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_count")
+	check(b, err)
+	if remembered, err := strconv.Atoi(strings.TrimSpace(string(count))); err != nil || remembered < n/2 {
+		b.Fatalf("%d connections remembered, of %d: %v", remembered, n, err)
 	}
 }
 

@@ -64,7 +64,9 @@ type Device interface {
 // Filter is a firewall.Filter, or one of a test.
 type Filter interface {
 	Apply(changes []firewall.Change) error
-	Forget() error
+	Inherits(session string, addresses []netip.Addr) bool
+	Forget(addresses []netip.Addr) (end func(context.Context) error, err error)
+	Forgotten()
 	Lost() bool
 	Restore() error
 }

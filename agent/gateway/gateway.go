@@ -298,22 +298,25 @@ func (g *Gateway) take(m *heimdrahtv1.SyncResponse, touched []wireguard.Key) err
 				return err
 			}
 		}
+		g.removed(order.Delta.GetRemovedSessions(), order.Delta.GetUpto() > order.Delta.GetAfter())
 		g.pending.addDelta(g.wanted.at, g.noted, touched, g.loses)
 		g.upToDate()
 	case *heimdrahtv1.SyncResponse_Removal:
 		if err := g.note(m); err != nil {
 			return err
 		}
-		for _, id := range order.Removal.GetSessions() {
-			if key, ok := g.traces[id]; ok {
-				touched = append(touched, key)
-			}
-		}
-		g.pending.addRemoval(order.Removal.GetSessions(), g.noted, touched, g.loses)
+		g.removed(order.Removal.GetSessions(), false)
 	case *heimdrahtv1.SyncResponse_SnapshotBegin:
 		g.collectingSince = time.Now()
 	case *heimdrahtv1.SyncResponse_SnapshotEnd:
 		g.noteAnew()
+		var gone []string
+		for id := range g.traces {
+			if g.wanted.sessions[id] == nil {
+				gone = append(gone, id)
+			}
+		}
+		g.removed(gone, true)
 		g.pending.addDelta(g.wanted.at, g.noted, touched, g.loses)
 		g.askedAt = time.Time{}
 		g.upToDate()
@@ -325,6 +328,25 @@ func (g *Gateway) take(m *heimdrahtv1.SyncResponse, touched []wireguard.Key) err
 	}
 	wake(g.wakeInstaller)
 	return nil
+}
+
+// removed has sessions taken from the device, and acknowledged as soon as they are: what comes with them may take longer. said:
+// the acknowledgement of our place says the same.
+func (g *Gateway) removed(sessions []string, said bool) {
+	if len(sessions) == 0 {
+		return
+	}
+	var keys []wireguard.Key
+	for _, id := range sessions {
+		if key, ok := g.traces[id]; ok {
+			keys = append(keys, key)
+		}
+	}
+	var upto place
+	if said {
+		upto = g.wanted.at
+	}
+	g.pending.addRemoval(sessions, upto, g.noted, keys, g.loses)
 }
 
 // upToDate lifts a suspension: the control plane has said what holds now.

@@ -35,15 +35,6 @@ func (g *Gateway) hold(changes []firewall.Change) error {
 	return err
 }
 
-// forget has the connections ended of those whose addresses others have got. It comes after the device: the former ones send
-// no more, and the next ones are told only now that they may.
-func (g *Gateway) forget() error {
-	if g.device == nil || g.device.Filter() == nil {
-		return nil
-	}
-	return g.device.Filter().Forget()
-}
-
 // restoreFilter puts right what somebody else has done to the filter.
 func (g *Gateway) restoreFilter() {
 	filter := g.device.Filter()

@@ -96,28 +96,6 @@ func TestFilterFails(t *testing.T) {
 	})
 }
 
-// Who gets an address after somebody else is acknowledged when that one's connections have ended, and not before.
-func TestForgetBeforeAcknowledging(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		w.plane.change(nil, peer(1, 1))
-		synctest.Wait()
-		w.device.filter.with(func() { w.device.filter.cannotForget = errors.New("test") })
-		revision := w.plane.change([]string{"s1"}, peer(2, 1))
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
-		if w.plane.lastAck().GetRevision() >= revision {
-			t.Error("acknowledged while connections of the former one may stand")
-		}
-		w.device.filter.with(func() { w.device.filter.cannotForget = nil })
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
-		w.exact()
-		if w.plane.lastAck().GetRevision() != revision {
-			t.Errorf("acknowledged %v", w.plane.lastAck())
-		}
-	})
-}
-
 // What somebody else does to the filter is put right.
 func TestFilterIsRestored(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

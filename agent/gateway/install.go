@@ -63,6 +63,7 @@ type installer struct {
 	journalRetry  time.Time // not before
 
 	observation
+	inheritance
 	houseKeptAt   time.Time
 	endpointsKept time.Time
 }
@@ -83,6 +84,7 @@ func (g *Gateway) install(ctx context.Context) error {
 		}
 		now := time.Now()
 		g.ensureDevice(ctx, now)
+		g.forgotten()
 		if now.Sub(g.houseKeptAt) >= housekeepingEvery {
 			g.houseKeptAt = now
 			g.keepHouse(now)
@@ -96,6 +98,7 @@ func (g *Gateway) install(ctx context.Context) error {
 		}
 		if !now.Before(g.pauseUntil) {
 			more, err := g.round(ctx)
+			g.forget(ctx, now)
 			if err != nil && ctx.Err() == nil {
 				g.log.Error("peers are not as they should be; trying again", "error", err)
 				g.pauseUntil = time.Now().Add(control.Jitter(retryRound, 0.2))
@@ -141,6 +144,11 @@ func (g *Gateway) deviceDone() <-chan struct{} {
 type step struct {
 	entry *entry
 	want  *session // nil: nothing
+	// heir: it is to have a session, when somebody else's connections have
+	// ended. Until then nothing.
+	heir bool
+	// rival has an address of the session, and is to keep it. Zero: nobody.
+	rival wireguard.Key
 }
 
 // round looks at some keys, urgent ones first: device, then disk, then the
@@ -168,7 +176,11 @@ func (g *Gateway) round(ctx context.Context) (more bool, err error) {
 		// Nobody is let in whom nothing holds; whoever is to go goes all the same.
 		changes = slices.DeleteFunc(changes, func(c wireguard.Change) bool { return !c.Remove })
 	}
-	err = errors.Join(held, g.apply(ctx, changes, failed), g.forget())
+	impossible := len(failed)
+	err = errors.Join(held, g.apply(ctx, changes, failed))
+	if err == nil && len(failed) > impossible {
+		err = g.hold(guardsOf(steps, failed)) // who is not on the device has no address
+	}
 	g.keep(records, noted, rewrite)
 	g.settle(steps, result{err: err, failed: failed})
 	return err == nil, err
@@ -178,25 +190,58 @@ func (g *Gateway) round(ctx context.Context) (more bool, err error) {
 // key is to get comes along, so that the address is given up first.
 func (g *Gateway) takeSteps() []step {
 	entries := g.pending.take(maxRound)
+	taken := make(map[wireguard.Key]struct{}, len(entries))
+	for _, e := range entries {
+		taken[e.key] = struct{}{}
+	}
 	steps := make([]step, 0, len(entries))
 	for i := 0; i < len(entries); i++ {
-		want := g.desired(entries[i].key)
-		steps = append(steps, step{entry: entries[i], want: want})
-		if want == nil {
-			continue
-		}
-		g.traces[want.id] = want.peer.PublicKey
-		for _, prefix := range want.peer.AllowedIPs {
-			owner, ok := g.owners[prefix]
-			if !ok || owner == entries[i].key {
-				continue
-			}
-			if e := g.pending.takeKey(owner); e != nil {
+		s := step{entry: entries[i], want: g.desired(entries[i].key)}
+		if s.want != nil {
+			var leaving []wireguard.Key
+			leaving, s.rival = g.holders(s.want)
+			for _, key := range leaving {
+				if _, here := taken[key]; here {
+					continue
+				}
+				taken[key] = struct{}{}
+				e := g.pending.takeKey(key)
+				if e == nil { // nobody has noticed yet that it must go
+					e = &entry{key: key}
+				}
 				entries = append(entries, e)
 			}
+			if s.heir = s.rival.IsZero() && g.inherits(s.want); s.heir {
+				s.want = nil
+			} else {
+				g.traces[s.want.id] = s.want.peer.PublicKey
+			}
 		}
+		steps = append(steps, s)
 	}
 	return steps
+}
+
+// holders are those who have prefixes on the device that a session is to get.
+// rival is one who is to keep hers; zero: nobody.
+func (g *Gateway) holders(s *session) (leaving []wireguard.Key, rival wireguard.Key) {
+	for _, prefix := range s.peer.AllowedIPs {
+		owner, ok := g.owners[prefix]
+		switch {
+		case !ok || owner == s.peer.PublicKey:
+		case g.keeps(owner, prefix):
+			rival = owner
+		default:
+			leaving = append(leaving, owner)
+		}
+	}
+	return leaving, rival
+}
+
+// keeps says whether who has a prefix on the device is to have it.
+func (g *Gateway) keeps(owner wireguard.Key, prefix netip.Prefix) bool {
+	s := g.desired(owner)
+	return s != nil && slices.Contains(s.peer.AllowedIPs, prefix)
 }
 
 // failures are changes that could not be made, by key.
@@ -218,7 +263,11 @@ func (g *Gateway) plan(steps []step) ([]wireguard.Change, failures) {
 		case s.want == nil:
 			continue
 		}
-		if rival, taken := conflict(claimed, s.want); taken {
+		rival, taken := conflict(claimed, s.want)
+		if !s.rival.IsZero() {
+			rival, taken = s.rival, true
+		}
+		if taken {
 			failed[key] = fmt.Errorf("session %s is to get an address of the peer %v", s.want.id, rival)
 			if there { // it must not keep what it had, either
 				removals = append(removals, wireguard.Change{Remove: true, Peer: wireguard.Peer{PublicKey: key}})
@@ -307,6 +356,11 @@ func (g *Gateway) settle(steps []step, r result) {
 			continue
 		}
 		g.enter(key, s.want, failure)
+		if s.heir {
+			g.pending.lost(s.entry)
+			g.heirs = append(g.heirs, s.entry)
+			continue
+		}
 		g.pending.done(s.entry)
 	}
 	if retry {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -40,7 +41,13 @@ type memoryFilter struct {
 	restored int
 	fail     error
 
+	last      map[netip.Addr]string // whose an address was last, while her connections stand
+	inherited []string              // who got an address with another one's connections
+	ending    []netip.Addr
+
 	cannotForget error
+	forgetting   time.Duration // how long it takes
+	hang         chan struct{} // it takes until this is closed; nil: no longer
 }
 
 func (f *memoryFilter) Apply(changes []firewall.Change) error {
@@ -50,20 +57,60 @@ func (f *memoryFilter) Apply(changes []firewall.Change) error {
 		return f.fail
 	}
 	if f.guards == nil {
-		f.guards = make(map[string]*firewall.Guard)
+		f.guards, f.last = make(map[string]*firewall.Guard), make(map[netip.Addr]string)
 	}
 	for _, c := range changes {
 		if f.guards[c.Session] = c.Guard; c.Guard == nil {
 			delete(f.guards, c.Session)
+			continue
+		}
+		for _, a := range c.Guard.Addresses {
+			if last := f.last[a]; last != "" && last != c.Session {
+				f.inherited = append(f.inherited, fmt.Sprint(a))
+			}
+			f.last[a] = c.Session
 		}
 	}
 	return nil
 }
 
-func (f *memoryFilter) Forget() error {
+func (f *memoryFilter) Inherits(session string, addresses []netip.Addr) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.cannotForget
+	return slices.ContainsFunc(addresses, func(a netip.Addr) bool { return f.last[a] != "" && f.last[a] != session })
+}
+
+func (f *memoryFilter) Forget(addresses []netip.Addr) (func(context.Context) error, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ending = addresses
+	takes, hang, err := f.forgetting, f.hang, f.cannotForget
+	return func(ctx context.Context) error {
+		var passed <-chan time.Time
+		if hang == nil {
+			passed = time.After(takes)
+		}
+		select {
+		case <-hang:
+			return err
+		case <-passed:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}, nil
+}
+
+func (f *memoryFilter) Forgotten() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, a := range f.ending {
+		held := func(g *firewall.Guard) bool { return slices.Contains(g.Addresses, a) }
+		if !slices.ContainsFunc(slices.Collect(maps.Values(f.guards)), held) {
+			delete(f.last, a)
+		}
+	}
+	f.ending = nil
 }
 
 func (f *memoryFilter) Lost() bool {

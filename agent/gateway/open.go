@@ -87,41 +87,47 @@ func (g *Gateway) adapt(ctx context.Context, setup Setup) error {
 // begin makes an open device what the setup says, with a filter that holds from the first moment whom it is to hold: tunnels
 // of the process before may be there.
 func (g *Gateway) begin(ctx context.Context, device Device, setup Setup) ([]wireguard.PeerStatus, error) {
-	if err := g.guardAll(device); err != nil {
-		return nil, err
-	}
-	if err := device.Configure(ctx, setup); err != nil {
-		return nil, err
-	}
-	if filter := device.Filter(); filter != nil {
-		if err := filter.Forget(); err != nil {
-			return nil, err
-		}
-	}
 	start := time.Now()
 	dump, err := device.Peers(ctx)
 	g.dumpedAt, g.dumpTook = time.Now(), time.Since(start)
-	return dump, err
+	if err != nil {
+		return nil, err
+	}
+	if err := g.guardAll(device, dump); err != nil {
+		return nil, err
+	}
+	return dump, device.Configure(ctx, setup)
 }
 
-// guardAll has the filter begin with all sessions. It learns first who had addresses on the device before, so that it forgets
-// the connections of those that others have by now.
-func (g *Gateway) guardAll(device Device) error {
+// guardAll has the filter begin with all sessions but heirs. Who had addresses on the device before is known of one that was
+// closed. Of one that a former process has left it is known who had got hers: others may have been on their way. One that holds
+// nobody tells nothing, and the journal is believed.
+func (g *Gateway) guardAll(device Device, dump []wireguard.PeerStatus) error {
 	filter := device.Filter()
 	if filter == nil {
 		return nil
 	}
 	g.mu.Lock()
-	var changes []firewall.Change
+	defer g.mu.Unlock()
+	var before []firewall.Change
 	for _, c := range g.heldBefore {
-		changes = append(changes, c, firewall.Change{Session: c.Session})
+		before = append(before, c, firewall.Change{Session: c.Session})
 	}
+	if err := filter.Apply(before); err != nil {
+		return err
+	}
+	there := make(map[wireguard.Key]wireguard.Peer, len(dump))
+	for _, p := range wireguard.Installed(dump) {
+		there[p.PublicKey] = p
+	}
+	var changes []firewall.Change
 	for key := range g.wanted.byKey {
-		if s := g.desired(key); s != nil {
-			changes = append(changes, firewall.Change{Session: string(key[:]), Guard: s.guard()})
+		s := g.desired(key)
+		if s == nil || filter.Inherits(string(key[:]), s.guard().Addresses) || len(dump) > 0 && !s.on(there[key]) {
+			continue
 		}
+		changes = append(changes, firewall.Change{Session: string(key[:]), Guard: s.guard()})
 	}
-	g.mu.Unlock()
 	return filter.Apply(changes)
 }
 
@@ -132,6 +138,7 @@ func (g *Gateway) opened(device Device, setup Setup, dump []wireguard.PeerStatus
 	defer g.mu.Unlock()
 	g.device, g.setup, g.facts, g.openedAt, g.heldBefore = device, setup, device.Facts(), time.Now(), nil
 	g.observation.opened(dump)
+	g.unswept = device.Filter() != nil
 	g.installed = make(map[wireguard.Key]installed, len(dump))
 	g.owners = make(map[netip.Prefix]wireguard.Key)
 	for _, peer := range wireguard.Installed(dump) {
@@ -156,7 +163,7 @@ func (g *Gateway) opened(device Device, setup Setup, dump []wireguard.PeerStatus
 		dead = append(dead, id)
 	}
 	if len(dead) > 0 {
-		g.pending.addRemoval(dead, g.noted, keysOf(g.installed), g.loses)
+		g.pending.addRemoval(dead, place{}, g.noted, keysOf(g.installed), g.loses)
 	}
 }
 
@@ -192,6 +199,7 @@ func (g *Gateway) endDevice(how func(Device) error) error {
 	if g.device == nil {
 		return nil
 	}
+	g.endForgetting()
 	err := how(g.device)
 	g.mu.Lock()
 	defer g.mu.Unlock()

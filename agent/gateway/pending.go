@@ -37,7 +37,8 @@ type batch struct {
 	number  int64 // batches are numbered as they come
 	journal int64 // its record's number in the journal
 	removal bool
-	// upto is a delta's or a snapshot's, sessions are a removal's.
+	// upto is a delta's or a snapshot's. A removal's is the place that says the same as its sessions, if one does: what goes
+	// together with that place need not be said by session.
 	upto     place
 	sessions []string
 }
@@ -60,16 +61,17 @@ func (p *pending) addDelta(upto place, journal int64, keys []wireguard.Key, lose
 	p.add(b, keys, loses)
 }
 
-// addRemoval notes the keys of sessions that were removed ahead of their
-// revision. sessions are acknowledged one by one.
-func (p *pending) addRemoval(sessions []string, journal int64, keys []wireguard.Key, loses func(wireguard.Key) bool) {
+// addRemoval notes the keys of sessions that were removed. sessions are
+// acknowledged one by one, unless the place upto is acknowledged no later; zero:
+// they were removed ahead of their revision.
+func (p *pending) addRemoval(sessions []string, upto place, journal int64, keys []wireguard.Key, loses func(wireguard.Key) bool) {
 	var b *batch
 	p.batches++
 	if n := len(p.removals); n >= maxBatches {
 		b = p.removals[n-1]
-		b.sessions, b.journal = append(b.sessions, sessions...), journal
+		b.sessions, b.journal, b.upto = append(b.sessions, sessions...), journal, place{}
 	} else {
-		b = &batch{removal: true, sessions: append([]string(nil), sessions...), journal: journal, number: p.batches}
+		b = &batch{removal: true, upto: upto, sessions: append([]string(nil), sessions...), journal: journal, number: p.batches}
 		p.removals = append(p.removals, b)
 	}
 	p.add(b, keys, loses)
@@ -176,21 +178,34 @@ func (p *pending) done(e *entry) {
 	e.batches = nil
 }
 
+// lost ends what an entry that was taken had to lose. What it is to get waits on, behind what others lose.
+func (p *pending) lost(e *entry) {
+	e.urgent = false
+	e.batches = slices.DeleteFunc(e.batches, func(b *batch) bool {
+		if b.removal {
+			b.left--
+		}
+		return b.removal
+	})
+}
+
 // forgetPlaces takes the places from all batches: when they are done, it is no
 // longer true that everything before them is installed.
 func (p *pending) forgetPlaces() {
-	for _, b := range p.deltas {
+	for _, b := range slices.Concat(p.deltas, p.removals) {
 		b.upto = place{}
 	}
 }
 
 // reap takes the batches that are installed, and in the journal up to record
-// `journaled`. upto is the place reached; ok is false if none was.
+// `journaled`. upto is the place reached; ok is false if none was. sessions are
+// those to be said besides.
 func (p *pending) reap(journaled int64) (upto place, ok bool, sessions []string) {
+	var removals []*batch
 	waiting := p.removals[:0]
 	for _, b := range p.removals {
 		if b.left == 0 && b.journal <= journaled {
-			sessions = append(sessions, b.sessions...)
+			removals = append(removals, b)
 			continue
 		}
 		waiting = append(waiting, b)
@@ -203,6 +218,11 @@ func (p *pending) reap(journaled int64) (upto place, ok bool, sessions []string)
 		}
 		p.deltas[0] = nil
 		p.deltas = p.deltas[1:]
+	}
+	for _, b := range removals {
+		if b.upto == (place{}) || !ok || !upto.reached(b.upto) {
+			sessions = append(sessions, b.sessions...)
+		}
 	}
 	return upto, ok, sessions
 }

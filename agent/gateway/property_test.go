@@ -39,7 +39,7 @@ func TestAlwaysEndsExact(t *testing.T) {
 			rt.Repeat(m.actions())
 			w.plane.with(func() { w.plane.hold = false })
 			w.device.with(func() { w.device.delay, w.device.refuse = 0, nil })
-			w.device.filter.with(func() { w.device.filter.fail = nil })
+			w.device.filter.with(func() { w.device.filter.fail, w.device.filter.cannotForget = nil, nil })
 			time.Sleep(3 * time.Minute)
 			synctest.Wait()
 			w.exact()
@@ -47,6 +47,9 @@ func TestAlwaysEndsExact(t *testing.T) {
 				rt.Fatalf("acknowledged %v, want %d in %s", a, w.plane.revision, w.plane.epoch)
 			}
 			m.noneReturned()
+			if len(w.device.filter.inherited) > 0 {
+				rt.Fatalf("%v came to others with connections of those who had them", w.device.filter.inherited)
+			}
 		})
 	})
 }
@@ -138,9 +141,16 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"filter fails": func(rt *rapid.T) { w.device.filter.with(func() { w.device.filter.fail = firewall.ErrUnusable }) },
 		"filter works": func(rt *rapid.T) { w.device.filter.with(func() { w.device.filter.fail = nil }) },
 		"filter lost":  func(rt *rapid.T) { w.device.filter.with(func() { w.device.filter.lost = true }) },
-		"hold":         func(rt *rapid.T) { w.plane.with(func() { w.plane.hold = !w.plane.hold }) },
-		"slow":         func(rt *rapid.T) { w.device.with(func() { w.device.delay = time.Second }) },
-		"quick":        func(rt *rapid.T) { w.device.with(func() { w.device.delay = 0 }) },
+		"forgetting":   func(rt *rapid.T) { w.device.filter.with(func() { w.device.filter.forgetting = 2 * time.Second }) },
+		"forgets not": func(rt *rapid.T) {
+			w.device.filter.with(func() { w.device.filter.cannotForget = firewall.ErrUnusable })
+		},
+		"forgets": func(rt *rapid.T) {
+			w.device.filter.with(func() { w.device.filter.cannotForget, w.device.filter.forgetting = nil, 0 })
+		},
+		"hold":  func(rt *rapid.T) { w.plane.with(func() { w.plane.hold = !w.plane.hold }) },
+		"slow":  func(rt *rapid.T) { w.device.with(func() { w.device.delay = time.Second }) },
+		"quick": func(rt *rapid.T) { w.device.with(func() { w.device.delay = 0 }) },
 		"new port": func(rt *rapid.T) {
 			w.plane.with(func() {
 				w.plane.config = proto.Clone(w.plane.config).(*heimdrahtv1.GatewayConfiguration)
@@ -363,12 +373,14 @@ func TestTombstonesHold(t *testing.T) {
 }
 
 // Nothing is acknowledged before all its keys are done, and a removal waits
-// for nothing but its own.
+// for nothing but its own to be lost. Each is said, by session or by its place.
 func TestPendingSaysDoneOnlyWhenDone(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := newPending()
 		undone := make(map[wireguard.Key]int64) // the first delta that is not done for the key
 		waits := make(map[string]map[wireguard.Key]bool)
+		saidBy, said, reached := make(map[string]place), make(map[string]bool), place{}
+		var heirs []*entry
 		var revision int64
 		keys := rapid.SliceOfNDistinct(rapid.IntRange(0, 20), 0, 5, rapid.ID)
 		loses := func(key wireguard.Key) bool { return key[7]%2 == 0 }
@@ -377,6 +389,13 @@ func TestPendingSaysDoneOnlyWhenDone(t *testing.T) {
 				out = append(out, wireguard.Key(keyOf(n)))
 			}
 			return out
+		}
+		allSaid := func() {
+			for id, at := range saidBy {
+				if len(waits[id]) == 0 && !said[id] && (at == (place{}) || !reached.reached(at)) {
+					rt.Fatalf("removal %s is done and not said", id)
+				}
+			}
 		}
 		for range rapid.IntRange(1, 60).Draw(rt, "steps") {
 			switch rapid.IntRange(0, 3).Draw(rt, "what") {
@@ -393,7 +412,8 @@ func TestPendingSaysDoneOnlyWhenDone(t *testing.T) {
 				id := fmt.Sprint(len(waits))
 				waits[id] = make(map[wireguard.Key]bool)
 				touched := draw()
-				p.addRemoval([]string{id}, 0, touched, loses)
+				saidBy[id] = rapid.SampledFrom([]place{{}, {"e", revision + 1}}).Draw(rt, "said by")
+				p.addRemoval([]string{id}, saidBy[id], 0, touched, loses)
 				for _, key := range touched {
 					waits[id][key] = true
 				}
@@ -403,30 +423,61 @@ func TestPendingSaysDoneOnlyWhenDone(t *testing.T) {
 						p.putBack(e)
 						continue
 					}
-					p.done(e)
-					delete(undone, e.key)
 					for _, keys := range waits {
 						delete(keys, e.key)
 					}
+					if rapid.IntRange(0, 3).Draw(rt, "inherits") == 0 {
+						p.lost(e)
+						heirs = append(heirs, e)
+						continue
+					}
+					p.done(e)
+					if !slices.ContainsFunc(heirs, func(h *entry) bool { return h.key == e.key && len(h.batches) > 0 }) {
+						delete(undone, e.key)
+					}
+				}
+				if rapid.Bool().Draw(rt, "forgotten") {
+					for _, e := range heirs {
+						p.putBack(e)
+					}
+					heirs = nil
 				}
 			case 3:
 				upto, ok, sessions := p.reap(0)
+				if ok {
+					reached = upto
+				}
+				for id, at := range saidBy {
+					if ok && at != (place{}) && upto.reached(at) && len(waits[id]) > 0 {
+						rt.Fatalf("removal %s is acknowledged by its place while %d keys wait", id, len(waits[id]))
+					}
+				}
 				for _, first := range undone {
 					if ok && upto.revision >= first {
 						rt.Fatalf("%d is acknowledged while %d is not done", upto.revision, first)
 					}
 				}
 				for _, id := range sessions {
+					said[id] = true
 					if len(waits[id]) > 0 {
 						rt.Fatalf("removal %s is acknowledged while %d keys wait", id, len(waits[id]))
 					}
 				}
+				allSaid()
 			}
 		}
-		for _, e := range p.take(100) {
+		for _, e := range append(p.take(100), heirs...) {
 			p.done(e)
 		}
-		upto, ok, _ := p.reap(0)
+		upto, ok, sessions := p.reap(0)
+		if ok {
+			reached = upto
+		}
+		for _, id := range sessions {
+			said[id] = true
+		}
+		clear(waits)
+		allSaid()
 		if len(p.entries) != 0 || len(p.deltas) != 0 || len(p.removals) != 0 || ok && upto.revision != revision {
 			rt.Fatalf("all is done, but %d keys, %d deltas and %d removals wait", len(p.entries), len(p.deltas), len(p.removals))
 		}

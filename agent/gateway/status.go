@@ -90,6 +90,9 @@ func (g *Gateway) status(now time.Time) Status {
 	if g.deviceProblem != nil {
 		s.Problems = append(s.Problems, storedProblem(g.deviceProblem))
 	}
+	if g.inheritProblem != nil {
+		s.Problems = append(s.Problems, storedProblem(g.inheritProblem))
+	}
 	if g.problem != nil && !g.connected {
 		s.Problems = append(s.Problems, storedProblem(g.problem))
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,6 +67,13 @@ func guardOf(prefixes []netip.Prefix, access *firewall.List) *firewall.Guard {
 		}
 	}
 	return g
+}
+
+// on says whether a peer of the device is the session's, with its addresses.
+func (s *session) on(p wireguard.Peer) bool {
+	return p.PresharedKey == s.peer.PresharedKey && !slices.ContainsFunc(s.peer.AllowedIPs, func(prefix netip.Prefix) bool {
+		return !slices.Contains(p.AllowedIPs, prefix)
+	})
 }
 
 // accessName names what the session may reach. Empty: nobody has said it.

@@ -381,7 +381,8 @@ type SyncAcknowledgement struct {
 	Epoch string                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// Everything up to here is applied.
 	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
-	// Sessions removed ahead of `revision` by a Removal.
+	// Sessions that are gone though `revision` may not say so yet: what took them
+	// away was a Removal, or came with something that takes longer.
 	RemovedSessions []string `protobuf:"bytes,3,rep,name=removed_sessions,json=removedSessions,proto3" json:"removed_sessions,omitempty"`
 	// Unset: not measured yet.
 	Load          *GatewayLoad `protobuf:"bytes,4,opt,name=load,proto3" json:"load,omitempty"`

@@ -1,0 +1,124 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/heimdraht/heimdraht/agent/control"
+	"github.com/heimdraht/heimdraht/agent/firewall"
+)
+
+// Who gets an address that somebody else had waits until the kernel has forgotten that one's connections, or she would be sent
+// what still comes on them. It takes a fifth of a second where many are remembered, and may hang: so it is done beside the
+// rounds, and only heirs wait for it. Nobody loses access later for it.
+
+// inheritance is touched by the installing goroutine alone, but for the problem.
+type inheritance struct {
+	// heirs are keys whose sessions are not on the device yet. What they have lost is acknowledged, what they get is not.
+	heirs []*entry
+	// unswept: the kernel may remember those that had addresses before the device was opened.
+	unswept bool
+	running *forgetting // nil: none
+	again   time.Time   // not before, after one that failed
+	// problem is why heirs wait, guarded by Gateway.mu.
+	inheritProblem *control.Problem
+}
+
+// forgetting is one turn of the kernel's.
+type forgetting struct {
+	heirs  []*entry
+	began  time.Time
+	cancel context.CancelFunc
+	done   chan error
+}
+
+// inherits says whether a session has to wait.
+func (g *Gateway) inherits(s *session) bool {
+	filter := g.device.Filter()
+	return filter != nil && filter.Inherits(string(s.peer.PublicKey[:]), s.guard().Addresses)
+}
+
+// forget has the connections ended of those whose addresses heirs wait for, unless that is being done.
+func (g *Gateway) forget(ctx context.Context, now time.Time) {
+	if g.running != nil || g.device == nil || g.device.Filter() == nil || now.Before(g.again) || len(g.heirs) == 0 && !g.unswept {
+		return
+	}
+	g.mu.Lock()
+	var addresses []netip.Addr
+	for _, e := range g.heirs {
+		if s := g.desired(e.key); s != nil {
+			addresses = append(addresses, s.guard().Addresses...)
+		}
+	}
+	g.mu.Unlock()
+	end, err := g.device.Filter().Forget(addresses)
+	if err != nil {
+		g.cannotForget(err)
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	f := &forgetting{heirs: g.heirs, began: now, cancel: cancel, done: make(chan error, 1)}
+	g.running, g.heirs = f, nil
+	go func() {
+		f.done <- end(ctx)
+		wake(g.wakeInstaller)
+	}()
+}
+
+// forgotten lets the heirs in whose turn has ended.
+func (g *Gateway) forgotten() {
+	if g.running == nil {
+		return
+	}
+	select {
+	case err := <-g.running.done:
+		g.running.cancel()
+		heirs, took := g.running.heirs, time.Since(g.running.began)
+		g.running = nil
+		if err != nil {
+			g.heirs = append(heirs, g.heirs...)
+			g.cannotForget(err)
+			return
+		}
+		g.device.Filter().Forgotten()
+		g.again = time.Now().Add(took) // it never takes more than half of a processor
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.unswept, g.inheritProblem = false, nil
+		g.letWait(heirs)
+	default:
+	}
+}
+
+// letWait has the heirs' keys looked at as all others.
+func (g *Gateway) letWait(heirs []*entry) {
+	for _, e := range heirs {
+		g.pending.putBack(e)
+	}
+}
+
+func (g *Gateway) cannotForget(err error) {
+	g.again = time.Now().Add(control.Jitter(retryRound, 0.2))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.inheritProblem == nil {
+		g.log.Error("connections of former sessions cannot be ended: nobody gets an address of theirs until they can", "error", err)
+	}
+	g.inheritProblem = deviceProblem(g.setup, fmt.Errorf("%w: %w", firewall.ErrUnusable, err))
+}
+
+// endForgetting gives up what runs, with the device. The device that is opened next is another matter.
+func (g *Gateway) endForgetting() {
+	heirs := g.heirs
+	if f := g.running; f != nil {
+		f.cancel()
+		<-f.done
+		heirs = append(heirs, f.heirs...)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inheritance = inheritance{}
+	g.letWait(heirs)
+}
