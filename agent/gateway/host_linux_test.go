@@ -92,6 +92,20 @@ func placeOnHost(t *testing.T, mode wireguard.Mode) {
 		t.Errorf("a port in use gives %v", err)
 	}
 
+	// So is an interface of that name, which is not touched.
+	command(t, "ip", "link", "add", "hd2", "mtu", "1300", "type", "veth", "peer", "name", "hd3")
+	command(t, "ip", "tuntap", "add", "hd4", "mode", "tun") // it outlives who made it
+	for _, name := range []string{"hd2", "hd4"} {
+		before := command(t, "ip", "-details", "addr", "show", name)
+		if _, err := (Host{Interface: name, Mode: mode}).Open(ctx, other); deviceProblem(other, err).Code != CodeNameTaken || !strings.Contains(err.Error(), name) {
+			t.Errorf("an interface of that name gives %v", err)
+		}
+		if after := command(t, "ip", "-details", "addr", "show", name); after != before {
+			t.Errorf("somebody else's interface was touched:\n%s\n%s", before, after)
+		}
+		command(t, "ip", "link", "delete", name)
+	}
+
 	setup.Masquerade = false
 	setup.Addresses = setup.Addresses[:1]
 	check(t, device.Configure(ctx, setup))

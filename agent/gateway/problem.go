@@ -9,6 +9,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/firewall"
+	"github.com/heimdraht/heimdraht/agent/wireguard"
 )
 
 // The codes of problems that only gateways have.
@@ -18,6 +19,7 @@ const (
 	CodePortInUse    = "port-in-use"
 	CodeNoRights     = "no-rights"
 	CodeInterface    = "interface-failed"
+	CodeNameTaken    = "interface-name-taken"
 	CodeFilter       = "filter-failed"
 	CodeStreamEnded  = "stream-ended"
 	codeTokenMissing = "token-missing"
@@ -63,6 +65,10 @@ func deviceProblem(setup Setup, err error) *control.Problem {
 		return &control.Problem{Code: CodePortInUse, Cause: err, RetryAfter: retryDevice,
 			German:  control.Text{Sentence: fmt.Sprintf("Der UDP-Port %d ist belegt.", setup.ListenPort), Next: "Beenden Sie das andere Programm (ss -lunp zeigt es), oder geben Sie dem Zugangsserver einen anderen Port."},
 			English: control.Text{Sentence: fmt.Sprintf("UDP port %d is in use.", setup.ListenPort), Next: "Stop the other program (ss -lunp shows it), or give the gateway another port."}}
+	case errors.Is(err, wireguard.ErrNameTaken):
+		return &control.Problem{Code: CodeNameTaken, Cause: err, RetryAfter: retryDevice,
+			German:  control.Text{Sentence: fmt.Sprintf("Es gibt schon eine andere Schnittstelle dieses Namens, und sie bleibt, wie sie ist: %v.", err), Next: "Entfernen Sie sie (ip link show zeigt sie), oder geben Sie dem Zugangsserver in gateway.yaml einen anderen Namen: interface. Es wird von selbst weiter versucht."},
+			English: control.Text{Sentence: fmt.Sprintf("There is another interface of that name already, and it stays as it is: %v.", err), Next: "Remove it (ip link show lists it), or give the gateway another name in gateway.yaml: interface. Trying goes on by itself."}}
 	case errors.Is(err, firewall.ErrUnusable):
 		return &control.Problem{Code: CodeFilter, Cause: err, RetryAfter: retryDevice,
 			German:  control.Text{Sentence: fmt.Sprintf("Der Paketfilter lässt sich nicht einrichten, und ohne ihn wird niemand eingelassen: %v.", err), Next: "Der Kernel braucht nftables mit Verbindungsverfolgung (modprobe nf_tables nft_ct), das Programm CAP_NET_ADMIN. Es wird von selbst weiter versucht."},

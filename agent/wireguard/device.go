@@ -42,6 +42,10 @@ func (m Mode) String() string {
 	return fmt.Sprintf("mode %d", int(m))
 }
 
+// ErrNameTaken says that there is an interface of that name which is somebody
+// else's. It has not been touched.
+var ErrNameTaken = errors.New("there is another interface of that name already")
+
 // ErrKernelUnsupported says that this system has no WireGuard in its kernel, or may not load it.
 var ErrKernelUnsupported = errors.New("the kernel has no WireGuard")
 

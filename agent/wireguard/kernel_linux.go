@@ -19,6 +19,9 @@ const (
 	// again in the same call.
 	kernelPeers      = 32
 	kernelAllowedIPs = 256
+
+	// linkAlias tells our interfaces from those that somebody else has called the same.
+	linkAlias = "heimdraht"
 )
 
 // kernelDevice is the kernel's WireGuard. The process is the only one that changes it.
@@ -33,10 +36,11 @@ func openKernel(o Options) (backend, facts, error) {
 	// The link comes first: making it loads the kernel's module, and wgctrl looks for WireGuard only when it
 	// is made itself.
 	made, err := ensureLink(o)
-	if err != nil {
-		return nil, facts{}, err
+	var k *kernelDevice
+	var port uint16
+	if err == nil {
+		k, port, err = startKernel(o)
 	}
-	k, port, err := startKernel(o)
 	if err != nil {
 		if made {
 			err = errors.Join(err, removeLink(o.Name))
@@ -46,29 +50,58 @@ func openKernel(o Options) (backend, facts, error) {
 	return k, facts{mode: Kernel, name: o.Name, listenPort: port}, nil
 }
 
-// ensureLink makes the link and says whether it did, or finds it.
+// ensureLink makes the link and says whether it did, or finds it. One that somebody else has made is not touched.
 func ensureLink(o Options) (made bool, err error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = o.Name, o.MTU
-	switch err := netlink.LinkAdd(&netlink.Wireguard{LinkAttrs: attrs}); {
+	link := netlink.Link(&netlink.Wireguard{LinkAttrs: attrs})
+	switch err := netlink.LinkAdd(link); {
 	case err == nil:
-		return true, nil
+		return true, mark(link) // which the kernel does not take while it makes one
 	case errors.Is(err, unix.EOPNOTSUPP):
 		return false, fmt.Errorf("%w: %w", ErrKernelUnsupported, err)
 	case !errors.Is(err, unix.EEXIST):
 		return false, fmt.Errorf("making the interface: %w", err)
 	}
-	link, err := netlink.LinkByName(o.Name)
-	if err != nil {
+	if link, err = netlink.LinkByName(o.Name); err != nil {
 		return false, fmt.Errorf("finding the interface: %w", err)
 	}
-	if link.Type() != "wireguard" {
-		return false, fmt.Errorf("there is an interface %s already, of type %s", o.Name, link.Type())
+	if err := ours(link, o); err != nil {
+		return false, err
 	}
 	if err := netlink.LinkSetMTU(link, o.MTU); err != nil {
 		return false, fmt.Errorf("setting the MTU: %w", err)
 	}
 	return false, nil
+}
+
+// ours refuses a link that is there and somebody else's.
+func ours(link netlink.Link, o Options) error {
+	switch {
+	case link.Type() != "wireguard":
+		return fmt.Errorf("%w: %s is of type %s", ErrNameTaken, o.Name, link.Type())
+	case link.Attrs().Alias == linkAlias:
+		return nil
+	}
+	client, err := wgctrl.New()
+	if err != nil {
+		return fmt.Errorf("reaching the kernel's WireGuard: %w", err)
+	}
+	device, err := client.Device(o.Name)
+	if err = errors.Join(err, client.Close()); err != nil {
+		return fmt.Errorf("looking whose the interface %s is: %w", o.Name, err)
+	}
+	if Key(device.PublicKey) != o.PrivateKey.PublicKey() { // ours, if a version made it that had no mark
+		return fmt.Errorf("%w: %s has another key", ErrNameTaken, o.Name)
+	}
+	return mark(link)
+}
+
+func mark(link netlink.Link) error {
+	if err := netlink.LinkSetAlias(link, linkAlias); err != nil {
+		return fmt.Errorf("marking the interface: %w", err)
+	}
+	return nil
 }
 
 // startKernel configures the device itself and switches the link on.
@@ -206,8 +239,8 @@ func (k *kernelDevice) leave() error {
 	return nil
 }
 
-// RemoveKernel takes away the kernel's WireGuard interface of that name, which a process has left. An interface of another
-// kind, or none, is left alone.
+// RemoveKernel takes away the kernel's WireGuard interface of that name, which a process has left. One that is somebody
+// else's, or none, is left alone.
 func RemoveKernel(name string) error {
 	link, err := netlink.LinkByName(name)
 	if errors.As(err, &netlink.LinkNotFoundError{}) {
@@ -216,7 +249,7 @@ func RemoveKernel(name string) error {
 	if err != nil {
 		return fmt.Errorf("finding the interface %s: %w", name, err)
 	}
-	if link.Type() != "wireguard" {
+	if link.Type() != "wireguard" || link.Attrs().Alias != linkAlias {
 		return nil
 	}
 	return removeLink(name)

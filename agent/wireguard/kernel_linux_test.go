@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"net"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -118,9 +119,35 @@ func kernelTakesOver(t *testing.T) {
 	}
 	must(t, killed.Close()) // the interface is gone already
 
-	// An interface of that name which is something else is left alone.
-	must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "hd0", TxQLen: 1, MTU: 1500}, PeerName: "other"}))
-	if _, err := Open(t.Context(), options); err == nil || !strings.Contains(err.Error(), "there is an interface hd0 already, of type veth") {
-		t.Errorf("error %v", err)
+	// One that is somebody else's is left alone, by who opens and by who clears away.
+	for what, foreign := range map[string]netlink.Link{
+		"is of type veth": &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "hd0", TxQLen: 1, MTU: 1500}, PeerName: "other"},
+		"has another key": &netlink.Wireguard{LinkAttrs: netlink.LinkAttrs{Name: "hd0", TxQLen: 1, MTU: 1300}},
+	} {
+		must(t, netlink.LinkAdd(foreign))
+		if _, err := Open(t.Context(), options); !errors.Is(err, ErrNameTaken) || !strings.Contains(err.Error(), "hd0 "+what) {
+			t.Errorf("error %v, want that it %s", err, what)
+		}
+		must(t, RemoveKernel("hd0"))
+		after, err := netlink.LinkByName("hd0")
+		must(t, err)
+		if after.Attrs().MTU != foreign.Attrs().MTU || after.Attrs().Flags&net.FlagUp != 0 || after.Attrs().Alias != "" {
+			t.Errorf("what %s was touched: %+v", what, after.Attrs())
+		}
+		must(t, netlink.LinkDel(after))
+	}
+	// One that an older version of ours made, without a mark, is ours by its key.
+	made, err := Open(t.Context(), options)
+	must(t, err)
+	link, err := netlink.LinkByName("hd0")
+	must(t, err)
+	must(t, netlink.LinkSetAlias(link, ""))
+	must(t, made.Leave())
+	again, err := Open(t.Context(), options)
+	must(t, err)
+	must(t, again.Leave())
+	must(t, RemoveKernel("hd0"))
+	if _, err := netlink.LinkByName("hd0"); !errors.As(err, &netlink.LinkNotFoundError{}) {
+		t.Errorf("what was left is still there: %v", err)
 	}
 }
