@@ -163,7 +163,7 @@ func BenchmarkHandover(b *testing.B) {
 // waitForgetting has connections ended.
 func (g *Gateway) waitForgetting(b *testing.B) {
 	b.Helper()
-	g.forget(b.Context(), time.Now())
+	g.forget(b.Context(), time.Now(), false)
 	for g.running != nil {
 		<-g.wakeInstaller
 		g.forgotten()

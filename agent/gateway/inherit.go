@@ -18,6 +18,7 @@ import (
 type inheritance struct {
 	// heirs are keys whose sessions are not on the device yet. What they have lost is acknowledged, what they get is not.
 	heirs []*entry
+	since time.Time // the first of them waits
 	// unswept: the kernel may remember those that had addresses before the device was opened.
 	unswept bool
 	running *forgetting // nil: none
@@ -40,8 +41,23 @@ func (g *Gateway) inherits(s *session) bool {
 	return filter != nil && filter.Inherits(string(s.peer.PublicKey[:]), s.guard().Addresses)
 }
 
-// forget has the connections ended of those whose addresses heirs wait for, unless that is being done.
-func (g *Gateway) forget(ctx context.Context, now time.Time) {
+// gatherHeirs is how long they wait for others to come together with them, while the rounds go on.
+const gatherHeirs = 100 * time.Millisecond
+
+// waits notes that the key of a step is an heir.
+func (g *Gateway) waits(e *entry) {
+	if len(g.heirs) == 0 {
+		g.since = time.Now()
+	}
+	g.heirs = append(g.heirs, e)
+}
+
+// forget has the connections ended of those whose addresses heirs wait for, unless that is being done. more: there may be other
+// heirs among the keys that wait.
+func (g *Gateway) forget(ctx context.Context, now time.Time, more bool) {
+	if more && now.Sub(g.since) < gatherHeirs {
+		return
+	}
 	if g.running != nil || g.device == nil || g.device.Filter() == nil || now.Before(g.again) || len(g.heirs) == 0 && !g.unswept {
 		return
 	}

@@ -98,7 +98,7 @@ func (g *Gateway) install(ctx context.Context) error {
 		}
 		if !now.Before(g.pauseUntil) {
 			more, err := g.round(ctx)
-			g.forget(ctx, now)
+			g.forget(ctx, now, more)
 			if err != nil && ctx.Err() == nil {
 				g.log.Error("peers are not as they should be; trying again", "error", err)
 				g.pauseUntil = time.Now().Add(control.Jitter(retryRound, 0.2))
@@ -358,7 +358,7 @@ func (g *Gateway) settle(steps []step, r result) {
 		g.enter(key, s.want, failure)
 		if s.heir {
 			g.pending.lost(s.entry)
-			g.heirs = append(g.heirs, s.entry)
+			g.waits(s.entry)
 			continue
 		}
 		g.pending.done(s.entry)

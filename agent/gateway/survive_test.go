@@ -3,9 +3,11 @@ package gateway
 import (
 	"context"
 	"iter"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -341,19 +343,59 @@ func (f *failingJournal) Compact(records iter.Seq[[]byte]) error {
 	return f.journal.Compact(records)
 }
 
+// What cannot be read of a journal is put right by the control plane, and kept for who wants to know why. One that was cut short
+// is read as far as it goes.
 func TestDamagedJournalIsSetAside(t *testing.T) {
+	for name, c := range map[string]struct {
+		damage func(journal []byte) []byte
+		aside  bool
+	}{
+		"nonsense":           {func([]byte) []byte { return []byte("nonsense") }, true},
+		"of another version": {func(b []byte) []byte { b[7]++; return b }, true},
+		"cut short":          {func(b []byte) []byte { return b[:len(b)-3] }, false},
+		"cut to nothing":     {func([]byte) []byte { return nil }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.plane.change(nil, peer(1, 1))
+				synctest.Wait()
+				w.halt()
+				path := filepath.Join(w.dir, journalName+".journal")
+				b, err := os.ReadFile(path)
+				check(t, err)
+				check(t, os.WriteFile(path, c.damage(b), 0o600))
+				w.start()
+				synctest.Wait()
+				w.exact() // from a snapshot, or from what was read and a delta
+				if _, err := os.Stat(path + ".damaged"); (err == nil) != c.aside {
+					t.Errorf("set aside: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// What a gateway cannot do without is refused with words: its keys, of another version or damaged.
+func TestUnusableStateIsRefused(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.plane.change(nil, peer(1, 1))
-		synctest.Wait()
 		w.halt()
-		path := filepath.Join(w.dir, journalName+".journal")
-		check(t, os.WriteFile(path, []byte("nonsense"), 0o600))
-		w.start()
-		synctest.Wait()
-		w.exact() // from a snapshot
-		if _, err := os.Stat(path + ".damaged"); err != nil {
-			t.Error(err)
+		for _, name := range []string{keyName, joinedName} {
+			path := filepath.Join(w.dir, name+".json")
+			whole, err := os.ReadFile(path)
+			check(t, err)
+			for _, damaged := range []string{strings.Replace(string(whole), `"version":1`, `"version":2`, 1), string(whole[:len(whole)/2])} {
+				check(t, os.WriteFile(path, []byte(damaged), 0o600))
+				dir, err := state.Open(w.dir)
+				check(t, err)
+				_, err = New(Options{State: dir, Open: w.device.open, Version: "test", Logger: slog.New(slog.DiscardHandler)})
+				if p, ok := control.AsProblem(err); !ok || p.Code != control.CodeStateUnusable || !strings.Contains(p.English.Sentence, w.dir) {
+					t.Errorf("%s as %.20q gives %v", name, damaged, err)
+				}
+				check(t, dir.Close())
+			}
+			check(t, os.WriteFile(path, whole, 0o600))
 		}
+		w.start()
 	})
 }
 

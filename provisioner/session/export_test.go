@@ -27,6 +27,9 @@ func LookOften(ctx context.Context, s *Service) error {
 	})
 }
 
+// SpreadOf is over how long so many laptops of a dead gateway spread.
+func SpreadOf(open int64) time.Duration { return spreadOf(open) }
+
 // Recall calls lent seats back once.
 func Recall(ctx context.Context, s *Service) error {
 	ctx, stop := context.WithCancel(ctx)

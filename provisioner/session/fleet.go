@@ -178,8 +178,13 @@ func (s *Service) News(gateway string) GatewayNews {
 	w := f.of(gateway)
 	return GatewayNews{
 		Unheard: w.unheard, Leaving: w.leaving, Changed: w.changed,
-		Spread: min(max(time.Duration(w.open)*spreadEach, shortSpread), mostSpread),
+		Spread: spreadOf(w.open),
 	}
+}
+
+// spreadOf is over how long so many laptops spread.
+func spreadOf(open int64) time.Duration {
+	return min(max(time.Duration(open)*spreadEach, shortSpread), mostSpread)
 }
 
 // Away reports whether a session would be much better off on another gateway, which has

@@ -2,6 +2,8 @@ package session_test
 
 import (
 	"context"
+	"errors"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,6 +100,44 @@ func (w *world) mayCheck(actor provisioner.Actor, stream, id string) {
 	if err := w.Check(context.Background(), actor, stream, id); err != nil {
 		w.t.Error(err)
 	}
+}
+
+// Laptops take the longer to move the more they are, within bounds: never all at once, and none waits for too long.
+func TestLaptopsOfALostGatewaySpread(t *testing.T) {
+	for _, c := range []struct {
+		open int64
+		want time.Duration
+	}{{0, 300 * time.Millisecond}, {1_500, 1_800 * time.Millisecond}, {5_000, 6 * time.Second}, {100_000, 10 * time.Second}} {
+		if got := session.SpreadOf(c.open); got != c.want {
+			t.Errorf("%d spread over %v, not %v", c.open, got, c.want)
+		}
+	}
+}
+
+// A gateway whose addresses are all somebody's refuses, though it has room for sessions; one that is given back is the next one's.
+func TestAddressesRunOut(t *testing.T) {
+	t.Parallel()
+	const addresses = 64 - 3 // but the network's, the gateway's and the broadcast address
+	w := newWorld(t, 100)
+	w.serve("gw1")
+	w.update(func(tx *store.Writer) error {
+		g, err := tx.Gateway("gw1")
+		g.AggregateV4, g.Tenants = netip.MustParsePrefix("10.80.0.0/26"), []string{"stadt"}
+		return errors.Join(err, tx.PutGateway(g.Gateway))
+	})
+	first := w.laptop(0)
+	held := w.open(first, session.OpenRequest{Stream: "a"}).Session
+	for n := 1; n < addresses; n++ {
+		w.open(w.laptop(n), session.OpenRequest{Stream: "a"})
+	}
+	last := w.laptop(addresses)
+	_, err := w.Open(context.Background(), last, session.OpenRequest{Stream: "a"})
+	expect(t, err, provisioner.CodeGatewayFull)
+	w.mayCheck(first, "a", held.ID)
+	if err := w.Close(context.Background(), first, held.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.open(last, session.OpenRequest{Stream: "a"})
 }
 
 // Where no other gateway has room, what there is stays.

@@ -410,8 +410,17 @@ func TestOverlapOnDifferentGateways(t *testing.T) {
 	d.Tenants[1].Networks[0].Allow[0].Prefix = netip.MustParsePrefix("10.1.0.0/16")
 	w.applies(t, d)
 	d.Gateways[0].Tenants = []string{"dorf", "stadt"}
-	if _, err := w.Apply(t.Context(), operator(), tenancy.Declaration{Gateways: d.Gateways[:1]}, "x"); codeOf(err) != provisioner.CodeDeclarationInvalid {
-		t.Errorf("put together afterwards: %v", err)
+	_, err := w.Apply(t.Context(), operator(), tenancy.Declaration{Gateways: d.Gateways[:1]}, "x")
+	refusal, is := provisioner.AsRefusal(err)
+	if !is || refusal.Code != provisioner.CodeDeclarationInvalid {
+		t.Fatalf("put together afterwards: %v", err)
+	}
+	for _, why := range []string{refusal.Args["why"], refusal.German["why"]} {
+		for _, part := range []string{"10.1.0.0/16", "stadt", "dorf"} {
+			if !strings.Contains(why, part) {
+				t.Errorf("%q does not name %s", why, part)
+			}
+		}
 	}
 }
 
