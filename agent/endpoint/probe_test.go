@@ -104,6 +104,30 @@ func TestADeadGateway(t *testing.T) {
 	}
 }
 
+// Laptops of a dead gateway do not move all at once: each takes its time within what the control plane says.
+func TestLaptopsOfADeadGatewaySpread(t *testing.T) {
+	const spread = 9 * time.Second
+	var first, last time.Duration
+	for n := range 12 {
+		onLoss(t, func(t *testing.T, _ *Endpoint, p *paperPlane, l *lossPlane, _ *paperTunnel) {
+			began := time.Now()
+			p.order(unheardOn("s-1", spread))
+			for l.reports() == 0 && time.Since(began) < time.Minute {
+				pass(100 * time.Millisecond)
+			}
+			took := time.Since(began)
+			if first = min(first, took); n == 0 {
+				first = took
+			}
+			last = max(last, took)
+		})
+	}
+	// Twelve that draw by themselves are all within a fourth of it three times in a million.
+	if last-first < spread/4 || last > spread+5*time.Second {
+		t.Errorf("the first one asks after %v, the last one after %v", first, last)
+	}
+}
+
 // The control plane hears nothing, and the gateway answers: it is cut off, and its laptops stay.
 func TestACutOffGateway(t *testing.T) {
 	onLoss(t, func(t *testing.T, e *Endpoint, p *paperPlane, l *lossPlane, tunnel *paperTunnel) {
