@@ -130,7 +130,7 @@ func (g *Gateway) endForgetting() {
 	heirs := g.heirs
 	if f := g.running; f != nil {
 		f.cancel()
-		<-f.done
+		_ = <-f.done // what it was for goes with the device
 		heirs = append(heirs, f.heirs...)
 	}
 	g.mu.Lock()
