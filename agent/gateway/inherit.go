@@ -32,7 +32,8 @@ type forgetting struct {
 	heirs  []*entry
 	began  time.Time
 	cancel context.CancelFunc
-	done   chan error
+	done   chan struct{}
+	err    error // when it is done
 }
 
 // inherits says whether a session has to wait.
@@ -75,10 +76,11 @@ func (g *Gateway) forget(ctx context.Context, now time.Time, more bool) {
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	f := &forgetting{heirs: g.heirs, began: now, cancel: cancel, done: make(chan error, 1)}
+	f := &forgetting{heirs: g.heirs, began: now, cancel: cancel, done: make(chan struct{})}
 	g.running, g.heirs = f, nil
 	go func() {
-		f.done <- end(ctx)
+		f.err = end(ctx)
+		close(f.done)
 		wake(g.wakeInstaller)
 	}()
 }
@@ -89,9 +91,9 @@ func (g *Gateway) forgotten() {
 		return
 	}
 	select {
-	case err := <-g.running.done:
+	case <-g.running.done:
 		g.running.cancel()
-		heirs, took := g.running.heirs, time.Since(g.running.began)
+		heirs, took, err := g.running.heirs, time.Since(g.running.began), g.running.err
 		g.running = nil
 		if err != nil {
 			g.heirs = append(heirs, g.heirs...)
@@ -103,13 +105,13 @@ func (g *Gateway) forgotten() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.unswept, g.inheritProblem = false, nil
-		g.letWait(heirs)
+		g.lookAgain(heirs)
 	default:
 	}
 }
 
-// letWait has the heirs' keys looked at as all others.
-func (g *Gateway) letWait(heirs []*entry) {
+// lookAgain has the heirs' keys looked at as all others.
+func (g *Gateway) lookAgain(heirs []*entry) {
 	for _, e := range heirs {
 		g.pending.putBack(e)
 	}
@@ -130,11 +132,11 @@ func (g *Gateway) endForgetting() {
 	heirs := g.heirs
 	if f := g.running; f != nil {
 		f.cancel()
-		_ = <-f.done // what it was for goes with the device
+		<-f.done // what it was for goes with the device
 		heirs = append(heirs, f.heirs...)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inheritance = inheritance{}
-	g.letWait(heirs)
+	g.lookAgain(heirs)
 }

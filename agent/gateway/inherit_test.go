@@ -152,3 +152,25 @@ func TestForgettingEndsWithItsDevice(t *testing.T) {
 		}
 	})
 }
+
+// Heirs that come one after the other wait for a turn of the kernel's each, and a pause as long as it.
+func TestHeirsOneAfterTheOther(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.plane.change(nil, peer(1, 1), peer(2, 2))
+		synctest.Wait()
+		w.device.filter.with(func() { w.device.filter.forgetting = 100 * time.Millisecond })
+		began := time.Now()
+		for n := 1; n <= 2; n++ {
+			heir := peer(10+n, 10+n)
+			heir.AllowedIps = peer(n, n).GetAllowedIps()
+			revision := w.plane.change([]string{peer(n, n).GetSessionId()}, heir)
+			for w.plane.lastAck().GetRevision() != revision {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		if took := time.Since(began); took > 350*time.Millisecond {
+			t.Errorf("two heirs waited for %v", took)
+		}
+		w.exact()
+	})
+}

@@ -25,6 +25,7 @@ const (
 	restoredKeepalive = 25 * time.Second
 
 	housekeepingEvery  = time.Second
+	shortRest          = 10 * time.Millisecond
 	contactEvery       = time.Minute // while connected
 	contactEveryCutOff = 5 * time.Minute
 	// endpointsEvery is how often the journal learns where peers have moved. A
@@ -123,7 +124,11 @@ func (g *Gateway) tellTurn() {
 
 // rest waits until there is something to do.
 func (g *Gateway) rest(ctx context.Context) {
-	timer := time.NewTimer(housekeepingEvery)
+	wait := housekeepingEvery
+	if len(g.heirs) > 0 && g.running == nil {
+		wait = min(wait, max(time.Until(g.again), shortRest))
+	}
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
