@@ -67,9 +67,10 @@ func (c *capacitySimulateCommand) series(a *app) (s capacity.Series, err error) 
 	}
 	defer f.Close()
 	s, err = replay.Read(f)
+	var wrong *replay.Unreadable
 	switch {
-	case errors.Is(err, replay.ErrBad):
-		return s, fileUnusable(c.Series, err.Error(), err.Error())
+	case errors.As(err, &wrong):
+		return s, fileUnusable(c.Series, fmt.Sprintf("Zeile %d: %s", wrong.Line, wrong.German), fmt.Sprintf("line %d: %s", wrong.Line, wrong.English))
 	case err != nil:
 		return s, unreadable(c.Series, err)
 	}
@@ -162,8 +163,9 @@ func (a *app) showReplay(r replay.Result, seats replay.Seats) error {
 	if err := list(a.printer, "", warningColumns(), r.Warnings); err != nil {
 		return err
 	}
-	if r.Short != "" {
-		a.hint(words{"Vorhersagen gab es nicht: %s.", "There were no forecasts: %s."}, r.Short)
+	if r.Unforeseen {
+		a.hint(words{"Vorhersagen gab es nicht: Bis dahin war zu wenig bekannt; sie brauchen zwei Wochen, von denen zusammen eine gemessen ist.",
+			"There were no forecasts: too little was known by then; they need two weeks, of which one is measured in all."})
 	}
 	if len(r.Days) == 0 {
 		return nil

@@ -31,8 +31,8 @@ type Result struct {
 	Exhausted time.Time
 	Days      []Day // on which somebody would have been
 	Warnings  []Warning
-	// Short says why no forecast could be made before; empty: there were some.
-	Short string
+	// Unforeseen is set where seats ran out, and too little was known before for any forecast.
+	Unforeseen bool
 }
 
 // Day is one on which people would have been refused.
@@ -158,7 +158,7 @@ func (r *Result) forecasts(s capacity.Series, seats Seats, probable []int64, lan
 	for i, percent := range probable {
 		warnings[i].Probable = percent
 	}
-	r.Short = "nothing was known before"
+	r.Unforeseen = true
 	first := r.Exhausted.Add(-warn.Ahead)
 	if first.Before(s.Start) {
 		first = s.Start
@@ -177,13 +177,12 @@ func (r *Result) forecasts(s capacity.Series, seats Seats, probable []int64, lan
 		past := capacity.Hours(s.Start.Add(time.Duration(from)*time.Hour), s.Values[from:n]...)
 		f, err := past.Forecast(land, int(warn.QuietAhead/time.Hour))
 		if errors.Is(err, capacity.ErrTooShort) {
-			r.Short = err.Error()
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrBad, err)
 		}
-		r.Short = ""
+		r.Unforeseen = false
 		for i, percent := range probable {
 			sign, _, err := warn.Expected(f, seats.Owned, percent, midnight)
 			if err != nil {

@@ -68,7 +68,7 @@ func TestADay(t *testing.T) {
 	day[8], day[9], day[10], day[11] = 90, 120, 110, math.NaN()
 	s := capacity.Hours(time.Date(2027, 1, 11, 0, 0, 0, 0, time.UTC), day...)
 	r, err := replay.Replay(s, replay.Seats{Owned: 100}, held(80, 95), "HE")
-	if err != nil || r.Gaps != 1 || len(r.Days) != 1 || r.Days[0].Hours != 2 || r.Days[0].Refused != 20 || r.Short == "" {
+	if err != nil || r.Gaps != 1 || len(r.Days) != 1 || r.Days[0].Hours != 2 || r.Days[0].Refused != 20 || !r.Unforeseen {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if want := "highest 120 at 2027-01-11 09, exhausted 2027-01-11 09, 20 on 1 days\n80/0 2027-01-11 09 0\n95/0 2027-01-11 10 0\n0/5 never 0\n0/50 never 0\n"; said(r) != want {
@@ -139,24 +139,29 @@ func TestRead(t *testing.T) {
 		t.Errorf("%v, %v", s, err)
 	}
 	for in, want := range map[string]string{
-		"":                                            "line 1: there is no hour",
-		"at;sessions\n":                               "line 1: must be at,sessions",
-		"at,sessions\n":                               "line 2: there is no hour",
-		"at,sessions\n\n":                             "line 2: must be a time and a number, with a comma between",
-		"at,sessions\nx,5":                            `line 2: "x" is no time such as 2027-01-11T08:00:00Z`,
-		"at,sessions\n2027-02-30T08:00:00Z,5":         `line 2: "2027-02-30T08:00:00Z" is no time such as 2027-01-11T08:00:00Z`,
-		"at,sessions\n2027-01-11T08:30:00Z,5":         "line 2: 2027-01-11T08:30:00Z is no full hour",
-		"at,sessions\n1027-01-11T08:00:00Z,5":         "line 2: 1027-01-11T08:00:00Z is out of range: from 1996 to 2194",
-		"at,sessions\n2027-01-11T08:00:00Z,-5":        `line 2: "-5" is no number from 0 to 1000000000`,
-		"at,sessions\n2027-01-11T08:00:00Z,NaN":       `line 2: "NaN" is no number from 0 to 1000000000`,
-		"at,sessions\n2027-01-11T08:00:00Z,5,6":       `line 2: "5,6" is no number from 0 to 1000000000`,
-		"at,sessions\n" + strings.Repeat("a", 300):    "line 2: is longer than 200 bytes",
-		"at,sessions\n" + strings.Repeat("a", 99_999): "line 2: is longer than 200 bytes",
+		"":                                                            "line 1: there is no hour",
+		"at;sessions\n":                                               "line 1: must be at,sessions",
+		"at,sessions\n":                                               "line 2: there is no hour",
+		"at,sessions\n2027-01-11T08:00:00Z,\n":                        "line 2: nothing is known of any hour",
+		"at,sessions\n\n":                                             "line 2: must be a time and a number, with a comma between",
+		"at,sessions\nx,5":                                            `line 2: "x" is no time such as 2027-01-11T08:00:00Z`,
+		"at,sessions\n2027-02-30T08:00:00Z,5":                         `line 2: "2027-02-30T08:00:00Z" is no time such as 2027-01-11T08:00:00Z`,
+		"at,sessions\n2027-01-11T08:30:00Z,5":                         "line 2: 2027-01-11T08:30:00Z is no full hour",
+		"at,sessions\n1027-01-11T08:00:00Z,5":                         "line 2: 1027-01-11T08:00:00Z is out of range: from 1996 to 2194",
+		"at,sessions\n2027-01-11T08:00:00Z,-5":                        `line 2: "-5" is no number from 0 to 1000000000`,
+		"at,sessions\n2027-01-11T08:00:00Z,NaN":                       `line 2: "NaN" is no number from 0 to 1000000000`,
+		"at,sessions\n2027-01-11T08:00:00Z,5,6":                       `line 2: "5,6" is no number from 0 to 1000000000`,
+		"at,sessions\n" + strings.Repeat("a", 300):                    "line 2: is longer than 200 bytes",
+		"at,sessions\n" + strings.Repeat("a", 99_999):                 "line 2: is longer than 200 bytes",
 		"at,sessions\n2027-01-11T08:00:00Z,5\n2027-01-11T08:00:00Z,5": "line 3: 2027-01-11T08:00:00Z follows, must be 2027-01-11T09:00:00Z: hour by hour, and one that is not known without a number",
 	} {
 		_, err := replay.Read(strings.NewReader(in))
 		if !errors.Is(err, replay.ErrBad) || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%.60q: %v, want %s", in, err, want)
+		}
+		var said *replay.Unreadable
+		if !errors.As(err, &said) || said.German == "" || said.German == said.English || strings.Contains(said.German, "%!") {
+			t.Errorf("%.60q: in German %+v", in, said)
 		}
 	}
 }
