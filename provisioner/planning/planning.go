@@ -89,6 +89,9 @@ func (s *Service) Plan(ctx context.Context, actor provisioner.Actor, r Request) 
 	// Outside of the transaction: nobody waits for arithmetic.
 	p.At, a.At = now, now
 	a.Plan, err = plan.Make(p)
+	if errors.Is(err, plan.ErrPeople) {
+		return Answer{}, invalid("Menschen", "people", "alle zusammen müssen es in jedem Jahr von 1 bis 1000000 sein", "all together they must be from 1 to 1000000 in each year")
+	}
 	if errors.Is(err, plan.ErrBad) {
 		return Answer{}, invalid("Plan", "plan", "daraus lässt sich keiner machen ("+err.Error()+")", err.Error())
 	}

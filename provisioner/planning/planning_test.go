@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -233,6 +234,8 @@ func TestPlansAreRefused(t *testing.T) {
 		past.Plan.From = time.Now().AddDate(-1, 0, 0)
 		other := asked("stadt")
 		other.People = map[string]int64{"dorf": 5}
+		nobody, many := asked("stadt"), asked("stadt")
+		nobody.People, many.People = map[string]int64{"stadt": 0}, map[string]int64{"stadt": 1_000_000}
 		for name, c := range map[string]struct {
 			actor provisioner.Actor
 			r     planning.Request
@@ -247,11 +250,17 @@ func TestPlansAreRefused(t *testing.T) {
 			"people of others":         {as(provisioner.RoleOperator), other, provisioner.CodeInvalid},
 			"another's people":         {as(provisioner.RolePlanner, "stadt"), other, provisioner.CodeNotAllowed},
 			"only what is withheld":    {as(provisioner.RolePlanner, "weiler"), asked(), provisioner.CodeInvalid},
+			"nobody to plan for":       {as(provisioner.RoleOperator), nobody, provisioner.CodeInvalid},
+			"more than a million":      {as(provisioner.RoleOperator), many, provisioner.CodeInvalid},
 			"tenants that do not plan": {as(provisioner.RoleHelpdesk, "stadt"), asked("stadt"), provisioner.CodeNotAllowed},
 		} {
 			_, err := w.Plan(t.Context(), c.actor, c.r)
-			if refusal, ok := provisioner.AsRefusal(err); !ok || refusal.Code != c.want {
+			refusal, ok := provisioner.AsRefusal(err)
+			if !ok || refusal.Code != c.want {
 				t.Errorf("%s: %v, want %s", name, err, c.want)
+			}
+			if ok && strings.Contains(refusal.German["why"], "not what") {
+				t.Errorf("%s: in German is told: %s", name, refusal.German["why"])
 			}
 		}
 	})

@@ -23,6 +23,9 @@ import (
 // ErrBad is wrapped by the error for what no plan can be made from.
 var ErrBad = errors.New("not what a plan can be made from")
 
+// ErrPeople is the ErrBad of too few or too many people, which whoever says how many there are can mend.
+var ErrPeople = fmt.Errorf("%w: people", ErrBad)
+
 // The most that a plan takes.
 const (
 	MostYears   = 10
@@ -193,7 +196,7 @@ func (r Request) checkParts(bad func(string, ...any) error) error {
 		}
 	}
 	if people == 0 || last == 0 || last+int64(len(r.Tenants)) > capacity.MostSeats {
-		return bad("it is for %d people, in the end %d, must be from 1 to %d", people, last, capacity.MostSeats)
+		return fmt.Errorf("%w: they are %d, in the end %d, must be from 1 to %d", ErrPeople, people, last, capacity.MostSeats)
 	}
 	for _, p := range r.Pools {
 		if p.Peak < 0 || p.Peak > capacity.MostSeats || p.Guaranteed < 0 || slices.ContainsFunc(p.Tenants, func(t string) bool { return !seen[t] }) {
