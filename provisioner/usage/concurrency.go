@@ -51,6 +51,9 @@ func (s *Service) Concurrency(ctx context.Context, actor provisioner.Actor, tena
 	scope := provisioner.ScopeOf(actor, provisioner.ActionReadConcurrency).Narrow(tenant)
 	c.At = time.Now()
 	err = s.Store.View(ctx, func(tx *store.Reader) error {
+		if err := tx.TenantNamed(tenant); err != nil {
+			return err
+		}
 		n := counting{tx: tx, actor: actor, scope: scope}
 		if err := n.read(); err != nil {
 			return err

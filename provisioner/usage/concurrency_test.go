@@ -124,6 +124,7 @@ func TestWhoMayAskHowMany(t *testing.T) {
 		{as(provisioner.RolePlanner, "stadt"), "dorf", provisioner.CodeNotAllowed},
 		{as(provisioner.RolePlanner, "stadt"), "nowhere", provisioner.CodeNotAllowed},
 		{as(provisioner.RoleTenantAdmin, "stadt"), "stadt", ""},
+		{operator(), "nowhere", provisioner.CodeNotFound},
 	} {
 		_, err := w.Concurrency(t.Context(), c.actor, c.tenant)
 		got := provisioner.Code("")
