@@ -157,8 +157,9 @@ func (c *capacityPlanCommand) check(a *app) error {
 	return nil
 }
 
-// people reads NAME=N, or N where one tenant is planned for.
+// people reads NAME=N, or N where one tenant is planned for. What the file of offers says gives way.
 func (c *capacityPlanCommand) people(a *app, into map[string]int64) error {
+	said := make(map[string]bool)
 	for _, text := range c.People {
 		name, number, named := strings.Cut(text, "=")
 		if !named {
@@ -171,7 +172,10 @@ func (c *capacityPlanCommand) people(a *app, into map[string]int64) error {
 		if err != nil || n > 1_000_000 || name == "" {
 			return c.wrong(a, "--people", strconv.Quote(text)+" passt hier nicht; so geht es: stadt=1200", strconv.Quote(text)+" cannot be used; write it as stadt=1200")
 		}
-		into[name] = int64(n)
+		if said[name] {
+			return c.wrong(a, "--people", strconv.Quote(name)+" steht zweimal da", strconv.Quote(name)+" is there twice")
+		}
+		said[name], into[name] = true, int64(n)
 	}
 	return nil
 }

@@ -86,9 +86,9 @@ func (v *planView) summary() []string {
 	year := v.GetDecisiveYear()
 	at := func(n plan.Name) int64 { return v.value(n, "", "", year) }
 	said := []string{fmt.Sprintf(
-		"Ab %s sollen %s der %s Menschen von zu Hause arbeiten können, %s davon zugleich. Höchstens %s von 1.000 Versuchen sollen abgewiesen werden. Dafür sind %s Plätze nötig; vorhanden sind %s, es fehlen %s.",
+		"Ab %s sollen %s der %s Menschen von zu Hause arbeiten können, %s davon zugleich. Höchstens %s der Versuche sollen abgewiesen werden. Dafür sind %s Plätze nötig; vorhanden sind %s, es fehlen %s.",
 		dayIn(dayOfValue(v.value(plan.PlanFrom, "", "", 0))).de, percentOf(v.asked.GetHomeShare()).de, german(v.value(plan.PeoplePlanned, "", "", 1)), percentOf(v.asked.GetOnlineAtPeak()).de,
-		ofThousand(v.asked.GetRefused()).de, german(v.value(plan.SeatsNeeded, "", "", 1)), german(v.value(plan.SeatsOwned, "", "", 1)), german(v.value(plan.SeatsToBuy, "", "", 1)))}
+		percentOf(v.asked.GetRefused()).de, german(v.value(plan.SeatsNeeded, "", "", 1)), german(v.value(plan.SeatsOwned, "", "", 1)), german(v.value(plan.SeatsToBuy, "", "", 1)))}
 	if year > 1 {
 		said = append(said, fmt.Sprintf("Am meisten wird im Jahr %d gebraucht: Für dann %s Menschen sind %s Plätze nötig; vorhanden sind dann %s, es fehlen %s. Von diesem Jahr ist im Folgenden die Rede.",
 			year, german(at(plan.PeoplePlanned)), german(at(plan.SeatsNeeded)), german(at(plan.SeatsOwned)), german(at(plan.SeatsToBuy))))
@@ -116,6 +116,9 @@ func (v *planView) assumptions() sheet {
 		if f := v.figure(n, "", "", 0); f != nil {
 			s.Rows = append(s.Rows, []string{nameOf(f).de, valueOf(f).de})
 		}
+	}
+	if n := v.asked.GetKbitsAGateway(); n > 0 {
+		s.Rows = append(s.Rows, []string{planNames()[plan.GatewayKilobits].de, german(n) + " kbit/s"})
 	}
 	return s
 }

@@ -218,6 +218,8 @@ func (a *app) showCliff(v *planView) error {
 
 // explain says of every figure what it follows from.
 func (a *app) explain(v *planView) {
+	a.say(words{"Anteile gelten in Formeln als Bruchteile von eins; gerundet (⌈ ⌉) sind sie auf ein Millionstel, alles andere auf ganze Zahlen.",
+		"Shares count in formulas as parts of one; they are rounded (⌈ ⌉) to a millionth, all else to whole numbers."})
 	for i, f := range v.GetFigures() {
 		a.say(words{"%s", "%s"}, terminal.Harmless(v.line(i, f).in(a.language)))
 	}

@@ -122,6 +122,14 @@ func kindOf(kind string) words {
 
 // nameOf is a figure's name for people; a name that a newer server has is shown as it is.
 func nameOf(f *heimdrahtv1.PlanFigure) words {
+	if plan.Name(f.GetName()) == plan.SeatsToBuy { // of an offer: what it sells
+		switch plan.Unit(f.GetUnit()) {
+		case plan.Gateways:
+			return planNames()[plan.GatewaysToAdd]
+		case plan.Laptops:
+			return planNames()[plan.LaptopsToBuy]
+		}
+	}
 	if w, known := planNames()[plan.Name(f.GetName())]; known {
 		return w
 	}
