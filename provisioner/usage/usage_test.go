@@ -1,7 +1,9 @@
 package usage_test
 
 import (
+	"errors"
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/heimdraht/heimdraht/provisioner"
 	"github.com/heimdraht/heimdraht/provisioner/capacity"
+	"github.com/heimdraht/heimdraht/provisioner/store"
 	"github.com/heimdraht/heimdraht/provisioner/usage"
 )
 
@@ -303,6 +306,61 @@ func TestHoursAndDays(t *testing.T) {
 		}
 		if rows := w.kept(t); rows != [3]int{0, 1, 6} {
 			t.Errorf("kept %v", rows)
+		}
+	})
+}
+
+// Minutes are kept for two days, five minutes for 60 and hours for three years, and nothing for longer.
+func TestHowLongIsKept(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, dbFile(dir))
+		defer w.end(t)
+		const day = 24 * time.Hour
+		type kept struct{ minutes, fives, hours []time.Duration } // before now
+		given := kept{[]time.Duration{49 * time.Hour, 47 * time.Hour}, []time.Duration{62 * day, 60 * day}, []time.Duration{1097 * day, 1095 * day}}
+		packed := func(id int64) string {
+			return capacity.PackIntervals([]int64{id}, []capacity.Interval{{Minutes: 1, Complete: 1}})
+		}
+		var id int64
+		w.update(t, func(tx *store.Writer) error {
+			err := tx.AddUsageSeries([]store.UsageSeries{{Kind: string(usage.Provider)}})
+			all, e := tx.UsageSeries()
+			err = errors.Join(err, e)
+			id = all[0].ID
+			for _, ago := range given.minutes {
+				err = errors.Join(err, tx.PutUsageInterval(usage.Minute, begin().Add(-ago), string(usage.Provider), packed(id)))
+			}
+			for step, list := range map[time.Duration][]time.Duration{usage.FiveMinutes: given.fives, usage.Hour: given.hours} {
+				for _, ago := range list {
+					err = errors.Join(err, tx.PutUsageDays(step, []store.UsageRow{{Series: id, At: begin().Add(-ago), Packed: packed(0)}}))
+				}
+			}
+			return err
+		})
+		stop := w.start(t.Context())
+		until(5 * time.Minute)
+		stop()
+		var got kept
+		if err := w.store.View(t.Context(), func(tx *store.Reader) error {
+			long := begin().Add(-2000 * day)
+			minutes, err := tx.UsageIntervals(usage.Minute, string(usage.Provider), long, begin().Add(-day))
+			for _, row := range minutes {
+				got.minutes = append(got.minutes, begin().Sub(row.At))
+			}
+			for step, list := range map[time.Duration]*[]time.Duration{usage.FiveMinutes: &got.fives, usage.Hour: &got.hours} {
+				days, e := tx.UsageDays(step, []int64{id}, long, begin())
+				err = errors.Join(err, e)
+				for _, row := range days {
+					*list = append(*list, begin().Sub(row.At))
+				}
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if want := (kept{given.minutes[1:], given.fives[1:], given.hours[1:]}); !reflect.DeepEqual(got, want) {
+			t.Errorf("kept are %v, want %v", got, want)
 		}
 	})
 }
