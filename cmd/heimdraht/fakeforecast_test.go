@@ -35,6 +35,10 @@ func (f *fake) GetForecast(_ context.Context, r *heimdrahtv1.GetForecastRequest)
 		answer.Land = ""
 		return answer, nil
 	}
+	if r.GetName() == "ending" {
+		answer.Exhausted = []*heimdrahtv1.ForecastExhaustion{{Probability: .95, At: after(24 * 14), Of: proto.Int64(0)}}
+		return answer, nil
+	}
 	answer.Exhausted = []*heimdrahtv1.ForecastExhaustion{{Probability: .05, At: after(7)}, {Probability: .5, At: after(24 * 14)}}
 	answer.Changes = []*heimdrahtv1.ForecastChange{{At: after(-24 * 10), Before: 190.2, After: 240.7}}
 	answer.Backtest = []*heimdrahtv1.ForecastComparison{

@@ -87,6 +87,12 @@ func (a *app) sayExhausted(r *heimdrahtv1.GetForecastResponse) {
 		return
 	}
 	for _, v := range r.GetExhausted() {
+		if v.Of != nil && v.GetOf() != r.GetOf() {
+			a.say(words{"Ab %s reichen mit %.0f %% Wahrscheinlichkeit die %d nicht mehr, die es dann gibt: Vorher endet oder beginnt ein Vertrag (heimdraht licences).",
+				"From %s on, with a probability of %.0f %%, the %d that there are then no longer suffice: a contract ends or begins before (heimdraht licences)."},
+				a.time(timeOf(v.GetAt())), 100*v.GetProbability(), v.GetOf())
+			continue
+		}
 		a.say(words{"%d reichen ab %s mit %.0f %% Wahrscheinlichkeit nicht mehr.", "%d no longer suffice from %s on, with a probability of %.0f %%."},
 			r.GetOf(), a.time(timeOf(v.GetAt())), 100*v.GetProbability())
 	}
@@ -218,6 +224,12 @@ func exhaustionColumns() []column[*heimdrahtv1.ForecastExhaustion] {
 	return []column[exhaustion]{
 		{"probability", words{}, func(v exhaustion) any { return decimal(v.GetProbability()) }},
 		{"at", words{}, func(v exhaustion) any { return timeOf(v.GetAt()) }},
+		{"of", words{}, func(v exhaustion) any {
+			if v.Of == nil {
+				return nil
+			}
+			return v.GetOf()
+		}},
 	}
 }
 

@@ -153,15 +153,22 @@ func (f *Forecast) quantile(i int, p float64) float64 {
 // which there is hardly a doubt, and with .05 the one to be warned of. Each
 // hour is judged by itself: that it happens in one of many hours is likelier.
 func (f *Forecast) Exhausted(capacity, probable float64) (time.Time, bool, error) {
+	return f.ExhaustedOf(func(time.Time) float64 { return capacity }, probable)
+}
+
+// ExhaustedOf is Exhausted where there is another capacity at other times, as where a contract
+// ends.
+func (f *Forecast) ExhaustedOf(capacity func(time.Time) float64, probable float64) (time.Time, bool, error) {
 	if err := probability(probable); err != nil {
 		return time.Time{}, false, err
 	}
-	if !(capacity >= 0) || capacity > largest {
-		return time.Time{}, false, fmt.Errorf("%w: capacity %v, must be from 0 to %v", ErrBadLoad, capacity, float64(largest))
-	}
-	for i := range f.Hours {
-		if f.quantile(i, 1-probable) > capacity {
-			return f.Hours[i].At, true, nil
+	for i, h := range f.Hours {
+		most := capacity(h.At)
+		if !(most >= 0) || most > largest {
+			return time.Time{}, false, fmt.Errorf("%w: capacity %v, must be from 0 to %v", ErrBadLoad, most, float64(largest))
+		}
+		if f.quantile(i, 1-probable) > most {
+			return h.At, true, nil
 		}
 	}
 	return time.Time{}, false, nil

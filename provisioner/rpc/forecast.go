@@ -32,7 +32,7 @@ func (h *capacityHandler) GetForecast(ctx context.Context, r *heimdrahtv1.GetFor
 		answer.Weeks = append(answer.Weeks, &heimdrahtv1.ForecastPeak{From: stamp(v.From), Until: stamp(v.Until), Median: v.Median, High: v.High, Method: fromMethod(v.Method)})
 	}
 	for _, v := range f.Exhausted {
-		answer.Exhausted = append(answer.Exhausted, &heimdrahtv1.ForecastExhaustion{Probability: v.Probability, At: stamp(v.At)})
+		answer.Exhausted = append(answer.Exhausted, &heimdrahtv1.ForecastExhaustion{Probability: v.Probability, At: stamp(v.At), Of: proto.Int64(v.Of)})
 	}
 	for _, v := range f.Changes {
 		answer.Changes = append(answer.Changes, &heimdrahtv1.ForecastChange{At: stamp(v.At), Before: v.Before, After: v.After})

@@ -32,7 +32,7 @@ type ForecastQuery struct {
 // Forecast is what is to be expected of a series.
 type Forecast struct {
 	Name            string
-	Of              int64     // seats of a pool or places on a gateway, now; zero: there is no such number
+	Of              int64     // seats of a pool or places on a gateway, now; zero: there is no such number, or none now
 	Land            string    // whose public holidays count; empty: none
 	Since           time.Time // the first hour that it is made from
 	Known, Withheld int       // hours since, in which something is told, and nothing may be
@@ -45,6 +45,7 @@ type Forecast struct {
 type Exhaustion struct {
 	Probability float64
 	At          time.Time
+	Of          int64 // what there is then: another number than now where a contract ends or begins before
 }
 
 // Forecast says what is to be expected. It is made from what Usage tells the same caller,
@@ -84,9 +85,15 @@ func (s *Service) forecast(ctx context.Context, q ForecastQuery, u Usage) (_ For
 		return Forecast{}, err
 	}
 	var values []float64
+	of := func(time.Time) int64 { return f.Of }
 	if len(u.Series) > 0 {
 		f.Of = u.Series[0].Of
 		values = f.values(u.Series[0].Points)
+		if q.By == Pools {
+			if of, err = s.seats(ctx, q.Name); err != nil {
+				return Forecast{}, err
+			}
+		}
 	}
 	// It takes half a second of a processor: one after the other.
 	select {
@@ -103,7 +110,22 @@ func (s *Service) forecast(ctx context.Context, q ForecastQuery, u Usage) (_ For
 	if err != nil {
 		return Forecast{}, fmt.Errorf("making a forecast of %s %s: %w", q.By, q.Name, err)
 	}
-	return f, f.exhaust()
+	return f, f.exhaust(of)
+}
+
+// seats is how many a pool has at a time, by its contracts.
+func (s *Service) seats(ctx context.Context, name string) (func(time.Time) int64, error) {
+	pools, err := store.Read(ctx, s.Store, (*store.Reader).Pools)
+	if err != nil {
+		return nil, fmt.Errorf("reading licence pools: %w", err)
+	}
+	var pool provisioner.LicencePool // of one that has gone meanwhile: none
+	for _, p := range pools {
+		if p.Pool.Name == name {
+			pool = p.Pool
+		}
+	}
+	return func(at time.Time) int64 { return pool.At(at).Seats }, nil
 }
 
 // values are the highest numbers of hours. An hour of which little is known counts as a
@@ -129,18 +151,18 @@ func (f *Forecast) values(points []Point) []float64 {
 	return values[first:]
 }
 
-// exhaust looks for the times at which there is not enough.
-func (f *Forecast) exhaust() error {
+// exhaust looks for the times at which there is not enough of what there is then.
+func (f *Forecast) exhaust(of func(time.Time) int64) error {
 	if f.Of <= 0 {
 		return nil
 	}
 	for _, p := range []float64{.05, .5, .95} {
-		at, found, err := f.Forecast.Exhausted(float64(f.Of), p)
+		at, found, err := f.ExhaustedOf(func(t time.Time) float64 { return float64(of(t)) }, p)
 		if err != nil {
 			return fmt.Errorf("looking for the time at which all %d are used: %w", f.Of, err)
 		}
 		if found {
-			f.Exhausted = append(f.Exhausted, Exhaustion{p, at})
+			f.Exhausted = append(f.Exhausted, Exhaustion{p, at, of(at)})
 		}
 	}
 	return nil

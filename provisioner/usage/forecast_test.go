@@ -122,6 +122,24 @@ func TestForecast(t *testing.T) {
 	if len(f.Exhausted) < 2 || f.Exhausted[0].Probability != .05 || f.Exhausted[1].Probability != .5 || f.Exhausted[1].At.Before(f.Exhausted[0].At) {
 		t.Errorf("480 are exhausted: %v", f.Exhausted)
 	}
+	// The contract ends, and another one goes on.
+	ends := time.Now().Add(21 * 24 * time.Hour)
+	w.update(t, func(tx *store.Writer) error {
+		p := provisioner.LicencePool{Name: "vpn", Model: provisioner.PoolConcurrent, Contracts: []provisioner.Contract{{Seats: 1000, Until: ends}, {Seats: 100}}}
+		for _, name := range tenants {
+			p.Shares = append(p.Shares, provisioner.PoolShare{Tenant: name})
+		}
+		return tx.PutPool(p)
+	})
+	after := forecastOf(t, w, planner(tenants...), q)
+	if after.Of != 1100 || len(after.Exhausted) != 3 {
+		t.Fatalf("of %d: %v", after.Of, after.Exhausted)
+	}
+	for _, v := range after.Exhausted {
+		if v.Of != 100 || v.At.Before(ends.Truncate(time.Hour)) || v.At.After(ends.Add(4*24*time.Hour)) {
+			t.Errorf("exhausted %+v, want after %v", v, ends)
+		}
+	}
 	if at := f.Exhausted[0].At; at.Before(time.Now()) {
 		t.Errorf("480 were exhausted already at %v", at)
 	}

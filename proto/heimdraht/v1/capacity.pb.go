@@ -1445,8 +1445,10 @@ func (x *ForecastPeak) GetMethod() ForecastMethod {
 type ForecastExhaustion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 0.05, 0.5 or 0.95.
-	Probability   float64                `protobuf:"fixed64,1,opt,name=probability,proto3" json:"probability,omitempty"`
-	At            *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	Probability float64                `protobuf:"fixed64,1,opt,name=probability,proto3" json:"probability,omitempty"`
+	At          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	// What there is at that time; another number than of where a contract ends or begins before.
+	Of            *int64 `protobuf:"varint,3,opt,name=of,proto3,oneof" json:"of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1493,6 +1495,13 @@ func (x *ForecastExhaustion) GetAt() *timestamppb.Timestamp {
 		return x.At
 	}
 	return nil
+}
+
+func (x *ForecastExhaustion) GetOf() int64 {
+	if x != nil && x.Of != nil {
+		return *x.Of
+	}
+	return 0
 }
 
 type ForecastChange struct {
@@ -2115,10 +2124,12 @@ const file_heimdraht_v1_capacity_proto_rawDesc = "" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x16\n" +
 	"\x06median\x18\x03 \x01(\x01R\x06median\x12\x12\n" +
 	"\x04high\x18\x04 \x01(\x01R\x04high\x124\n" +
-	"\x06method\x18\x05 \x01(\x0e2\x1c.heimdraht.v1.ForecastMethodR\x06method\"b\n" +
+	"\x06method\x18\x05 \x01(\x0e2\x1c.heimdraht.v1.ForecastMethodR\x06method\"~\n" +
 	"\x12ForecastExhaustion\x12 \n" +
 	"\vprobability\x18\x01 \x01(\x01R\vprobability\x12*\n" +
-	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"j\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x13\n" +
+	"\x02of\x18\x03 \x01(\x03H\x00R\x02of\x88\x01\x01B\x05\n" +
+	"\x03_of\"j\n" +
 	"\x0eForecastChange\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\x01R\x06before\x12\x14\n" +
@@ -2331,6 +2342,7 @@ func file_heimdraht_v1_capacity_proto_init() {
 	file_heimdraht_v1_capacity_plan_proto_init()
 	file_heimdraht_v1_capacity_warning_proto_init()
 	file_heimdraht_v1_capacity_proto_msgTypes[10].OneofWrappers = []any{}
+	file_heimdraht_v1_capacity_proto_msgTypes[16].OneofWrappers = []any{}
 	file_heimdraht_v1_capacity_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
