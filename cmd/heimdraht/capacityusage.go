@@ -10,7 +10,9 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/heimdraht/heimdraht/agent/control"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
+	"github.com/heimdraht/heimdraht/provisioner"
 )
 
 type capacityUsageCommand struct {
@@ -33,10 +35,20 @@ func (c *capacityUsageCommand) Run(ctx context.Context, a *app) error {
 	return a.withClient(ctx, func(ctx context.Context, k *client) error {
 		r, err := k.plan.GetUsage(ctx, request)
 		if err != nil {
-			return err
+			return forOperators(err, request.GetBy(), words{"Nehmen Sie --by tenant oder --by pool.", "Use --by tenant or --by pool."})
 		}
 		return c.show(a, r)
 	})
+}
+
+// forOperators is the error of who asked for what operators alone are told, with what to ask for
+// instead; another error is left as it is.
+func forOperators(err error, by heimdrahtv1.UsageBy, instead words) error {
+	refused, is := control.AsProblem(control.FromStatus(err))
+	if !is || refused.Code != string(provisioner.CodeNotAllowed) || by != heimdrahtv1.UsageBy_USAGE_BY_PROVIDER && by != heimdrahtv1.UsageBy_USAGE_BY_GATEWAY {
+		return err
+	}
+	return problem(refused.Code, words{"Von Zugangsservern und von allen zusammen erfährt nur, wer das Ganze betreibt.", "Of gateways and of all together only operators are told."}, instead)
 }
 
 func (c *capacityUsageCommand) request(a *app, now time.Time) (*heimdrahtv1.GetUsageRequest, error) {

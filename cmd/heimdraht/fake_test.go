@@ -433,7 +433,10 @@ func (f *fake) GetConcurrency(context.Context, *heimdrahtv1.GetConcurrencyReques
 }
 
 // GetUsage plays six hours of four tenants, of which one has a name like a formula.
-func (f *fake) GetUsage(_ context.Context, r *heimdrahtv1.GetUsageRequest) (*heimdrahtv1.GetUsageResponse, error) {
+func (f *fake) GetUsage(ctx context.Context, r *heimdrahtv1.GetUsageRequest) (*heimdrahtv1.GetUsageResponse, error) {
+	if r.GetBy() == heimdrahtv1.UsageBy_USAGE_BY_PROVIDER {
+		return nil, notOperator(ctx)
+	}
 	begins := at("2026-10-25T00:00:00Z").AsTime() // clocks go back
 	answer := &heimdrahtv1.GetUsageResponse{From: timestamppb.New(begins), To: timestamppb.New(begins.Add(6 * time.Hour)), StepSeconds: r.GetStepSeconds()}
 	for _, name := range []string{"stadt", "dorf", "=SUM(A1)"} {

@@ -6,12 +6,21 @@ import (
 
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
+// notOperator is what planners are told who ask for what operators alone may know.
+func notOperator(ctx context.Context) error {
+	return refuse(ctx, codes.PermissionDenied, "not-allowed", "Das dürfen Sie nicht.", "Fragen Sie.", "You may not do that.", "Ask.")
+}
+
 // GetForecast plays a Friday and a Saturday of a pool of 450 seats that are not enough for long.
-func (f *fake) GetForecast(_ context.Context, r *heimdrahtv1.GetForecastRequest) (*heimdrahtv1.GetForecastResponse, error) {
+func (f *fake) GetForecast(ctx context.Context, r *heimdrahtv1.GetForecastRequest) (*heimdrahtv1.GetForecastResponse, error) {
+	if r.GetBy() == heimdrahtv1.UsageBy_USAGE_BY_PROVIDER {
+		return nil, notOperator(ctx)
+	}
 	begins := at("2026-11-20T00:00:00+01:00").AsTime()
 	after := func(hours int) *timestamppb.Timestamp {
 		return timestamppb.New(begins.Add(time.Duration(hours) * time.Hour))

@@ -39,7 +39,7 @@ func (c *capacityForecastCommand) Run(ctx context.Context, a *app) error {
 	return a.withClient(ctx, func(ctx context.Context, k *client) error {
 		r, err := k.plan.GetForecast(ctx, request)
 		if err != nil {
-			return err
+			return forOperators(err, request.GetBy(), words{"Nennen Sie --pool oder --tenant.", "Name a --pool or a --tenant."})
 		}
 		return c.show(a, r)
 	})

@@ -173,7 +173,12 @@ func (a *app) showOffers(v *planView) error {
 	return list(a.printer, "", []column[offer]{
 		{"", words{"Angebot", "offer"}, func(o offer) any { return o.GetName() }},
 		{"", words{"Art", "kind"}, func(o offer) any { return kindOf(o.GetKind()).in(a.language) }},
-		{"", words{"Menge zuletzt", "quantity in the end"}, func(o offer) any { return v.count(o, v.years[len(v.years)-1]) }},
+		{"", words{"Menge zuletzt", "quantity in the end"}, func(o offer) any {
+			if v.figure(plan.CostNet, "", o.GetName(), 0) == nil { // a gateway for those that are not planned
+				return nil
+			}
+			return v.count(o, v.years[len(v.years)-1])
+		}},
 		{"", words{"netto", "net"}, cost(plan.CostNet)},
 		{"", words{"brutto", "gross"}, cost(plan.CostGross)},
 		{"", words{"bestellen bis", "order by"}, func(o offer) any {

@@ -83,8 +83,8 @@ func (s *Service) Plan(ctx context.Context, actor provisioner.Actor, r Request) 
 		return Answer{}, fmt.Errorf("%s: %w", provisioner.ActionPlan, err)
 	}
 	if len(p.Tenants) == 0 {
-		return Answer{}, invalid("Verwaltungen", "tenants", "von keiner ist bekannt, wie viele Menschen von zu Hause arbeiten dürfen; nennen Sie die Zahl",
-			"of none it is known how many people may work from home; say how many")
+		return Answer{}, invalid("Verwaltungen", "tenants", "von keiner ist bekannt, wie viele Menschen von zu Hause arbeiten dürfen; nennen Sie die Zahl (--people)",
+			"of none it is known how many people may work from home; say how many (--people)")
 	}
 	// Outside of the transaction: nobody waits for arithmetic.
 	p.At, a.At = now, now
