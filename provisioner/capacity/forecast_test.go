@@ -23,11 +23,15 @@ func TestForecastsOfThePublicVPN(t *testing.T) {
 	if len(f.Backtest) != 3 {
 		t.Fatalf("judged at %d horizons", len(f.Backtest))
 	}
-	for i, most := range []struct{ mase, ofNaive, peaks float64 }{{.60, .70, .75}, {.73, .88, .90}, {.85, .93, 1.05}} {
+	// The naive one's pinball loss does not depend on how the method is: about as in the document.
+	for i, most := range []struct{ mase, ofNaive, peaks, pinball, naivePinball float64 }{{.60, .70, .75, 2.35, 2.93}, {.73, .88, .90, 2.95, 2.68}, {.85, .93, 1.05, 3.2, 2.94}} {
 		c := f.Backtest[i]
 		t.Logf("%d h, %d origins\nprofile %+v\nnaive   %+v", c.Hours, c.Origins, c.Profile, c.Naive)
 		if c.Profile.MASE > most.mase || c.Profile.MASE > most.ofNaive*c.Naive.MASE || c.Profile.PeakError > most.peaks*c.Naive.PeakError {
 			t.Errorf("%d h: worse than it was: %+v, naive %+v", c.Hours, c.Profile, c.Naive)
+		}
+		if c.Profile.Pinball > most.pinball || math.Abs(c.Naive.Pinball-most.naivePinball) > .01 {
+			t.Errorf("%d h: pinball loss %v, naive %v", c.Hours, c.Profile.Pinball, c.Naive.Pinball)
 		}
 		if c.Profile.Covered < .87 || c.Profile.Covered > .94 {
 			t.Errorf("%d h: %v of the hours within the band, want about .9", c.Hours, c.Profile.Covered)
