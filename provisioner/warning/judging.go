@@ -100,8 +100,8 @@ func expected(p provisioner.LicencePool, steps map[int64]step) (rules []rule) {
 // ofDay is what is expected of a pool at a midnight, by probability; nothing where too little
 // is known.
 func (s *Service) ofDay(ctx context.Context, p provisioner.LicencePool, midnight time.Time, lasts time.Duration) (map[int64]step, error) {
-	seats := p.At(midnight).Seats
-	if seats <= 0 {
+	seats := func(at time.Time) int64 { return p.At(at).Seats }
+	if seats(midnight) <= 0 {
 		return nil, nil
 	}
 	f, err := s.Usage.Expect(ctx, p.Name, midnight, int(warn.QuietAhead/usage.Day))
@@ -117,7 +117,11 @@ func (s *Service) ofDay(ctx context.Context, p provisioner.LicencePool, midnight
 		if err != nil {
 			return nil, err
 		}
-		steps[percent] = step{at: midnight, lasts: lasts, sign: sign, capacity: seats, expected: when}
+		of := midnight
+		if !when.IsZero() {
+			of = when // a contract may end or begin before
+		}
+		steps[percent] = step{at: midnight, lasts: lasts, sign: sign, capacity: seats(of), expected: when}
 	}
 	return steps, nil
 }

@@ -192,6 +192,35 @@ func TestAForecastWarns(t *testing.T) {
 	}
 }
 
+// A contract that ends is warned of before, if what there is then does not suffice.
+func TestAForecastWarnsOfAContractThatEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 30, nil)
+	ends := time.Now().Add(20 * 24 * time.Hour)
+	w.update(t, func(tx *store.Writer) error {
+		p := pool(80, 95)
+		p.Contracts = []provisioner.Contract{{Seats: 60, Until: ends}, {Seats: 40}}
+		return tx.PutPool(p)
+	})
+	for range 30 {
+		list := days(1, hour{seats: 6})
+		for h := 7; h < 17; h++ {
+			list[h].seats = 60
+		}
+		w.measure(t, list...)
+	}
+	w.judge(t)
+	got := view(t, w.store, (*store.Reader).OpenWarnings)
+	if len(got) != 2 {
+		t.Fatalf("%s", w.open(t))
+	}
+	for _, v := range got {
+		if v.Kind != "forecast" || v.Capacity != 40 || v.Expected.Before(ends.Truncate(time.Hour)) || v.Expected.After(ends.Add(4*24*time.Hour)) {
+			t.Errorf("%+v, want 40 after %v", v, ends)
+		}
+	}
+}
+
 // Wherever a replica stops in the middle, the next one raises and tells nothing twice.
 func TestAReplicaThatStopsInBetween(t *testing.T) {
 	t.Parallel()

@@ -184,7 +184,7 @@ func (r *Result) forecasts(s capacity.Series, seats Seats, probable []int64, lan
 		}
 		r.Unforeseen = false
 		for i, percent := range probable {
-			sign, _, err := warn.Expected(f, seats.Owned, percent, midnight)
+			sign, _, err := warn.Expected(f, func(time.Time) int64 { return seats.Owned }, percent, midnight)
 			if err != nil {
 				return err
 			}

@@ -65,17 +65,17 @@ func Few(n int64) Sign {
 	return Quiet
 }
 
-// Expected is the sign of a forecast that was made at a time, and when seats are no longer
-// enough with a probability in percent; zero: not within the forecast, which must reach for
-// QuietAhead.
-func Expected(f *capacity.Forecast, seats, percent int64, at time.Time) (Sign, time.Time, error) {
-	if seats <= 0 {
+// Expected is the sign of a forecast that was made at a time, and when the seats that there are
+// then are no longer enough with a probability in percent; zero: not within the forecast, which
+// must reach for QuietAhead. A pool that has none at the time of the forecast has no sign.
+func Expected(f *capacity.Forecast, seats func(time.Time) int64, percent int64, at time.Time) (Sign, time.Time, error) {
+	if seats(at) <= 0 {
 		return Unknown, time.Time{}, nil
 	}
-	end, found, err := f.Exhausted(float64(seats), float64(percent)/100)
+	end, found, err := f.ExhaustedOf(func(t time.Time) float64 { return float64(seats(t)) }, float64(percent)/100)
 	switch {
 	case err != nil:
-		return Unknown, end, fmt.Errorf("looking for the time at which all %d seats are held: %w", seats, err)
+		return Unknown, end, fmt.Errorf("looking for the time at which all seats are held: %w", err)
 	case !found || end.Sub(at) > QuietAhead:
 		return Quiet, time.Time{}, nil
 	case end.Sub(at) > Ahead:

@@ -188,7 +188,9 @@ func TestNoiseBetweenChangesNothing(t *testing.T) {
 	})
 }
 
-// A forecast that moves by days stays one warning.
+func always(seats int64) func(time.Time) int64 { return func(time.Time) int64 { return seats } }
+
+// Seats that last are quiet, and those that run out soon are loud: also because a contract ends.
 func TestExpected(t *testing.T) {
 	at := monday()
 	in := func(days int) *capacity.Forecast {
@@ -206,12 +208,22 @@ func TestExpected(t *testing.T) {
 		days int
 		want warn.Sign
 	}{{5, warn.Loud}, {200, warn.Quiet}} {
-		sign, end, err := warn.Expected(in(c.days), 400, 5, at)
+		sign, end, err := warn.Expected(in(c.days), always(400), 5, at)
 		if err != nil || sign != c.want || (sign == warn.Loud) == end.IsZero() {
 			t.Errorf("%d days: %v, %v, %v", c.days, sign, end, err)
 		}
 	}
-	if sign, _, err := warn.Expected(in(5), 0, 5, at); err != nil || sign != warn.Unknown {
+	ends := at.Add(20 * 24 * time.Hour)
+	sign, end, err := warn.Expected(in(200), func(t time.Time) int64 {
+		if t.Before(ends) {
+			return 400
+		}
+		return 150
+	}, 5, at)
+	if err != nil || sign != warn.Loud || !end.Equal(ends) {
+		t.Errorf("where a contract ends on %v: %v, %v, %v", ends, sign, end, err)
+	}
+	if sign, _, err := warn.Expected(in(5), always(0), 5, at); err != nil || sign != warn.Unknown {
 		t.Errorf("without seats: %v, %v", sign, err)
 	}
 }
