@@ -257,12 +257,10 @@ func (f *Filter) idle() func(netip.Addr) bool {
 	}
 }
 
-// Inherits says whether somebody else than this session had one of the addresses last, and the kernel may remember her
-// connections: then the session is to have them only after Forget. Of who had an address before the table was made nothing is
-// known; what is applied before Configure is taken to be as it was.
-func (f *Filter) Inherits(session string, addresses []netip.Addr) bool {
-	return slices.ContainsFunc(addresses, func(a netip.Addr) bool {
-		last := f.book.last(a)
-		return last != session && (last != "" || f.made && !f.swept)
-	})
+// Inherits says whether somebody else than this session had an address last, and the kernel may remember her connections:
+// then the session is to have it only after Forget. Of who had an address before the table was made nothing is known; what is
+// applied before Configure is taken to be as it was.
+func (f *Filter) Inherits(session string, address netip.Addr) bool {
+	last := f.book.last(address)
+	return last != session && (last != "" || f.made && !f.swept)
 }

@@ -24,7 +24,7 @@ func (*Filter) Configure(Setup) error { return ErrUnusable }
 func (*Filter) Apply([]Change) error { return ErrUnusable }
 
 // Inherits says nothing.
-func (*Filter) Inherits(string, []netip.Addr) bool { return false }
+func (*Filter) Inherits(string, netip.Addr) bool { return false }
 
 // Forget forgets nothing.
 func (*Filter) Forget([]netip.Addr) (func(context.Context) error, error) { return nil, ErrUnusable }

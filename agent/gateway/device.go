@@ -64,7 +64,7 @@ type Device interface {
 // Filter is a firewall.Filter, or one of a test.
 type Filter interface {
 	Apply(changes []firewall.Change) error
-	Inherits(session string, addresses []netip.Addr) bool
+	Inherits(session string, address netip.Addr) bool
 	Forget(addresses []netip.Addr) (end func(context.Context) error, err error)
 	Forgotten()
 	Lost() bool

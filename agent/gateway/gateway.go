@@ -361,7 +361,7 @@ func (g *Gateway) upToDate() {
 
 // touchAll makes the installer look at every key, and forgets how far it was.
 func (g *Gateway) touchAll() {
-	var keys []wireguard.Key
+	keys := make([]wireguard.Key, 0, len(g.wanted.byKey))
 	for key := range g.wanted.byKey {
 		keys = append(keys, key)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/heimdraht/heimdraht/agent/control"
@@ -36,10 +37,13 @@ type forgetting struct {
 	err    error // when it is done
 }
 
-// inherits says whether a session has to wait.
-func (g *Gateway) inherits(s *session) bool {
-	filter := g.device.Filter()
-	return filter != nil && filter.Inherits(string(s.peer.PublicKey[:]), s.guard().Addresses)
+// inherits says whether a session has to wait. Nil: nothing filters, and nothing is remembered.
+func inherits(filter Filter, s *session) bool {
+	if filter == nil {
+		return false
+	}
+	name := string(s.peer.PublicKey[:])
+	return slices.ContainsFunc(s.peer.AllowedIPs, func(p netip.Prefix) bool { return p.IsSingleIP() && filter.Inherits(name, p.Addr()) })
 }
 
 // gatherHeirs is how long they wait for others to come together with them, while the rounds go on.

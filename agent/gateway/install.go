@@ -194,6 +194,7 @@ func (g *Gateway) round(ctx context.Context) (more bool, err error) {
 // takeSteps takes the keys of one round. Who holds an address that another
 // key is to get comes along, so that the address is given up first.
 func (g *Gateway) takeSteps() []step {
+	filter := g.device.Filter()
 	entries := g.pending.take(maxRound)
 	taken := make(map[wireguard.Key]struct{}, len(entries))
 	for _, e := range entries {
@@ -216,7 +217,7 @@ func (g *Gateway) takeSteps() []step {
 				}
 				entries = append(entries, e)
 			}
-			if s.heir = s.rival.IsZero() && g.inherits(s.want); s.heir {
+			if s.heir = s.rival.IsZero() && inherits(filter, s.want); s.heir {
 				s.want = nil
 			} else {
 				g.traces[s.want.id] = s.want.peer.PublicKey

@@ -74,10 +74,10 @@ func (f *memoryFilter) Apply(changes []firewall.Change) error {
 	return nil
 }
 
-func (f *memoryFilter) Inherits(session string, addresses []netip.Addr) bool {
+func (f *memoryFilter) Inherits(session string, address netip.Addr) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.ContainsFunc(addresses, func(a netip.Addr) bool { return f.last[a] != "" && f.last[a] != session })
+	return f.last[address] != "" && f.last[address] != session
 }
 
 func (f *memoryFilter) Forget(addresses []netip.Addr) (func(context.Context) error, error) {

@@ -171,7 +171,7 @@ func (g *Gateway) compare(dump []wireguard.PeerStatus) {
 			suspect(peer.PublicKey, peer)
 		}
 	}
-	for _, key := range keysOf(g.installed) {
+	for key := range g.installed {
 		if !seen[key] {
 			suspect(key, nil)
 		}

@@ -123,7 +123,7 @@ func (g *Gateway) guardAll(device Device, dump []wireguard.PeerStatus) error {
 	var changes []firewall.Change
 	for key := range g.wanted.byKey {
 		s := g.desired(key)
-		if s == nil || filter.Inherits(string(key[:]), s.guard().Addresses) || len(dump) > 0 && !s.on(there[key]) {
+		if s == nil || inherits(filter, s) || len(dump) > 0 && !s.on(there[key]) {
 			continue
 		}
 		changes = append(changes, firewall.Change{Session: string(key[:]), Guard: s.guard()})

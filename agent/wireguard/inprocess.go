@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"strings"
+	"sync/atomic"
 
 	"golang.zx2c4.com/wireguard/conn"
 	"golang.zx2c4.com/wireguard/device"
@@ -22,6 +23,8 @@ const inProcessPeers = 128
 type inProcess struct {
 	device *device.Device
 	bind   conn.Bind
+	// dumped is how many bytes the last dump had.
+	dumped atomic.Int64
 }
 
 // openUserspace opens wireguard-go on a TUN device.
@@ -80,10 +83,11 @@ func (p *inProcess) dump() ([]PeerStatus, error) {
 }
 
 func (p *inProcess) get() (uint16, []PeerStatus, error) {
-	var dump bytes.Buffer
-	if err := p.device.IpcGetOperation(&dump); err != nil {
+	dump := bytes.NewBuffer(make([]byte, 0, p.dumped.Load()))
+	if err := p.device.IpcGetOperation(dump); err != nil {
 		return 0, nil, fmt.Errorf("asking wireguard-go: %w", err)
 	}
+	p.dumped.Store(int64(dump.Len()) * 9 / 8) // the next one has other numbers
 	return parseDump(dump.Bytes())
 }
 

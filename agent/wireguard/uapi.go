@@ -60,6 +60,11 @@ func unmapped(endpoint netip.AddrPort) netip.AddrPort {
 // parseDump reads the answer to a get operation: the device's listen port and its peers. Keys that it does
 // not know are skipped, as the protocol asks.
 func parseDump(dump []byte) (listenPort uint16, peers []PeerStatus, err error) {
+	// As many as there are at most, at once: on a gateway it is megabytes, twice a minute.
+	if n := bytes.Count(dump, []byte("\npublic_key=")); n > 0 {
+		peers = make([]PeerStatus, 0, n)
+	}
+	allowedIPs := make([]netip.Prefix, 0, bytes.Count(dump, []byte("\nallowed_ip=")))
 	var seconds, nanoseconds int64
 	finish := func() {
 		if len(peers) > 0 && (seconds != 0 || nanoseconds != 0) {
@@ -89,6 +94,10 @@ func parseDump(dump []byte) (listenPort uint16, peers []PeerStatus, err error) {
 			seconds, err = strconv.ParseInt(string(value), 10, 64)
 		case "last_handshake_time_nsec":
 			nanoseconds, err = strconv.ParseInt(string(value), 10, 64)
+		case "allowed_ip":
+			if len(peers) > 0 {
+				allowedIPs, err = addPrefix(allowedIPs, &peers[len(peers)-1], string(value))
+			}
 		default:
 			if len(peers) > 0 {
 				err = parsePeerLine(&peers[len(peers)-1], string(name), value)
@@ -122,14 +131,20 @@ func parsePeerLine(peer *PeerStatus, name string, value []byte) (err error) {
 		peer.Rx, err = strconv.ParseUint(string(value), 10, 64)
 	case "tx_bytes":
 		peer.Tx, err = strconv.ParseUint(string(value), 10, 64)
-	case "allowed_ip":
-		var prefix netip.Prefix
-		prefix, err = netip.ParsePrefix(string(value))
-		if err == nil {
-			peer.AllowedIPs = append(peer.AllowedIPs, prefix)
-		}
 	}
 	return err
+}
+
+// addPrefix reads an address of a peer into all's memory, in which those of one peer lie side by side.
+func addPrefix(all []netip.Prefix, peer *PeerStatus, value string) ([]netip.Prefix, error) {
+	prefix, err := netip.ParsePrefix(value)
+	if err != nil {
+		return all, err
+	}
+	first := len(all) - len(peer.AllowedIPs)
+	all = append(all, prefix)
+	peer.AllowedIPs = all[first:len(all):len(all)]
+	return all, nil
 }
 
 // parseHexKey reads a key; its error does not contain what was read.
