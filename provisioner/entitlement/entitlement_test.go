@@ -494,6 +494,7 @@ func TestANewStaffGroupThatMatchesNobody(t *testing.T) {
 func TestOtherChangesOfADeclaration(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 2)
+	w.settled() // the first full read is said to be compared after everybody is known
 	compared := func() int { return w.log.count("a full read was compared") }
 	before := compared()
 	declare := func(change func()) {
