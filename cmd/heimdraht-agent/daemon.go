@@ -173,7 +173,7 @@ func (c *runCommand) assemble(ctx context.Context, a *app, settings config.Agent
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{}
+	d := &daemon{log: log}
 	if settings.UserspaceProxy != "" {
 		if !wireguard.HasNetstack {
 			return nil, proxyMissing()
