@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,8 +16,6 @@ import (
 
 	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
-	"github.com/heimdraht/heimdraht/agent/state"
-	"github.com/heimdraht/heimdraht/cmd/internal/service"
 	"github.com/heimdraht/heimdraht/cmd/internal/speech"
 	"github.com/heimdraht/heimdraht/internal/testneed"
 	"github.com/heimdraht/heimdraht/provisioner/config"
@@ -159,29 +156,11 @@ func TestWhoMayCall(t *testing.T) {
 // TestWhoMayUseTheProxy: those who may use the daemon.
 func TestWhoMayUseTheProxy(t *testing.T) {
 	testneed.Root(t)
-	dir, err := os.MkdirTemp("", "hd")
-	check(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	check(t, os.Chmod(dir, 0o755))
-	store, err := state.Open(filepath.Join(dir, "state"))
-	check(t, err)
-	settings := config.DefaultAgent()
-	settings.UserspaceProxy, settings.Socket = "127.0.0.1:0", filepath.Join(dir, "agent.sock")
-	a := &app{world: world{env: func(string) string { return "" }, self: self()}, language: speech.English}
-	d, err := (&runCommand{}).assemble(t.Context(), a, settings, store, slog.New(slog.DiscardHandler))
-	check(t, err)
+	d := assembled(t, config.DefaultAgent(), slog.New(slog.DiscardHandler))
 	check(t, d.door.laptops.(*sole).owner.take("1234"))
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() {
-		done <- d.run(ctx, service.New(func(string) string { return "" }, slog.New(slog.DiscardHandler)), nil)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		check(t, errors.Join(<-done, store.Close()))
-	})
+	d.runs(t)
 	for uid, want := range map[uint32]string{0: "2 bytes", 1234: "2 bytes", stranger: "0 bytes"} {
-		if got := asProxied(t, uid, settings.Socket, d.door.proxy, "proxy"); got != want {
+		if got := asProxied(t, uid, d.door.socket, d.door.proxy, "proxy"); got != want {
 			t.Errorf("user %d got %s, want %s", uid, got, want)
 		}
 	}
