@@ -124,7 +124,7 @@ func (e *Endpoint) serve(wish context.Context, s stream, cancel context.CancelFu
 		case m := <-received:
 			a.probing = false
 			if !a.orders.Allow() {
-				return outcome{problem: serverErratic(), after: slowly}
+				return a.leaveAlone("it sends more orders than anybody needs")
 			}
 			out, over = a.obey(wish, m)
 		case <-a.answer.C:
@@ -156,6 +156,12 @@ func (e *Endpoint) serve(wish context.Context, s stream, cancel context.CancelFu
 			return out
 		}
 	}
+}
+
+// leaveAlone ends the stream to a control plane that has gone wrong. The tunnel stays.
+func (a *attachment) leaveAlone(why string) outcome {
+	a.endpoint.log.Warn("leaving the control plane alone for a while", "why", why)
+	return outcome{problem: serverErratic(), after: slowly}
 }
 
 // lost judges the end of a stream that has stood. Where it may be the control plane's own end, all others have

@@ -105,7 +105,7 @@ func (a *attachment) lookAgain() {
 // answerQuestion looks, and asks again for what was asked for before.
 func (a *attachment) answerQuestion(m *heimdrahtv1.ConditionQuestion) (out outcome, over bool) {
 	if a.asked++; a.asked > maxAsked || len(m.GetQuestion()) > maxConditionID {
-		return outcome{problem: serverErratic(), after: slowly}, true
+		return a.leaveAlone("it goes on asking for this laptop's condition, or in a name that is too long"), true
 	}
 	a.endpoint.question = a.endpoint.checkQuestion(m)
 	_ = a.openAs(a.resume) // a failure to send shows on receiving, with its cause

@@ -411,9 +411,13 @@ func (e *Endpoint) hold(s *session) {
 func (e *Endpoint) extend(id string, lease time.Time, off time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	before := e.clockOff
 	e.clockOff = 0
 	if off.Abs() > clockAllowed {
 		e.clockOff = off
+		if before == 0 {
+			e.log.Warn("this machine's clock is not the control plane's", "ahead", off.Round(time.Second))
+		}
 	}
 	if e.held != nil && e.held.id == id {
 		next := *e.held

@@ -1,11 +1,17 @@
 package endpoint
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/heimdraht/heimdraht/agent/control"
 	"github.com/heimdraht/heimdraht/agent/endpoint/endpointtest"
 	heimdrahtv1 "github.com/heimdraht/heimdraht/proto/heimdraht/v1"
 )
@@ -73,9 +79,12 @@ func TestClosedAgainAndAgain(t *testing.T) {
 	})
 }
 
-// TestOrdersWithoutEnd: orders each millisecond are not obeyed for long, and the tunnel that stands stays.
+// TestOrdersWithoutEnd: orders each millisecond are not obeyed for long, the tunnel that stands stays, and status and log say why
+// the control plane is left alone.
 func TestOrdersWithoutEnd(t *testing.T) {
 	onPaper(t, nil, func(t *testing.T, e *Endpoint, p *paperPlane, tunnel *paperTunnel) {
+		var log bytes.Buffer
+		e.log = slog.New(slog.NewTextHandler(&log, nil))
 		check(t, e.Up(t.Context()))
 		p.mu.Lock()
 		flooded := p.streams[0]
@@ -99,9 +108,44 @@ func TestOrdersWithoutEnd(t *testing.T) {
 		if flooded.ctx.Err() == nil {
 			t.Error("the stream is still held")
 		}
+		if st := e.Status("de"); st.State != Connected || len(st.Notes) != 1 || st.Notes[0].Code != CodeServerErratic {
+			t.Errorf("meanwhile: %+v", st)
+		}
+		if written := log.String(); strings.Count(written, "\n") != 1 || !strings.Contains(written, "more orders than anybody needs") {
+			t.Errorf("logged %s", written)
+		}
 		pass(time.Minute)
 		if st := e.Status("de"); !tunnel.standing() || tunnel.removals != 0 || st.State != Connected || !st.ControlPlane {
 			t.Errorf("afterwards: %+v", st)
+		}
+	})
+}
+
+// TestTenYearsOff: of a control plane whose time is ten years away only that is believed that one of both clocks is wrong, which
+// status and log say, the latter once.
+func TestTenYearsOff(t *testing.T) {
+	const tenYears = 10 * 365 * 24 * time.Hour
+	script := func(p *paperPlane) {
+		p.answer = func(m *heimdrahtv1.AttachRequest) *heimdrahtv1.AttachResponse {
+			if open := m.GetOpen(); open != nil {
+				return openedOnPaper("s-1", open.GetResume() == "s-1")
+			}
+			then := timestamppb.New(time.Now().Add(-tenYears))
+			return &heimdrahtv1.AttachResponse{Order: &heimdrahtv1.AttachResponse_Renewed{Renewed: &heimdrahtv1.SessionRenewed{
+				SessionId: "s-1", LeaseUntil: then, ServerTime: then,
+			}}}
+		}
+	}
+	onPaper(t, script, func(t *testing.T, e *Endpoint, _ *paperPlane, tunnel *paperTunnel) {
+		var log bytes.Buffer
+		e.log = slog.New(slog.NewTextHandler(&log, nil))
+		check(t, e.Up(t.Context()))
+		pass(time.Hour)
+		if st := e.Status("en"); st.State != Connected || len(st.Notes) != 1 || st.Notes[0].Code != control.CodeClockWrong || tunnel.removals != 0 {
+			t.Errorf("told %+v after %d removals", st, tunnel.removals)
+		}
+		if written := log.String(); strings.Count(written, "\n") != 1 || !strings.Contains(written, "clock") {
+			t.Errorf("logged %s", written)
 		}
 	})
 }

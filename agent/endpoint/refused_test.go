@@ -15,7 +15,7 @@ import (
 
 // TestHostileOrders: of what a hostile or broken control plane sends, nothing is installed. The session is given back and
 // not asked for again, and the reason stands in words in the status and in the log. (Orders without end: TestOrdersWithoutEnd.
-// A clock that is ten years off: TestSituationsOnPaper. Another VPN, damaged files, strangers at the socket: hostnet's
+// A clock that is ten years off: TestTenYearsOff, TestSituationsOnPaper. Another VPN, damaged files, strangers at the socket: hostnet's
 // TestTableTaken and TestDefaultTaken, state's TestDamagedValue, the program's TestWhoMayCall and TestMalformedCalls.)
 func TestHostileOrders(t *testing.T) {
 	type c = heimdrahtv1.TunnelConfiguration

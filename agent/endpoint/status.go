@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -223,7 +224,7 @@ func judgeSession(s situation, now time.Time) (State, *control.Problem) {
 func notes(s situation, main *control.Problem) []*control.Problem {
 	var all []*control.Problem
 	if s.session != nil && !s.attached && s.problem != nil && s.problem != main {
-		all = append(all, controlPlaneAway(s.problem))
+		all = append(all, withoutStream(s.problem))
 	}
 	if s.session != nil && s.end != nil && s.end.why.Code != codeSessionAged && s.end.why.Code != codeGatewayHome { // of which she notices nothing
 		all = append(all, s.end.asNote())
@@ -243,10 +244,20 @@ func notes(s situation, main *control.Problem) []*control.Problem {
 	if s.session != nil && main == nil && s.tunnel.oneSided() {
 		all = append(all, insideSilent())
 	}
-	if s.clockOff != 0 {
+	if s.clockOff != 0 && !slices.ContainsFunc(all, func(p *control.Problem) bool { return p.Code == control.CodeClockWrong }) {
 		all = append(all, clockOff(clockAhead(s.clockOff)))
 	}
 	return all
+}
+
+// withoutStream says why the control plane is not connected although the tunnel stands. Mostly it is away, and nobody need do
+// anything; of a wrong clock somebody must, and one that is left alone for its orders is there.
+func withoutStream(p *control.Problem) *control.Problem {
+	switch p.Code {
+	case CodeServerErratic, control.CodeClockWrong:
+		return p
+	}
+	return controlPlaneAway(p)
 }
 
 // words are said where there is no problem.
