@@ -167,6 +167,7 @@ func (m *machine) connected() {
 
 func agent(_ *testing.T, m *machine) {
 	m.active("heimdraht-agent", "active")
+	m.says("systemctl show -P StartLimitIntervalUSec heimdraht-agent", "0\n") // it is started again for as long as it takes
 	m.holds("heimdraht-agent", "root", "0000000000083001")
 	m.says("stat -c '%a %U' /run/heimdraht /run/heimdraht/agent.sock /var/lib/heimdraht-agent", "755 root\n666 root\n700 root\n")
 	m.says("runuser -u nobody -- heimdraht-agent status || true", "not enrolled")
