@@ -103,7 +103,7 @@ func TestABrowserIsLedIn(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file: %v, %v", info.Mode(), err)
 	}
-	says(t, string(shows(t, file, "--virtual-time-budget=5000", "--lang=de")), "Sie sind verbunden.", `action="/disconnect"`)
+	says(t, string(shows(t, file, "--virtual-time-budget=5000", "--lang=de")), "Sie sind verbunden.", `/disconnect"`)
 	if text := string(shows(t, file, "--virtual-time-budget=5000")); strings.Contains(text, "Sie sind verbunden.") || !strings.Contains(text, "This page is closed.") {
 		t.Errorf("led in again:\n%s", text)
 	}
@@ -162,7 +162,7 @@ func everyPage(t *testing.T) map[string]string {
 			laptop.status = endpoint.Status{State: state, Sentence: "Ein Satz.", Next: "Ein nächster Schritt.", QueuePosition: 3}
 			take(string(state), http.MethodGet, "/", nil)
 		}
-		(&window{Client: &http.Client{}, server: w.server, url: w.url, laptop: laptop}).outside(t, pages, language)
+		(&window{Client: &http.Client{}, server: w.server, url: w.url, room: "/", laptop: laptop}).outside(t, pages, language)
 	}
 	if len(pages) < 30 || slices.ContainsFunc(slices.Collect(maps.Values(pages)), func(s string) bool { return !strings.Contains(s, "</html>") }) {
 		t.Fatalf("%d pages", len(pages))

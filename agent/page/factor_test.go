@@ -108,8 +108,9 @@ func TestASecondFactorIsForgotten(t *testing.T) {
 		letIn := func() *http.Request {
 			cookie, err := g.enter(g.invite(new(played).as, time.Now()), time.Now())
 			check(t, err)
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, cookie.Path, nil)
 			check(t, err)
+			r.SetPathValue("room", strings.Trim(cookie.Path, "/"))
 			r.AddCookie(cookie)
 			return r
 		}

@@ -28,7 +28,10 @@ type digest [sha256.Size]byte
 
 // seat is a browser that was let in, or may be.
 type seat struct {
-	as    As
+	as As
+	// room is the part of the pages' address that is this browser's alone. A browser sends a cookie to whatever port of the
+	// machine it opens, also to one where a program of another account listens, but to no other path than the cookie's.
+	room  string
 	since time.Time
 	seen  time.Time
 	// factor is the second factor that she is setting up; nil: none.
@@ -77,26 +80,37 @@ func (g *guard) enter(token string, now time.Time) (*http.Cookie, error) {
 	}
 	delete(g.tokens, d)
 	text, d := secret()
+	room, _ := secret()
 	if g.seats == nil {
 		g.seats = make(map[digest]seat)
 	}
-	g.seats[d] = seat{as: s.as, since: now, seen: now}
+	g.seats[d] = seat{as: s.as, room: room, since: now, seen: now}
 	crowd(g.seats, mostSeats)
 	//nolint:gosec // a loopback address has no certificate, and nobody between
-	return &http.Cookie{Name: cookieName, Value: text, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode}, nil
+	return &http.Cookie{Name: cookieName, Value: text, Path: at(room), HttpOnly: true, SameSite: http.SameSiteStrictMode}, nil
+}
+
+// at is where the pages are in a room.
+func at(room string) string { return "/" + room + "/" }
+
+// seatOf finds the seat that a request comes from. Cookies may come along that somebody else has set on another port. The caller
+// holds the lock.
+func (g *guard) seatOf(r *http.Request) (d digest, s seat, known bool) {
+	for _, cookie := range r.CookiesNamed(cookieName) {
+		d = sha256.Sum256([]byte(cookie.Value))
+		if s, known = g.seats[d]; known && s.room == r.PathValue("room") {
+			return d, s, true
+		}
+	}
+	return digest{}, seat{}, false
 }
 
 // whose is in whose name a request comes; nil: in nobody's that was let in.
 func (g *guard) whose(r *http.Request, now time.Time) As {
-	cookie, err := r.Cookie(cookieName)
-	if err != nil {
-		return nil
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.tidy(now)
-	d := digest(sha256.Sum256([]byte(cookie.Value)))
-	s, known := g.seats[d]
+	d, s, known := g.seatOf(r)
 	if known {
 		s.seen = now
 		g.seats[d] = s
@@ -106,14 +120,9 @@ func (g *guard) whose(r *http.Request, now time.Time) As {
 
 // keepFactor remembers the second factor that a browser sets up, in the place of another one. Nil: it is set up, or given up.
 func (g *guard) keepFactor(r *http.Request, f *factorSetUp) {
-	cookie, err := r.Cookie(cookieName)
-	if err != nil {
-		return
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	d := digest(sha256.Sum256([]byte(cookie.Value)))
-	if s, known := g.seats[d]; known {
+	if d, s, known := g.seatOf(r); known {
 		s.factor = f
 		g.seats[d] = s
 	}
@@ -121,22 +130,19 @@ func (g *guard) keepFactor(r *http.Request, f *factorSetUp) {
 
 // factorOf is the second factor that a browser sets up; nil: none, or that took too long.
 func (g *guard) factorOf(r *http.Request, now time.Time) *factorSetUp {
-	cookie, err := r.Cookie(cookieName)
-	if err != nil {
-		return nil
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.tidy(now)
-	return g.seats[sha256.Sum256([]byte(cookie.Value))].factor
+	_, s, _ := g.seatOf(r)
+	return s.factor
 }
 
 // leave forgets a browser.
 func (g *guard) leave(r *http.Request) {
-	if cookie, err := r.Cookie(cookieName); err == nil {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		delete(g.seats, sha256.Sum256([]byte(cookie.Value)))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if d, _, known := g.seatOf(r); known {
+		delete(g.seats, d)
 	}
 }
 

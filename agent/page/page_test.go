@@ -1,6 +1,7 @@
 package page
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -122,6 +123,7 @@ type window struct {
 	laptop *played
 	server *Server
 	url    string
+	room   string // where the pages are
 }
 
 func open(t *testing.T, laptop *played) *window {
@@ -155,11 +157,16 @@ func (w *window) enter(t *testing.T) {
 	if code != http.StatusOK || !strings.Contains(text, `url=/`) {
 		t.Fatalf("entering: %d\n%s", code, text)
 	}
+	_, text, _ = strings.Cut(text, "url=")
+	w.room, _, _ = strings.Cut(text, `"`)
 }
 
 // send sends a request as the page itself would, but for some headers.
 func (w *window) send(t *testing.T, method, path string, form url.Values, headers map[string]string) (int, string) {
 	t.Helper()
+	if path != "/enter" {
+		path = w.room + strings.TrimPrefix(path, "/")
+	}
 	r, err := http.NewRequestWithContext(t.Context(), method, w.url+path, strings.NewReader(form.Encode()))
 	check(t, err)
 	if method == http.MethodPost {
@@ -178,6 +185,9 @@ func (w *window) send(t *testing.T, method, path string, form url.Values, header
 	defer func() { _ = answer.Body.Close() }()
 	body, err := io.ReadAll(answer.Body)
 	check(t, err)
+	if len(w.room) > 1 { // which is another one each time
+		body = bytes.ReplaceAll(body, []byte(w.room), []byte("/"))
+	}
 	return answer.StatusCode, string(body)
 }
 
@@ -306,7 +316,7 @@ func TestSigningInAgainAndHouseRules(t *testing.T) {
 // No other website, no other account of the machine and no old token gets in, or has anything done.
 func TestNobodyElseComesIn(t *testing.T) {
 	w := open(t, &played{status: connected()})
-	stranger := &window{Client: &http.Client{}, laptop: w.laptop, server: w.server, url: w.url}
+	stranger := &window{Client: &http.Client{}, laptop: w.laptop, server: w.server, url: w.url, room: w.room}
 	for _, path := range []string{"/", "/state", "/reported", "/report", "/report/file", "/lost", "/why", "/factor"} {
 		if code, text := stranger.send(t, http.MethodGet, path, nil, nil); code != http.StatusForbidden || strings.Contains(text, "Eva") || strings.Contains(text, "gw1") {
 			t.Errorf("%s: %d\n%s", path, code, text)
@@ -362,6 +372,43 @@ func TestNobodyElseComesIn(t *testing.T) {
 	if len(w.laptop.did) != 0 {
 		t.Errorf("done: %s", w.laptop.did)
 	}
+	// What listens on another port of this machine, for another account of it, is sent no cookie; and one that it has set
+	// keeps nobody out.
+	cookies := func(address string) []*http.Cookie {
+		u, err := url.Parse(address)
+		check(t, err)
+		return w.Jar.Cookies(u)
+	}
+	for _, path := range []string{"/", "/state", "/enter", "/page.css", w.room[:10] + "/"} {
+		if got := cookies("http://127.0.0.1:1" + path); len(got) > 0 {
+			t.Errorf("%s of another port gets %v", path, got)
+		}
+	}
+	hers := cookies(w.url + w.room)
+	if len(hers) != 1 {
+		t.Fatalf("she has %v", hers)
+	}
+	foreign, err := w.server.guard.enter(w.server.guard.invite(new(played).as, time.Now()), time.Now())
+	check(t, err)
+	for what, c := range map[string]struct {
+		room    string
+		cookies []*http.Cookie
+		want    int
+	}{
+		"both":                  {w.room, []*http.Cookie{foreign, hers[0]}, http.StatusOK},
+		"the other one alone":   {w.room, []*http.Cookie{foreign}, http.StatusForbidden},
+		"hers in another place": {foreign.Path, hers, http.StatusForbidden},
+		"hers, nowhere":         {"/", hers, http.StatusForbidden},
+	} {
+		r := httptest.NewRequest(http.MethodGet, w.url+c.room, nil)
+		for _, cookie := range c.cookies {
+			r.AddCookie(cookie)
+		}
+		answer := httptest.NewRecorder()
+		if w.server.handler(host).ServeHTTP(answer, r); answer.Code != c.want {
+			t.Errorf("%s: %d", what, answer.Code)
+		}
+	}
 	// Whoever closes the page has to be let in again.
 	w.send(t, http.MethodPost, "/close", nil, nil)
 	if code, _ := w.send(t, http.MethodGet, "/", nil, nil); code != http.StatusForbidden {
@@ -371,7 +418,7 @@ func TestNobodyElseComesIn(t *testing.T) {
 
 func TestHeaders(t *testing.T) {
 	w := open(t, &played{status: connected()})
-	answer, err := w.Get(w.url + "/")
+	answer, err := w.Get(w.url + w.room)
 	check(t, err)
 	check(t, answer.Body.Close())
 	for name, want := range map[string]string{
@@ -400,7 +447,8 @@ func TestWhoIsLetInForHowLong(t *testing.T) {
 		var g guard
 		begin := time.Now()
 		request := func(c *http.Cookie) *http.Request {
-			r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+			r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, c.Path, nil)
+			r.SetPathValue("room", strings.Trim(c.Path, "/"))
 			r.AddCookie(c)
 			return r
 		}

@@ -77,11 +77,13 @@ type visit struct {
 	w        http.ResponseWriter
 	r        *http.Request
 	language string
+	at       string // where the pages are for this browser
 }
 
 // view is what a page shows.
 type view struct {
 	Language   string
+	At         string // where the pages are for this browser: a path with a slash at its end
 	AsksServer bool
 	Page       string // its name
 	Status     endpoint.Status
@@ -155,7 +157,7 @@ func (v *visit) said(err error) *said {
 
 // show renders a page for somebody who is in, with how the laptop stands.
 func (v *visit) show(name string, data view) {
-	data.Language, data.AsksServer = v.language, v.AsksServer
+	data.Language, data.At, data.AsksServer = v.language, v.at, v.AsksServer
 	if data.Status.State == "" {
 		status, err := v.Status(v.r.Context())
 		if err != nil && data.Problem == nil {
@@ -213,7 +215,7 @@ func (v *visit) state() error {
 }
 
 // back leads to the first page, which says what came of it.
-func (v *visit) back() { http.Redirect(v.w, v.r, "/", http.StatusSeeOther) }
+func (v *visit) back() { http.Redirect(v.w, v.r, v.at, http.StatusSeeOther) }
 
 // wish does what the person wishes. What stands in the way is the laptop's state, which the first page shows.
 func (v *visit) wish(do func(context.Context) error) error {
@@ -349,7 +351,7 @@ func indented(message json.RawMessage) string {
 func (v *visit) leave() error {
 	v.guard.leave(v.r)
 	//nolint:gosec // as in enter
-	http.SetCookie(v.w, &http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	http.SetCookie(v.w, &http.Cookie{Name: cookieName, Path: v.at, MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 	v.Server.render(v.w, http.StatusOK, "closed", view{Language: v.language})
 	return nil
 }

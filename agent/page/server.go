@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
@@ -160,6 +161,7 @@ func (s *Server) shutWhenIdle() {
 func (s *Server) handler(address string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /enter", s.enter)
+	mux.HandleFunc("/", s.outside)
 	mux.HandleFunc("GET /page.css", asset("page.css", "text/css; charset=utf-8"))
 	mux.HandleFunc("GET /page.js", asset("page.js", "text/javascript; charset=utf-8"))
 	for pattern, do := range map[string]func(*visit) error{
@@ -185,9 +187,10 @@ func (s *Server) handler(address string) http.Handler {
 		"GET /lost":            (*visit).lost,
 		"POST /lost":           (*visit).reportLost,
 		"POST /close":          (*visit).leave,
-		"/":                    (*visit).unknown,
+		"/{rest...}":           (*visit).unknown,
 	} {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.visit(w, r, do) }) //nolint:contextcheck // it is the request's
+		method, path, _ := strings.Cut(pattern, "/")
+		mux.HandleFunc(method+"/{room}/"+path, func(w http.ResponseWriter, r *http.Request) { s.visit(w, r, do) }) //nolint:contextcheck // it is the request's
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		headers(w.Header())
@@ -228,24 +231,28 @@ func own(r *http.Request, address string) bool {
 // enter lets a browser in that has a token. The page that follows is fetched by a page of ours: the cookie goes with
 // nothing that another site, or a file, has led to.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request) {
-	language := languageOf(r)
 	cookie, err := s.guard.enter(r.PostFormValue("token"), time.Now())
 	if err != nil {
-		s.render(w, http.StatusForbidden, "outside", view{Language: language})
+		s.outside(w, r)
 		return
 	}
 	http.SetCookie(w, cookie)
-	s.render(w, http.StatusOK, "entered", view{Language: language})
+	s.render(w, http.StatusOK, "entered", view{Language: languageOf(r), At: cookie.Path})
+}
+
+// outside is what anybody sees who was not let in.
+func (s *Server) outside(w http.ResponseWriter, r *http.Request) {
+	s.render(w, http.StatusForbidden, "outside", view{Language: languageOf(r)})
 }
 
 func (s *Server) visit(w http.ResponseWriter, r *http.Request, do func(*visit) error) {
 	language := languageOf(r)
 	as := s.guard.whose(r, time.Now())
 	if as == nil {
-		s.render(w, http.StatusForbidden, "outside", view{Language: language})
+		s.outside(w, r)
 		return
 	}
-	v := &visit{Server: s, Laptop: as(language), w: w, r: r, language: language}
+	v := &visit{Server: s, Laptop: as(language), w: w, r: r, language: language, at: at(r.PathValue("room"))}
 	if err := do(v); err != nil {
 		s.Logger.Warn("a page for the browser", "page", r.Pattern, "error", err)
 		v.show("home", view{Problem: v.said(err)})

@@ -24,21 +24,22 @@ import (
 // browser is somebody's who was let in.
 type browserOf struct {
 	*http.Client
-	url string
+	url, room string
 }
 
 func letIn(t *testing.T, invited page.Invitation) *browserOf {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	check(t, err)
-	b := &browserOf{&http.Client{Jar: jar}, strings.TrimSuffix(invited.URL, "/")}
-	b.post(t, "/enter", url.Values{"token": {invited.Token}})
+	b := &browserOf{&http.Client{Jar: jar}, strings.TrimSuffix(invited.URL, "/"), "/"}
+	_, text, _ := strings.Cut(b.post(t, "/enter", url.Values{"token": {invited.Token}}), "url=")
+	b.room, _, _ = strings.Cut(text, `"`)
 	return b
 }
 
 func (b *browserOf) post(t *testing.T, path string, form url.Values) string {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.url+path, strings.NewReader(form.Encode()))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.url+b.room+strings.TrimPrefix(path, "/"), strings.NewReader(form.Encode()))
 	check(t, err)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Origin", b.url)
@@ -47,7 +48,7 @@ func (b *browserOf) post(t *testing.T, path string, form url.Values) string {
 
 func (b *browserOf) get(t *testing.T, path string) string {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.url+path, nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.url+b.room+strings.TrimPrefix(path, "/"), nil)
 	check(t, err)
 	return b.do(t, r)
 }
@@ -59,7 +60,7 @@ func (b *browserOf) do(t *testing.T, r *http.Request) string {
 	body, err := io.ReadAll(answer.Body)
 	check(t, err)
 	check(t, answer.Body.Close())
-	return string(body)
+	return strings.ReplaceAll(string(body), b.room, "/")
 }
 
 // The pages do what the commands do: enrol and connect a real laptop, and say how it stands.
