@@ -107,10 +107,11 @@ func unconfigured(_ *testing.T, m *machine) {
 	m.active("heimdraht-gateway-tunnels", "inactive")
 }
 
-// holds fails unless the service runs as that user, with these capabilities, and can get no further ones.
+// holds fails unless the service runs as that user, with these capabilities, and can get no further ones; and is never given up.
 func (m *machine) holds(unit, user, capabilities string) {
 	m.t.Helper()
 	pid := m.pid(unit)
+	m.says("systemctl show -P StartLimitIntervalUSec "+unit, "0\n") // it is started again for as long as it takes
 	m.says("stat -c %U /proc/"+pid, user+"\n")
 	m.says("cat /proc/"+pid+"/status", "CapEff:\t"+capabilities+"\n", "CapBnd:\t"+capabilities+"\n", "NoNewPrivs:\t1\n", "Seccomp:\t2\n")
 }
@@ -167,7 +168,6 @@ func (m *machine) connected() {
 
 func agent(_ *testing.T, m *machine) {
 	m.active("heimdraht-agent", "active")
-	m.says("systemctl show -P StartLimitIntervalUSec heimdraht-agent", "0\n") // it is started again for as long as it takes
 	m.holds("heimdraht-agent", "root", "0000000000083001")
 	m.says("stat -c '%a %U' /run/heimdraht /run/heimdraht/agent.sock /var/lib/heimdraht-agent", "755 root\n666 root\n700 root\n")
 	m.says("runuser -u nobody -- heimdraht-agent status || true", "not enrolled")
