@@ -78,10 +78,16 @@ func TestNoRemovalWaitsForForgetting(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		w.exact()
-		if w.plane.lastAck().GetRevision() != revision || len(w.device.filter.inherited) != 0 {
-			t.Errorf("acknowledged %v, inherited %v", w.plane.lastAck(), w.device.filter.inherited)
-		}
+		w.settled(revision)
 	})
+}
+
+// settled demands that everything up to a revision is acknowledged, and that nobody has inherited a connection.
+func (w *world) settled(revision int64) {
+	w.t.Helper()
+	if w.plane.lastAck().GetRevision() != revision || len(w.device.filter.inherited) != 0 {
+		w.t.Errorf("acknowledged %v, inherited %v", w.plane.lastAck(), w.device.filter.inherited)
+	}
 }
 
 // Who is revoked while she waits for an address gets none, and a removal that goes with its revision is not told twice.
@@ -147,9 +153,7 @@ func TestForgettingEndsWithItsDevice(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		w.exact()
-		if w.plane.lastAck().GetRevision() != revision || len(w.device.filter.inherited) != 0 {
-			t.Errorf("acknowledged %v, inherited %v", w.plane.lastAck(), w.device.filter.inherited)
-		}
+		w.settled(revision)
 	})
 }
 

@@ -158,7 +158,9 @@ func (w *window) enter(t *testing.T) {
 		t.Fatalf("entering: %d\n%s", code, text)
 	}
 	_, text, _ = strings.Cut(text, "url=")
-	w.room, _, _ = strings.Cut(text, `"`)
+	if w.room, _, _ = strings.Cut(text, `"`); len(w.room) < 24 { // 128 bits
+		t.Fatalf("her pages are at %q, which others guess", w.room)
+	}
 }
 
 // send sends a request as the page itself would, but for some headers.
